@@ -1,0 +1,1 @@
+"""What the stages agree on: settings, topic names, the Kafka message. Standard library only."""

@@ -1,0 +1,77 @@
+"""The Kafka message of the raw topics: a JSON array of items.
+
+An item is the exchange's own object for one ticker, untouched, with one field of ours added at its
+top level: `received_at`, microseconds since the epoch.
+
+    binance_raw_data  [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...,"received_at":1743147448501233}]
+    kucoin_raw_data   [{"topic":"/market/ticker:all","subject":"CRO-USDT","data":{...},"received_at":1743147199001873}]
+
+A frame that could not be read travels the same way, so that raw stays raw:
+
+    [{"unreadable":"<the text>","received_at":1743147199001873}]
+
+The header `endpoint` holds the host that the frames came from, so that a simulated price can be
+told from a real one.
+"""
+
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+Item = dict[str, Any]
+
+ENDPOINT_HEADER = "endpoint"
+
+# Kafka refuses more than 1,048,588 bytes by default; the rest is room for key, headers and framing.
+MAX_MESSAGE_BYTES = 1_000_000
+
+
+def ticker_item(ticker: Item, received_at: int) -> Item:
+    """The exchange's object with `received_at` (microseconds since the epoch) beside its fields."""
+    return {**ticker, "received_at": received_at}
+
+
+def unreadable_item(text: str, received_at: int) -> Item:
+    """A frame that is not what the exchange's documents promise, kept as its text."""
+    return {"unreadable": text, "received_at": received_at}
+
+
+def encode_item(item: Item) -> bytes:
+    """UTF-8 JSON without blanks. Symbols stay as they are written: 币安人生USDT, not \\u escapes."""
+    # A lone surrogate is legal in JSON's escapes but not in UTF-8; only then are escapes kept.
+    text = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(item, separators=(",", ":")).encode()
+
+
+def encode_messages(items: Sequence[Item]) -> list[bytes]:
+    """JSON arrays of at most MAX_MESSAGE_BYTES that hold the items in their order.
+
+    Usually one array. An item that is larger by itself becomes an array alone, for the broker to
+    refuse by name.
+    """
+    messages: list[bytes] = []
+    pending: list[bytes] = []
+    size = 1
+    for encoded in map(encode_item, items):
+        if pending and size + len(encoded) + 1 > MAX_MESSAGE_BYTES:
+            messages.append(b"[" + b",".join(pending) + b"]")
+            pending, size = [], 1
+        pending.append(encoded)
+        size += len(encoded) + 1
+    if pending:
+        messages.append(b"[" + b",".join(pending) + b"]")
+    return messages
+
+
+def partition_of(symbol: str, partitions: int) -> int:
+    """The partition that a symbol always goes to, so that its order holds."""
+    return zlib.crc32(symbol.encode("utf-8", "surrogatepass")) % partitions
+
+
+def message_key(exchange: str, partition: int) -> bytes:
+    """`binance-0`: for whoever reads with the console consumer."""
+    return f"{exchange}-{partition}".encode()

@@ -1,0 +1,101 @@
+"""Every setting of the project, read once from the environment and checked.
+
+`.env.example` lists the same names with the same defaults.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+
+class SettingError(ValueError):
+    """A value in the environment that can't be right. The message has its name and the value."""
+
+
+def _host_ports(value: str) -> str:
+    for part in value.split(","):
+        host, separator, port = part.rpartition(":")
+        if not (host and separator):
+            raise ValueError("expected host:port, or several with commas between them")
+        _port(port)
+    return value
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+        raise ValueError("expected a port from 1 to 65535")
+    return int(value)
+
+
+def _base_url(*schemes: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme not in schemes or not url.hostname or url.path or url.query:
+            raise ValueError(f"expected {' or '.join(f'{s}://host:port' for s in schemes)}")
+        return value
+
+    return check
+
+
+def _database_url(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme not in ("postgresql", "postgres") or not url.hostname or len(url.path) < 2:
+        raise ValueError("expected postgresql://user:password@host:port/database")
+    return value
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _setting(default: str | int, check: Callable[[str], Any], *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"check": check, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings. The name in the environment is the field's name in capitals."""
+
+    kafka_bootstrap_servers: str = _setting("127.0.0.1:9092", _host_ports)
+    s3_endpoint_url: str = _setting("http://127.0.0.1:9000", _base_url("http", "https"))
+    s3_bucket: str = _setting("cryptopricesrt", _text)
+    aws_access_key_id: str = _setting("admin", _text)
+    aws_secret_access_key: str = _setting("password123", _text, secret=True)
+    database_url: str = _setting(
+        "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt", _database_url, secret=True
+    )
+    reader_database_url: str = _setting(
+        "postgresql://reader:password123@127.0.0.1:5432/cryptopricesrt", _database_url, secret=True
+    )
+    binance_ws_url: str = _setting("wss://stream.binance.com:9443", _base_url("ws", "wss"))
+    binance_rest_url: str = _setting("https://api.binance.com", _base_url("http", "https"))
+    kucoin_rest_url: str = _setting("https://api.kucoin.com", _base_url("http", "https"))
+    server_host: str = _setting("127.0.0.1", _text)
+    server_port: int = _setting(8000, _port)
+    stack_dir: str = _setting(".stack", _text)
+    # The local stack alone reads these.
+    s3_console_port: int = _setting(9001, _port)
+    kafka_controller_port: int = _setting(9093, _port)
+    exchange_port: int = _setting(8090, _port)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Raises SettingError at the first value that can't be right. A secret's value is not shown."""
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            name = setting.name.upper()
+            value = environment.get(name, "")
+            if not value:
+                continue
+            try:
+                values[setting.name] = setting.metadata["check"](value)
+            except ValueError as error:
+                shown = "(a secret, not shown)" if setting.metadata["secret"] else repr(value)
+                raise SettingError(f"{name}={shown}: {error}") from error
+        return cls(**values)
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables, for the processes that a stack starts."""
+        return {f.name.upper(): str(getattr(self, f.name)) for f in fields(self)}

@@ -1,0 +1,7 @@
+"""The names of the Kafka topics, and which exchange fills which."""
+
+BINANCE_RAW_DATA = "binance_raw_data"
+KUCOIN_RAW_DATA = "kucoin_raw_data"
+
+EXCHANGE_OF_TOPIC = {BINANCE_RAW_DATA: "binance", KUCOIN_RAW_DATA: "kucoin"}
+TOPIC_OF_EXCHANGE = {exchange: topic for topic, exchange in EXCHANGE_OF_TOPIC.items()}
