@@ -1,0 +1,110 @@
+# From a bare machine to live prices. `make help` lists the commands.
+
+ifneq ($(wildcard .env),)
+include .env
+export $(shell sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' .env)
+endif
+
+PYTHON ?= python3
+FEED   ?= live
+
+TOOLS := .tools
+BIN   := .venv/bin
+INFRA := $(BIN)/python -m infra
+# A pseudo-version: MinIO's tags are dates, which Go does not take for versions.
+MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+
+MAKEFLAGS += --jobs=4 --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup prerequisites demo live up jobs server down status logs env clean test test-unit browser lint lock
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ The pipeline
+demo: setup  ## everything, with the replay exchange; returns when prices of both exchanges are served
+	@$(INFRA) demo
+
+live: setup  ## everything, with the real exchanges
+	@$(INFRA) live
+
+up: setup  ## services and extractors; FEED=live (default) or FEED=demo
+	@$(INFRA) up --feed $(FEED)
+
+jobs: setup  ## the Spark jobs, on the running stack
+	@$(INFRA) jobs
+
+server: setup  ## the web server, on the running stack
+	@$(INFRA) server
+
+down:  ## stop every process that was started here
+	@if [ -x $(BIN)/python ]; then $(INFRA) down; fi
+
+status: setup  ## what runs, and where
+	@$(INFRA) status
+
+logs: setup  ## the end of every log, and what follows
+	@$(INFRA) logs
+
+env: setup  ## the running stack's environment: eval "$$(make -s env)"
+	@$(INFRA) env
+
+clean: setup  ## delete the data of every stack; asks first
+	@$(INFRA) clean
+
+##@ Checks
+test: setup browser  ## everything, against a stack of its own on free ports
+	@$(BIN)/pytest
+
+test-unit: setup  ## what needs no service
+	@$(BIN)/pytest tests/unit
+
+lint: setup  ## ruff, mypy --strict, the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock:  ## renew requirements.lock from pyproject.toml; needs uv
+	uv pip compile pyproject.toml --extra stack --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --quiet --upgrade --output-file requirements.lock
+
+##@ Set-up, skipped when it is there
+setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready $(TOOLS)/spark-conf/spark-defaults.conf
+
+prerequisites:
+	@$(PYTHON) infra/prerequisites.py
+
+$(TOOLS)/logs:
+	@mkdir -p $@
+
+# Each step says what it does and keeps its output in a log, whose end is shown when it fails.
+define quietly
+	@echo "$(1)"; $(2) > $(TOOLS)/logs/$(3).log 2>&1 || { tail -n 20 $(TOOLS)/logs/$(3).log >&2; exit 1; }
+endef
+
+.venv/.ready: requirements.lock pyproject.toml | prerequisites $(TOOLS)/logs
+	@$(PYTHON) -m venv .venv
+	$(call quietly,python packages: installing what requirements.lock names,$(BIN)/pip install --require-hashes -r requirements.lock && $(BIN)/pip install --no-deps --no-build-isolation -e .,pip)
+	@touch $@; echo "python packages: done"
+
+$(TOOLS)/bin/minio: | prerequisites $(TOOLS)/logs
+	@mkdir -p $(TOOLS)/bin
+	@if command -v minio > /dev/null; then ln -sf "$$(command -v minio)" $@; fi
+	@if [ ! -e $@ ]; then echo "minio: building it once with go (some minutes)"; \
+	  GOBIN=$(CURDIR)/$(TOOLS)/bin go install $(MINIO) > $(TOOLS)/logs/minio.log 2>&1 \
+	  || { tail -n 20 $(TOOLS)/logs/minio.log >&2; exit 1; }; echo "minio: done"; fi
+
+# Ivy comes with pyspark, so no Maven is needed.
+$(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml .venv/.ready | $(TOOLS)/logs
+	@rm -rf $(@D); mkdir -p $(@D)
+	$(call quietly,$* jars: fetching,java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)
+	@rm -rf $(TOOLS)/ivy-$*; touch $@; echo "$* jars: done"
+
+$(TOOLS)/spark-conf/spark-defaults.conf: infra/spark/spark-defaults.conf infra/spark/log4j2.properties $(TOOLS)/jars/spark/.ready
+	@mkdir -p $(@D); cp infra/spark/log4j2.properties $(@D)/
+	@{ cat infra/spark/spark-defaults.conf; printf 'spark.jars '; ls $(CURDIR)/$(TOOLS)/jars/spark/*.jar | paste -sd, -; } > $@
+
+browser: .venv/.ready
+	@$(BIN)/python infra/browser.py

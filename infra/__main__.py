@@ -1,0 +1,138 @@
+"""The commands behind the Makefile: python -m infra up|down|status|logs|env|clean|jobs|server|demo|live."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+import requests
+
+from core.settings import SettingError, Settings
+from infra import first_prices, ports, supervision
+from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
+from infra.up import EXTRACTORS, JOBS, running_stack, up
+
+
+def demo(settings: Settings) -> None:
+    """Everything, with the replay exchange; returns when prices of both exchanges are served."""
+    stack = stack_of("demo", settings)
+    _everything(stack)
+    first_prices.wait(stack, EXTRACTORS)
+    _print_addresses(stack)
+
+
+def live(settings: Settings) -> None:
+    """Everything, with the real exchanges. One that can't be reached is named, and tried on."""
+    stack = stack_of("live", settings)
+    _everything(stack)
+    reachable = [name for name in EXTRACTORS if _is_reachable(stack, name)]
+    first_prices.wait(stack, reachable)
+    _print_addresses(stack)
+
+
+def _everything(stack: Stack) -> None:
+    up(stack)
+    supervision.start_programs(stack, [*JOBS, "server"])
+    print("waiting for the first prices; the Spark jobs take some seconds to start")
+
+
+def _is_reachable(stack: Stack, exchange: str) -> bool:
+    url = {
+        "binance": stack.settings.binance_rest_url + "/api/v3/ping",
+        "kucoin": stack.settings.kucoin_rest_url + "/api/v1/timestamp",
+    }[exchange]
+    try:
+        requests.get(url, timeout=5)
+    except requests.RequestException as error:
+        print(
+            f"{exchange}: {url} can't be reached ({type(error).__name__}). "
+            "Its extractor keeps trying; prices come when it gets through"
+        )
+        return False
+    return True
+
+
+def _print_addresses(stack: Stack) -> None:
+    settings = stack.settings
+    host, _port = ports.of_url(settings.s3_endpoint_url)
+    print(
+        f"\n  prices   http://{settings.server_host}:{settings.server_port}/"
+        f"\n  objects  http://{host}:{settings.s3_console_port}/   "
+        f"(user {settings.aws_access_key_id}, password in AWS_SECRET_ACCESS_KEY)"
+        '\n  shell    eval "$(make -s env)"'
+        "\n  stop     make down\n"
+    )
+
+
+def down(settings: Settings) -> None:
+    """Ends every process of every stack."""
+    for stack in all_stacks(settings):
+        ended = supervision.stop(stack)
+        print(f"{stack.feed}: {ended} processes ended" if ended else f"{stack.feed}: not up")
+
+
+def status(settings: Settings) -> None:
+    """One line per program."""
+    stack = running_stack(settings)
+    print(f"{stack.feed} stack in {stack.folder}")
+    for program in supervision.programs(stack):
+        print(f"  {program['name']:<12} {program['statename']:<9} {program['description']}")
+    _print_addresses(stack)
+
+
+def logs(settings: Settings) -> None:
+    """The end of every log; on a terminal also what follows, until Ctrl-C."""
+    stack = running_stack(settings)
+    files = sorted(str(path) for path in stack.log_folder.glob("*.log"))
+    follow = ["-F"] if sys.stdout.isatty() else []
+    os.execvp("tail", ["tail", "-n", "20", *follow, *files])
+
+
+def clean(settings: Settings) -> None:
+    """Deletes the data of every stack, after a yes. Refuses while one is up."""
+    stacks = all_stacks(settings)
+    for stack in stacks:
+        if supervision.is_running(stack):
+            raise StackError(f"the {stack.feed} stack is up: make down first")
+    for stack in stacks:
+        size = subprocess.run(["du", "-sh", str(stack.folder)], capture_output=True, text=True)
+        answer = input(f"delete {stack.folder} ({size.stdout.split()[0]})? [y/N] ")
+        if answer.strip().lower() in ("y", "yes"):
+            delete(stack)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m infra", description="The local stack.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up").add_argument("--feed", choices=FEEDS, default="live")
+    for name in ("demo", "live", "jobs", "server", "down", "status", "logs", "env", "clean"):
+        commands.add_parser(name)
+    arguments = parser.parse_args()
+    try:
+        _run(arguments, Settings.from_environment())
+    except (SettingError, StackError, ports.PortError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace, settings: Settings) -> None:
+    match arguments.command:
+        case "up":
+            began = time.monotonic()
+            up(stack_of(arguments.feed, settings))
+            print(f"up after {time.monotonic() - began:.1f} s")
+        case "jobs":
+            supervision.start_programs(running_stack(settings), JOBS)
+        case "server":
+            supervision.start_programs(running_stack(settings), ["server"])
+        case "env":
+            print(running_stack(settings).exports())
+        case _:
+            commands = {f.__name__: f for f in (demo, live, down, status, logs, clean)}
+            commands[arguments.command](settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

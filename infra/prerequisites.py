@@ -1,0 +1,75 @@
+"""Names each missing prerequisite and what to install. Runs on the system's Python, before all else.
+
+    python3 infra/prerequisites.py
+
+Exits 1 with one line per missing thing, so it must parse on any Python 3.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+MINIMUM_PYTHON = (3, 11)
+JAVA_VERSIONS = (17, 21)
+MINIMUM_GO = (1, 24)
+
+
+def first_version(command):
+    """The first a.b in what the command prints, as integers; None where the command fails."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"(\d+)(?:\.(\d+))?", done.stdout.decode(errors="replace"))
+    if done.returncode != 0 or not found:
+        return None
+    return int(found.group(1)), int(found.group(2) or 0)
+
+
+def missing_python():
+    if sys.version_info < MINIMUM_PYTHON:
+        return "Python 3.11 or newer: this is %s. Install one and run make PYTHON=/path/to/it" % (
+            sys.version.split()[0],
+        )
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        return "Python's venv module. On Debian and Ubuntu: apt-get install python3-venv"
+    return None
+
+
+def missing_java():
+    home = os.environ.get("JAVA_HOME")
+    java = os.path.join(home, "bin", "java") if home else "java"
+    version = first_version([java, "-version"])
+    if version is None:
+        found = "none was found"
+    elif version[0] in JAVA_VERSIONS:
+        return None
+    else:
+        found = "%s is version %d" % (java, version[0])
+    return "Java 17 or 21: %s. On Debian: apt-get install openjdk-17-jre-headless" % found
+
+
+def missing_minio():
+    if shutil.which("minio") or os.path.exists(os.path.join(".tools", "bin", "minio")):
+        return None
+    version = first_version(["go", "version"])
+    if version is not None and version >= MINIMUM_GO:
+        return None
+    found = "no go was found" if version is None else "go is version %d.%d" % version
+    return "a minio binary on PATH, or Go 1.24 or newer to build it: %s" % found
+
+
+def main():
+    missing = [m for m in (missing_python(), missing_java(), missing_minio()) if m]
+    for prerequisite in missing:
+        sys.stderr.write("missing: %s\n" % prerequisite)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

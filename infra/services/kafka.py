@@ -1,0 +1,98 @@
+"""Kafka in KRaft mode: one process that is broker and controller, run from its jars."""
+
+import subprocess
+from pathlib import Path
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from infra import places
+from infra.ports import of_url
+from infra.stack import Stack, StackError
+
+CLASSPATH = str(places.KAFKA_JARS / "*")
+CLUSTER_ID = "cryptopricesrt-0000000"
+
+RAW_TOPIC_PARTITIONS = 4
+RAW_TOPIC_CONFIG = {
+    "retention.ms": str(7 * 24 * 3600 * 1000),
+    # Of each partition: 20 GB a topic.
+    "retention.bytes": str(20 * 1024**3 // RAW_TOPIC_PARTITIONS),
+}
+
+
+def server_properties(stack: Stack) -> str:
+    """The broker's configuration: both listeners on loopback, one replica of everything."""
+    host, port = of_url(stack.settings.kafka_bootstrap_servers.split(",")[0])
+    controller = f"{host}:{stack.settings.kafka_controller_port}"
+    return f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{controller}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={stack.folder}/kafka/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def prepare(stack: Stack) -> None:
+    """Writes the configuration, for the ports may have changed, and formats the data folder once."""
+    folder = stack.folder / "kafka"
+    folder.mkdir(parents=True, exist_ok=True)
+    properties = folder / "server.properties"
+    properties.write_text(server_properties(stack))
+    if not (folder / "data" / "meta.properties").exists():
+        _format(properties)
+
+
+def _format(properties: Path) -> None:
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", CLASSPATH, "kafka.tools.StorageTool"]
+    command += ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StackError(f"Kafka's data folder could not be formatted: {done.stderr or done.stdout}")
+
+
+def is_ready(settings: Settings) -> bool:
+    admin = _admin(settings)
+    try:
+        return bool(admin.list_topics(timeout=1).brokers)
+    except KafkaException:
+        return False
+
+
+def initialise(settings: Settings) -> None:
+    """Creates the topics that are not there yet."""
+    topics = [
+        NewTopic(
+            topic,
+            num_partitions=RAW_TOPIC_PARTITIONS,
+            replication_factor=1,
+            config=RAW_TOPIC_CONFIG,
+        )
+        for topic in EXCHANGE_OF_TOPIC
+    ]
+    admin = _admin(settings)
+    for topic, created in admin.create_topics(topics).items():
+        try:
+            created.result(timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise StackError(f"topic {topic} could not be created: {error}") from error
+
+
+def _admin(settings: Settings) -> AdminClient:
+    # The client's own log would tell of every refused connection while the broker starts.
+    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})

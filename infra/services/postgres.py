@@ -1,0 +1,147 @@
+"""Postgres 18, run from the binaries in a wheel, and the tables in it."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from contextlib import closing
+from urllib.parse import unquote, urlsplit
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection
+from yoyo import get_backend, read_migrations
+
+from core.settings import Settings
+from infra import places
+from infra.ports import of_url
+from infra.stack import Stack, StackError
+
+# Written into postgresql.conf at every start, because ports may have changed.
+CONFIGURATION = """\
+listen_addresses = '{host}'
+port = {port}
+unix_socket_directories = ''
+shared_buffers = 256MB
+max_wal_size = 2GB
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m level=%b pid=%p '
+"""
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    """What the program postgres in supervisord.conf is told."""
+    return {"POSTGRES_BIN": str(stack.postgres_bin), "POSTGRES_USER": stack.postgres_user}
+
+
+def prepare(stack: Stack) -> None:
+    """Makes the cluster once, owned by the user who runs Postgres, and writes its configuration."""
+    folder = stack.folder / "postgres"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not stack.postgres_bin.exists():
+        for part in places.POSTGRES_FOLDERS:
+            copy = stack.postgres_distribution / part
+            shutil.copytree(places.site_packages() / part, copy, symlinks=True, dirs_exist_ok=True)
+    data = folder / "data"
+    if not (data / "PG_VERSION").exists():
+        _make_cluster(stack)
+    host, port = of_url(stack.settings.database_url)
+    included = data / "stack.conf"
+    included.write_text(CONFIGURATION.format(host=host, port=port))
+    _give_to(stack.postgres_user, str(included))
+
+
+def _make_cluster(stack: Stack) -> None:
+    data = stack.folder / "postgres" / "data"
+    # A folder without PG_VERSION is what an interrupted initdb left.
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(mode=0o700)
+    owner = urlsplit(stack.settings.database_url)
+    password_file = data.with_name("password")
+    password_file.touch(mode=0o600)
+    password_file.write_text(unquote(owner.password or ""))
+    _give_to(stack.postgres_user, str(data), str(password_file))
+    command = [str(stack.postgres_bin / "initdb"), "--pgdata", str(data), "--encoding", "UTF8"]
+    command += ["--locale", "C.UTF-8", "--username", unquote(owner.username or ""), "--no-sync"]
+    command += ["--auth", "scram-sha-256", "--pwfile", str(password_file)]
+    user = stack.postgres_user if os.geteuid() == 0 else None
+    done = subprocess.run(
+        command, cwd=data, user=user, capture_output=True, text=True, check=False
+    )
+    password_file.unlink()
+    if done.returncode != 0:
+        shutil.rmtree(data)
+        raise StackError(f"initdb failed: {done.stderr}")
+    with (data / "postgresql.conf").open("a") as configuration:
+        configuration.write("include 'stack.conf'\n")
+
+
+def _give_to(user: str, *paths: str) -> None:
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(user)
+        for path in paths:
+            os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def is_ready(settings: Settings) -> bool:
+    try:
+        with closing(_connect_to_server(settings)):
+            return True
+    except psycopg2.OperationalError:
+        return False
+
+
+def initialise(settings: Settings) -> None:
+    """Creates the database, brings the tables up to date, and gives the server's role its rights."""
+    with closing(_connect_to_server(settings)) as server:
+        server.autocommit = True
+        _create_database(server, urlsplit(settings.database_url).path[1:])
+        _create_reader(server, settings.reader_database_url)
+    with get_backend(settings.database_url) as backend:
+        migrations = read_migrations(str(places.MIGRATIONS))
+        # Without yoyo's own lock, a row that outlives a killed process: a stack's `up` runs alone anyway.
+        backend.apply_migrations(backend.to_apply(migrations))
+    with closing(psycopg2.connect(settings.database_url)) as database, database:
+        _grant_reading(database, settings.reader_database_url)
+
+
+def _connect_to_server(settings: Settings) -> connection:
+    """The database `postgres`, which is always there."""
+    url = urlsplit(settings.database_url)
+    return psycopg2.connect(url._replace(path="/postgres").geturl(), connect_timeout=2)
+
+
+def _create_database(server: connection, name: str) -> None:
+    with server.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+        if cursor.rowcount == 0:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def _create_reader(server: connection, reader_url: str) -> None:
+    reader = urlsplit(reader_url)
+    role, password = unquote(reader.username or ""), unquote(reader.password or "")
+    with server.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,))
+        verb = "ALTER" if cursor.rowcount else "CREATE"
+        cursor.execute(
+            sql.SQL(verb + " ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(role), sql.Literal(password)
+            )
+        )
+        cursor.execute(
+            sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(
+                sql.Identifier(role)
+            )
+        )
+
+
+def _grant_reading(database: connection, reader_url: str) -> None:
+    role = sql.Identifier(unquote(urlsplit(reader_url).username or ""))
+    with database.cursor() as cursor:
+        for statement in (
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}",
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {}",
+        ):
+            cursor.execute(sql.SQL(statement).format(role))

@@ -1,0 +1,98 @@
+"""One stack: a feed's folder below STACK_DIR, and the environment of everything that runs in it."""
+
+import getpass
+import os
+import shlex
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.settings import Settings
+from infra import places
+
+FEEDS = ("live", "demo")
+
+# Marks every process of a stack, so that what a killed supervisor left behind is found.
+STACK_VARIABLE = "CRYPTOPRICESRT_STACK"
+
+
+class StackError(RuntimeError):
+    """The stack can't do what was asked. The message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The services, extractors, jobs and server of one feed."""
+
+    feed: str
+    folder: Path
+    settings: Settings
+
+    @property
+    def log_folder(self) -> Path:
+        return self.folder / "logs"
+
+    def environment(self) -> dict[str, str]:
+        """What a shell needs so that spark-submit, psql and the project's programs find this stack."""
+        return self.settings.environment() | {
+            "SPARK_CONF_DIR": str(places.SPARK_CONF),
+            # Spark would listen on the machine's address otherwise.
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": str(places.VENV_BIN / "python"),
+            "TZ": "UTC",
+        }
+
+    def exports(self) -> str:
+        """The environment as shell lines. The virtual environment's programs come first on PATH."""
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()]
+        first, last = shlex.quote(str(places.VENV_BIN)), shlex.quote(str(self.postgres_bin))
+        lines.append(f'export PATH={first}:"$PATH":{last}')
+        return "\n".join(lines)
+
+    @property
+    def postgres_user(self) -> str:
+        """Who runs Postgres, which refuses root."""
+        return "nobody" if os.geteuid() == 0 else getpass.getuser()
+
+    @property
+    def postgres_bin(self) -> Path:
+        return self.postgres_distribution / places.POSTGRES_BIN
+
+    @property
+    def postgres_distribution(self) -> Path:
+        """As root a copy, because `postgres_user` may not reach the wheel's."""
+        if os.geteuid() == 0:
+            return self.folder / "postgres" / "distribution"
+        return places.site_packages()
+
+
+def stack_of(feed: str, settings: Settings) -> Stack:
+    """The stack of a feed. The demo's exchange is the replay exchange; the rest is as the settings say."""
+    base = places.stack_dir(settings.stack_dir)
+    if os.geteuid() == 0 and not places.others_can_enter(base):
+        raise StackError(
+            f"STACK_DIR={base}: Postgres refuses to run as root, and the user nobody, who runs it "
+            "instead, can't enter this folder. Leave STACK_DIR empty, or choose another"
+        )
+    if feed == "demo":
+        exchange = f"127.0.0.1:{settings.exchange_port}"
+        settings = replace(
+            settings,
+            binance_ws_url=f"ws://{exchange}",
+            binance_rest_url=f"http://{exchange}",
+            kucoin_rest_url=f"http://{exchange}",
+        )
+    folder = base / feed
+    # The shell that asks for the environment goes on using the same base.
+    return Stack(feed, folder, replace(settings, stack_dir=str(base)))
+
+
+def all_stacks(settings: Settings) -> list[Stack]:
+    """The stacks whose folders exist."""
+    stacks = (stack_of(feed, settings) for feed in FEEDS)
+    return [stack for stack in stacks if stack.folder.exists()]
+
+
+def delete(stack: Stack) -> None:
+    """Everything that the stack kept. It must be down."""
+    shutil.rmtree(stack.folder)

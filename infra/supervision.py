@@ -1,0 +1,110 @@
+"""The process supervisor of a stack: supervisord, driven over its own XML-RPC."""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from infra import places
+from infra.stack import STACK_VARIABLE, Stack, StackError
+
+CONFIGURATION = places.PROJECT / "infra" / "supervisord.conf"
+ALREADY_STARTED = 60
+START_DEADLINE = 20.0
+STOP_DEADLINE = 60.0
+
+
+def socket_path(stack: Stack) -> Path:
+    """Not in the stack's folder: the path of a Unix socket may have 107 bytes, a folder's may be longer."""
+    name = hashlib.sha256(str(stack.folder).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-{name}.sock"
+
+
+def call(stack: Stack, method: str, *arguments: object) -> Any:
+    """One call of supervisord's interface, such as startProcess. Raises OSError when it is not there."""
+    transport = SupervisorTransport(None, None, f"unix://{socket_path(stack)}")
+    proxy = ServerProxy("http://127.0.0.1", transport=transport)
+    try:
+        return getattr(proxy.supervisor, method)(*arguments)
+    finally:
+        transport.close()
+
+
+def is_running(stack: Stack) -> bool:
+    try:
+        return bool(call(stack, "getState")["statename"] == "RUNNING")
+    except (OSError, HTTPException):
+        return False
+
+
+def start(stack: Stack, environment: dict[str, str]) -> None:
+    """Starts supervisord, which starts nothing by itself; returns when it answers."""
+    stack.log_folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | stack.environment() | environment
+    environment |= {
+        STACK_VARIABLE: str(stack.folder),
+        "SUPERVISOR_SOCKET": str(socket_path(stack)),
+        "PROJECT": str(places.PROJECT),
+        "VENV_BIN": str(places.VENV_BIN),
+    }
+    command = [str(places.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StackError(f"supervisord did not start: {done.stderr.strip() or done.stdout.strip()}")
+    deadline = time.monotonic() + START_DEADLINE
+    while not is_running(stack):
+        if time.monotonic() > deadline:
+            raise StackError(f"supervisord does not answer; its log: {stack.log_folder}/supervisord.log")
+        time.sleep(0.05)
+
+
+def start_programs(stack: Stack, names: Iterable[str]) -> None:
+    """Starts what is not started yet; returns before they are ready."""
+    for name in names:
+        try:
+            call(stack, "startProcess", name, False)
+        except Fault as fault:
+            if fault.faultCode != ALREADY_STARTED:
+                raise StackError(f"{name} did not start: {fault.faultString}") from fault
+
+
+def programs(stack: Stack) -> list[dict[str, Any]]:
+    """What supervisord knows of each program: name, statename, pid, start, description."""
+    return list(call(stack, "getAllProcessInfo"))
+
+
+def stop(stack: Stack) -> int:
+    """Ends every process of the stack, in the reverse order of the data's way; returns how many there were."""
+    processes = list(_processes_of(stack))
+    with contextlib.suppress(OSError, HTTPException):
+        call(stack, "shutdown")
+        _gone, _alive = psutil.wait_procs(processes, timeout=STOP_DEADLINE)
+    # A supervisor that was killed leaves its programs behind, and a program its children.
+    left = list(_processes_of(stack))
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _gone, alive = psutil.wait_procs(left, timeout=10)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
+    socket_path(stack).unlink(missing_ok=True)
+    return len(processes)
+
+
+def _processes_of(stack: Stack) -> Iterable[psutil.Process]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(STACK_VARIABLE) == str(stack.folder):
+                yield process

@@ -1,0 +1,97 @@
+"""Brings a stack up in order: services, what lies in them, and the programs that use them."""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+
+from core.settings import Settings
+from infra import ports, supervision
+from infra.services import kafka, object_store, postgres
+from infra.stack import Stack, StackError, all_stacks
+
+SERVICES: dict[str, ModuleType] = {"kafka": kafka, "minio": object_store, "postgres": postgres}
+EXTRACTORS = ("binance", "kucoin")
+JOBS = ("live_prices", "raw_archive")
+READY_DEADLINE = 60.0
+
+
+def up(stack: Stack) -> None:
+    """Services, initialised, and the feed's extractors. Harmless when they are up already.
+
+    Raises StackError or PortError, with what to do; nothing is started when a port is busy.
+    """
+    stack.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(stack):
+        if not supervision.is_running(stack):
+            _refuse_second_stack(stack)
+            if supervision.stop(stack):
+                print("left over from a killed supervisor: ended")
+            ports.refuse_busy(_ports(stack))
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda service: service.prepare(stack), SERVICES.values()))
+            supervision.start(
+                stack,
+                {"KAFKA_CLASSPATH": kafka.CLASSPATH}
+                | object_store.environment(stack.settings)
+                | postgres.environment(stack),
+            )
+        supervision.start_programs(stack, SERVICES)
+        with ThreadPoolExecutor() as pool:
+            for line in pool.map(lambda name: _make_ready(stack, name), SERVICES):
+                print(line)
+        if stack.feed == "demo":
+            supervision.start_programs(stack, ["exchange"])
+        supervision.start_programs(stack, EXTRACTORS)
+
+
+def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:
+    """Whether it became true within the deadline, in seconds."""
+    end = time.monotonic() + deadline
+    while not is_true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _make_ready(stack: Stack, name: str) -> str:
+    service = SERVICES[name]
+    began = time.monotonic()
+    if not wait_until(lambda: service.is_ready(stack.settings), deadline=READY_DEADLINE):
+        raise StackError(
+            f"{name} is not ready after {READY_DEADLINE:.0f} s; its log: {stack.log_folder}/{name}.log"
+        )
+    service.initialise(stack.settings)
+    return f"{name}: ready after {time.monotonic() - began:.1f} s"
+
+
+def _ports(stack: Stack) -> Iterator[ports.Port]:
+    yield from ports.of_settings(stack.settings)
+    if stack.feed == "demo":
+        number = stack.settings.exchange_port
+        yield ports.Port("the replay exchange", "EXCHANGE_PORT", "127.0.0.1", number)
+
+
+def _refuse_second_stack(stack: Stack) -> None:
+    for other in all_stacks(stack.settings):
+        if other.feed != stack.feed and supervision.is_running(other):
+            raise StackError(f"the {other.feed} stack is up, on the same ports: make down first")
+
+
+@contextmanager
+def _alone(stack: Stack) -> Iterator[None]:
+    """Two commands at a time would both find nothing running."""
+    with (stack.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def running_stack(settings: Settings) -> Stack:
+    """The stack that is up. Raises StackError when none is."""
+    for stack in all_stacks(settings):
+        if supervision.is_running(stack):
+            return stack
+    raise StackError("no stack is up: make up, make live or make demo first")
