@@ -74,7 +74,8 @@ class Settings:
     kucoin_rest_url: str = _setting("https://api.kucoin.com", _base_url("http", "https"))
     server_host: str = _setting("127.0.0.1", _text)
     server_port: int = _setting(8000, _port)
-    stack_dir: str = _setting(".stack", _text)
+    checkpoint_dir: str = _setting(".stack/checkpoints", _text)
+    stack_dir: str = _setting("", _text)
     # The local stack alone reads these.
     s3_console_port: int = _setting(9001, _port)
     kafka_controller_port: int = _setting(9093, _port)

@@ -84,7 +84,8 @@ def stack_of(feed: str, settings: Settings) -> Stack:
         )
     folder = base / feed
     # The shell that asks for the environment goes on using the same base.
-    return Stack(feed, folder, replace(settings, stack_dir=str(base)))
+    settings = replace(settings, stack_dir=str(base), checkpoint_dir=str(folder / "checkpoints"))
+    return Stack(feed, folder, settings)
 
 
 def all_stacks(settings: Settings) -> list[Stack]:

@@ -1,0 +1,1 @@
+"""Kafka to Postgres and S3. One thin spark-submit entry per job; pure DataFrame functions between."""

@@ -17,6 +17,8 @@ CLUSTER_ID = "cryptopricesrt-0000000"
 
 RAW_TOPIC_PARTITIONS = 4
 RAW_TOPIC_CONFIG = {
+    # The archive cuts hours by this time, so a partition's may not go back.
+    "message.timestamp.type": "LogAppendTime",
     "retention.ms": str(7 * 24 * 3600 * 1000),
     # Of each partition: 20 GB a topic.
     "retention.bytes": str(20 * 1024**3 // RAW_TOPIC_PARTITIONS),

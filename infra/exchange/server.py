@@ -1,0 +1,96 @@
+"""Both exchanges on one port, over one simulated market."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from infra.exchange.binance import Binance
+from infra.exchange.coins import Coins
+from infra.exchange.feed import now_ms
+from infra.exchange.kucoin import Kucoin
+from infra.exchange.market import Market
+from infra.exchange.symbols import binance_listing, binance_trading, kucoin_listing, kucoin_trading
+
+BINANCE_PERIOD = 1.0
+# KuCoin sends at most one frame per symbol and 100 ms: 6,340 a second for its 634 symbols.
+KUCOIN_PERIOD = 0.1
+# 7 of 821 recorded frames told of a new price. A trade at the old price does not, so they are more.
+KUCOIN_TRADED = 0.02
+
+# How long the server may take to close its connections, in seconds; aiohttp may wait twice as long.
+SHUTDOWN_TIMEOUT = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What is simulated. The shares and rates are means."""
+
+    seed: int = 1
+    binance_symbols: int = 1440
+    binance_changed: float = 0.4
+    kucoin_rate: float = 2000.0
+
+    def exchanges(self) -> tuple[Binance, Kucoin]:
+        """Raises ValueError for a setting that can't be right."""
+        binance_symbols, kucoin_symbols = binance_listing(), kucoin_listing()
+        binance_pairs = binance_trading(binance_symbols, self.binance_symbols)
+        kucoin_pairs = kucoin_trading(kucoin_symbols)
+        if not self.kucoin_rate > 0:
+            raise ValueError(f"{self.kucoin_rate} KuCoin frames a second: expected above 0")
+        # To generate more load than KuCoin could, its period is cut short.
+        kucoin_period = min(KUCOIN_PERIOD, len(kucoin_pairs) / self.kucoin_rate)
+        coins = Coins([*binance_pairs, *kucoin_pairs], self.seed)
+        now = now_ms()
+        binance = Market(
+            binance_pairs,
+            coins,
+            seed=self.seed,
+            period=BINANCE_PERIOD,
+            changed=self.binance_changed,
+            traded=1,
+            now=now,
+        )
+        kucoin = Market(
+            kucoin_pairs,
+            coins,
+            seed=self.seed,
+            period=kucoin_period,
+            changed=self.kucoin_rate * kucoin_period / len(kucoin_pairs),
+            traded=KUCOIN_TRADED,
+            now=now,
+        )
+        return Binance(binance, binance_symbols), Kucoin(kucoin, kucoin_symbols)
+
+
+@asynccontextmanager
+async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> AsyncIterator[int]:
+    """Serve until the block ends; gives the port. A feed that fails ends the block with its error.
+
+    Raises OSError when the port can't be had.
+    """
+    app = web.Application()
+    app.add_routes([*binance.routes(), *kucoin.routes(), web.get("/healthz", healthz)])
+
+    async def shut_down(_: web.Application) -> None:
+        await asyncio.gather(binance.shut_down(), kucoin.shut_down())
+
+    app.on_shutdown.append(shut_down)
+    # No access log: the query of KuCoin's socket holds the token.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        async with asyncio.TaskGroup() as tasks:
+            feeds = [tasks.create_task(exchange.run()) for exchange in (binance, kucoin)]
+            yield runner.addresses[0][1]
+            for feed in feeds:
+                feed.cancel()
+    finally:
+        await runner.cleanup()
+
+
+async def healthz(request: web.Request) -> web.Response:
+    return web.Response(text="ok")

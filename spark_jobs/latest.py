@@ -1,0 +1,46 @@
+"""A batch of tickers reduced to what Postgres needs: the newest per symbol, and each dead letter."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.items import elements
+from spark_jobs.newer import age_order
+from spark_jobs.schemas import TICKER
+
+
+def latest_tickers(tickers: DataFrame) -> DataFrame:
+    """The newest ticker of each (exchange, symbol), and every ticker that has a `reason`.
+
+    Columns of schemas.TICKER, `reason`, and of the tickers that the row stands for: `first_offset`,
+    `last_offset`, `tickers`. One pass: a dead letter is a group of its own.
+    """
+    is_dead = F.col("reason").isNotNull()
+    own_place = F.when(is_dead, F.struct("topic", "partition", "offset", "position"))
+    ticker = F.struct(*TICKER, "reason")
+    groups = tickers.groupBy("exchange", "symbol", own_place.alias("own_place")).agg(
+        F.max_by(ticker, age_order()).alias("newest"),
+        F.min("offset").alias("first_offset"),
+        F.max("offset").alias("last_offset"),
+        F.count("*").alias("tickers"),
+    )
+    return groups.select("newest.*", "first_offset", "last_offset", "tickers")
+
+
+def payloads(records: DataFrame, positions: list[tuple[str, int, int, int]]) -> DataFrame:
+    """What dead letters say: columns topic, partition, offset, position, payload (bytes).
+
+    `positions` are (topic, partition, offset, position) of the records. The payload of a whole
+    message is its bytes, that of an item its JSON text. Read a second time and for the few that need
+    it, because a message's text beside each of its items would be copied thousands of times.
+    """
+    places = records.sparkSession.createDataFrame(
+        positions, "topic STRING, partition INT, offset LONG, position INT"
+    )
+    element = F.get(elements(F.col("value").cast("string")), F.col("position"))
+    return records.join(F.broadcast(places), ["topic", "partition", "offset"], how="inner").select(
+        "topic",
+        "partition",
+        "offset",
+        "position",
+        F.coalesce(F.encode(element, "UTF-8"), F.col("value")).alias("payload"),
+    )

@@ -1,0 +1,192 @@
+"""The one transaction of a batch: prices, dead letters and progress become visible together or not at all.
+
+Effectively once: what a batch changes and how far it got commit in one transaction, so a batch that
+comes again, or a checkpoint that is lost, changes nothing.
+"""
+
+import io
+import json
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from psycopg2.extensions import cursor
+from psycopg2.extras import execute_values
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.items import explode_items
+from spark_jobs.latest import latest_tickers, payloads
+from spark_jobs.newer import sql_age_order
+from spark_jobs.normalise import normalise
+from spark_jobs.schemas import TICKER
+from spark_jobs.sources import Offsets
+
+# Any number that no other program of this database uses.
+LIVE_JOB_LOCK = 7_305_808_869_231
+
+COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
+
+CREATE_INCOMING = f"""
+CREATE TEMPORARY TABLE incoming ON COMMIT DELETE ROWS AS
+SELECT {COLUMNS} FROM live_prices WITH NO DATA
+"""
+
+# Sorted by the key, so that two writers lock rows in one order.
+UPSERT = f"""
+INSERT INTO live_prices ({COLUMNS}, batch_id)
+SELECT {COLUMNS}, %(batch_id)s FROM incoming ORDER BY exchange, symbol
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET {", ".join(f'"{name}" = EXCLUDED."{name}"' for name in (*TICKER, "batch_id"))}
+WHERE {sql_age_order("EXCLUDED")} > {sql_age_order("live_prices")}
+"""
+
+
+class SecondLiveJobError(RuntimeError):
+    """Another live job writes to this database."""
+
+
+class PostgresSink:
+    """Writes batches of Kafka records to Postgres; for foreachBatch, which calls `write`."""
+
+    def __init__(self, database_url: str) -> None:
+        """Raises SecondLiveJobError when another live job holds the lock, psycopg2.Error without Postgres."""
+        self._connection = psycopg2.connect(database_url, application_name="live_prices")
+        self._idle = threading.Lock()
+        self._stopped = False
+        with self._connection, self._connection.cursor() as statements:
+            statements.execute("SELECT pg_try_advisory_lock(%s)", (LIVE_JOB_LOCK,))
+            if statements.fetchone() != (True,):
+                raise SecondLiveJobError("another live job writes to this database: stop it first")
+            statements.execute(CREATE_INCOMING)
+
+    def progress(self) -> Offsets:
+        """The next offset of every partition that was read from."""
+        with self._connection, self._connection.cursor() as statements:
+            return _locked_progress(statements)
+
+    def write(self, records: DataFrame, batch_id: int) -> None:
+        """One transaction. What lies below the progress is left out. After `stop` it does nothing."""
+        with self._idle:
+            if not self._stopped:
+                with self._connection, self._connection.cursor() as statements:
+                    _write_batch(statements, records)
+
+    def stop(self) -> None:
+        """Returns when no transaction is under way; none will begin."""
+        with self._idle:
+            self._stopped = True
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _write_batch(statements: cursor, records: DataFrame) -> None:
+    started_at = datetime.now(UTC)
+    progress = _locked_progress(statements)
+    latest = _reduce(records)
+    if _overlaps(latest, progress):
+        latest = _reduce(_beyond(records, progress))
+    if latest.num_rows == 0:
+        return
+    is_dead = pc.is_valid(latest["reason"])
+    tickers, dead = latest.filter(pc.invert(is_dead)), latest.filter(is_dead)
+    statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id'))")
+    (batch_id,) = statements.fetchone() or ()
+    written = _upsert(statements, tickers, batch_id)
+    if dead.num_rows:
+        _insert_dead_letters(statements, dead, records)
+    next_offsets = _next_offsets(latest)
+    _move_on(statements, next_offsets)
+    statements.execute(
+        "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (
+            batch_id,
+            written,
+            tickers.num_rows - written,
+            dead.num_rows,
+            json.dumps(_by_topic(next_offsets)),
+            started_at,
+        ),
+    )
+    statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
+
+
+def _reduce(records: DataFrame) -> pa.Table:
+    reduced = records.transform(explode_items).transform(normalise).transform(latest_tickers)
+    return reduced.toArrow()
+
+
+def _locked_progress(statements: cursor) -> dict[tuple[str, int], int]:
+    statements.execute("SELECT topic, partition, next_offset FROM kafka_progress FOR UPDATE")
+    return {(topic, partition): offset for topic, partition, offset in statements.fetchall()}
+
+
+def _overlaps(latest: pa.Table, progress: Offsets) -> bool:
+    places = latest.select(["topic", "partition", "first_offset"]).to_pylist()
+    return any(row["first_offset"] < progress.get((row["topic"], row["partition"]), 0) for row in places)
+
+
+def _beyond(records: DataFrame, progress: Offsets) -> DataFrame:
+    """The records that were not written yet. Rare: Spark compiles such a filter for every batch."""
+    was_written = F.lit(False)
+    for (topic, partition), next_offset in progress.items():
+        is_partition = (F.col("topic") == topic) & (F.col("partition") == partition)
+        was_written |= is_partition & (F.col("offset") < next_offset)
+    return records.where(~was_written)
+
+
+def _upsert(statements: cursor, tickers: pa.Table, batch_id: int) -> int:
+    """How many rows were inserted or updated; the others were not newer."""
+    rows = io.BytesIO()
+    pyarrow.csv.write_csv(tickers.select(TICKER), rows)
+    rows.seek(0)
+    statements.copy_expert(f"COPY incoming ({COLUMNS}) FROM STDIN (FORMAT csv, HEADER)", rows)
+    statements.execute(UPSERT, {"batch_id": batch_id})
+    return int(statements.rowcount)
+
+
+def _insert_dead_letters(statements: cursor, dead: pa.Table, records: DataFrame) -> None:
+    place = ["topic", "partition", "offset", "position"]
+    letters = {tuple(row[name] for name in place): row for row in dead.to_pylist()}
+    texts = payloads(records, list(letters)).toArrow().to_pylist()
+    execute_values(
+        statements,
+        'INSERT INTO dead_letters (topic, partition, "offset", position, reason, received_at, payload)'
+        " VALUES %s ON CONFLICT DO NOTHING",
+        [
+            (*key, letters[key]["reason"], letters[key]["received_at"], text["payload"])
+            for text in texts
+            for key in [tuple(text[name] for name in place)]
+        ],
+    )
+
+
+def _next_offsets(latest: pa.Table) -> list[dict[str, Any]]:
+    last = latest.group_by(["topic", "partition"]).aggregate([("last_offset", "max")])
+    return [
+        {**row, "next_offset": row["last_offset_max"] + 1}
+        for row in last.sort_by([("topic", "ascending"), ("partition", "ascending")]).to_pylist()
+    ]
+
+
+def _move_on(statements: cursor, next_offsets: Iterable[dict[str, Any]]) -> None:
+    execute_values(
+        statements,
+        "INSERT INTO kafka_progress (topic, partition, next_offset) VALUES %s"
+        " ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset",
+        [(row["topic"], row["partition"], row["next_offset"]) for row in next_offsets],
+    )
+
+
+def _by_topic(next_offsets: Iterable[dict[str, Any]]) -> dict[str, dict[int, int]]:
+    by_topic: dict[str, dict[int, int]] = {}
+    for row in next_offsets:
+        by_topic.setdefault(row["topic"], {})[row["partition"]] = row["next_offset"]
+    return by_topic

@@ -1,0 +1,88 @@
+"""The Kafka source: the raw topics, from the offsets that the sink says."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import Consumer, TopicPartition
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_jobs.schemas import RECORD
+
+# Offsets by topic and partition: the next one to read.
+Offsets = Mapping[tuple[str, int], int]
+
+METADATA_TIMEOUT = 30.0
+
+
+class OffsetError(RuntimeError):
+    """The topic does not hold what comes next. The message says which offset, and what to do."""
+
+
+def kafka_records(
+    spark: SparkSession, bootstrap_servers: str, topics: Iterable[str], progress: Offsets
+) -> DataFrame:
+    """A stream of schemas.RECORD that begins where `progress` says, else with the oldest record.
+
+    Raises OffsetError where a topic was made anew or what comes next has expired.
+    """
+    starting = starting_offsets(bootstrap_servers, topics, progress)
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .option("subscribe", ",".join(topics))
+        .option("startingOffsets", json.dumps(starting))
+        .option("includeHeaders", "true")
+        # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
+        .option("kafka.fetch.max.wait.ms", "20")
+        .load()
+        .select(*RECORD.fieldNames())
+    )
+
+
+def starting_offsets(
+    bootstrap_servers: str, topics: Iterable[str], progress: Offsets
+) -> dict[str, dict[str, int]]:
+    """For every partition of the topics: the sink's next offset, or the oldest that is kept."""
+    # A consumer only to ask: it joins no group.
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "starting-offsets"})
+    try:
+        return {
+            topic: {
+                str(partition): starting_offset(
+                    topic,
+                    partition,
+                    progress.get((topic, partition)),
+                    *consumer.get_watermark_offsets(
+                        TopicPartition(topic, partition), timeout=METADATA_TIMEOUT
+                    ),
+                )
+                for partition in partitions_of(consumer, topic)
+            }
+            for topic in topics
+        }
+    finally:
+        consumer.close()
+
+
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    metadata = consumer.list_topics(topic, timeout=METADATA_TIMEOUT).topics[topic]
+    if metadata.error is not None:
+        raise OffsetError(f"topic {topic}: {metadata.error.str()}. Was it created?")
+    return sorted(metadata.partitions)
+
+
+def starting_offset(topic: str, partition: int, next_offset: int | None, low: int, high: int) -> int:
+    """`low` and `high` are the oldest kept offset and the next one to be written."""
+    if next_offset is None:
+        return low
+    if next_offset > high:
+        raise OffsetError(
+            f"{topic}/{partition} ends at offset {high}, but {next_offset} was read next: the topic "
+            "was made anew. Delete its rows from kafka_progress to read it from its start"
+        )
+    if next_offset < low:
+        raise OffsetError(
+            f"{topic}/{partition} begins at offset {low}, but {next_offset} comes next: "
+            f"{low - next_offset} messages have expired unread. Set kafka_progress to {low} to go on"
+        )
+    return next_offset
