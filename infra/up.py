@@ -5,21 +5,43 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from types import ModuleType
+from typing import Protocol
 
 from core.settings import Settings
 from infra import ports, supervision
 from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
 
-SERVICES: dict[str, ModuleType] = {"kafka": kafka, "minio": object_store, "postgres": postgres}
+
+
+class Service(Protocol):
+    """What each module of infra.services is."""
+
+    def prepare(self, stack: Stack) -> None:
+        """Its folder, before its program starts."""
+
+    def is_ready(self, settings: Settings) -> bool: ...
+
+    def initialise(self, settings: Settings) -> None:
+        """What lies in it, idempotently."""
+
+
+SERVICES: dict[str, Service] = {"kafka": kafka, "minio": object_store, "postgres": postgres}
 EXTRACTORS = ("binance", "kucoin")
 JOBS = ("live_prices", "raw_archive")
 READY_DEADLINE = 60.0
 
 
 def up(stack: Stack) -> None:
-    """Services, initialised, and the feed's extractors. Harmless when they are up already.
+    """Services and the feed's extractors; in the demo, the replay exchange before them."""
+    services_up(stack)
+    if stack.feed == "demo":
+        supervision.start_programs(stack, ["exchange"])
+    supervision.start_programs(stack, EXTRACTORS)
+
+
+def services_up(stack: Stack) -> None:
+    """Kafka, MinIO and Postgres, ready and initialised. Harmless when they are up already.
 
     Raises StackError or PortError, with what to do; nothing is started when a port is busy.
     """
@@ -42,9 +64,6 @@ def up(stack: Stack) -> None:
         with ThreadPoolExecutor() as pool:
             for line in pool.map(lambda name: _make_ready(stack, name), SERVICES):
                 print(line)
-        if stack.feed == "demo":
-            supervision.start_programs(stack, ["exchange"])
-        supervision.start_programs(stack, EXTRACTORS)
 
 
 def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:

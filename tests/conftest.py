@@ -1,0 +1,66 @@
+"""The test stack's settings, and one Spark session for all tests."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from infra import places, ports
+from infra.stack import Stack, stack_of
+
+
+def test_stack() -> Stack:
+    """A stack on free ports with a folder of its own, so that it runs beside any other."""
+    kafka, controller, s3, console, postgres, server, exchange = ports.free_ports(7)
+    settings = Settings(
+        kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
+        kafka_controller_port=controller,
+        s3_endpoint_url=f"http://127.0.0.1:{s3}",
+        s3_console_port=console,
+        database_url=f"postgresql://crypto:password123@127.0.0.1:{postgres}/cryptopricesrt",
+        reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
+        server_port=server,
+        exchange_port=exchange,
+        stack_dir=str(places.stack_dir("") / "tests" / str(os.getpid())),
+    )
+    return stack_of("demo", settings)
+
+
+STACK = test_stack()
+
+# Before the JVM starts: s3a finds its endpoint, and every child process the test stack, here.
+os.environ |= STACK.environment()
+time.tzset()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """One local session with the jars and settings that the jobs run with, but one shuffle partition."""
+    warehouse: Path = tmp_path_factory.mktemp("warehouse")
+    os.environ["PYSPARK_SUBMIT_ARGS"] = (
+        "--driver-java-options '-XX:TieredStopAtLevel=1 -Duser.timezone=UTC' pyspark-shell"
+    )
+    session = (
+        SparkSession.builder.appName("tests")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "1")
+        .config("spark.sql.warehouse.dir", str(warehouse))
+        .getOrCreate()
+    )
+    yield session
+    session.stop()
+
+
+def settings_on(stack: Stack, database: str) -> Settings:
+    """The stack's settings with another database."""
+    settings = stack.settings
+    return replace(
+        settings,
+        database_url=settings.database_url.rsplit("/", 1)[0] + f"/{database}",
+        reader_database_url=settings.reader_database_url.rsplit("/", 1)[0] + f"/{database}",
+    )
