@@ -45,6 +45,11 @@ def ranges_of(name: str) -> dict[int, tuple[int, int]]:
     return {int(p): (int(low), int(high)) for p, low, high in RANGE.findall(name)}
 
 
+def place(path: str) -> str:
+    """`kucoin_raw_data/date=.../hour=.../part-0.parquet`: how Spark and Hadoop write what is before differs."""
+    return path.rpartition("/topic=")[2]
+
+
 class Archive:
     """Writes batches of Kafka records below `<root>/raw`; for foreachBatch, which calls `write`."""
 
@@ -92,22 +97,23 @@ class Archive:
         )
 
     def _publish(self) -> None:
-        names = self._names_of_staged()
+        ranges = self._ranges_of_staged()
         for path in sorted(self._files(self._staging), key=lambda path: str(path.toString())):
             if path.getName().endswith(".parquet"):
                 folder = path.getParent().toString().removeprefix(self._staging)
-                self._rename(path, f"{self._raw}{folder}", names[path.getName()])
+                self._rename(path, f"{self._raw}{folder}", file_name(ranges[place(path.toString())]))
 
-    def _names_of_staged(self) -> dict[str, str]:
-        """The name that each staged file gets, by the name that Spark gave it."""
-        staged = self._spark.read.parquet(self._staging)
-        ranges = staged.groupBy(F.col("_metadata.file_name"), "partition").agg(
-            F.min("offset").alias("first"), F.max("offset").alias("last")
+    def _ranges_of_staged(self) -> dict[str, dict[int, tuple[int, int]]]:
+        """First and last offset by partition, of each staged file by its place."""
+        found = (
+            self._spark.read.parquet(self._staging)
+            .groupBy(F.col("_metadata.file_path"), "partition")
+            .agg(F.min("offset").alias("first"), F.max("offset").alias("last"))
         )
-        by_file: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
-        for row in ranges.collect():
-            by_file[row["file_name"]][row["partition"]] = row["first"], row["last"]
-        return {name: file_name(ranges) for name, ranges in by_file.items()}
+        ranges: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+        for row in found.collect():
+            ranges[place(row["file_path"])][row["partition"]] = row["first"], row["last"]
+        return ranges
 
     # Hadoop's file system, which knows S3 and local folders alike.
 

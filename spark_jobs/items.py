@@ -57,17 +57,12 @@ def is_array(text: Column) -> Column:
     return bare.startswith("[") & bare.endswith("]")
 
 
-def elements(array_text: Column) -> Column:
-    """The elements of a JSON array, each as its own text; NULL for what is no JSON."""
-    return F.from_json(array_text, "ARRAY<STRING>")
-
-
 def items_one_by_one(array_text: Column) -> Column:
     def item(element: Column) -> Column:
         is_object = F.btrim(element, F.lit(JSON_BLANKS)).startswith("{")
         return F.when(is_object, F.from_json(element, ITEM))
 
-    return F.transform(elements(array_text), item)
+    return F.transform(F.from_json(array_text, "ARRAY<STRING>"), item)
 
 
 def endpoint() -> Column:

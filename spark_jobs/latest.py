@@ -3,7 +3,6 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.items import elements
 from spark_jobs.newer import age_order
 from spark_jobs.schemas import TICKER
 
@@ -24,23 +23,3 @@ def latest_tickers(tickers: DataFrame) -> DataFrame:
         F.count("*").alias("tickers"),
     )
     return groups.select("newest.*", "first_offset", "last_offset", "tickers")
-
-
-def payloads(records: DataFrame, positions: list[tuple[str, int, int, int]]) -> DataFrame:
-    """What dead letters say: columns topic, partition, offset, position, payload (bytes).
-
-    `positions` are (topic, partition, offset, position) of the records. The payload of a whole
-    message is its bytes, that of an item its JSON text. Read a second time and for the few that need
-    it, because a message's text beside each of its items would be copied thousands of times.
-    """
-    places = records.sparkSession.createDataFrame(
-        positions, "topic STRING, partition INT, offset LONG, position INT"
-    )
-    element = F.get(elements(F.col("value").cast("string")), F.col("position"))
-    return records.join(F.broadcast(places), ["topic", "partition", "offset"], how="inner").select(
-        "topic",
-        "partition",
-        "offset",
-        "position",
-        F.coalesce(F.encode(element, "UTF-8"), F.col("value")).alias("payload"),
-    )

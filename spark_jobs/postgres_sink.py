@@ -20,8 +20,9 @@ from psycopg2.extras import execute_values
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.dead_letters import payload, values_at
 from spark_jobs.items import explode_items
-from spark_jobs.latest import latest_tickers, payloads
+from spark_jobs.latest import latest_tickers
 from spark_jobs.newer import sql_age_order
 from spark_jobs.normalise import normalise
 from spark_jobs.schemas import TICKER
@@ -153,17 +154,18 @@ def _upsert(statements: cursor, tickers: pa.Table, batch_id: int) -> int:
 
 
 def _insert_dead_letters(statements: cursor, dead: pa.Table, records: DataFrame) -> None:
-    place = ["topic", "partition", "offset", "position"]
-    letters = {tuple(row[name] for name in place): row for row in dead.to_pylist()}
-    texts = payloads(records, list(letters)).toArrow().to_pylist()
+    letters = dead.select(
+        ["topic", "partition", "offset", "position", "reason", "received_at"]
+    ).to_pylist()
+    places = {(row["topic"], row["partition"], row["offset"]) for row in letters}
+    values = {tuple(place): value for *place, value in values_at(records, places).collect()}
     execute_values(
         statements,
         'INSERT INTO dead_letters (topic, partition, "offset", position, reason, received_at, payload)'
         " VALUES %s ON CONFLICT DO NOTHING",
         [
-            (*key, letters[key]["reason"], letters[key]["received_at"], text["payload"])
-            for text in texts
-            for key in [tuple(text[name] for name in place)]
+            (*row.values(), payload(values[row["topic"], row["partition"], row["offset"]], row["position"]))
+            for row in letters
         ],
     )
 

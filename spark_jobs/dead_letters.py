@@ -1,0 +1,51 @@
+"""What a dead letter says: the item's own text, or the message's own bytes."""
+
+import json
+import re
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.items import WHOLE_MESSAGE
+
+BETWEEN_ELEMENTS = re.compile(r"[ \t\r\n,]*")
+
+
+def values_at(records: DataFrame, places: set[tuple[str, int, int]]) -> DataFrame:
+    """Columns topic, partition, offset, value of the records at these places.
+
+    Read a second time, for the few that need it: a message's text beside each of its items would be
+    copied thousands of times.
+    """
+    wanted = records.sparkSession.createDataFrame(
+        sorted(places), "topic STRING, partition INT, offset LONG"
+    )
+    return records.join(
+        F.broadcast(wanted), ["topic", "partition", "offset"], how="inner"
+    ).select("topic", "partition", "offset", "value")
+
+
+def payload(value: bytes | None, position: int) -> bytes:
+    """The text of the array's element at the position as it was written; the message where there is none."""
+    message = value or b""
+    if position == WHOLE_MESSAGE:
+        return message
+    try:
+        return element_texts(message.decode())[position].encode()
+    except (ValueError, IndexError):
+        # Spark is more lenient than Python about what JSON is. The whole message holds the item.
+        return message
+
+
+def element_texts(array: str) -> list[str]:
+    """`['{"c": 1.10}', 'null']` for `[ {"c": 1.10}, null ]`. Raises ValueError for what is no JSON array."""
+    elements = json.loads(array)
+    decode = json.JSONDecoder().raw_decode
+    texts = []
+    end = array.index("[") + 1
+    for _ in elements:
+        between = BETWEEN_ELEMENTS.match(array, end)
+        start = between.end() if between else end
+        _value, end = decode(array, start)
+        texts.append(array[start:end])
+    return texts

@@ -1,0 +1,195 @@
+"""The jobs' queries as real streams, from the real Kafka."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from psycopg2.extensions import connection
+from pyarrow.dataset import dataset
+from pyarrow.fs import S3FileSystem
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from spark_jobs.archive import Archive
+from spark_jobs.live_prices import live_prices
+from spark_jobs.postgres_sink import PostgresSink
+from spark_jobs.raw_archive import raw_archive
+from spark_jobs.running import fresh_checkpoint
+from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_offset
+from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
+
+
+@pytest.fixture
+def ends(settings: Settings) -> Offsets:
+    """The topics' ends before the test: other tests' messages lie below."""
+    with closing(
+        Consumer({"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "ends"})
+    ) as consumer:
+        return {
+            (topic, partition): consumer.get_watermark_offsets(TopicPartition(topic, partition))[1]
+            for topic in EXCHANGE_OF_TOPIC
+            for partition in consumer.list_topics(topic).topics[topic].partitions
+        }
+
+
+@pytest.fixture
+def database_at_ends(owner: connection, database: Settings, ends: Offsets) -> Settings:
+    """A database whose progress is at the topics' ends."""
+    with owner.cursor() as statements:
+        for (topic, partition), offset in ends.items():
+            statements.execute(
+                "INSERT INTO kafka_progress VALUES (%s, %s, %s)", (topic, partition, offset)
+            )
+    return database
+
+
+@pytest.fixture
+def produce(settings: Settings) -> Iterator[Any]:
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+
+    def send(topic: str, partition: int, value: Any) -> None:
+        encoded = value if isinstance(value, bytes) else json.dumps(value).encode()
+        headers = [("endpoint", b"127.0.0.1:8090")]
+        producer.produce(topic, encoded, b"key", partition, headers=headers)
+        assert producer.flush(30) == 0
+
+    yield send
+
+
+def run_once(query: DataStreamWriter) -> None:
+    """All that is in Kafka now."""
+    started = query.trigger(availableNow=True).start()
+    assert started.awaitTermination(120)
+
+
+def stream(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFrame:
+    return kafka_records(spark, settings.kafka_bootstrap_servers, EXCHANGE_OF_TOPIC, progress)
+
+
+def run_live_prices(spark: SparkSession, database: Settings, folder: Path) -> None:
+    """One life of the job: it begins where Postgres says, with a checkpoint of its own."""
+    with closing(PostgresSink(database.database_url)) as sink:
+        checkpoint = fresh_checkpoint(str(folder), "live_prices")
+        run_once(live_prices(stream(spark, database, sink.progress()), sink, checkpoint))
+
+
+def found(owner: connection, query: str) -> list[tuple[Any, ...]]:
+    with owner.cursor() as statements:
+        statements.execute(query)
+        return statements.fetchall()
+
+
+def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
+    spark: SparkSession,
+    database_at_ends: Settings,
+    owner: connection,
+    produce: Any,
+    tmp_path: Path,
+) -> None:
+    produce(BINANCE_RAW_DATA, 0, b"no JSON")
+    produce(BINANCE_RAW_DATA, 0, [item(BTCUSDT), "bad", item(ETHUSDT, c="abc")])
+    produce(KUCOIN_RAW_DATA, 3, [item(CRO_USDT)])
+    run_live_prices(spark, database_at_ends, tmp_path)
+    assert found(owner, "SELECT exchange, symbol, price, endpoint FROM live_prices ORDER BY 1") == [
+        ("binance", "BTCUSDT", Decimal("85439.99"), "127.0.0.1:8090"),
+        ("kucoin", "CRO-USDT", Decimal("0.10604"), "127.0.0.1:8090"),
+    ]
+    assert found(owner, "SELECT reason FROM dead_letters ORDER BY \"offset\", position") == [
+        ("the message is no JSON array",),
+        ("the item is no JSON object",),
+        ("price can't be read: abc",),
+    ]
+
+
+def test_a_job_that_lost_its_checkpoint_goes_on_where_postgres_says(
+    spark: SparkSession,
+    database_at_ends: Settings,
+    owner: connection,
+    produce: Any,
+    tmp_path: Path,
+) -> None:
+    produce(BINANCE_RAW_DATA, 1, [item(BTCUSDT), 7])
+    run_live_prices(spark, database_at_ends, tmp_path / "first")
+    produce(BINANCE_RAW_DATA, 1, [item(ETHUSDT)])
+    run_live_prices(spark, database_at_ends, tmp_path / "second")
+    counts = "SELECT rows_written, rows_refused, dead_letters FROM batches ORDER BY id"
+    assert found(owner, counts) == [(1, 0, 1), (1, 0, 0)]
+    assert found(owner, "SELECT symbol FROM live_prices ORDER BY 1") == [("BTCUSDT",), ("ETHUSDT",)]
+
+
+def test_a_job_that_finds_nothing_new_changes_nothing(
+    spark: SparkSession, database_at_ends: Settings, owner: connection, produce: Any, tmp_path: Path
+) -> None:
+    produce(BINANCE_RAW_DATA, 2, [item(BTCUSDT)])
+    run_live_prices(spark, database_at_ends, tmp_path / "first")
+    before = found(owner, "SELECT t::text FROM live_prices t")
+    run_live_prices(spark, database_at_ends, tmp_path / "second")
+    assert found(owner, "SELECT t::text FROM live_prices t") == before
+    assert found(owner, "SELECT count(*) FROM batches") == [(1,)]
+
+
+def test_a_topic_that_was_made_anew_and_one_that_expired_are_refused_with_the_offsets() -> None:
+    assert starting_offset("t", 0, None, 5, 9) == 5
+    assert starting_offset("t", 0, 9, 5, 9) == 9
+    with pytest.raises(OffsetError, match="t/0 ends at offset 9, but 10 was read next"):
+        starting_offset("t", 0, 10, 5, 9)
+    with pytest.raises(OffsetError, match="t/0 begins at offset 5, but 4 comes next: 1 messages"):
+        starting_offset("t", 0, 4, 5, 9)
+
+
+def test_a_topic_that_does_not_exist_is_refused_by_name(
+    spark: SparkSession, settings: Settings
+) -> None:
+    with pytest.raises(OffsetError, match="topic no_such_topic"):
+        kafka_records(spark, settings.kafka_bootstrap_servers, ["no_such_topic"], {})
+
+
+def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
+    spark: SparkSession, settings: Settings, ends: Offsets, produce: Any, tmp_path: Path
+) -> None:
+    archive = Archive(spark, f"s3a://{settings.s3_bucket}/test-archive")
+    lives = [[b"no JSON", [item(BTCUSDT)]], [[item(ETHUSDT)], b""]]
+    for number, values in enumerate(lives):
+        for value in values:
+            produce(BINANCE_RAW_DATA, 0, value)
+        produce(KUCOIN_RAW_DATA, 3, [item(CRO_USDT)])
+        progress = {**ends, **archive.progress()}
+        checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
+        run_once(raw_archive(stream(spark, settings, progress), archive, checkpoint))
+
+    first, third = ends[BINANCE_RAW_DATA, 0], ends[KUCOIN_RAW_DATA, 3]
+    assert archive.progress() == {(BINANCE_RAW_DATA, 0): first + 4, (KUCOIN_RAW_DATA, 3): third + 2}
+    rows = archived(settings, "test-archive/raw")
+    binance = [row for row in rows if row[0] == BINANCE_RAW_DATA]
+    assert [row[2:] for row in binance] == [
+        (first + n, value if isinstance(value, bytes) else json.dumps(value).encode(), b"key")
+        for n, value in enumerate(value for values in lives for value in values)
+    ]
+    assert [row[1:3] for row in rows if row[0] == KUCOIN_RAW_DATA] == [(3, third), (3, third + 1)]
+
+
+def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
+    """topic, partition, offset, value, key of all records below the prefix, as DuckDB reads them."""
+    url = urlsplit(settings.s3_endpoint_url)
+    store = S3FileSystem(
+        access_key=settings.aws_access_key_id,
+        secret_key=settings.aws_secret_access_key,
+        endpoint_override=url.netloc,
+        scheme=url.scheme,
+        region="us-east-1",
+    )
+    lake = dataset(f"{settings.s3_bucket}/{prefix}", filesystem=store, partitioning="hive")
+    with duckdb.connect() as connected:
+        connected.register("lake", lake)
+        return connected.execute(
+            'SELECT topic, partition, "offset", value, key FROM lake ORDER BY ALL'
+        ).fetchall()

@@ -1,0 +1,210 @@
+"""The transaction against a real Postgres: repeated, out of order, and with bad messages among good ones."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+from pyspark.sql import Row, SparkSession
+
+from core.settings import Settings
+from core.topics import KUCOIN_RAW_DATA
+from spark_jobs.postgres_sink import PostgresSink, SecondLiveJobError
+from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
+
+TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
+
+
+@pytest.fixture
+def sink(database: Settings) -> Iterator[PostgresSink]:
+    with closing(PostgresSink(database.database_url)) as opened:
+        yield opened
+
+
+def rows(owner: connection, query: str) -> list[tuple[Any, ...]]:
+    with owner.cursor() as statements:
+        statements.execute(query)
+        return statements.fetchall()
+
+
+def prices(owner: connection) -> dict[str, Decimal]:
+    return dict(rows(owner, "SELECT symbol, price FROM live_prices"))  # type: ignore[arg-type]
+
+
+def everything(owner: connection) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: sorted(rows(owner, f"SELECT t::text FROM {table} t")) for table in TABLES}
+
+
+def write(spark: SparkSession, sink: PostgresSink, *batch: Row) -> None:
+    sink.write(records(spark, *batch), 0)
+
+
+def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    written = ["0.00000001", "0.000000000000000001", "99999999999999999999.999999999999999999"]
+    write(spark, sink, record([item(BTCUSDT, s=text, c=text) for text in written]))
+    found = rows(owner, "SELECT symbol, price::text FROM live_prices ORDER BY price")
+    assert [(s, Decimal(p)) for s, p in found] == [
+        (text, Decimal(text)) for text in sorted(written, key=Decimal)
+    ]
+
+
+def test_a_ticker_of_each_exchange_has_all_its_columns(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    write(
+        spark,
+        sink,
+        record([item(BTCUSDT)], partition=2, offset=5),
+        record([item(CRO_USDT)], KUCOIN_RAW_DATA, endpoint=None),
+    )
+    columns = (
+        "exchange, symbol, bid::float, open_24h::float, base_volume_24h::float, traded_at::text,"
+        ' event_time::text, sequence, received_at::text, endpoint, partition, "offset", position, batch_id'
+    )
+    received_at = "2025-03-28 07:37:28.501233+00"
+    assert rows(owner, f"SELECT {columns} FROM live_prices ORDER BY 1") == [
+        ("binance", "BTCUSDT", None, 87304.35, 20230.79019, None, "2025-03-28 07:37:28.467+00")
+        + (1743147448467, received_at, "stream.binance.com:9443", 2, 5, 0, 1),
+        ("kucoin", "CRO-USDT", 0.10596, None, None, "2025-03-28 07:33:18.992+00", received_at)
+        + (915875484, received_at, None, 0, 0, 0, 1),
+    ]
+
+
+def test_the_same_batch_twice_changes_nothing(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    batch = [record([item(BTCUSDT), 7]), record([item(CRO_USDT)], KUCOIN_RAW_DATA, offset=3)]
+    write(spark, sink, *batch)
+    before = everything(owner)
+    write(spark, sink, *batch)
+    assert everything(owner) == before
+    assert len(before["live_prices"]) == 2
+
+
+def test_a_batch_that_reaches_below_the_progress_counts_only_what_is_new(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    first = record([item(BTCUSDT)], offset=0)
+    write(spark, sink, first)
+    write(spark, sink, first, record([item(ETHUSDT), 7], offset=1))
+    found = rows(owner, "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches")
+    assert found == [
+        (1, 0, 0, {"binance_raw_data": {"0": 1}}),
+        (1, 0, 1, {"binance_raw_data": {"0": 2}}),
+    ]
+
+
+def test_an_older_ticker_in_a_later_batch_does_not_put_the_old_price_back(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    write(spark, sink, record([item(BTCUSDT, c="2", E=BTCUSDT["E"] + 1)], offset=0))
+    write(spark, sink, record([item(BTCUSDT, c="1"), item(ETHUSDT)], offset=1))
+    assert prices(owner) == {"BTCUSDT": Decimal(2), "ETHUSDT": Decimal("1916.44")}
+    assert rows(owner, "SELECT rows_written, rows_refused FROM batches") == [(1, 0), (1, 1)]
+
+
+def test_a_lower_sequence_wins_in_a_later_minute(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    later = RECEIVED_AT + 60_000_000
+    write(spark, sink, record([item(CRO_USDT, price="1", sequence="9")], KUCOIN_RAW_DATA))
+    restarted = item(CRO_USDT, later, price="2", sequence="1")
+    write(spark, sink, record([restarted], KUCOIN_RAW_DATA, offset=1))
+    assert prices(owner) == {"CRO-USDT": Decimal(2)}
+
+
+def test_bad_messages_become_dead_letters_and_their_neighbours_arrive(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    write(
+        spark,
+        sink,
+        record(b"\xff\x00 no JSON"),
+        record([item(BTCUSDT), "bad", item(ETHUSDT)], offset=1),
+        record([{"s": "币USDT", "c": "abc", "E": 1743147448467, "received_at": RECEIVED_AT}], offset=2),
+    )
+    assert set(prices(owner)) == {"BTCUSDT", "ETHUSDT"}
+    found = rows(
+        owner,
+        'SELECT topic, partition, "offset", position, reason, payload, received_at::text'
+        ' FROM dead_letters ORDER BY "offset"',
+    )
+    topic, received_at = "binance_raw_data", "2025-03-28 07:37:28.501233+00"
+    bad_price = f'{{"s": "币USDT", "c": "abc", "E": 1743147448467, "received_at": {RECEIVED_AT}}}'
+    assert [(*row[:5], bytes(row[5]), row[6]) for row in found] == [
+        (topic, 0, 0, -1, "the message is no JSON array", b"\xff\x00 no JSON", None),
+        (topic, 0, 1, 1, "the item is no JSON object", b'"bad"', None),
+        (topic, 0, 2, 0, "price can't be read: abc", bad_price.encode(), received_at),
+    ]
+
+
+def test_the_progress_is_the_offset_after_the_last_of_each_partition(
+    spark: SparkSession, sink: PostgresSink
+) -> None:
+    write(
+        spark,
+        sink,
+        record([item(BTCUSDT)], offset=7),
+        record([item(BTCUSDT)], offset=8),
+        record(b"?", partition=3, offset=2),
+        record([item(CRO_USDT)], KUCOIN_RAW_DATA, partition=1, offset=0),
+    )
+    assert sink.progress() == {
+        ("binance_raw_data", 0): 9,
+        ("binance_raw_data", 3): 3,
+        ("kucoin_raw_data", 1): 1,
+    }
+
+
+def test_a_commit_tells_listeners_its_batch(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    with owner.cursor() as statements:
+        statements.execute("LISTEN live_prices")
+    write(spark, sink, record([item(BTCUSDT)]))
+    with owner.cursor() as statements:
+        statements.execute("SELECT")
+    assert [(n.channel, n.payload) for n in owner.notifies] == [("live_prices", "1")]
+
+
+def test_a_batch_that_fails_leaves_nothing(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    with owner.cursor() as statements:
+        statements.execute("ALTER TABLE batches ADD CONSTRAINT refuse CHECK (rows_written <> 2)")
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        write(spark, sink, record([item(BTCUSDT), item(ETHUSDT), 7]))
+    assert everything(owner) == {table: [] for table in TABLES}
+    write(spark, sink, record([item(BTCUSDT)]))
+    assert set(prices(owner)) == {"BTCUSDT"}
+
+
+def test_after_stop_nothing_is_written(
+    spark: SparkSession, sink: PostgresSink, owner: connection
+) -> None:
+    sink.stop()
+    write(spark, sink, record([item(BTCUSDT)]))
+    assert prices(owner) == {}
+
+
+def test_a_second_live_job_is_refused(sink: PostgresSink, database: Settings) -> None:
+    with pytest.raises(SecondLiveJobError):
+        PostgresSink(database.database_url)
+
+
+def test_the_reader_reads_and_can_not_write(
+    spark: SparkSession, sink: PostgresSink, database: Settings
+) -> None:
+    write(spark, sink, record([item(BTCUSDT)]))
+    with closing(psycopg2.connect(database.reader_database_url)) as reader:
+        assert rows(reader, "SELECT symbol FROM live_prices") == [("BTCUSDT",)]
+        with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+            rows(reader, "DELETE FROM live_prices RETURNING 1")
+        reader.rollback()
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            rows(reader, "SET TRANSACTION READ WRITE; DELETE FROM live_prices RETURNING 1")
