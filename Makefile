@@ -81,7 +81,7 @@ $(TOOLS)/logs:
 
 # Each step says what it does and keeps its output in a log, whose end is shown when it fails.
 define quietly
-	@echo "$(1)"; $(2) > $(TOOLS)/logs/$(3).log 2>&1 || { tail -n 20 $(TOOLS)/logs/$(3).log >&2; exit 1; }
+	@echo "$(1)"; { $(2); } > $(TOOLS)/logs/$(3).log 2>&1 || { tail -n 20 $(TOOLS)/logs/$(3).log >&2; exit 1; }
 endef
 
 .venv/.ready: requirements.lock pyproject.toml | prerequisites $(TOOLS)/logs
@@ -97,7 +97,7 @@ $(TOOLS)/bin/minio: | prerequisites $(TOOLS)/logs
 	  || { tail -n 20 $(TOOLS)/logs/minio.log >&2; exit 1; }; echo "minio: done"; fi
 
 # Ivy comes with pyspark, so no Maven is needed.
-$(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml .venv/.ready | $(TOOLS)/logs
+$(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml | .venv/.ready $(TOOLS)/logs
 	@rm -rf $(@D); mkdir -p $(@D)
 	$(call quietly,$* jars: fetching,java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)
 	@rm -rf $(TOOLS)/ivy-$*; touch $@; echo "$* jars: done"

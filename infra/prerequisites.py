@@ -2,7 +2,7 @@
 
     python3 infra/prerequisites.py
 
-Exits 1 with one line per missing thing, so it must parse on any Python 3.
+Exits 1 with one line per missing thing, so it must parse on any Python 3: its annotations are strings.
 """
 
 import os
@@ -16,7 +16,7 @@ JAVA_VERSIONS = (17, 21)
 MINIMUM_GO = (1, 24)
 
 
-def first_version(command):
+def first_version(command: "list[str]") -> "tuple[int, int] | None":
     """The first a.b in what the command prints, as integers; None where the command fails."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
@@ -28,7 +28,7 @@ def first_version(command):
     return int(found.group(1)), int(found.group(2) or 0)
 
 
-def missing_python():
+def missing_python() -> "str | None":
     if sys.version_info < MINIMUM_PYTHON:
         return "Python 3.11 or newer: this is %s. Install one and run make PYTHON=/path/to/it" % (
             sys.version.split()[0],
@@ -41,7 +41,7 @@ def missing_python():
     return None
 
 
-def missing_java():
+def missing_java() -> "str | None":
     home = os.environ.get("JAVA_HOME")
     java = os.path.join(home, "bin", "java") if home else "java"
     version = first_version([java, "-version"])
@@ -54,7 +54,7 @@ def missing_java():
     return "Java 17 or 21: %s. On Debian: apt-get install openjdk-17-jre-headless" % found
 
 
-def missing_minio():
+def missing_minio() -> "str | None":
     if shutil.which("minio") or os.path.exists(os.path.join(".tools", "bin", "minio")):
         return None
     version = first_version(["go", "version"])
@@ -64,7 +64,7 @@ def missing_minio():
     return "a minio binary on PATH, or Go 1.24 or newer to build it: %s" % found
 
 
-def main():
+def main() -> int:
     missing = [m for m in (missing_python(), missing_java(), missing_minio()) if m]
     for prerequisite in missing:
         sys.stderr.write("missing: %s\n" % prerequisite)

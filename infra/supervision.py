@@ -56,6 +56,8 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
         "SUPERVISOR_SOCKET": str(socket_path(stack)),
         "PROJECT": str(places.PROJECT),
         "VENV_BIN": str(places.VENV_BIN),
+        # spark-submit is in the virtual environment, and Kafka takes the Java that Spark takes.
+        "PATH": os.pathsep.join((str(places.VENV_BIN), *_java_home(), os.environ["PATH"])),
     }
     command = [str(places.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -66,6 +68,10 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
         if time.monotonic() > deadline:
             raise StackError(f"supervisord does not answer; its log: {stack.log_folder}/supervisord.log")
         time.sleep(0.05)
+
+
+def _java_home() -> list[str]:
+    return [os.path.join(home, "bin")] if (home := os.environ.get("JAVA_HOME")) else []
 
 
 def start_programs(stack: Stack, names: Iterable[str]) -> None:

@@ -1,0 +1,1 @@
+"""Postgres to people: live prices as REST, as a WebSocket stream and as a page."""

@@ -20,49 +20,56 @@ def explode_items(records: DataFrame) -> DataFrame:
     no object gives a NULL item at its position; its neighbours are read. An empty array gives no row.
     """
     text = F.col("value").cast("string")
-    parsed = records.select(
-        "headers",
-        "topic",
-        "partition",
-        "offset",
-        F.when(is_array(text), F.from_json(text, f"ARRAY<STRUCT<{ITEM}>>")).alias("items"),
-        F.when(is_array(text), text).alias("array_text"),
-    )
-    # from_json gives NULL for a whole array when one element is not of its type: such a message, and
-    # only such a one, is read again, element by element.
-    readable = parsed.select(
+    # One expression, used once: where a column is used twice, Spark may parse twice.
+    items = F.coalesce(F.when(is_array(text), items_of(text)), F.array(whole_message()))
+    exploded = records.select(
         endpoint().alias("endpoint"),
         "topic",
         "partition",
         "offset",
-        F.coalesce("items", items_one_by_one(F.col("array_text"))).alias("items"),
+        F.posexplode(items).alias("index", "item"),
     )
-    exploded = readable.select(
+    position = F.when(F.col("item.whole_message").isNotNull(), WHOLE_MESSAGE)
+    return exploded.select(
         "endpoint",
         "topic",
         "partition",
         "offset",
-        F.col("items").isNull().alias("is_whole_message"),
-        F.posexplode(F.coalesce("items", F.array(F.lit(None)))).alias("position", "item"),
-    )
-    position = F.when(F.col("is_whole_message"), WHOLE_MESSAGE).otherwise(F.col("position"))
-    return exploded.select(
-        "endpoint", "topic", "partition", "offset", position.alias("position"), "item"
+        F.coalesce(position, "index").alias("position"),
+        F.when(position.isNull(), F.col("item")).alias("item"),
     )
 
 
 def is_array(text: Column) -> Column:
-    """from_json would take an object for an array of one."""
-    bare = F.btrim(text, F.lit(JSON_BLANKS))
-    return bare.startswith("[") & bare.endswith("]")
+    """from_json would take an object for an array of one, and pass over what follows an array."""
+
+    def is_bracketed(array: Column) -> Column:
+        return array.startswith("[") & array.endswith("]")
+
+    # Blanks around it are rare, and trimming costs as much as parsing.
+    return is_bracketed(text) | is_bracketed(F.btrim(text, F.lit(JSON_BLANKS)))
 
 
-def items_one_by_one(array_text: Column) -> Column:
+def items_of(array_text: Column) -> Column:
+    """NULL for what is no JSON.
+
+    from_json gives NULL for a whole array when one element is not of its type: such a message, and only
+    such a one, is read again, element by element.
+    """
+
     def item(element: Column) -> Column:
         is_object = F.btrim(element, F.lit(JSON_BLANKS)).startswith("{")
         return F.when(is_object, F.from_json(element, ITEM))
 
-    return F.transform(F.from_json(array_text, "ARRAY<STRING>"), item)
+    return F.coalesce(
+        F.from_json(array_text, f"ARRAY<STRUCT<{ITEM}>>"),
+        F.transform(F.from_json(array_text, "ARRAY<STRING>"), item),
+    )
+
+
+def whole_message() -> Column:
+    """Stands in the place of the items of a message that has none."""
+    return F.from_json(F.lit('{"whole_message": "yes"}'), ITEM)
 
 
 def endpoint() -> Column:

@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1
 
 
 def log_to_stderr() -> None:

@@ -64,7 +64,8 @@ ITEM = (
     "E STRING, s STRING, c STRING, o STRING, h STRING, l STRING, v STRING, q STRING,"
     " subject STRING, data STRUCT<price STRING, bestBid STRING, bestBidSize STRING, bestAsk STRING,"
     " bestAskSize STRING, size STRING, time STRING, sequence STRING>,"
-    " received_at STRING, unreadable STRING"
+    # The last is no exchange's: see items.whole_message.
+    " received_at STRING, unreadable STRING, whole_message STRING"
 )
 
 AMOUNTS = (

@@ -1,4 +1,4 @@
-"""Writes tickers to Postgres as the live job does: rows, batch and notification, one transaction."""
+"""Writes to Postgres as the live job does: rows, batch and notification in one transaction."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -37,8 +37,8 @@ def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
     with closing(psycopg2.connect(database_url)) as postgres:
         with postgres, postgres.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets, started_at)"
-                " VALUES (%s, 0, 0, '{}', now()) RETURNING id",
+                "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets,"
+                " started_at) VALUES (%s, 0, 0, '{}', now()) RETURNING id",
                 (len(tickers),),
             )
             ((batch_id,),) = cursor.fetchall()

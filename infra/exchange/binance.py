@@ -65,7 +65,7 @@ class Binance:
         self._ping_interval = ping_interval
         self._pong_timeout = pong_timeout
         self._connections = Connections("binance")
-        self._subscribers = Subscribers()
+        self.subscribers = Subscribers()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -75,7 +75,7 @@ class Binance:
         ]
 
     async def run(self) -> NoReturn:
-        await run_feed(self._market, self._subscribers, mini_ticker_array)
+        await run_feed(self._market, self.subscribers, mini_ticker_array)
 
     async def shut_down(self) -> None:
         """Binance announces its shutdown, and then disconnects."""
@@ -102,7 +102,7 @@ class Binance:
                     connection.send(refusal(2, "Invalid request: invalid stream"))
                 await self._listen(connection)
             finally:
-                self._subscribers.discard(connection)
+                self.subscribers.discard(connection)
         return connection.socket
 
     async def _listen(self, connection: Connection) -> None:
@@ -145,9 +145,9 @@ class Binance:
                     return refusal(2, "Invalid request: invalid stream", request_id)
             case {"method": "UNSUBSCRIBE", "params": [*streams]}:
                 if STREAM in streams:
-                    self._subscribers.discard(connection)
+                    self.subscribers.discard(connection)
             case {"method": "LIST_SUBSCRIPTIONS"}:
-                result = [STREAM] if connection in self._subscribers else []
+                result = [STREAM] if connection in self.subscribers else []
             case {"method": method}:
                 known = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`"
                 problem = f"unknown variant `{method}`, expected one of {known}"
@@ -161,7 +161,7 @@ class Binance:
         if any(stream != STREAM for stream in streams):
             return False
         if streams:
-            self._subscribers.add(connection)
+            self.subscribers.add(connection)
         return True
 
 

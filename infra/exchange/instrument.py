@@ -16,8 +16,8 @@ PREMIUM = 5e-4
 
 
 class Instrument:
-    """Prices are counted in the pair's price increments, sizes in its size increments, so that
-    multiplying by the increment gives the exact amount. Times are milliseconds since the epoch.
+    """Prices are counted in the pair's price increments and sizes in its size increments: a count
+    times the increment is the exact amount. Times are milliseconds since the epoch.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Instrument:
         self._coins = coins
         self._random = random
         premium = 1 + random.uniform(-PREMIUM, PREMIUM)
-        self._increments = premium / float(pair.price_increment)
+        self._increments_in_one = premium / float(pair.price_increment)
         self._spread = random.uniform(1e-4, 1e-3)
         # The busier a pair, the larger its trades: BTCUSDT comes to its real 20,000 BTC a day.
         dollars = 50 + 20_000 * chance**2
@@ -46,7 +46,7 @@ class Instrument:
 
     def quote(self) -> None:
         """Bid and ask follow the coins."""
-        fair = self._coins.price(self.pair) * self._increments
+        fair = self._coins.price(self.pair) * self._increments_in_one
         half = fair * self._spread * self._random.random()
         self.bid = max(1, floor(fair - half))
         self.ask = max(self.bid + 1, ceil(fair + half))

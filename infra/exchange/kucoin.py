@@ -70,7 +70,7 @@ class Kucoin:
         self._silence_timeout = silence_timeout
         self._tokens = Tokens(token_lifetime)
         self._connections = Connections("kucoin")
-        self._subscribers = Subscribers()
+        self.subscribers = Subscribers()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -80,7 +80,7 @@ class Kucoin:
         ]
 
     async def run(self) -> NoReturn:
-        await run_feed(self._market, self._subscribers, tickers, PARTS)
+        await run_feed(self._market, self.subscribers, tickers, PARTS)
 
     async def shut_down(self) -> None:
         await self._connections.close()
@@ -113,7 +113,7 @@ class Kucoin:
                 connection.send(encode_json({"id": connect_id, "type": "welcome"}))
                 await self._listen(connection, connect_id)
             finally:
-                self._subscribers.discard(connection)
+                self.subscribers.discard(connection)
         return connection.socket
 
     async def _listen(self, connection: Connection, connect_id: str) -> None:
@@ -147,7 +147,7 @@ class Kucoin:
             case "subscribe":
                 change = self._subscribe
             case "unsubscribe":
-                change = self._subscribers.discard
+                change = self.subscribers.discard
             case _:
                 connection.send(refusal(command_id, 415, "command type is invalid"))
                 return
@@ -160,9 +160,9 @@ class Kucoin:
 
     def _subscribe(self, connection: Connection) -> None:
         """First a burst, every symbol as it stands."""
-        if connection not in self._subscribers:
+        if connection not in self.subscribers:
             connection.send(*tickers(self._market.instruments))
-            self._subscribers.add(connection)
+            self.subscribers.add(connection)
 
 
 async def next_text(connection: Connection) -> str | None:

@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC

@@ -58,7 +58,7 @@ def produce(settings: Settings) -> Iterator[Any]:
 
     def send(topic: str, partition: int, value: Any) -> None:
         encoded = value if isinstance(value, bytes) else json.dumps(value).encode()
-        headers = [("endpoint", b"127.0.0.1:8090")]
+        headers: dict[str, str | bytes | None] = {"endpoint": b"127.0.0.1:8090"}
         producer.produce(topic, encoded, b"key", partition, headers=headers)
         assert producer.flush(30) == 0
 
@@ -184,7 +184,7 @@ def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
         access_key=settings.aws_access_key_id,
         secret_key=settings.aws_secret_access_key,
         endpoint_override=url.netloc,
-        scheme=url.scheme,
+        scheme="http",
         region="us-east-1",
     )
     lake = dataset(f"{settings.s3_bucket}/{prefix}", filesystem=store, partitioning="hive")

@@ -31,7 +31,7 @@ def rows(owner: connection, query: str) -> list[tuple[Any, ...]]:
 
 
 def prices(owner: connection) -> dict[str, Decimal]:
-    return dict(rows(owner, "SELECT symbol, price FROM live_prices"))  # type: ignore[arg-type]
+    return dict(rows(owner, "SELECT symbol, price FROM live_prices"))
 
 
 def everything(owner: connection) -> dict[str, list[tuple[Any, ...]]]:

@@ -1,0 +1,38 @@
+"""How long to wait before the next attempt to connect."""
+
+import random
+from collections.abc import Callable
+
+FIRST_CEILING = 1.0
+LAST_CEILING = 30.0
+HEALTHY_AFTER = 60.0
+"""Seconds of flowing data after which earlier failures are forgotten."""
+
+_DOUBLINGS = 5  # from the first ceiling to beyond the last
+
+
+class Backoff:
+    """Exponential with full jitter, for ever, and never faster than `interval` allows.
+
+    `interval` is the exchange's limit: seconds from one attempt to the next.
+    `uniform` draws a number between two bounds.
+    """
+
+    def __init__(
+        self, interval: float, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._interval = interval
+        self._uniform = uniform
+        self._failures = 0
+
+    def pause(self, since_attempt: float, healthy_for: float, demanded: float) -> float:
+        """Seconds to wait after a connection, or an attempt at one, has ended.
+
+        `since_attempt` is how long ago it began, `healthy_for` how long data flowed, `demanded`
+        the pause that the exchange asked for; all in seconds.
+        """
+        if healthy_for >= HEALTHY_AFTER:
+            self._failures = 0
+        ceiling = min(LAST_CEILING, FIRST_CEILING * 2 ** min(self._failures, _DOUBLINGS))
+        self._failures += 1
+        return max(self._uniform(0.0, ceiling), self._interval - since_attempt, demanded)

@@ -1,0 +1,95 @@
+"""Binance spot, stream `!miniTicker@arr`: once a second, the 24 h tickers that changed.
+
+Facts from github.com/binance/binance-spot-api-docs, web-socket-streams.md.
+"""
+
+import json
+from dataclasses import dataclass
+
+from core.message import Item, ticker_item
+from extractors.feed import (
+    Endpoint,
+    Feed,
+    FeedError,
+    RawData,
+    Session,
+    UnreadableRawData,
+    read_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BinanceRawData:
+    """One element of the array, untouched.
+
+    {"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT","c":"85439.99000000",
+     "o":"87304.35000000","h":"87728.27000000","l":"85300.01000000","v":"20230.79019000",
+     "q":"1754434346.25694750"}
+    """
+
+    ticker: Item
+    received_at: int
+
+    @property
+    def symbol(self) -> str:
+        symbol = self.ticker.get("s")
+        return symbol if isinstance(symbol, str) else ""
+
+    def item(self) -> Item:
+        return ticker_item(self.ticker, self.received_at)
+
+
+class BinanceSession(Session):
+    """Nothing to say: the path subscribes, and the server's pings are the WebSocket's own."""
+
+    def due(self, now: float) -> list[str]:
+        return []
+
+    def receive(self, text: str, received_at: int) -> list[RawData]:
+        """Reads one frame. A bad element costs none of its neighbours.
+
+        Data     [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...}, ...]
+        Control  {"e":"serverShutdown","E":1743147448467}
+                 {"result":null,"id":1}
+                 {"error":{"code":2,"msg":"Invalid request"},"id":2}
+        """
+        try:
+            frame = read_json(text)
+        except ValueError:
+            return [UnreadableRawData(text, received_at)]
+        match frame:
+            case list():
+                return [_raw_data(element, received_at) for element in frame]
+            case {"e": "serverShutdown"}:
+                raise FeedError("serverShutdown")
+            case {"error": error}:
+                raise FeedError(f"error {json.dumps(error)}")
+            case {"result": _, "id": _}:
+                return []
+            case _:
+                return [UnreadableRawData(text, received_at)]
+
+
+class BinanceFeed(Feed):
+    """The server at `base_url`, wss://host:port."""
+
+    name = "binance"
+    backlog = 30
+    # 300 attempts per 5 minutes and address.
+    connect_interval = 1.0
+
+    def __init__(self, base_url: str, silence_limit: float = 10.0) -> None:
+        self._url = f"{base_url}/ws/!miniTicker@arr"
+        self.silence_limit = silence_limit
+
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self._url)
+
+    def session(self, endpoint: Endpoint, now: float) -> BinanceSession:
+        return BinanceSession()
+
+
+def _raw_data(element: object, received_at: int) -> RawData:
+    if isinstance(element, dict):
+        return BinanceRawData(element, received_at)
+    return UnreadableRawData(json.dumps(element, ensure_ascii=False), received_at)

@@ -1,0 +1,136 @@
+"""What every exchange must say of itself, and the words that the extractor's parts share.
+
+An exchange is a `Feed`. For each connection it names an `Endpoint`, asked anew every time, and
+opens a `Session`: its protocol on that one connection, text in and text out, without the socket.
+What a session reads is `RawData`; what one frame brought travels on as a `Frame`.
+"""
+
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import inf
+from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+from core.message import Item, unreadable_item
+
+
+class FeedError(Exception):
+    """This connection is over, and the reason. The next one asks for its endpoint anew.
+
+    `retry_after` is the pause in seconds that the exchange demanded, 0 if it named none.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class RawData(Protocol):
+    """One ticker as the exchange sent it."""
+
+    @property
+    def symbol(self) -> str:
+        """The exchange's own spelling; empty where the exchange did not say."""
+        ...
+
+    def item(self) -> Item:
+        """The Kafka item."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRawData:
+    """Text that is not what the exchange's documents promise; it travels on as it is."""
+
+    text: str
+    received_at: int
+    symbol: str = field(default="", init=False)
+
+    def item(self) -> Item:
+        return unreadable_item(self.text, self.received_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one WebSocket frame brought, and the host that it came from."""
+
+    endpoint: str
+    raw_data: list[RawData]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one connection goes. The URL may hold a token, so it is never shown; the host is.
+
+    Raises ValueError for values that can't be right.
+    """
+
+    url: str = field(repr=False)
+    ping_interval: float = inf
+    """Seconds between the pings that the exchange wants in text; infinite where it wants none."""
+    host: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.url)
+        if address.scheme not in ("ws", "wss") or not address.hostname or address.port == 0:
+            raise ValueError(f"{address.scheme}://{address.netloc} is no WebSocket address")
+        if self.ping_interval <= 0:
+            raise ValueError(f"a ping every {self.ping_interval} s")
+        object.__setattr__(self, "host", address.hostname)
+
+
+class Session(Protocol):
+    """The exchange's protocol on one connection. `now` is a monotonic clock in seconds."""
+
+    def due(self, now: float) -> list[str]:
+        """The texts to send now. Raises FeedError when an answer of the exchange is overdue."""
+        ...
+
+    def receive(self, text: str, received_at: int) -> list[RawData]:
+        """The raw data in a frame's text that came at `received_at`, microseconds since the epoch.
+
+        Control frames are acted on and bring none. Raises FeedError for those that end the
+        connection.
+        """
+        ...
+
+
+class Feed(Protocol):
+    """An exchange. The figures are the exchange's; exchange facts stand in its own module."""
+
+    name: str
+    backlog: int
+    """Frames that may wait for the batcher: about half a minute of this feed."""
+    connect_interval: float
+    """Seconds from one attempt to connect to the next, at least: the exchange's limit."""
+    silence_limit: float
+    """Seconds without a ticker after which a connection is dead, however lively its pings are."""
+
+    def endpoint(self) -> Endpoint:
+        """Asks where to connect to. Blocks for seconds at most; raises FeedError or OSError."""
+        ...
+
+    def session(self, endpoint: Endpoint, now: float) -> Session:
+        """The protocol on a connection that was opened at `now`."""
+        ...
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError for whatever is none.
+
+    Numbers keep their value: one that a float would round comes back as a string of its digits.
+    """
+    try:
+        return json.loads(text, parse_float=_exact_number, parse_constant=_no_json_number)
+    except (ArithmeticError, RecursionError) as error:
+        raise ValueError(f"a number or a depth beyond reason: {error}") from error
+
+
+def _exact_number(digits: str) -> float | str:
+    number = float(digits)
+    return number if Decimal(repr(number)) == Decimal(digits) else digits
+
+
+def _no_json_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

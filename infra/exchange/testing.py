@@ -1,0 +1,37 @@
+"""The exchange for tests: the real server, in a thread of this process, on a free port."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+from infra.exchange.binance import Binance
+from infra.exchange.kucoin import Kucoin
+from infra.exchange.server import serving
+
+
+@contextmanager
+def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
+    """Gives `127.0.0.1:port`. What fails in the server is raised here."""
+    started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        async with serving(binance, kucoin, "127.0.0.1", 0) as port:
+            started.set_result((port, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    with ThreadPoolExecutor(1, "exchange") as pool:
+        ended = pool.submit(lambda: asyncio.run(serve()))
+        either: list[Future[Any]] = [started, ended]
+        wait(either, return_when=FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+        port, loop, stop = started.result()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            if not ended.done():
+                loop.call_soon_threadsafe(stop.set)
+            ended.result(timeout=10)

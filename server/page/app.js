@@ -1,0 +1,54 @@
+// The page: the stream feeds the cards and the table; search and tabs choose what is shown.
+
+import { Feed } from "./feed.js";
+import { follow } from "./stream.js";
+import { Table } from "./table.js";
+
+const search = document.querySelector("#search");
+const tabs = [...document.querySelectorAll("#tabs button")];
+const shown = document.querySelector("#shown");
+const more = document.querySelector("#more");
+const connection = document.querySelector("#connection");
+
+const table = new Table(document.querySelector("tbody"), ({ rows, matching }) => {
+  shown.textContent = matching ? `${rows} of ${matching} symbols` : "No symbol matches";
+  more.hidden = rows === matching;
+});
+const feeds = new Map(
+  [...document.querySelectorAll("article")].map((card) => [card.dataset.exchange, new Feed(card)]),
+);
+
+function grow() {
+  const now = Date.now();
+  for (const feed of feeds.values()) feed.grow(now);
+  table.grow(now);
+}
+
+follow({
+  snapshot(prices) {
+    for (const [exchange, feed] of feeds) feed.replace(of(exchange, prices));
+    table.replace(prices);
+    grow();
+  },
+  changes(prices) {
+    for (const [exchange, feed] of feeds) feed.update(of(exchange, prices));
+    table.update(prices);
+  },
+  state(name) {
+    connection.dataset.state = connection.textContent = name;
+  },
+});
+setInterval(grow, 1000);
+
+search.addEventListener("input", () => table.filter({ search: search.value }));
+more.addEventListener("click", () => table.showMore());
+for (const tab of tabs) {
+  tab.addEventListener("click", () => {
+    for (const other of tabs) other.setAttribute("aria-pressed", other === tab);
+    table.filter({ exchange: tab.dataset.exchange });
+  });
+}
+
+function of(exchange, prices) {
+  return prices.filter((price) => price.exchange === exchange);
+}

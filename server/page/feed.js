@@ -1,0 +1,41 @@
+// What is said of one exchange: how many symbols, the age of the newest price, whether it is real.
+
+import { age } from "./format.js";
+
+const LATE = 15_000;
+
+export class Feed {
+  #card;
+  #symbols = new Set();
+  #newest = null;
+
+  constructor(card) {
+    this.#card = card;
+  }
+
+  replace(prices) {
+    this.#symbols.clear();
+    this.#newest = null;
+    this.update(prices);
+  }
+
+  update(prices) {
+    for (const price of prices) {
+      this.#symbols.add(price.symbol);
+      // All times have the same form, so they compare as text.
+      if (this.#newest === null || price.received_at >= this.#newest.received_at) {
+        this.#newest = price;
+      }
+    }
+    const count = this.#symbols.size;
+    this.#card.querySelector(".count").textContent = `${count} symbol${count === 1 ? "" : "s"}`;
+    this.#card.querySelector(".badge").hidden = !this.#newest?.simulated;
+  }
+
+  grow(now) {
+    if (this.#newest === null) return;
+    const milliseconds = now - Date.parse(this.#newest.received_at);
+    this.#card.querySelector(".age").textContent = `newest ${age(milliseconds)} ago`;
+    this.#card.dataset.late = milliseconds > LATE;
+  }
+}

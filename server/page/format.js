@@ -1,0 +1,39 @@
+// Pure: from what the server says to what people read. A missing amount is a dash.
+
+const MISSING = "–";
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+/** "85439.99" → "85,439.99": every digit stays, the text never becomes a float. */
+export function amount(text) {
+  if (text === null) return MISSING;
+  const [integer, ...fraction] = text.split(".");
+  return [integer.replace(/\B(?=(\d{3})+$)/g, ","), ...fraction].join(".");
+}
+
+/** "2676538125.4912" → "2.7B" */
+export function rounded(text) {
+  return text === null ? MISSING : compact.format(Number(text));
+}
+
+/** The change from the opening price in percent, or null. */
+export function change(price) {
+  const open = Number(price.open_24h);
+  return open > 0 ? (100 * (Number(price.price) - open)) / open : null;
+}
+
+/** 1.234 → "+1.23 %" */
+export function percent(number) {
+  if (number === null) return MISSING;
+  const digits = Math.abs(number).toFixed(2);
+  const sign = digits === "0.00" ? "" : number > 0 ? "+" : "−";
+  return `${sign}${digits} %`;
+}
+
+/** Milliseconds → "12 s", "5 min", "3 h", "2 d"; a clock that is behind makes no negative age. */
+export function age(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}

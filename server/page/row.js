@@ -1,0 +1,66 @@
+// One row of the table. Only what changed is written to the document.
+
+import { age, amount, change, percent, rounded } from "./format.js";
+
+const EXCHANGES = { binance: "Binance", kucoin: "KuCoin" };
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Row {
+  constructor(price) {
+    this.element = document.createElement("tr");
+    this.element.dataset.exchange = price.exchange;
+    this.element.dataset.symbol = price.symbol;
+
+    const symbol = document.createElement("th");
+    symbol.scope = "row";
+    const exchange = document.createElement("small");
+    exchange.textContent = EXCHANGES[price.exchange];
+    symbol.append(price.symbol, exchange);
+    this.element.append(symbol);
+
+    this.cells = {};
+    for (const name of ["price", "change", "bid", "ask", "volume", "age"]) {
+      this.cells[name] = document.createElement("td");
+      this.cells[name].className = ["price", "change"].includes(name) ? name : `${name} wide`;
+      this.element.append(this.cells[name]);
+    }
+    this.update(price);
+  }
+
+  update(price) {
+    const before = this.price;
+    this.price = price;
+    const percentage = change(price);
+    this.#write("price", amount(price.price));
+    this.#write("change", percent(percentage));
+    this.#write("bid", amount(price.bid));
+    this.#write("ask", amount(price.ask));
+    this.#write("volume", rounded(price.quote_volume_24h));
+    this.cells.change.dataset.direction = direction(percentage ?? 0);
+    // Where the price can be found in Kafka.
+    this.cells.price.title =
+      `${price.topic}, partition ${price.partition}, offset ${price.offset}, ` +
+      `position ${price.position}, from ${price.endpoint ?? "an unknown endpoint"}`;
+    if (before) this.#flash(direction(Number(price.price) - Number(before.price)));
+  }
+
+  grow(now) {
+    this.#write("age", age(now - Date.parse(this.price.received_at)));
+  }
+
+  #write(name, text) {
+    if (this.cells[name].textContent !== text) this.cells[name].textContent = text;
+  }
+
+  #flash(direction) {
+    if (direction === "none" || calm.matches) return;
+    this.cells.price.animate(
+      { backgroundColor: [`var(--flash-${direction})`, "transparent"] },
+      { duration: 1200, easing: "ease-out" },
+    );
+  }
+}
+
+function direction(difference) {
+  return difference > 0 ? "up" : difference < 0 ? "down" : "none";
+}

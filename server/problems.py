@@ -1,0 +1,52 @@
+"""Errors as application/problem+json (RFC 9457).
+
+Bad parameters are named, each with its value:
+
+    {"type":"about:blank","title":"Unprocessable Entity","status":422,
+     "detail":"exchange='kraken': Input should be 'binance' or 'kucoin'",
+     "errors":[{"parameter":"exchange","value":"kraken",
+                "detail":"Input should be 'binance' or 'kucoin'"}]}
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> JSONResponse:
+    content = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Every error that the app answers with becomes a problem."""
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_parameters(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [
+            {"parameter": str(e["loc"][-1]), "value": e["input"], "detail": e["msg"]}
+            for e in error.errors()
+        ]
+        detail = "; ".join(f"{e['parameter']}={e['value']!r}: {e['detail']}" for e in errors)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, error.detail, error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server's log has the cause")

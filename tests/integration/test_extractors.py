@@ -1,0 +1,303 @@
+"""`python -m extractors` as a process: from an exchange to Kafka, and its end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from websockets.sync.server import ServerConnection
+
+from core.message import partition_of
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
+from infra import ports
+from infra.exchange.server import Simulation
+from infra.exchange.testing import running
+from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT
+from tests.loopback import kucoin, websocket_server
+
+DEADLINE = 30.0
+PARTITIONS = 4
+
+
+class Topic:
+    """What has come to an exchange's topic since this was made."""
+
+    def __init__(self, settings: Settings, exchange: str) -> None:
+        self._name = TOPIC_OF_EXCHANGE[exchange]
+        self._consumer = Consumer(
+            {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "test_extractors"}
+        )
+        self._starts = self._ends()
+
+    def _ends(self) -> list[int]:
+        return [self._end(TopicPartition(self._name, number)) for number in range(PARTITIONS)]
+
+    def _end(self, partition: TopicPartition) -> int:
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            try:
+                offsets = self._consumer.get_watermark_offsets(partition, DEADLINE)
+            except KafkaException:
+                # A topic that was made just now has partitions that have no leader yet.
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            else:
+                assert offsets is not None
+                return offsets[1]
+
+    def messages(self) -> list[Message]:
+        self._consumer.assign(
+            [TopicPartition(self._name, *start) for start in enumerate(self._starts)]
+        )
+        count = sum(self._ends()) - sum(self._starts)
+        messages = self._consumer.consume(count, DEADLINE) if count else []
+        assert len(messages) == count
+        return messages
+
+
+@pytest.fixture
+def topic(settings: Settings) -> Callable[[str], Topic]:
+    return lambda exchange: Topic(settings, exchange)
+
+
+def items_of(message: Message) -> list[dict[str, Any]]:
+    value = message.value()
+    assert value is not None
+    items: list[dict[str, Any]] = json.loads(value)
+    return items
+
+
+def all_items(messages: list[Message]) -> list[dict[str, Any]]:
+    return [item for message in messages for item in items_of(message)]
+
+
+def symbol_of(item: dict[str, Any]) -> str:
+    symbol = item.get("s") or item.get("subject")
+    return symbol if isinstance(symbol, str) else ""
+
+
+def by_symbol(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Each symbol's items in their order, without `received_at`."""
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        stripped = {name: item[name] for name in item if name != "received_at"}
+        grouped.setdefault(symbol_of(item), []).append(stripped)
+    return grouped
+
+
+def assert_contract(exchange: str, messages: list[Message]) -> None:
+    """What core.message and design say of every message, whatever its items."""
+    for message in messages:
+        partition = message.partition()
+        assert message.key() == f"{exchange}-{partition}".encode()
+        assert message.headers() == [("endpoint", b"127.0.0.1")]
+        for item in items_of(message):
+            assert partition_of(symbol_of(item), PARTITIONS) == partition
+            assert abs(item["received_at"] / 1_000_000 - time.time()) < 2 * DEADLINE
+
+
+class Extractor:
+    """`python -m extractors` as a child process."""
+
+    def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
+        self._log = log
+        with log.open("w") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "extractors", exchange],
+                env=os.environ | settings.environment(),
+                stderr=stderr,
+            )
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def terminate(self) -> int:
+        """SIGTERM. Gives the exit status; fails where it takes longer than promised."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=10)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
+    started: list[Extractor] = []
+
+    def start(exchange: str, settings: Settings) -> Extractor:
+        started.append(Extractor(exchange, settings, tmp_path / f"{exchange}.log"))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@contextmanager
+def exchange_that_sends(
+    exchange: str, frames: list[str], settings: Settings
+) -> Iterator[tuple[Settings, Event]]:
+    """The settings that lead to it, and an event: the extractor has read all the frames."""
+    all_read = Event()
+
+    def talk(connection: ServerConnection) -> None:
+        for frame in frames:
+            connection.send(frame)
+        # The thread that reads the frames answers the ping, so it has read what came before.
+        if connection.ping().wait(DEADLINE):
+            all_read.set()
+        for _ in connection:
+            pass
+
+    if exchange == "binance":
+        with websocket_server(talk) as url:
+            yield replace(settings, binance_ws_url=url), all_read
+    else:
+        with kucoin(talk) as url:
+            yield replace(settings, kucoin_rest_url=url), all_read
+
+
+def binance_frames() -> list[str]:
+    symbols = ["BTCUSDT", "币安人生USDT", *(f"S{n}USDT" for n in range(200))]
+    return [
+        json.dumps([{**BTCUSDT, "s": symbol, "E": n, "c": f"0.{n:018}"} for symbol in symbols])
+        for n in range(20)
+    ]
+
+
+def kucoin_frames() -> list[str]:
+    return [
+        json.dumps({**CRO_USDT, "subject": f"S{n % 37}-USDT", "data": {"sequence": str(n)}})
+        for n in range(5_000)
+    ]
+
+
+def sent(frames: list[str]) -> list[dict[str, Any]]:
+    values = [json.loads(frame) for frame in frames]
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "frames"),
+    [("binance", binance_frames()), ("kucoin", kucoin_frames())],
+    ids=["binance", "kucoin"],
+)
+def test_all_that_was_received_is_in_the_topic_once_and_in_order_after_sigterm(
+    exchange: str,
+    frames: list[str],
+    settings: Settings,
+    topic: Callable[[str], Topic],
+    extractor: Callable[[str, Settings], Extractor],
+) -> None:
+    received = topic(exchange)
+    with exchange_that_sends(exchange, frames, settings) as (leading_there, all_read):
+        process = extractor(exchange, leading_there)
+        assert all_read.wait(DEADLINE), process.log()
+        assert process.terminate() == 0, process.log()
+    messages = received.messages()
+    assert by_symbol(all_items(messages)) == by_symbol(sent(frames))
+    assert_contract(exchange, messages)
+    assert len(messages) < len(frames), "batches, not frames"
+    assert "secret" not in process.log()
+
+
+def test_what_can_not_be_read_reaches_the_topic_beside_its_neighbours(
+    settings: Settings,
+    topic: Callable[[str], Topic],
+    extractor: Callable[[str, Settings], Extractor],
+) -> None:
+    received = topic("binance")
+    frames = ["<html>", json.dumps([BTCUSDT, {"c": "1"}, None, ETHUSDT])]
+    with exchange_that_sends("binance", frames, settings) as (leading_there, all_read):
+        process = extractor("binance", leading_there)
+        assert all_read.wait(DEADLINE), process.log()
+        assert process.terminate() == 0, process.log()
+    messages = received.messages()
+    assert by_symbol(all_items(messages)) == {
+        "": [{"unreadable": "<html>"}, {"c": "1"}, {"unreadable": "null"}],
+        "BTCUSDT": [BTCUSDT],
+        "ETHUSDT": [ETHUSDT],
+    }
+    assert_contract("binance", messages)
+
+
+def test_message_that_kafka_refuses_is_named_and_costs_no_other(
+    settings: Settings,
+    topic: Callable[[str], Topic],
+    extractor: Callable[[str, Settings], Extractor],
+) -> None:
+    received = topic("binance")
+    frames = [json.dumps([BTCUSDT, {"s": "HUGEUSDT", "c": "9" * 1_100_000}, ETHUSDT])]
+    with exchange_that_sends("binance", frames, settings) as (leading_there, all_read):
+        process = extractor("binance", leading_there)
+        assert all_read.wait(DEADLINE), process.log()
+        assert process.terminate() == 0, process.log()
+    assert by_symbol(all_items(received.messages())) == {
+        "BTCUSDT": [BTCUSDT],
+        "ETHUSDT": [ETHUSDT],
+    }
+    partition = partition_of("HUGEUSDT", PARTITIONS)
+    assert f"delivery failed topic=binance_raw_data partition={partition}" in process.log()
+    assert f"key=b'binance-{partition}' bytes=1100" in process.log()
+
+
+def test_both_feeds_of_the_replay_exchange_flow(
+    settings: Settings,
+    topic: Callable[[str], Topic],
+    extractor: Callable[[str, Settings], Extractor],
+) -> None:
+    topics = {exchange: topic(exchange) for exchange in TOPIC_OF_EXCHANGE}
+    with running(*Simulation().exchanges()) as address:
+        leading_there = replace(
+            settings, binance_ws_url=f"ws://{address}", kucoin_rest_url=f"http://{address}"
+        )
+        processes = [extractor(exchange, leading_there) for exchange in topics]
+        wait_for(lambda: all(len(all_items(each.messages())) > 2_000 for each in topics.values()))
+        assert [process.terminate() for process in processes] == [0, 0]
+    for exchange, each in topics.items():
+        messages = each.messages()
+        assert_contract(exchange, messages)
+        for item in all_items(messages):
+            ticker = item["data"] if exchange == "kucoin" else item
+            assert float(ticker["price" if exchange == "kucoin" else "c"]) > 0
+
+
+def test_kafka_that_is_away_at_the_start_is_named_and_waited_for(
+    settings: Settings, extractor: Callable[[str, Settings], Extractor]
+) -> None:
+    [port] = ports.free_ports(1)
+    address = f"127.0.0.1:{port}"
+    process = extractor("kucoin", replace(settings, kafka_bootstrap_servers=address))
+    wait_for(lambda: f"waiting kafka={address}" in process.log())
+    assert process.terminate() == 0, process.log()
+
+
+def test_setting_that_can_not_be_right_is_refused_by_name() -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "extractors", "binance"],
+        env=os.environ | {"BINANCE_WS_URL": "https://x"},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert refused.returncode == 2
+    assert "BINANCE_WS_URL='https://x'" in refused.stderr

@@ -1,0 +1,220 @@
+"""The page in a real Chromium: what a batch writes is what people see."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+
+from core.settings import Settings
+from tests.live_job import ticker, write_batch
+from tests.server_process import ServerProcess, running_server
+
+SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+# Two cores may be busy with a whole stack.
+expect.set_options(timeout=15_000)
+
+
+def chromium_of(playwright: Playwright) -> str:
+    """The system's browser first: Playwright's own can't be downloaded everywhere."""
+    for name in SYSTEM_BROWSERS:
+        if path := shutil.which(name):
+            return path
+    own = playwright.chromium.executable_path
+    if not Path(own).exists():
+        pytest.fail(
+            f"no Chromium: none of {', '.join(SYSTEM_BROWSERS)} on PATH, and nothing at {own};"
+            " install chromium, or run `playwright install chromium`"
+        )
+    return own
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_of(playwright), args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        yield server
+
+
+@pytest.fixture
+def console(page: Page) -> list[str]:
+    """What the page complains of."""
+    complaints: list[str] = []
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def row(page: Page, exchange: str, symbol: str) -> Locator:
+    return page.locator(f"tr[data-exchange={exchange}][data-symbol='{symbol}']")
+
+
+def price(page: Page, exchange: str, symbol: str) -> Locator:
+    return row(page, exchange, symbol).locator(".price")
+
+
+def card(page: Page, exchange: str) -> Locator:
+    return page.locator(f"article[data-exchange={exchange}]")
+
+
+def test_prices_of_both_exchanges_move(
+    database: Settings, server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    write_batch(
+        database.database_url,
+        [
+            ticker("binance", "BTCUSDT", "85439.99"),
+            ticker("kucoin", "BTC-USDT", "85440.000000000000000001"),
+        ],
+    )
+    page.goto(server.page)
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("85,439.99")
+    expect(price(page, "kucoin", "BTC-USDT")).to_have_text("85,440.000000000000000001")
+
+    write_batch(
+        database.database_url,
+        [ticker("binance", "BTCUSDT", "1234567.5"), ticker("kucoin", "BTC-USDT", "0.00000001")],
+    )
+
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("1,234,567.5")
+    expect(price(page, "kucoin", "BTC-USDT")).to_have_text("0.00000001")
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(card(page, "binance").locator(".age")).to_have_text(re.compile(r"^newest \d+ s ago$"))
+    assert console == []
+
+
+def test_a_price_flashes_in_the_direction_that_it_moved(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    up, down = ticker("binance", "UP", "10"), ticker("binance", "DOWN", "10")
+    write_batch(database.database_url, [up, down])
+    page.goto(server.page)
+    expect(price(page, "binance", "UP")).to_have_text("10")
+
+    write_batch(database.database_url, [up | {"price": "10.5"}, down | {"price": "9"}])
+
+    page.wait_for_function(
+        """() => {
+            const flash = (symbol) => document
+                .querySelector(`[data-symbol=${symbol}] .price`)
+                .getAnimations()
+                .map((animation) => animation.effect.getKeyframes()[0].backgroundColor)[0];
+            return flash("UP") === "var(--flash-up)" && flash("DOWN") === "var(--flash-down)";
+        }"""
+    )
+
+
+def test_only_simulated_prices_have_the_badge(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(
+        database.database_url,
+        [
+            ticker("binance", "BTCUSDT", "1", endpoint="127.0.0.1"),
+            ticker("kucoin", "BTC-USDT", "1", endpoint="ws-api-spot.kucoin.com"),
+        ],
+    )
+    page.goto(server.page)
+
+    expect(card(page, "binance").get_by_text("simulated")).to_be_visible()
+    expect(card(page, "kucoin").locator(".count")).to_have_text("1 symbol")
+    expect(card(page, "kucoin").get_by_text("simulated")).to_be_hidden()
+
+
+def test_search_and_tabs_choose_the_rows(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(
+        database.database_url,
+        [
+            ticker("binance", "BTCUSDT", "1"),
+            ticker("binance", "币安人生USDT", "1"),
+            ticker("kucoin", "BTC-USDT", "1"),
+            ticker("kucoin", "ADA-BTC", "1"),
+        ],
+    )
+    page.goto(server.page)
+    symbols = page.locator("tbody tr")
+    in_order = ["BTCUSDTBinance", "BTC-USDTKuCoin", "ADA-BTCKuCoin", "币安人生USDTBinance"]
+    expect(symbols.locator("th")).to_have_text(in_order)
+
+    page.get_by_label("Search a symbol").fill("btc/usdt")
+    expect(symbols.locator("th")).to_have_text(["BTCUSDTBinance", "BTC-USDTKuCoin"])
+    page.get_by_role("button", name="KuCoin").click()
+    expect(symbols.locator("th")).to_have_text(["BTC-USDTKuCoin"])
+    page.get_by_label("Search a symbol").fill("")
+    expect(symbols.locator("th")).to_have_text(["BTC-USDTKuCoin", "ADA-BTCKuCoin"])
+    page.get_by_label("Search a symbol").fill("币安")
+    expect(page.locator("#shown")).to_have_text("No symbol matches")
+
+
+def test_many_symbols_make_few_rows_until_more_are_wanted(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    rows = [ticker("binance", f"S{number:03}", "1") for number in range(250)]
+    write_batch(database.database_url, rows)
+    page.goto(server.page)
+    expect(page.locator("#shown")).to_have_text("100 of 250 symbols")
+    expect(page.locator("tbody tr")).to_have_count(100)
+
+    page.get_by_role("button", name="Show more").click()
+    page.get_by_role("button", name="Show more").click()
+
+    expect(page.locator("tbody tr")).to_have_count(250)
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_the_page_connects_again_when_the_server_is_back(database: Settings, page: Page) -> None:
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    with running_server(database.reader_database_url) as server:
+        page.goto(server.page)
+        expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
+
+    expect(page.locator("#connection")).to_have_text("reconnecting")
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
+    with running_server(database.reader_database_url, server.port):
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
+
+
+def test_a_phone_shows_the_page_without_scrolling_sideways(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    widest = ticker("binance", "1000000MOGUSDT", "12345678901234567890.123456789012345678")
+    write_batch(database.database_url, [widest])
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(server.page)
+    expect(price(page, "binance", "1000000MOGUSDT")).to_be_visible()
+
+    assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -1,0 +1,298 @@
+"""The server against real Postgres: what the live job commits is what REST and WebSocket say."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from core.settings import Settings
+from tests.live_job import ticker, write_batch
+from tests.server_process import DEADLINE, ServerProcess, running_server
+
+Message = dict[str, Any]
+Key = tuple[str, str]
+
+
+@pytest.fixture
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        yield server
+
+
+@contextmanager
+def client_of(server: ServerProcess, **options: Any) -> Iterator[ClientConnection]:
+    with connect(server.stream, max_size=None, compression=None, **options) as client:
+        yield client
+
+
+def receive(client: ClientConnection) -> Message:
+    return dict(json.loads(client.recv(DEADLINE)))
+
+
+def prices_in(message: Message) -> dict[Key, str]:
+    return {(row["exchange"], row["symbol"]): row["price"] for row in message["prices"]}
+
+
+def prices_after(messages: list[Message]) -> dict[Key, str]:
+    """The state of a client that heard these messages; each must continue the one before."""
+    assert messages[0]["type"] == "snapshot"
+    assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
+    return {key: price for message in messages for key, price in prices_in(message).items()}
+
+
+def receive_until(client: ClientConnection, batch_id: int) -> list[Message]:
+    messages = [receive(client)]
+    while messages[-1]["id"] < batch_id:
+        messages.append(receive(client))
+    return messages
+
+
+def execute(database_url: str, statement: str) -> None:
+    with closing(psycopg2.connect(database_url)) as postgres:
+        with postgres, postgres.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_every_digit_of_a_price_arrives(database: Settings, server: ServerProcess) -> None:
+    amounts = {
+        "price": "0.00000001",
+        "bid": "0.123456789012345678",
+        "ask": "85439.99000000",
+        "base_volume_24h": "99999999999999999999.999999999999999999",
+        "quote_volume_24h": "12345678901234567890",
+        "low_24h": "0.000000000000000001",
+    }
+    with client_of(server) as client:
+        receive(client)
+        batch_id = write_batch(database.database_url, [ticker("binance", "BTCUSDT", **amounts)])
+        (streamed,) = receive(client)["prices"]
+
+    answer = server.get("/api/prices").json()
+
+    assert answer == {"id": batch_id, "prices": [streamed]}
+    assert {name: streamed[name] for name in amounts} == amounts | {"ask": "85439.99"}
+    assert streamed["bid_size"] is None
+
+
+def test_a_price_can_be_traced_to_its_message(database: Settings, server: ServerProcess) -> None:
+    place = {"topic": "kucoin_raw_data", "partition": 3, "offset": 2**40, "position": 17}
+    times = {"event_time": "2025-03-28 07:37:28.467+00", "received_at": "2025-03-28 09:37:28.5+02"}
+    with client_of(server) as client:
+        receive(client)
+        row = ticker("kucoin", "CRO-USDT", "0.10605", sequence=186911324, **place, **times)
+        batch_id = write_batch(database.database_url, [row])
+        (price,) = receive(client)["prices"]
+
+    expected = place | {
+        "event_time": "2025-03-28T07:37:28.467000Z",
+        "received_at": "2025-03-28T07:37:28.500000Z",
+        "sequence": 186911324,
+        "batch_id": batch_id,
+    }
+    assert {name: price[name] for name in expected} == expected
+
+
+def test_a_stream_is_a_snapshot_and_then_what_each_batch_changed(
+    database: Settings, server: ServerProcess
+) -> None:
+    with client_of(server) as early:
+        assert receive(early) == {"type": "snapshot", "id": 0, "prices": []}
+        first = write_batch(
+            database.database_url,
+            [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "2")],
+        )
+        both = {("binance", "BTCUSDT"): "1", ("kucoin", "BTC-USDT"): "2"}
+        changes = receive(early)
+        assert (changes["type"], changes["id"], changes["previous"]) == ("changes", first, 0)
+        assert prices_in(changes) == both
+
+        with client_of(server) as late:
+            snapshot = receive(late)
+            assert (snapshot["type"], snapshot["id"]) == ("snapshot", first)
+            assert prices_in(snapshot) == both
+
+            second = write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "3")])
+            changes = receive(late)
+            assert (changes["type"], changes["id"], changes["previous"]) == (
+                "changes",
+                second,
+                first,
+            )
+            assert prices_in(changes) == {("kucoin", "BTC-USDT"): "3"}
+            assert receive(early) == changes
+
+
+def test_a_batch_that_wrote_nothing_is_told(database: Settings, server: ServerProcess) -> None:
+    with client_of(server) as client:
+        receive(client)
+        batch_id = write_batch(database.database_url, [])
+
+        assert receive(client) == {"type": "changes", "id": batch_id, "previous": 0, "prices": []}
+
+
+def test_prices_are_filtered_by_exchange_and_symbol(
+    database: Settings, server: ServerProcess
+) -> None:
+    with client_of(server) as client:
+        receive(client)
+        write_batch(
+            database.database_url,
+            [
+                ticker("binance", "BTCUSDT", "1"),
+                ticker("binance", "币安人生USDT", "0.1234"),
+                ticker("kucoin", "BTC-USDT", "2"),
+            ],
+        )
+        assert prices_in(receive(client))["binance", "币安人生USDT"] == "0.1234"
+
+    def ask(**which: str) -> dict[Key, str]:
+        return prices_in(server.get("/api/prices", **which).json())
+
+    assert ask(exchange="kucoin") == {("kucoin", "BTC-USDT"): "2"}
+    assert ask(symbol="币安人生USDT") == {("binance", "币安人生USDT"): "0.1234"}
+    assert ask(exchange="binance", symbol="BTCUSDT") == {("binance", "BTCUSDT"): "1"}
+    assert ask(exchange="kucoin", symbol="BTCUSDT") == {}
+
+
+def test_a_price_says_whether_it_is_simulated(database: Settings, server: ServerProcess) -> None:
+    endpoints = {"A": "stream.binance.com", "B": "127.0.0.1", "C": "binance.com.example", "D": None}
+    with client_of(server) as client:
+        receive(client)
+        rows = [ticker("binance", symbol, "1", endpoint=host) for symbol, host in endpoints.items()]
+        write_batch(database.database_url, rows)
+        prices = receive(client)["prices"]
+
+    assert {p["symbol"]: p["endpoint"] for p in prices} == endpoints
+    assert {p["symbol"]: p["simulated"] for p in prices} == {
+        "A": False,
+        "B": True,
+        "C": True,
+        "D": True,
+    }
+
+
+def test_a_lost_connection_to_postgres_costs_a_stream_nothing(
+    database: Settings, server: ServerProcess
+) -> None:
+    with client_of(server) as client:
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+        receive_until(client, 1)
+        for price in ("2", "3", "4"):
+            execute(
+                database.reader_database_url,
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'server' AND datname = current_database()",
+            )
+            batch_id = write_batch(database.database_url, [ticker("binance", "BTCUSDT", price)])
+
+            changes = receive(client)
+
+            assert (changes["id"], changes["previous"]) == (batch_id, batch_id - 1)
+            assert prices_in(changes) == {("binance", "BTCUSDT"): price}
+    assert server.get("/healthz").status_code == 200
+
+
+def test_another_database_is_read_from_its_start(database: Settings, server: ServerProcess) -> None:
+    with client_of(server) as client:
+        write_batch(database.database_url, [ticker("binance", "OLD", "1")])
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+        receive_until(client, 2)
+        execute(database.database_url, "TRUNCATE batches, live_prices RESTART IDENTITY")
+        assert write_batch(database.database_url, [ticker("binance", "BTCUSDT", "3")]) == 1
+
+        message = receive(client)
+
+    assert (message["type"], message["id"]) == ("snapshot", 1)
+    assert prices_in(message) == {("binance", "BTCUSDT"): "3"}
+    assert prices_in(server.get("/api/prices").json()) == prices_in(message)
+
+
+def test_the_server_waits_for_tables_that_are_not_there_yet(database: Settings) -> None:
+    execute(database.database_url, "ALTER TABLE live_prices RENAME TO not_yet")
+    with running_server(database.reader_database_url) as server, client_of(server) as client:
+        assert server.get("/api/prices").status_code == 503
+
+        execute(database.database_url, "ALTER TABLE not_yet RENAME TO live_prices")
+
+        assert receive(client) == {"type": "snapshot", "id": 0, "prices": []}
+
+
+def test_a_server_that_can_no_longer_read_is_not_healthy(
+    database: Settings, server: ServerProcess
+) -> None:
+    execute(database.database_url, "ALTER TABLE live_prices ALTER endpoint TYPE integer USING 1")
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1", endpoint=1)])
+
+    deadline = time.monotonic() + DEADLINE
+    while (answer := server.get("/healthz")).status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "the database reader has ended"
+
+
+def test_clients_that_come_at_any_moment_end_with_the_table(
+    database: Settings, server: ServerProcess
+) -> None:
+    symbols = [f"S{number}" for number in range(10)]
+    last = 40
+
+    def write() -> None:
+        for number in range(last):
+            rows = [ticker("binance", symbol, str(number)) for symbol in symbols[number % 7 :: 3]]
+            write_batch(database.database_url, rows)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    states = []
+    while writer.is_alive():
+        with client_of(server) as client:
+            states.append(prices_after(receive_until(client, last)))
+    writer.join()
+    with client_of(server) as client:
+        table = prices_in(receive(client))
+
+    assert len(table) == len(symbols)
+    assert states
+    assert all(state == table for state in states)
+
+
+def test_a_slow_client_misses_versions_but_no_price_and_slows_nobody(
+    database: Settings, server: ServerProcess
+) -> None:
+    symbols = [f"S{number}" for number in range(2000)]
+    last = 16
+    small = socket.socket()
+    # So that the kernel does not read in the client's place.
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    small.connect(("127.0.0.1", server.port))
+    with client_of(server) as quick, client_of(server, sock=small, max_queue=1) as slow:
+        heard_by_quick = [receive(quick)]
+        for number in range(1, last + 1):
+            rows = [ticker("binance", symbol, str(number)) for symbol in symbols]
+            write_batch(database.database_url, rows)
+            heard_by_quick.append(receive(quick))
+        heard_by_slow = receive_until(slow, last)
+
+    table = {("binance", symbol): str(last) for symbol in symbols}
+    assert [message["id"] for message in heard_by_quick] == list(range(last + 1))
+    assert prices_after(heard_by_quick) == table
+    assert prices_after(heard_by_slow) == table
+    assert len(heard_by_slow) < len(heard_by_quick)
+
+
+def test_a_client_that_vanishes_hurts_nobody(database: Settings, server: ServerProcess) -> None:
+    with client_of(server) as client:
+        receive(client)
+        with client_of(server) as vanishing:
+            receive(vanishing)
+            vanishing.socket.shutdown(socket.SHUT_RDWR)
+        for number in (1, 2):
+            write_batch(database.database_url, [ticker("binance", "BTCUSDT", str(number))])
+            assert prices_in(receive(client)) == {("binance", "BTCUSDT"): str(number)}
