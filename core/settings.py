@@ -30,10 +30,18 @@ def _port(value: str) -> int:
 
 
 def _base_url(*schemes: str) -> Callable[[str], str]:
+    bases = " or ".join(f"{scheme}://host:port" for scheme in schemes)
+    expected = f"expected {bases} without a path, the port from 1 to 65535"
+
     def check(value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme not in schemes or not url.hostname or url.path or url.query:
-            raise ValueError(f"expected {' or '.join(f'{s}://host:port' for s in schemes)}")
+        try:
+            url = urlsplit(value)
+            port = url.port
+        except ValueError as error:
+            raise ValueError(expected) from error
+        is_base = value == f"{url.scheme}://{url.netloc}"
+        if url.scheme not in schemes or not url.hostname or port == 0 or not is_base:
+            raise ValueError(expected)
         return value
 
     return check

@@ -49,7 +49,9 @@ def diagnosis(stack: Stack, exchanges: list[str]) -> str:
     """Which part gave nothing, in the order of the data's way, and the end of its log."""
     part = _part_that_gave_nothing(stack, exchanges)
     log = stack.log_folder / f"{part}.log"
-    tail = subprocess.run(["tail", "-n", "20", str(log)], capture_output=True, text=True, check=False)
+    tail = subprocess.run(
+        ["tail", "-n", "20", str(log)], capture_output=True, text=True, check=False
+    )
     missing = " and ".join(exchanges)
     return (
         f"no prices of {missing} after {DEADLINE:.0f} s. The part that did not come up: {part}. "

@@ -38,7 +38,9 @@ def of_settings(settings: Settings) -> Iterator[Port]:
     kafka = of_url(settings.kafka_bootstrap_servers.split(",")[0])
     s3 = of_url(settings.s3_endpoint_url)
     yield _loopback("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *kafka)
-    yield Port("Kafka's controller", "KAFKA_CONTROLLER_PORT", kafka[0], settings.kafka_controller_port)
+    yield Port(
+        "Kafka's controller", "KAFKA_CONTROLLER_PORT", kafka[0], settings.kafka_controller_port
+    )
     yield _loopback("MinIO", "S3_ENDPOINT_URL", *s3)
     yield Port("MinIO's console", "S3_CONSOLE_PORT", s3[0], settings.s3_console_port)
     yield _loopback("Postgres", "DATABASE_URL", *of_url(settings.database_url))
@@ -95,7 +97,11 @@ def _is_free(port: Port) -> bool:
 def _holder(number: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == number and connection.status == "LISTEN":
+            if (
+                connection.laddr
+                and connection.laddr.port == number
+                and connection.status == "LISTEN"
+            ):
                 if connection.pid:
                     return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except (psutil.AccessDenied, psutil.NoSuchProcess):

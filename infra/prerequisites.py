@@ -2,7 +2,8 @@
 
     python3 infra/prerequisites.py
 
-Exits 1 with one line per missing thing, so it must parse on any Python 3: its annotations are strings.
+Exits 1 with one line per missing thing, so it must run on any Python 3:
+its annotations are strings.
 """
 
 import os
@@ -30,9 +31,8 @@ def first_version(command: "list[str]") -> "tuple[int, int] | None":
 
 def missing_python() -> "str | None":
     if sys.version_info < MINIMUM_PYTHON:
-        return "Python 3.11 or newer: this is %s. Install one and run make PYTHON=/path/to/it" % (
-            sys.version.split()[0],
-        )
+        found = sys.version.split()[0]
+        return "Python 3.11 or newer: this is " + found + ". Install one; make PYTHON=/path/to/it"
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -50,8 +50,8 @@ def missing_java() -> "str | None":
     elif version[0] in JAVA_VERSIONS:
         return None
     else:
-        found = "%s is version %d" % (java, version[0])
-    return "Java 17 or 21: %s. On Debian: apt-get install openjdk-17-jre-headless" % found
+        found = java + " is version " + str(version[0])
+    return "Java 17 or 21: " + found + ". On Debian: apt-get install openjdk-17-jre-headless"
 
 
 def missing_minio() -> "str | None":
@@ -60,14 +60,14 @@ def missing_minio() -> "str | None":
     version = first_version(["go", "version"])
     if version is not None and version >= MINIMUM_GO:
         return None
-    found = "no go was found" if version is None else "go is version %d.%d" % version
-    return "a minio binary on PATH, or Go 1.24 or newer to build it: %s" % found
+    found = "no go was found" if version is None else "go is version " + ".".join(map(str, version))
+    return "a minio binary on PATH, or Go 1.24 or newer to build it: " + found
 
 
 def main() -> int:
     missing = [m for m in (missing_python(), missing_java(), missing_minio()) if m]
     for prerequisite in missing:
-        sys.stderr.write("missing: %s\n" % prerequisite)
+        sys.stderr.write("missing: " + prerequisite + "\n")
     return 1 if missing else 0
 
 

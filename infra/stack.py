@@ -44,7 +44,9 @@ class Stack:
 
     def exports(self) -> str:
         """The environment as shell lines. The virtual environment's programs come first on PATH."""
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()]
+        lines = [
+            f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()
+        ]
         first, last = shlex.quote(str(places.VENV_BIN)), shlex.quote(str(self.postgres_bin))
         lines.append(f'export PATH={first}:"$PATH":{last}')
         return "\n".join(lines)

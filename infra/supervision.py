@@ -66,7 +66,9 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
     deadline = time.monotonic() + START_DEADLINE
     while not is_running(stack):
         if time.monotonic() > deadline:
-            raise StackError(f"supervisord does not answer; its log: {stack.log_folder}/supervisord.log")
+            raise StackError(
+                f"supervisord does not answer; its log: {stack.log_folder}/supervisord.log"
+            )
         time.sleep(0.05)
 
 

@@ -13,7 +13,6 @@ from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
 
 
-
 class Service(Protocol):
     """What each module of infra.services is."""
 

@@ -101,7 +101,9 @@ class Archive:
         for path in sorted(self._files(self._staging), key=lambda path: str(path.toString())):
             if path.getName().endswith(".parquet"):
                 folder = path.getParent().toString().removeprefix(self._staging)
-                self._rename(path, f"{self._raw}{folder}", file_name(ranges[place(path.toString())]))
+                self._rename(
+                    path, f"{self._raw}{folder}", file_name(ranges[place(path.toString())])
+                )
 
     def _ranges_of_staged(self) -> dict[str, dict[int, tuple[int, int]]]:
         """First and last offset by partition, of each staged file by its place."""

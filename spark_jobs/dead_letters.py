@@ -3,31 +3,13 @@
 import json
 import re
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from spark_jobs.items import WHOLE_MESSAGE
 
 BETWEEN_ELEMENTS = re.compile(r"[ \t\r\n,]*")
 
 
-def values_at(records: DataFrame, places: set[tuple[str, int, int]]) -> DataFrame:
-    """Columns topic, partition, offset, value of the records at these places.
-
-    Read a second time, for the few that need it: a message's text beside each of its items would be
-    copied thousands of times.
-    """
-    wanted = records.sparkSession.createDataFrame(
-        sorted(places), "topic STRING, partition INT, offset LONG"
-    )
-    return records.join(
-        F.broadcast(wanted), ["topic", "partition", "offset"], how="inner"
-    ).select("topic", "partition", "offset", "value")
-
-
-def payload(value: bytes | None, position: int) -> bytes:
+def payload(message: bytes, position: int) -> bytes:
     """The text of the array's element at the position as it was written; the message where there is none."""
-    message = value or b""
     if position == WHOLE_MESSAGE:
         return message
     try:

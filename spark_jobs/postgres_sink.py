@@ -7,7 +7,7 @@ comes again, or a checkpoint that is lost, changes nothing.
 import io
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,13 +20,11 @@ from psycopg2.extras import execute_values
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.dead_letters import payload, values_at
-from spark_jobs.items import explode_items
+from spark_jobs.dead_letters import payload
 from spark_jobs.latest import latest_tickers
 from spark_jobs.newer import sql_age_order
-from spark_jobs.normalise import normalise
 from spark_jobs.schemas import TICKER
-from spark_jobs.sources import Offsets
+from spark_jobs.sources import Offsets, Place
 
 # Any number that no other program of this database uses.
 LIVE_JOB_LOCK = 7_305_808_869_231
@@ -52,11 +50,19 @@ class SecondLiveJobError(RuntimeError):
     """Another live job writes to this database."""
 
 
-class PostgresSink:
-    """Writes batches of Kafka records to Postgres; for foreachBatch, which calls `write`."""
+# What the messages at these (topic, partition, offset) hold.
+ReadMessages = Callable[[Iterable[Place]], Mapping[Place, bytes]]
 
-    def __init__(self, database_url: str) -> None:
-        """Raises SecondLiveJobError when another live job holds the lock, psycopg2.Error without Postgres."""
+
+class PostgresSink:
+    """Writes batches of normalised tickers to Postgres; for foreachBatch, which calls `write`."""
+
+    def __init__(self, database_url: str, read_messages: ReadMessages) -> None:
+        """`read_messages` is asked for what dead letters say.
+
+        Raises SecondLiveJobError when another live job holds the lock, psycopg2.Error without Postgres.
+        """
+        self._read_messages = read_messages
         self._connection = psycopg2.connect(database_url, application_name="live_prices")
         self._idle = threading.Lock()
         self._stopped = False
@@ -71,12 +77,15 @@ class PostgresSink:
         with self._connection, self._connection.cursor() as statements:
             return _locked_progress(statements)
 
-    def write(self, records: DataFrame, batch_id: int) -> None:
-        """One transaction. What lies below the progress is left out. After `stop` it does nothing."""
+    def write(self, tickers: DataFrame, batch_id: int) -> None:
+        """One transaction of what normalise gives. What lies below the progress is left out.
+
+        After `stop` it does nothing.
+        """
         with self._idle:
             if not self._stopped:
                 with self._connection, self._connection.cursor() as statements:
-                    _write_batch(statements, records)
+                    _write_batch(statements, tickers, self._read_messages)
 
     def stop(self) -> None:
         """Returns when no transaction is under way; none will begin."""
@@ -87,21 +96,21 @@ class PostgresSink:
         self._connection.close()
 
 
-def _write_batch(statements: cursor, records: DataFrame) -> None:
+def _write_batch(statements: cursor, tickers: DataFrame, read_messages: ReadMessages) -> None:
     started_at = datetime.now(UTC)
     progress = _locked_progress(statements)
-    latest = _reduce(records)
+    latest = latest_tickers(tickers).toArrow()
     if _overlaps(latest, progress):
-        latest = _reduce(_beyond(records, progress))
+        latest = latest_tickers(_beyond(tickers, progress)).toArrow()
     if latest.num_rows == 0:
         return
     is_dead = pc.is_valid(latest["reason"])
-    tickers, dead = latest.filter(pc.invert(is_dead)), latest.filter(is_dead)
+    newest, dead = latest.filter(pc.invert(is_dead)), latest.filter(is_dead)
     statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id'))")
     (batch_id,) = statements.fetchone() or ()
-    written = _upsert(statements, tickers, batch_id)
+    written = _upsert(statements, newest, batch_id)
     if dead.num_rows:
-        _insert_dead_letters(statements, dead, records)
+        _insert_dead_letters(statements, dead, read_messages)
     next_offsets = _next_offsets(latest)
     _move_on(statements, next_offsets)
     statements.execute(
@@ -110,18 +119,13 @@ def _write_batch(statements: cursor, records: DataFrame) -> None:
         (
             batch_id,
             written,
-            tickers.num_rows - written,
+            newest.num_rows - written,
             dead.num_rows,
             json.dumps(_by_topic(next_offsets)),
             started_at,
         ),
     )
     statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
-
-
-def _reduce(records: DataFrame) -> pa.Table:
-    reduced = records.transform(explode_items).transform(normalise).transform(latest_tickers)
-    return reduced.toArrow()
 
 
 def _locked_progress(statements: cursor) -> dict[tuple[str, int], int]:
@@ -131,16 +135,18 @@ def _locked_progress(statements: cursor) -> dict[tuple[str, int], int]:
 
 def _overlaps(latest: pa.Table, progress: Offsets) -> bool:
     places = latest.select(["topic", "partition", "first_offset"]).to_pylist()
-    return any(row["first_offset"] < progress.get((row["topic"], row["partition"]), 0) for row in places)
+    return any(
+        row["first_offset"] < progress.get((row["topic"], row["partition"]), 0) for row in places
+    )
 
 
-def _beyond(records: DataFrame, progress: Offsets) -> DataFrame:
-    """The records that were not written yet. Rare: Spark compiles such a filter for every batch."""
+def _beyond(tickers: DataFrame, progress: Offsets) -> DataFrame:
+    """The tickers that were not written yet. Rare: Spark compiles such a filter for every batch."""
     was_written = F.lit(False)
     for (topic, partition), next_offset in progress.items():
         is_partition = (F.col("topic") == topic) & (F.col("partition") == partition)
         was_written |= is_partition & (F.col("offset") < next_offset)
-    return records.where(~was_written)
+    return tickers.where(~was_written)
 
 
 def _upsert(statements: cursor, tickers: pa.Table, batch_id: int) -> int:
@@ -153,21 +159,24 @@ def _upsert(statements: cursor, tickers: pa.Table, batch_id: int) -> int:
     return int(statements.rowcount)
 
 
-def _insert_dead_letters(statements: cursor, dead: pa.Table, records: DataFrame) -> None:
+def _insert_dead_letters(statements: cursor, dead: pa.Table, read_messages: ReadMessages) -> None:
     letters = dead.select(
         ["topic", "partition", "offset", "position", "reason", "received_at"]
     ).to_pylist()
-    places = {(row["topic"], row["partition"], row["offset"]) for row in letters}
-    values = {tuple(place): value for *place, value in values_at(records, places).collect()}
+    messages = read_messages({_place(letter) for letter in letters})
     execute_values(
         statements,
         'INSERT INTO dead_letters (topic, partition, "offset", position, reason, received_at, payload)'
         " VALUES %s ON CONFLICT DO NOTHING",
         [
-            (*row.values(), payload(values[row["topic"], row["partition"], row["offset"]], row["position"]))
-            for row in letters
+            (*letter.values(), payload(messages[_place(letter)], letter["position"]))
+            for letter in letters
         ],
     )
+
+
+def _place(letter: dict[str, Any]) -> Place:
+    return letter["topic"], letter["partition"], letter["offset"]
 
 
 def _next_offsets(latest: pa.Table) -> list[dict[str, Any]]:

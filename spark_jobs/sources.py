@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 
 from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
@@ -11,7 +12,10 @@ from spark_jobs.schemas import RECORD
 # Offsets by topic and partition: the next one to read.
 Offsets = Mapping[tuple[str, int], int]
 
-METADATA_TIMEOUT = 30.0
+# A message: topic, partition, offset.
+Place = tuple[str, int, int]
+
+KAFKA_TIMEOUT = 30.0
 
 
 class OffsetError(RuntimeError):
@@ -32,6 +36,9 @@ def kafka_records(
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", json.dumps(starting))
         .option("includeHeaders", "true")
+        # A message holds hundreds of tickers. After an outage prices move on every few seconds, and
+        # the driver's memory is bounded.
+        .option("maxOffsetsPerTrigger", "400")
         # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
         .option("kafka.fetch.max.wait.ms", "20")
         .load()
@@ -43,9 +50,7 @@ def starting_offsets(
     bootstrap_servers: str, topics: Iterable[str], progress: Offsets
 ) -> dict[str, dict[str, int]]:
     """For every partition of the topics: the sink's next offset, or the oldest that is kept."""
-    # A consumer only to ask: it joins no group.
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "starting-offsets"})
-    try:
+    with closing(_consumer(bootstrap_servers)) as consumer:
         return {
             topic: {
                 str(partition): starting_offset(
@@ -53,25 +58,53 @@ def starting_offsets(
                     partition,
                     progress.get((topic, partition)),
                     *consumer.get_watermark_offsets(
-                        TopicPartition(topic, partition), timeout=METADATA_TIMEOUT
+                        TopicPartition(topic, partition), timeout=KAFKA_TIMEOUT
                     ),
                 )
                 for partition in partitions_of(consumer, topic)
             }
             for topic in topics
         }
-    finally:
-        consumer.close()
+
+
+def messages_at(bootstrap_servers: str, places: Iterable[Place]) -> dict[Place, bytes]:
+    """What the messages at these places hold; empty for one without a value.
+
+    Raises OffsetError for one that is not there any more.
+    """
+    messages = {}
+    with closing(_consumer(bootstrap_servers)) as consumer:
+        for place in sorted(places):
+            consumer.assign([TopicPartition(*place)])
+            message = consumer.poll(KAFKA_TIMEOUT)
+            if message is None or message.error() or message.offset() != place[2]:
+                raise OffsetError(f"the message at {place} can't be read again: {message}")
+            messages[place] = message.value() or b""
+    return messages
+
+
+def _consumer(bootstrap_servers: str) -> Consumer:
+    """Only to ask and to look: it joins no group and commits nothing."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "spark_jobs",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+        }
+    )
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
-    metadata = consumer.list_topics(topic, timeout=METADATA_TIMEOUT).topics[topic]
+    metadata = consumer.list_topics(topic, timeout=KAFKA_TIMEOUT).topics[topic]
     if metadata.error is not None:
         raise OffsetError(f"topic {topic}: {metadata.error.str()}. Was it created?")
     return sorted(metadata.partitions)
 
 
-def starting_offset(topic: str, partition: int, next_offset: int | None, low: int, high: int) -> int:
+def starting_offset(
+    topic: str, partition: int, next_offset: int | None, low: int, high: int
+) -> int:
     """`low` and `high` are the oldest kept offset and the next one to be written."""
     if next_offset is None:
         return low

@@ -14,8 +14,8 @@ from infra import places, ports
 from infra.stack import Stack, stack_of
 
 
-def test_stack() -> Stack:
-    """A stack on free ports with a folder of its own, so that it runs beside any other."""
+def stack_on_free_ports(name: str) -> Stack:
+    """A demo stack with ports and a folder of its own, so that it runs beside any other."""
     kafka, controller, s3, console, postgres, server, exchange = ports.free_ports(7)
     settings = Settings(
         kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
@@ -26,12 +26,12 @@ def test_stack() -> Stack:
         reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
         server_port=server,
         exchange_port=exchange,
-        stack_dir=str(places.stack_dir("") / "tests" / str(os.getpid())),
+        stack_dir=str(places.stack_dir("") / "tests" / f"{name}-{os.getpid()}"),
     )
     return stack_of("demo", settings)
 
 
-STACK = test_stack()
+STACK = stack_on_free_ports("services")
 
 # Before the JVM starts: s3a finds its endpoint, and every child process the test stack, here.
 os.environ |= STACK.environment()

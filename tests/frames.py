@@ -72,7 +72,7 @@ def record(
     topic: str = BINANCE_RAW_DATA,
     partition: int = 0,
     offset: int = 0,
-    endpoint: str | bytes | None = "stream.binance.com:9443",
+    endpoint: str | bytes | None = "stream.binance.com",
 ) -> Row:
     """One Kafka record. `items` is JSON-encoded unless it is bytes, or None for a record without value."""
     if not isinstance(items, bytes | None):

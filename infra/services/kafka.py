@@ -1,6 +1,7 @@
 """Kafka in KRaft mode: one process that is broker and controller, run from its jars."""
 
 import subprocess
+import time
 from pathlib import Path
 
 from confluent_kafka import KafkaError, KafkaException
@@ -15,6 +16,8 @@ from infra.stack import Stack, StackError
 
 CLASSPATH = str(places.KAFKA_JARS / "*")
 CLUSTER_ID = "cryptopricesrt-0000000"
+
+LEADERS_DEADLINE = 30.0
 
 RAW_TOPIC_PARTITIONS = 4
 RAW_TOPIC_CONFIG = {
@@ -65,7 +68,9 @@ def _format(properties: Path) -> None:
     command += ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise StackError(f"Kafka's data folder could not be formatted: {done.stderr or done.stdout}")
+        raise StackError(
+            f"Kafka's data folder could not be formatted: {done.stderr or done.stdout}"
+        )
 
 
 def is_ready(settings: Settings) -> bool:
@@ -77,7 +82,7 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Creates the topics that are not there yet."""
+    """Creates the topics that are not there yet; returns when every partition has a leader."""
     topics = [
         NewTopic(
             topic,
@@ -94,6 +99,25 @@ def initialise(settings: Settings) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise StackError(f"topic {topic} could not be created: {error}") from error
+    _wait_for_leaders(admin)
+
+
+def _wait_for_leaders(admin: AdminClient) -> None:
+    deadline = time.monotonic() + LEADERS_DEADLINE
+    while leaderless := _leaderless(admin):
+        if time.monotonic() > deadline:
+            raise StackError(f"no leader after {LEADERS_DEADLINE:.0f} s: {', '.join(leaderless)}")
+        time.sleep(0.05)
+
+
+def _leaderless(admin: AdminClient) -> list[str]:
+    topics = admin.list_topics(timeout=30).topics
+    return [
+        f"{topic}/{partition.id}"
+        for topic in EXCHANGE_OF_TOPIC
+        for partition in topics[topic].partitions.values()
+        if partition.leader < 0
+    ]
 
 
 def _admin(settings: Settings) -> AdminClient:

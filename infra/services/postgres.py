@@ -66,9 +66,7 @@ def _make_cluster(stack: Stack) -> None:
     command += ["--locale", "C.UTF-8", "--username", unquote(owner.username or ""), "--no-sync"]
     command += ["--auth", "scram-sha-256", "--pwfile", str(password_file)]
     user = stack.postgres_user if os.geteuid() == 0 else None
-    done = subprocess.run(
-        command, cwd=data, user=user, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=data, user=user, capture_output=True, text=True, check=False)
     password_file.unlink()
     if done.returncode != 0:
         shutil.rmtree(data)

@@ -6,14 +6,26 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from psycopg2.extensions import connection
 
 from core.settings import Settings
+from infra import browser as installed_browser
 from infra import supervision
 from infra.services import postgres
 from infra.stack import Stack, delete
 from infra.up import services_up
 from tests.conftest import STACK, settings_on
+
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 DATABASE_NUMBERS = itertools.count(1)
 
@@ -25,8 +37,13 @@ def stack() -> Iterator[Stack]:
         services_up(STACK)
         yield STACK
     finally:
-        supervision.stop(STACK)
-        delete(STACK)
+        end_and_delete(STACK)
+
+
+def end_and_delete(stack: Stack) -> None:
+    supervision.stop(stack)
+    delete(stack)
+    stack.folder.parent.rmdir()
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +66,14 @@ def owner(database: Settings) -> Iterator[connection]:
     with closing(psycopg2.connect(database.database_url)) as opened:
         opened.autocommit = True
         yield opened
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium. The run fails when none is installed; infra.browser says what to install."""
+    path = installed_browser.find()
+    assert path is not None, "no Chromium: run python infra/browser.py"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=SWITCHES)
+        yield opened
+        opened.close()

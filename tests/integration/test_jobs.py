@@ -4,16 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import duckdb
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg2.extensions import connection
-from pyarrow.dataset import dataset
-from pyarrow.fs import S3FileSystem
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
@@ -24,8 +21,9 @@ from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres_sink import PostgresSink
 from spark_jobs.raw_archive import raw_archive
 from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_offset
+from spark_jobs.sources import OffsetError, Offsets, kafka_records, messages_at, starting_offset
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
+from tests.lake import archived
 
 
 @pytest.fixture
@@ -77,7 +75,8 @@ def stream(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFr
 
 def run_live_prices(spark: SparkSession, database: Settings, folder: Path) -> None:
     """One life of the job: it begins where Postgres says, with a checkpoint of its own."""
-    with closing(PostgresSink(database.database_url)) as sink:
+    read_messages = partial(messages_at, database.kafka_bootstrap_servers)
+    with closing(PostgresSink(database.database_url, read_messages)) as sink:
         checkpoint = fresh_checkpoint(str(folder), "live_prices")
         run_once(live_prices(stream(spark, database, sink.progress()), sink, checkpoint))
 
@@ -103,7 +102,9 @@ def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
         ("binance", "BTCUSDT", Decimal("85439.99"), "127.0.0.1:8090"),
         ("kucoin", "CRO-USDT", Decimal("0.10604"), "127.0.0.1:8090"),
     ]
-    assert found(owner, "SELECT reason FROM dead_letters ORDER BY \"offset\", position") == [
+    payloads = found(owner, 'SELECT payload FROM dead_letters ORDER BY "offset", position')
+    assert [bytes(payload) for (payload,) in payloads[:2]] == [b"no JSON", b'"bad"']
+    assert found(owner, 'SELECT reason FROM dead_letters ORDER BY "offset", position') == [
         ("the message is no JSON array",),
         ("the item is no JSON object",),
         ("price can't be read: abc",),
@@ -175,21 +176,3 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
         for n, value in enumerate(value for values in lives for value in values)
     ]
     assert [row[1:3] for row in rows if row[0] == KUCOIN_RAW_DATA] == [(3, third), (3, third + 1)]
-
-
-def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
-    """topic, partition, offset, value, key of all records below the prefix, as DuckDB reads them."""
-    url = urlsplit(settings.s3_endpoint_url)
-    store = S3FileSystem(
-        access_key=settings.aws_access_key_id,
-        secret_key=settings.aws_secret_access_key,
-        endpoint_override=url.netloc,
-        scheme="http",
-        region="us-east-1",
-    )
-    lake = dataset(f"{settings.s3_bucket}/{prefix}", filesystem=store, partitioning="hive")
-    with duckdb.connect() as connected:
-        connected.register("lake", lake)
-        return connected.execute(
-            'SELECT topic, partition, "offset", value, key FROM lake ORDER BY ALL'
-        ).fetchall()

@@ -1,53 +1,17 @@
 """The page in a real Chromium: what a batch writes is what people see."""
 
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from core.settings import Settings
 from tests.live_job import ticker, write_batch
 from tests.server_process import ServerProcess, running_server
 
-SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
 # Two cores may be busy with a whole stack.
 expect.set_options(timeout=15_000)
-
-
-def chromium_of(playwright: Playwright) -> str:
-    """The system's browser first: Playwright's own can't be downloaded everywhere."""
-    for name in SYSTEM_BROWSERS:
-        if path := shutil.which(name):
-            return path
-    own = playwright.chromium.executable_path
-    if not Path(own).exists():
-        pytest.fail(
-            f"no Chromium: none of {', '.join(SYSTEM_BROWSERS)} on PATH, and nothing at {own};"
-            " install chromium, or run `playwright install chromium`"
-        )
-    return own
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_of(playwright), args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -12,15 +12,22 @@ from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
 from core.topics import KUCOIN_RAW_DATA
+from spark_jobs.items import explode_items
+from spark_jobs.normalise import normalise
 from spark_jobs.postgres_sink import PostgresSink, SecondLiveJobError
+from spark_jobs.sources import Place
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
 
 
+# What the test wrote, by its place: static records are in no Kafka that could be asked again.
+MESSAGES: dict[Place, bytes] = {}
+
+
 @pytest.fixture
 def sink(database: Settings) -> Iterator[PostgresSink]:
-    with closing(PostgresSink(database.database_url)) as opened:
+    with closing(PostgresSink(database.database_url, lambda _places: MESSAGES)) as opened:
         yield opened
 
 
@@ -39,7 +46,8 @@ def everything(owner: connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def write(spark: SparkSession, sink: PostgresSink, *batch: Row) -> None:
-    sink.write(records(spark, *batch), 0)
+    MESSAGES.update({(r["topic"], r["partition"], r["offset"]): bytes(r["value"]) for r in batch})
+    sink.write(records(spark, *batch).transform(explode_items).transform(normalise), 0)
 
 
 def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
@@ -68,10 +76,16 @@ def test_a_ticker_of_each_exchange_has_all_its_columns(
     )
     received_at = "2025-03-28 07:37:28.501233+00"
     assert rows(owner, f"SELECT {columns} FROM live_prices ORDER BY 1") == [
-        ("binance", "BTCUSDT", None, 87304.35, 20230.79019, None, "2025-03-28 07:37:28.467+00")
-        + (1743147448467, received_at, "stream.binance.com:9443", 2, 5, 0, 1),
-        ("kucoin", "CRO-USDT", 0.10596, None, None, "2025-03-28 07:33:18.992+00", received_at)
-        + (915875484, received_at, None, 0, 0, 0, 1),
+        (
+            *("binance", "BTCUSDT", None, 87304.35, 20230.79019),
+            *(None, "2025-03-28 07:37:28.467+00", 1743147448467, received_at),
+            *("stream.binance.com", 2, 5, 0, 1),
+        ),
+        (
+            *("kucoin", "CRO-USDT", 0.10596, None, None),
+            *("2025-03-28 07:33:18.992+00", received_at, 915875484, received_at),
+            *(None, 0, 0, 0, 1),
+        ),
     ]
 
 
@@ -126,7 +140,9 @@ def test_bad_messages_become_dead_letters_and_their_neighbours_arrive(
         sink,
         record(b"\xff\x00 no JSON"),
         record([item(BTCUSDT), "bad", item(ETHUSDT)], offset=1),
-        record([{"s": "币USDT", "c": "abc", "E": 1743147448467, "received_at": RECEIVED_AT}], offset=2),
+        record(
+            [{"s": "币USDT", "c": "abc", "E": 1743147448467, "received_at": RECEIVED_AT}], offset=2
+        ),
     )
     assert set(prices(owner)) == {"BTCUSDT", "ETHUSDT"}
     found = rows(
@@ -194,7 +210,7 @@ def test_after_stop_nothing_is_written(
 
 def test_a_second_live_job_is_refused(sink: PostgresSink, database: Settings) -> None:
     with pytest.raises(SecondLiveJobError):
-        PostgresSink(database.database_url)
+        PostgresSink(database.database_url, lambda _places: MESSAGES)
 
 
 def test_the_reader_reads_and_can_not_write(

@@ -4,10 +4,8 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
-from spark_jobs.dead_letters import element_texts, payload, values_at
-from tests.frames import record, records
+from spark_jobs.dead_letters import element_texts, payload
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -18,12 +16,15 @@ JSON = st.recursive(
 
 def test_an_items_payload_is_its_own_text() -> None:
     message = '[ {"s":"A", "c":1.10},"币" , null ]'.encode()
-    assert [payload(message, n) for n in range(3)] == [b'{"s":"A", "c":1.10}', b'"\xe5\xb8\x81"', b"null"]
+    assert [payload(message, n) for n in range(3)] == [
+        b'{"s":"A", "c":1.10}',
+        b'"\xe5\xb8\x81"',
+        b"null",
+    ]
 
 
 def test_a_whole_messages_payload_is_its_bytes() -> None:
     assert payload(b"\xff\x00", -1) == b"\xff\x00"
-    assert payload(None, -1) == b""
 
 
 def test_where_the_item_is_not_found_the_message_is_kept() -> None:
@@ -36,9 +37,3 @@ def test_element_texts_are_the_elements_in_their_order(values: list[object], bla
     written = [json.dumps(value, ensure_ascii=False) for value in values]
     array = f"{blank}[{blank}" + f"{blank},{blank}".join(written) + f"{blank}]{blank}"
     assert element_texts(array) == written
-
-
-def test_values_are_found_by_their_place(spark: SparkSession) -> None:
-    read = records(spark, record(b"a", offset=1), record(b"b", offset=2), record(b"c", partition=1))
-    found = values_at(read, {("binance_raw_data", 0, 2), ("binance_raw_data", 1, 0)}).collect()
-    assert {bytes(row["value"]) for row in found} == {b"b", b"c"}

@@ -240,6 +240,11 @@ def test_a_ping_is_answered_with_its_id_and_the_time_in_microseconds(address: st
     assert pong["timestamp"] == pytest.approx(time.time_ns() // 1000, abs=5_000_000)
 
 
+def test_a_protocol_ping_is_answered_too(address: str) -> None:
+    with client_of(address) as client:
+        assert client.ping().wait(timeout=5)
+
+
 @pytest.mark.parametrize(
     ("command", "command_id", "code", "problem"),
     [

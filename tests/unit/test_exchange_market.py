@@ -95,6 +95,21 @@ def test_prices_wander_in_steps_of_their_pair() -> None:
     assert 0 < max(moves) < 4250
 
 
+def test_coins_wander_once_a_second() -> None:
+    coins = Coins(KUCOIN, seed=1)
+    coins.advance(5)
+    after_five = dict(coins.dollars)
+    coins.advance(5)
+    assert coins.dollars == after_five
+    coins.advance(6)
+    assert all(value != after_five[coin] for coin, value in coins.dollars.items())
+
+
+@pytest.mark.parametrize("pairs", [BINANCE, KUCOIN], ids=["binance", "kucoin"])
+def test_every_price_begins_at_a_level_that_its_increment_can_express(pairs: list[Pair]) -> None:
+    assert min(i.bid for i in market(pairs).instruments) > 15
+
+
 @pytest.mark.parametrize("pairs", [BINANCE, KUCOIN], ids=["binance", "kucoin"])
 def test_a_bid_lies_below_its_ask_and_amounts_are_positive(pairs: list[Pair]) -> None:
     for i in market(pairs).instruments:
@@ -111,6 +126,16 @@ def test_the_day_holds_the_price_and_its_own_mean_across_a_new_hour() -> None:
             assert day.low <= day.open <= day.high
             assert day.base_volume > 0
             assert day.low * day.base_volume <= day.quote_volume <= day.high * day.base_volume
+
+
+def test_the_days_lose_their_oldest_hour_when_an_hour_begins() -> None:
+    one = market()
+    opens = [i.day.open for i in one.instruments]
+    one.turn(one.instruments, START)
+    assert [i.day.open for i in one.instruments] == opens
+    one.turn(one.instruments, START + 1000)
+    changed = sum(i.day.open != before for i, before in zip(one.instruments, opens, strict=True))
+    assert changed > 0.8 * len(opens)
 
 
 def test_a_day_adds_trades_to_its_last_hour() -> None:
@@ -157,6 +182,13 @@ def test_the_time_of_a_trade_grows_with_trades_and_with_nothing_else() -> None:
     assert trades / changes == pytest.approx(0.3, abs=0.02)
     # Minutes old, as KuCoin's are.
     assert min(traded_at for traded_at, _, _ in last.values()) < START - 60_000
+
+
+def test_no_two_trades_of_a_symbol_share_a_time_even_when_the_clock_stands_still() -> None:
+    one = market([KUCOIN[0]], changed=1, traded=1)
+    times = [i.traded_at for _ in range(50) for i in one.turn(one.instruments, START)]
+    assert len(set(times)) == 50
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("changed", [0.05, 0.4, 1.0])

@@ -7,7 +7,9 @@ from core.topics import KUCOIN_RAW_DATA
 from spark_jobs.items import explode_items
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record, records
 
-FOUND = "endpoint STRING, topic STRING, partition INT, offset LONG, position INT, s STRING, c STRING"
+FOUND = (
+    "endpoint STRING, topic STRING, partition INT, offset LONG, position INT, s STRING, c STRING"
+)
 
 
 def symbols(exploded: DataFrame) -> list[tuple[int, str | None]]:
@@ -24,7 +26,7 @@ def test_each_element_of_the_array_is_a_row_that_says_where_it_came_from(
         "endpoint", "topic", "partition", "offset", "position", "item.s", "item.c"
     )
 
-    host, topic = "stream.binance.com:9443", "binance_raw_data"
+    host, topic = "stream.binance.com", "binance_raw_data"
     expected = spark.createDataFrame(
         [
             (host, topic, 3, 17, 0, "BTCUSDT", "85439.99000000"),

@@ -37,7 +37,12 @@ def test_the_newer_ticker_wins_in_any_order_of_arrival(spark: SparkSession) -> N
     for name, ((old_sequence, old_time), (sequence, time)) in pairs.items():
         older = ticker(name, "1", old_sequence, start + old_time)
         newer = ticker(name, "2", sequence, start + time)
-        items += [older, newer, {**newer, "subject": name + ", turned"}, {**older, "subject": name + ", turned"}]
+        items += [
+            older,
+            newer,
+            {**newer, "subject": name + ", turned"},
+            {**older, "subject": name + ", turned"},
+        ]
     rows = latest(spark, [record(items, KUCOIN_RAW_DATA)]).collect()
     assert {row["symbol"]: int(row["price"]) for row in rows} == {
         name + turned: 2 for name in pairs for turned in ("", ", turned")
@@ -57,7 +62,10 @@ def test_a_row_counts_the_tickers_that_it_stands_for(spark: SparkSession) -> Non
 
 
 def test_every_dead_letter_stays_beside_the_newest_tickers(spark: SparkSession) -> None:
-    rows = [record([item(BTCUSDT), item(BTCUSDT, c="x"), item(BTCUSDT, c="x")]), record(b"?", offset=1)]
+    rows = [
+        record([item(BTCUSDT), item(BTCUSDT, c="x"), item(BTCUSDT, c="x")]),
+        record(b"?", offset=1),
+    ]
     found = latest(spark, rows).select("offset", "position", "reason").collect()
     assert sorted(found, key=lambda row: (row["offset"], row["position"])) == [
         (0, 0, None),

@@ -10,7 +10,15 @@ from pyspark.sql import DataFrame, SparkSession
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.items import explode_items
 from spark_jobs.normalise import normalise
-from tests.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item, record, recorded_kucoin_frames, records
+from tests.frames import (
+    BTCUSDT,
+    CRO_USDT,
+    RECEIVED_AT,
+    item,
+    record,
+    recorded_kucoin_frames,
+    records,
+)
 
 AMOUNT = "DECIMAL(38,18)"
 TICKER_AND_REASON = (
@@ -20,7 +28,7 @@ TICKER_AND_REASON = (
     " sequence LONG, received_at TIMESTAMP, endpoint STRING, topic STRING, partition INT, offset LONG,"
     " position INT, reason STRING"
 )
-HOST = "stream.binance.com:9443"
+HOST = "stream.binance.com"
 
 
 def normalised(spark: SparkSession, items: Any, topic: str = BINANCE_RAW_DATA) -> DataFrame:
@@ -144,7 +152,9 @@ def test_what_is_missing_or_bad_in_a_binance_item_is_named_with_its_value(
     spark: SparkSession,
 ) -> None:
     whole = item(BTCUSDT)
-    without = [{k: v for k, v in whole.items() if k != name} for name in ("s", "c", "E", "received_at")]
+    without = [
+        {k: v for k, v in whole.items() if k != name} for name in ("s", "c", "E", "received_at")
+    ]
     bad_symbols = [item(BTCUSDT, s=symbol) for symbol in ("", "A\0B", "x" * 101)]
     bad_times = [item(BTCUSDT, E=time) for time in (9223372036854775807, -1, "soon")]
     tickers = normalised(

@@ -1,0 +1,32 @@
+"""The archived records, as a reader who knows nothing of Spark finds them."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+from pyarrow.dataset import dataset
+from pyarrow.fs import FileSelector, S3FileSystem
+
+from core.settings import Settings
+
+
+def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
+    """topic, partition, offset, value, key of all records below the prefix, read by DuckDB."""
+    store = S3FileSystem(
+        access_key=settings.aws_access_key_id,
+        secret_key=settings.aws_secret_access_key,
+        endpoint_override=urlsplit(settings.s3_endpoint_url).netloc,
+        scheme="http",
+        region="us-east-1",
+    )
+    folder = f"{settings.s3_bucket}/{prefix}"
+    found = store.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+    files = [info.path for info in found if info.path.endswith(".parquet")]
+    if not files:
+        return []
+    records = dataset(files, filesystem=store, partitioning="hive", partition_base_dir=folder)
+    with duckdb.connect() as lake:
+        lake.register("records", records)
+        return lake.execute(
+            'SELECT topic, partition, "offset", value, key FROM records ORDER BY ALL'
+        ).fetchall()

@@ -1,0 +1,91 @@
+"""What a feed's stack changes of the settings, and that a shell gets them whole."""
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+from infra.stack import StackError, delete, stack_of
+
+# It need not be there; a stack's folder is made when it starts.
+BASE = Path("/nowhere/stacks")
+SETTINGS = Settings(stack_dir=str(BASE), exchange_port=8091, s3_bucket="prices")
+
+
+def test_demo_takes_the_replay_exchange_and_leaves_the_rest() -> None:
+    stack = stack_of("demo", SETTINGS)
+    assert stack.folder == BASE / "demo"
+    assert stack.log_folder == BASE / "demo" / "logs"
+    assert stack.settings == replace(
+        SETTINGS,
+        binance_ws_url="ws://127.0.0.1:8091",
+        binance_rest_url="http://127.0.0.1:8091",
+        kucoin_rest_url="http://127.0.0.1:8091",
+        checkpoint_dir=str(BASE / "demo" / "checkpoints"),
+    )
+
+
+def test_live_takes_the_exchanges_that_the_settings_name() -> None:
+    stack = stack_of("live", SETTINGS)
+    assert stack.folder == BASE / "live"
+    assert stack.settings == replace(SETTINGS, checkpoint_dir=str(BASE / "live" / "checkpoints"))
+
+
+def test_shell_with_the_stacks_environment_finds_the_same_stack_from_any_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir("/")
+    stack = stack_of("demo", replace(SETTINGS, stack_dir="nowhere/stacks"))
+    monkeypatch.chdir("/usr")
+    assert stack_of("demo", Settings.from_environment(stack.environment())) == stack
+
+
+def test_root_is_refused_a_folder_that_postgres_cannot_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(StackError) as refused:
+        stack_of("live", replace(SETTINGS, stack_dir=str(tmp_path)))
+    assert str(refused.value) == (
+        f"STACK_DIR={tmp_path}: Postgres refuses to run as root, and the user nobody, who runs it "
+        "instead, can't enter this folder. Leave STACK_DIR empty, or choose another"
+    )
+
+
+def test_shell_that_evaluates_the_exports_has_every_value_as_it_is() -> None:
+    password = 'it\'s "a" $HOME `id` \\ 100% * #1;\nand more '
+    stack = stack_of("demo", replace(SETTINGS, aws_secret_access_key=password))
+    path = "/usr/bin:/bin:/opt/a b"
+
+    done = subprocess.run(
+        ["sh", "-c", 'eval "$1"; env -0', "sh", stack.exports()],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    actual = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    expected = stack.environment()
+    assert {name: actual[name] for name in expected} == expected
+    assert actual["AWS_SECRET_ACCESS_KEY"] == password
+    first, *between, last = actual["PATH"].split(":")
+    assert (Path(first) / "pytest").exists()
+    assert between == path.split(":")
+    assert last == str(stack.postgres_bin)
+
+
+def test_what_is_deleted_is_the_feeds_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody runs Postgres here, so that any user may own the folder.
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    settings = replace(SETTINGS, stack_dir=str(tmp_path))
+    for feed in ("live", "demo"):
+        (tmp_path / feed / "logs").mkdir(parents=True)
+    delete(stack_of("demo", settings))
+    assert list(tmp_path.iterdir()) == [tmp_path / "live"]
