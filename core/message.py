@@ -3,8 +3,8 @@
 An item is the exchange's own object for one ticker, untouched, with one field of ours added at its
 top level: `received_at`, microseconds since the epoch.
 
-    binance_raw_data  [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...,"received_at":1743147448501233}]
-    kucoin_raw_data   [{"topic":"/market/ticker:all","subject":"CRO-USDT","data":{...},"received_at":1743147199001873}]
+    [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...,"received_at":1743147448501233}]
+    [{"topic":"/market/ticker:all",...,"data":{...},"received_at":1743147199001873}]
 
 A frame that could not be read travels the same way, so that raw stays raw:
 

@@ -48,9 +48,16 @@ def _base_url(*schemes: str) -> Callable[[str], str]:
 
 
 def _database_url(value: str) -> str:
-    url = urlsplit(value)
-    if url.scheme not in ("postgresql", "postgres") or not url.hostname or len(url.path) < 2:
-        raise ValueError("expected postgresql://user:password@host:port/database")
+    expected = "expected postgresql://user:password@host:port/database"
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        # Not "from error": that one quotes the password.
+        raise ValueError(expected) from None
+    is_postgres = url.scheme in ("postgresql", "postgres")
+    if not is_postgres or not url.hostname or port == 0 or len(url.path) < 2:
+        raise ValueError(expected)
     return value
 
 
@@ -91,7 +98,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Raises SettingError at the first value that can't be right. A secret's value is not shown."""
+        """Raises SettingError at the first value that can't be right. No secret's value is shown."""
         values: dict[str, Any] = {}
         for setting in fields(cls):
             name = setting.name.upper()

@@ -55,7 +55,7 @@ def _is_reachable(stack: Stack, exchange: str) -> bool:
 
 def _print_addresses(stack: Stack) -> None:
     settings = stack.settings
-    host, _port = ports.of_url(settings.s3_endpoint_url)
+    host, _port = ports.s3_address(settings)
     print(
         f"\n  prices   http://{settings.server_host}:{settings.server_port}/"
         f"\n  objects  http://{host}:{settings.s3_console_port}/   "

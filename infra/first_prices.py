@@ -34,7 +34,7 @@ def wait(stack: Stack, exchanges: Iterable[str]) -> None:
 
 
 def served(settings: Settings, since: float) -> set[str]:
-    """The exchanges of which the server has prices that were received since then (seconds since the epoch)."""
+    """The exchanges of which the server has prices received since then, in seconds since the epoch."""
     address = f"http://{settings.server_host}:{settings.server_port}/api/prices"
     try:
         response = requests.get(address, timeout=5)

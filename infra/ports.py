@@ -25,25 +25,37 @@ class Port:
     number: int
 
 
-def of_url(url: str) -> tuple[str, int]:
-    """Host and port of a URL or of host:port."""
+def of_url(setting: str, url: str) -> tuple[str, int]:
+    """Host and port of a URL or of host:port, which is the value of this setting."""
     parts = urlsplit(url if "//" in url else f"//{url}")
     if parts.hostname is None or parts.port is None:
-        raise PortError(f"{parts.hostname or url!r} names no port")
+        raise PortError(f"{setting}: {parts.hostname!r} names no port")
     return parts.hostname, parts.port
 
 
+def kafka_address(settings: Settings) -> tuple[str, int]:
+    return of_url("KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers.split(",")[0])
+
+
+def s3_address(settings: Settings) -> tuple[str, int]:
+    return of_url("S3_ENDPOINT_URL", settings.s3_endpoint_url)
+
+
+def postgres_address(settings: Settings) -> tuple[str, int]:
+    return of_url("DATABASE_URL", settings.database_url)
+
+
 def of_settings(settings: Settings) -> Iterator[Port]:
-    """Every port of the local stack. Raises PortError for one that is not on loopback."""
-    kafka = of_url(settings.kafka_bootstrap_servers.split(",")[0])
-    s3 = of_url(settings.s3_endpoint_url)
+    """Every port of the local stack. Raises PortError for a service that is not on loopback."""
+    kafka = kafka_address(settings)
+    s3 = s3_address(settings)
     yield _loopback("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *kafka)
     yield Port(
         "Kafka's controller", "KAFKA_CONTROLLER_PORT", kafka[0], settings.kafka_controller_port
     )
     yield _loopback("MinIO", "S3_ENDPOINT_URL", *s3)
     yield Port("MinIO's console", "S3_CONSOLE_PORT", s3[0], settings.s3_console_port)
-    yield _loopback("Postgres", "DATABASE_URL", *of_url(settings.database_url))
+    yield _loopback("Postgres", "DATABASE_URL", *postgres_address(settings))
     yield Port("the server", "SERVER_PORT", settings.server_host, settings.server_port)
 
 

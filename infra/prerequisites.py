@@ -16,14 +16,18 @@ MINIMUM_PYTHON = (3, 11)
 JAVA_VERSIONS = (17, 21)
 MINIMUM_GO = (1, 24)
 
+# Java may print "Picked up JAVA_TOOL_OPTIONS: ..." before its version.
+JAVA_PATTERN = r'version "(\d+)(?:\.(\d+))?'
+GO_PATTERN = r"go version go(\d+)\.(\d+)"
 
-def first_version(command: "list[str]") -> "tuple[int, int] | None":
-    """The first a.b in what the command prints, as integers; None where the command fails."""
+
+def first_version(command: "list[str]", pattern: str) -> "tuple[int, int] | None":
+    """Major and minor version in what the command prints; None where it fails or prints none."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"(\d+)(?:\.(\d+))?", done.stdout.decode(errors="replace"))
+    found = re.search(pattern, done.stdout.decode(errors="replace"))
     if done.returncode != 0 or not found:
         return None
     return int(found.group(1)), int(found.group(2) or 0)
@@ -44,7 +48,7 @@ def missing_python() -> "str | None":
 def missing_java() -> "str | None":
     home = os.environ.get("JAVA_HOME")
     java = os.path.join(home, "bin", "java") if home else "java"
-    version = first_version([java, "-version"])
+    version = first_version([java, "-version"], JAVA_PATTERN)
     if version is None:
         found = "none was found"
     elif version[0] in JAVA_VERSIONS:
@@ -57,7 +61,7 @@ def missing_java() -> "str | None":
 def missing_minio() -> "str | None":
     if shutil.which("minio") or os.path.exists(os.path.join(".tools", "bin", "minio")):
         return None
-    version = first_version(["go", "version"])
+    version = first_version(["go", "version"], GO_PATTERN)
     if version is not None and version >= MINIMUM_GO:
         return None
     found = "no go was found" if version is None else "go is version " + ".".join(map(str, version))

@@ -92,7 +92,7 @@ def programs(stack: Stack) -> list[dict[str, Any]]:
 
 
 def stop(stack: Stack) -> int:
-    """Ends every process of the stack, in the reverse order of the data's way; returns how many there were."""
+    """Ends every process of the stack, the last of the data's way first; returns how many there were."""
     processes = list(_processes_of(stack))
     with contextlib.suppress(OSError, HTTPException):
         call(stack, "shutdown")

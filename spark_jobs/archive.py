@@ -24,6 +24,7 @@ from spark_jobs.sources import Offsets
 
 FOLDERS = ("topic", "date", "hour")
 RANGE = re.compile(r"(\d+)\.(\d+)-(\d+)")
+NAME = re.compile(rf"{RANGE.pattern}(_{RANGE.pattern})*\.parquet")
 
 
 def with_folders(records: DataFrame) -> DataFrame:
@@ -42,11 +43,13 @@ def file_name(ranges: dict[int, tuple[int, int]]) -> str:
 
 def ranges_of(name: str) -> dict[int, tuple[int, int]]:
     """The inverse of file_name; empty for a name of another kind."""
+    if not NAME.fullmatch(name):
+        return {}
     return {int(p): (int(low), int(high)) for p, low, high in RANGE.findall(name)}
 
 
 def place(path: str) -> str:
-    """`kucoin_raw_data/date=.../hour=.../part-0.parquet`: how Spark and Hadoop write what is before differs."""
+    """`kucoin_raw_data/date=.../hour=.../part-0.parquet`: Spark and Hadoop write the rest differently."""
     return path.rpartition("/topic=")[2]
 
 

@@ -28,7 +28,7 @@ def log_to_stderr() -> None:
 
 
 def fresh_checkpoint(folder: str, job: str) -> str:
-    """An empty checkpoint folder. The sink says how far it is, so what a former run left would only contradict."""
+    """An empty folder: the sink says how far it is, what a former run left could only contradict it."""
     checkpoint = Path(folder).resolve() / job
     shutil.rmtree(checkpoint, ignore_errors=True)
     checkpoint.mkdir(parents=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 
@@ -30,6 +31,10 @@ def stack_on_free_ports(name: str) -> Stack:
     )
     return stack_of("demo", settings)
 
+
+# Two cores may be busy with a whole stack: no deadline for a single example.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 STACK = stack_on_free_ports("services")
 

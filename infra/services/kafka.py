@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra import places
-from infra.ports import of_url
+from infra.ports import kafka_address
 from infra.stack import Stack, StackError
 
 CLASSPATH = str(places.KAFKA_JARS / "*")
@@ -31,7 +31,7 @@ RAW_TOPIC_CONFIG = {
 
 def server_properties(stack: Stack) -> str:
     """The broker's configuration: both listeners on loopback, one replica of everything."""
-    host, port = of_url(stack.settings.kafka_bootstrap_servers.split(",")[0])
+    host, port = kafka_address(stack.settings)
     controller = f"{host}:{stack.settings.kafka_controller_port}"
     return f"""\
 process.roles=broker,controller

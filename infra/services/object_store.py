@@ -6,13 +6,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mypy_boto3_s3 import S3Client
 
 from core.settings import Settings
-from infra.ports import of_url
+from infra.ports import s3_address
 from infra.stack import Stack
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """What the program minio in supervisord.conf is told."""
-    host, port = of_url(settings.s3_endpoint_url)
+    host, port = s3_address(settings)
     return {
         "MINIO_ADDRESS": f"{host}:{port}",
         "MINIO_CONSOLE_ADDRESS": f"{host}:{settings.s3_console_port}",

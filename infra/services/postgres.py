@@ -14,7 +14,7 @@ from yoyo import get_backend, read_migrations
 
 from core.settings import Settings
 from infra import places
-from infra.ports import of_url
+from infra.ports import postgres_address
 from infra.stack import Stack, StackError
 
 # Written into postgresql.conf at every start, because ports may have changed.
@@ -46,7 +46,7 @@ def prepare(stack: Stack) -> None:
     data = folder / "data"
     if not (data / "PG_VERSION").exists():
         _make_cluster(stack)
-    host, port = of_url(stack.settings.database_url)
+    host, port = postgres_address(stack.settings)
     included = data / "stack.conf"
     included.write_text(CONFIGURATION.format(host=host, port=port))
     _give_to(stack.postgres_user, str(included))
