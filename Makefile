@@ -54,11 +54,11 @@ clean: setup  ## delete the data of every stack; asks first
 	@$(INFRA) clean
 
 ##@ Checks
-test: setup browser  ## everything, against a stack of its own on free ports
-	@$(BIN)/pytest
+test: test-unit browser  ## everything, against a stack of its own on free ports
+	@$(BIN)/pytest tests/integration
 
 test-unit: setup  ## what needs no service
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/unit --numprocesses 2 --dist loadgroup
 
 lint: setup  ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/ruff check .

@@ -28,6 +28,7 @@ from spark_jobs.sources import Offsets, Place
 
 # Any number that no other program of this database uses.
 LIVE_JOB_LOCK = 7_305_808_869_231
+LOCK_TIMEOUT = "5s"
 
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
 
@@ -67,9 +68,7 @@ class PostgresSink:
         self._idle = threading.Lock()
         self._stopped = False
         with self._connection, self._connection.cursor() as statements:
-            statements.execute("SELECT pg_try_advisory_lock(%s)", (LIVE_JOB_LOCK,))
-            if statements.fetchone() != (True,):
-                raise SecondLiveJobError("another live job writes to this database: stop it first")
+            _lock_out_others(statements)
             statements.execute(CREATE_INCOMING)
 
     def progress(self) -> Offsets:
@@ -94,6 +93,17 @@ class PostgresSink:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _lock_out_others(statements: cursor) -> None:
+    """For as long as the connection lives. Waits a little: a job that has just died may hold it."""
+    statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
+    try:
+        statements.execute("SELECT pg_advisory_lock(%s)", (LIVE_JOB_LOCK,))
+    except psycopg2.errors.LockNotAvailable as error:
+        raise SecondLiveJobError(
+            "another live job writes to this database: stop it first"
+        ) from error
 
 
 def _write_batch(statements: cursor, tickers: DataFrame, read_messages: ReadMessages) -> None:

@@ -68,7 +68,8 @@ def owner(database: Settings) -> Iterator[connection]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's event loop would still run when other tests start theirs.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium. The run fails when none is installed; infra.browser says what to install."""
     path = installed_browser.find()

@@ -22,9 +22,9 @@ from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import ports
 from infra.exchange.server import Simulation
-from infra.exchange.testing import running
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.loopback import kucoin, websocket_server
+from tests.replay_exchange import running
 
 DEADLINE = 30.0
 PARTITIONS = 4

@@ -23,7 +23,7 @@ from infra.exchange.symbols import (
     kucoin_listing,
     kucoin_trading,
 )
-from infra.exchange.testing import running
+from tests.replay_exchange import running
 
 STREAM = "!miniTicker@arr"
 FIELDS = ["e", "E", "s", "c", "o", "h", "l", "v", "q"]

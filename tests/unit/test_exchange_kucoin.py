@@ -19,7 +19,7 @@ from infra.exchange.coins import Coins
 from infra.exchange.kucoin import Kucoin, Tokens
 from infra.exchange.market import Market
 from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
-from infra.exchange.testing import running
+from tests.replay_exchange import running
 
 SUBSCRIBE = {"id": "1", "type": "subscribe", "topic": "/market/ticker:all", "response": True}
 UNSUBSCRIBE = SUBSCRIBE | {"id": "2", "type": "unsubscribe"}

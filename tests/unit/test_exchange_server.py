@@ -23,7 +23,7 @@ from infra.exchange.instrument import Instrument
 from infra.exchange.market import Market
 from infra.exchange.server import Simulation
 from infra.exchange.symbols import binance_listing, binance_trading
-from infra.exchange.testing import running
+from tests.replay_exchange import running
 
 COMMAND = [sys.executable, "-m", "infra.exchange"]
 

@@ -38,7 +38,9 @@ def test_host_and_port_are_read_from_urls_and_from_host_ports(
 
 
 def test_url_without_a_port_is_refused_and_its_password_not_shown() -> None:
-    with pytest.raises(PortError, match=r"DATABASE_URL: .*127\.0\.0\.1.* names no port$") as refused:
+    with pytest.raises(
+        PortError, match=r"DATABASE_URL: .*127\.0\.0\.1.* names no port$"
+    ) as refused:
         of_url("DATABASE_URL", "postgresql://crypto:tr0ub4dor@127.0.0.1/cryptopricesrt")
     assert "tr0ub4dor" not in str(refused.value)
 
