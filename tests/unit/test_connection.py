@@ -277,5 +277,5 @@ def test_pause_that_the_exchange_demands_is_kept_until_the_stop(
         with listening(KucoinFeed(url)):
             wait_for(lambda: "retry_in=60.0" in caplog.text)
             stopped = time.monotonic()
-        assert time.monotonic() - stopped < 2.0
+        assert time.monotonic() - stopped < 10
     assert len(requests) == 1

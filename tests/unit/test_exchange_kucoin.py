@@ -279,24 +279,25 @@ def test_a_client_that_sends_no_text_is_cut_while_data_still_flows() -> None:
         running(binance(), kucoin(silence_timeout=0.3)) as address,
         connect(socket_url(address), ping_interval=0.05) as client,
     ):
-        subscribe(client)
+        # Before the last text, from which the exchange counts.
         began, last = time.monotonic(), ""
+        subscribe(client)
         # Protocol pings and binary frames go on, and do not count.
         with pytest.raises(ConnectionClosedOK):
             for text in texts(client):
                 last = text
                 client.send(b"binary")
     assert last == '{"id":"c1","type":"error","code":400,"data":"ping timeout"}'
-    assert 0.2 < time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 10
 
 
 def test_a_client_that_sends_its_ping_in_time_is_not_cut() -> None:
     with (
-        running(binance(), kucoin(silence_timeout=0.4)) as address,
+        running(binance(), kucoin(silence_timeout=1)) as address,
         client_of(address) as client,
     ):
         message(client)
-        for ping in range(4):
+        for ping in range(8):
             client.send(json.dumps({"id": str(ping), "type": "ping"}))
             assert message(client)["id"] == str(ping)
             with pytest.raises(TimeoutError):

@@ -31,7 +31,7 @@ def test_turns_that_were_missed_are_made_up_for() -> None:
         return await seconds_of(10, schedule)
 
     # Ten are due already. In a schedule that began anew, they would take 0.18 seconds.
-    assert asyncio.run(measure()) < 0.1
+    assert asyncio.run(measure()) < 0.17
 
 
 def test_after_a_long_stand_still_missed_turns_are_left_out(
