@@ -58,7 +58,7 @@ test: test-unit browser  ## everything, against a stack of its own on free ports
 	@$(BIN)/pytest tests/integration
 
 test-unit: setup  ## what needs no service
-	@$(BIN)/pytest tests/unit --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest tests/unit --numprocesses 2
 
 lint: setup  ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/ruff check .
