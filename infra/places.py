@@ -11,7 +11,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = PROJECT / ".tools"
 KAFKA_JARS = TOOLS / "jars" / "kafka"
 SPARK_CONF = TOOLS / "spark-conf"
-MINIO = TOOLS / "bin" / "minio"
 VENV_BIN = Path(sys.prefix) / "bin"
 MIGRATIONS = PROJECT / "infra" / "migrations"
 
