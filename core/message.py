@@ -1,4 +1,4 @@
-"""The Kafka message of the raw topics: a JSON array of items.
+"""The Kafka messages. Those of the raw topics are JSON arrays of items.
 
 An item is the exchange's own object for one ticker, untouched, with one field of ours added at its
 top level: `received_at`, microseconds since the epoch.
@@ -12,6 +12,19 @@ A frame that could not be read travels the same way, so that raw stays raw:
 
 The header `endpoint` holds the host that the frames came from, so that a simulated price can be
 told from a real one.
+
+The two small topics have one JSON object in each message, times in microseconds as well.
+`instruments` is compacted, its key is `binance/BTCUSDT`, and `seen_at` is when the rest was first
+seen to be so:
+
+    {"exchange":"binance","symbol":"BTCUSDT","base":"BTC","quote":"USDT","status":"TRADING",
+     "seen_at":1743147448467000}
+
+`feed_events` has the exchange as its key. What is still going on has no `to`; a later message with
+the same exchange, kind and `from` completes it:
+
+    {"exchange":"binance","endpoint":"stream.binance.com","kind":"interruption",
+     "reason":"silence: no ticker for 10 s","from":1743147448467000,"to":null,"frames":0}
 """
 
 import json
@@ -70,6 +83,11 @@ def encode_messages(items: Sequence[Item]) -> list[bytes]:
 def partition_of(symbol: str, partitions: int) -> int:
     """The partition that a symbol always goes to, so that its order holds."""
     return zlib.crc32(symbol.encode("utf-8", "surrogatepass")) % partitions
+
+
+def instrument_key(exchange: str, symbol: str) -> bytes:
+    """`binance/BTCUSDT`: compaction keeps the last message of each."""
+    return f"{exchange}/{symbol}".encode("utf-8", "surrogatepass")
 
 
 def message_key(exchange: str, partition: int) -> bytes:

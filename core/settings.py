@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -27,6 +28,16 @@ def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
         raise ValueError("expected a port from 1 to 65535")
     return int(value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < inf:
+        raise ValueError("expected seconds, more than 0")
+    return seconds
 
 
 def _base_url(*schemes: str) -> Callable[[str], str]:
@@ -65,7 +76,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _setting(default: str | int, check: Callable[[str], Any], *, secret: bool = False) -> Any:
+def _setting(default: str | float, check: Callable[[str], Any], *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"check": check, "secret": secret})
 
 
@@ -87,6 +98,12 @@ class Settings:
     binance_ws_url: str = _setting("wss://stream.binance.com:9443", _base_url("ws", "wss"))
     binance_rest_url: str = _setting("https://api.binance.com", _base_url("http", "https"))
     kucoin_rest_url: str = _setting("https://api.kucoin.com", _base_url("http", "https"))
+    binance_silence_limit: float = _setting(10.0, _seconds)
+    kucoin_silence_limit: float = _setting(15.0, _seconds)
+    connection_age_limit: float = _setting(23 * 3600.0, _seconds)
+    metrics_host: str = _setting("127.0.0.1", _text)
+    binance_metrics_port: int = _setting(9101, _port)
+    kucoin_metrics_port: int = _setting(9102, _port)
     server_host: str = _setting("127.0.0.1", _text)
     server_port: int = _setting(8000, _port)
     checkpoint_dir: str = _setting(".stack/checkpoints", _text)

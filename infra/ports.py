@@ -56,6 +56,18 @@ def of_settings(settings: Settings) -> Iterator[Port]:
     yield _loopback("MinIO", "S3_ENDPOINT_URL", *s3)
     yield Port("MinIO's console", "S3_CONSOLE_PORT", s3[0], settings.s3_console_port)
     yield _loopback("Postgres", "DATABASE_URL", *postgres_address(settings))
+    yield Port(
+        "Binance's metrics",
+        "BINANCE_METRICS_PORT",
+        settings.metrics_host,
+        settings.binance_metrics_port,
+    )
+    yield Port(
+        "KuCoin's metrics",
+        "KUCOIN_METRICS_PORT",
+        settings.metrics_host,
+        settings.kucoin_metrics_port,
+    )
     yield Port("the server", "SERVER_PORT", settings.server_host, settings.server_port)
 
 

@@ -17,7 +17,7 @@ from infra.stack import Stack, stack_of
 
 def stack_on_free_ports(name: str) -> Stack:
     """A demo stack with ports and a folder of its own, so that it runs beside any other."""
-    kafka, controller, s3, console, postgres, server, exchange = ports.free_ports(7)
+    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(9)
     settings = Settings(
         kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
         kafka_controller_port=controller,
@@ -25,6 +25,8 @@ def stack_on_free_ports(name: str) -> Stack:
         s3_console_port=console,
         database_url=f"postgresql://crypto:password123@127.0.0.1:{postgres}/cryptopricesrt",
         reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
+        binance_metrics_port=metrics[0],
+        kucoin_metrics_port=metrics[1],
         server_port=server,
         exchange_port=exchange,
         stack_dir=str(places.stack_dir("") / "tests" / f"{name}-{os.getpid()}"),

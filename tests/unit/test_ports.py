@@ -18,6 +18,8 @@ def test_ports_of_the_stack_carry_the_settings_that_move_them() -> None:
         Port("MinIO", "S3_ENDPOINT_URL", "127.0.0.1", 9000),
         Port("MinIO's console", "S3_CONSOLE_PORT", "127.0.0.1", 9001),
         Port("Postgres", "DATABASE_URL", "127.0.0.1", 5432),
+        Port("Binance's metrics", "BINANCE_METRICS_PORT", "127.0.0.1", 9101),
+        Port("KuCoin's metrics", "KUCOIN_METRICS_PORT", "127.0.0.1", 9102),
         Port("the server", "SERVER_PORT", "127.0.0.1", 8000),
     ]
 

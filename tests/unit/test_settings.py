@@ -23,6 +23,12 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "BINANCE_WS_URL": "wss://stream.binance.com:9443",
         "BINANCE_REST_URL": "https://api.binance.com",
         "KUCOIN_REST_URL": "https://api.kucoin.com",
+        "BINANCE_SILENCE_LIMIT": "10.0",
+        "KUCOIN_SILENCE_LIMIT": "15.0",
+        "CONNECTION_AGE_LIMIT": "82800.0",
+        "METRICS_HOST": "127.0.0.1",
+        "BINANCE_METRICS_PORT": "9101",
+        "KUCOIN_METRICS_PORT": "9102",
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "8000",
         "CHECKPOINT_DIR": ".stack/checkpoints",
@@ -48,6 +54,7 @@ def test_settings_survive_the_way_through_the_environment() -> None:
         database_url="postgres://me:p%40ss@db.example.org/prices?sslmode=require",
         binance_ws_url="ws://127.0.0.1:1",
         kucoin_rest_url="http://[::1]:65535",
+        kucoin_silence_limit=0.25,
         server_port=65535,
         exchange_port=1,
         stack_dir="/srv/stacks of mine",
@@ -72,6 +79,7 @@ def test_variables_of_others_are_passed_over() -> None:
 
 
 PORT = "expected a port from 1 to 65535"
+SECONDS = "expected seconds, more than 0"
 HOST_PORTS = "expected host:port, or several with commas between them"
 HTTP = "expected http://host:port or https://host:port without a path, the port from 1 to 65535"
 WS = "expected ws://host:port or wss://host:port without a path, the port from 1 to 65535"
@@ -106,6 +114,11 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("KUCOIN_REST_URL", "https://api.kucoin.com?a=b", HTTP),
         ("KUCOIN_REST_URL", "https://api.kucoin.com?", HTTP),
         ("S3_ENDPOINT_URL", "http://127.0.0.1:9000#here", HTTP),
+        ("BINANCE_SILENCE_LIMIT", "0", SECONDS),
+        ("KUCOIN_SILENCE_LIMIT", "-1", SECONDS),
+        ("KUCOIN_SILENCE_LIMIT", "nan", SECONDS),
+        ("CONNECTION_AGE_LIMIT", "inf", SECONDS),
+        ("CONNECTION_AGE_LIMIT", "23h", SECONDS),
         ("S3_ENDPOINT_URL", "s3a://127.0.0.1:9000", HTTP),
     ],
 )
