@@ -1,7 +1,8 @@
 """`python -m extractors binance|kucoin`: one exchange's tickers to its Kafka topic, until SIGTERM.
 
-Exit status: 0 after SIGTERM or SIGINT, 1 when it ended by itself or messages still waited for
-Kafka, 2 for a wrong argument or setting.
+Exit status: 0 after SIGTERM or SIGINT; 1 when it ended by itself or messages still waited for Kafka,
+so that a supervisor starts it again; 2 for a wrong argument or setting, or a topic that the exchange
+does not know, which a new start would not cure.
 """
 
 import argparse
@@ -13,14 +14,31 @@ from collections.abc import Callable
 
 from core.settings import SettingError, Settings
 from extractors.binance import BinanceFeed
-from extractors.extractor import extract
+from extractors.extractor import FAILED, HOPELESS, extract
 from extractors.feed import Feed
 from extractors.kucoin import KucoinFeed
+from extractors.metrics import Metrics
 from extractors.stop import Stop
 
+log = logging.getLogger(__name__)
+
 FEEDS: dict[str, Callable[[Settings], Feed]] = {
-    "binance": lambda settings: BinanceFeed(settings.binance_ws_url),
-    "kucoin": lambda settings: KucoinFeed(settings.kucoin_rest_url),
+    "binance": lambda settings: BinanceFeed(
+        settings.binance_ws_url,
+        settings.binance_rest_url,
+        silence_limit=settings.binance_silence_limit,
+        age_limit=settings.connection_age_limit,
+    ),
+    "kucoin": lambda settings: KucoinFeed(
+        settings.kucoin_rest_url,
+        silence_limit=settings.kucoin_silence_limit,
+        age_limit=settings.connection_age_limit,
+    ),
+}
+
+METRICS_PORTS: dict[str, Callable[[Settings], int]] = {
+    "binance": lambda settings: settings.binance_metrics_port,
+    "kucoin": lambda settings: settings.kucoin_metrics_port,
 }
 
 STOP_LIMIT = 8.0
@@ -35,13 +53,20 @@ def main() -> int:
         settings = Settings.from_environment()
     except SettingError as error:
         print(error, file=sys.stderr)
-        return 2
+        return HOPELESS
     log_to_stderr(exchange)
+    metrics = Metrics(exchange)
+    port = METRICS_PORTS[exchange](settings)
+    try:
+        metrics.serve(settings.metrics_host, port)
+    except OSError as error:
+        log.error("metrics host=%s port=%d reason=%r", settings.metrics_host, port, str(error))
+        return FAILED
     stop = Stop(STOP_LIMIT)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.request())
     feed = FEEDS[exchange](settings)
-    return 0 if extract(feed, settings.kafka_bootstrap_servers, stop) else 1
+    return extract(feed, settings.kafka_bootstrap_servers, stop, metrics)
 
 
 def log_to_stderr(exchange: str) -> None:

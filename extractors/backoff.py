@@ -25,14 +25,19 @@ class Backoff:
         self._uniform = uniform
         self._failures = 0
 
-    def pause(self, since_attempt: float, healthy_for: float, demanded: float) -> float:
+    def pause(
+        self, since_attempt: float, healthy_for: float, *, at_once: bool, demanded: float
+    ) -> float:
         """Seconds to wait after a connection, or an attempt at one, has ended.
 
         `since_attempt` is how long ago it began, `healthy_for` how long data flowed, `demanded`
-        the pause that the exchange asked for; all in seconds.
+        the pause that the exchange asked for; all in seconds. `at_once` spares the first failure
+        after health the random pause: only the limits remain.
         """
         if healthy_for >= HEALTHY_AFTER:
             self._failures = 0
         ceiling = min(LAST_CEILING, FIRST_CEILING * 2 ** min(self._failures, _DOUBLINGS))
+        if at_once and not self._failures:
+            ceiling = 0.0
         self._failures += 1
         return max(self._uniform(0.0, ceiling), self._interval - since_attempt, demanded)

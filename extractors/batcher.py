@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import inf
 
 from core.message import Item, partition_of
-from extractors.feed import Frame, RawData
+from extractors.feed import RawData
+from extractors.notices import Frame
 
 SYMBOL_LIMIT = 100
 """Messages of one symbol that make a batch ready."""

@@ -1,6 +1,6 @@
 """Binance spot, stream `!miniTicker@arr`: once a second, the 24 h tickers that changed.
 
-Facts from github.com/binance/binance-spot-api-docs, web-socket-streams.md.
+Facts from github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md.
 """
 
 import json
@@ -11,11 +11,14 @@ from extractors.feed import (
     Endpoint,
     Feed,
     FeedError,
+    Instrument,
     RawData,
     Session,
+    ShutdownAnnounced,
     UnreadableRawData,
     read_json,
 )
+from extractors.rest import get_instruments
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class BinanceRawData:
     def symbol(self) -> str:
         symbol = self.ticker.get("s")
         return symbol if isinstance(symbol, str) else ""
+
+    @property
+    def sequence(self) -> int | None:
+        sequence = self.ticker.get("E")
+        return sequence if isinstance(sequence, int) else None
 
     def item(self) -> Item:
         return ticker_item(self.ticker, self.received_at)
@@ -61,9 +69,9 @@ class BinanceSession(Session):
             case list():
                 return [_raw_data(element, received_at) for element in frame]
             case {"e": "serverShutdown"}:
-                raise FeedError("serverShutdown")
-            case {"error": error}:
-                raise FeedError(f"error {json.dumps(error)}")
+                raise ShutdownAnnounced("serverShutdown")
+            case {"error": {"code": code, "msg": problem}}:
+                raise FeedError(f"error_{code}", str(problem))
             case {"result": _, "id": _}:
                 return []
             case _:
@@ -71,22 +79,42 @@ class BinanceSession(Session):
 
 
 class BinanceFeed(Feed):
-    """The server at `base_url`, wss://host:port."""
+    """The servers at `ws_url`, wss://host:port, and `rest_url`, https://host:port."""
 
     name = "binance"
     backlog = 30
     # 300 attempts per 5 minutes and address.
     connect_interval = 1.0
 
-    def __init__(self, base_url: str, silence_limit: float = 10.0) -> None:
-        self._url = f"{base_url}/ws/!miniTicker@arr"
+    def __init__(
+        self, ws_url: str, rest_url: str, *, silence_limit: float, age_limit: float
+    ) -> None:
+        self._url = f"{ws_url}/ws/!miniTicker@arr"
+        self._symbols_url = f"{rest_url}/api/v3/exchangeInfo?showPermissionSets=false"
         self.silence_limit = silence_limit
+        self.age_limit = age_limit
 
     def endpoint(self) -> Endpoint:
         return Endpoint(self._url)
 
     def session(self, endpoint: Endpoint, now: float) -> BinanceSession:
         return BinanceSession()
+
+    def instruments(self) -> list[Instrument]:
+        """Statuses are TRADING, END_OF_DAY, HALT, BREAK, CANCEL_ONLY.
+
+        {"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
+         ...}, ...], ...}
+        """
+        return get_instruments(
+            self._symbols_url,
+            lambda listing: [
+                Instrument(
+                    self.name, each["symbol"], each["baseAsset"], each["quoteAsset"], each["status"]
+                )
+                for each in listing["symbols"]
+            ],
+        )
 
 
 def _raw_data(element: object, received_at: int) -> RawData:

@@ -1,19 +1,33 @@
-"""The one thread that connects, listens, watches for silence, and backs off.
+"""The threads that connect, listen, watch for silence, back off and rotate.
 
-What it promises: every data frame that is read from the socket goes onto the queue once, in the
-order of its arrival. What an exchange sends while no connection stands is not asked for again.
+What they promise: every data frame that is read from a socket goes onto the queue once, in the order
+of its arrival there. While a connection is replaced, two stand: the old one is left only when data
+has flowed on the new one for a while. What an exchange sends while none stands is not asked for again.
 """
 
+import itertools
 import logging
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from queue import Full, Queue
-from threading import Event
+from threading import Event, Thread
 
 import websocket
-from websocket import ABNF, WebSocket, WebSocketException
+from websocket import ABNF, STATUS_NORMAL, WebSocket, WebSocketException
 
 from extractors.backoff import Backoff
-from extractors.feed import Endpoint, Feed, FeedError, Frame, UnreadableRawData
+from extractors.feed import (
+    ConfigurationError,
+    Endpoint,
+    Feed,
+    FeedError,
+    Session,
+    ShutdownAnnounced,
+    demanded_pause,
+)
+from extractors.metrics import Metrics
+from extractors.notices import Ended, Frame, Notice, Opened, Opening, now_us
 
 log = logging.getLogger(__name__)
 
@@ -23,36 +37,71 @@ OPEN_LIMIT = 10.0
 WAKE_INTERVAL = 0.25
 """Seconds without a frame after which the silence, the pings and the stop are looked at."""
 
+OVERLAP = 2.0
+"""Seconds that data flows on two connections: what was sent before the new one stood may still be
+under way on the old one, and Binance has something to say once a second."""
+
 CLOSE_LIMIT = 1.0
 """Seconds that the other side has to answer our close frame."""
 
 
-def stay_connected(feed: Feed, frames: Queue[Frame], stop: Event) -> None:
-    """One connection after another until `stop` is set. Never gives up."""
+def stay_connected(feed: Feed, notices: Queue[Notice], stop: Event, metrics: Metrics) -> None:
+    """One connection after another until `stop` is set. Gives up only what no attempt can cure."""
     backoff = Backoff(feed.connect_interval)
-    while not stop.is_set():
-        connection = Connection(feed, frames)
+    standing: list[Connection] = []
+    for number in itertools.count(1):
         attempted = time.monotonic()
-        demanded = 0.0
-        try:
-            connection.listen(stop)
-            return
-        except FeedError as error:
-            reason, demanded = str(error), error.retry_after
-        except (WebSocketException, OSError) as error:
-            reason = f"{type(error).__name__}: {error}"
-        lasted = time.monotonic() - attempted
-        pause = backoff.pause(lasted, connection.healthy_for, demanded)
-        log.warning("disconnected reason=%r lasted=%.1f retry_in=%.1f", reason, lasted, pause)
+        connection = Connection(number, feed, notices, stop, metrics, standing)
+        connection.start()
+        connection.needs_successor.wait()
+        standing = [each for each in (*standing, connection) if each.is_alive()]
+        error = connection.error
+        if stop.is_set() or isinstance(error, ConfigurationError):
+            break
+        pause = backoff.pause(
+            time.monotonic() - attempted,
+            connection.healthy_for,
+            at_once=error is None or error.at_once,
+            demanded=error.retry_after if error else 0.0,
+        )
+        log.info("connecting again connection=%d in=%.1f", number + 1, pause)
         stop.wait(pause)
+        if stop.is_set():
+            break
+    for each in standing:
+        each.join()
 
 
-class Connection:
-    """One connection to a feed; what it hears goes onto `frames`."""
+class Connection(Thread):
+    """One connection to a feed, from its endpoint to its end; what it hears goes onto `notices`.
 
-    def __init__(self, feed: Feed, frames: Queue[Frame]) -> None:
+    `older` are the connections that it is to replace; they stand until it does their work.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        feed: Feed,
+        notices: Queue[Notice],
+        stop: Event,
+        metrics: Metrics,
+        older: Iterable["Connection"],
+    ) -> None:
+        # A daemon, because a name server that does not answer can't be interrupted.
+        super().__init__(name=f"connection {number}", daemon=True)
+        self.needs_successor = Event()
+        """Set at its end, or when it is to be replaced."""
+        self.error: FeedError | None = None
+        """Why it ended; none while it stands."""
+        self._number = number
         self._feed = feed
-        self._frames = frames
+        self._notices = notices
+        self._stop_requested = stop
+        self._metrics = metrics
+        self._older = list(older)
+        self._replaced = Event()
+        self._why_replaced = ""
+        self._is_open = False
         self._first_ticker: float | None = None
         self._last_ticker = 0.0
 
@@ -61,47 +110,135 @@ class Connection:
         """Seconds from the first ticker to the last; 0 while there was none."""
         return 0.0 if self._first_ticker is None else self._last_ticker - self._first_ticker
 
-    def listen(self, stop: Event) -> None:
-        """Connects, and listens until `stop` is set.
+    def run(self) -> None:
+        self._put(Opening(self._number, now_us()))
+        try:
+            self._listen()
+            error = self._leaving()
+        except FeedError as feed_error:
+            error = feed_error
+        except (WebSocketException, OSError) as network_error:
+            cause = "broken" if self._is_open else "unreachable"
+            error = FeedError(cause, f"{type(network_error).__name__}: {network_error}")
+        except Exception as unexpected:
+            # The next connection may fare better; to die here would be silence without a word.
+            log.exception("connection failed connection=%d", self._number)
+            error = FeedError("failed", repr(unexpected))
+        self.error = error
+        log.log(
+            logging.INFO if error.cause in ("stopped", "rotated") else logging.WARNING,
+            "connection ended connection=%d reason=%r healthy_for=%.1f",
+            self._number,
+            str(error),
+            self.healthy_for,
+        )
+        is_final = isinstance(error, ConfigurationError)
+        self._put(Ended(self._number, now_us(), error.cause, str(error), is_final))
+        self.needs_successor.set()
 
-        Any other end is an exception: FeedError, WebSocketException or OSError.
-        """
+    def leave(self) -> None:
+        """Another one has taken over."""
+        self._replaced.set()
+
+    def _leaving(self) -> FeedError:
+        if self._replaced.is_set():
+            return FeedError("rotated", self._why_replaced)
+        return FeedError("stopped")
+
+    def _listen(self) -> None:
+        """Until it is to leave. Any other end is a FeedError, WebSocketException or OSError."""
         endpoint = self._feed.endpoint()
         socket = open_socket(endpoint)
-        log.info("connected host=%s", endpoint.host)
+        self._is_open = True
         try:
+            log.info("connected connection=%d endpoint=%s", self._number, endpoint.host)
+            self._put(Opened(self._number, now_us(), endpoint.host))
             opened = self._last_ticker = time.monotonic()
             session = self._feed.session(endpoint, opened)
-            while not stop.is_set():
+            while not (self._stop_requested.is_set() or self._replaced.is_set()):
                 now = time.monotonic()
-                for text in session.due(now):
-                    socket.send(text)
-                if now - self._last_ticker > self._feed.silence_limit:
-                    raise FeedError(f"no ticker for {self._feed.silence_limit:g} s")
-                received = receive_text(socket)
-                if received is not None:
-                    raw_data = session.receive(received, time.time_ns() // 1000)
-                    if raw_data:
-                        self._pass_on(Frame(endpoint.host, raw_data))
+                self._send(socket, session, now)
+                self._watch_silence(now)
+                self._take_over(now)
+                if now - opened >= self._feed.age_limit:
+                    self._replace(f"age: {self._feed.age_limit:g} s")
+                self._receive(socket, session, endpoint.host)
         finally:
             socket.close(timeout=CLOSE_LIMIT)
             # close() leaves a socket open that the other side has closed first.
             socket.shutdown()  # type: ignore[no-untyped-call]
 
-    def _pass_on(self, frame: Frame) -> None:
+    def _send(self, socket: WebSocket, session: Session, now: float) -> None:
+        for text in session.due(now):
+            try:
+                socket.send(text)
+            except (WebSocketException, OSError) as error:
+                # There may still be frames to read; then reading finds the end by itself.
+                log.warning("send failed connection=%d reason=%r", self._number, str(error))
+
+    def _watch_silence(self, now: float) -> None:
+        if now - self._last_ticker > self._feed.silence_limit:
+            raise FeedError(
+                "silence", f"no ticker for {self._feed.silence_limit:g} s", at_once=True
+            )
+
+    def _take_over(self, now: float) -> None:
+        if self._older and self._first_ticker and now - self._first_ticker >= OVERLAP:
+            for each in self._older:
+                each.leave()
+            self._older.clear()
+
+    def _replace(self, why: str) -> None:
+        """Asks for a successor, once."""
+        if not self.needs_successor.is_set():
+            log.info("to be replaced connection=%d reason=%r", self._number, why)
+            self._why_replaced = why
+            self.needs_successor.set()
+
+    def _receive(self, socket: WebSocket, session: Session, host: str) -> None:
+        data = receive_data(socket)
+        if data is None:
+            return
+        at = now_us()
+        # Bytes that are no UTF-8 become escapes like \xff: no JSON any more, but kept.
+        text = str(data, "utf-8", "backslashreplace")
+        try:
+            raw_data = session.receive(text, at)
+        except ShutdownAnnounced as announced:
+            self._replace(str(announced))
+            return
+        if raw_data:
+            frame = Frame(self._number, at, host, raw_data, len(data))
+            self._put(frame)
+            if frame.has_ticker:
+                self._last_ticker = time.monotonic()
+                self._first_ticker = self._first_ticker or self._last_ticker
+
+    def _put(self, notice: Notice) -> None:
         """Waits while the queue is full: what was read is not dropped.
 
-        No frame is read meanwhile and no ping is sent, so the exchange may end the connection.
+        No frame is read meanwhile and no ping is sent: the exchange's frames wait in the network's
+        buffers, and if it takes long, the exchange ends the connection.
         """
         try:
-            self._frames.put_nowait(frame)
+            self._notices.put_nowait(notice)
         except Full:
-            log.warning("queue full, reading waits frames=%d", self._frames.qsize())
-            self._frames.put(frame)
-            log.warning("queue has room, reading goes on")
-        if any(not isinstance(raw_data, UnreadableRawData) for raw_data in frame.raw_data):
-            self._last_ticker = time.monotonic()
-            self._first_ticker = self._first_ticker or self._last_ticker
+            self._metrics.queue_full.inc()
+            log.warning("queue full, reading waits connection=%d", self._number)
+            self._notices.put(notice)
+            log.warning("queue has room, reading goes on connection=%d", self._number)
+
+
+class Socket(WebSocket):
+    """What can't be answered is still to be read: the end of a connection is found by reading."""
+
+    def pong(self, payload: str | bytes = "") -> None:
+        with suppress(WebSocketException, OSError):
+            super().pong(payload)
+
+    def send_close(self, status: int = STATUS_NORMAL, reason: str | bytes = b"") -> None:
+        with suppress(WebSocketException, OSError):
+            super().send_close(status, reason)
 
 
 def open_socket(endpoint: Endpoint) -> WebSocket:
@@ -113,18 +250,21 @@ def open_socket(endpoint: Endpoint) -> WebSocket:
             redirect_limit=0,
             enable_multithread=False,
             skip_utf8_validation=True,
+            class_=Socket,
         )
     except websocket.WebSocketBadStatusException as error:
-        raise FeedError(f"handshake answered {error.status_code}") from error
+        raise FeedError(
+            "refused",
+            f"handshake answered {error.status_code}",
+            at_once=error.status_code == 401,
+            retry_after=demanded_pause(error.resp_headers or {}),
+        ) from error
     socket.settimeout(WAKE_INTERVAL)
     return socket
 
 
-def receive_text(socket: WebSocket) -> str | None:
-    """The next data frame's text; None where none came in time, or only a ping or a pong.
-
-    Bytes that are no UTF-8 become escapes like \\xff: no JSON any more, but kept.
-    """
+def receive_data(socket: WebSocket) -> bytes | None:
+    """The next data frame's bytes; None where none came in time, or only a ping or a pong."""
     try:
         # Control frames are asked for because recv_data would otherwise not return while pings
         # keep coming, and silence would go unseen. Pings are answered by it all the same.
@@ -132,8 +272,9 @@ def receive_text(socket: WebSocket) -> str | None:
     except websocket.WebSocketTimeoutException:
         return None
     if opcode == ABNF.OPCODE_CLOSE:
-        code = int.from_bytes(data[:2], "big")
-        raise FeedError(f"closed by the exchange: {code} {data[2:].decode(errors='replace')}")
+        code = str(int.from_bytes(data[:2], "big")) if data else ""
+        detail = f"{code} {data[2:].decode(errors='replace')}".strip()
+        raise FeedError("closed", detail, at_once=True)
     if opcode in (ABNF.OPCODE_PING, ABNF.OPCODE_PONG):
         return None
-    return str(data, "utf-8", "backslashreplace")
+    return bytes(data)

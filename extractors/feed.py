@@ -2,11 +2,12 @@
 
 An exchange is a `Feed`. For each connection it names an `Endpoint`, asked anew every time, and
 opens a `Session`: its protocol on that one connection, text in and text out, without the socket.
-What a session reads is `RawData`; what one frame brought travels on as a `Frame`.
+What a session reads is `RawData`.
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from decimal import Decimal
 from math import inf
 from typing import Any, NoReturn, Protocol
@@ -14,16 +15,34 @@ from urllib.parse import urlsplit
 
 from core.message import Item, unreadable_item
 
+LONGEST_PAUSE = 3 * 24 * 3600.0
+"""Binance bans an address for three days at most (rest-api.md, IP limits)."""
+
 
 class FeedError(Exception):
-    """This connection is over, and the reason. The next one asks for its endpoint anew.
+    """This connection, or this attempt at one, is over. The next one asks for its endpoint anew.
 
-    `retry_after` is the pause in seconds that the exchange demanded, 0 if it named none.
+    `cause` is one of few words, for counting: unreachable, refused, silence, closed, broken,
+    unanswered, stopped, rotated, or error_ and the exchange's own code. `at_once`: to wait would
+    help nobody, though the limits of the exchange hold and what fails again and again is tried ever
+    less. `retry_after` is the pause in seconds that the exchange demanded, 0 if it named none.
     """
 
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
+    def __init__(
+        self, cause: str, detail: str = "", *, at_once: bool = False, retry_after: float = 0.0
+    ) -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+        self.at_once = at_once
         self.retry_after = retry_after
+
+
+class ConfigurationError(FeedError):
+    """The exchange does not know what we ask for: no later attempt can do better."""
+
+
+class ShutdownAnnounced(Exception):
+    """The exchange will end this connection soon; until then it is as good as any."""
 
 
 class RawData(Protocol):
@@ -32,6 +51,11 @@ class RawData(Protocol):
     @property
     def symbol(self) -> str:
         """The exchange's own spelling; empty where the exchange did not say."""
+        ...
+
+    @property
+    def sequence(self) -> int | None:
+        """The exchange's numbering within a symbol: equal for what came on two connections."""
         ...
 
     def item(self) -> Item:
@@ -46,17 +70,10 @@ class UnreadableRawData:
     text: str
     received_at: int
     symbol: str = field(default="", init=False)
+    sequence: None = field(default=None, init=False)
 
     def item(self) -> Item:
         return unreadable_item(self.text, self.received_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What one WebSocket frame brought, and the host that it came from."""
-
-    endpoint: str
-    raw_data: list[RawData]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,25 @@ class Endpoint:
         object.__setattr__(self, "host", address.hostname)
 
 
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What an exchange lists: one base in quote. Its symbol is the tickers' symbol.
+
+    Raises TypeError for what is no text.
+    """
+
+    exchange: str
+    symbol: str
+    base: str
+    quote: str
+    status: str
+    """TRADING, or why it does not, in the exchange's word; DELISTED when it left the list."""
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(each, str) for each in astuple(self)):
+            raise TypeError(f"not all text: {self}")
+
+
 class Session(Protocol):
     """The exchange's protocol on one connection. `now` is a monotonic clock in seconds."""
 
@@ -91,7 +127,7 @@ class Session(Protocol):
         """The raw data in a frame's text that came at `received_at`, microseconds since the epoch.
 
         Control frames are acted on and bring none. Raises FeedError for those that end the
-        connection.
+        connection, ShutdownAnnounced for one that says that it will end.
         """
         ...
 
@@ -101,11 +137,13 @@ class Feed(Protocol):
 
     name: str
     backlog: int
-    """Frames that may wait for the batcher: about half a minute of this feed."""
+    """Notices that may wait for the batcher: about half a minute of this feed."""
     connect_interval: float
     """Seconds from one attempt to connect to the next, at least: the exchange's limit."""
     silence_limit: float
     """Seconds without a ticker after which a connection is dead, however lively its pings are."""
+    age_limit: float
+    """Seconds after which a connection is replaced: less than the exchange's own limit."""
 
     def endpoint(self) -> Endpoint:
         """Asks where to connect to. Blocks for seconds at most; raises FeedError or OSError."""
@@ -114,6 +152,22 @@ class Feed(Protocol):
     def session(self, endpoint: Endpoint, now: float) -> Session:
         """The protocol on a connection that was opened at `now`."""
         ...
+
+    def instruments(self) -> list[Instrument]:
+        """Asks what the exchange lists. Blocks for minutes at most; raises FeedError or OSError."""
+        ...
+
+
+def demanded_pause(headers: Mapping[str, str]) -> float:
+    """Seconds that the headers of a refusal ask us to wait; 0 where they say nothing.
+
+    Binance says `Retry-After` in seconds, KuCoin `gw-ratelimit-reset` in milliseconds.
+    """
+    for name, unit in (("retry-after", 1.0), ("gw-ratelimit-reset", 0.001)):
+        digits = headers.get(name, "")
+        if digits.isdecimal():
+            return min(int(digits) * unit, LONGEST_PAUSE)
+    return 0.0
 
 
 def read_json(text: str) -> Any:

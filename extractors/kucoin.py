@@ -13,14 +13,18 @@ import requests
 
 from core.message import Item, ticker_item
 from extractors.feed import (
+    ConfigurationError,
     Endpoint,
     Feed,
     FeedError,
+    Instrument,
     RawData,
     Session,
     UnreadableRawData,
+    demanded_pause,
     read_json,
 )
+from extractors.rest import get_instruments
 
 SUBSCRIBE = '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}'
 
@@ -29,6 +33,9 @@ REQUEST_LIMIT = 5.0
 
 SUBSCRIPTION_LIMIT = 10.0
 """Seconds from the opened connection to the ack of the subscription."""
+
+BUSY_PAUSE = 10.0
+"""Seconds: KuCoin counts the messages of a client in periods of so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,13 @@ class KucoinRawData:
     def symbol(self) -> str:
         symbol = self.ticker.get("subject")
         return symbol if isinstance(symbol, str) else ""
+
+    @property
+    def sequence(self) -> int | None:
+        match self.ticker.get("data"):
+            case {"sequence": str(digits)} if digits.isdecimal() and len(digits) < 20:
+                return int(digits)
+        return None
 
     def item(self) -> Item:
         return ticker_item(self.ticker, self.received_at)
@@ -68,7 +82,7 @@ class KucoinSession(Session):
 
     def due(self, now: float) -> list[str]:
         if self._awaited and now >= self._subscribed_by:
-            raise FeedError(f"no {self._awaited} within {SUBSCRIPTION_LIMIT:g} s")
+            raise FeedError("unanswered", f"no {self._awaited} within {SUBSCRIPTION_LIMIT:g} s")
         texts, self._replies = self._replies, []
         if now >= self._ping_at:
             self._ping_at = now + self._ping_interval
@@ -92,7 +106,7 @@ class KucoinSession(Session):
             case {"type": "message"}:
                 return [KucoinRawData(frame, received_at)]
             case {"type": "error"}:
-                raise FeedError(f"error {frame.get('code')}: {frame.get('data')}")
+                raise kucoin_error(str(frame.get("code")), str(frame.get("data")))
             case {"type": "welcome"}:
                 if self._awaited == "welcome":
                     self._awaited = "ack"
@@ -107,29 +121,70 @@ class KucoinSession(Session):
                 return [UnreadableRawData(text, received_at)]
 
 
+def kucoin_error(code: str, problem: str) -> FeedError:
+    """What an error frame means for the connection.
+
+    400 ping timeout                at once: the connection is dead
+    400 any other, 404              configuration: the topic is not what KuCoin has
+    401 token invalid or expired    at once: the next connection asks for a token of its own
+    509 too many, or service busy   after the period of KuCoin's limit on messages
+    403, 406, 415, 500, any other   after a pause
+    """
+    cause = f"error_{code}"
+    if code == "401" or (code == "400" and "timeout" in problem):
+        return FeedError(cause, problem, at_once=True)
+    if code in ("400", "404"):
+        return ConfigurationError(cause, problem)
+    return FeedError(cause, problem, retry_after=BUSY_PAUSE if code == "509" else 0.0)
+
+
 class KucoinFeed(Feed):
-    """The exchange whose REST server is at `base_url`, https://host:port."""
+    """The exchange whose REST server is at `rest_url`, https://host:port."""
 
     name = "kucoin"
     backlog = 60_000
     # 30 new connections a minute.
     connect_interval = 2.0
 
-    def __init__(self, base_url: str, silence_limit: float = 15.0) -> None:
-        self._bullet_url = f"{base_url}/api/v1/bullet-public"
+    def __init__(self, rest_url: str, *, silence_limit: float, age_limit: float) -> None:
+        self._bullet_url = f"{rest_url}/api/v1/bullet-public"
+        self._symbols_url = f"{rest_url}/api/v2/symbols"
         self.silence_limit = silence_limit
+        self.age_limit = age_limit
 
     def endpoint(self) -> Endpoint:
         """A new token for every connection: one that was used before is refused for ever."""
         answer = requests.post(self._bullet_url, timeout=REQUEST_LIMIT)
-        if answer.status_code == 429:
-            raise FeedError("bullet-public answered 429", _rate_limit_reset(answer))
         if answer.status_code != 200:
-            raise FeedError(f"bullet-public answered {answer.status_code}")
+            raise FeedError(
+                "refused",
+                f"bullet-public answered {answer.status_code}",
+                retry_after=demanded_pause(answer.headers),
+            )
         return read_bullet(answer.text)
 
     def session(self, endpoint: Endpoint, now: float) -> KucoinSession:
         return KucoinSession(endpoint.ping_interval, now)
+
+    def instruments(self) -> list[Instrument]:
+        """A symbol never changes, its name does. HALT is our word for enableTrading false.
+
+        {"code":"200000","data":[{"symbol":"BCHSV-USDT","name":"BSV-USDT","baseCurrency":"BSV",
+         "quoteCurrency":"USDT","enableTrading":true,...}, ...]}
+        """
+        return get_instruments(
+            self._symbols_url,
+            lambda listing: [
+                Instrument(
+                    self.name,
+                    each["symbol"],
+                    each["baseCurrency"],
+                    each["quoteCurrency"],
+                    "TRADING" if each["enableTrading"] else "HALT",
+                )
+                for each in listing["data"]
+            ],
+        )
 
 
 def read_bullet(text: str) -> Endpoint:
@@ -142,16 +197,11 @@ def read_bullet(text: str) -> Endpoint:
     try:
         bullet = read_json(text)
         if bullet["code"] != "200000":
-            raise FeedError(f"bullet-public answered code {bullet['code']}: {bullet.get('msg')}")
+            problem = f"bullet-public answered code {bullet['code']}: {bullet.get('msg')}"
+            raise FeedError("refused", problem)
         server = random.choice(bullet["data"]["instanceServers"])
         query = urlencode({"token": bullet["data"]["token"], "connectId": uuid4().hex})
         return Endpoint(f"{server['endpoint']}?{query}", server["pingInterval"] / 1000)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         # Not the answer itself, which may hold a token.
-        raise FeedError(f"bullet-public's answer can't be read: {error!r}") from error
-
-
-def _rate_limit_reset(answer: requests.Response) -> float:
-    """Seconds until the quota is full again; the header counts milliseconds."""
-    reset = answer.headers.get("gw-ratelimit-reset", "")
-    return int(reset) / 1000 if reset.isdecimal() else 0.0
+        raise FeedError("refused", f"bullet-public's answer can't be read: {error!r}") from error

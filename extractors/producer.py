@@ -1,24 +1,26 @@
-"""Batches to Kafka. The only file that knows confluent_kafka.
+"""To Kafka: batches to the exchange's raw topic, single messages to the small topics.
 
-What it promises: a batch that produce() has taken is written once and in order per partition,
+What it promises: what produce() or publish() has taken is written once and in order per partition,
 however long Kafka is away (idempotence, acks=all, no time limit), as long as this process lives.
 What Kafka refuses for good is logged by name and counted.
 """
 
 import logging
-from collections import Counter
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from core.message import ENDPOINT_HEADER, encode_messages, message_key
-from core.topics import TOPIC_OF_EXCHANGE
+from core.message import ENDPOINT_HEADER, Item, encode_item, encode_messages, message_key
+from core.topics import FEED_EVENTS, INSTRUMENTS, TOPIC_OF_EXCHANGE
 from extractors.batcher import Batch
+from extractors.metrics import Metrics
 from extractors.stop import Stop
 
 log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str | bytes | None]]
+
+PARTITION_BY_KEY = -1
 
 RETRY_INTERVAL = 2.0
 """Seconds between two looks for the topic."""
@@ -50,19 +52,14 @@ class ProducerError(Exception):
 
 
 class Producer:
-    """Writes one exchange's batches to its topic. For one thread.
+    """Writes what one exchange sends. For one thread. `stop` says when waiting for Kafka is over."""
 
-    `stop` says when waiting for Kafka is over. Adds to `counts`: messages, delivery_errors.
-    """
-
-    def __init__(
-        self, exchange: str, bootstrap_servers: str, stop: Stop, counts: Counter[str]
-    ) -> None:
+    def __init__(self, exchange: str, bootstrap_servers: str, stop: Stop, metrics: Metrics) -> None:
         self._exchange = exchange
         self._topic = TOPIC_OF_EXCHANGE[exchange]
         self._bootstrap_servers = bootstrap_servers
         self._stop = stop
-        self._counts = counts
+        self._metrics = metrics
         self._partitions = 0
         self._given_up = 0
         self._delivering = False
@@ -74,10 +71,10 @@ class Producer:
             }
         )
 
-    def wait_for_topic(self) -> bool:
-        """Asks Kafka until it has the topic's partitions. False where the stop came first."""
+    def wait_for_topics(self) -> bool:
+        """Asks Kafka until it has all that is written to. False where the stop came first."""
         while not self._stop.requested.is_set():
-            problem = self._look_for_topic()
+            problem = self._look_for_topics()
             if not problem:
                 log.info("ready topic=%s partitions=%d", self._topic, self._partitions)
                 return True
@@ -85,34 +82,49 @@ class Producer:
             self.poll(RETRY_INTERVAL)
         return False
 
-    def _look_for_topic(self) -> str:
-        """The reason why the topic can't be used yet, empty if it can."""
+    def _look_for_topics(self) -> str:
+        """The reason why a topic can't be used yet, empty if all can."""
         try:
             # All topics: asked for one by name, a broker may create it, with its own defaults.
             topics = self._kafka.list_topics(timeout=RETRY_INTERVAL).topics
         except KafkaException as error:
             return str(error.args[0].str())
-        if self._topic not in topics:
-            return f"topic {self._topic} does not exist"
+        for topic in (self._topic, INSTRUMENTS, FEED_EVENTS):
+            if topic not in topics:
+                return f"topic {topic} does not exist"
+            if not topics[topic].partitions:
+                return f"topic {topic}: {topics[topic].error}"
         self._partitions = len(topics[self._topic].partitions)
-        return "" if self._partitions else f"topic {self._topic}: {topics[self._topic].error}"
+        return ""
 
     def produce(self, batch: Batch) -> None:
         """Hands over one JSON array per partition. Waits while the local queue is full.
 
         Raises ProducerError when the producer can't go on, as after the topic was deleted.
         """
+        self._metrics.batches.inc()
         headers: Headers = [(ENDPOINT_HEADER, batch.endpoint.encode())]
         for partition, items in batch.by_partition(self._partitions).items():
+            key = message_key(self._exchange, partition)
             for value in encode_messages(items):
-                self._hand_over(value, partition, headers)
+                self._hand_over(self._topic, key, value, partition, headers)
 
-    def _hand_over(self, value: bytes, partition: int, headers: Headers) -> None:
-        key = message_key(self._exchange, partition)
+    def publish(self, topic: str, key: bytes, message: Item) -> None:
+        """Hands over one JSON object; the key chooses the partition. Waits and raises as produce()."""
+        self._hand_over(topic, key, encode_item(message))
+
+    def _hand_over(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        partition: int = PARTITION_BY_KEY,
+        headers: Headers | None = None,
+    ) -> None:
         while True:
             try:
                 self._kafka.produce(
-                    self._topic, value, key, partition, self._on_delivery, headers=headers
+                    topic, value, key, partition, self._on_delivery, headers=headers
                 )
                 return
             except BufferError:
@@ -122,8 +134,8 @@ class Producer:
                 self.poll(ROOM_INTERVAL)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
-                    raise ProducerError(f"topic {self._topic}: {error}") from error
-                self._refused(error.args[0], partition, key, len(value))
+                    raise ProducerError(f"topic {topic}: {error}") from error
+                self._refused(error.args[0], topic, partition, key, len(value))
                 return
 
     def poll(self, timeout: float = 0.0) -> None:
@@ -142,20 +154,26 @@ class Producer:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error:
-            self._refused(error, message.partition(), message.key(), len(message))
+            self._refused(error, message.topic(), message.partition(), message.key(), len(message))
             return
-        self._counts["messages"] += 1
+        self._metrics.messages.inc()
+        self._metrics.delivery_delay.observe(message.latency() or 0.0)
         if not self._delivering:
             self._delivering = True
             log.info("delivering topic=%s", self._topic)
 
     def _refused(
-        self, error: KafkaError, partition: int | None, key: bytes | None, size: int
+        self,
+        error: KafkaError,
+        topic: str | None,
+        partition: int | None,
+        key: bytes | None,
+        size: int,
     ) -> None:
-        self._counts["delivery_errors"] += 1
+        self._metrics.delivery_errors.inc()
         log.error(
             "delivery failed topic=%s partition=%s key=%r bytes=%d reason=%r",
-            self._topic,
+            topic,
             partition,
             key,
             size,

@@ -4,9 +4,15 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
+
+import requests
 
 from infra.exchange.binance import Binance
+from infra.exchange.connections import Reach
+from infra.exchange.faults import Fault
 from infra.exchange.kucoin import Kucoin
 from infra.exchange.server import serving
 
@@ -35,3 +41,23 @@ def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
             if not ended.done():
                 loop.call_soon_threadsafe(stop.set)
             ended.result(timeout=10)
+
+
+def kucoin_url(address: str, connect_id: str = "c1") -> str:
+    """As KuCoin's documents say: the endpoint and the token come from bullet-public."""
+    answer = requests.post(f"http://{address}/api/v1/bullet-public", timeout=5).json()
+    endpoint = answer["data"]["instanceServers"][0]["endpoint"]
+    token = quote(answer["data"]["token"], safe="")
+    return f"{endpoint}?token={token}&connectId={connect_id}"
+
+
+def inflict(address: str, exchange: str, fault: Fault, connections: Reach = 1) -> None:
+    """By the control address. When it returns, the fault waits, or the open connections have it."""
+    order = {"fault": fault.name(), "connections": connections, **asdict(fault)}
+    answer = requests.post(f"http://{address}/control/{exchange}", json=order, timeout=5)
+    assert answer.status_code == 204, answer.text
+
+
+def clear(address: str, exchange: str) -> None:
+    answer = requests.delete(f"http://{address}/control/{exchange}", timeout=5)
+    assert answer.status_code == 204, answer.text

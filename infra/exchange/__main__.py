@@ -4,11 +4,16 @@ import asyncio
 import logging
 import signal
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from dataclasses import fields
+from typing import Any
 
 from core.settings import SettingError, Settings
+from infra.exchange.limits import BinanceLimits, KucoinLimits, Limits
 from infra.exchange.server import Simulation, serving
 
 log = logging.getLogger("infra.exchange")
+
+LIMITS: dict[str, type[Limits]] = {"binance": BinanceLimits, "kucoin": KucoinLimits}
 
 
 def arguments() -> Namespace:
@@ -46,7 +51,33 @@ def arguments() -> Namespace:
         metavar="FRAMES",
         help="KuCoin frames a second; above 6,340, more than one per symbol and 100 ms",
     )
+    add_limits(parser)
     return parser.parse_args()
+
+
+def add_limits(parser: ArgumentParser) -> None:
+    for exchange, limits in LIMITS.items():
+        for limit in fields(limits):
+            if limit.type is float:
+                parser.add_argument(
+                    f"--{exchange}-{limit.name.replace('_', '-')}",
+                    type=float,
+                    default=limit.default,
+                    metavar="SECONDS",
+                    help=f"the {limit.name.replace('_', ' ')}",
+                )
+    parser.add_argument(
+        "--tokens-once",
+        dest="kucoin_tokens_once",
+        action="store_true",
+        help="a KuCoin token opens one connection, and then no other",
+    )
+
+
+def limits_of(exchange: str, given: Namespace) -> dict[str, Any]:
+    return {
+        each.name: getattr(given, f"{exchange}_{each.name}") for each in fields(LIMITS[exchange])
+    }
 
 
 async def serve(simulation: Simulation, host: str, port: int) -> None:
@@ -62,13 +93,15 @@ async def serve(simulation: Simulation, host: str, port: int) -> None:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = arguments()
-    simulation = Simulation(
-        seed=given.seed,
-        binance_symbols=given.binance_symbols,
-        binance_changed=given.binance_changed,
-        kucoin_rate=given.kucoin_rate,
-    )
     try:
+        simulation = Simulation(
+            seed=given.seed,
+            binance_symbols=given.binance_symbols,
+            binance_changed=given.binance_changed,
+            kucoin_rate=given.kucoin_rate,
+            binance=BinanceLimits(**limits_of("binance", given)),
+            kucoin=KucoinLimits(**limits_of("kucoin", given)),
+        )
         asyncio.run(serve(simulation, given.host, given.port))
     except (ValueError, OSError) as error:
         raise SystemExit(f"infra.exchange: {error}") from error

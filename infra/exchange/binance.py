@@ -5,47 +5,24 @@ As github.com/binance/binance-spot-api-docs says it, web-socket-streams.md and r
 
 import asyncio
 import json
+import math
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from infra.exchange.connection import Connection, Connections, encode_json
+from infra.exchange.binance_frames import DIALECT, error, mini_ticker_array, refusal
+from infra.exchange.connection import Connection, Observer
+from infra.exchange.connections import Connections
+from infra.exchange.encoding import encode_json
+from infra.exchange.faults import RefuseSubscription, TooManyRequests, Unauthorized
 from infra.exchange.feed import Subscribers, now_ms, run_feed
-from infra.exchange.instrument import Instrument
+from infra.exchange.heartbeat import Heartbeat
+from infra.exchange.limits import BinanceLimits
 from infra.exchange.market import Market
 from infra.exchange.symbols import Pair
 
 STREAM = "!miniTicker@arr"
-
-
-class Heartbeat:
-    """When to ping a client, and when to give it up. Times are seconds and are passed in.
-
-    Only a pong that repeats the payload of a ping counts.
-    """
-
-    def __init__(self, interval: float, timeout: float, now: float) -> None:
-        self._interval = interval
-        self._timeout = timeout
-        self._next_ping = now + interval
-        self._unanswered: dict[bytes, float] = {}
-
-    def due(self) -> float:
-        """When there is next something to do."""
-        return min([self._next_ping, *(sent + self._timeout for sent in self._unanswered.values())])
-
-    def is_lost(self, now: float) -> bool:
-        return any(now >= sent + self._timeout for sent in self._unanswered.values())
-
-    def ping(self, payload: bytes, now: float) -> None:
-        self._unanswered[payload] = now
-        self._next_ping += self._interval
-
-    def pong(self, payload: bytes) -> None:
-        if payload in self._unanswered:
-            self._unanswered.clear()
 
 
 class Binance:
@@ -55,16 +32,14 @@ class Binance:
         self,
         market: Market,
         listing: Sequence[Pair],
-        *,
-        ping_interval: float = 20.0,
-        pong_timeout: float = 60.0,
+        limits: BinanceLimits | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`listing` is every symbol there is; the market's are those that trade."""
         self._market = market
         self._symbols = exchange_symbols(listing, market)
-        self._ping_interval = ping_interval
-        self._pong_timeout = pong_timeout
-        self._connections = Connections("binance")
+        self._limits = limits or BinanceLimits()
+        self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
         self.subscribers = Subscribers()
 
     def routes(self) -> list[web.RouteDef]:
@@ -77,13 +52,6 @@ class Binance:
     async def run(self) -> NoReturn:
         await run_feed(self._market, self.subscribers, mini_ticker_array)
 
-    async def shut_down(self) -> None:
-        """Binance announces its shutdown, and then disconnects."""
-        announcement = encode_json({"e": "serverShutdown", "E": now_ms()})
-        for connection in self._connections:
-            connection.send(announcement)
-        await self._connections.close()
-
     async def _exchange_info(self, request: web.Request) -> web.Response:
         answer = {
             "timezone": "UTC",
@@ -94,12 +62,16 @@ class Binance:
         }
         return web.json_response(answer, dumps=encode_json)
 
-    async def _stream(self, request: web.Request) -> web.WebSocketResponse:
-        async with self._connections.accept(request) as connection:
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        if self.connections.refusal(Unauthorized):
+            return web.json_response({"code": -1002, "msg": "Unauthorized"}, status=401)
+        if busy := self.connections.refusal(TooManyRequests):
+            return too_many_requests(busy.wait)
+        async with self.connections.accept(request) as connection:
             try:
                 streams = request.match_info.get("streams")
-                if streams and not self._subscribe(connection, streams.split("/")):
-                    connection.send(refusal(2, "Invalid request: invalid stream"))
+                if streams and (refused := self._subscribe(connection, streams.split("/"))):
+                    connection.send(refused)
                 await self._listen(connection)
             finally:
                 self.subscribers.discard(connection)
@@ -107,18 +79,18 @@ class Binance:
 
     async def _listen(self, connection: Connection) -> None:
         clock = asyncio.get_running_loop().time
-        heartbeat = Heartbeat(self._ping_interval, self._pong_timeout, clock())
+        heartbeat = Heartbeat(self._limits.ping_interval, self._limits.pong_timeout, clock())
         while True:
             try:
                 async with asyncio.timeout_at(heartbeat.due()):
                     message = await connection.receive()
             except TimeoutError:
                 if heartbeat.is_lost(clock()):
-                    await connection.close(WSCloseCode.POLICY_VIOLATION, "Pong timeout")
+                    connection.close(WSCloseCode.POLICY_VIOLATION, "Pong timeout")
                     return
                 payload = str(now_ms()).encode()
                 heartbeat.ping(payload, clock())
-                await connection.socket.ping(payload)
+                await connection.ping(payload)
                 continue
             if message is None:
                 return
@@ -141,8 +113,8 @@ class Binance:
         result: list[str] | None = None
         match request:
             case {"method": "SUBSCRIBE", "params": [*streams]}:
-                if not self._subscribe(connection, streams):
-                    return refusal(2, "Invalid request: invalid stream", request_id)
+                if refused := self._subscribe(connection, streams, request_id):
+                    return refused
             case {"method": "UNSUBSCRIBE", "params": [*streams]}:
                 if STREAM in streams:
                     self.subscribers.discard(connection)
@@ -156,49 +128,26 @@ class Binance:
                 return refusal(2, "Invalid request: missing field `method`", request_id)
         return encode_json({"result": result, "id": request_id})
 
-    def _subscribe(self, connection: Connection, streams: Sequence[object]) -> bool:
-        """All or nothing: False if there is a stream among them that this server does not have."""
+    def _subscribe(
+        self, connection: Connection, streams: Sequence[object], request_id: object = None
+    ) -> str | None:
+        """All or nothing: the refusal, if there is a stream among them that can't be had."""
+        if refused := connection.opening(RefuseSubscription):
+            return error(refused.code, request_id)
         if any(stream != STREAM for stream in streams):
-            return False
+            return refusal(2, "Invalid request: invalid stream", request_id)
         if streams:
             self.subscribers.add(connection)
-        return True
+        return None
 
 
-def refusal(code: int, problem: str, request_id: object = None) -> str:
-    """{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":2}"""
-    return encode_json({"error": {"code": code, "msg": problem}, "id": request_id})
-
-
-def mini_ticker_array(changes: Sequence[Instrument]) -> list[str]:
-    """One array of those that changed, each with the time of its own change.
-
-    [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT","c":"85439.99000000",
-      "o":"87304.35000000","h":"87728.27000000","l":"85300.01000000",
-      "v":"20230.79019000","q":"1754434346.25694750"}, ...]
-    """
-    return [encode_json([mini_ticker(instrument) for instrument in changes])]
-
-
-def mini_ticker(instrument: Instrument) -> dict[str, Any]:
-    price, size = instrument.pair.price_increment, instrument.pair.size_increment
-    day = instrument.day
-    return {
-        "e": "24hrMiniTicker",
-        "E": instrument.traded_at,
-        "s": instrument.pair.symbol,
-        "c": decimal_text(instrument.price * price),
-        "o": decimal_text(day.open * price),
-        "h": decimal_text(day.high * price),
-        "l": decimal_text(day.low * price),
-        "v": decimal_text(day.base_volume * size),
-        "q": decimal_text(day.quote_volume * price * size),
-    }
-
-
-def decimal_text(amount: Decimal) -> str:
-    """Always eight decimals: 85439.99000000."""
-    return f"{amount:.8f}"
+def too_many_requests(wait: float) -> web.Response:
+    """HTTP 429; Retry-After tells in whole seconds when to ask again."""
+    return web.json_response(
+        {"code": -1003, "msg": "Too many requests."},
+        status=429,
+        headers={"Retry-After": str(math.ceil(wait))},
+    )
 
 
 def exchange_symbols(listing: Sequence[Pair], market: Market) -> list[dict[str, str]]:

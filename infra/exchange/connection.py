@@ -1,117 +1,228 @@
-"""One client's WebSocket: what it was sent, and why it ended."""
+"""One client's WebSocket: what it is sent, what it suffers, and why it ended."""
 
 import asyncio
-import json
-import logging
-import struct
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-log = logging.getLogger(__name__)
+from infra.exchange.disturbances import Dialect, Disturbances
+from infra.exchange.encoding import encode_frames
+from infra.exchange.faults import (
+    Close,
+    Disturbance,
+    Drop,
+    Error,
+    HalfFrame,
+    Opening,
+    Shutdown,
+    Strike,
+)
 
 # The exchanges close a socket that is read too slowly. Held back here: some 16,000 KuCoin frames.
 LARGEST_BACKLOG_BYTES = 4_000_000
-# How long a client may take to answer a close, in seconds.
-CLOSE_TIMEOUT = 0.5
+# How often a connection that was silenced looks whether its client has gone, in seconds.
+SILENT_LOOK = 0.02
 
 ENDINGS = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
-encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+OpeningFault = TypeVar("OpeningFault", bound=Opening)
 
 
-def encode_frames(texts: Iterable[str]) -> bytes:
-    """Each text as one WebSocket frame (RFC 6455: final, text, not masked, not compressed)."""
-    frames: list[bytes] = []
-    for text in texts:
-        payload = text.encode()
-        size = len(payload)
-        if size < 126:
-            header = struct.pack("!BB", 0x81, size)
-        elif size < 65_536:
-            header = struct.pack("!BBH", 0x81, 126, size)
-        else:
-            header = struct.pack("!BBQ", 0x81, 127, size)
-        frames += (header, payload)
-    return b"".join(frames)
+class Ending(StrEnum):
+    CLOSED = "closed"
+    """By the exchange, with a close frame."""
+    BROKEN = "broken"
+    """By the exchange, without one."""
+    LEFT = "left"
+    """By the client."""
+
+
+class Observer(Protocol):
+    """Told of what the exchange does to its connections, from the exchange's thread."""
+
+    def opened(self, connection: "Connection") -> None: ...
+
+    def sending(self, connection: "Connection", texts: Sequence[str]) -> None:
+        """Data, just before it goes to the transport."""
+
+    def ended(self, connection: "Connection") -> None:
+        """Just before the close frame, or before the connection is broken."""
 
 
 class Connection:
     """Data goes to the transport as ready frames: those of a feed are made once for all clients."""
 
     def __init__(
-        self, name: str, socket: web.WebSocketResponse, transport: asyncio.Transport
+        self,
+        dialect: Dialect,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        lifetime: float,
+        observer: Observer | None,
     ) -> None:
+        """`lifetime` is in seconds."""
+        self.exchange = dialect.exchange
         self.socket = socket
         self.frames = 0
-        self._name = name
+        self.ending: Ending | None = None
+        self.reason = ""
+        self._dialect = dialect
         self._transport = transport
-        self._reason = ""
+        self._observer = observer
+        self._openings: list[Opening] = []
+        self._disturbances: Disturbances | None = None
+        self._farewell = (WSCloseCode.OK, "connection lifetime")
+        self._timer = asyncio.timeout(lifetime)
+        host, port = transport.get_extra_info("peername")[:2]
+        self._name = f"{self.exchange} {host}:{port}"
 
     def __str__(self) -> str:
         return self._name
 
-    @property
-    def reason(self) -> str:
-        """Why it ended."""
-        return self._reason or f"the client left (code {self.socket.close_code})"
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Until the block ends; the block is cut short when the exchange ends the connection."""
+        if self._observer:
+            self._observer.opened(self)
+        try:
+            async with self._timer:
+                yield
+        except TimeoutError:
+            if not self._timer.expired():
+                raise
+            if self._is_silent:
+                self._break(self._farewell[1])
+            self._end(Ending.CLOSED, self._farewell[1])
+        finally:
+            self._end(Ending.LEFT, f"the client left (code {self.socket.close_code})")
+        await self._shake_hands()
+
+    async def _shake_hands(self) -> None:
+        """The close, or the answer to the client's. Waits for the client's answer, but not until
+        it has read what it has still to read.
+        """
+        if self.ending is Ending.CLOSED:
+            code, reason = self._farewell
+            await self.socket.close(code=code, message=reason.encode(), drain=False)
+        while self._is_silent and not self._transport.is_closing():
+            await asyncio.sleep(SILENT_LOOK)
+        if self.ending is Ending.LEFT:
+            await self.socket.close(drain=False)
+
+    def suffer(self, fault: Opening | Disturbance) -> None:
+        if isinstance(fault, Opening):
+            self._openings.append(fault)
+        else:
+            self._disturbances = self._disturbances or Disturbances(self._dialect)
+            self._disturbances.add(fault)
+
+    def recover(self) -> None:
+        """From what it suffers, though not from an end that has begun."""
+        self._openings.clear()
+        self._disturbances = None
+
+    def opening(self, kind: type[OpeningFault]) -> OpeningFault | None:
+        """The fault of this kind, if it suffers one."""
+        return next((fault for fault in self._openings if isinstance(fault, kind)), None)
 
     def send(self, *texts: str) -> None:
-        self.write(encode_frames(texts), len(texts))
+        """Control frames."""
+        if self._is_writable():
+            self._write(encode_frames(texts), len(texts))
 
-    def write(self, frames: bytes, count: int) -> None:
-        """Never waits: a client that reads too slowly is cut off, as the exchanges do."""
-        if self._transport.is_closing():
+    def send_data(self, texts: Sequence[str], frames: bytes) -> None:
+        """`frames` are the texts encoded."""
+        if self._disturbances is None:
+            self._send_data(texts, frames)
             return
-        if self._transport.get_write_buffer_size() > LARGEST_BACKLOG_BYTES:
-            self._reason = "the client reads too slowly"
-            self._transport.abort()
-            return
-        self._transport.write(frames)
-        self.frames += count
+        for text in texts:
+            for strike, passed in self._disturbances.pass_on(text):
+                if strike:
+                    self._strike(strike, passed)
+                else:
+                    self._send_data([passed], encode_frames([passed]))
+
+    async def ping(self, payload: bytes) -> None:
+        if self._speaks:
+            await self.socket.ping(payload)
 
     async def receive(self) -> WSMessage | None:
         """The next text, binary or pong; None when the connection has ended. Answers pings."""
         while (message := await self.socket.receive()).type is WSMsgType.PING:
-            await self.socket.pong(message.data)
+            if self._speaks:
+                await self.socket.pong(message.data)
         return None if message.type in ENDINGS else message
 
-    async def close(self, code: WSCloseCode, reason: str) -> None:
-        """Does not wait for what a slow client has still to read."""
-        self._reason = reason
-        await self.socket.close(code=code, message=reason.encode(), drain=False)
+    def close(self, code: WSCloseCode, reason: str, delay: float = 0.0) -> None:
+        """In an orderly way. Data goes on until the delay, in seconds, is over."""
+        if self.ending or self._timer.expired():
+            return
+        if self._is_silent:
+            self._break(reason)
+            return
+        self._farewell = (code, reason)
+        if not delay:
+            self._end(Ending.CLOSED, reason)
+        self._timer.reschedule(asyncio.get_running_loop().time() + delay)
 
+    @property
+    def _is_silent(self) -> bool:
+        return self._disturbances is not None and self._disturbances.is_silent
 
-class Connections:
-    """Those of one exchange that are open."""
+    @property
+    def _speaks(self) -> bool:
+        return not (self.ending or self._is_silent or self._transport.is_closing())
 
-    def __init__(self, exchange: str) -> None:
-        self._exchange = exchange
-        self._open: set[Connection] = set()
+    def _send_data(self, texts: Sequence[str], frames: bytes) -> None:
+        if self._is_writable():
+            if self._observer:
+                self._observer.sending(self, texts)
+            self._write(frames, len(texts))
 
-    def __iter__(self) -> Iterator[Connection]:
-        return iter(self._open)
+    def _write(self, frames: bytes, count: int) -> None:
+        self._transport.write(frames)
+        self.frames += count
 
-    @asynccontextmanager
-    async def accept(self, request: web.Request) -> AsyncIterator[Connection]:
-        """The WebSocket that a request asks for. Its opening and its end are a line in the log."""
-        socket = web.WebSocketResponse(autoping=False, compress=False, timeout=CLOSE_TIMEOUT)
-        await socket.prepare(request)
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError(f"{self._exchange}: the client left during the handshake")
-        host, port = transport.get_extra_info("peername")[:2]
-        connection = Connection(f"{self._exchange} {host}:{port}", socket, transport)
-        log.info("%s opened", connection)
-        self._open.add(connection)
-        try:
-            yield connection
-        finally:
-            self._open.discard(connection)
-            frames, reason = connection.frames, connection.reason
-            log.info("%s closed after %d frames: %s", connection, frames, reason)
+    def _is_writable(self) -> bool:
+        """Sending never waits: a client that reads too slowly is cut off, as the exchanges do."""
+        if not self._speaks:
+            return False
+        if self._transport.get_write_buffer_size() > LARGEST_BACKLOG_BYTES:
+            self._break("the client reads too slowly")
+            return False
+        return True
 
-    async def close(self) -> None:
-        closing = (c.close(WSCloseCode.GOING_AWAY, "server shutdown") for c in self._open)
-        await asyncio.gather(*closing)
+    def _strike(self, strike: Strike, text: str) -> None:
+        """In front of a data frame."""
+        match strike:
+            case Drop():
+                self._break(strike.name())
+            case HalfFrame():
+                if self._is_writable():
+                    self._end(Ending.BROKEN, strike.name())
+                    frame = encode_frames([text])
+                    self._transport.write(frame[: len(frame) // 2])
+                    # Not aborted: what was written before, and the half, are still to go out.
+                    self._transport.close()
+            case Close():
+                self.close(WSCloseCode.OK, strike.name())
+            case Shutdown():
+                if announcement := self._dialect.announcement():
+                    self.send(announcement)
+                self.close(WSCloseCode.GOING_AWAY, strike.name(), strike.lead)
+            case Error():
+                self.send(self._dialect.error(strike.code))
+
+    def _break(self, reason: str) -> None:
+        self._end(Ending.BROKEN, reason)
+        self._transport.abort()
+
+    def _end(self, ending: Ending, reason: str) -> None:
+        if self.ending:
+            return
+        self.ending, self.reason = ending, reason
+        if self._observer:
+            self._observer.ended(self)

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from infra.exchange.connection import Connection, encode_frames
+from infra.exchange.connection import Connection
+from infra.exchange.encoding import encode_frames
 from infra.exchange.instrument import Instrument
 from infra.exchange.market import Market
 from infra.exchange.pace import Pace
@@ -44,7 +45,7 @@ class Subscribers:
     def broadcast(self, texts: Sequence[str]) -> None:
         frames = encode_frames(texts)
         for connection in self._connections:
-            connection.write(frames, len(texts))
+            connection.send_data(texts, frames)
 
 
 async def run_feed(

@@ -9,48 +9,32 @@ import logging
 import re
 import secrets
 import time
-from base64 import b64encode
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, NoReturn
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from infra.exchange.connection import Connection, Connections, encode_json
+from infra.exchange.connection import Connection, Observer
+from infra.exchange.connections import Connections
+from infra.exchange.encoding import encode_frames, encode_json
+from infra.exchange.faults import (
+    NoAck,
+    NoWelcome,
+    RefuseSubscription,
+    RefuseWelcome,
+    TooManyRequests,
+    Unauthorized,
+)
 from infra.exchange.feed import Subscribers, run_feed
-from infra.exchange.instrument import Instrument
+from infra.exchange.kucoin_frames import DIALECT, PROBLEMS, TOPIC, refusal, tickers
+from infra.exchange.limits import KucoinLimits
 from infra.exchange.market import Market
+from infra.exchange.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-TOPIC = "/market/ticker:all"
 # A period is 100 ms, and the feed has a turn in each of its parts.
 PARTS = 10
-
-PING_INTERVAL_MS = 18_000
-PING_TIMEOUT_MS = 10_000
-
-
-class Tokens:
-    """Those that were given out, each good for a while. Times are seconds and are passed in."""
-
-    def __init__(self, lifetime: float) -> None:
-        self._lifetime = lifetime
-        self._expiries: dict[str, float] = {}
-
-    def issue(self, now: float) -> str:
-        """Of KuCoin's shape, with characters that a URL must escape: 2neAiuYv.mvnekBb8DJe+ZIg=="""
-        self._expiries = {token: at for token, at in self._expiries.items() if now < at}
-        token = f"{secrets.token_urlsafe(120)}.{b64encode(secrets.token_bytes(16)).decode()}"
-        self._expiries[token] = now + self._lifetime
-        return token
-
-    def problem(self, token: str, now: float) -> str | None:
-        """What is wrong with it, in KuCoin's words."""
-        expiry = self._expiries.get(token)
-        if expiry is None:
-            return "token is invalid"
-        return None if now < expiry else "token is expired"
 
 
 class Kucoin:
@@ -60,16 +44,15 @@ class Kucoin:
         self,
         market: Market,
         listing: Sequence[dict[str, Any]],
-        *,
-        silence_timeout: float = 60.0,
-        token_lifetime: float = 24 * 3600.0,
+        limits: KucoinLimits | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`listing` is the data of the answer to `GET /api/v2/symbols`."""
         self._market = market
         self._listing = listing
-        self._silence_timeout = silence_timeout
-        self._tokens = Tokens(token_lifetime)
-        self._connections = Connections("kucoin")
+        self._limits = limits or KucoinLimits()
+        self._tokens = Tokens(self._limits.token_lifetime, once=self._limits.tokens_once)
+        self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
         self.subscribers = Subscribers()
 
     def routes(self) -> list[web.RouteDef]:
@@ -82,17 +65,16 @@ class Kucoin:
     async def run(self) -> NoReturn:
         await run_feed(self._market, self.subscribers, tickers, PARTS)
 
-    async def shut_down(self) -> None:
-        await self._connections.close()
-
     async def _bullet_public(self, request: web.Request) -> web.Response:
         """A token, and an endpoint that leads back to the host that was asked."""
+        if busy := self.connections.refusal(TooManyRequests):
+            return too_many_requests(busy.wait)
         server = {
             "endpoint": f"ws://{request.host}/",
             "encrypt": False,
             "protocol": "websocket",
-            "pingInterval": PING_INTERVAL_MS,
-            "pingTimeout": PING_TIMEOUT_MS,
+            "pingInterval": round(self._limits.ping_interval * 1000),
+            "pingTimeout": round(self._limits.ping_timeout * 1000),
         }
         token = self._tokens.issue(time.monotonic())
         return web.json_response(
@@ -103,27 +85,35 @@ class Kucoin:
         return web.json_response({"code": "200000", "data": self._listing})
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        problem = self._tokens.problem(request.query.get("token", ""), time.monotonic())
+        problem = self._tokens.use(request.query.get("token", ""), time.monotonic())
+        if self.connections.refusal(Unauthorized):
+            problem = PROBLEMS[401]
         if problem:
             log.info("kucoin %s refused: %s", request.remote, problem)
             return web.json_response({"code": "401", "msg": problem}, status=401)
         connect_id = request.query.get("connectId") or secrets.token_hex(8)
-        async with self._connections.accept(request) as connection:
+        async with self.connections.accept(request) as connection:
             try:
-                connection.send(encode_json({"id": connect_id, "type": "welcome"}))
+                self._welcome(connection, connect_id)
                 await self._listen(connection, connect_id)
             finally:
                 self.subscribers.discard(connection)
         return connection.socket
 
+    def _welcome(self, connection: Connection, connect_id: str) -> None:
+        if refused := connection.opening(RefuseWelcome):
+            connection.send(refusal(connect_id, refused.code))
+        elif not connection.opening(NoWelcome):
+            connection.send(encode_json({"id": connect_id, "type": "welcome"}))
+
     async def _listen(self, connection: Connection, connect_id: str) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._silence_timeout):
+                async with asyncio.timeout(self._limits.silence_timeout):
                     text = await next_text(connection)
             except TimeoutError:
                 connection.send(refusal(connect_id, 400, "ping timeout"))
-                await connection.close(WSCloseCode.OK, "ping timeout")
+                connection.close(WSCloseCode.OK, "ping timeout")
                 return
             if text is None:
                 return
@@ -143,25 +133,29 @@ class Kucoin:
             case "ping":
                 pong = {"id": command_id, "type": "pong", "timestamp": time.time_ns() // 1000}
                 connection.send(encode_json(pong))
-                return
-            case "subscribe":
-                change = self._subscribe
-            case "unsubscribe":
-                change = self.subscribers.discard
+            case "subscribe" | "unsubscribe":
+                if problem := topic_problem(command.get("topic")):
+                    connection.send(refusal(command_id, *problem))
+                else:
+                    self._change(connection, command, command_id)
             case _:
-                connection.send(refusal(command_id, 415, "command type is invalid"))
-                return
-        if problem := topic_problem(command.get("topic")):
-            connection.send(refusal(command_id, *problem))
+                connection.send(refusal(command_id, 415))
+
+    def _change(self, connection: Connection, command: dict[str, Any], command_id: str) -> None:
+        """Subscribe or unsubscribe."""
+        if connection.opening(NoAck):
+            return
+        if refused := connection.opening(RefuseSubscription):
+            connection.send(refusal(command_id, refused.code))
             return
         if command.get("response") is True:
             connection.send(encode_json({"id": command_id, "type": "ack"}))
-        change(connection)
-
-    def _subscribe(self, connection: Connection) -> None:
-        """First a burst, every symbol as it stands."""
-        if connection not in self.subscribers:
-            connection.send(*tickers(self._market.instruments))
+        if command["type"] == "unsubscribe":
+            self.subscribers.discard(connection)
+        elif connection not in self.subscribers:
+            # First a burst, every symbol as it stands.
+            texts = tickers(self._market.instruments)
+            connection.send_data(texts, encode_frames(texts))
             self.subscribers.add(connection)
 
 
@@ -185,49 +179,22 @@ def parse_command(text: str) -> dict[str, Any]:
 def topic_problem(topic: object) -> tuple[int, str] | None:
     """The code and KuCoin's words for it."""
     if not topic:
-        return 406, "topic is required"
+        return 406, PROBLEMS[406]
     if not (isinstance(topic, str) and re.fullmatch(r"/\S+", topic)):
         return 400, f"topic {topic} is invalid"
     if topic != TOPIC:
-        return 404, "topic does not exist"
+        return 404, PROBLEMS[404]
     return None
 
 
-def refusal(command_id: str, code: int, problem: str) -> str:
-    """{"id":"1","type":"error","code":404,"data":"topic does not exist"}"""
-    return encode_json({"id": command_id, "type": "error", "code": code, "data": problem})
-
-
-def tickers(instruments: Sequence[Instrument]) -> list[str]:
-    """One frame each."""
-    return [encode_json(ticker(instrument)) for instrument in instruments]
-
-
-def ticker(instrument: Instrument) -> dict[str, Any]:
-    """`time` is that of the last trade.
-
-    {"topic":"/market/ticker:all","type":"message","subject":"CRO-USDT","data":{
-        "bestAsk":"0.10605","bestAskSize":"2522.2","bestBid":"0.10596","bestBidSize":"2160",
-        "price":"0.10604","sequence":"915875484","size":"159.3256","time":1743147198992}}
-    """
-    price, size = instrument.pair.price_increment, instrument.pair.size_increment
-    return {
-        "topic": TOPIC,
-        "type": "message",
-        "subject": instrument.pair.symbol,
-        "data": {
-            "bestAsk": decimal_text(instrument.ask * price),
-            "bestAskSize": decimal_text(instrument.ask_size * size),
-            "bestBid": decimal_text(instrument.bid * price),
-            "bestBidSize": decimal_text(instrument.bid_size * size),
-            "price": decimal_text(instrument.price * price),
-            "sequence": str(instrument.sequence),
-            "size": decimal_text(instrument.size * size),
-            "time": instrument.traded_at,
+def too_many_requests(wait: float) -> web.Response:
+    """HTTP 429; gw-ratelimit-reset tells in milliseconds when to ask again."""
+    return web.json_response(
+        {"code": "429000", "msg": "too many requests"},
+        status=429,
+        headers={
+            "gw-ratelimit-limit": "2000",
+            "gw-ratelimit-remaining": "0",
+            "gw-ratelimit-reset": str(round(wait * 1000)),
         },
-    }
-
-
-def decimal_text(amount: Decimal) -> str:
-    """No zeros at the end and no exponent: 0.000000114, 2160."""
-    return f"{amount.normalize():f}"
+    )

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from infra.exchange.binance import Binance
 from infra.exchange.coins import Coins
+from infra.exchange.connection import Observer
+from infra.exchange.control import control_routes
 from infra.exchange.feed import now_ms
 from infra.exchange.kucoin import Kucoin
+from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.market import Market
 from infra.exchange.symbols import binance_listing, binance_trading, kucoin_listing, kucoin_trading
 
@@ -32,9 +35,14 @@ class Simulation:
     binance_symbols: int = 1440
     binance_changed: float = 0.4
     kucoin_rate: float = 2000.0
+    binance: BinanceLimits = field(default_factory=BinanceLimits)
+    kucoin: KucoinLimits = field(default_factory=KucoinLimits)
 
-    def exchanges(self) -> tuple[Binance, Kucoin]:
-        """Raises ValueError for a setting that can't be right."""
+    def exchanges(self, observer: Observer | None = None) -> tuple[Binance, Kucoin]:
+        """`observer` is told what goes to the connections of both.
+
+        Raises ValueError for a setting that can't be right.
+        """
         binance_symbols, kucoin_symbols = binance_listing(), kucoin_listing()
         binance_pairs = binance_trading(binance_symbols, self.binance_symbols)
         kucoin_pairs = kucoin_trading(kucoin_symbols)
@@ -62,7 +70,10 @@ class Simulation:
             traded=KUCOIN_TRADED,
             now=now,
         )
-        return Binance(binance, binance_symbols), Kucoin(kucoin, kucoin_symbols)
+        return (
+            Binance(binance, binance_symbols, self.binance, observer),
+            Kucoin(kucoin, kucoin_symbols, self.kucoin, observer),
+        )
 
 
 @asynccontextmanager
@@ -72,10 +83,13 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
     Raises OSError when the port can't be had.
     """
     app = web.Application()
-    app.add_routes([*binance.routes(), *kucoin.routes(), web.get("/healthz", healthz)])
+    connections = {"binance": binance.connections, "kucoin": kucoin.connections}
+    app.add_routes([*binance.routes(), *kucoin.routes(), *control_routes(connections)])
+    app.add_routes([web.get("/healthz", healthz)])
 
     async def shut_down(_: web.Application) -> None:
-        await asyncio.gather(binance.shut_down(), kucoin.shut_down())
+        for each in connections.values():
+            each.shut_down()
 
     app.on_shutdown.append(shut_down)
     # No access log: the query of KuCoin's socket holds the token.

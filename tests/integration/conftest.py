@@ -1,8 +1,9 @@
 """Kafka, MinIO and Postgres for the tests: the real programs. One that does not come up fails the run."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -16,6 +17,7 @@ from infra.services import postgres
 from infra.stack import Stack, delete
 from infra.up import services_up
 from tests.conftest import STACK, settings_on
+from tests.extractor_process import Extractor
 
 SWITCHES = [
     "--no-sandbox",
@@ -66,6 +68,20 @@ def owner(database: Settings) -> Iterator[connection]:
     with closing(psycopg2.connect(database.database_url)) as opened:
         opened.autocommit = True
         yield opened
+
+
+@pytest.fixture
+def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
+    """Starts extractors; those that the test leaves are killed."""
+    started: list[Extractor] = []
+
+    def start(exchange: str, settings: Settings) -> Extractor:
+        started.append(Extractor(exchange, settings, tmp_path / f"{exchange}.log"))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
 
 
 # Not for the session: Playwright's event loop would still run when other tests start theirs.

@@ -2,19 +2,17 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 from websockets.sync.server import ServerConnection
 
 from core.message import partition_of
@@ -22,64 +20,19 @@ from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import ports
 from infra.exchange.server import Simulation
+from tests.extractor_process import Extractor
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.loopback import kucoin, websocket_server
 from tests.replay_exchange import running
+from tests.topic import Topic, all_items, items_of
 
 DEADLINE = 30.0
 PARTITIONS = 4
 
 
-class Topic:
-    """What has come to an exchange's topic since this was made."""
-
-    def __init__(self, settings: Settings, exchange: str) -> None:
-        self._name = TOPIC_OF_EXCHANGE[exchange]
-        self._consumer = Consumer(
-            {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "test_extractors"}
-        )
-        self._starts = self._ends()
-
-    def _ends(self) -> list[int]:
-        return [self._end(TopicPartition(self._name, number)) for number in range(PARTITIONS)]
-
-    def _end(self, partition: TopicPartition) -> int:
-        deadline = time.monotonic() + DEADLINE
-        while True:
-            try:
-                offsets = self._consumer.get_watermark_offsets(partition, DEADLINE)
-            except KafkaException:
-                # A topic that was made just now has partitions that have no leader yet.
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            else:
-                assert offsets is not None
-                return offsets[1]
-
-    def messages(self) -> list[Message]:
-        self._consumer.assign(
-            [TopicPartition(self._name, *start) for start in enumerate(self._starts)]
-        )
-        count = sum(self._ends()) - sum(self._starts)
-        messages = self._consumer.consume(count, DEADLINE) if count else []
-        assert len(messages) == count
-        return messages
-
-
 @pytest.fixture
 def topic(settings: Settings) -> Callable[[str], Topic]:
-    return lambda exchange: Topic(settings, exchange)
-
-
-def items_of(message: Message) -> list[dict[str, Any]]:
-    value = message.value()
-    assert value is not None
-    items: list[dict[str, Any]] = json.loads(value)
-    return items
-
-
-def all_items(messages: list[Message]) -> list[dict[str, Any]]:
-    return [item for message in messages for item in items_of(message)]
+    return lambda exchange: Topic(settings, TOPIC_OF_EXCHANGE[exchange])
 
 
 def symbol_of(item: dict[str, Any]) -> str:
@@ -107,44 +60,6 @@ def assert_contract(exchange: str, messages: list[Message]) -> None:
             assert abs(item["received_at"] / 1_000_000 - time.time()) < 2 * DEADLINE
 
 
-class Extractor:
-    """`python -m extractors` as a child process."""
-
-    def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
-        self._log = log
-        with log.open("w") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "extractors", exchange],
-                env=os.environ | settings.environment(),
-                stderr=stderr,
-            )
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def terminate(self) -> int:
-        """SIGTERM. Gives the exit status; fails where it takes longer than promised."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=10)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
-    started: list[Extractor] = []
-
-    def start(exchange: str, settings: Settings) -> Extractor:
-        started.append(Extractor(exchange, settings, tmp_path / f"{exchange}.log"))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
-
-
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
@@ -170,7 +85,8 @@ def exchange_that_sends(
 
     if exchange == "binance":
         with websocket_server(talk) as url:
-            yield replace(settings, binance_ws_url=url), all_read
+            rest_url = url.replace("ws://", "http://")
+            yield replace(settings, binance_ws_url=url, binance_rest_url=rest_url), all_read
     else:
         with kucoin(talk) as url:
             yield replace(settings, kucoin_rest_url=url), all_read
@@ -268,7 +184,10 @@ def test_both_feeds_of_the_replay_exchange_flow(
     topics = {exchange: topic(exchange) for exchange in TOPIC_OF_EXCHANGE}
     with running(*Simulation().exchanges()) as address:
         leading_there = replace(
-            settings, binance_ws_url=f"ws://{address}", kucoin_rest_url=f"http://{address}"
+            settings,
+            binance_ws_url=f"ws://{address}",
+            binance_rest_url=f"http://{address}",
+            kucoin_rest_url=f"http://{address}",
         )
         processes = [extractor(exchange, leading_there) for exchange in topics]
         wait_for(lambda: all(len(all_items(each.messages())) > 2_000 for each in topics.values()))

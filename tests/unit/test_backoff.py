@@ -12,9 +12,13 @@ def shortest(low: float, high: float) -> float:
 
 
 def pause(
-    backoff: Backoff, lasted: float = 100.0, healthy_for: float = 0.0, demanded: float = 0.0
+    backoff: Backoff,
+    since_attempt: float = 100.0,
+    healthy_for: float = 0.0,
+    at_once: bool = False,
+    demanded: float = 0.0,
 ) -> float:
-    return backoff.pause(lasted, healthy_for, demanded)
+    return backoff.pause(since_attempt, healthy_for, at_once=at_once, demanded=demanded)
 
 
 def test_doubles_up_to_thirty_seconds_and_goes_on_for_ever() -> None:
@@ -47,9 +51,25 @@ def test_minute_of_flowing_data_makes_earlier_failures_forgotten() -> None:
 
 def test_attempts_are_never_closer_than_the_exchange_allows() -> None:
     backoff = Backoff(interval=2.0, uniform=shortest)
-    assert pause(backoff, lasted=0.5) == 1.5
-    assert pause(backoff, lasted=2.0) == 0.0
+    assert pause(backoff, since_attempt=0.5) == 1.5
+    assert pause(backoff, since_attempt=2.0) == 0.0
 
 
 def test_pause_that_the_exchange_demands_is_kept() -> None:
     assert pause(Backoff(interval=2.0, uniform=longest), demanded=45.0) == 45.0
+
+
+def test_first_failure_may_be_followed_at_once_and_later_ones_not() -> None:
+    backoff = Backoff(interval=1.0, uniform=longest)
+    assert [pause(backoff, at_once=True) for _ in range(3)] == [0.0, 2.0, 4.0]
+    assert pause(backoff, healthy_for=60.0, at_once=True) == 0.0
+
+
+def test_failure_counts_though_the_next_attempt_was_at_once() -> None:
+    backoff = Backoff(interval=1.0, uniform=longest)
+    assert [pause(backoff, at_once=True), pause(backoff)] == [0.0, 2.0]
+
+
+def test_at_once_keeps_to_the_limits_of_the_exchange() -> None:
+    assert pause(Backoff(interval=2.0), since_attempt=0.5, at_once=True) == 1.5
+    assert pause(Backoff(interval=2.0), at_once=True, demanded=45.0) == 45.0

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from core.message import Item, partition_of
 from extractors.batcher import Batch, Batcher
-from extractors.feed import Frame, RawData
+from extractors.feed import RawData
 from extractors.kucoin import KucoinRawData
+from extractors.notices import Frame
 
 
 def ticker(symbol: str, number: int = 0) -> KucoinRawData:
@@ -17,7 +18,7 @@ def ticker(symbol: str, number: int = 0) -> KucoinRawData:
 
 
 def frame(*raw_data: RawData, endpoint: str = "kucoin.com") -> Frame:
-    return Frame(endpoint, list(raw_data))
+    return Frame(1, 0, endpoint, list(raw_data), size=100)
 
 
 def numbers(batches: Iterable[Batch]) -> list[int]:
@@ -70,6 +71,15 @@ def test_batch_ends_where_the_endpoint_changes() -> None:
     assert batcher.ready(now=1.5) == [Batch("two", [ticker("A", 2)])]
 
 
+def test_frame_without_anything_begins_no_batch() -> None:
+    batcher = Batcher()
+    assert batcher.add(frame(), now=0.0) == []
+    assert batcher.seconds_left(now=0.5) == float("inf")
+    batcher.add(frame(ticker("A", 1)), now=0.9)
+    assert batcher.ready(now=1.8) == []
+    assert numbers(batcher.ready(now=1.9)) == [1]
+
+
 def test_time_that_is_left_is_told() -> None:
     batcher = Batcher()
     assert batcher.seconds_left(now=0.0) == float("inf")
@@ -108,7 +118,7 @@ def test_what_goes_in_comes_out_once_and_in_order(
         batches += batcher.ready(now)
         raw_data = [ticker(symbol, next(number)) for symbol in symbols]
         arrived += [(endpoint, each) for each in raw_data]
-        batches += batcher.add(Frame(endpoint, list(raw_data)), now)
+        batches += batcher.add(frame(*raw_data, endpoint=endpoint), now)
     batches += batcher.flush()
     assert [(batch.endpoint, each) for batch in batches for each in batch.raw_data] == arrived
 

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from core.message import encode_item
-from extractors.binance import BinanceFeed, BinanceRawData, BinanceSession
-from extractors.feed import FeedError, RawData, UnreadableRawData
+from extractors.binance import BinanceRawData, BinanceSession
+from extractors.feed import FeedError, RawData, ShutdownAnnounced, UnreadableRawData
+from tests.feeds import binance_feed
 from tests.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
 
 
@@ -85,17 +86,26 @@ def test_answer_to_a_request_brings_nothing() -> None:
     assert receive('{"result":null,"id":1}') == []
 
 
-def test_server_shutdown_ends_the_connection() -> None:
-    with pytest.raises(FeedError, match="serverShutdown"):
+def test_server_shutdown_is_announced_and_is_no_end() -> None:
+    with pytest.raises(ShutdownAnnounced, match=r"^serverShutdown$"):
         receive('{"e":"serverShutdown","E":1743147448467}')
 
 
 def test_error_ends_the_connection_and_says_why() -> None:
-    with pytest.raises(FeedError, match="Invalid request"):
+    with pytest.raises(FeedError) as error:
         receive('{"error":{"code":2,"msg":"Invalid request"},"id":2}')
+    assert (error.value.cause, str(error.value)) == ("error_2", "error_2: Invalid request")
+    assert (error.value.at_once, error.value.retry_after) == (False, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ticker", "sequence"), [(BTCUSDT, 1743147448467), ({"s": "BTCUSDT"}, None), ({"E": "1"}, None)]
+)
+def test_sequence_is_the_event_time(ticker: dict[str, object], sequence: int | None) -> None:
+    assert BinanceRawData(ticker, RECEIVED_AT).sequence == sequence
 
 
 def test_endpoint_is_the_all_tickers_stream() -> None:
-    endpoint = BinanceFeed("wss://stream.binance.com:9443").endpoint()
+    endpoint = binance_feed("wss://stream.binance.com:9443").endpoint()
     assert endpoint.url == "wss://stream.binance.com:9443/ws/!miniTicker@arr"
     assert endpoint.host == "stream.binance.com"

@@ -13,9 +13,11 @@ import websocket
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
-from infra.exchange.binance import Binance, Heartbeat
+from infra.exchange.binance import Binance
 from infra.exchange.coins import Coins
+from infra.exchange.heartbeat import Heartbeat
 from infra.exchange.kucoin import Kucoin
+from infra.exchange.limits import BinanceLimits
 from infra.exchange.market import Market
 from infra.exchange.symbols import (
     binance_listing,
@@ -29,13 +31,15 @@ STREAM = "!miniTicker@arr"
 FIELDS = ["e", "E", "s", "c", "o", "h", "l", "v", "q"]
 
 
-def binance(period: float = 0.05, symbols: int = 300, **heartbeat: float) -> Binance:
+def binance(
+    period: float = 0.05, symbols: int = 300, limits: BinanceLimits | None = None
+) -> Binance:
     """A short second, so that tests need not wait for the real one."""
     listing = binance_listing()
     pairs = binance_trading(listing, symbols)
     coins = Coins(pairs, seed=1)
     market = Market(pairs, coins, seed=1, period=period, changed=0.6, traded=1, now=0)
-    return Binance(market, listing, **heartbeat)
+    return Binance(market, listing, limits)
 
 
 def kucoin() -> Kucoin:
@@ -187,7 +191,7 @@ def test_an_unknown_stream_name_is_answered_by_an_error(address: str) -> None:
 
 
 def test_a_client_that_answers_pings_stays_connected() -> None:
-    exchange = binance(ping_interval=0.05, pong_timeout=1)
+    exchange = binance(limits=BinanceLimits(ping_interval=0.05, pong_timeout=1))
     with (
         running(exchange, kucoin()) as address,
         connect(f"ws://{address}/ws/{STREAM}") as client,
@@ -198,7 +202,7 @@ def test_a_client_that_answers_pings_stays_connected() -> None:
 
 
 def test_a_client_without_pongs_is_closed_with_1008() -> None:
-    exchange = binance(ping_interval=0.05, pong_timeout=0.2)
+    exchange = binance(limits=BinanceLimits(ping_interval=0.05, pong_timeout=0.2))
     with running(exchange, kucoin()) as address:
         client: Any = websocket.create_connection(f"ws://{address}/ws/{STREAM}", timeout=5)
         payloads = []

@@ -14,12 +14,13 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from websockets.exceptions import ConnectionClosedOK
+from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import connect
 
 from infra.exchange.binance import Binance
 from infra.exchange.coins import Coins
 from infra.exchange.instrument import Instrument
+from infra.exchange.limits import BinanceLimits
 from infra.exchange.market import Market
 from infra.exchange.server import Simulation
 from infra.exchange.symbols import binance_listing, binance_trading
@@ -140,6 +141,20 @@ def test_a_setting_that_can_not_be_is_refused_by_its_value(
 ) -> None:
     with pytest.raises(ValueError, match=f"^{problem}"):
         simulation.exchanges()
+
+
+def test_times_and_tokens_are_set_by_options() -> None:
+    with process("--kucoin-ping-interval", "0.5", "--tokens-once") as (_, address):
+        bullet = requests.post(f"http://{address}/api/v1/bullet-public", timeout=5).json()["data"]
+        assert bullet["instanceServers"][0]["pingInterval"] == 500
+        url = f"ws://{address}/?token={quote(bullet['token'], safe='')}"
+        with connect(url), pytest.raises(InvalidStatus), connect(url):
+            pass
+
+
+def test_a_time_that_can_not_be_is_refused_by_name_and_value() -> None:
+    with pytest.raises(ValueError, match="BinanceLimits: ping_interval of 0 s: expected above 0"):
+        BinanceLimits(ping_interval=0)
 
 
 def test_a_wrong_option_ends_it_with_the_reason_alone() -> None:

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from extractors.feed import FeedError, RawData, UnreadableRawData
-from extractors.kucoin import KucoinFeed, KucoinRawData, KucoinSession, read_bullet
+from extractors.feed import ConfigurationError, FeedError, RawData, UnreadableRawData
+from extractors.kucoin import KucoinRawData, KucoinSession, read_bullet
+from tests.feeds import kucoin_feed
 from tests.frames import CRO_USDT, RECEIVED_AT, recorded_kucoin_frames
 from tests.loopback import bullet, http_server
 
@@ -42,9 +43,47 @@ def test_control_frames_bring_nothing(text: str) -> None:
     assert receive(text) == []
 
 
-def test_error_ends_the_connection_and_says_why() -> None:
-    with pytest.raises(FeedError, match="404: topic does not exist"):
-        receive('{"id":"1","type":"error","code":404,"data":"topic does not exist"}')
+@pytest.mark.parametrize(
+    ("code", "problem", "at_once", "retry_after", "is_final"),
+    [
+        (400, "ping timeout", True, 0.0, False),
+        (400, "topic is invalid", False, 0.0, True),
+        (401, "token is expired", True, 0.0, False),
+        (403, "login is required", False, 0.0, False),
+        (404, "topic does not exist", False, 0.0, True),
+        (406, "topic is required", False, 0.0, False),
+        (415, "type is invalid", False, 0.0, False),
+        (500, "internal error", False, 0.0, False),
+        (509, "too many subscriptions", False, 10.0, False),
+        (777, "something new", False, 0.0, False),
+    ],
+)
+def test_error_ends_the_connection_and_its_code_says_what_follows(
+    code: int, problem: str, at_once: bool, retry_after: float, is_final: bool
+) -> None:
+    with pytest.raises(FeedError) as error:
+        receive(json.dumps({"id": "1", "type": "error", "code": code, "data": problem}))
+    assert error.value.cause == f"error_{code}"
+    assert str(error.value) == f"error_{code}: {problem}"
+    assert (error.value.at_once, error.value.retry_after) == (at_once, retry_after)
+    assert isinstance(error.value, ConfigurationError) == is_final
+
+
+@pytest.mark.parametrize(
+    ("data", "sequence"),
+    [
+        (CRO_USDT["data"], 915875484),
+        ({"sequence": "9.5"}, None),
+        ({"sequence": 9}, None),
+        ({"sequence": "9" * 5_000}, None),
+        ({}, None),
+        ("915875484", None),
+        (None, None),
+    ],
+    ids=["digits", "fraction", "number", "too long", "missing", "text", "null"],
+)
+def test_sequence_is_the_tickers_own_number(data: object, sequence: int | None) -> None:
+    assert KucoinRawData({**CRO_USDT, "data": data}, RECEIVED_AT).sequence == sequence
 
 
 def test_subscribes_once_and_only_after_the_welcome() -> None:
@@ -70,7 +109,7 @@ def test_answer_that_does_not_come_in_time_ends_the_connection(
     for text in received:
         session.receive(text, RECEIVED_AT)
     session.due(109.9)
-    with pytest.raises(FeedError, match=f"no {awaited} within 10 s"):
+    with pytest.raises(FeedError, match=f"^unanswered: no {awaited} within 10 s$"):
         session.due(110.0)
 
 
@@ -125,7 +164,7 @@ def test_bullet_with_an_error_code_is_refused_with_it() -> None:
 def test_every_connection_asks_for_a_token_of_its_own() -> None:
     tokens = iter(["first", "second"])
     with http_server(lambda: bullet("ws://127.0.0.1:9", next(tokens))) as url:
-        feed = KucoinFeed(url)
+        feed = kucoin_feed(url)
         urls = [feed.endpoint().url, feed.endpoint().url]
     assert ["token=first" in urls[0], "token=second" in urls[1]] == [True, True]
 
@@ -133,12 +172,12 @@ def test_every_connection_asks_for_a_token_of_its_own() -> None:
 def test_too_many_requests_name_the_pause_that_is_demanded() -> None:
     with http_server(lambda: "", status=429, headers={"gw-ratelimit-reset": "14000"}) as url:
         with pytest.raises(FeedError, match="429") as refused:
-            KucoinFeed(url).endpoint()
+            kucoin_feed(url).endpoint()
     assert refused.value.retry_after == 14.0
 
 
 def test_server_that_fails_is_named_by_its_status() -> None:
     with http_server(lambda: "oops", status=503) as url:
         with pytest.raises(FeedError, match="bullet-public answered 503") as refused:
-            KucoinFeed(url).endpoint()
+            kucoin_feed(url).endpoint()
     assert refused.value.retry_after == 0.0

@@ -1,0 +1,73 @@
+"""What travels from the connections to the thread that batches: frames, and the connections' own lives.
+
+One queue holds them all, so each connection's notices are read in the order of their happening; news
+of the instruments goes the same way. Times are microseconds since the epoch. `connection` counts the
+attempts of this process from 1.
+"""
+
+import time
+from dataclasses import dataclass
+
+from extractors.feed import Instrument, RawData, UnreadableRawData
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An attempt to connect begins."""
+
+    connection: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The WebSocket stands."""
+
+    connection: int
+    at: int
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one WebSocket frame brought: never empty."""
+
+    connection: int
+    at: int
+    endpoint: str
+    raw_data: list[RawData]
+    size: int
+    """Bytes of its text."""
+
+    @property
+    def has_ticker(self) -> bool:
+        return any(not isinstance(each, UnreadableRawData) for each in self.raw_data)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The attempt or the connection is over."""
+
+    connection: int
+    at: int
+    cause: str
+    """One of few words, such as silence: see feed.FeedError."""
+    reason: str
+    is_final: bool = False
+    """No later attempt can do better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Instruments that changed, as they were seen."""
+
+    changed: list[Instrument]
+    at: int
+
+
+Notice = Opening | Opened | Frame | Ended | Listing
+
+
+def now_us() -> int:
+    """The time of a notice."""
+    return time.time_ns() // 1000

@@ -1,0 +1,26 @@
+"""Binance's pings: when one is due, and when a client that answers none is lost."""
+
+
+class Heartbeat:
+    """Times are seconds and are passed in. Only a pong that repeats the payload of a ping counts."""
+
+    def __init__(self, interval: float, timeout: float, now: float) -> None:
+        self._interval = interval
+        self._timeout = timeout
+        self._next_ping = now + interval
+        self._unanswered: dict[bytes, float] = {}
+
+    def due(self) -> float:
+        """When there is next something to do."""
+        return min([self._next_ping, *(sent + self._timeout for sent in self._unanswered.values())])
+
+    def is_lost(self, now: float) -> bool:
+        return any(now >= sent + self._timeout for sent in self._unanswered.values())
+
+    def ping(self, payload: bytes, now: float) -> None:
+        self._unanswered[payload] = now
+        self._next_ping += self._interval
+
+    def pong(self, payload: bytes) -> None:
+        if payload in self._unanswered:
+            self._unanswered.clear()

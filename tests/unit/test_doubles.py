@@ -1,0 +1,165 @@
+"""What came on two connections comes out once; what one connection repeats, or one after another, stays."""
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extractors.doubles import REMEMBERED, Doubles
+from extractors.feed import RawData, UnreadableRawData
+from extractors.kucoin import KucoinRawData
+from extractors.notices import Ended, Frame, Opening
+
+Arrival = tuple[int, str, int]
+"""Connection, symbol and sequence."""
+
+
+def ticker(symbol: str, sequence: int, received_at: int = 0) -> KucoinRawData:
+    return KucoinRawData({"subject": symbol, "data": {"sequence": str(sequence)}}, received_at)
+
+
+def frame(connection: int, *raw_data: RawData) -> Frame:
+    return Frame(connection, 0, "kucoin.com", list(raw_data), size=100)
+
+
+def opened(*connections: int) -> Doubles:
+    doubles = Doubles()
+    for connection in connections:
+        doubles.opening(Opening(connection, 0))
+    return doubles
+
+
+def end(doubles: Doubles, connection: int) -> None:
+    doubles.ended(Ended(connection, 0, "closed", "closed: 1001"))
+
+
+def brought(doubles: Doubles, connection: int, sequences: Iterable[int]) -> list[int]:
+    """The sequences of symbol A that come out."""
+    out: list[int] = []
+    for sequence in sequences:
+        for each in doubles.without(frame(connection, ticker("A", sequence))).raw_data:
+            assert each.sequence == sequence
+            out.append(sequence)
+    return out
+
+
+def test_second_connection_brings_only_what_the_first_did_not() -> None:
+    doubles = opened(1, 2)
+    first = frame(1, ticker("A", 1), ticker("B", 1))
+    second = frame(2, ticker("A", 1), ticker("A", 2), ticker("B", 1), ticker("C", 1))
+    assert doubles.without(first) is first
+    assert doubles.without(second) == frame(2, ticker("A", 2), ticker("C", 1))
+    assert doubles.without(frame(1, ticker("A", 2))) == frame(1)
+
+
+def test_same_ticker_is_told_by_symbol_and_sequence_and_not_by_its_time() -> None:
+    doubles = opened(1, 2)
+    doubles.without(frame(1, ticker("A", 1, received_at=100)))
+    assert doubles.without(frame(2, ticker("A", 1, received_at=200))).raw_data == []
+
+
+def test_what_one_connection_repeats_is_kept() -> None:
+    doubles = opened(1, 2)
+    assert brought(doubles, 1, [1, 1, 2]) == [1, 1, 2]
+    assert brought(doubles, 2, [1, 1, 2]) == []
+    assert brought(doubles, 1, [1, 2]) == [1, 2]
+
+
+def test_what_has_no_sequence_is_kept_on_both_connections() -> None:
+    doubles = opened(1, 2)
+    nameless = (UnreadableRawData("?", 0), KucoinRawData({"subject": "A"}, 0))
+    for connection in (1, 2):
+        assert doubles.without(frame(connection, *nameless)) == frame(connection, *nameless)
+
+
+def test_connection_after_an_interruption_brings_all_again() -> None:
+    doubles = opened(1)
+    assert brought(doubles, 1, [1, 2]) == [1, 2]
+    end(doubles, 1)
+    doubles.opening(Opening(2, 0))
+    assert brought(doubles, 2, [1, 2, 3]) == [1, 2, 3]
+
+
+def test_successor_leaves_out_what_its_predecessor_brought_before_it_ended() -> None:
+    doubles = opened(1, 2)
+    brought(doubles, 1, [1, 2])
+    end(doubles, 1)
+    assert brought(doubles, 2, [1, 2, 3]) == [3]
+
+
+def test_rotation_after_an_interruption_doubles_nothing() -> None:
+    """Quiet symbols are sent again with the same sequence to every new connection."""
+    doubles = opened(1)
+    brought(doubles, 1, [1])
+    end(doubles, 1)
+    doubles.opening(Opening(2, 0))
+    assert brought(doubles, 2, [1]) == [1]
+    doubles.opening(Opening(3, 0))
+    assert brought(doubles, 3, [1]) == []
+
+
+def test_second_rotation_doubles_nothing_that_the_first_one_left_out() -> None:
+    doubles = opened(1, 2)
+    assert brought(doubles, 1, [1]) == [1]
+    assert brought(doubles, 2, [1]) == []
+    end(doubles, 1)
+    doubles.opening(Opening(3, 0))
+    assert brought(doubles, 3, [1]) == []
+
+
+def test_only_so_many_sequences_of_a_symbol_are_remembered() -> None:
+    doubles = opened(1, 2)
+    brought(doubles, 1, range(10 * REMEMBERED))
+    remembered = range(9 * REMEMBERED, 10 * REMEMBERED)
+    assert brought(doubles, 2, remembered) == []
+    assert brought(doubles, 2, [remembered[0] - 1]) == [remembered[0] - 1]
+
+
+ARRIVALS = st.lists(
+    st.tuples(st.sampled_from([1, 2]), st.sampled_from(["A", "币"]), st.integers(1, 6)),
+    max_size=60,
+)
+
+
+def through(doubles: Doubles, arrivals: Iterable[Arrival]) -> list[Arrival]:
+    return [
+        (connection, each.symbol, each.sequence or 0)
+        for connection, symbol, sequence in arrivals
+        for each in doubles.without(frame(connection, ticker(symbol, sequence))).raw_data
+    ]
+
+
+@given(ARRIVALS)
+def test_of_two_connections_the_first_to_bring_a_ticker_brings_it_alone(
+    arrivals: list[Arrival],
+) -> None:
+    first: dict[tuple[str, int], int] = {}
+    for connection, symbol, sequence in arrivals:
+        first.setdefault((symbol, sequence), connection)
+    # In the order of arrival, so in that of each connection too.
+    expected = [each for each in arrivals if first[each[1:]] == each[0]]
+    assert through(opened(1, 2), arrivals) == expected
+
+
+@given(st.permutations(range(1, 30)), st.data())
+def test_what_both_connections_bring_comes_out_once_each(
+    sequences: list[int], data: st.DataObject
+) -> None:
+    turns = data.draw(st.permutations([1] * len(sequences) + [2] * len(sequences)))
+    bring = {1: iter(sequences), 2: iter(sequences)}
+    arrivals = [(turn, "A", next(bring[turn])) for turn in turns]
+    out = through(opened(1, 2), arrivals)
+    assert [sequence for _, _, sequence in out] == sequences
+
+
+@given(ARRIVALS, ARRIVALS)
+def test_connections_that_did_not_overlap_lose_nothing(
+    before: list[Arrival], after: list[Arrival]
+) -> None:
+    doubles = opened(1)
+    first = [(1, symbol, sequence) for _, symbol, sequence in before]
+    assert through(doubles, first) == first
+    end(doubles, 1)
+    doubles.opening(Opening(2, 0))
+    second = [(2, symbol, sequence) for _, symbol, sequence in after]
+    assert through(doubles, second) == second

@@ -1,0 +1,89 @@
+"""What Prometheus reads of an extractor."""
+
+import math
+import socket
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from extractors.metrics import Metrics
+from infra.ports import free_ports
+
+Samples = dict[str, float]
+
+
+def served(metrics: Metrics) -> Samples:
+    """Each sample by its name and labels, but for the one label that all share."""
+    [port] = free_ports(1)
+    metrics.serve("127.0.0.1", port)
+    answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5)
+    assert answer.status_code == 200
+    samples: Samples = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            assert sample.labels.pop("exchange") == "kucoin"
+            labels = ",".join(sample.labels.values())
+            samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return samples
+
+
+def test_what_happened_is_counted() -> None:
+    metrics = Metrics("kucoin")
+    metrics.received(size=300, items=2)
+    metrics.received(size=200, items=1)
+    metrics.doubles.inc(1)
+    metrics.queue_full.inc()
+    for _ in range(3):
+        metrics.batches.inc()
+    metrics.messages.inc(4)
+    metrics.delivery_errors.inc()
+    for cause in ("silence", "closed", "silence"):
+        metrics.connection_ended(cause)
+    metrics.watch_queue(lambda: 17)
+    metrics.delivery_delay.observe(0.3)
+    samples = served(metrics)
+    assert (
+        samples.items()
+        >= {
+            "extractor_frames_total": 2.0,
+            "extractor_bytes_total": 500.0,
+            "extractor_items_total": 3.0,
+            "extractor_doubles_total": 1.0,
+            "extractor_queue_full_total": 1.0,
+            "extractor_batches_total": 3.0,
+            "extractor_messages_total": 4.0,
+            "extractor_delivery_errors_total": 1.0,
+            "extractor_connections_total{silence}": 2.0,
+            "extractor_connections_total{closed}": 1.0,
+            "extractor_queued_notices": 17.0,
+            "extractor_delivery_delay_seconds_count": 1.0,
+            "extractor_delivery_delay_seconds_sum": 0.3,
+            "extractor_delivery_delay_seconds_bucket{0.25}": 0.0,
+            "extractor_delivery_delay_seconds_bucket{0.5}": 1.0,
+        }.items()
+    )
+    assert 0.0 <= samples["extractor_last_frame_age_seconds"] < 5.0
+    assert metrics.totals() == "frames=2 items=3 doubles=1 messages=4 delivery_errors=1"
+
+
+def test_what_never_happened_is_zero_and_the_last_frame_has_no_age() -> None:
+    metrics = Metrics("kucoin")
+    samples = served(metrics)
+    assert samples["extractor_frames_total"] == 0.0
+    assert samples["extractor_delivery_errors_total"] == 0.0
+    assert math.isnan(samples["extractor_last_frame_age_seconds"])
+    assert metrics.totals() == "frames=0 items=0 doubles=0 messages=0 delivery_errors=0"
+
+
+def test_two_extractors_in_one_process_count_for_themselves() -> None:
+    one, other = Metrics("kucoin"), Metrics("kucoin")
+    one.received(size=100, items=1)
+    assert served(other)["extractor_frames_total"] == 0.0
+    assert served(one)["extractor_frames_total"] == 1.0
+
+
+def test_busy_port_is_an_os_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        with pytest.raises(OSError, match="Address already in use"):
+            Metrics("kucoin").serve("127.0.0.1", busy.getsockname()[1])
