@@ -30,6 +30,12 @@ def _port(value: str) -> int:
     return int(value)
 
 
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise ValueError("expected a whole number, more than 0")
+    return int(value)
+
+
 def _seconds(value: str) -> float:
     try:
         seconds = float(value)
@@ -101,6 +107,9 @@ class Settings:
     binance_silence_limit: float = _setting(10.0, _seconds)
     kucoin_silence_limit: float = _setting(15.0, _seconds)
     connection_age_limit: float = _setting(23 * 3600.0, _seconds)
+    journal_dir: str = _setting(".stack/journal", _text)
+    journal_limit_bytes: int = _setting(10_000_000_000, _count)
+    landing_retention_days: int = _setting(30, _count)
     metrics_host: str = _setting("127.0.0.1", _text)
     binance_metrics_port: int = _setting(9101, _port)
     kucoin_metrics_port: int = _setting(9102, _port)

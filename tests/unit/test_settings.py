@@ -26,6 +26,9 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "BINANCE_SILENCE_LIMIT": "10.0",
         "KUCOIN_SILENCE_LIMIT": "15.0",
         "CONNECTION_AGE_LIMIT": "82800.0",
+        "JOURNAL_DIR": ".stack/journal",
+        "JOURNAL_LIMIT_BYTES": "10000000000",
+        "LANDING_RETENTION_DAYS": "30",
         "METRICS_HOST": "127.0.0.1",
         "BINANCE_METRICS_PORT": "9101",
         "KUCOIN_METRICS_PORT": "9102",
@@ -79,6 +82,7 @@ def test_variables_of_others_are_passed_over() -> None:
 
 
 PORT = "expected a port from 1 to 65535"
+COUNT = "expected a whole number, more than 0"
 SECONDS = "expected seconds, more than 0"
 HOST_PORTS = "expected host:port, or several with commas between them"
 HTTP = "expected http://host:port or https://host:port without a path, the port from 1 to 65535"
@@ -119,6 +123,9 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("KUCOIN_SILENCE_LIMIT", "nan", SECONDS),
         ("CONNECTION_AGE_LIMIT", "inf", SECONDS),
         ("CONNECTION_AGE_LIMIT", "23h", SECONDS),
+        ("JOURNAL_LIMIT_BYTES", "10GB", COUNT),
+        ("JOURNAL_LIMIT_BYTES", "0", COUNT),
+        ("LANDING_RETENTION_DAYS", "-1", COUNT),
         ("S3_ENDPOINT_URL", "s3a://127.0.0.1:9000", HTTP),
     ],
 )
