@@ -12,7 +12,6 @@ offsets of an hour lie before those of the next.
 """
 
 import re
-import threading
 from collections import defaultdict
 from typing import Any
 
@@ -20,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.schemas import RECORD
+from spark_jobs.sink import Sink
 from spark_jobs.sources import Offsets
 
 FOLDERS = ("topic", "date", "hour")
@@ -53,19 +53,18 @@ def place(path: str) -> str:
     return path.rpartition("/topic=")[2]
 
 
-class Archive:
-    """Writes batches of Kafka records below `<root>/raw`; for foreachBatch, which calls `write`."""
+class Archive(Sink):
+    """Writes batches of Kafka records below `<root>/raw`."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         """`root` is a bucket, such as s3a://cryptopricesrt, or any folder that Spark can write to."""
+        super().__init__()
         self._spark = spark
         # PySpark has no public name for Hadoop's file systems.
         self._jvm: Any = spark._jvm  # noqa: SLF001
         configuration = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
         self._filesystem = self._path(root).getFileSystem(configuration)
         self._raw, self._staging = f"{root}/raw", f"{root}/staging/raw_archive"
-        self._idle = threading.Lock()
-        self._stopped = False
 
     def progress(self) -> Offsets:
         """The next offset of every partition that has objects."""
@@ -76,17 +75,10 @@ class Archive:
                 offsets[topic, partition] = max(offsets.get((topic, partition), 0), last + 1)
         return offsets
 
-    def write(self, records: DataFrame, batch_id: int) -> None:
-        """Stages the batch, then publishes it hour by hour. After `stop` it does nothing."""
-        with self._idle:
-            if not self._stopped:
-                self._stage(records)
-                self._publish()
-
-    def stop(self) -> None:
-        """Returns when no batch is being written; none will begin."""
-        with self._idle:
-            self._stopped = True
+    def _write_batch(self, batch: DataFrame) -> None:
+        """Stages the batch, then publishes it hour by hour."""
+        self._stage(batch)
+        self._publish()
 
     def _stage(self, records: DataFrame) -> None:
         (

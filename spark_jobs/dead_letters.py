@@ -2,10 +2,37 @@
 
 import json
 import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor
+from psycopg2.extras import execute_values
 
 from spark_jobs.items import WHOLE_MESSAGE
 
 BETWEEN_ELEMENTS = re.compile(r"[ \t\r\n,]*")
+
+
+class DeadLetter(NamedTuple):
+    """A row of the table dead_letters."""
+
+    topic: str
+    partition: int
+    offset: int
+    position: int
+    reason: str
+    payload: bytes
+    received_at: datetime | None
+
+
+def insert_dead_letters(statements: cursor, letters: Sequence[DeadLetter]) -> None:
+    columns = ", ".join(f'"{name}"' for name in DeadLetter._fields)
+    execute_values(
+        statements,
+        f"INSERT INTO dead_letters ({columns}) VALUES %s ON CONFLICT DO NOTHING",
+        letters,
+    )
 
 
 def payload(message: bytes, position: int) -> bytes:

@@ -1,29 +1,38 @@
-"""Kafka to Postgres: the newest price of every ticker.
+"""Kafka to Postgres: the newest price of every ticker, and what is known of instruments and feeds.
 
     spark-submit spark_jobs/live_prices.py
 
-Reads both raw topics as fast as batches follow each other. Effectively once: see postgres_sink.
+Two queries, each with a transaction of its own, so that neither waits for the other. The raw topics
+are read as fast as batches follow each other, the small ones every second. Effectively once: see
+postgres_sink.
 """
 
 import sys
+from contextlib import closing
 from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import SettingError, Settings
-from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.items import explode_items
 from spark_jobs.normalise import normalise
-from spark_jobs.postgres_sink import PostgresSink, SecondLiveJobError
+from spark_jobs.postgres_sink import SecondLiveJobError
+from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import fresh_checkpoint, log_to_stderr, run_until_asked_to_end
 from spark_jobs.session import spark_session
+from spark_jobs.small_topics import parse_small_topics
+from spark_jobs.small_topics_sink import SmallTopicsSink
 from spark_jobs.sources import OffsetError, kafka_records, messages_at
 
+# A message is one row.
+SMALL_MESSAGES_PER_BATCH = 4000
 
-def live_prices(records: DataFrame, sink: PostgresSink, checkpoint: str) -> DataStreamWriter:
+# Both transform the stream and not each batch: to build a plan takes Python longer than Spark to run it.
+
+
+def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStreamWriter:
     """The query, not started yet."""
-    # On the stream and not in each batch: to build this plan takes Python longer than Spark to run it.
     tickers = records.transform(explode_items).transform(normalise)
     return (
         tickers.writeStream.queryName("live_prices")
@@ -32,15 +41,31 @@ def live_prices(records: DataFrame, sink: PostgresSink, checkpoint: str) -> Data
     )
 
 
+def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> DataStreamWriter:
+    """The query, not started yet."""
+    return (
+        records.transform(parse_small_topics)
+        .writeStream.queryName("small_topics")
+        .trigger(processingTime="1 second")
+        .option("checkpointLocation", checkpoint)
+        .foreachBatch(sink.write)
+    )
+
+
 def main() -> None:
     settings = Settings.from_environment()
+    servers, folder = settings.kafka_bootstrap_servers, settings.checkpoint_dir
     spark = spark_session("live_prices")
-    servers = settings.kafka_bootstrap_servers
-    sink = PostgresSink(settings.database_url, partial(messages_at, servers))
-    records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
-    checkpoint = fresh_checkpoint(settings.checkpoint_dir, "live_prices")
-    run_until_asked_to_end(live_prices(records, sink, checkpoint).start(), sink.stop)
-    sink.close()
+    records = partial(kafka_records, spark, servers)
+    with (
+        closing(PriceSink(settings.database_url, partial(messages_at, servers))) as prices,
+        closing(SmallTopicsSink(settings.database_url)) as small,
+    ):
+        raw = records(prices.topics, prices.progress())
+        few = records(small.topics, small.progress(), SMALL_MESSAGES_PER_BATCH)
+        live_prices(raw, prices, fresh_checkpoint(folder, "live_prices")).start()
+        small_topics(few, small, fresh_checkpoint(folder, "small_topics")).start()
+        run_until_asked_to_end(spark, [prices, small])
     spark.stop()
 
 

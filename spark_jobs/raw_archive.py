@@ -36,7 +36,8 @@ def main() -> None:
         spark, settings.kafka_bootstrap_servers, EXCHANGE_OF_TOPIC, archive.progress()
     )
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, "raw_archive")
-    run_until_asked_to_end(raw_archive(records, archive, checkpoint).start(), archive.stop)
+    raw_archive(records, archive, checkpoint).start()
+    run_until_asked_to_end(spark, [archive])
     spark.stop()
 
 

@@ -1,14 +1,16 @@
-"""Keeps a query running until it fails or the process is asked to end."""
+"""Keeps queries running until one fails or the process is asked to end."""
 
 import logging
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
-from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql import SparkSession
+
+from spark_jobs.sink import Sink
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +37,24 @@ def fresh_checkpoint(folder: str, job: str) -> str:
     return checkpoint.as_uri()
 
 
-def run_until_asked_to_end(query: StreamingQuery, stop_sink: Callable[[], None]) -> None:
-    """Blocks. On SIGTERM or SIGINT lets the sink finish what it has begun, then stops the query.
+def run_until_asked_to_end(spark: SparkSession, sinks: Sequence[Sink]) -> None:
+    """Blocks while all of the session's queries run.
 
-    Raises the query's own exception when it fails.
+    On SIGTERM or SIGINT, or when a query ends, lets the sinks finish what they have begun, then stops
+    the queries. Raises the exception of the query that failed.
     """
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
-    log.info("running query=%s", query.name)
-    while not asked_to_end.is_set():
-        if query.awaitTermination(POLL_SECONDS):
-            return
-    stop_sink()
-    query.stop()
-    log.info("ended query=%s", query.name)
+    queries = spark.streams.active
+    names = ",".join(sorted(query.name for query in queries))
+    log.info("running queries=%s", names)
+    try:
+        while not asked_to_end.is_set() and not spark.streams.awaitAnyTermination(POLL_SECONDS):
+            pass
+    finally:
+        for sink in sinks:
+            sink.stop()
+        for query in queries:
+            query.stop()
+        log.info("ended queries=%s", names)

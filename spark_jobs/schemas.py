@@ -2,7 +2,7 @@
 
 from pyspark.sql import types as T
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
 
 # What the Kafka source gives, with includeHeaders.
 RECORD = T.StructType(
@@ -97,3 +97,9 @@ TICKER = (
     "offset",
     "position",
 )
+
+# The two small topics: the fields of their messages, which are the columns of the tables of that name.
+SMALL_TOPICS = {
+    INSTRUMENTS: ("exchange", "symbol", "base", "quote", "status", "seen_at"),
+    FEED_EVENTS: ("exchange", "endpoint", "kind", "reason", "from", "to", "frames"),
+}

@@ -1,4 +1,4 @@
-"""The Kafka source: the raw topics, from the offsets that the sink says."""
+"""The Kafka source: topics, from the offsets that the sink says."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,21 @@ Place = tuple[str, int, int]
 
 KAFKA_TIMEOUT = 30.0
 
+# A message holds hundreds of tickers. After an outage prices move on every few seconds, and the
+# driver's memory is bounded.
+RAW_MESSAGES_PER_BATCH = 400
+
 
 class OffsetError(RuntimeError):
     """The topic does not hold what comes next. The message says which offset, and what to do."""
 
 
 def kafka_records(
-    spark: SparkSession, bootstrap_servers: str, topics: Iterable[str], progress: Offsets
+    spark: SparkSession,
+    bootstrap_servers: str,
+    topics: Iterable[str],
+    progress: Offsets,
+    messages_per_batch: int = RAW_MESSAGES_PER_BATCH,
 ) -> DataFrame:
     """A stream of schemas.RECORD that begins where `progress` says, else with the oldest record.
 
@@ -36,9 +44,7 @@ def kafka_records(
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", json.dumps(starting))
         .option("includeHeaders", "true")
-        # A message holds hundreds of tickers. After an outage prices move on every few seconds, and
-        # the driver's memory is bounded.
-        .option("maxOffsetsPerTrigger", "400")
+        .option("maxOffsetsPerTrigger", str(messages_per_batch))
         # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
         .option("kafka.fetch.max.wait.ms", "20")
         .load()

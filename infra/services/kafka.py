@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC
+from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
 from infra import places
 from infra.ports import kafka_address
 from infra.stack import Stack, StackError
@@ -19,14 +19,35 @@ CLUSTER_ID = "cryptopricesrt-0000000"
 
 LEADERS_DEADLINE = 30.0
 
+HOUR_MS = 3600 * 1000
+DAY_MS = 24 * HOUR_MS
+
+# The archive cuts hours by this time, so a partition's may not go back. And no topic loses or refuses
+# a message because a producer's clock is wrong.
+BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+
 RAW_TOPIC_PARTITIONS = 4
-RAW_TOPIC_CONFIG = {
-    # The archive cuts hours by this time, so a partition's may not go back.
-    "message.timestamp.type": "LogAppendTime",
-    "retention.ms": str(7 * 24 * 3600 * 1000),
+RAW_TOPIC_CONFIG = BROKERS_CLOCK | {
+    "retention.ms": str(7 * DAY_MS),
     # Of each partition: 20 GB a topic.
     "retention.bytes": str(20 * 1024**3 // RAW_TOPIC_PARTITIONS),
 }
+INSTRUMENTS_CONFIG = BROKERS_CLOCK | {
+    "cleanup.policy": "compact",
+    # By default a segment is compacted when it is a week or 1 GB old, and half of the topic is new.
+    # This ends the segment after an hour, and makes it due however little there is to gain.
+    "max.compaction.lag.ms": str(HOUR_MS),
+}
+FEED_EVENTS_CONFIG = BROKERS_CLOCK | {"retention.ms": str(30 * DAY_MS)}
+
+TOPICS = [
+    *(
+        NewTopic(topic, RAW_TOPIC_PARTITIONS, replication_factor=1, config=RAW_TOPIC_CONFIG)
+        for topic in EXCHANGE_OF_TOPIC
+    ),
+    NewTopic(INSTRUMENTS, 1, replication_factor=1, config=INSTRUMENTS_CONFIG),
+    NewTopic(FEED_EVENTS, 1, replication_factor=1, config=FEED_EVENTS_CONFIG),
+]
 
 
 def server_properties(stack: Stack) -> str:
@@ -83,17 +104,8 @@ def is_ready(settings: Settings) -> bool:
 
 def initialise(settings: Settings) -> None:
     """Creates the topics that are not there yet; returns when every partition has a leader."""
-    topics = [
-        NewTopic(
-            topic,
-            num_partitions=RAW_TOPIC_PARTITIONS,
-            replication_factor=1,
-            config=RAW_TOPIC_CONFIG,
-        )
-        for topic in EXCHANGE_OF_TOPIC
-    ]
     admin = _admin(settings)
-    for topic, created in admin.create_topics(topics).items():
+    for topic, created in admin.create_topics(TOPICS).items():
         try:
             created.result(timeout=30)
         except KafkaException as error:
@@ -111,12 +123,15 @@ def _wait_for_leaders(admin: AdminClient) -> None:
 
 
 def _leaderless(admin: AdminClient) -> list[str]:
+    """A topic that was made just now may not even be listed yet."""
     topics = admin.list_topics(timeout=30).topics
     return [
-        f"{topic}/{partition.id}"
-        for topic in EXCHANGE_OF_TOPIC
-        for partition in topics[topic].partitions.values()
-        if partition.leader < 0
+        f"{each.topic}/{number}"
+        for each in TOPICS
+        for number in range(each.num_partitions)
+        if each.topic not in topics
+        or number not in topics[each.topic].partitions
+        or topics[each.topic].partitions[number].leader < 0
     ]
 
 

@@ -18,12 +18,13 @@ from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from spark_jobs.archive import Archive
 from spark_jobs.live_prices import live_prices
-from spark_jobs.postgres_sink import PostgresSink
+from spark_jobs.price_sink import PriceSink
 from spark_jobs.raw_archive import raw_archive
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.sources import OffsetError, Offsets, kafka_records, messages_at, starting_offset
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
 from tests.lake import archived
+from tests.sql import rows
 
 
 @pytest.fixture
@@ -76,15 +77,9 @@ def stream(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFr
 def run_live_prices(spark: SparkSession, database: Settings, folder: Path) -> None:
     """One life of the job: it begins where Postgres says, with a checkpoint of its own."""
     read_messages = partial(messages_at, database.kafka_bootstrap_servers)
-    with closing(PostgresSink(database.database_url, read_messages)) as sink:
+    with closing(PriceSink(database.database_url, read_messages)) as sink:
         checkpoint = fresh_checkpoint(str(folder), "live_prices")
         run_once(live_prices(stream(spark, database, sink.progress()), sink, checkpoint))
-
-
-def found(owner: connection, query: str) -> list[tuple[Any, ...]]:
-    with owner.cursor() as statements:
-        statements.execute(query)
-        return statements.fetchall()
 
 
 def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
@@ -98,13 +93,13 @@ def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
     produce(BINANCE_RAW_DATA, 0, [item(BTCUSDT), "bad", item(ETHUSDT, c="abc")])
     produce(KUCOIN_RAW_DATA, 3, [item(CRO_USDT)])
     run_live_prices(spark, database_at_ends, tmp_path)
-    assert found(owner, "SELECT exchange, symbol, price, endpoint FROM live_prices ORDER BY 1") == [
+    assert rows(owner, "SELECT exchange, symbol, price, endpoint FROM live_prices ORDER BY 1") == [
         ("binance", "BTCUSDT", Decimal("85439.99"), "127.0.0.1:8090"),
         ("kucoin", "CRO-USDT", Decimal("0.10604"), "127.0.0.1:8090"),
     ]
-    payloads = found(owner, 'SELECT payload FROM dead_letters ORDER BY "offset", position')
+    payloads = rows(owner, 'SELECT payload FROM dead_letters ORDER BY "offset", position')
     assert [bytes(payload) for (payload,) in payloads[:2]] == [b"no JSON", b'"bad"']
-    assert found(owner, 'SELECT reason FROM dead_letters ORDER BY "offset", position') == [
+    assert rows(owner, 'SELECT reason FROM dead_letters ORDER BY "offset", position') == [
         ("the message is no JSON array",),
         ("the item is no JSON object",),
         ("price can't be read: abc",),
@@ -123,8 +118,8 @@ def test_a_job_that_lost_its_checkpoint_goes_on_where_postgres_says(
     produce(BINANCE_RAW_DATA, 1, [item(ETHUSDT)])
     run_live_prices(spark, database_at_ends, tmp_path / "second")
     counts = "SELECT rows_written, rows_refused, dead_letters FROM batches ORDER BY id"
-    assert found(owner, counts) == [(1, 0, 1), (1, 0, 0)]
-    assert found(owner, "SELECT symbol FROM live_prices ORDER BY 1") == [("BTCUSDT",), ("ETHUSDT",)]
+    assert rows(owner, counts) == [(1, 0, 1), (1, 0, 0)]
+    assert rows(owner, "SELECT symbol FROM live_prices ORDER BY 1") == [("BTCUSDT",), ("ETHUSDT",)]
 
 
 def test_a_job_that_finds_nothing_new_changes_nothing(
@@ -132,10 +127,10 @@ def test_a_job_that_finds_nothing_new_changes_nothing(
 ) -> None:
     produce(BINANCE_RAW_DATA, 2, [item(BTCUSDT)])
     run_live_prices(spark, database_at_ends, tmp_path / "first")
-    before = found(owner, "SELECT t::text FROM live_prices t")
+    before = rows(owner, "SELECT t::text FROM live_prices t")
     run_live_prices(spark, database_at_ends, tmp_path / "second")
-    assert found(owner, "SELECT t::text FROM live_prices t") == before
-    assert found(owner, "SELECT count(*) FROM batches") == [(1,)]
+    assert rows(owner, "SELECT t::text FROM live_prices t") == before
+    assert rows(owner, "SELECT count(*) FROM batches") == [(1,)]
 
 
 def test_a_topic_that_was_made_anew_and_one_that_expired_are_refused_with_the_offsets() -> None:
@@ -169,10 +164,13 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
 
     first, third = ends[BINANCE_RAW_DATA, 0], ends[KUCOIN_RAW_DATA, 3]
     assert archive.progress() == {(BINANCE_RAW_DATA, 0): first + 4, (KUCOIN_RAW_DATA, 3): third + 2}
-    rows = archived(settings, "test-archive/raw")
-    binance = [row for row in rows if row[0] == BINANCE_RAW_DATA]
+    records = archived(settings, "test-archive/raw")
+    binance = [row for row in records if row[0] == BINANCE_RAW_DATA]
     assert [row[2:] for row in binance] == [
         (first + n, value if isinstance(value, bytes) else json.dumps(value).encode(), b"key")
         for n, value in enumerate(value for values in lives for value in values)
     ]
-    assert [row[1:3] for row in rows if row[0] == KUCOIN_RAW_DATA] == [(3, third), (3, third + 1)]
+    assert [row[1:3] for row in records if row[0] == KUCOIN_RAW_DATA] == [
+        (3, third),
+        (3, third + 1),
+    ]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
-from typing import Any
 
 import psycopg2
 import pytest
@@ -14,9 +13,11 @@ from core.settings import Settings
 from core.topics import KUCOIN_RAW_DATA
 from spark_jobs.items import explode_items
 from spark_jobs.normalise import normalise
-from spark_jobs.postgres_sink import PostgresSink, SecondLiveJobError
+from spark_jobs.postgres_sink import SecondLiveJobError
+from spark_jobs.price_sink import PriceSink
 from spark_jobs.sources import Place
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
+from tests.sql import contents, rows
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
 
@@ -26,32 +27,22 @@ MESSAGES: dict[Place, bytes] = {}
 
 
 @pytest.fixture
-def sink(database: Settings) -> Iterator[PostgresSink]:
-    with closing(PostgresSink(database.database_url, lambda _places: MESSAGES)) as opened:
+def sink(database: Settings) -> Iterator[PriceSink]:
+    with closing(PriceSink(database.database_url, lambda _places: MESSAGES)) as opened:
         yield opened
-
-
-def rows(owner: connection, query: str) -> list[tuple[Any, ...]]:
-    with owner.cursor() as statements:
-        statements.execute(query)
-        return statements.fetchall()
 
 
 def prices(owner: connection) -> dict[str, Decimal]:
     return dict(rows(owner, "SELECT symbol, price FROM live_prices"))
 
 
-def everything(owner: connection) -> dict[str, list[tuple[Any, ...]]]:
-    return {table: sorted(rows(owner, f"SELECT t::text FROM {table} t")) for table in TABLES}
-
-
-def write(spark: SparkSession, sink: PostgresSink, *batch: Row) -> None:
+def write(spark: SparkSession, sink: PriceSink, *batch: Row) -> None:
     MESSAGES.update({(r["topic"], r["partition"], r["offset"]): bytes(r["value"]) for r in batch})
     sink.write(records(spark, *batch).transform(explode_items).transform(normalise), 0)
 
 
 def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     written = ["0.00000001", "0.000000000000000001", "99999999999999999999.999999999999999999"]
     write(spark, sink, record([item(BTCUSDT, s=text, c=text) for text in written]))
@@ -62,7 +53,7 @@ def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
 
 
 def test_a_ticker_of_each_exchange_has_all_its_columns(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     write(
         spark,
@@ -90,18 +81,18 @@ def test_a_ticker_of_each_exchange_has_all_its_columns(
 
 
 def test_the_same_batch_twice_changes_nothing(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     batch = [record([item(BTCUSDT), 7]), record([item(CRO_USDT)], KUCOIN_RAW_DATA, offset=3)]
     write(spark, sink, *batch)
-    before = everything(owner)
+    before = contents(owner, TABLES)
     write(spark, sink, *batch)
-    assert everything(owner) == before
+    assert contents(owner, TABLES) == before
     assert len(before["live_prices"]) == 2
 
 
 def test_a_batch_that_reaches_below_the_progress_counts_only_what_is_new(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     first = record([item(BTCUSDT)], offset=0)
     write(spark, sink, first)
@@ -114,7 +105,7 @@ def test_a_batch_that_reaches_below_the_progress_counts_only_what_is_new(
 
 
 def test_an_older_ticker_in_a_later_batch_does_not_put_the_old_price_back(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     write(spark, sink, record([item(BTCUSDT, c="2", E=BTCUSDT["E"] + 1)], offset=0))
     write(spark, sink, record([item(BTCUSDT, c="1"), item(ETHUSDT)], offset=1))
@@ -123,7 +114,7 @@ def test_an_older_ticker_in_a_later_batch_does_not_put_the_old_price_back(
 
 
 def test_a_lower_sequence_wins_in_a_later_minute(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     later = RECEIVED_AT + 60_000_000
     write(spark, sink, record([item(CRO_USDT, price="1", sequence="9")], KUCOIN_RAW_DATA))
@@ -133,7 +124,7 @@ def test_a_lower_sequence_wins_in_a_later_minute(
 
 
 def test_bad_messages_become_dead_letters_and_their_neighbours_arrive(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     write(
         spark,
@@ -160,7 +151,7 @@ def test_bad_messages_become_dead_letters_and_their_neighbours_arrive(
 
 
 def test_the_progress_is_the_offset_after_the_last_of_each_partition(
-    spark: SparkSession, sink: PostgresSink
+    spark: SparkSession, sink: PriceSink
 ) -> None:
     write(
         spark,
@@ -177,8 +168,21 @@ def test_the_progress_is_the_offset_after_the_last_of_each_partition(
     }
 
 
+def test_a_symbol_in_two_partitions_has_its_newest_price_and_both_move_on(
+    spark: SparkSession, sink: PriceSink, owner: connection
+) -> None:
+    write(
+        spark,
+        sink,
+        record([item(BTCUSDT, c="2", E=BTCUSDT["E"] + 1)], partition=1, offset=1),
+        record([item(BTCUSDT, c="1")], partition=2, offset=7),
+    )
+    assert prices(owner) == {"BTCUSDT": Decimal(2)}
+    assert sink.progress() == {("binance_raw_data", 1): 2, ("binance_raw_data", 2): 8}
+
+
 def test_a_commit_tells_listeners_its_batch(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     with owner.cursor() as statements:
         statements.execute("LISTEN live_prices")
@@ -189,32 +193,32 @@ def test_a_commit_tells_listeners_its_batch(
 
 
 def test_a_batch_that_fails_leaves_nothing(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     with owner.cursor() as statements:
         statements.execute("ALTER TABLE batches ADD CONSTRAINT refuse CHECK (rows_written <> 2)")
     with pytest.raises(psycopg2.errors.CheckViolation):
         write(spark, sink, record([item(BTCUSDT), item(ETHUSDT), 7]))
-    assert everything(owner) == {table: [] for table in TABLES}
+    assert contents(owner, TABLES) == {table: [] for table in TABLES}
     write(spark, sink, record([item(BTCUSDT)]))
     assert set(prices(owner)) == {"BTCUSDT"}
 
 
 def test_after_stop_nothing_is_written(
-    spark: SparkSession, sink: PostgresSink, owner: connection
+    spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     sink.stop()
     write(spark, sink, record([item(BTCUSDT)]))
     assert prices(owner) == {}
 
 
-def test_a_second_live_job_is_refused(sink: PostgresSink, database: Settings) -> None:
+def test_a_second_live_job_is_refused(sink: PriceSink, database: Settings) -> None:
     with pytest.raises(SecondLiveJobError):
-        PostgresSink(database.database_url, lambda _places: MESSAGES)
+        PriceSink(database.database_url, lambda _places: MESSAGES)
 
 
 def test_the_reader_reads_and_can_not_write(
-    spark: SparkSession, sink: PostgresSink, database: Settings
+    spark: SparkSession, sink: PriceSink, database: Settings
 ) -> None:
     write(spark, sink, record([item(BTCUSDT)]))
     with closing(psycopg2.connect(database.reader_database_url)) as reader:

@@ -1,0 +1,103 @@
+"""Tickers to Postgres: the newest of each symbol, its dead letters, and a word to whoever listens."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor
+from pyspark.sql import DataFrame
+
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.dead_letters import DeadLetter, insert_dead_letters, payload
+from spark_jobs.kafka_progress import next_offsets
+from spark_jobs.latest import latest_tickers
+from spark_jobs.newer import sql_age_order
+from spark_jobs.postgres_sink import PostgresSink, copy_into
+from spark_jobs.schemas import TICKER
+from spark_jobs.sources import Offsets, Place
+
+COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
+
+# Sorted by the key, so that two writers lock rows in one order. A symbol that came in two partitions
+# is there twice.
+UPSERT = f"""
+INSERT INTO live_prices ({COLUMNS}, batch_id)
+SELECT DISTINCT ON (exchange, symbol) {COLUMNS}, %(batch_id)s
+FROM incoming ORDER BY exchange, symbol, {sql_age_order("incoming")} DESC
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET {", ".join(f'"{name}" = EXCLUDED."{name}"' for name in (*TICKER, "batch_id"))}
+WHERE {sql_age_order("EXCLUDED")} > {sql_age_order("live_prices")}
+"""
+
+# What the messages at these (topic, partition, offset) hold.
+ReadMessages = Callable[[Iterable[Place]], Mapping[Place, bytes]]
+
+
+class PriceSink(PostgresSink):
+    """Writes batches of what normalise gives."""
+
+    topics = tuple(EXCHANGE_OF_TOPIC)
+    lock = 7_305_808_869_231
+    create_incoming = f"""
+        CREATE TEMPORARY TABLE incoming ON COMMIT DELETE ROWS AS
+        SELECT {COLUMNS} FROM live_prices WITH NO DATA
+    """
+
+    def __init__(self, database_url: str, read_messages: ReadMessages) -> None:
+        """`read_messages` is asked for what dead letters say."""
+        super().__init__(database_url)
+        self._read_messages = read_messages
+
+    def _reduce(self, batch: DataFrame) -> DataFrame:
+        return latest_tickers(batch)
+
+    def _write_rows(self, statements: cursor, rows: pa.Table) -> None:
+        is_dead = pc.is_valid(rows["reason"])
+        newest, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
+        statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id'))")
+        (batch_id,) = statements.fetchone() or ()
+        copy_into(statements, "incoming", newest.select(TICKER))
+        statements.execute(UPSERT, {"batch_id": batch_id})
+        written = statements.rowcount
+        insert_dead_letters(statements, self._letters(dead.to_pylist()))
+        # now() is the start of the transaction.
+        statements.execute(
+            "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)"
+            " VALUES (%s, %s, %s, %s, %s, now())",
+            (
+                batch_id,
+                written,
+                newest.num_rows - written,
+                dead.num_rows,
+                json.dumps(_by_topic(next_offsets(rows))),
+            ),
+        )
+        statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
+
+    def _letters(self, dead: list[dict[str, Any]]) -> list[DeadLetter]:
+        if not dead:
+            return []
+        messages = self._read_messages({_place(row) for row in dead})
+        return [
+            DeadLetter(
+                *_place(row),
+                row["position"],
+                row["reason"],
+                payload(messages[_place(row)], row["position"]),
+                row["received_at"],
+            )
+            for row in dead
+        ]
+
+
+def _place(row: dict[str, Any]) -> Place:
+    return row["topic"], row["partition"], row["offset"]
+
+
+def _by_topic(offsets: Offsets) -> dict[str, dict[int, int]]:
+    by_topic: dict[str, dict[int, int]] = {}
+    for (topic, partition), next_offset in offsets.items():
+        by_topic.setdefault(topic, {})[partition] = next_offset
+    return by_topic

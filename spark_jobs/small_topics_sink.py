@@ -1,0 +1,90 @@
+"""What is known of the exchanges' instruments and of the feeds, to the tables of those names.
+
+Right in any order and any number of times:
+    instruments  the greater (seen_at, offset) wins. A stored row has no offset: what comes later in
+                 its topic's one partition has the higher one
+    feed_events  one message wins as a whole: a completed one over an open one, then the later `to`,
+                 then the higher offset. `frames` is the most that any of them counted
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor
+from pyspark.sql import DataFrame
+
+from spark_jobs.dead_letters import DeadLetter, insert_dead_letters
+from spark_jobs.items import WHOLE_MESSAGE
+from spark_jobs.postgres_sink import PostgresSink, copy_into
+from spark_jobs.schemas import SMALL_TOPICS
+
+UPSERT_INSTRUMENTS = """
+INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
+SELECT DISTINCT ON (exchange, symbol) exchange, symbol, base, quote, status, seen_at
+FROM incoming_instruments
+ORDER BY exchange, symbol, seen_at DESC, "offset" DESC
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET (base, quote, status, seen_at)
+    = (EXCLUDED.base, EXCLUDED.quote, EXCLUDED.status, EXCLUDED.seen_at)
+WHERE EXCLUDED.seen_at >= instruments.seen_at
+"""
+
+# Stored events compete with the incoming ones, so that the order has one home.
+UPSERT_FEED_EVENTS = """
+INSERT INTO feed_events (exchange, endpoint, kind, reason, "from", "to", frames)
+SELECT DISTINCT ON (exchange, kind, "from")
+    exchange, endpoint, kind, reason, "from", "to",
+    max(frames) OVER (PARTITION BY exchange, kind, "from")
+FROM (
+    SELECT * FROM incoming_feed_events
+    UNION ALL
+    SELECT exchange, endpoint, kind, reason, "from", "to", frames, -1 FROM feed_events
+    WHERE (exchange, kind, "from") IN (SELECT exchange, kind, "from" FROM incoming_feed_events)
+) AS messages
+ORDER BY exchange, kind, "from", "to" DESC NULLS LAST, "offset" DESC
+ON CONFLICT (exchange, kind, "from") DO UPDATE
+SET (endpoint, reason, "to", frames)
+    = (EXCLUDED.endpoint, EXCLUDED.reason, EXCLUDED."to", EXCLUDED.frames)
+"""
+
+UPSERTS = {"instruments": UPSERT_INSTRUMENTS, "feed_events": UPSERT_FEED_EVENTS}
+
+
+class SmallTopicsSink(PostgresSink):
+    """Writes batches of what parse_small_topics gives."""
+
+    topics = tuple(SMALL_TOPICS)
+    lock = 7_305_808_869_232
+    create_incoming = """
+        CREATE TEMPORARY TABLE incoming_instruments ON COMMIT DELETE ROWS AS
+        SELECT exchange, symbol, base, quote, status, seen_at, 0::bigint AS "offset"
+        FROM instruments WITH NO DATA;
+        CREATE TEMPORARY TABLE incoming_feed_events ON COMMIT DELETE ROWS AS
+        SELECT exchange, endpoint, kind, reason, "from", "to", frames, 0::bigint AS "offset"
+        FROM feed_events WITH NO DATA
+    """
+
+    def _reduce(self, batch: DataFrame) -> DataFrame:
+        """Each message is a row: they are few, and SQL has the order that decides between them."""
+        return batch.selectExpr("*", "offset AS first_offset", "offset AS last_offset")
+
+    def _write_rows(self, statements: cursor, rows: pa.Table) -> None:
+        for table, upsert in UPSERTS.items():
+            versions = pa.Table.from_struct_array(rows[table].drop_null())
+            copy_into(statements, f"incoming_{table}", versions)
+            statements.execute(upsert)
+        dead = rows.filter(pc.is_valid(rows["fault"])).to_pylist()
+        insert_dead_letters(statements, [_letter(row) for row in dead])
+
+
+def _letter(row: dict[str, Any]) -> DeadLetter:
+    return DeadLetter(
+        row["topic"],
+        row["partition"],
+        row["offset"],
+        WHOLE_MESSAGE,
+        row["fault"],
+        row["payload"],
+        received_at=None,
+    )

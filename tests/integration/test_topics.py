@@ -1,0 +1,61 @@
+"""The topics of the stack: what they keep, and for how long."""
+
+import itertools
+from contextlib import closing
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+)
+from confluent_kafka.cimpl import NewTopic
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
+from infra.services.kafka import INSTRUMENTS_CONFIG
+from infra.up import wait_until
+
+DAY = 24 * 3600 * 1000
+
+
+def test_each_topic_keeps_what_it_should(settings: Settings) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    names = ("cleanup.policy", "retention.ms", "message.timestamp.type")
+    topics = admin.list_topics(timeout=30).topics
+    found = {}
+    for topic in (BINANCE_RAW_DATA, KUCOIN_RAW_DATA, INSTRUMENTS, FEED_EVENTS):
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        config = admin.describe_configs([resource])[resource].result(timeout=30)
+        found[topic] = (len(topics[topic].partitions), *(config[name].value for name in names))
+    raw = (4, "delete", str(7 * DAY), "LogAppendTime")
+    assert found == {
+        BINANCE_RAW_DATA: raw,
+        KUCOIN_RAW_DATA: raw,
+        INSTRUMENTS: (1, "compact", str(7 * DAY), "LogAppendTime"),
+        FEED_EVENTS: (1, "delete", str(30 * DAY), "LogAppendTime"),
+    }
+
+
+def test_instruments_are_really_compacted(settings: Settings) -> None:
+    """With the hour of the topic's settings made a second."""
+    topic = "instruments-of-a-test"
+    config = INSTRUMENTS_CONFIG | {"max.compaction.lag.ms": "1000"}
+    servers: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers
+    }
+    admin = AdminClient(servers)
+    admin.create_topics([NewTopic(topic, 1, 1, config=config)])[topic].result(timeout=30)
+    producer = Producer(servers)
+    counter = itertools.count()
+
+    def first_offset() -> int | None:
+        """Of what is left. Each look changes the instrument once more: only an append ends a segment."""
+        producer.produce(topic, str(next(counter)), key="binance/BTCUSDT")
+        assert producer.flush(30) == 0
+        with closing(Consumer({**servers, "group.id": "test"})) as consumer:
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            message = consumer.poll(10)
+            return message.offset() if message else None
+
+    assert first_offset() == 0
+    assert wait_until(lambda: (first_offset() or 0) > 0, deadline=90)
