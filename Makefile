@@ -17,10 +17,10 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs server down status logs env clean test test-unit browser lint lock
+.PHONY: help setup prerequisites demo live up jobs server down status logs env clean test test-unit soak-extractors browser lint lock
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ The pipeline
 demo: setup  ## everything, with the replay exchange; returns when prices of both exchanges are served
@@ -56,6 +56,10 @@ clean: setup  ## delete the data of every stack; asks first
 ##@ Checks
 test: test-unit browser  ## everything, against a stack of its own on free ports
 	@$(BIN)/pytest tests/integration
+
+soak-extractors: setup  ## the extractors' tests at full length, about an hour
+	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
+	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py
 
 test-unit: setup  ## what needs no service
 	@$(BIN)/pytest tests/unit --numprocesses 2

@@ -11,7 +11,8 @@ A frame that could not be read travels the same way, so that raw stays raw:
     [{"unreadable":"<the text>","received_at":1743147199001873}]
 
 The header `endpoint` holds the host that the frames came from, so that a simulated price can be
-told from a real one.
+told from a real one. `journal` and `position` say how far the extractor's journal, of that id, has
+come into this partition: the position after the message's last item.
 
 The two small topics have one JSON object in each message, times in microseconds as well.
 `instruments` is compacted, its key is `binance/BTCUSDT`, and `seen_at` is when the rest was first
@@ -35,6 +36,8 @@ from typing import Any
 Item = dict[str, Any]
 
 ENDPOINT_HEADER = "endpoint"
+JOURNAL_HEADER = "journal"
+POSITION_HEADER = "position"
 
 # Kafka refuses more than 1,048,588 bytes by default; the rest is room for key, headers and framing.
 MAX_MESSAGE_BYTES = 1_000_000
@@ -60,24 +63,25 @@ def encode_item(item: Item) -> bytes:
         return json.dumps(item, separators=(",", ":")).encode()
 
 
-def encode_messages(items: Sequence[Item]) -> list[bytes]:
-    """JSON arrays of at most MAX_MESSAGE_BYTES that hold the items in their order.
+def split_messages(items: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Encoded items in their order, cut so that each part makes a message of MAX_MESSAGE_BYTES.
 
-    Usually one array. An item that is larger by itself becomes an array alone, for the broker to
-    refuse by name.
+    Usually one part. An item that is larger by itself becomes a part alone, for the broker to refuse
+    by name.
     """
-    messages: list[bytes] = []
-    pending: list[bytes] = []
-    size = 1
-    for encoded in map(encode_item, items):
-        if pending and size + len(encoded) + 1 > MAX_MESSAGE_BYTES:
-            messages.append(b"[" + b",".join(pending) + b"]")
-            pending, size = [], 1
-        pending.append(encoded)
+    parts: list[Sequence[bytes]] = []
+    begin, size = 0, 1
+    for index, encoded in enumerate(items):
+        if index > begin and size + len(encoded) + 1 > MAX_MESSAGE_BYTES:
+            parts.append(items[begin:index])
+            begin, size = index, 1
         size += len(encoded) + 1
-    if pending:
-        messages.append(b"[" + b",".join(pending) + b"]")
-    return messages
+    return [*parts, items[begin:]] if items else []
+
+
+def encode_message(items: Sequence[bytes]) -> bytes:
+    """The JSON array of encoded items."""
+    return b"[" + b",".join(items) + b"]"
 
 
 def partition_of(symbol: str, partitions: int) -> int:

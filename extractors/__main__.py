@@ -1,8 +1,8 @@
 """`python -m extractors binance|kucoin`: one exchange's tickers to its Kafka topic, until SIGTERM.
 
-Exit status: 0 after SIGTERM or SIGINT; 1 when it ended by itself or messages still waited for Kafka,
-so that a supervisor starts it again; 2 for a wrong argument or setting, or a topic that the exchange
-does not know, which a new start would not cure.
+Exit status: 0 after SIGTERM or SIGINT; 1 when it ended by itself, so that a supervisor starts it
+again; 2 for a wrong argument or setting, or a topic that the exchange does not know, which a new
+start would not cure.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.request())
     feed = FEEDS[exchange](settings)
-    return extract(feed, settings.kafka_bootstrap_servers, stop, metrics)
+    return extract(feed, settings, stop, metrics)
 
 
 def log_to_stderr(exchange: str) -> None:

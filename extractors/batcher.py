@@ -1,60 +1,72 @@
 """When a batch is ready."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from core.message import Item, partition_of
-from extractors.feed import RawData
-from extractors.notices import Frame
+from core.message import partition_of
+from extractors.journal_reader import Line
 
 SYMBOL_LIMIT = 100
-"""Messages of one symbol that make a batch ready."""
+"""Items of one symbol that make a batch ready."""
 
 AGE_LIMIT = 1.0
-"""Seconds after its first message at which a batch is ready."""
+"""Seconds after its first item at which a batch is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Raw data of one endpoint in the order of its arrival."""
+    """Lines of one endpoint in the order of their arrival; never empty."""
 
-    endpoint: str
-    raw_data: Sequence[RawData]
+    lines: Sequence[Line]
 
-    def by_partition(self, partitions: int) -> dict[int, list[Item]]:
-        """The items of each partition. A symbol's items share a partition and keep their order."""
-        items: defaultdict[int, list[Item]] = defaultdict(list)
-        for raw_data in self.raw_data:
-            items[partition_of(raw_data.symbol, partitions)].append(raw_data.item())
-        return items
+    @property
+    def endpoint(self) -> str:
+        return self.lines[0].endpoint
+
+    @property
+    def received_at(self) -> int:
+        """When its oldest item came, microseconds since the epoch."""
+        return self.lines[0].received_at
+
+    @property
+    def end(self) -> int:
+        """The journal's position after it."""
+        return self.lines[-1].position + 1
+
+    def by_partition(self, partitions: int) -> dict[int, list[Line]]:
+        """The lines of each partition. A symbol's lines share a partition and keep their order."""
+        lines: defaultdict[int, list[Line]] = defaultdict(list)
+        for line in self.lines:
+            lines[partition_of(line.symbol, partitions)].append(line)
+        return lines
 
 
 class Batcher:
-    """Buffers raw data until a symbol has collected 100 messages or the first is a second old.
+    """Buffers lines until a symbol has collected 100 of them or the first is a second old.
 
-    Then the whole buffer goes. It goes earlier where the endpoint changes, so that a batch has
-    one. `now` is a monotonic clock in seconds.
+    Then the whole buffer goes. It goes earlier where the endpoint changes, so that a batch has one.
+    `now` is a monotonic clock in seconds.
     """
 
     def __init__(self) -> None:
-        self._endpoint = ""
-        self._raw_data: list[RawData] = []
+        self._lines: list[Line] = []
         self._collected: Counter[str] = Counter()
         self._ready_at = inf
 
-    def add(self, frame: Frame, now: float) -> list[Batch]:
-        """Takes a frame's raw data. Gives the batches that are ready now, the oldest first."""
-        batches = self.flush() if frame.endpoint != self._endpoint else []
-        if frame.raw_data and not self._raw_data:
-            self._ready_at = now + AGE_LIMIT
-        self._endpoint = frame.endpoint
-        for raw_data in frame.raw_data:
-            self._raw_data.append(raw_data)
-            self._collected[raw_data.symbol] += 1
-            if self._collected[raw_data.symbol] >= SYMBOL_LIMIT:
-                self._ready_at = now
+    def add(self, lines: Iterable[Line], now: float) -> list[Batch]:
+        """Gives the batches that are ready now, the oldest first."""
+        batches: list[Batch] = []
+        for line in lines:
+            if self._lines and line.endpoint != self._lines[0].endpoint:
+                batches += self.flush()
+            if not self._lines:
+                self._ready_at = now + AGE_LIMIT
+            self._lines.append(line)
+            self._collected[line.symbol] += 1
+            if self._collected[line.symbol] >= SYMBOL_LIMIT:
+                batches += self.flush()
         return batches + self.ready(now)
 
     def ready(self, now: float) -> list[Batch]:
@@ -67,10 +79,10 @@ class Batcher:
 
     def flush(self) -> list[Batch]:
         """The buffer as a batch, ready or not; nothing if it is empty."""
-        if not self._raw_data:
+        if not self._lines:
             return []
-        batch = Batch(self._endpoint, self._raw_data)
-        self._raw_data = []
+        batch = Batch(self._lines)
+        self._lines = []
         self._collected.clear()
         self._ready_at = inf
         return [batch]

@@ -21,6 +21,12 @@ from extractors.feed import (
 from extractors.rest import get_instruments
 
 
+def symbol_of(ticker: Item) -> str:
+    """Empty where the exchange did not say."""
+    symbol = ticker.get("s")
+    return symbol if isinstance(symbol, str) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class BinanceRawData:
     """One element of the array, untouched.
@@ -35,8 +41,7 @@ class BinanceRawData:
 
     @property
     def symbol(self) -> str:
-        symbol = self.ticker.get("s")
-        return symbol if isinstance(symbol, str) else ""
+        return symbol_of(self.ticker)
 
     @property
     def sequence(self) -> int | None:
@@ -99,6 +104,9 @@ class BinanceFeed(Feed):
 
     def session(self, endpoint: Endpoint, now: float) -> BinanceSession:
         return BinanceSession()
+
+    def symbol_of(self, item: Item) -> str:
+        return symbol_of(item)
 
     def instruments(self) -> list[Instrument]:
         """Statuses are TRADING, END_OF_DAY, HALT, BREAK, CANCEL_ONLY.

@@ -153,6 +153,10 @@ class Feed(Protocol):
         """The protocol on a connection that was opened at `now`."""
         ...
 
+    def symbol_of(self, item: Item) -> str:
+        """As RawData.symbol, of an item that was journalled."""
+        ...
+
     def instruments(self) -> list[Instrument]:
         """Asks what the exchange lists. Blocks for minutes at most; raises FeedError or OSError."""
         ...

@@ -3,21 +3,18 @@
 import logging
 from contextlib import closing
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from core.message import instrument_key
 from core.topics import INSTRUMENTS
 from extractors.feed import Instrument
 from extractors.instruments import read_instrument
+from extractors.taken import TopicError, consumer_to_look
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
 """Seconds without a message, and for each question."""
-
-
-class TopicError(OSError):
-    """The topic can't be read now."""
 
 
 def known_instruments(exchange: str, bootstrap_servers: str) -> dict[str, Instrument]:
@@ -38,7 +35,7 @@ def known_instruments(exchange: str, bootstrap_servers: str) -> dict[str, Instru
 def _messages(bootstrap_servers: str) -> list[tuple[bytes, bytes]]:
     """Keys and values, in order for each key."""
     found: list[tuple[bytes, bytes]] = []
-    with closing(_consumer(bootstrap_servers)) as consumer:
+    with closing(consumer_to_look(bootstrap_servers)) as consumer:
         try:
             partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
             unread = set(partitions.partitions)
@@ -60,17 +57,3 @@ def _messages(bootstrap_servers: str) -> list[tuple[bytes, bytes]]:
                 continue
             found.append((message.key() or b"", message.value() or b""))
     return found
-
-
-def _consumer(bootstrap_servers: str) -> Consumer:
-    """Only to look: it joins no group and commits nothing."""
-    return Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "extractors",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "log_level": 2,
-        }
-    )

@@ -38,6 +38,12 @@ BUSY_PAUSE = 10.0
 """Seconds: KuCoin counts the messages of a client in periods of so many."""
 
 
+def symbol_of(ticker: Item) -> str:
+    """Empty where the exchange did not say."""
+    symbol = ticker.get("subject")
+    return symbol if isinstance(symbol, str) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class KucoinRawData:
     """One frame, untouched.
@@ -52,8 +58,7 @@ class KucoinRawData:
 
     @property
     def symbol(self) -> str:
-        symbol = self.ticker.get("subject")
-        return symbol if isinstance(symbol, str) else ""
+        return symbol_of(self.ticker)
 
     @property
     def sequence(self) -> int | None:
@@ -165,6 +170,9 @@ class KucoinFeed(Feed):
 
     def session(self, endpoint: Endpoint, now: float) -> KucoinSession:
         return KucoinSession(endpoint.ping_interval, now)
+
+    def symbol_of(self, item: Item) -> str:
+        return symbol_of(item)
 
     def instruments(self) -> list[Instrument]:
         """A symbol never changes, its name does. HALT is our word for enableTrading false.

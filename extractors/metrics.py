@@ -24,6 +24,9 @@ class Metrics:
         self.batches = self._counter("batches", "Batches handed to Kafka's producer")
         self.messages = self._counter("messages", "Messages that Kafka has confirmed")
         self.delivery_errors = self._counter("delivery_errors", "Messages that Kafka refused")
+        self.refused = self._counter("refused_items", "Items that the full journal refused")
+        self.uploads = self._counter("uploads", "Objects put into landing/")
+        self.upload_failures = self._counter("upload_failures", "Uploads that failed")
         self._connections = Counter(
             "extractor_connections",
             "Connections and attempts at one that ended, by cause",
@@ -62,11 +65,26 @@ class Metrics:
         self._connections.labels(self._exchange, cause).inc()
 
     def watch_queue(self, size: Callable[[], int]) -> None:
-        self._gauge("queued_notices", "Frames and other notices that wait for the batcher", size)
+        self._gauge("queued_notices", "Frames and other notices that wait for the journal", size)
+
+    def watch_journal(self, size: Callable[[], int]) -> None:
+        self._gauge("journal_bytes", "Bytes on the disk that a follower has not taken", size)
+
+    def watch_follower(
+        self, name: str, lag: Callable[[], int], oldest: Callable[[], int | None]
+    ) -> None:
+        """`oldest` is when its oldest item came, microseconds since the epoch."""
+
+        def age() -> float:
+            received_at = oldest()
+            return 0.0 if received_at is None else max(0.0, time.time() - received_at / 1e6)
+
+        self._gauge(f"{name}_lag_items", f"Items of the journal that {name} does not have", lag)
+        self._gauge(f"{name}_lag_seconds", f"Age of the oldest item that {name} does not have", age)
 
     def totals(self) -> str:
         """For the log: counts since the start, as key=value."""
-        names = ("frames", "items", "doubles", "messages", "delivery_errors")
+        names = ("frames", "items", "doubles", "refused_items", "messages", "delivery_errors")
         labels = {"exchange": self._exchange}
         values = (self._registry.get_sample_value(f"extractor_{n}_total", labels) for n in names)
         return " ".join(f"{n}={v or 0:.0f}" for n, v in zip(names, values, strict=True))

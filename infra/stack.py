@@ -86,7 +86,12 @@ def stack_of(feed: str, settings: Settings) -> Stack:
         )
     folder = base / feed
     # The shell that asks for the environment goes on using the same base.
-    settings = replace(settings, stack_dir=str(base), checkpoint_dir=str(folder / "checkpoints"))
+    settings = replace(
+        settings,
+        stack_dir=str(base),
+        checkpoint_dir=str(folder / "checkpoints"),
+        journal_dir=str(folder / "journal"),
+    )
     return Stack(feed, folder, settings)
 
 

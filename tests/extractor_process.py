@@ -1,12 +1,14 @@
 """`python -m extractors` as a child process."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+import requests
 
 from core.settings import Settings
 
@@ -16,7 +18,10 @@ class Extractor:
 
     def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
         self._log = log
-        with log.open("w") as stderr:
+        self.journal = Path(settings.journal_dir)
+        ports = {"binance": settings.binance_metrics_port, "kucoin": settings.kucoin_metrics_port}
+        self._metrics_url = f"http://{settings.metrics_host}:{ports[exchange]}/metrics"
+        with log.open("a") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "extractors", exchange],
                 env=os.environ | settings.environment(),
@@ -37,6 +42,12 @@ class Extractor:
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
+
+    def metric(self, name: str) -> float:
+        """A value as Prometheus would have it."""
+        text = requests.get(self._metrics_url, timeout=5).text
+        [value] = re.findall(rf"^extractor_{name}{{.*}} (.*)$", text, re.MULTILINE)
+        return float(value)
 
     def memory(self) -> int:
         """Bytes that are resident."""

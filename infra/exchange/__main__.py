@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import signal
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from dataclasses import fields
 from typing import Any
 
 from core.settings import SettingError, Settings
+from infra.exchange.landing import landing_at
 from infra.exchange.limits import BinanceLimits, KucoinLimits, Limits
+from infra.exchange.recording import Recording
 from infra.exchange.server import Simulation, serving
 
 log = logging.getLogger("infra.exchange")
@@ -16,7 +18,7 @@ log = logging.getLogger("infra.exchange")
 LIMITS: dict[str, type[Limits]] = {"binance": BinanceLimits, "kucoin": KucoinLimits}
 
 
-def arguments() -> Namespace:
+def arguments() -> tuple[Namespace, Settings]:
     parser = ArgumentParser(
         prog="python -m infra.exchange",
         description="A local server that speaks the public protocols of Binance and KuCoin.",
@@ -26,10 +28,21 @@ def arguments() -> Namespace:
         settings = Settings.from_environment()
     except SettingError as error:
         parser.error(str(error))
-    simulation = Simulation()
     option = parser.add_argument
     option("--host", default="127.0.0.1", help="the address to listen on")
     option("--port", type=int, default=settings.exchange_port, help="0 takes a free one")
+    add_simulation(parser)
+    add_recording(parser)
+    add_limits(parser)
+    given = parser.parse_args()
+    if "speed" in given and "recording" not in given:
+        parser.error("--speed: only a recording has one, expected --recording too")
+    return given, settings
+
+
+def add_simulation(parser: ArgumentParser) -> None:
+    simulation = Simulation()
+    option = parser.add_argument_group("simulation").add_argument
     option("--seed", type=int, default=simulation.seed, help="the same seed, the same prices")
     option(
         "--binance-symbols",
@@ -51,8 +64,17 @@ def arguments() -> Namespace:
         metavar="FRAMES",
         help="KuCoin frames a second; above 6,340, more than one per symbol and 100 ms",
     )
-    add_limits(parser)
-    return parser.parse_args()
+
+
+def add_recording(parser: ArgumentParser) -> None:
+    option = parser.add_argument_group("recording, in place of the simulation").add_argument
+    option(
+        "--recording",
+        default=SUPPRESS,
+        metavar="LANDING",
+        help="the folder, or s3://bucket/prefix, that binance/ and kucoin/ lie in",
+    )
+    option("--speed", type=float, default=SUPPRESS, help="so many times as fast as it came; else 1")
 
 
 def add_limits(parser: ArgumentParser) -> None:
@@ -80,29 +102,42 @@ def limits_of(exchange: str, given: Namespace) -> dict[str, Any]:
     }
 
 
-async def serve(simulation: Simulation, host: str, port: int) -> None:
+def market_of(given: Namespace, settings: Settings) -> Simulation | Recording:
+    """Raises ValueError for what can't be."""
+    binance = BinanceLimits(**limits_of("binance", given))
+    kucoin = KucoinLimits(**limits_of("kucoin", given))
+    if "recording" in given:
+        return Recording(
+            landing=landing_at(given.recording, settings),
+            speed=getattr(given, "speed", Recording.speed),
+            binance=binance,
+            kucoin=kucoin,
+        )
+    return Simulation(
+        seed=given.seed,
+        binance_symbols=given.binance_symbols,
+        binance_changed=given.binance_changed,
+        kucoin_rate=given.kucoin_rate,
+        binance=binance,
+        kucoin=kucoin,
+    )
+
+
+async def serve(market: Simulation | Recording, host: str, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(*simulation.exchanges(), host, port) as bound_port:
-        log.info("serving on http://%s:%d: %s", host, bound_port, simulation)
+    async with serving(*market.exchanges(), host, port) as bound_port:
+        log.info("serving on http://%s:%d: %s", host, bound_port, market)
         await stop.wait()
     log.info("stopped")
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    given = arguments()
+    given, settings = arguments()
     try:
-        simulation = Simulation(
-            seed=given.seed,
-            binance_symbols=given.binance_symbols,
-            binance_changed=given.binance_changed,
-            kucoin_rate=given.kucoin_rate,
-            binance=BinanceLimits(**limits_of("binance", given)),
-            kucoin=KucoinLimits(**limits_of("kucoin", given)),
-        )
-        asyncio.run(serve(simulation, given.host, given.port))
+        asyncio.run(serve(market_of(given, settings), given.host, given.port))
     except (ValueError, OSError) as error:
         raise SystemExit(f"infra.exchange: {error}") from error
 

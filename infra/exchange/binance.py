@@ -7,37 +7,36 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
-from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from infra.exchange.binance_frames import DIALECT, error, mini_ticker_array, refusal
+from infra.exchange.binance_frames import DIALECT, error, refusal
 from infra.exchange.connection import Connection, Observer
 from infra.exchange.connections import Connections
 from infra.exchange.encoding import encode_json
 from infra.exchange.faults import RefuseSubscription, TooManyRequests, Unauthorized
-from infra.exchange.feed import Subscribers, now_ms, run_feed
+from infra.exchange.feed import Feed, Subscribers, now_ms
 from infra.exchange.heartbeat import Heartbeat
 from infra.exchange.limits import BinanceLimits
-from infra.exchange.market import Market
 from infra.exchange.symbols import Pair
 
 STREAM = "!miniTicker@arr"
 
 
 class Binance:
-    """All clients see the same market. It stands still while nobody listens."""
+    """All clients hear the same feed."""
 
     def __init__(
         self,
-        market: Market,
+        feed: Feed,
         listing: Sequence[Pair],
+        trading: Sequence[Pair],
         limits: BinanceLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """`listing` is every symbol there is; the market's are those that trade."""
-        self._market = market
-        self._symbols = exchange_symbols(listing, market)
+        """`listing` is every symbol there is, `trading` those of them that trade."""
+        self._feed = feed
+        self._symbols = exchange_symbols(listing, trading)
         self._limits = limits or BinanceLimits()
         self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
         self.subscribers = Subscribers()
@@ -49,8 +48,8 @@ class Binance:
             web.get("/ws/{streams:.+}", self._stream),
         ]
 
-    async def run(self) -> NoReturn:
-        await run_feed(self._market, self.subscribers, mini_ticker_array)
+    async def run(self) -> None:
+        await self._feed.run(self.subscribers)
 
     async def _exchange_info(self, request: web.Request) -> web.Response:
         answer = {
@@ -150,13 +149,13 @@ def too_many_requests(wait: float) -> web.Response:
     )
 
 
-def exchange_symbols(listing: Sequence[Pair], market: Market) -> list[dict[str, str]]:
+def exchange_symbols(listing: Sequence[Pair], trading: Sequence[Pair]) -> list[dict[str, str]]:
     """What `exchangeInfo` says of each: BREAK is the status of those that no longer trade."""
-    trading = {instrument.pair.symbol for instrument in market.instruments}
+    symbols = {pair.symbol for pair in trading}
     return [
         {
             "symbol": pair.symbol,
-            "status": "TRADING" if pair.symbol in trading else "BREAK",
+            "status": "TRADING" if pair.symbol in symbols else "BREAK",
             "baseAsset": pair.base,
             "quoteAsset": pair.quote,
         }

@@ -1,15 +1,12 @@
-"""From a market to those who listen: what changed, in time, the same to everyone."""
+"""From where data frames come to those who listen: the same to everyone."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Protocol
 
 from infra.exchange.connection import Connection
 from infra.exchange.encoding import encode_frames
-from infra.exchange.instrument import Instrument
-from infra.exchange.market import Market
-from infra.exchange.pace import Pace
 
 
 def now_ms() -> int:
@@ -48,23 +45,11 @@ class Subscribers:
             connection.send_data(texts, frames)
 
 
-async def run_feed(
-    market: Market,
-    subscribers: Subscribers,
-    texts: Callable[[Sequence[Instrument]], Sequence[str]],
-    parts: int = 1,
-) -> NoReturn:
-    """Send the market's changes for ever; while nobody listens, the market stands still.
+class Feed(Protocol):
+    """The data of one exchange, simulated or recorded."""
 
-    A period has so many parts, and every instrument has its own: so a period lies between two
-    frames of an instrument, and the frames are spread evenly over it.
-    """
-    instruments = [market.instruments[part::parts] for part in range(parts)]
-    while True:
-        await subscribers.present()
-        pace = Pace(market.period / parts)
-        while subscribers:
-            for part in instruments:
-                await pace.turn()
-                if changes := market.turn(part, now_ms()):
-                    subscribers.broadcast(texts(changes))
+    def snapshot(self) -> Sequence[str]:
+        """The frames that tell how every symbol stands; none where that is not known."""
+
+    async def run(self, subscribers: Subscribers) -> None:
+        """Send what happens, in time, until there is no more."""

@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -25,30 +25,26 @@ from infra.exchange.faults import (
     TooManyRequests,
     Unauthorized,
 )
-from infra.exchange.feed import Subscribers, run_feed
-from infra.exchange.kucoin_frames import DIALECT, PROBLEMS, TOPIC, refusal, tickers
+from infra.exchange.feed import Feed, Subscribers
+from infra.exchange.kucoin_frames import DIALECT, PROBLEMS, TOPIC, refusal
 from infra.exchange.limits import KucoinLimits
-from infra.exchange.market import Market
 from infra.exchange.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-# A period is 100 ms, and the feed has a turn in each of its parts.
-PARTS = 10
-
 
 class Kucoin:
-    """All clients see the same market. It stands still while nobody listens."""
+    """All clients hear the same feed."""
 
     def __init__(
         self,
-        market: Market,
+        feed: Feed,
         listing: Sequence[dict[str, Any]],
         limits: KucoinLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
         """`listing` is the data of the answer to `GET /api/v2/symbols`."""
-        self._market = market
+        self._feed = feed
         self._listing = listing
         self._limits = limits or KucoinLimits()
         self._tokens = Tokens(self._limits.token_lifetime, once=self._limits.tokens_once)
@@ -62,8 +58,8 @@ class Kucoin:
             web.get("/", self._socket),
         ]
 
-    async def run(self) -> NoReturn:
-        await run_feed(self._market, self.subscribers, tickers, PARTS)
+    async def run(self) -> None:
+        await self._feed.run(self.subscribers)
 
     async def _bullet_public(self, request: web.Request) -> web.Response:
         """A token, and an endpoint that leads back to the host that was asked."""
@@ -154,7 +150,7 @@ class Kucoin:
             self.subscribers.discard(connection)
         elif connection not in self.subscribers:
             # First a burst, every symbol as it stands.
-            texts = tickers(self._market.instruments)
+            texts = self._feed.snapshot()
             connection.send_data(texts, encode_frames(texts))
             self.subscribers.add(connection)
 

@@ -1,4 +1,4 @@
-"""Both exchanges on one port, over one simulated market."""
+"""Both exchanges on one port; what they serve is a simulation or a recording."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,18 +8,29 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from infra.exchange.binance import Binance
+from infra.exchange.binance_frames import mini_ticker_array
 from infra.exchange.coins import Coins
 from infra.exchange.connection import Observer
 from infra.exchange.control import control_routes
 from infra.exchange.feed import now_ms
 from infra.exchange.kucoin import Kucoin
+from infra.exchange.kucoin_frames import tickers
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.market import Market
-from infra.exchange.symbols import binance_listing, binance_trading, kucoin_listing, kucoin_trading
+from infra.exchange.simulated_feed import SimulatedFeed
+from infra.exchange.symbols import (
+    BINANCE_SYMBOLS,
+    binance_listing,
+    binance_trading,
+    kucoin_listing,
+    kucoin_trading,
+)
 
 BINANCE_PERIOD = 1.0
 # KuCoin sends at most one frame per symbol and 100 ms: 6,340 a second for its 634 symbols.
 KUCOIN_PERIOD = 0.1
+# Its feed has a turn in each of so many parts of a period.
+KUCOIN_PARTS = 10
 # 7 of 821 recorded frames told of a new price. A trade at the old price does not, so they are more.
 KUCOIN_TRADED = 0.02
 
@@ -32,7 +43,7 @@ class Simulation:
     """What is simulated. The shares and rates are means."""
 
     seed: int = 1
-    binance_symbols: int = 1440
+    binance_symbols: int = BINANCE_SYMBOLS
     binance_changed: float = 0.4
     kucoin_rate: float = 2000.0
     binance: BinanceLimits = field(default_factory=BinanceLimits)
@@ -71,8 +82,19 @@ class Simulation:
             now=now,
         )
         return (
-            Binance(binance, binance_symbols, self.binance, observer),
-            Kucoin(kucoin, kucoin_symbols, self.kucoin, observer),
+            Binance(
+                SimulatedFeed(binance, mini_ticker_array),
+                binance_symbols,
+                binance_pairs,
+                self.binance,
+                observer,
+            ),
+            Kucoin(
+                SimulatedFeed(kucoin, tickers, KUCOIN_PARTS),
+                kucoin_symbols,
+                self.kucoin,
+                observer,
+            ),
         )
 
 

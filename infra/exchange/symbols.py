@@ -11,7 +11,9 @@ from typing import Any
 
 DATA = Path(__file__).parent / "data"
 
-# The quotes that trade on Binance. The list of symbols has every symbol there ever was and does not
+# How many symbols usually trade on Binance.
+BINANCE_SYMBOLS = 1440
+# The quotes that trade there. The list of symbols has every symbol there ever was and does not
 # say which of them still trade, so their order also decides whose pairs make up the usual 1,440.
 BINANCE_QUOTES = (
     *("USDT", "USDC", "BTC", "U", "EUR", "IDR", "JPY", "BRL", "USD1", "ETH"),

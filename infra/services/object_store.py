@@ -1,13 +1,20 @@
 """MinIO: the S3 that the lake lies on, with its console."""
 
+from typing import TYPE_CHECKING
+
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from mypy_boto3_s3 import S3Client
 
 from core.settings import Settings
 from infra.ports import s3_address
 from infra.stack import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
+
+LANDING_RULE = "landing-retention"
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -27,7 +34,8 @@ def prepare(stack: Stack) -> None:
     (stack.folder / "minio").mkdir(parents=True, exist_ok=True)
 
 
-def client(settings: Settings) -> S3Client:
+def client(settings: Settings, attempts: int = 1) -> "S3Client":
+    """A request that fails is made so many times, with growing pauses."""
     return boto3.client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,
@@ -36,7 +44,7 @@ def client(settings: Settings) -> S3Client:
         region_name="us-east-1",
         config=Config(
             connect_timeout=2,
-            retries={"total_max_attempts": 1},
+            retries={"total_max_attempts": attempts},
             s3={"addressing_style": "path"},
         ),
     )
@@ -51,7 +59,37 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Creates the bucket when it is not there yet."""
+    """Creates the bucket when it is not there yet, and lets what has landed expire."""
     store = client(settings)
     if settings.s3_bucket not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
         store.create_bucket(Bucket=settings.s3_bucket)
+    retain_landing(store, settings)
+
+
+def retain_landing(store: "S3Client", settings: Settings) -> None:
+    """The lifecycle rule that keeps landing/ for as many days; other rules stay as they are.
+
+    A request replaces all rules of a bucket (docs.aws.amazon.com/AmazonS3/latest/API,
+    PutBucketLifecycleConfiguration).
+    """
+    rule: LifecycleRuleTypeDef = {
+        "ID": LANDING_RULE,
+        "Status": "Enabled",
+        "Filter": {"Prefix": "landing/"},
+        "Expiration": {"Days": settings.landing_retention_days},
+    }
+    present = lifecycle_rules(store, settings.s3_bucket)
+    if rule not in present:
+        others = [each for each in present if each.get("ID") != LANDING_RULE]
+        store.put_bucket_lifecycle_configuration(
+            Bucket=settings.s3_bucket, LifecycleConfiguration={"Rules": [*others, rule]}
+        )
+
+
+def lifecycle_rules(store: "S3Client", bucket: str) -> "list[LifecycleRuleOutputTypeDef]":
+    try:
+        return store.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchLifecycleConfiguration":
+            return []
+        raise

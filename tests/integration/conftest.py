@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
@@ -72,10 +73,11 @@ def owner(database: Settings) -> Iterator[connection]:
 
 @pytest.fixture
 def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
-    """Starts extractors; those that the test leaves are killed."""
+    """Starts extractors, on a journal of the test's own; those that the test leaves are killed."""
     started: list[Extractor] = []
 
     def start(exchange: str, settings: Settings) -> Extractor:
+        settings = replace(settings, journal_dir=str(tmp_path / "journal"))
         started.append(Extractor(exchange, settings, tmp_path / f"{exchange}.log"))
         return started[-1]
 

@@ -54,7 +54,9 @@ def assert_contract(exchange: str, messages: list[Message]) -> None:
     for message in messages:
         partition = message.partition()
         assert message.key() == f"{exchange}-{partition}".encode()
-        assert message.headers() == [("endpoint", b"127.0.0.1")]
+        headers = dict(message.headers() or [])
+        assert list(headers) == ["endpoint", "journal", "position"]
+        assert headers["endpoint"] == b"127.0.0.1"
         for item in items_of(message):
             assert partition_of(symbol_of(item), PARTITIONS) == partition
             assert abs(item["received_at"] / 1_000_000 - time.time()) < 2 * DEADLINE

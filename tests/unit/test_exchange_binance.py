@@ -14,11 +14,14 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
+from infra.exchange.binance_frames import mini_ticker_array
 from infra.exchange.coins import Coins
 from infra.exchange.heartbeat import Heartbeat
 from infra.exchange.kucoin import Kucoin
+from infra.exchange.kucoin_frames import tickers
 from infra.exchange.limits import BinanceLimits
 from infra.exchange.market import Market
+from infra.exchange.simulated_feed import SimulatedFeed
 from infra.exchange.symbols import (
     binance_listing,
     binance_trading,
@@ -39,7 +42,7 @@ def binance(
     pairs = binance_trading(listing, symbols)
     coins = Coins(pairs, seed=1)
     market = Market(pairs, coins, seed=1, period=period, changed=0.6, traded=1, now=0)
-    return Binance(market, listing, limits)
+    return Binance(SimulatedFeed(market, mini_ticker_array), listing, pairs, limits)
 
 
 def kucoin() -> Kucoin:
@@ -47,7 +50,7 @@ def kucoin() -> Kucoin:
     listing = kucoin_listing()[:1]
     pairs = kucoin_trading(listing)
     market = Market(pairs, Coins(pairs, 1), seed=1, period=1, changed=1, traded=1, now=0)
-    return Kucoin(market, listing)
+    return Kucoin(SimulatedFeed(market, tickers), listing)
 
 
 @pytest.fixture(scope="module")

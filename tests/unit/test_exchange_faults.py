@@ -21,6 +21,7 @@ from websockets.exceptions import (
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
+from infra.exchange.binance_frames import mini_ticker_array
 from infra.exchange.coins import Coins
 from infra.exchange.encoding import encode_frames
 from infra.exchange.faults import (
@@ -43,8 +44,11 @@ from infra.exchange.faults import (
     Unreadable,
 )
 from infra.exchange.kucoin import Kucoin
+from infra.exchange.kucoin_frames import tickers
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.market import Market
+from infra.exchange.server import KUCOIN_PARTS
+from infra.exchange.simulated_feed import SimulatedFeed
 from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
 from tests.ledger import Identity, Ledger, Written
 from tests.replay_exchange import clear, inflict, kucoin_url, running
@@ -58,14 +62,14 @@ def exchanges(
     ledger: Ledger, binance: BinanceLimits | None = None, kucoin: KucoinLimits | None = None
 ) -> tuple[Binance, Kucoin]:
     """Of 20 symbols, with 50 arrays and 400 frames a second."""
-    pairs = binance_listing()[:20]
-    arrays = Market(pairs, Coins(pairs, 1), seed=1, period=0.02, changed=1, traded=1, now=0)
+    symbols = binance_listing()[:20]
+    arrays = Market(symbols, Coins(symbols, 1), seed=1, period=0.02, changed=1, traded=1, now=0)
     listing = kucoin_listing()[:20]
     pairs = kucoin_trading(listing)
     frames = Market(pairs, Coins(pairs, 1), seed=1, period=0.05, changed=1, traded=1, now=0)
     return (
-        Binance(arrays, binance_listing()[:20], binance, ledger),
-        Kucoin(frames, listing, kucoin, ledger),
+        Binance(SimulatedFeed(arrays, mini_ticker_array), symbols, symbols, binance, ledger),
+        Kucoin(SimulatedFeed(frames, tickers, KUCOIN_PARTS), listing, kucoin, ledger),
     )
 
 

@@ -14,10 +14,14 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, Inv
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
+from infra.exchange.binance_frames import mini_ticker_array
 from infra.exchange.coins import Coins
 from infra.exchange.kucoin import Kucoin
+from infra.exchange.kucoin_frames import tickers
 from infra.exchange.limits import KucoinLimits
 from infra.exchange.market import Market
+from infra.exchange.server import KUCOIN_PARTS
+from infra.exchange.simulated_feed import SimulatedFeed
 from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
 from infra.exchange.tokens import Tokens
 from tests.replay_exchange import kucoin_url, running
@@ -32,7 +36,7 @@ def binance() -> Binance:
     listing = binance_listing()[:1]
     coins = Coins(listing, seed=1)
     market = Market(listing, coins, seed=1, period=1, changed=1, traded=1, now=0)
-    return Binance(market, listing)
+    return Binance(SimulatedFeed(market, mini_ticker_array), listing, listing)
 
 
 def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
@@ -42,7 +46,7 @@ def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
     market = Market(
         pairs, Coins(pairs, seed=1), seed=1, period=0.1, changed=200 / 634, traded=0.02, now=0
     )
-    return Kucoin(market, listing, limits)
+    return Kucoin(SimulatedFeed(market, tickers, KUCOIN_PARTS), listing, limits)
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +307,7 @@ def test_a_client_that_reads_too_slowly_is_cut() -> None:
     pairs = kucoin_trading(kucoin_listing())
     # 63,400 frames a second: the backlog fills quickly.
     market = Market(pairs, Coins(pairs, 1), seed=1, period=0.01, changed=1, traded=0, now=0)
-    exchange = Kucoin(market, kucoin_listing())
+    exchange = Kucoin(SimulatedFeed(market, tickers, KUCOIN_PARTS), kucoin_listing())
     with (
         running(binance(), exchange) as address,
         connect(kucoin_url(address), sock=small_socket(address), max_queue=1) as client,

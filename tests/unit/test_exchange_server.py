@@ -18,11 +18,13 @@ from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import connect
 
 from infra.exchange.binance import Binance
+from infra.exchange.binance_frames import mini_ticker_array
 from infra.exchange.coins import Coins
 from infra.exchange.instrument import Instrument
 from infra.exchange.limits import BinanceLimits
 from infra.exchange.market import Market
 from infra.exchange.server import Simulation
+from infra.exchange.simulated_feed import SimulatedFeed
 from infra.exchange.symbols import binance_listing, binance_trading
 from tests.replay_exchange import running
 
@@ -103,7 +105,7 @@ def test_a_feed_that_fails_ends_the_server_with_its_error() -> None:
     broken = BrokenMarket(pairs, Coins(pairs, seed=1), seed=1, period=1, changed=1, traded=1, now=0)
     with (
         pytest.raises(ExceptionGroup) as failed,
-        running(Binance(broken, pairs), kucoin) as address,
+        running(Binance(SimulatedFeed(broken, mini_ticker_array), pairs, pairs), kucoin) as address,
         connect(f"ws://{address}/ws/!miniTicker@arr") as client,
         pytest.raises(ConnectionClosedOK),
     ):

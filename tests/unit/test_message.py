@@ -1,6 +1,7 @@
 """Items and messages: nothing is lost or changed, and no message is too large for Kafka."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from core.message import (
     MAX_MESSAGE_BYTES,
     Item,
     encode_item,
-    encode_messages,
+    encode_message,
     message_key,
     partition_of,
+    split_messages,
     ticker_item,
     unreadable_item,
 )
@@ -39,15 +41,20 @@ def test_unreadable_frame_is_kept_as_its_text() -> None:
     assert unreadable_item('[{"s":', 7) == {"unreadable": '[{"s":', "received_at": 7}
 
 
+def messages_of(items: Sequence[Item]) -> list[bytes]:
+    """As the producer makes them."""
+    return [encode_message(part) for part in split_messages([encode_item(each) for each in items])]
+
+
 def test_items_of_a_few_symbols_are_one_array_without_blanks() -> None:
     items = [ticker_item({"s": "BTCUSDT", "c": "1.10"}, 1), ticker_item({"s": "ETHUSDT"}, 2)]
-    assert encode_messages(items) == [
+    assert messages_of(items) == [
         b'[{"s":"BTCUSDT","c":"1.10","received_at":1},{"s":"ETHUSDT","received_at":2}]'
     ]
 
 
 def test_no_items_are_no_message() -> None:
-    assert encode_messages([]) == []
+    assert split_messages([]) == []
 
 
 def test_symbol_stays_as_it_is_written() -> None:
@@ -67,7 +74,7 @@ def item_of(size: int) -> Item:
 
 def test_message_may_reach_the_limit_to_the_byte() -> None:
     items = [item_of(400_000), item_of(MAX_MESSAGE_BYTES - 400_000 - len("[,]"))]
-    (message,) = encode_messages(items)
+    (message,) = messages_of(items)
     assert len(message) == MAX_MESSAGE_BYTES
     assert json.loads(message) == items
 
@@ -75,13 +82,18 @@ def test_message_may_reach_the_limit_to_the_byte() -> None:
 def test_byte_beyond_the_limit_begins_another_message() -> None:
     rest = MAX_MESSAGE_BYTES - 400_000 - len("[,]") + 1
     items = [item_of(size) for size in (400_000, rest, 400_000, rest)]
-    assert [json.loads(message) for message in encode_messages(items)] == [[each] for each in items]
+    assert [json.loads(message) for message in messages_of(items)] == [[each] for each in items]
 
 
 def test_item_that_is_too_large_travels_alone() -> None:
     small, large = item_of(20), item_of(MAX_MESSAGE_BYTES + 1)
-    messages = encode_messages([large, small, small, large])
+    messages = messages_of([large, small, small, large])
     assert [json.loads(message) for message in messages] == [[large], [small, small], [large]]
+
+
+def test_parts_are_the_encoded_items_themselves() -> None:
+    items = [b"x" * size for size in (600_000, 399_000, 1_000)]
+    assert split_messages(items) == [items[:2], items[2:]]
 
 
 # As a JSON parser gives it: two surrogates that belong together are one character.
@@ -97,7 +109,7 @@ SIZES = st.sampled_from([333_000, 499_998, MAX_MESSAGE_BYTES - 2, MAX_MESSAGE_BY
 @given(st.lists(TICKERS | SIZES, max_size=6))
 def test_what_goes_in_comes_out_in_order_in_messages_that_kafka_takes(drawn: list[Any]) -> None:
     items = [item_of(each) if isinstance(each, int) else each for each in drawn]
-    messages = encode_messages(items)
+    messages = messages_of(items)
     arrays = [json.loads(message) for message in messages]
     assert [item for array in arrays for item in array] == items
     for message, array in zip(messages, arrays, strict=True):

@@ -25,13 +25,19 @@ def test_demo_takes_the_replay_exchange_and_leaves_the_rest() -> None:
         binance_rest_url="http://127.0.0.1:8091",
         kucoin_rest_url="http://127.0.0.1:8091",
         checkpoint_dir=str(BASE / "demo" / "checkpoints"),
+        journal_dir=str(BASE / "demo" / "journal"),
     )
 
 
 def test_live_takes_the_exchanges_that_the_settings_name() -> None:
     stack = stack_of("live", SETTINGS)
     assert stack.folder == BASE / "live"
-    assert stack.settings == replace(SETTINGS, checkpoint_dir=str(BASE / "live" / "checkpoints"))
+    folder = BASE / "live"
+    assert stack.settings == replace(
+        SETTINGS,
+        checkpoint_dir=str(folder / "checkpoints"),
+        journal_dir=str(folder / "journal"),
+    )
 
 
 def test_shell_with_the_stacks_environment_finds_the_same_stack_from_any_folder(

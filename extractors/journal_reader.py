@@ -1,0 +1,99 @@
+"""Reads a journal from a position on, as it grows."""
+
+import json
+import zlib
+from collections.abc import Callable
+from io import BufferedIOBase
+from typing import NamedTuple
+
+from core.message import Item
+from extractors.journal import Journal
+from extractors.segment import CHUNK, CorruptSegmentError, Segment
+
+
+class Line(NamedTuple):
+    """An item of the journal. `text` is its JSON as it goes to Kafka."""
+
+    position: int
+    endpoint: str
+    symbol: str
+    received_at: int
+    text: bytes
+
+
+class JournalReader:
+    """For one thread. `position` is that of the next line."""
+
+    def __init__(self, journal: Journal, position: int, symbol_of: Callable[[Item], str]) -> None:
+        self.position = position
+        self._symbol_of = symbol_of
+        self._journal = journal
+        self._segment: Segment | None = None
+        self._file: BufferedIOBase | None = None
+        self._rest = b""
+
+    def read(self) -> list[Line]:
+        """What comes next, about a megabyte at most; empty at the end.
+
+        A segment that can't be read is set aside, and reading goes on behind it.
+        """
+        while segment := self._journal.segment_at(self.position):
+            # Asked first: what is closed does not grow any more.
+            is_whole = segment.is_closed
+            try:
+                lines = self._read_from(segment)
+                if not lines and is_whole and self.position < segment.end:
+                    raise CorruptSegmentError(f"it ends before position {self.position}")
+            except (
+                OSError,
+                EOFError,
+                zlib.error,
+                ValueError,
+                LookupError,
+                CorruptSegmentError,
+            ) as error:
+                self.close()
+                self.position = segment.end
+                self._journal.set_aside(segment, str(error))
+                continue
+            return lines
+        return []
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+        self._file = self._segment = None
+        self._rest = b""
+
+    def _read_from(self, segment: Segment) -> list[Line]:
+        if segment is not self._segment:
+            self._enter(segment)
+        # What append() has written but not yet told of stays in the rest.
+        texts = self._next_texts(segment.end - self.position)
+        first, self.position = self.position, self.position + len(texts)
+        return [
+            self._line(position, segment.endpoint, text)
+            for position, text in enumerate(texts, first)
+        ]
+
+    def _line(self, position: int, endpoint: str, text: bytes) -> Line:
+        item: Item = json.loads(text)
+        if not isinstance(item, dict):
+            raise ValueError(f"no item at position {position}")
+        return Line(position, endpoint, self._symbol_of(item), item["received_at"], text)
+
+    def _enter(self, segment: Segment) -> None:
+        self.close()
+        self._file, self._segment = segment.open(), segment
+        wanted, self.position = self.position, segment.first
+        while self.position < wanted and (skipped := self._next_texts(wanted - self.position)):
+            self.position += len(skipped)
+        self.position = max(self.position, wanted)
+
+    def _next_texts(self, most: int) -> list[bytes]:
+        assert self._file
+        while b"\n" not in self._rest and (data := self._file.read(CHUNK)):
+            self._rest += data
+        *texts, torn = self._rest.split(b"\n")
+        self._rest = b"\n".join((*texts[most:], torn))
+        return texts[:most]

@@ -1,0 +1,36 @@
+"""When a recorded frame is due."""
+
+import asyncio
+
+from infra.exchange.feed import Subscribers
+
+
+class Timeline:
+    """One for all feeds of a recording, so that they keep their distance from each other.
+
+    It begins when the first of them has a subscriber. Then it goes on, whoever listens.
+    """
+
+    def __init__(self, origin: int, speed: float) -> None:
+        """At `origin`, microseconds since the epoch, it begins; it runs so many times as fast."""
+        self._origin = origin
+        self._microseconds_per_second = 1e6 * speed
+        self._begun = asyncio.Event()
+        self._began_at = 0.0
+
+    async def begin(self, subscribers: Subscribers) -> None:
+        """Wait until there are subscribers, of this feed or of another."""
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(self._begin_when_present(subscribers))
+            await self._begun.wait()
+            listening.cancel()
+
+    async def _begin_when_present(self, subscribers: Subscribers) -> None:
+        await subscribers.present()
+        if not self._begun.is_set():
+            self._began_at = asyncio.get_running_loop().time()
+            self._begun.set()
+
+    def due(self, received_at: int) -> float:
+        """On the clock of the event loop."""
+        return self._began_at + (received_at - self._origin) / self._microseconds_per_second

@@ -1,0 +1,142 @@
+"""A landing archive in the object store, played by `python -m infra.exchange`."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from core.settings import Settings
+from infra.services import object_store
+from tests.unit.test_recording import (
+    START,
+    binance_text,
+    kucoin_text,
+    landing_object,
+    line,
+    received,
+    subscribed,
+)
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def root(settings: Settings) -> str:
+    """A prefix of the test's own in the stack's bucket."""
+    return f"recordings/{uuid4().hex}"
+
+
+def put(settings: Settings, root: str, objects: list[tuple[str, bytes]]) -> None:
+    store = object_store.client(settings)
+    for name, content in objects:
+        store.put_object(Bucket=settings.s3_bucket, Key=f"{root}/{name}", Body=content)
+
+
+@contextmanager
+def exchange(settings: Settings, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.exchange", "--port", "0", *options],
+        env=settings.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        first_line = process.stderr.readline()
+        serving = re.search(r"serving on http://(127\.0\.0\.1:\d+)", first_line)
+        assert serving, first_line
+        assert settings.aws_secret_access_key not in first_line
+        yield process, serving[1]
+    finally:
+        process.kill()
+        process.communicate(timeout=5)
+
+
+def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
+    settings: Settings, root: str
+) -> None:
+    # KuCoin's first frame, and half a minute later, when Binance has a subscriber too, ten seconds
+    # of 2,000 frames and two arrays of 300 each. With more than 1,000 objects, so that the list of
+    # them has a second page.
+    later = START + 30 * SECOND
+    kucoin = [
+        (START, kucoin_text(0)),
+        *((later + n * SECOND // 2000, kucoin_text(n)) for n in range(1, 20_000)),
+    ]
+    arrays = [
+        (later + n * SECOND // 2, [binance_text(300 * n + each) for each in range(300)])
+        for n in range(20)
+    ]
+    put(
+        settings,
+        root,
+        [
+            *(
+                landing_object("kucoin", n, [line(text, at) for at, text in kucoin[n : n + 19]])
+                for n in range(0, len(kucoin), 19)
+            ),
+            *(
+                landing_object("binance", 300 * n, [line(text, at) for text in texts])
+                for n, (at, texts) in enumerate(arrays)
+            ),
+        ],
+    )
+    with (
+        exchange(
+            settings, "--recording", f"s3://{settings.s3_bucket}/{root}/", "--speed", "10"
+        ) as (process, address),
+        subscribed(address, "kucoin") as from_kucoin,
+        subscribed(address, "binance") as from_binance,
+    ):
+        assert received(from_kucoin, 20_000) == [text for _, text in kucoin]
+        assert received(from_binance, 20) == [f"[{','.join(texts)}]" for _, texts in arrays]
+        process.terminate()
+        assert process.stderr is not None
+        log = process.stderr.read()
+        assert process.wait(timeout=10) == 0
+    assert "kucoin: the recording is over after 20000 frames" in log
+    assert "binance: the recording is over after 20 frames" in log
+
+
+def test_a_corrupt_object_is_named_and_the_rest_goes_on(settings: Settings, root: str) -> None:
+    texts = [kucoin_text(n) for n in range(3)]
+    objects = [landing_object("kucoin", n, [line(texts[n], START + n)]) for n in range(3)]
+    corrupt = objects[1][0]
+    put(settings, root, [objects[0], (corrupt, b"no gzip"), objects[2]])
+    with (
+        exchange(settings, "--recording", f"s3://{settings.s3_bucket}/{root}") as (
+            process,
+            address,
+        ),
+        subscribed(address, "kucoin") as client,
+    ):
+        assert received(client, 2) == [texts[0], texts[2]]
+        process.terminate()
+        assert process.stderr is not None
+        assert f"{root}/{corrupt}: no more can be read after line 0: " in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("bucket", "problem"),
+    [("", "nothing to play, expected binance/ or kucoin/"), ("no-such-bucket", "NoSuchBucket")],
+)
+def test_a_prefix_with_nothing_to_play_is_refused_by_name(
+    settings: Settings, root: str, bucket: str, problem: str
+) -> None:
+    address = f"s3://{bucket or settings.s3_bucket}/{root}/"
+    ended = subprocess.run(
+        [sys.executable, "-m", "infra.exchange", "--port", "0", "--recording", address],
+        env=settings.environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"infra.exchange: {address}: ")
+    assert problem in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,113 @@
+"""S3Uploader and its thread against the real MinIO."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from core.settings import Settings
+from extractors.journal import Journal
+from extractors.metrics import Metrics
+from extractors.s3_uploader import S3Uploader, S3UploaderThread
+from extractors.segment import Segment
+from extractors.stop import Stop
+from tests.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
+from tests.landing import Landing
+
+LIMIT = 10_000_000
+ITEMS = [{**BTCUSDT, "received_at": RECEIVED_AT}, {**ETHUSDT, "received_at": RECEIVED_AT}]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal(tmp_path / "binance", LIMIT)
+    yield opened
+    opened.close()
+    opened.unlock()
+
+
+@pytest.fixture
+def landing(settings: Settings) -> Landing:
+    return Landing(settings, "binance")
+
+
+def segment_with(journal: Journal, items: list[dict[str, object]]) -> Segment:
+    """The next one, closed and packed."""
+    assert journal.append("stream.binance.com", items, RECEIVED_AT, now=0.0)
+    journal.close_if_due(now=60.0)
+    segment = journal.closed_segments()[-1]
+    journal.pack(segment)
+    return segment
+
+
+def test_segment_becomes_an_object_named_by_time_journal_and_positions(
+    journal: Journal, landing: Landing, settings: Settings
+) -> None:
+    S3Uploader(settings, "binance", journal.id).upload(segment_with(journal, ITEMS))
+    assert landing.keys() == [
+        f"landing/binance/2025/03/28/07/20250328T073728.501233Z-{journal.id}"
+        "-00000000000000000000-00000000000000000001.jsonl.gz"
+    ]
+    assert landing.items() == ITEMS
+
+
+def test_upload_that_is_repeated_changes_nothing(
+    journal: Journal, landing: Landing, settings: Settings
+) -> None:
+    uploader = S3Uploader(settings, "binance", journal.id)
+    segment = segment_with(journal, ITEMS)
+    uploader.upload(segment)
+    [before] = landing.versions()
+    uploader.upload(segment)
+    assert landing.versions() == [before]
+
+
+def test_wrong_credentials_are_an_error_without_the_secret(
+    journal: Journal, settings: Settings
+) -> None:
+    strange = replace(settings, aws_secret_access_key="tr0ub4dor")
+    with pytest.raises(ClientError) as refused:
+        S3Uploader(strange, "binance", journal.id).upload(segment_with(journal, ITEMS))
+    assert refused.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    assert "tr0ub4dor" not in str(refused.value)
+
+
+def follower(journal: Journal, settings: Settings, delivered: int) -> S3UploaderThread:
+    uploader = S3Uploader(settings, "binance", journal.id)
+    return S3UploaderThread(journal, uploader, lambda: delivered, Stop(10.0), Metrics("binance"))
+
+
+def test_segment_is_deleted_only_when_kafka_has_it_too(
+    journal: Journal, landing: Landing, settings: Settings
+) -> None:
+    first, second = segment_with(journal, ITEMS), segment_with(journal, ITEMS[:1])
+    follower(journal, settings, delivered=2).follow()
+    assert [first.path.exists(), second.path.exists()] == [False, True]
+    assert landing.items() == [*ITEMS, ITEMS[0]]
+
+
+def test_object_store_that_refuses_costs_nothing_and_is_told_of(
+    journal: Journal, landing: Landing, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    segment = segment_with(journal, ITEMS)
+    follower(journal, replace(settings, s3_bucket="not-there"), delivered=2).follow()
+    assert "upload failed" in caplog.text and "NoSuchBucket" in caplog.text
+    assert segment.path.exists()
+    follower(journal, settings, delivered=2).follow()
+    assert landing.items() == ITEMS
+
+
+def test_thread_uploads_what_the_journal_left_and_ends_with_it(
+    journal: Journal, landing: Landing, settings: Settings
+) -> None:
+    thread = follower(journal, settings, delivered=2)
+    thread.start()
+    assert journal.append("stream.binance.com", ITEMS, RECEIVED_AT, now=0.0)
+    journal.close()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    assert [json.dumps(each) for each in landing.items()] == [json.dumps(each) for each in ITEMS]
+    assert journal.segments() == []

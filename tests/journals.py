@@ -1,0 +1,89 @@
+"""Journals for tests: what goes in, what comes out, and what a process leaves when it ends."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+from core.message import Item, encode_item
+from extractors.journal import Journal
+from extractors.journal_reader import JournalReader, Line
+
+RECEIVED_AT = 1_743_148_800_000_000
+"""2025-03-28 08:00:00 UTC."""
+
+LIMIT = 1_000_000_000
+
+
+def item(number: int, symbol: str = "A", received_at: int = RECEIVED_AT) -> Item:
+    return {"s": symbol, "number": number, "received_at": received_at}
+
+
+def items(numbers: Iterable[int], received_at: int = RECEIVED_AT) -> list[Item]:
+    return [item(number, received_at=received_at) for number in numbers]
+
+
+def symbol_of(item: Item) -> str:
+    return str(item["s"])
+
+
+def number_of(line: Line) -> int:
+    number: int = json.loads(line.text)["number"]
+    return number
+
+
+def line(number: int, symbol: str = "A", endpoint: str = "kucoin.com") -> Line:
+    """The line at the position `number`."""
+    return Line(number, endpoint, symbol, number, encode_item(item(number, symbol, number)))
+
+
+@contextmanager
+def journal_in(folder: Path, limit: int = LIMIT) -> Iterator[Journal]:
+    """For as long as one process has it."""
+    journal = Journal(folder, limit)
+    try:
+        with closing(journal):
+            yield journal
+    finally:
+        journal.unlock()
+
+
+def append(
+    journal: Journal,
+    numbers: Iterable[int],
+    endpoint: str = "kucoin.com",
+    received_at: int = RECEIVED_AT,
+    now: float = 0.0,
+) -> bool:
+    return journal.append(endpoint, items(numbers, received_at), received_at, now)
+
+
+def lines_of(journal: Journal, position: int = 0) -> list[Line]:
+    """All that there is at the position and after it."""
+    with closing(JournalReader(journal, position, symbol_of)) as reader:
+        return list(rest_of(reader))
+
+
+def rest_of(reader: JournalReader) -> Iterator[Line]:
+    while lines := reader.read():
+        yield from lines
+
+
+def pack_all(journal: Journal) -> None:
+    for segment in journal.closed_segments():
+        journal.pack(segment)
+
+
+def left_behind(folder: Path) -> Path:
+    """The folder as the next process finds it when this one is killed now."""
+    copy = next(
+        path for n in count(1) if not (path := folder.with_name(f"{folder.name}-{n}")).exists()
+    )
+    return shutil.copytree(folder, copy)
+
+
+def files_in(folder: Path) -> list[str]:
+    """The names of its segments, whole or not."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in ("id", "lock"))
