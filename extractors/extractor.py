@@ -174,17 +174,14 @@ class Extractor:
     def _journalise(self, frame: Frame) -> None:
         """What the full journal refuses is lost, and counted."""
         items = [raw_data.item() for raw_data in frame.raw_data]
-        taken = self._journal.append(frame.endpoint, items, frame.at, time.monotonic())
-        if not taken:
+        refusal = self._journal.append(frame.endpoint, items, frame.at, time.monotonic())
+        if refusal:
             self._metrics.refused.inc(len(items))
-        if taken == self._is_refusing:
-            self._is_refusing = not taken
-            log.log(
-                logging.INFO if taken else logging.ERROR,
-                "journal %s bytes=%d",
-                "takes again" if taken else "full, items are lost",
-                self._journal.size,
-            )
+            if not self._is_refusing:
+                log.error("journal full, items are lost reason=%r", refusal)
+        elif self._is_refusing:
+            log.info("journal takes again bytes=%d", self._journal.size)
+        self._is_refusing = bool(refusal)
 
     def _publish(self, events: list[FeedEvent]) -> None:
         for event in events:

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import IO
 
 from core.message import Item, encode_item
+from extractors.found_segments import found_segments
 from extractors.notices import now_us
-from extractors.segment import Segment, found_segments, set_aside
+from extractors.segment import Segment
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ SEGMENT_BYTES = 8_000_000
 SEGMENT_SECONDS = 60.0
 HOUR = 3_600_000_000
 """Microseconds."""
+
+GAP = 1_000_000_000
+"""More items than a power failure can take, for a clock that was set back."""
 
 ID = re.compile("[0-9a-f]{16}")
 
@@ -52,11 +56,13 @@ class Journal:
             self._segments = found_segments(folder)
             self.id = _id(folder / "id", is_new=not self._segments)
         except BlockingIOError as error:
+            self._lock_file.close()
             raise JournalError(f"{folder}: another process uses it") from error
         except OSError as error:
             raise JournalError(f"{folder}: {error}") from error
         self._folder = folder
         self._limit = limit
+        # Held by whoever looks at the segments or changes them or the file.
         self._changed = threading.Condition(threading.RLock())
         self._file: IO[bytes] | None = None
         self._close_at = 0.0
@@ -66,13 +72,13 @@ class Journal:
         """A former process left items."""
         self.start = self._segments[0].first if self._segments else 0
         """The position of the oldest one."""
-        self._end = max(self._segments[-1].end, now_us()) if self._segments else 0
+        self._end = max(self._segments[-1].end + GAP, now_us()) if self._segments else 0
         self.size = sum(segment.size for segment in self._segments)
         """Bytes on the disk."""
         log.info("journal id=%s items_left=%d", self.id, self.items_from(self.start))
 
-    def append(self, endpoint: str, items: Sequence[Item], received_at: int, now: float) -> bool:
-        """All of the items, in one write, or none. False where the limit or the disk allows none.
+    def append(self, endpoint: str, items: Sequence[Item], received_at: int, now: float) -> str:
+        """All of the items, in one write, or none: then the reason. Empty where they were taken.
 
         `received_at` is theirs, microseconds since the epoch; `now` a monotonic clock in seconds.
         """
@@ -80,15 +86,14 @@ class Journal:
         # A reader may set the segment aside at any moment.
         with self._changed:
             if self.size + len(text) > self._limit:
-                return False
+                return f"{self._limit} bytes are the limit"
             try:
                 segment = self._open_segment(endpoint, received_at, now)
                 self._write(segment, text)
             except OSError as error:
-                log.error("journal folder=%s reason=%r", self._folder, str(error))
                 # Readers may have seen the start of what was taken back.
                 self._close_segment()
-                return False
+                return f"{self._folder}: {error}"
             segment.size += len(text)
             self.size += len(text)
             segment.end += len(items)
@@ -96,7 +101,7 @@ class Journal:
             if segment.size >= SEGMENT_BYTES:
                 self._close_segment()
             self._changed.notify_all()
-        return True
+        return ""
 
     def close_if_due(self, now: float) -> None:
         """Closes the open segment 60 s after it was begun."""
@@ -137,7 +142,12 @@ class Journal:
     def wait_for_items(self, position: int, timeout: float) -> None:
         """Until there is one at the position or after it or the journal is closed; seconds at most."""
         with self._changed:
-            self._changed.wait_for(lambda: self.is_closed or self._has(position), timeout)
+            self._changed.wait_for(
+                lambda: (
+                    self.is_closed or (bool(self._segments) and self._segments[-1].end > position)
+                ),
+                timeout,
+            )
 
     def pack(self, segment: Segment) -> None:
         """A closed segment, so that it takes less room."""
@@ -151,17 +161,13 @@ class Journal:
         self._remove(segment)
         segment.delete()
 
-    def set_aside(self, segment: Segment, reason: str) -> None:
+    def set_aside(self, segment: Segment, reason: object) -> None:
         """A segment that can't be read."""
         with self._changed:
             if not segment.is_closed:
                 self._close_segment()
             self._remove(segment)
-        set_aside(segment.path, reason)
-
-    def _has(self, position: int) -> bool:
-        """An item at the position or after it."""
-        return bool(self._segments) and self._segments[-1].end > position
+        segment.set_aside(reason)
 
     def _remove(self, segment: Segment) -> None:
         with self._changed:
@@ -176,7 +182,7 @@ class Journal:
                 return segment
             self._close_segment()
         first = self._end
-        segment = Segment(self._folder, endpoint, first, first, 0, received_at, False, False)
+        segment = Segment(self._folder, endpoint, first, first, received_at)
         self._file = segment.plain.open("wb", buffering=0)
         self._close_at = now + SEGMENT_SECONDS
         self._segments.append(segment)

@@ -1,14 +1,13 @@
 """Reads a journal from a position on, as it grows."""
 
 import json
-import zlib
 from collections.abc import Callable
 from io import BufferedIOBase
 from typing import NamedTuple
 
 from core.message import Item
 from extractors.journal import Journal
-from extractors.segment import CHUNK, CorruptSegmentError, Segment
+from extractors.segment import CHUNK, UNREADABLE, CorruptSegmentError, Segment
 
 
 class Line(NamedTuple):
@@ -30,6 +29,7 @@ class JournalReader:
         self._journal = journal
         self._segment: Segment | None = None
         self._file: BufferedIOBase | None = None
+        # What was read from the file beyond the last line that was told of.
         self._rest = b""
 
     def read(self) -> list[Line]:
@@ -44,17 +44,10 @@ class JournalReader:
                 lines = self._read_from(segment)
                 if not lines and is_whole and self.position < segment.end:
                     raise CorruptSegmentError(f"it ends before position {self.position}")
-            except (
-                OSError,
-                EOFError,
-                zlib.error,
-                ValueError,
-                LookupError,
-                CorruptSegmentError,
-            ) as error:
+            except UNREADABLE as error:
                 self.close()
                 self.position = segment.end
-                self._journal.set_aside(segment, str(error))
+                self._journal.set_aside(segment, error)
                 continue
             return lines
         return []
@@ -85,10 +78,10 @@ class JournalReader:
     def _enter(self, segment: Segment) -> None:
         self.close()
         self._file, self._segment = segment.open(), segment
-        wanted, self.position = self.position, segment.first
-        while self.position < wanted and (skipped := self._next_texts(wanted - self.position)):
-            self.position += len(skipped)
-        self.position = max(self.position, wanted)
+        position = segment.first
+        while position < self.position and (skipped := self._next_texts(self.position - position)):
+            position += len(skipped)
+        self.position = max(self.position, position)
 
     def _next_texts(self, most: int) -> list[bytes]:
         assert self._file

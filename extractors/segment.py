@@ -7,7 +7,6 @@ The numbers are the positions of the first and the last item.
 """
 
 import gzip
-import json
 import logging
 import os
 import re
@@ -27,23 +26,34 @@ CHUNK = 1_000_000
 
 
 class CorruptSegmentError(Exception):
-    """A segment can't be read to its end. The message has its name."""
+    """A segment ends too early."""
+
+
+UNREADABLE = (
+    *(OSError, EOFError, zlib.error),
+    *(ValueError, LookupError, TypeError),
+    CorruptSegmentError,
+)
+"""What reading a segment raises that the disk has spoilt."""
 
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """The items at positions `first` to `end` - 1, in the order of their arrival."""
+    """The items at positions `first` to `end` - 1, in the order of their arrival.
+
+    The journal that holds it is the only one to change it.
+    """
 
     folder: Path
     endpoint: str
     first: int
     end: int
-    size: int
-    """Bytes on the disk."""
     received_at: int
     """When its first item came, microseconds since the epoch."""
-    is_closed: bool
-    is_packed: bool
+    size: int = 0
+    """Bytes on the disk."""
+    is_closed: bool = False
+    is_packed: bool = False
     is_uploaded: bool = False
 
     @property
@@ -86,68 +96,15 @@ class Segment:
     def delete(self) -> None:
         self.path.unlink()
 
-
-def found_segments(folder: Path) -> list[Segment]:
-    """What a former process left, oldest first: all closed, torn ends cut off, empty ones deleted.
-
-    One that can't be read is set aside.
-    """
-    for temporary in folder.glob("*.tmp"):
-        temporary.unlink()
-    found = [_found(path) for path in sorted(folder.glob("*.jsonl*"))]
-    return [segment for segment in found if segment]
+    def set_aside(self, reason: object) -> None:
+        """As *.corrupt: for a person to look at."""
+        try:
+            set_aside(self.path, reason)
+        except FileNotFoundError:
+            # It was packed just now.
+            set_aside(self.packed, reason)
 
 
-def set_aside(path: Path, reason: str) -> None:
-    """As *.corrupt: for a person to look at."""
+def set_aside(path: Path, reason: object) -> None:
     corrupt = path.rename(path.with_name(f"{path.name}.corrupt"))
-    log.error("segment set aside file=%s reason=%r", corrupt, reason)
-
-
-def _found(path: Path) -> Segment | None:
-    """Nothing where there is nothing to read, or another file has the same."""
-    packed, plain = PACKED.fullmatch(path.name), PLAIN.fullmatch(path.name)
-    try:
-        if packed:
-            endpoint = packed["endpoint"]
-            first, end = int(packed["first"]), int(packed["last"]) + 1
-            with gzip.open(path) as file:
-                received_at = _received_at(file.readline())
-        elif plain:
-            endpoint, first = plain["endpoint"], int(plain["first"])
-            lines = _cut_to_whole_lines(path)
-            if not lines or any(path.parent.glob(f"{first:020}-*-{endpoint}.jsonl.gz")):
-                path.unlink()
-                return None
-            end = first + lines
-            with path.open("rb") as file:
-                received_at = _received_at(file.readline())
-        else:
-            return None
-    except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError) as error:
-        set_aside(path, str(error))
-        return None
-    size = path.stat().st_size
-    return Segment(path.parent, endpoint, first, end, size, received_at, True, packed is not None)
-
-
-def _received_at(line: bytes) -> int:
-    return int(json.loads(line)["received_at"])
-
-
-def _cut_to_whole_lines(path: Path) -> int:
-    """How many lines are left: the last ones that are no items, as a crash leaves them, go."""
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    while end and not _is_item(content[content.rfind(b"\n", 0, end - 1) + 1 : end]):
-        end = content.rfind(b"\n", 0, end - 1) + 1
-    if end < len(content):
-        os.truncate(path, end)
-    return content.count(b"\n", 0, end)
-
-
-def _is_item(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
+    log.error("segment set aside file=%s reason=%r", corrupt, str(reason))

@@ -57,7 +57,8 @@ def append(
     received_at: int = RECEIVED_AT,
     now: float = 0.0,
 ) -> bool:
-    return journal.append(endpoint, items(numbers, received_at), received_at, now)
+    """Whether they were taken."""
+    return not journal.append(endpoint, items(numbers, received_at), received_at, now)
 
 
 def lines_of(journal: Journal, position: int = 0) -> list[Line]:

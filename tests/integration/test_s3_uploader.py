@@ -36,7 +36,7 @@ def landing(settings: Settings) -> Landing:
 
 def segment_with(journal: Journal, items: list[dict[str, object]]) -> Segment:
     """The next one, closed and packed."""
-    assert journal.append("stream.binance.com", items, RECEIVED_AT, now=0.0)
+    assert not journal.append("stream.binance.com", items, RECEIVED_AT, now=0.0)
     journal.close_if_due(now=60.0)
     segment = journal.closed_segments()[-1]
     journal.pack(segment)
@@ -105,7 +105,7 @@ def test_thread_uploads_what_the_journal_left_and_ends_with_it(
 ) -> None:
     thread = follower(journal, settings, delivered=2)
     thread.start()
-    assert journal.append("stream.binance.com", ITEMS, RECEIVED_AT, now=0.0)
+    assert not journal.append("stream.binance.com", ITEMS, RECEIVED_AT, now=0.0)
     journal.close()
     thread.join(10.0)
     assert not thread.is_alive()

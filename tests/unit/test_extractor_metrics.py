@@ -64,7 +64,10 @@ def test_what_happened_is_counted() -> None:
         }.items()
     )
     assert 0.0 <= samples["extractor_last_frame_age_seconds"] < 5.0
-    assert metrics.totals() == "frames=2 items=3 doubles=1 refused_items=0 messages=4 delivery_errors=1"
+    assert (
+        metrics.totals()
+        == "frames=2 items=3 doubles=1 refused_items=0 messages=4 delivery_errors=1"
+    )
 
 
 def test_what_never_happened_is_zero_and_the_last_frame_has_no_age() -> None:
@@ -73,7 +76,10 @@ def test_what_never_happened_is_zero_and_the_last_frame_has_no_age() -> None:
     assert samples["extractor_frames_total"] == 0.0
     assert samples["extractor_delivery_errors_total"] == 0.0
     assert math.isnan(samples["extractor_last_frame_age_seconds"])
-    assert metrics.totals() == "frames=0 items=0 doubles=0 refused_items=0 messages=0 delivery_errors=0"
+    assert (
+        metrics.totals()
+        == "frames=0 items=0 doubles=0 refused_items=0 messages=0 delivery_errors=0"
+    )
 
 
 def test_two_extractors_in_one_process_count_for_themselves() -> None:

@@ -103,7 +103,7 @@ class Life:
                         before = max(self.kept.values(), default=-1)
                         at = RECEIVED_AT + int(self._now * 1_000_000)
                         items = [item(number, "AB"[number % 2], at) for number in numbers]
-                        assert journal.append(step.endpoint, items, at, self._now)
+                        assert not journal.append(step.endpoint, items, at, self._now)
                         fresh = positions(lines_of(journal, before + 1))
                         assert list(fresh) == list(numbers)
                         assert all(before < position for position in fresh.values())

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.message import encode_item
-from extractors.segment import Segment, found_segments
+from extractors.found_segments import found_segments
+from extractors.segment import Segment
 from tests.journals import RECEIVED_AT, files_in, items, left_behind
 
 LINES = [encode_item(each) + b"\n" for each in items(range(10, 15))]
@@ -23,7 +24,7 @@ def closed_segment(folder: Path) -> Segment:
     """Of five lines, at the positions 100 to 104."""
     content = b"".join(LINES)
     (folder / PLAIN).write_bytes(content)
-    return Segment(folder, "kucoin.com", 100, 105, len(content), RECEIVED_AT, True, False)
+    return Segment(folder, "kucoin.com", 100, 105, RECEIVED_AT, size=len(content), is_closed=True)
 
 
 def content_of(segment: Segment) -> bytes:

@@ -1,0 +1,88 @@
+"""What a former process left in a journal's folder."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+from extractors.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
+
+
+def found_segments(folder: Path) -> list[Segment]:
+    """Oldest first: all closed, torn ends cut off, empty ones deleted, corrupt ones set aside."""
+    for temporary in folder.glob("*.tmp"):
+        temporary.unlink()
+    found = [_found(path) for path in sorted(folder.glob("*.jsonl*"))]
+    return [segment for segment in found if segment]
+
+
+def _found(path: Path) -> Segment | None:
+    """None where the file holds no items, or another one the same."""
+    try:
+        if PACKED.fullmatch(path.name):
+            return _packed(path)
+        return _plain(path) if PLAIN.fullmatch(path.name) else None
+    except UNREADABLE as error:
+        set_aside(path, error)
+        return None
+
+
+def _packed(path: Path) -> Segment:
+    first, last, endpoint = path.name.removesuffix(".jsonl.gz").split("-", 2)
+    with gzip.open(path) as file:
+        received_at = _received_at(file.readline())
+    return Segment(
+        path.parent,
+        endpoint,
+        int(first),
+        int(last) + 1,
+        received_at,
+        size=path.stat().st_size,
+        is_closed=True,
+        is_packed=True,
+    )
+
+
+def _plain(path: Path) -> Segment | None:
+    first, endpoint = path.name.removesuffix(".jsonl").split("-", 1)
+    was_packed = any(path.parent.glob(f"{first}-*-{endpoint}.jsonl.gz"))
+    lines = 0 if was_packed else _cut_to_whole_lines(path)
+    if not lines:
+        path.unlink()
+        return None
+    with path.open("rb") as file:
+        received_at = _received_at(file.readline())
+    return Segment(
+        path.parent,
+        endpoint,
+        int(first),
+        int(first) + lines,
+        received_at,
+        size=path.stat().st_size,
+        is_closed=True,
+    )
+
+
+def _received_at(line: bytes) -> int:
+    item = json.loads(line)
+    if not isinstance(item, dict):
+        raise ValueError("its first line is no item")
+    return int(item["received_at"])
+
+
+def _cut_to_whole_lines(path: Path) -> int:
+    """How many lines are left: the last ones that are no items, as a crash leaves them, go."""
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    while end and not _is_item(content[content.rfind(b"\n", 0, end - 1) + 1 : end]):
+        end = content.rfind(b"\n", 0, end - 1) + 1
+    if end < len(content):
+        os.truncate(path, end)
+    return content.count(b"\n", 0, end)
+
+
+def _is_item(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
