@@ -41,8 +41,9 @@ METRICS_PORTS: dict[str, Callable[[Settings], int]] = {
     "kucoin": lambda settings: settings.kucoin_metrics_port,
 }
 
-STOP_LIMIT = 8.0
-"""Seconds from SIGTERM to the last delivery; two more of the promised ten are for the exit."""
+STOP_LIMIT = 7.0
+"""Seconds from SIGTERM to the last delivery. Three more of the promised ten are for the exit, which
+takes its time on a busy machine."""
 
 
 def main() -> int:

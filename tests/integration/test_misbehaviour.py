@@ -4,6 +4,7 @@ The ledger has what the exchange wrote to each connection, the topic what came o
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -53,7 +54,7 @@ CONNECT_INTERVAL = {"binance": 1.0, "kucoin": 2.0}
 SLACK = 2.0
 """Seconds for a handshake on a busy machine."""
 
-CLOSED = "reason='closed: "
+CLOSED = re.compile(r"connection ended connection=\d+ reason='closed: ")
 
 Start = Callable[[str, Settings], Extractor]
 
@@ -108,9 +109,9 @@ class Trial:
 
     def end(self) -> list[dict[str, Any]]:
         """Closes what stands, ends the extractor, and gives the items of the topic."""
-        closed = self.extractor.log().count(CLOSED)
+        closed = len(CLOSED.findall(self.extractor.log()))
         self.inflict(Close(), "standing")
-        self.wait_for(lambda: self.extractor.log().count(CLOSED) > closed)
+        self.wait_for(lambda: len(CLOSED.findall(self.extractor.log())) > closed)
         assert self.extractor.terminate() == 0, self.extractor.log()
         return all_items(self._raw.messages())
 
