@@ -24,6 +24,7 @@ from spark_jobs.session import spark_session
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
 from spark_jobs.sources import OffsetError, kafka_records, messages_at
+from spark_jobs.upkeep import Upkeep
 
 # A message is one row.
 SMALL_MESSAGES_PER_BATCH = 4000
@@ -61,6 +62,7 @@ def main() -> None:
         closing(PriceSink(settings.database_url, partial(messages_at, servers))) as prices,
         closing(SmallTopicsSink(settings.database_url)) as small,
     ):
+        Upkeep(settings.database_url).start()
         raw = records(prices.topics, prices.progress())
         few = records(small.topics, small.progress(), SMALL_MESSAGES_PER_BATCH)
         live_prices(raw, prices, fresh_checkpoint(folder, "live_prices")).start()

@@ -1,4 +1,4 @@
-"""Tickers to Postgres: the newest of each symbol, its dead letters, and a word to whoever listens."""
+"""Tickers to Postgres: the newest of each symbol, candles, dead letters, and a word to whoever listens."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -10,9 +10,10 @@ from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles
 from spark_jobs.dead_letters import DeadLetter, insert_dead_letters, payload
 from spark_jobs.kafka_progress import next_offsets
-from spark_jobs.latest import latest_tickers
+from spark_jobs.minutes import per_minute
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import TICKER
@@ -20,8 +21,8 @@ from spark_jobs.sources import Offsets, Place
 
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
 
-# Sorted by the key, so that two writers lock rows in one order. A symbol that came in two partitions
-# is there twice.
+# Sorted by the key, so that two writers lock rows in one order. A symbol is there once for each minute
+# and partition.
 UPSERT = f"""
 INSERT INTO live_prices ({COLUMNS}, batch_id)
 SELECT DISTINCT ON (exchange, symbol) {COLUMNS}, %(batch_id)s
@@ -42,7 +43,8 @@ class PriceSink(PostgresSink):
     lock = 7_305_808_869_231
     create_incoming = f"""
         CREATE TEMPORARY TABLE incoming ON COMMIT DELETE ROWS AS
-        SELECT {COLUMNS} FROM live_prices WITH NO DATA
+        SELECT {COLUMNS} FROM live_prices WITH NO DATA;
+        {CREATE_INCOMING_CANDLES}
     """
 
     def __init__(self, database_url: str, read_messages: ReadMessages) -> None:
@@ -51,27 +53,31 @@ class PriceSink(PostgresSink):
         self._read_messages = read_messages
 
     def _reduce(self, batch: DataFrame) -> DataFrame:
-        return latest_tickers(batch)
+        return per_minute(batch)
 
     def _write_rows(self, statements: cursor, rows: pa.Table) -> None:
         is_dead = pc.is_valid(rows["reason"])
-        newest, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
-        statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id'))")
-        (batch_id,) = statements.fetchone() or ()
-        copy_into(statements, "incoming", newest.select(TICKER))
+        good, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
+        # now() is the start of the transaction.
+        statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
+        batch_id, now = statements.fetchone() or ()
+        copy_into(statements, "incoming", good.select(TICKER))
         statements.execute(UPSERT, {"batch_id": batch_id})
         written = statements.rowcount
+        symbols = good.group_by(["exchange", "symbol"]).aggregate([]).num_rows
+        without_candle = merge_candles(statements, good, now)
         insert_dead_letters(statements, self._letters(dead.to_pylist()))
-        # now() is the start of the transaction.
         statements.execute(
-            "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)"
-            " VALUES (%s, %s, %s, %s, %s, now())",
+            "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
+            " offsets, started_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (
                 batch_id,
                 written,
-                newest.num_rows - written,
+                symbols - written,
                 dead.num_rows,
+                without_candle,
                 json.dumps(_by_topic(next_offsets(rows))),
+                now,
             ),
         )
         statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))

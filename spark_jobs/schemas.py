@@ -98,6 +98,20 @@ TICKER = (
     "position",
 )
 
+# What all tickers of a symbol say of a minute; the columns of the table candles_1m.
+CANDLE = (
+    "exchange",
+    "symbol",
+    "minute",
+    "open",
+    "high",
+    "low",
+    "close",
+    "open_sequence",
+    "close_sequence",
+    "updates",
+)
+
 # The two small topics: the fields of their messages, which are the columns of the tables of that name.
 SMALL_TOPICS = {
     INSTRUMENTS: ("exchange", "symbol", "base", "quote", "status", "seen_at"),

@@ -4,8 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
 from infra import places
 from infra.up import wait_until
+from spark_jobs.candle_days import RETENTION, make_days
 from tests.frames import CRO_USDT, item
 from tests.small_messages import SEEN_AT, feed_event, instrument
 from tests.sql import contents, rows
@@ -31,6 +35,8 @@ COMMAND = ["/bin/sh", "-c", f"trap '' TERM; exec '{SPARK_SUBMIT}' spark_jobs/liv
 TABLES = ("instruments", "feed_events", "dead_letters")
 EXCHANGE = "an exchange of this test"
 LATER = SEEN_AT + 1_000_000
+NOW = time.time_ns() // 1000
+TOO_OLD = date.today() - RETENTION - timedelta(days=2)
 
 
 @contextmanager
@@ -73,6 +79,11 @@ def statuses(owner: connection) -> dict[str, str]:
     return dict(rows(owner, query, EXCHANGE))
 
 
+def partitions(owner: connection) -> list[str]:
+    found = rows(owner, "SELECT inhrelid::regclass::text FROM pg_inherits")
+    return [name for (name,) in found]
+
+
 def eventually(process: subprocess.Popen[bytes], is_true: Callable[[], bool]) -> None:
     assert wait_until(lambda: process.poll() is not None or is_true(), deadline=DEADLINE)
     assert process.poll() is None
@@ -86,7 +97,9 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     )
     produce(FEED_EVENTS, feed_event(exchange=EXCHANGE))
     produce(FEED_EVENTS, b"no JSON")
-    produce(KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "KILL-USDT"})])
+    produce(KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "KILL-USDT"}, NOW)])
+    with owner.cursor() as statements:
+        make_days(statements, [TOO_OLD])
     with live_job(database, tmp_path) as job:
         eventually(job, lambda: statuses(owner) == {"币USDT": "HALT"})
         produce(FEED_EVENTS, feed_event(exchange=EXCHANGE, end=LATER, frames=3))
@@ -96,8 +109,11 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
         eventually(
             job, lambda: bool(rows(owner, "SELECT FROM live_prices WHERE symbol = 'KILL-USDT'"))
         )
+        eventually(job, lambda: f"candles_1m_{TOO_OLD:%Y%m%d}" not in partitions(owner))
         kill(job)
 
+    candle = "SELECT close, updates FROM candles_1m WHERE symbol = 'KILL-USDT'"
+    assert rows(owner, candle) == [(Decimal("0.10604"), 1)]
     before = contents(owner, TABLES)
     assert statuses(owner) == {"币USDT": "HALT", "LAST": "TRADING"}
     story = 'SELECT kind, reason, "to"::text, frames FROM feed_events WHERE exchange = %s'

@@ -1,0 +1,85 @@
+"""What is too old is deleted, and finished days of candles are sorted: beside the batches, not in them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import psycopg2
+from psycopg2.extensions import connection, cursor
+
+from spark_jobs.candle_days import drop_a_day, sort_a_day
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 60.0
+
+# Whoever waits for a lock makes all who come later wait too.
+LOCK_TIMEOUT = "200ms"
+
+# More than comes in a minute: some 250 batches.
+ROWS_AT_ONCE = 1000
+BATCHES_KEPT = timedelta(days=3)
+DEAD_LETTERS_KEPT = timedelta(days=30)
+
+# Readers ask for the last id: it stays.
+DELETE_BATCHES = """
+DELETE FROM batches
+WHERE id IN (SELECT id FROM batches ORDER BY id LIMIT %(rows)s)
+    AND committed_at < %(until)s AND id < (SELECT max(id) FROM batches)
+"""
+
+DELETE_DEAD_LETTERS = """
+DELETE FROM dead_letters
+WHERE (topic, partition, "offset", position) IN (
+    SELECT topic, partition, "offset", position FROM dead_letters
+    WHERE written_at < %(until)s ORDER BY written_at LIMIT %(rows)s
+)
+"""
+
+
+class Upkeep(threading.Thread):
+    """A step a minute, for as long as the process lives. Prices do not depend on it: an error is logged."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(name="upkeep", daemon=True)
+        self._database_url = database_url
+
+    def run(self) -> None:
+        while True:
+            try:
+                with closing(psycopg2.connect(self._database_url)) as database:
+                    one_step(database)
+            except psycopg2.Error:
+                log.exception("upkeep failed, it is tried again in %.0f s", EVERY_SECONDS)
+            time.sleep(EVERY_SECONDS)
+
+
+def one_step(database: connection) -> None:
+    """At most ROWS_AT_ONCE rows of a table and one day of candles, each in a transaction of its own."""
+    for step in (delete_batches, delete_dead_letters, drop_a_day, sort_a_day):
+        _run(database, step)
+
+
+def delete_batches(statements: cursor, now: datetime) -> None:
+    statements.execute(DELETE_BATCHES, {"until": now - BATCHES_KEPT, "rows": ROWS_AT_ONCE})
+
+
+def delete_dead_letters(statements: cursor, now: datetime) -> None:
+    statements.execute(
+        DELETE_DEAD_LETTERS, {"until": now - DEAD_LETTERS_KEPT, "rows": ROWS_AT_ONCE}
+    )
+
+
+def _run(database: connection, step: Callable[[cursor, datetime], None]) -> None:
+    """Not now when a lock is taken; the next time, then."""
+    try:
+        with database, database.cursor() as statements:
+            statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
+            statements.execute("SELECT now()")
+            ((now,),) = statements.fetchall()
+            step(statements, now)
+    except psycopg2.errors.LockNotAvailable as error:
+        log.info("%s waits for the next time: %s", step.__name__, str(error).strip())

@@ -1,0 +1,286 @@
+"""However tickers are split into batches, the tables are those of one sorted pass over all of them."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg2.extensions import connection
+from psycopg2.extras import execute_values
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from spark_jobs.items import explode_items
+from spark_jobs.newer import age_order, sql_age_order
+from spark_jobs.normalise import normalise
+from spark_jobs.price_sink import PriceSink
+from tests.frames import BTCUSDT, CRO_USDT, item, record, records
+from tests.sql import rows
+
+MILLISECOND, SECOND, MINUTE = 1_000, 1_000_000, 60_000_000
+START = round((datetime.now(UTC) - timedelta(hours=2)).timestamp()) * SECOND // MINUTE * MINUTE
+AHEAD_LIMIT = 5 * MINUTE
+
+# Few values, so that they often agree, on both sides of the ends of minutes.
+MOMENTS = [0, MILLISECOND, MINUTE - MILLISECOND, MINUTE, MINUTE + 2 * MILLISECOND, 2 * MINUTE]
+RECEIPTS = [*MOMENTS, 7 * MINUTE]
+EVENTS = [*MOMENTS, 6 * MINUTE]
+PRICES = ["0.000000000000000001", "1", "1.5", "20"]
+PARTITIONS = (0, 1)
+
+SQL_TABLES = "live_prices, candles_1m, kafka_progress, batches"
+LIVE = """
+SELECT exchange, symbol, price, sequence, event_time, received_at, partition, "offset", position
+FROM live_prices
+"""
+CANDLES = "SELECT * FROM candles_1m"
+
+FEW_EXAMPLES = settings(
+    max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Ticker(NamedTuple):
+    """Times in microseconds since the epoch."""
+
+    exchange: str
+    symbol: str
+    price: Decimal
+    sequence: int
+    event_time: int
+    received_at: int
+    partition: int
+    offset: int
+    position: int
+
+
+# A message: its partition and its items.
+Message = tuple[int, list[dict[str, Any]]]
+
+
+def binance_item(symbol: str, price: str, event: int, receipt: int) -> dict[str, Any]:
+    event_time = (START + event) // MILLISECOND
+    return item(BTCUSDT, START + receipt, s=symbol, c=price, E=event_time)
+
+
+def kucoin_item(symbol: str, price: str, sequence: int, receipt: int) -> dict[str, Any]:
+    changed = item(CRO_USDT, START + receipt, price=price, sequence=str(sequence))
+    return {**changed, "subject": symbol}
+
+
+SYMBOL, PRICE, RECEIPT = (st.sampled_from(values) for values in ("AB", PRICES, RECEIPTS))
+BINANCE = st.builds(binance_item, SYMBOL, PRICE, st.sampled_from(EVENTS), RECEIPT)
+KUCOIN = st.builds(kucoin_item, SYMBOL, PRICE, st.integers(0, 3), RECEIPT)
+
+
+def messages_of(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[list[Message]]:
+    message = st.tuples(st.sampled_from(PARTITIONS), st.lists(items, min_size=1, max_size=4))
+    return st.lists(message, min_size=1, max_size=6)
+
+
+def kafka_records(messages: Sequence[Message], topic: str) -> list[Row]:
+    """With consecutive offsets in each partition."""
+    offsets = dict.fromkeys(PARTITIONS, 0)
+    read = []
+    for partition, items in messages:
+        read.append(record(items, topic, partition, offsets[partition]))
+        offsets[partition] += 1
+    return read
+
+
+@st.composite
+def topics(draw: st.DrawFn) -> list[Row]:
+    return [
+        *kafka_records(draw(messages_of(BINANCE)), BINANCE_RAW_DATA),
+        *kafka_records(draw(messages_of(KUCOIN)), KUCOIN_RAW_DATA),
+    ]
+
+
+@st.composite
+def any_batches(draw: st.DrawFn) -> list[list[Row]]:
+    """Each record at least once, in any order, some again in other batches."""
+    shuffled = draw(st.permutations(draw(topics())))
+    cut = draw(st.integers(0, len(shuffled)))
+    again = draw(st.lists(st.sampled_from(shuffled), max_size=4, unique_by=id))
+    batches = [again, shuffled[:cut], again, shuffled[cut:]]
+    return [batch for batch in draw(st.permutations(batches)) if batch]
+
+
+@st.composite
+def replayed_batches(draw: st.DrawFn) -> list[list[Row]]:
+    """As Kafka is read: each goes on anywhere in what was read before, or right behind it."""
+    log = draw(topics())
+    reached: dict[tuple[str, int], int] = {}
+    batches = []
+    for is_last in (False, False, True):
+        batch = []
+        for place in sorted({(row["topic"], row["partition"]) for row in log}):
+            rest = [row for row in log if (row["topic"], row["partition"]) == place]
+            begin = draw(st.integers(0, reached.get(place, 0)))
+            end = len(rest) if is_last else draw(st.integers(begin, len(rest)))
+            batch += rest[begin:end]
+            reached[place] = max(reached.get(place, 0), end)
+        batches += [batch] if batch else []
+    return batches
+
+
+def tickers_of(read: Iterable[Row]) -> list[Ticker]:
+    """Of records, each taken once."""
+    found = []
+    for row in read:
+        for position, each in enumerate(json.loads(row["value"])):
+            place = (row["partition"], row["offset"], position)
+            receipt = each["received_at"]
+            if row["topic"] == BINANCE_RAW_DATA:
+                event = each["E"] * MILLISECOND
+                values = ("binance", each["s"], Decimal(each["c"]), each["E"], event)
+            else:
+                data = each["data"]
+                price, sequence = Decimal(data["price"]), int(data["sequence"])
+                values = ("kucoin", each["subject"], price, sequence, receipt)
+            found.append(Ticker(*values, receipt, *place))
+    return found
+
+
+def newest(tickers: Iterable[Ticker]) -> set[tuple[Any, ...]]:
+    def age(ticker: Ticker) -> tuple[int, ...]:
+        return (ticker.received_at // MINUTE, ticker.sequence, ticker.received_at, *ticker[-3:])
+
+    by_symbol = {(ticker.exchange, ticker.symbol): ticker for ticker in sorted(tickers, key=age)}
+    return {
+        (*ticker[:4], moment(ticker.event_time), moment(ticker.received_at), *ticker[-3:])
+        for ticker in by_symbol.values()
+    }
+
+
+def has_candle(ticker: Ticker) -> bool:
+    return ticker.event_time <= ticker.received_at + AHEAD_LIMIT
+
+
+def candles(tickers: Iterable[Ticker]) -> set[tuple[Any, ...]]:
+    found: dict[tuple[str, str, datetime], list[Any]] = {}
+    in_order = sorted(tickers, key=lambda ticker: (ticker.sequence, ticker.price))
+    for ticker in filter(has_candle, in_order):
+        price, sequence = ticker.price, ticker.sequence
+        key = (ticker.exchange, ticker.symbol, moment(ticker.event_time // MINUTE * MINUTE))
+        opened, high, low, _, first, _, updates = found.setdefault(
+            key, [price, price, price, price, sequence, sequence, 0]
+        )
+        found[key] = [
+            *(opened, max(high, price), min(low, price), price),
+            *(first, sequence, updates + 1),
+        ]
+    return {(*key, *values) for key, values in found.items()}
+
+
+def moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+
+
+def without_updates(found: Iterable[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+    return {candle[:-1] for candle in found}
+
+
+def execute(owner: connection, statement: str) -> None:
+    with owner.cursor() as statements:
+        statements.execute(statement)
+
+
+def write(spark: SparkSession, sink: PriceSink, batch: list[Row]) -> None:
+    sink.write(records(spark, *batch).transform(explode_items).transform(normalise), 0)
+
+
+@pytest.fixture
+def sink(database: Settings) -> Iterator[PriceSink]:
+    with closing(PriceSink(database.database_url, lambda _places: {})) as opened:
+        yield opened
+
+
+@FEW_EXAMPLES
+@given(batches=any_batches())
+def test_any_batches_in_any_order_and_repeated_give_the_tables_of_one_sorted_pass(
+    spark: SparkSession, sink: PriceSink, owner: connection, batches: list[list[Row]]
+) -> None:
+    execute(owner, f"TRUNCATE {SQL_TABLES}")
+    for batch in batches:
+        write(spark, sink, batch)
+        # As if nothing said that the batch was written.
+        execute(owner, "TRUNCATE kafka_progress")
+    read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
+    tickers = tickers_of(read.values())
+    assert set(rows(owner, LIVE)) == newest(tickers)
+    assert without_updates(rows(owner, CANDLES)) == without_updates(candles(tickers))
+
+
+@FEW_EXAMPLES
+@given(batches=replayed_batches())
+def test_replayed_batches_count_each_ticker_once(
+    spark: SparkSession, sink: PriceSink, owner: connection, batches: list[list[Row]]
+) -> None:
+    execute(owner, f"TRUNCATE {SQL_TABLES}")
+    for batch in batches:
+        write(spark, sink, batch)
+    read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
+    tickers = tickers_of(read.values())
+    assert set(rows(owner, LIVE)) == newest(tickers)
+    assert set(rows(owner, CANDLES)) == candles(tickers)
+    count = "SELECT sum(without_candle) FROM batches"
+    assert rows(owner, count) == [(sum(not has_candle(ticker) for ticker in tickers),)]
+
+
+# received_at in microseconds, sequence, partition, offset, position.
+Age = tuple[int, int, int, int, int]
+AGE = st.tuples(
+    st.sampled_from([START + receipt + n for receipt in RECEIPTS for n in (-1, 0, 1)])
+    | st.integers(946_684_800 * SECOND, 4_102_444_800 * SECOND),
+    st.integers(0, 2) | st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 1),
+    st.integers(0, 1) | st.integers(0, 2**63 - 1),
+    st.integers(0, 1),
+)
+PAIRS = st.lists(st.tuples(AGE, AGE).filter(lambda pair: pair[0] != pair[1]), min_size=50)
+COLUMNS = (
+    "id BOOLEAN, received_at TIMESTAMP, sequence LONG, partition INT, offset LONG, position INT"
+)
+
+
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@given(pairs=PAIRS)
+def test_spark_and_sql_agree_on_which_of_two_is_newer(
+    spark: SparkSession, owner: connection, pairs: list[tuple[Age, Age]]
+) -> None:
+    expected = [
+        (left[0] // MINUTE, left[1], left[0], *left[2:])
+        > (right[0] // MINUTE, right[1], right[0], *right[2:])
+        for left, right in pairs
+    ]
+    sides = [
+        (pair, is_left, moment(age[0]), *age[1:])
+        for pair, ages in enumerate(pairs)
+        for is_left, age in zip((True, False), ages, strict=True)
+    ]
+    by_pair = spark.createDataFrame(sides, f"pair INT, {COLUMNS}").groupBy("pair")
+    newer = by_pair.agg(F.max_by("id", age_order()).alias("is_left_newer")).orderBy("pair")
+    assert [row["is_left_newer"] for row in newer.collect()] == expected
+
+    execute(owner, "DROP TABLE IF EXISTS sides")
+    execute(
+        owner,
+        "CREATE TEMPORARY TABLE sides (pair int, is_left bool, received_at timestamptz,"
+        ' sequence bigint, partition int, "offset" bigint, position int)',
+    )
+    with owner.cursor() as statements:
+        execute_values(statements, "INSERT INTO sides VALUES %s", sides, page_size=len(sides))
+    found = rows(
+        owner,
+        f"SELECT {sql_age_order('a')} > {sql_age_order('b')} FROM sides a JOIN sides b USING (pair)"
+        " WHERE a.is_left AND NOT b.is_left ORDER BY pair",
+    )
+    assert [is_newer for (is_newer,) in found] == expected

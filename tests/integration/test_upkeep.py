@@ -1,0 +1,67 @@
+"""Rows that are too old leave the tables, a step at a time; the last batch stays."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from spark_jobs.upkeep import BATCHES_KEPT, DEAD_LETTERS_KEPT, ROWS_AT_ONCE, one_step
+from tests.sql import rows
+
+
+@pytest.fixture
+def job(database: Settings) -> Iterator[connection]:
+    with closing(psycopg2.connect(database.database_url)) as opened:
+        yield opened
+
+
+def insert_batches(owner: connection, count: int, age: str) -> None:
+    with owner.cursor() as statements:
+        statements.execute(
+            "INSERT INTO batches"
+            " (rows_written, rows_refused, dead_letters, offsets, started_at, committed_at)"
+            " SELECT 0, 0, 0, '{}', now(), now() - %s::interval FROM generate_series(1, %s)",
+            (age, count),
+        )
+
+
+def insert_dead_letters(owner: connection, first: int, last: int, age: str) -> None:
+    with owner.cursor() as statements:
+        statements.execute(
+            'INSERT INTO dead_letters (topic, partition, "offset", position, reason, payload, written_at)'
+            " SELECT 'a topic', 0, n, 0, 'a reason', '', now() - %s::interval"
+            " FROM generate_series(%s, %s) AS n",
+            (age, first, last),
+        )
+
+
+def test_old_batches_go_in_steps_and_young_ones_stay(owner: connection, job: connection) -> None:
+    insert_batches(owner, ROWS_AT_ONCE + 1, f"{BATCHES_KEPT.days} days 1 minute")
+    insert_batches(owner, 2, f"{BATCHES_KEPT.days - 1} days 23 hours")
+    ids = "SELECT id FROM batches ORDER BY id"
+    one_step(job)
+    assert rows(owner, ids) == [(ROWS_AT_ONCE + n,) for n in (1, 2, 3)]
+    one_step(job)
+    one_step(job)
+    assert rows(owner, ids) == [(ROWS_AT_ONCE + n,) for n in (2, 3)]
+
+
+def test_the_last_batch_stays_however_old(owner: connection, job: connection) -> None:
+    insert_batches(owner, 2, "1 year")
+    one_step(job)
+    assert rows(owner, "SELECT id FROM batches") == [(2,)]
+
+
+def test_old_dead_letters_go_in_steps_and_young_ones_stay(
+    owner: connection, job: connection
+) -> None:
+    insert_dead_letters(owner, 1, 1, f"{DEAD_LETTERS_KEPT.days - 1} days 23 hours")
+    insert_dead_letters(owner, 2, ROWS_AT_ONCE + 2, f"{DEAD_LETTERS_KEPT.days} days 1 minute")
+    one_step(job)
+    assert rows(owner, "SELECT count(*) FROM dead_letters") == [(2,)]
+    one_step(job)
+    one_step(job)
+    assert rows(owner, 'SELECT "offset" FROM dead_letters') == [(1,)]
