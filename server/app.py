@@ -5,35 +5,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Literal
 
-from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from server.api import create_api
 from server.database import DatabaseReader
 from server.hub import Hub
 from server.live_prices import Reading
 from server.problems import answer_with_problems
+from server.query_connection import QueryConnection
 from server.stream import stream
 
 PAGE = Path(__file__).parent / "page"
 
-Exchange = Literal["binance", "kucoin"]
-
-
-class Filter(BaseModel):
-    """Which prices; a parameter that is not given matches all."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    exchange: Exchange | None = None
-    symbol: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-
 
 def create_app(reader_database_url: str, hub: Hub) -> FastAPI:
     """The app reads Postgres from its start to its end, and publishes in the hub."""
+    queries = QueryConnection(reader_database_url)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -46,21 +36,13 @@ def create_app(reader_database_url: str, hub: Hub) -> FastAPI:
         app.state.reader.start()
         yield
         await asyncio.to_thread(app.state.reader.stop)
+        queries.close()
 
     app = FastAPI(title="Live crypto prices", docs_url=None, redoc_url=None, lifespan=lifespan)
     answer_with_problems(app)
     page = StaticFiles(directory=PAGE, html=True)
 
-    @app.get("/api/prices")
-    async def prices(which: Annotated[Filter, Query()]) -> Response:
-        if hub.prices is None:
-            raise HTTPException(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "Postgres has not been read yet",
-                {"Retry-After": "1"},
-            )
-        answer = hub.prices.answer(which.exchange, which.symbol)
-        return Response(answer, media_type="application/json")
+    app.include_router(create_api(hub, queries))
 
     @app.websocket("/ws")
     async def ws(websocket: WebSocket) -> None:

@@ -36,6 +36,12 @@ class LivePrices:
         self._snapshot: str | None = None
         self._changes: dict[int, str] = {}
 
+    def get(self, exchange: str, symbol: str) -> Price | None:
+        return self._prices.get((exchange, symbol))
+
+    def of(self, exchange: str) -> list[Price]:
+        return [price for price in self._prices.values() if price.exchange == exchange]
+
     def snapshot(self) -> str:
         """{"type":"snapshot","id":N,"prices":[every row]}"""
         if self._snapshot is None:

@@ -48,10 +48,14 @@ COLUMNS = (
 
 
 class Price(NamedTuple):
-    """What the server must know of a row to find it, and the row as JSON, made once."""
+    """What the server must know of a row by itself, and the row as JSON, made once."""
 
     exchange: str
     symbol: str
+    price: Decimal
+    traded_at: datetime | None
+    received_at: datetime
+    endpoint: str | None
     batch_id: int
     json: str
 
@@ -61,7 +65,16 @@ def price_of(row: Sequence[Any]) -> Price:
     fields = dict(zip(COLUMNS, row, strict=True))
     fields["simulated"] = is_simulated(fields["endpoint"])
     # The encoder escapes non-ASCII. Pure ASCII, a message is only copied when it is sent.
-    return Price(fields["exchange"], fields["symbol"], fields["batch_id"], _encode(fields))
+    return Price(
+        exchange=fields["exchange"],
+        symbol=fields["symbol"],
+        price=fields["price"],
+        traded_at=fields["traded_at"],
+        received_at=fields["received_at"],
+        endpoint=fields["endpoint"],
+        batch_id=fields["batch_id"],
+        json=_encode(fields),
+    )
 
 
 def _text(value: object) -> str:

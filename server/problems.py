@@ -17,6 +17,40 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+SCHEMA = {
+    "title": "Problem",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "parameter": {"type": "string"},
+                    "value": {},
+                    "detail": {"type": "string"},
+                },
+                "required": ["parameter", "value", "detail"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of an address that answers with these problems."""
+    content = {"application/problem+json": {"schema": SCHEMA}}
+    return {s.value: {"description": s.phrase, "content": content} for s in statuses}
+
+
+def unavailable(detail: str) -> HTTPException:
+    return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
+
 
 def problem(
     status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any

@@ -1,8 +1,13 @@
-"""Writes to Postgres as the live job does: rows, batch and notification in one transaction."""
+"""What the live job writes to Postgres, and what a server that has read it knows.
 
+As by the job: rows, batch and notification in one transaction.
+"""
+
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg2
@@ -10,6 +15,8 @@ from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
 
 from core.topics import TOPIC_OF_EXCHANGE
+from server.prices import COLUMNS, Price, price_of
+from tests.server_process import DEADLINE, ServerProcess
 
 Ticker = dict[str, Any]
 
@@ -30,6 +37,12 @@ def ticker(exchange: str, symbol: str, price: str, **columns: Any) -> Ticker:
         "offset": 0,
         "position": 0,
     } | columns
+
+
+def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
+    """The same row as the server has it in memory, of batch 1."""
+    row = ticker(exchange, symbol, amount, batch_id=1) | columns | {"price": Decimal(amount)}
+    return price_of([row.get(column) for column in COLUMNS])
 
 
 def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
@@ -55,3 +68,14 @@ def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
                 execute_values(cursor, upsert, [(*row.values(), batch_id) for row in tickers])
             cursor.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
     return int(batch_id)
+
+
+def wait_for_batch(server: ServerProcess, batch_id: int) -> None:
+    """Until the server has read what that batch, or a later one, wrote."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        answer = server.get("/api/prices", symbol="none")
+        if answer.status_code == 200 and answer.json()["id"] >= batch_id:
+            return
+        assert time.monotonic() < deadline, f"batch {batch_id} was not read: {answer.text}"
+        time.sleep(0.02)

@@ -1,7 +1,7 @@
 from typing import get_args
 
 from core.topics import TOPIC_OF_EXCHANGE
-from server.app import Exchange
+from server.fields import Exchange
 
 
 def test_every_exchange_of_the_pipeline_can_be_asked_for() -> None:

@@ -5,17 +5,23 @@ from typing import Any
 
 from server.hub import Hub
 from server.live_prices import Reading
-from server.prices import Price
+from tests.live_job import price
 
 DEADLINE = 5.0
 
 
 def reading(batch_id: int, previous: int | None, **amounts: str) -> Reading:
     prices = [
-        Price("binance", symbol, batch_id, json.dumps({"symbol": symbol, "price": amount}))
+        price("binance", symbol, amount, batch_id=batch_id)._replace(
+            json=json.dumps(row(symbol, amount))
+        )
         for symbol, amount in amounts.items()
     ]
     return Reading(batch_id, previous, prices)
+
+
+def row(symbol: str, amount: str) -> dict[str, str]:
+    return {"symbol": symbol, "price": amount}
 
 
 async def take(messages: AsyncIterator[str]) -> dict[str, Any]:
@@ -37,10 +43,10 @@ def test_a_client_gets_a_snapshot_and_then_each_change() -> None:
         {
             "type": "snapshot",
             "id": 1,
-            "prices": [{"symbol": "BTC", "price": "1"}, {"symbol": "ETH", "price": "2"}],
+            "prices": [row("BTC", "1"), row("ETH", "2")],
         },
-        {"type": "changes", "id": 2, "previous": 1, "prices": [{"symbol": "BTC", "price": "2"}]},
-        {"type": "changes", "id": 3, "previous": 2, "prices": [{"symbol": "BTC", "price": "3"}]},
+        {"type": "changes", "id": 2, "previous": 1, "prices": [row("BTC", "2")]},
+        {"type": "changes", "id": 3, "previous": 2, "prices": [row("BTC", "3")]},
     ]
 
 
@@ -71,7 +77,7 @@ def test_a_client_that_falls_behind_gets_the_latest_version_of_what_it_missed() 
         "type": "changes",
         "id": 4,
         "previous": 1,
-        "prices": [{"symbol": "BTC", "price": "6"}, {"symbol": "ETH", "price": "5"}],
+        "prices": [row("BTC", "6"), row("ETH", "5")],
     }
 
 
@@ -87,7 +93,7 @@ def test_everybody_gets_a_snapshot_when_all_was_read_anew() -> None:
     assert asyncio.run(scenario()) == {
         "type": "snapshot",
         "id": 9,
-        "prices": [{"symbol": "SOL", "price": "3"}],
+        "prices": [row("SOL", "3")],
     }
 
 

@@ -2,11 +2,12 @@ import json
 
 from server.live_prices import LivePrices, Reading
 from server.prices import Price
+from tests import live_job
 
 
 def price(symbol: str, amount: str, batch_id: int, exchange: str = "binance") -> Price:
-    row = {"exchange": exchange, "symbol": symbol, "price": amount}
-    return Price(exchange, symbol, batch_id, json.dumps(row))
+    whole = live_job.price(exchange, symbol, amount, batch_id=batch_id)
+    return whole._replace(json=json.dumps(row(symbol, amount, exchange)))
 
 
 def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
@@ -82,3 +83,17 @@ def test_an_answer_is_filtered_and_in_order() -> None:
     assert answer(symbol="ETH") == [eth_of_binance, eth]
     assert answer(exchange="kucoin", symbol="ETH") == [eth]
     assert answer(symbol="eth") == []
+
+
+def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
+    btc, eth, btc_of_kucoin = (
+        price("BTC", "1", 1),
+        price("ETH", "2", 1),
+        price("BTC", "3", 1, "kucoin"),
+    )
+
+    prices = LivePrices(Reading(1, None, [btc, eth, btc_of_kucoin]))
+
+    assert prices.get("kucoin", "BTC") == btc_of_kucoin
+    assert prices.get("kucoin", "ETH") is None
+    assert prices.of("binance") == [btc, eth]

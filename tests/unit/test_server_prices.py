@@ -73,7 +73,8 @@ def test_a_time_is_utc_with_microseconds() -> None:
 def test_a_row_is_a_json_object_with_amounts_as_strings() -> None:
     price = price_of([ROW[column] for column in COLUMNS])
 
-    assert (price.exchange, price.symbol, price.batch_id) == ("binance", "币安人生USDT", 311)
+    own = price._asdict()
+    assert own == {name: ROW[name] for name in own if name != "json"} | {"json": price.json}
     assert json.loads(price.json) == ROW | {
         "price": "0.00000001",
         "open_24h": "85439.99",

@@ -1,0 +1,24 @@
+"""What parameters and answers are made of, and how the OpenAPI document tells it."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainSerializer, WithJsonSchema
+
+from server.prices import instant, plain
+
+Exchange = Literal["binance", "kucoin"]
+
+# Without control characters: Postgres has no NUL in a text.
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+Amount = Annotated[
+    Decimal,
+    PlainSerializer(plain),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["85439.99"]}),
+]
+
+Instant = Annotated[
+    datetime, PlainSerializer(instant), WithJsonSchema({"type": "string", "format": "date-time"})
+]

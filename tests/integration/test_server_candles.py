@@ -1,0 +1,189 @@
+"""Candles of the server, from minutes in real Postgres."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg2.extensions import connection
+from psycopg2.extras import execute_values
+
+from core.settings import Settings
+from tests.live_job import ticker, write_batch
+from tests.server_process import ServerProcess, running_server
+
+DAY = datetime(2025, 3, 28, tzinfo=UTC)
+NINE = "2025-03-28T09:00:00Z"
+
+
+@pytest.fixture
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        yield server
+
+
+def write_minutes(
+    owner: connection,
+    *minutes: tuple[datetime, str, str, str, str],
+    exchange: str = "binance",
+    symbol: str = "BTCUSDT",
+) -> None:
+    """Of each: start, open, high, low, close. They lie on DAY or today."""
+    values = [(exchange, symbol, *each, 1, 2, 3) for each in minutes]
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+        execute_values(cursor, "INSERT INTO candles_1m VALUES %s", values)
+
+
+def at(hour: int, minute: int) -> datetime:
+    return DAY + timedelta(hours=hour, minutes=minute)
+
+
+def starts(server: ServerProcess, **span: str) -> list[str]:
+    answer = server.get("/api/candles/binance/BTCUSDT", **span)
+    assert answer.status_code == 200, answer.text
+    return [candle["start"][11:16] for candle in answer.json()["candles"]]
+
+
+def test_a_minute_is_told_with_every_digit(owner: connection, server: ServerProcess) -> None:
+    digits = ("85439.990", "99999999999999999999.999999999999999999", "0.00000001", "120")
+    write_minutes(owner, (at(9, 0), *digits))
+
+    answer = server.get("/api/candles/binance/BTCUSDT", **{"from": NINE}).json()
+
+    assert answer == {
+        "exchange": "binance",
+        "symbol": "BTCUSDT",
+        "interval": "1m",
+        "candles": [
+            {
+                "start": "2025-03-28T09:00:00.000000Z",
+                "open": "85439.99",
+                "high": "99999999999999999999.999999999999999999",
+                "low": "0.00000001",
+                "close": "120",
+                "updates": 3,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("interval", "start"),
+    [
+        ("5m", "09:10"),
+        ("15m", "09:00"),
+        ("1h", "09:00"),
+        ("4h", "08:00"),
+        ("1d", "00:00"),
+    ],
+)
+def test_larger_candles_are_made_of_minutes(
+    owner: connection, server: ServerProcess, interval: str, start: str
+) -> None:
+    write_minutes(
+        owner,
+        (at(9, 10), "1.10", "3", "1", "2"),
+        (at(9, 11), "2", "5.5", "2", "4"),
+        (at(9, 14), "4", "4", "0.5", "0.75"),
+    )
+
+    answer = server.get(
+        "/api/candles/binance/BTCUSDT", **{"interval": interval, "from": "2025-03-28"}
+    ).json()
+
+    assert answer["interval"] == interval
+    assert answer["candles"] == [
+        {
+            "start": f"2025-03-28T{start}:00.000000Z",
+            "open": "1.1",
+            "high": "5.5",
+            "low": "0.5",
+            "close": "0.75",
+            "updates": 9,
+        }
+    ]
+
+
+def test_a_span_has_its_start_and_not_its_end(owner: connection, server: ServerProcess) -> None:
+    write_minutes(owner, *((at(9, minute), "1", "1", "1", "1") for minute in range(20)))
+
+    def told(start: str, end: str, interval: str = "1m") -> list[str]:
+        return starts(server, **{"from": start, "to": end, "interval": interval})
+
+    assert told(NINE, "2025-03-28T09:02:00Z") == ["09:00", "09:01"]
+    assert told("2025-03-28T09:00:01Z", "2025-03-28T09:02:01Z") == ["09:01", "09:02"]
+    assert told("2025-03-28T11:00:00+02:00", "2025-03-28T11:01:00+02:00") == ["09:00"]
+    assert told("2025-03-28T09:01:00Z", "2025-03-28T09:15:00Z", "5m") == ["09:05", "09:10"]
+
+
+def test_a_limit_keeps_the_oldest_of_a_span_and_the_newest_without_one(
+    owner: connection, server: ServerProcess
+) -> None:
+    write_minutes(owner, *((at(9, minute), "1", "1", "1", "1") for minute in range(20)))
+
+    assert starts(server, **{"from": NINE, "limit": "2"}) == ["09:00", "09:01"]
+    assert starts(server, **{"from": NINE, "limit": "2", "interval": "5m"}) == ["09:00", "09:05"]
+    assert starts(server, to="2025-03-28T09:20:00Z", limit="2") == ["09:18", "09:19"]
+
+
+def test_without_a_span_the_running_minute_is_the_last(
+    owner: connection, server: ServerProcess
+) -> None:
+    this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    write_minutes(owner, (this_minute, "1", "1", "1", "1"))
+
+    assert starts(server) == [f"{this_minute:%H:%M}"]
+
+
+def test_a_candle_can_be_asked_for_in_any_script(owner: connection, server: ServerProcess) -> None:
+    write_minutes(owner, (at(9, 0), "1", "1", "1", "1"), symbol="币安人生USDT")
+
+    answer = server.get("/api/candles/binance/币安人生USDT", **{"from": NINE}).json()
+
+    assert answer["symbol"] == "币安人生USDT"
+    assert [candle["close"] for candle in answer["candles"]] == ["1"]
+
+
+def test_a_symbol_that_nothing_is_known_of_is_not_found(
+    database: Settings, server: ServerProcess
+) -> None:
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+
+    assert starts(server) == []
+    answer = server.get("/api/candles/kucoin/BTCUSDT")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "symbol='BTCUSDT': kucoin has none such"
+
+
+def test_a_symbol_that_is_only_listed_has_no_candles_yet(
+    owner: connection, server: ServerProcess
+) -> None:
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO instruments VALUES ('binance', 'BTCUSDT', 'BTC', 'USDT', 'HALT', now())"
+        )
+
+    assert starts(server) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value"),
+    [
+        ("binance/BTCUSDT?interval=2m", "interval", "2m"),
+        ("binance/BTCUSDT?from=yesterday", "from", "yesterday"),
+        ("binance/BTCUSDT?to=2025", "to", "2025"),
+        ("binance/BTCUSDT?from=2025-03-28&to=2025-03-27", "to", "2025-03-27"),
+        ("binance/BTCUSDT?limit=1001", "limit", "1001"),
+        ("binance/BTCUSDT?form=2025-03-28", "form", "2025-03-28"),
+        ("kraken/BTCUSDT", "exchange", "kraken"),
+        ("binance/BTC%00", "symbol", "BTC\x00"),
+    ],
+)
+def test_a_bad_parameter_is_named(
+    server: ServerProcess, path: str, parameter: str, value: str
+) -> None:
+    answer = server.get(f"/api/candles/{path}")
+
+    assert answer.status_code == 422
+    assert [(e["parameter"], e["value"]) for e in answer.json()["errors"]] == [(parameter, value)]

@@ -1,0 +1,268 @@
+"""What the server asks of Postgres beside the stream: instruments, feeds, and when Postgres is away."""
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+from psycopg2.extras import execute_values
+
+from core.settings import Settings
+from server.query_connection import DEADLINE
+from tests.live_job import ticker, wait_for_batch, write_batch
+from tests.server_process import ServerProcess, running_server
+from tests.sql import rows
+
+SEEN = datetime(2025, 3, 28, 7, 37, 28, 467000, UTC)
+START = datetime(2025, 3, 28, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+QUERIES = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'server queries' AND datname = %s"
+)
+
+
+@pytest.fixture
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, 0)
+        yield server
+
+
+def list_instruments(owner: connection, *instruments: tuple[str, ...]) -> None:
+    insert(owner, "INSERT INTO instruments VALUES %s", [(*each, SEEN) for each in instruments])
+
+
+def tell(owner: connection, *events: tuple[Any, ...]) -> None:
+    insert(owner, "INSERT INTO feed_events VALUES %s", list(events))
+
+
+def insert(owner: connection, statement: str, values: list[tuple[Any, ...]]) -> None:
+    with owner.cursor() as cursor:
+        execute_values(cursor, statement, values)
+
+
+def backend_of_queries(owner: connection) -> int:
+    ((pid,),) = rows(owner, QUERIES, owner.info.dbname)
+    return int(pid)
+
+
+def test_instruments_are_filtered_and_in_order(owner: connection, server: ServerProcess) -> None:
+    list_instruments(
+        owner,
+        ("kucoin", "BCHSV-USDT", "BSV", "USDT", "TRADING"),
+        ("binance", "币安人生USDT", "币安人生", "USDT", "TRADING"),
+        ("binance", "ADAEUR", "ADA", "EUR", "BREAK"),
+        ("kucoin", "ADA-EUR", "ADA", "EUR", "TRADING"),
+    )
+
+    def symbols(**which: str) -> list[str]:
+        answer = server.get("/api/instruments", **which).json()
+        return [each["symbol"] for each in answer["instruments"]]
+
+    assert symbols() == ["ADAEUR", "币安人生USDT", "ADA-EUR", "BCHSV-USDT"]
+    assert symbols(exchange="binance", base="ADA") == ["ADAEUR"]
+    assert symbols(base="币安人生") == ["币安人生USDT"]
+    assert symbols(quote="EUR", status="TRADING") == ["ADA-EUR"]
+    assert symbols(base="'; DROP TABLE instruments; --") == []
+    assert server.get("/api/instruments", base="BSV").json() == {
+        "instruments": [
+            {
+                "exchange": "kucoin",
+                "symbol": "BCHSV-USDT",
+                "base": "BSV",
+                "quote": "USDT",
+                "status": "TRADING",
+                "seen_at": "2025-03-28T07:37:28.467000Z",
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, "BTC\x00"])
+def test_a_name_that_can_not_be_is_refused(server: ServerProcess, value: str) -> None:
+    answer = server.get("/api/instruments", base=value)
+
+    assert answer.status_code == 422
+    assert [(e["parameter"], e["value"]) for e in answer.json()["errors"]] == [("base", value)]
+
+
+def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    told = [
+        ("kucoin", None, "interruption", "start", START, None, 0),
+        ("kucoin", "h", "interruption", "silence", START + SECOND, None, 0),
+        *(
+            ("kucoin", "h", "connection", "reset", START + n * SECOND, START + n * SECOND, 7)
+            for n in range(2, 14)
+        ),
+        ("binance", None, "interruption", "start", START, START + SECOND, 0),
+        ("binance", "h", "connection", None, START + SECOND, None, 0),
+    ]
+    tell(owner, *told)
+    received_at = datetime.now(UTC)
+    batch_id = write_batch(
+        database.database_url,
+        [
+            ticker("binance", "A", "1", received_at=received_at),
+            ticker("binance", "B", "1", received_at=received_at - 9 * SECOND),
+        ],
+    )
+    wait_for_batch(server, batch_id)
+
+    answer = server.get("/api/feeds").json()
+
+    assert answer["id"] == batch_id
+    binance, kucoin = answer["feeds"]
+    assert 0 <= binance.pop("age_seconds") < 60
+    assert binance == {
+        "exchange": "binance",
+        "endpoint": "127.0.0.1",
+        "simulated": True,
+        "newest_price_at": received_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "symbols": 2,
+        "interruption": None,
+        "events": [
+            event("connection", None, 1, None, endpoint="h"),
+            event("interruption", "start", 0, 1),
+        ],
+    }
+    assert kucoin == {
+        "exchange": "kucoin",
+        "endpoint": None,
+        "simulated": None,
+        "newest_price_at": None,
+        "age_seconds": None,
+        "symbols": 0,
+        "interruption": event("interruption", "silence", 1, None, endpoint="h"),
+        "events": [
+            event("connection", "reset", n, n, frames=7, endpoint="h") for n in range(13, 3, -1)
+        ],
+    }
+    assert [len(f["events"]) for f in server.get("/api/feeds", limit="1").json()["feeds"]] == [1, 1]
+
+
+def event(
+    kind: str,
+    reason: str | None,
+    start: int,
+    end: int | None,
+    frames: int = 0,
+    endpoint: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "endpoint": endpoint,
+        "kind": kind,
+        "reason": reason,
+        "from": f"2025-03-28T12:00:{start:02}.000000Z",
+        "to": None if end is None else f"2025-03-28T12:00:{end:02}.000000Z",
+        "frames": frames,
+    }
+
+
+def test_a_lost_connection_costs_no_answer(owner: connection, server: ServerProcess) -> None:
+    assert server.get("/api/instruments").status_code == 200
+    for _ in range(3):
+        pid = backend_of_queries(owner)
+        rows(owner, "SELECT pg_terminate_backend(%s, 5000)", pid)
+
+        assert server.get("/api/instruments").status_code == 200
+        assert backend_of_queries(owner) != pid
+
+
+def test_all_queries_share_one_connection(owner: connection, server: ServerProcess) -> None:
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _: server.get("/api/instruments"), range(40)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(rows(owner, QUERIES, owner.info.dbname)) == 1
+
+
+def test_without_postgres_what_is_asked_of_it_is_unavailable_until_it_is_back(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    assert server.get("/api/instruments").status_code == 200
+    paths = ("/api/instruments", "/api/candles/binance/BTCUSDT", "/api/compare", "/api/feeds")
+    with no_connections(database, owner.info.dbname):
+        for path in paths:
+            answer = server.get(path)
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["detail"] == "Postgres does not answer"
+
+    assert server.get("/api/instruments").json() == {"instruments": []}
+
+
+@contextmanager
+def no_connections(database: Settings, name: str) -> Iterator[None]:
+    """As if Postgres were away, for this database alone."""
+    with closing(psycopg2.connect(database.database_url.rsplit("/", 1)[0] + "/postgres")) as other:
+        other.autocommit = True
+        with other.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                (name,),
+            )
+            try:
+                yield
+            finally:
+                cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def test_a_postgres_that_hangs_holds_up_neither_the_rest_nor_the_end(
+    owner: connection, server: ServerProcess
+) -> None:
+    assert server.get("/api/instruments").status_code == 200
+    pid = backend_of_queries(owner)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as client:
+            hanging = client.submit(server.get, "/api/instruments")
+            while not hanging.done():
+                assert server.get("/healthz").elapsed.total_seconds() < DEADLINE / 2
+
+        assert hanging.result().status_code == 503
+        assert hanging.result().elapsed.total_seconds() >= DEADLINE
+        assert server.get("/api/instruments").status_code == 200
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> None:
+    document = server.get("/openapi.json").json()
+
+    paths = document["paths"]
+    for path, row in {
+        "/api/instruments": "Instruments",
+        "/api/candles/{exchange}/{symbol}": "Candles",
+        "/api/compare": "Comparisons",
+        "/api/feeds": "Feeds",
+    }.items():
+        responses = paths[path]["get"]["responses"]
+        assert responses["200"]["content"]["application/json"]["schema"] == {
+            "$ref": f"#/components/schemas/{row}"
+        }
+        assert set(responses) - {"404"} == {"200", "422", "503"}
+        for status in set(responses) - {"200"}:
+            (schema,) = responses[status]["content"].values()
+            assert list(responses[status]["content"]) == ["application/problem+json"]
+            assert schema["schema"]["title"] == "Problem"
+    assert "404" in paths["/api/candles/{exchange}/{symbol}"]["get"]["responses"]
+    candle = document["components"]["schemas"]["Candle"]["properties"]
+    assert {name: candle[name]["type"] for name in candle} == {
+        "start": "string",
+        "open": "string",
+        "high": "string",
+        "low": "string",
+        "close": "string",
+        "updates": "integer",
+    }
