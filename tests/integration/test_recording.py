@@ -11,15 +11,8 @@ import pytest
 
 from core.settings import Settings
 from infra.services import object_store
-from tests.unit.test_recording import (
-    START,
-    binance_text,
-    kucoin_text,
-    landing_object,
-    line,
-    received,
-    subscribed,
-)
+from tests.recordings import START, binance_text, kucoin_text, landing_object, line, received
+from tests.small_exchange import subscribed
 
 SECOND = 1_000_000
 

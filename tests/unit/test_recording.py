@@ -1,75 +1,23 @@
 """A landing archive in a folder, played by the real server to real clients."""
 
-import gzip
 import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from infra.exchange.faults import Close
 from infra.exchange.landing import Folder
 from infra.exchange.recording import Recording
 from infra.exchange.server import Simulation
 from tests.ledger import Ledger
+from tests.recordings import START, binance_text, kucoin_text, line, received, write
 from tests.replay_exchange import inflict, kucoin_url, running
-
-SUBSCRIBE = '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}'
-START = 1_795_373_100_000_000  # 2026-11-22 18:45:00 UTC
-JOURNAL = "3f9c1a2b00c4d5e6"
-
-
-def binance_text(number: int) -> str:
-    return f'{{"e":"24hrMiniTicker","E":{number},"s":"币安人生USDT","c":"{number}.10000000"}}'
-
-
-def kucoin_text(number: int) -> str:
-    return f'{{"type":"message","subject":"A-B","data":{{"sequence":"{number}","x":1.10}}}}'
-
-
-def line(text: str, received_at: int) -> str:
-    return f'{text[:-1]},"received_at":{received_at}}}'
-
-
-def landing_object(exchange: str, first: int, lines: Sequence[str]) -> tuple[str, bytes]:
-    """Its name below the root, and its content. `first` is the position of the first line."""
-    at = datetime.fromtimestamp(json.loads(lines[0])["received_at"] / 1e6, UTC)
-    last = first + len(lines) - 1
-    name = f"{at:%Y%m%dT%H%M%S.%fZ}-{JOURNAL}-{first:020}-{last:020}.jsonl.gz"
-    return f"{exchange}/{at:%Y/%m/%d/%H}/{name}", gzip.compress("\n".join(lines).encode())
-
-
-def write(root: Path, exchange: str, first: int, lines: Sequence[str]) -> Path:
-    name, content = landing_object(exchange, first, lines)
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
-
-
-@contextmanager
-def subscribed(address: str, exchange: str) -> Iterator[ClientConnection]:
-    """A client to which nothing comes any more but data."""
-    if exchange == "binance":
-        with connect(f"ws://{address}/ws/!miniTicker@arr", max_queue=None) as client:
-            yield client
-        return
-    with connect(kucoin_url(address), max_queue=None) as client:
-        assert json.loads(client.recv(timeout=5))["type"] == "welcome"
-        client.send(SUBSCRIBE)
-        assert client.recv(timeout=5) == '{"id":"1","type":"ack"}'
-        yield client
-
-
-def received(client: ClientConnection, count: int) -> list[str]:
-    return [client.recv(timeout=5, decode=True) for _ in range(count)]
+from tests.small_exchange import subscribed
 
 
 def test_binance_plays_its_arrays_also_one_that_lies_in_two_objects(tmp_path: Path) -> None:
