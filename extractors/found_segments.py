@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 from extractors.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
@@ -19,23 +20,22 @@ def found_segments(folder: Path) -> list[Segment]:
 def _found(path: Path) -> Segment | None:
     """None where the file holds no items, or another one the same."""
     try:
-        if PACKED.fullmatch(path.name):
-            return _packed(path)
-        return _plain(path) if PLAIN.fullmatch(path.name) else None
+        if name := PACKED.fullmatch(path.name):
+            return _packed(path, name)
+        return _plain(path, name) if (name := PLAIN.fullmatch(path.name)) else None
     except UNREADABLE as error:
         set_aside(path, error)
         return None
 
 
-def _packed(path: Path) -> Segment:
-    first, last, endpoint = path.name.removesuffix(".jsonl.gz").split("-", 2)
+def _packed(path: Path, name: re.Match[str]) -> Segment:
     with gzip.open(path) as file:
         received_at = _received_at(file.readline())
     return Segment(
         path.parent,
-        endpoint,
-        int(first),
-        int(last) + 1,
+        name["endpoint"],
+        int(name["first"]),
+        int(name["last"]) + 1,
         received_at,
         size=path.stat().st_size,
         is_closed=True,
@@ -43,9 +43,8 @@ def _packed(path: Path) -> Segment:
     )
 
 
-def _plain(path: Path) -> Segment | None:
-    first, endpoint = path.name.removesuffix(".jsonl").split("-", 1)
-    was_packed = any(path.parent.glob(f"{first}-*-{endpoint}.jsonl.gz"))
+def _plain(path: Path, name: re.Match[str]) -> Segment | None:
+    was_packed = any(path.parent.glob(f"{name['first']}-*-{name['endpoint']}.jsonl.gz"))
     lines = 0 if was_packed else _cut_to_whole_lines(path)
     if not lines:
         path.unlink()
@@ -54,9 +53,9 @@ def _plain(path: Path) -> Segment | None:
         received_at = _received_at(file.readline())
     return Segment(
         path.parent,
-        endpoint,
-        int(first),
-        int(first) + lines,
+        name["endpoint"],
+        int(name["first"]),
+        int(name["first"]) + lines,
         received_at,
         size=path.stat().st_size,
         is_closed=True,

@@ -1,9 +1,9 @@
 """What was received, on local disk, until Kafka and the object store both have it.
 
 A folder with the journal's own id and its segments (segment.py). Positions count a journal's items
-from 0. After a start they go on at the time in microseconds, which is far beyond the last: what a
-power failure took from the disk may have reached Kafka before, and no two items may have one position.
-A folder without segments begins a new journal, with an id of its own.
+from 0. After a start they go on far beyond the last, because what a power failure took from the disk
+may have reached Kafka before, and no two items may have one position. A folder without segments
+begins a new journal, with an id of its own.
 
 A segment is closed after 60 s, at 8 MB, at the full hour and where the endpoint changes.
 
@@ -17,6 +17,7 @@ One thread appends; any may read.
 
 import fcntl
 import logging
+import os
 import re
 import secrets
 import threading
@@ -26,7 +27,6 @@ from typing import IO
 
 from core.message import Item, encode_item
 from extractors.found_segments import found_segments
-from extractors.notices import now_us
 from extractors.segment import Segment
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ HOUR = 3_600_000_000
 """Microseconds."""
 
 GAP = 1_000_000_000
-"""More items than a power failure can take, for a clock that was set back."""
+"""More items than a power failure can take."""
 
-ID = re.compile("[0-9a-f]{16}")
+ID = re.compile(r"(?P<id>[0-9a-f]{16}) (?P<next>\d{1,19})")
 
 
 class JournalError(Exception):
@@ -54,7 +54,7 @@ class Journal:
             self._lock_file = (folder / "lock").open("w")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._segments = found_segments(folder)
-            self.id = _id(folder / "id", is_new=not self._segments)
+            self.id, self._end = _begin(folder / "id", self._segments)
         except BlockingIOError as error:
             self._lock_file.close()
             raise JournalError(f"{folder}: another process uses it") from error
@@ -72,7 +72,6 @@ class Journal:
         """A former process left items."""
         self.start = self._segments[0].first if self._segments else 0
         """The position of the oldest one."""
-        self._end = max(self._segments[-1].end + GAP, now_us()) if self._segments else 0
         self.size = sum(segment.size for segment in self._segments)
         """Bytes on the disk."""
         log.info("journal id=%s items_left=%d", self.id, self.items_from(self.start))
@@ -209,13 +208,25 @@ class Journal:
             self.delete(segment)
 
 
-def _id(path: Path, is_new: bool) -> str:
-    """16 hexadecimal digits. A journal that was left empty is a new one, and begins at 0."""
-    known = "" if is_new or not path.exists() else path.read_text(errors="replace")
-    if ID.fullmatch(known):
-        return known
-    made = secrets.token_hex(8)
+def _begin(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
+    """The journal's id, and the position of this process's first item.
+
+    Each process reserves more positions than it can use, on the disk before it begins. So what it
+    gives is behind all that was ever given, also if a power failure took it away. A journal that was
+    left empty is a new one, and begins at 0.
+    """
+    known = ID.fullmatch(path.read_text(errors="replace")) if segments and path.exists() else None
+    journal_id = known["id"] if known else secrets.token_hex(8)
+    last = segments[-1].end if segments else 0
+    reserved = int(known["next"]) if known else 0
+    first = reserved if reserved >= last else last + GAP
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(made)
+    with temporary.open("w") as file:
+        file.write(f"{journal_id} {first + GAP}")
+        file.flush()
+        os.fsync(file.fileno())
     temporary.rename(path)
-    return made
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+    return journal_id, first
