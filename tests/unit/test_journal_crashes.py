@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.message import encode_item
@@ -166,7 +166,11 @@ def test_what_was_not_lost_stays_in_order_at_its_position_whatever_ends_a_proces
         Life(Path(folder) / "j").live(steps)
 
 
+APPEND = Append(1, "one", 0)
+
+
 @given(STEPS)
+@example([APPEND, Terminate(), APPEND, Terminate(), APPEND, PowerFailure(0.0), APPEND])
 def test_no_two_items_ever_have_the_same_position(steps: list[Step]) -> None:
     with TemporaryDirectory() as folder:
         life = Life(Path(folder) / "j")
