@@ -71,7 +71,7 @@ lint: setup  ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/lint-imports
 
 lock:  ## renew requirements.lock from pyproject.toml; needs uv
-	uv pip compile pyproject.toml --extra stack --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra stack --extra dev --extra notebooks --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --upgrade --output-file requirements.lock
 
 ##@ Set-up, skipped when it is there
