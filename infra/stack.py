@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.settings import Settings
-from infra import places
+from infra import places, ports
 
 FEEDS = ("live", "demo")
 
@@ -93,6 +93,25 @@ def stack_of(feed: str, settings: Settings) -> Stack:
         journal_dir=str(folder / "journal"),
     )
     return Stack(feed, folder, settings)
+
+
+def stack_on_free_ports(name: str) -> Stack:
+    """A demo stack with ports and a folder of its own, for a test or a benchmark beside any other."""
+    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(9)
+    settings = Settings(
+        kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
+        kafka_controller_port=controller,
+        s3_endpoint_url=f"http://127.0.0.1:{s3}",
+        s3_console_port=console,
+        database_url=f"postgresql://crypto:password123@127.0.0.1:{postgres}/cryptopricesrt",
+        reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
+        binance_metrics_port=metrics[0],
+        kucoin_metrics_port=metrics[1],
+        server_port=server,
+        exchange_port=exchange,
+        stack_dir=str(places.stack_dir("") / f"{name}-{os.getpid()}"),
+    )
+    return stack_of("demo", settings)
 
 
 def all_stacks(settings: Settings) -> list[Stack]:

@@ -19,15 +19,13 @@ def explode_items(records: DataFrame) -> DataFrame:
     A message that is no JSON array gives one row with position -1 and a NULL item; an element that is
     no object gives a NULL item at its position; its neighbours are read. An empty array gives no row.
     """
+    # Before the explosion: Spark would look for it in the headers of every item's row.
+    messages = records.withColumn("endpoint", endpoint())
     text = F.col("value").cast("string")
     # One expression, used once: where a column is used twice, Spark may parse twice.
     items = F.coalesce(F.when(is_array(text), items_of(text)), F.array(whole_message()))
-    exploded = records.select(
-        endpoint().alias("endpoint"),
-        "topic",
-        "partition",
-        "offset",
-        F.posexplode(items).alias("index", "item"),
+    exploded = messages.select(
+        "endpoint", "topic", "partition", "offset", F.posexplode(items).alias("index", "item")
     )
     position = F.when(F.col("item.whole_message").isNotNull(), WHOLE_MESSAGE)
     return exploded.select(
@@ -46,8 +44,10 @@ def is_array(text: Column) -> Column:
     def is_bracketed(array: Column) -> Column:
         return array.startswith("[") & array.endswith("]")
 
-    # Blanks around it are rare, and trimming costs as much as parsing.
-    return is_bracketed(text) | is_bracketed(F.btrim(text, F.lit(JSON_BLANKS)))
+    # Blanks around it are rare, and trimming costs as much as parsing. Spark would work out either side
+    # of an OR in advance; of CASE WHEN, only the first condition.
+    trimmed = F.btrim(text, F.lit(JSON_BLANKS))
+    return F.when(is_bracketed(text), True).otherwise(is_bracketed(trimmed))
 
 
 def items_of(array_text: Column) -> Column:

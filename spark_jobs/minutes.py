@@ -24,8 +24,9 @@ def per_minute(tickers: DataFrame) -> DataFrame:
     own_place = F.when(is_dead, F.struct("topic", "partition", "offset", "position"))
     ticker = F.struct(*TICKER, "reason")
     by_sequence = F.struct("sequence", "price")
+    # Spark sorts by these, and compares the first by its first eight bytes before all else.
     groups = tickers.groupBy(
-        "exchange", "symbol", "partition", own_place.alias("own_place"), minute().alias("minute")
+        "symbol", "exchange", "partition", own_place.alias("own_place"), minute().alias("minute")
     ).agg(
         F.max_by(ticker, age_order()).alias("newest"),
         F.min(by_sequence).alias("first"),

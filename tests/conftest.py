@@ -11,34 +11,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from infra import places, ports
-from infra.stack import Stack, stack_of
-
-
-def stack_on_free_ports(name: str) -> Stack:
-    """A demo stack with ports and a folder of its own, so that it runs beside any other."""
-    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(9)
-    settings = Settings(
-        kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
-        kafka_controller_port=controller,
-        s3_endpoint_url=f"http://127.0.0.1:{s3}",
-        s3_console_port=console,
-        database_url=f"postgresql://crypto:password123@127.0.0.1:{postgres}/cryptopricesrt",
-        reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
-        binance_metrics_port=metrics[0],
-        kucoin_metrics_port=metrics[1],
-        server_port=server,
-        exchange_port=exchange,
-        stack_dir=str(places.stack_dir("") / "tests" / f"{name}-{os.getpid()}"),
-    )
-    return stack_of("demo", settings)
-
+from infra.stack import Stack, stack_on_free_ports
 
 # Two cores may be busy with a whole stack: no deadline for a single example.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
-STACK = stack_on_free_ports("services")
+STACK = stack_on_free_ports("tests/services")
 
 # Before the JVM starts: s3a finds its endpoint, and every child process the test stack, here.
 os.environ |= STACK.environment()

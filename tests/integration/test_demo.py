@@ -20,9 +20,8 @@ from playwright.sync_api import Browser, expect
 
 from infra import supervision
 from infra.services import object_store
-from infra.stack import STACK_VARIABLE, Stack
+from infra.stack import STACK_VARIABLE, Stack, stack_on_free_ports
 from infra.up import wait_until
-from tests.conftest import stack_on_free_ports
 from tests.integration.conftest import end_and_delete
 from tests.lake import archived
 
@@ -45,7 +44,7 @@ def infra(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Stack]:
-    stack = stack_on_free_ports("demo")
+    stack = stack_on_free_ports("tests/demo")
     try:
         done = infra(stack, "demo")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -176,7 +175,7 @@ def wrote_since(stack: Stack, moment: datetime) -> bool:
 
 
 def test_a_busy_port_is_refused_by_name_and_number_before_anything_starts(demo: Stack) -> None:
-    other = stack_on_free_ports("refused")
+    other = stack_on_free_ports("tests/refused")
     with socket.create_server(("127.0.0.1", other.settings.s3_console_port)):
         done = infra(other, "up", "--feed", "demo")
     assert done.returncode == 1

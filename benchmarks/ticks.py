@@ -1,0 +1,79 @@
+"""Kafka messages of a made-up market, made fast: an hour of it in a minute.
+
+Symbols, fields and widths are the exchanges' own; each tick has a price, a sequence and times of its
+own. Half of the ticks come from each exchange, in one message per partition and second.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import cycle, islice
+from random import Random
+from typing import NamedTuple
+
+from core.message import encode_message, partition_of
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from infra.exchange.symbols import (
+    BINANCE_SYMBOLS,
+    Pair,
+    binance_listing,
+    binance_trading,
+    kucoin_listing,
+    kucoin_trading,
+)
+
+PARTITIONS = 4
+TICKS_A_SECOND = 4000
+SECOND = 1_000_000
+
+
+class Ticks(NamedTuple):
+    """A message of `count` ticks, not sent yet."""
+
+    topic: str
+    partition: int
+    value: bytes
+    count: int
+
+
+def messages(seconds: int, until: int, seed: int = 1) -> Iterator[Ticks]:
+    """So many seconds, TICKS_A_SECOND each, the last of which ends at `until`, microseconds."""
+    random = Random(seed)
+    binance = cycle(binance_trading(binance_listing(), BINANCE_SYMBOLS))
+    kucoin = cycle(kucoin_trading(kucoin_listing()))
+    sequence = until
+    for second in range(until - seconds * SECOND, until, SECOND):
+        for topic, pairs, text in (
+            (BINANCE_RAW_DATA, binance, mini_ticker),
+            (KUCOIN_RAW_DATA, kucoin, ticker),
+        ):
+            parts: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+            step = 2 * SECOND // TICKS_A_SECOND
+            for number, pair in enumerate(islice(pairs, TICKS_A_SECOND // 2)):
+                sequence += 1
+                count = 50_000 + int(1000 * random.random())
+                item = text(pair, count, sequence, second + number * step)
+                parts[partition_of(pair.symbol, PARTITIONS)].append(item.encode())
+            for partition, items in enumerate(parts):
+                yield Ticks(topic, partition, encode_message(items), len(items))
+
+
+def mini_ticker(pair: Pair, count: int, sequence: int, received_at: int) -> str:
+    """The price is `count` increments."""
+    price = pair.price_increment * count
+    return (
+        f'{{"e":"24hrMiniTicker","E":{received_at // 1000 - 30},"s":"{pair.symbol}",'
+        f'"c":"{price:.8f}","o":"{price:.8f}","h":"{price:.8f}","l":"{price:.8f}",'
+        f'"v":"{count}.79019000","q":"{sequence}.25694750","received_at":{received_at}}}'
+    )
+
+
+def ticker(pair: Pair, count: int, sequence: int, received_at: int) -> str:
+    """The price is `count` increments, and lies between bid and ask."""
+    price = pair.price_increment * count
+    spread: Decimal = pair.price_increment * 7
+    return (
+        f'{{"topic":"/market/ticker:all","type":"message","subject":"{pair.symbol}","data":{{'
+        f'"bestAsk":"{price + spread:f}","bestAskSize":"{count}.2","bestBid":"{price - spread:f}",'
+        f'"bestBidSize":"2160","price":"{price:f}","sequence":"{sequence}","size":"159.3256",'
+        f'"time":{received_at // 1000 - 400}}},"received_at":{received_at}}}'
+    )
