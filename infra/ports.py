@@ -56,18 +56,15 @@ def of_settings(settings: Settings) -> Iterator[Port]:
     yield _loopback("MinIO", "S3_ENDPOINT_URL", *s3)
     yield Port("MinIO's console", "S3_CONSOLE_PORT", s3[0], settings.s3_console_port)
     yield _loopback("Postgres", "DATABASE_URL", *postgres_address(settings))
-    yield Port(
-        "Binance's metrics",
-        "BINANCE_METRICS_PORT",
-        settings.metrics_host,
-        settings.binance_metrics_port,
-    )
-    yield Port(
-        "KuCoin's metrics",
-        "KUCOIN_METRICS_PORT",
-        settings.metrics_host,
-        settings.kucoin_metrics_port,
-    )
+    for service, number in {
+        "Binance": settings.binance_metrics_port,
+        "KuCoin": settings.kucoin_metrics_port,
+        "live_prices": settings.live_prices_metrics_port,
+        "raw_archive": settings.raw_archive_metrics_port,
+        "price_history": settings.price_history_metrics_port,
+    }.items():
+        setting = f"{service.upper()}_METRICS_PORT"
+        yield Port(f"{service}'s metrics", setting, settings.metrics_host, number)
     yield Port("the server", "SERVER_PORT", settings.server_host, settings.server_port)
 
 

@@ -97,7 +97,7 @@ def stack_of(feed: str, settings: Settings) -> Stack:
 
 def stack_on_free_ports(name: str) -> Stack:
     """A demo stack with ports and a folder of its own, for a test or a benchmark beside any other."""
-    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(9)
+    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(12)
     settings = Settings(
         kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
         kafka_controller_port=controller,
@@ -107,6 +107,9 @@ def stack_on_free_ports(name: str) -> Stack:
         reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
         binance_metrics_port=metrics[0],
         kucoin_metrics_port=metrics[1],
+        live_prices_metrics_port=metrics[2],
+        raw_archive_metrics_port=metrics[3],
+        price_history_metrics_port=metrics[4],
         server_port=server,
         exchange_port=exchange,
         stack_dir=str(places.stack_dir("") / f"{name}-{os.getpid()}"),

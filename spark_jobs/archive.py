@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.schemas import RECORD
-from spark_jobs.sink import Sink
+from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 
 FOLDERS = ("topic", "date", "hour")
@@ -56,6 +56,8 @@ def place(path: str) -> str:
 class Archive(Sink):
     """Writes batches of Kafka records below `<root>/raw`."""
 
+    query = "raw_archive"
+
     def __init__(self, spark: SparkSession, root: str) -> None:
         """`root` is a bucket, such as s3a://cryptopricesrt, or any folder that Spark can write to."""
         super().__init__()
@@ -75,10 +77,11 @@ class Archive(Sink):
                 offsets[topic, partition] = max(offsets.get((topic, partition), 0), last + 1)
         return offsets
 
-    def _write_batch(self, batch: DataFrame) -> None:
+    def _write_batch(self, batch: DataFrame) -> Counts:
         """Stages the batch, then publishes it hour by hour."""
         self._stage(batch)
         self._publish()
+        return {}
 
     def _stage(self, records: DataFrame) -> None:
         (

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from psycopg2.extensions import cursor
 
 RETENTION = timedelta(days=90)
+"""Unless CANDLES_RETENTION_DAYS says otherwise."""
 LATE_TICKERS = timedelta(hours=1)
 
 # The rows of a minute lie side by side, are all written about once a second, and then never again:
@@ -42,10 +43,10 @@ ORDER BY relname LIMIT 1
 """
 
 
-def kept_span(now: datetime) -> tuple[datetime, datetime]:
-    """[since, until) of the minutes that have a candle: whole days, tomorrow the last."""
+def kept_span(now: datetime, kept: timedelta = RETENTION) -> tuple[datetime, datetime]:
+    """[since, until) of the minutes that have a candle: whole days, from `kept` before today to tomorrow."""
     today = _midnight(now.astimezone(UTC).date())
-    return today - RETENTION, today + timedelta(days=2)
+    return today - kept, today + timedelta(days=2)
 
 
 def make_days(statements: cursor, days: Iterable[date]) -> None:
@@ -66,9 +67,9 @@ def sort_a_day(statements: cursor, now: datetime) -> None:
         statements.execute(SORT_DAY.format(name=name))
 
 
-def drop_a_day(statements: cursor, now: datetime) -> None:
+def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -> None:
     """The oldest, if it lies before those that are kept."""
-    since, _until = kept_span(now)
+    since, _until = kept_span(now, kept)
     statements.execute(OLDEST_BEFORE, (_partition(since.date()),))
     for (name,) in statements.fetchall():
         statements.execute(f"DROP TABLE {name}")

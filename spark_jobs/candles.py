@@ -5,7 +5,7 @@ closes: right in any order and any number of times. Only `updates` is a sum, and
 once because kafka_progress lets none in twice.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,18 +57,18 @@ SET
 """
 
 
-def merge_candles(statements: cursor, rows: pa.Table, now: datetime) -> int:
+def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: timedelta) -> int:
     """Of rows with the columns of schemas.CANDLE, all whose minute lies in the days that are kept.
 
     Returns how many tickers count in no candle because their minute does not, or is NULL.
     """
-    since, until = kept_span(now)
+    since, until = kept_span(now, retention)
     minute = pc.field("minute")
     kept = rows.filter((minute >= since) & (minute < until))
     make_days(statements, _days(kept))
     copy_into(statements, "incoming_candles", kept.select(CANDLE))
     statements.execute(MERGE)
-    return _updates(rows) - _updates(kept)
+    return tickers_in(rows) - tickers_in(kept)
 
 
 def _days(rows: pa.Table) -> set[date]:
@@ -76,5 +76,6 @@ def _days(rows: pa.Table) -> set[date]:
     return {day for day in days.to_pylist() if day is not None}
 
 
-def _updates(rows: pa.Table) -> int:
+def tickers_in(rows: pa.Table) -> int:
+    """How many tickers the rows stand for."""
     return int(pc.sum(rows["updates"], min_count=0).as_py())

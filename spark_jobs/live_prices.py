@@ -8,19 +8,21 @@ postgres_sink.
 """
 
 import sys
-from contextlib import closing
+from datetime import timedelta
 from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import SettingError, Settings
 from spark_jobs.items import explode_items
+from spark_jobs.metrics import JobMetrics
 from spark_jobs.normalise import normalise
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import fresh_checkpoint, log_to_stderr, run_until_asked_to_end
-from spark_jobs.session import spark_session
+from spark_jobs.session import JarError, spark_session
+from spark_jobs.sink import Sink
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
 from spark_jobs.sources import OffsetError, kafka_records, messages_at
@@ -53,21 +55,27 @@ def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> 
     )
 
 
+def start(spark: SparkSession, settings: Settings) -> list[Sink]:
+    """Starts both queries where Postgres says, and its upkeep; their sinks, whose connections stay open."""
+    servers, folder = settings.kafka_bootstrap_servers, settings.checkpoint_dir
+    records = partial(kafka_records, spark, servers)
+    candles_kept = timedelta(days=settings.candles_retention_days)
+    prices = PriceSink(settings.database_url, partial(messages_at, servers), candles_kept)
+    small = SmallTopicsSink(settings.database_url)
+    Upkeep(settings.database_url, candles_kept).start()
+    raw = records(prices.topics, prices.progress())
+    few = records(small.topics, small.progress(), SMALL_MESSAGES_PER_BATCH)
+    live_prices(raw, prices, fresh_checkpoint(folder, "live_prices")).start()
+    small_topics(few, small, fresh_checkpoint(folder, "small_topics")).start()
+    return [prices, small]
+
+
 def main() -> None:
     settings = Settings.from_environment()
-    servers, folder = settings.kafka_bootstrap_servers, settings.checkpoint_dir
     spark = spark_session("live_prices")
-    records = partial(kafka_records, spark, servers)
-    with (
-        closing(PriceSink(settings.database_url, partial(messages_at, servers))) as prices,
-        closing(SmallTopicsSink(settings.database_url)) as small,
-    ):
-        Upkeep(settings.database_url).start()
-        raw = records(prices.topics, prices.progress())
-        few = records(small.topics, small.progress(), SMALL_MESSAGES_PER_BATCH)
-        live_prices(raw, prices, fresh_checkpoint(folder, "live_prices")).start()
-        small_topics(few, small, fresh_checkpoint(folder, "small_topics")).start()
-        run_until_asked_to_end(spark, [prices, small])
+    metrics = JobMetrics()
+    metrics.serve(settings.metrics_host, settings.live_prices_metrics_port)
+    run_until_asked_to_end(spark, start(spark, settings), metrics)
     spark.stop()
 
 
@@ -75,5 +83,5 @@ if __name__ == "__main__":
     log_to_stderr()
     try:
         main()
-    except (SettingError, SecondLiveJobError, OffsetError) as error:
+    except (SettingError, JarError, SecondLiveJobError, OffsetError) as error:
         sys.exit(f"live_prices: {error}")

@@ -5,6 +5,8 @@ comes again, or a checkpoint that is lost, changes nothing.
 """
 
 import io
+import logging
+import time
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -15,10 +17,21 @@ from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
 from spark_jobs.kafka_progress import beyond, locked_progress, move_on, next_offsets, overlaps
-from spark_jobs.sink import Sink
+from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 
+log = logging.getLogger(__name__)
+
 LOCK_TIMEOUT = "5s"
+
+RETRY_LIMIT = 60.0
+"""Seconds for which a batch is tried again."""
+FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
+"""Seconds between attempts; doubled from one to the next."""
+
+# A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. What would fail
+# the same way again, such as a violated constraint, is neither.
+PASSING = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
 class SecondLiveJobError(RuntimeError):
@@ -40,7 +53,13 @@ class PostgresSink(Sink):
         Raises SecondLiveJobError when another live job holds the lock, psycopg2.Error without Postgres.
         """
         super().__init__()
-        self._connection = psycopg2.connect(database_url, application_name=type(self).__name__)
+        self._database_url = database_url
+        self._connect()
+
+    def _connect(self) -> None:
+        self._connection = psycopg2.connect(
+            self._database_url, application_name=type(self).__name__, connect_timeout=5
+        )
         with self._connection, self._connection.cursor() as statements:
             _lock_out_others(statements, self.lock)
             statements.execute(self.create_incoming)
@@ -53,23 +72,46 @@ class PostgresSink(Sink):
     def close(self) -> None:
         self._connection.close()
 
-    def _write_batch(self, batch: DataFrame) -> None:
-        """One transaction. What lies below the progress is left out."""
+    def _write_batch(self, batch: DataFrame) -> Counts:
+        """One transaction, tried again after an error that passes, for RETRY_LIMIT at most.
+
+        Whether a COMMIT that was not answered took place, kafka_progress says to the next attempt.
+        """
+        limit = time.monotonic() + RETRY_LIMIT
+        delay = FIRST_DELAY
+        while True:
+            try:
+                if self._connection.closed:
+                    self._connect()
+                return self._transaction(batch)
+            except PASSING as error:
+                if time.monotonic() + delay > limit:
+                    raise
+                reason = " ".join(str(error).split())
+                log.warning("writing to Postgres: %s; again in %.2f s", reason, delay)
+                if self._stopping.wait(delay):
+                    raise
+                delay = min(2 * delay, LONGEST_DELAY)
+
+    def _transaction(self, batch: DataFrame) -> Counts:
+        """What lies below the progress is left out."""
         with self._connection, self._connection.cursor() as statements:
             progress = locked_progress(statements, self.topics)
             rows = self._reduce(batch).toArrow()
             if overlaps(rows, progress):
                 rows = self._reduce(beyond(batch, progress)).toArrow()
-            if rows.num_rows:
-                self._write_rows(statements, rows)
-                move_on(statements, next_offsets(rows))
+            if not rows.num_rows:
+                return {}
+            counts = self._write_rows(statements, rows)
+            move_on(statements, next_offsets(rows))
+        return counts
 
     @abstractmethod
     def _reduce(self, batch: DataFrame) -> DataFrame:
         """What comes to the driver; see kafka_progress for the columns that it must have."""
 
     @abstractmethod
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> None: ...
+    def _write_rows(self, statements: cursor, rows: pa.Table) -> Counts: ...
 
 
 def _lock_out_others(statements: cursor, lock: int) -> None:

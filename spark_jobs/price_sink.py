@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -10,13 +11,15 @@ from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles
+from spark_jobs.candle_days import RETENTION
+from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
 from spark_jobs.dead_letters import DeadLetter, insert_dead_letters, payload
 from spark_jobs.kafka_progress import next_offsets
 from spark_jobs.minutes import per_minute
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import TICKER
+from spark_jobs.sink import Counts
 from spark_jobs.sources import Offsets, Place
 
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
@@ -39,6 +42,7 @@ ReadMessages = Callable[[Iterable[Place]], Mapping[Place, bytes]]
 class PriceSink(PostgresSink):
     """Writes batches of what normalise gives."""
 
+    query = "live_prices"
     topics = tuple(EXCHANGE_OF_TOPIC)
     lock = 7_305_808_869_231
     create_incoming = f"""
@@ -47,15 +51,25 @@ class PriceSink(PostgresSink):
         {CREATE_INCOMING_CANDLES}
     """
 
-    def __init__(self, database_url: str, read_messages: ReadMessages) -> None:
-        """`read_messages` is asked for what dead letters say."""
+    def __init__(
+        self,
+        database_url: str,
+        read_messages: ReadMessages,
+        candles_kept: timedelta = RETENTION,
+    ) -> None:
+        """`read_messages` is asked for what dead letters say. Older candles than those kept are left out."""
         super().__init__(database_url)
         self._read_messages = read_messages
+        self._candles_kept = candles_kept
+        self._newest: Mapping[str, datetime] = {}
 
     def _reduce(self, batch: DataFrame) -> DataFrame:
         return per_minute(batch)
 
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> None:
+    def newest(self) -> Mapping[str, datetime]:
+        return self._newest
+
+    def _write_rows(self, statements: cursor, rows: pa.Table) -> Counts:
         is_dead = pc.is_valid(rows["reason"])
         good, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
         # now() is the start of the transaction.
@@ -65,7 +79,7 @@ class PriceSink(PostgresSink):
         statements.execute(UPSERT, {"batch_id": batch_id})
         written = statements.rowcount
         symbols = good.group_by(["exchange", "symbol"]).aggregate([]).num_rows
-        without_candle = merge_candles(statements, good, now)
+        without_candle = merge_candles(statements, good, now, self._candles_kept)
         insert_dead_letters(statements, self._letters(dead.to_pylist()))
         statements.execute(
             "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
@@ -81,6 +95,14 @@ class PriceSink(PostgresSink):
             ),
         )
         statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
+        self._newest = {**self._newest, **_newest(good)}
+        return {
+            "ticks": tickers_in(good) + dead.num_rows,
+            "written": written,
+            "refused": symbols - written,
+            "dead": dead.num_rows,
+            "without_candle": without_candle,
+        }
 
     def _letters(self, dead: list[dict[str, Any]]) -> list[DeadLetter]:
         if not dead:
@@ -96,6 +118,11 @@ class PriceSink(PostgresSink):
             )
             for row in dead
         ]
+
+
+def _newest(tickers: pa.Table) -> dict[str, datetime]:
+    found = tickers.group_by("exchange").aggregate([("received_at", "max")])
+    return {row["exchange"]: row["received_at_max"] for row in found.to_pylist()}
 
 
 def _place(row: dict[str, Any]) -> Place:

@@ -13,8 +13,9 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from core.settings import SettingError, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.archive import Archive
+from spark_jobs.metrics import JobMetrics
 from spark_jobs.running import fresh_checkpoint, log_to_stderr, run_until_asked_to_end
-from spark_jobs.session import spark_session
+from spark_jobs.session import JarError, spark_session
 from spark_jobs.sources import OffsetError, kafka_records
 
 
@@ -37,7 +38,9 @@ def main() -> None:
     )
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, "raw_archive")
     raw_archive(records, archive, checkpoint).start()
-    run_until_asked_to_end(spark, [archive])
+    metrics = JobMetrics()
+    metrics.serve(settings.metrics_host, settings.raw_archive_metrics_port)
+    run_until_asked_to_end(spark, [archive], metrics)
     spark.stop()
 
 
@@ -45,5 +48,5 @@ if __name__ == "__main__":
     log_to_stderr()
     try:
         main()
-    except (SettingError, OffsetError) as error:
+    except (SettingError, JarError, OffsetError) as error:
         sys.exit(f"raw_archive: {error}")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from spark_jobs.batch_reports import BatchReports
+from spark_jobs.metrics import JobMetrics
 from spark_jobs.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ def fresh_checkpoint(folder: str, job: str) -> str:
     return checkpoint.as_uri()
 
 
-def run_until_asked_to_end(spark: SparkSession, sinks: Sequence[Sink]) -> None:
-    """Blocks while all of the session's queries run.
+def run_until_asked_to_end(spark: SparkSession, sinks: Sequence[Sink], metrics: JobMetrics) -> None:
+    """Blocks while all of the session's queries run; each of their batches is reported.
 
     On SIGTERM or SIGINT, or when a query ends, lets the sinks finish what they have begun, then stops
     the queries. Raises the exception of the query that failed.
@@ -46,6 +48,7 @@ def run_until_asked_to_end(spark: SparkSession, sinks: Sequence[Sink]) -> None:
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
+    spark.streams.addListener(BatchReports(sinks, metrics))
     queries = spark.streams.active
     names = ",".join(sorted(query.name for query in queries))
     log.info("running queries=%s", names)

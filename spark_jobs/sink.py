@@ -2,27 +2,46 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
+# What a batch did, for its line in the log: {"written": 1240, "refused": 3}.
+Counts = Mapping[str, int]
+
 
 class Sink(ABC):
-    """For foreachBatch, which calls `write`; `stop` may be called from another thread."""
+    """For foreachBatch, which calls `write`; the rest may be called from other threads."""
+
+    query: ClassVar[str]
+    """The name of the query that writes to it."""
 
     def __init__(self) -> None:
         self._idle = threading.Lock()
-        self._stopped = False
+        self._stopping = threading.Event()
+        self._counts: dict[int, Counts] = {}
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
         """After `stop` it does nothing."""
         with self._idle:
-            if not self._stopped:
-                self._write_batch(batch)
+            if not self._stopping.is_set():
+                self._counts[batch_id] = self._write_batch(batch)
+
+    def counts(self, batch_id: int) -> Counts:
+        """Of a batch that was written; given once."""
+        return self._counts.pop(batch_id, {})
+
+    def newest(self) -> Mapping[str, datetime]:
+        """By exchange, when the newest price that was written was received; empty for other sinks."""
+        return {}
 
     def stop(self) -> None:
         """Returns when no batch is being written; none will begin."""
+        self._stopping.set()
         with self._idle:
-            self._stopped = True
+            pass
 
     @abstractmethod
-    def _write_batch(self, batch: DataFrame) -> None: ...
+    def _write_batch(self, batch: DataFrame) -> Counts: ...

@@ -18,6 +18,7 @@ from spark_jobs.dead_letters import DeadLetter, insert_dead_letters
 from spark_jobs.items import WHOLE_MESSAGE
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import SMALL_TOPICS
+from spark_jobs.sink import Counts
 
 UPSERT_INSTRUMENTS = """
 INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
@@ -54,6 +55,7 @@ UPSERTS = {"instruments": UPSERT_INSTRUMENTS, "feed_events": UPSERT_FEED_EVENTS}
 class SmallTopicsSink(PostgresSink):
     """Writes batches of what parse_small_topics gives."""
 
+    query = "small_topics"
     topics = tuple(SMALL_TOPICS)
     lock = 7_305_808_869_232
     create_incoming = """
@@ -69,13 +71,14 @@ class SmallTopicsSink(PostgresSink):
         """Each message is a row: they are few, and SQL has the order that decides between them."""
         return batch.selectExpr("*", "offset AS first_offset", "offset AS last_offset")
 
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> None:
+    def _write_rows(self, statements: cursor, rows: pa.Table) -> Counts:
         for table, upsert in UPSERTS.items():
             versions = pa.Table.from_struct_array(rows[table].drop_null())
             copy_into(statements, f"incoming_{table}", versions)
             statements.execute(upsert)
         dead = rows.filter(pc.is_valid(rows["fault"])).to_pylist()
         insert_dead_letters(statements, [_letter(row) for row in dead])
+        return {"rows": rows.num_rows, "dead": len(dead)}
 
 
 def _letter(row: dict[str, Any]) -> DeadLetter:

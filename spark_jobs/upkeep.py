@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import psycopg2
 from psycopg2.extensions import connection, cursor
 
-from spark_jobs.candle_days import drop_a_day, sort_a_day
+from spark_jobs.candle_days import RETENTION, drop_a_day, sort_a_day
 
 log = logging.getLogger(__name__)
 
@@ -43,23 +43,28 @@ WHERE (topic, partition, "offset", position) IN (
 class Upkeep(threading.Thread):
     """A step a minute, for as long as the process lives. Prices do not depend on it: an error is logged."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, candles_kept: timedelta) -> None:
         super().__init__(name="upkeep", daemon=True)
+        self._candles_kept = candles_kept
         self._database_url = database_url
 
     def run(self) -> None:
         while True:
             try:
                 with closing(psycopg2.connect(self._database_url)) as database:
-                    one_step(database)
+                    one_step(database, self._candles_kept)
             except psycopg2.Error:
                 log.exception("upkeep failed, it is tried again in %.0f s", EVERY_SECONDS)
             time.sleep(EVERY_SECONDS)
 
 
-def one_step(database: connection) -> None:
+def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
     """At most ROWS_AT_ONCE rows of a table and one day of candles, each in a transaction of its own."""
-    for step in (delete_batches, delete_dead_letters, drop_a_day, sort_a_day):
+
+    def drop_candles(statements: cursor, now: datetime) -> None:
+        drop_a_day(statements, now, candles_kept)
+
+    for step in (delete_batches, delete_dead_letters, drop_candles, sort_a_day):
         _run(database, step)
 
 

@@ -20,6 +20,9 @@ def test_ports_of_the_stack_carry_the_settings_that_move_them() -> None:
         Port("Postgres", "DATABASE_URL", "127.0.0.1", 5432),
         Port("Binance's metrics", "BINANCE_METRICS_PORT", "127.0.0.1", 9101),
         Port("KuCoin's metrics", "KUCOIN_METRICS_PORT", "127.0.0.1", 9102),
+        Port("live_prices's metrics", "LIVE_PRICES_METRICS_PORT", "127.0.0.1", 9103),
+        Port("raw_archive's metrics", "RAW_ARCHIVE_METRICS_PORT", "127.0.0.1", 9104),
+        Port("price_history's metrics", "PRICE_HISTORY_METRICS_PORT", "127.0.0.1", 9105),
         Port("the server", "SERVER_PORT", "127.0.0.1", 8000),
     ]
 

@@ -1,0 +1,74 @@
+"""What a job tells Prometheus of itself."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from spark_jobs.lag import Lag
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 120)
+
+
+class JobMetrics:
+    """One process. Every name begins with `job_`."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._messages = Counter(
+            "job_messages", "Kafka messages read", ["query"], registry=registry
+        )
+        self._rows = Counter(
+            "job_rows",
+            "What became of them: ticks, written, refused as old, dead, without_candle",
+            ["query", "outcome"],
+            registry=registry,
+        )
+        self._phases = Histogram(
+            "job_batch_seconds",
+            "Time of a batch by Spark's phases; triggerExecution is the whole",
+            ["query", "phase"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._lag_messages = Gauge(
+            "job_lag_messages", "Messages in Kafka not read", ["query"], registry=registry
+        )
+        self._lag_seconds = Gauge(
+            "job_lag_seconds",
+            "Since the oldest of them was first seen",
+            ["query"],
+            registry=registry,
+        )
+        self._newest = Gauge(
+            "job_newest_price_timestamp_seconds",
+            "When the newest price that was written was received",
+            ["exchange"],
+            registry=registry,
+        )
+
+    def batch(
+        self,
+        query: str,
+        messages: int,
+        counts: Mapping[str, int],
+        phases: Mapping[str, float],
+        lag: Lag,
+    ) -> None:
+        """`phases` in seconds."""
+        self._messages.labels(query).inc(messages)
+        for outcome, count in counts.items():
+            self._rows.labels(query, outcome).inc(count)
+        for phase, seconds in phases.items():
+            self._phases.labels(query, phase).observe(seconds)
+        self._lag_messages.labels(query).set(lag.messages)
+        self._lag_seconds.labels(query).set(lag.seconds)
+
+    def prices(self, newest: Mapping[str, datetime]) -> None:
+        """When each exchange's newest price was received. Its age is time() less this, and grows."""
+        for exchange, received_at in newest.items():
+            self._newest.labels(exchange).set(received_at.timestamp())
+
+    def serve(self, host: str, port: int) -> None:
+        """At http://host:port/metrics, from a thread of its own. Raises OSError for a busy port."""
+        start_http_server(port, host, self.registry)

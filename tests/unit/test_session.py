@@ -1,0 +1,26 @@
+"""Jars that do not fit are named before they fail."""
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_jobs.session import KAFKA_CLASS, JarError, check_jar, jar_of
+
+
+def test_jar_of_the_version_that_belongs_to_this_spark_is_taken() -> None:
+    check_jar("the Kafka connector", "spark-sql-kafka-0-10_2.13-4.2.0.jar", "4.2.0")
+
+
+@pytest.mark.parametrize("jar", ["spark-sql-kafka-0-10_2.13-4.1.2.jar", "connector.jar"])
+def test_another_jar_is_named_with_the_version_that_was_expected(jar: str) -> None:
+    with pytest.raises(JarError, match=rf"the Kafka connector is {jar}, but 4\.2\.0 belongs"):
+        check_jar("the Kafka connector", jar, "4.2.0")
+
+
+def test_missing_jar_is_explained_with_what_to_do() -> None:
+    with pytest.raises(JarError, match=r"s3a is not on Spark's class path.*make -s env"):
+        check_jar("s3a", None, "3.5.0")
+
+
+def test_jar_of_a_class_is_the_file_that_it_would_be_loaded_from(spark: SparkSession) -> None:
+    assert jar_of(spark, KAFKA_CLASS) == f"spark-sql-kafka-0-10_2.13-{spark.version}.jar"
+    assert jar_of(spark, "no.such.Class") is None
