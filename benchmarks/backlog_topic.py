@@ -29,6 +29,6 @@ def fill(bootstrap_servers: str, ticks: int) -> int:
             except BufferError:
                 producer.poll(1)
         producer.poll(0)
-        sent += message.count
+        sent += message.ticks
     producer.flush()
     return sent

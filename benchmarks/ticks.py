@@ -27,12 +27,12 @@ SECOND = 1_000_000
 
 
 class Ticks(NamedTuple):
-    """A message of `count` ticks, not sent yet."""
+    """A message of so many ticks, not sent yet."""
 
     topic: str
     partition: int
     value: bytes
-    count: int
+    ticks: int
 
 
 def messages(seconds: int, until: int, seed: int = 1) -> Iterator[Ticks]:
