@@ -1,8 +1,6 @@
 """Tickers to Postgres: the newest of each symbol, candles, dead letters, and a word to whoever listens."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,13 +9,13 @@ from pyspark.sql import DataFrame
 
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles
-from spark_jobs.dead_letters import DeadLetter, insert_dead_letters, payload
+from spark_jobs.dead_letters import ReadMessages, insert_dead_letters, letters_of
 from spark_jobs.kafka_progress import next_offsets
 from spark_jobs.minutes import per_minute
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import TICKER
-from spark_jobs.sources import Offsets, Place
+from spark_jobs.sources import Offsets
 
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
 
@@ -31,9 +29,6 @@ ON CONFLICT (exchange, symbol) DO UPDATE
 SET {", ".join(f'"{name}" = EXCLUDED."{name}"' for name in (*TICKER, "batch_id"))}
 WHERE {sql_age_order("EXCLUDED")} > {sql_age_order("live_prices")}
 """
-
-# What the messages at these (topic, partition, offset) hold.
-ReadMessages = Callable[[Iterable[Place]], Mapping[Place, bytes]]
 
 
 class PriceSink(PostgresSink):
@@ -66,7 +61,7 @@ class PriceSink(PostgresSink):
         written = statements.rowcount
         symbols = good.group_by(["exchange", "symbol"]).aggregate([]).num_rows
         without_candle = merge_candles(statements, good, now)
-        insert_dead_letters(statements, self._letters(dead.to_pylist()))
+        insert_dead_letters(statements, letters_of(dead.to_pylist(), self._read_messages))
         statements.execute(
             "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
             " offsets, started_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
@@ -81,25 +76,6 @@ class PriceSink(PostgresSink):
             ),
         )
         statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
-
-    def _letters(self, dead: list[dict[str, Any]]) -> list[DeadLetter]:
-        if not dead:
-            return []
-        messages = self._read_messages({_place(row) for row in dead})
-        return [
-            DeadLetter(
-                *_place(row),
-                row["position"],
-                row["reason"],
-                payload(messages[_place(row)], row["position"]),
-                row["received_at"],
-            )
-            for row in dead
-        ]
-
-
-def _place(row: dict[str, Any]) -> Place:
-    return row["topic"], row["partition"], row["offset"]
 
 
 def _by_topic(offsets: Offsets) -> dict[str, dict[int, int]]:
