@@ -43,7 +43,7 @@ VERSIONS = 16
 WARM_MINUTES = 5
 
 TIME, AMOUNT = pa.timestamp("us", tz="UTC"), pa.decimal128(38, 18)
-TYPES = {
+TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("exchange", "symbol", "endpoint", "topic", "reason"), pa.string()),
     **dict.fromkeys((*AMOUNTS, "open", "high", "low", "close"), AMOUNT),
     **dict.fromkeys(("traded_at", "event_time", "received_at", "minute"), TIME),

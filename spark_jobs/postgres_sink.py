@@ -42,7 +42,7 @@ class PostgresSink(Sink):
         super().__init__()
         self._connection = psycopg2.connect(database_url, application_name=type(self).__name__)
         with self._connection, self._connection.cursor() as statements:
-            _lock_out_others(statements, self.lock)
+            lock_out_others(statements, self.lock)
             statements.execute(self.create_incoming)
 
     def progress(self) -> Offsets:
@@ -72,14 +72,14 @@ class PostgresSink(Sink):
     def _write_rows(self, statements: cursor, rows: pa.Table) -> None: ...
 
 
-def _lock_out_others(statements: cursor, lock: int) -> None:
+def lock_out_others(statements: cursor, lock: int) -> None:
     """For as long as the connection lives. Waits a little: a job that has just died may hold it."""
     statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
     try:
         statements.execute("SELECT pg_advisory_lock(%s)", (lock,))
     except psycopg2.errors.LockNotAvailable as error:
         raise SecondLiveJobError(
-            "another live job writes to this database: stop it first"
+            "another live job writes to this database: stop it first (make stop-jobs)"
         ) from error
 
 

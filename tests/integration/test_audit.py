@@ -1,14 +1,11 @@
 """The audit against a real Kafka and Postgres: it is silent about what is right, and names what is not."""
 
-import json
 import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
@@ -20,6 +17,7 @@ from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.sources import kafka_records, messages_at
 from tests.frames import BTCUSDT, CRO_USDT, item
+from tests.raw_topics import expire_all, produce
 
 NOW = time.time_ns() // 1000
 # Beyond the minutes that a ticker of an expired message may count in.
@@ -32,28 +30,6 @@ def binance(symbol: str, price: str, microseconds: int) -> dict[str, Any]:
 
 def kucoin(symbol: str, sequence: int, microseconds: int) -> dict[str, Any]:
     return {**item(CRO_USDT, microseconds, sequence=str(sequence)), "subject": symbol}
-
-
-def produce(settings: Settings, *messages: tuple[str, Any]) -> None:
-    """All to partition 0."""
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    for topic, message in messages:
-        value = message if isinstance(message, bytes) else json.dumps(message).encode()
-        headers: dict[str, str | bytes | None] = {"endpoint": b"127.0.0.1:8090"}
-        producer.produce(topic, value, partition=0, headers=headers)
-    assert producer.flush(30) == 0
-
-
-def expire_all(settings: Settings) -> None:
-    """As Kafka's retention would."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    ends = [
-        TopicPartition(topic, number, -1)
-        for topic in EXCHANGE_OF_TOPIC
-        for number in admin.list_topics(topic).topics[topic].partitions
-    ]
-    for done in admin.delete_records(ends).values():
-        done.result()
 
 
 def run_live_prices(spark: SparkSession, database: Settings, folder: Path) -> None:
