@@ -45,13 +45,13 @@ TOPICS = ", ".join(f"'{topic}'" for topic in EXCHANGE_OF_TOPIC)
 QUERIES = {
     "live_prices": "SELECT {} FROM live_prices".format(", ".join(f'"{name}"' for name in TICKER)),
     "candles_1m": "SELECT {} FROM candles_1m".format(", ".join(CANDLE)),
-    "dead_letters": 'SELECT topic, partition, "offset", position, reason, received_at,'
+    "dead_letters": 'SELECT topic, partition, "offset", position, reason, received_at, endpoint,'
     f" encode(payload, 'hex') AS payload FROM dead_letters WHERE topic IN ({TOPICS})",
 }
 
 LETTER = (
     "topic STRING, partition INT, offset LONG, position INT, reason STRING, payload STRING,"
-    " received_at TIMESTAMP"
+    " received_at TIMESTAMP, endpoint STRING"
 )
 
 
@@ -105,7 +105,7 @@ def fresh_letters(rows: DataFrame, bootstrap_servers: str) -> DataFrame:
     """The dead letters among what per_minute gives. The payload is hexadecimal."""
     dead = [row.asDict() for row in rows.where("reason IS NOT NULL").collect()]
     letters = letters_of(dead, partial(messages_at, bootstrap_servers))
-    as_text = [(*each[:5], each.payload.hex(), each.received_at) for each in letters]
+    as_text = [(*each[:5], each.payload.hex(), *each[6:]) for each in letters]
     return rows.sparkSession.createDataFrame(as_text, LETTER)
 
 

@@ -28,6 +28,7 @@ class DeadLetter(NamedTuple):
     reason: str
     payload: bytes
     received_at: datetime | None
+    endpoint: str | None
 
 
 def letters_of(dead: Sequence[Mapping[str, Any]], read_messages: ReadMessages) -> list[DeadLetter]:
@@ -42,6 +43,7 @@ def letters_of(dead: Sequence[Mapping[str, Any]], read_messages: ReadMessages) -
             row["reason"],
             payload(messages[place_of(row)], row["position"]),
             row["received_at"],
+            row["endpoint"],
         )
         for row in dead
     ]

@@ -61,15 +61,17 @@ class PostgresSink(Sink):
             if overlaps(rows, progress):
                 rows = self._reduce(beyond(batch, progress)).toArrow()
             if rows.num_rows:
-                self._write_rows(statements, rows)
-                move_on(statements, next_offsets(rows))
+                reached = next_offsets(rows)
+                self._write_rows(statements, rows, reached)
+                move_on(statements, reached)
 
     @abstractmethod
     def _reduce(self, batch: DataFrame) -> DataFrame:
         """What comes to the driver; see kafka_progress for the columns that it must have."""
 
     @abstractmethod
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> None: ...
+    def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> None:
+        """`reached` is the progress that the rows make."""
 
 
 def lock_out_others(statements: cursor, lock: int) -> None:

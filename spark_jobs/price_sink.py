@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles
 from spark_jobs.dead_letters import ReadMessages, insert_dead_letters, letters_of
-from spark_jobs.kafka_progress import next_offsets
 from spark_jobs.minutes import per_minute
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
@@ -50,7 +49,7 @@ class PriceSink(PostgresSink):
     def _reduce(self, batch: DataFrame) -> DataFrame:
         return per_minute(batch)
 
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> None:
+    def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> None:
         is_dead = pc.is_valid(rows["reason"])
         good, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
         # now() is the start of the transaction.
@@ -71,7 +70,7 @@ class PriceSink(PostgresSink):
                 symbols - written,
                 dead.num_rows,
                 without_candle,
-                json.dumps(_by_topic(next_offsets(rows))),
+                json.dumps(_by_topic(reached)),
                 now,
             ),
         )

@@ -85,7 +85,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
         statements.execute("UPDATE candles_1m SET updates = 4 WHERE symbol = 'B-USDT'")
         statements.execute("UPDATE dead_letters SET payload = 'b' WHERE payload = '\"a\"'")
         statements.execute(
-            "INSERT INTO dead_letters SELECT topic, partition, \"offset\", 9, 'none', '', NULL"
+            "INSERT INTO dead_letters SELECT topic, partition, \"offset\", 9, 'none', '', NULL, now(), NULL"
             " FROM dead_letters WHERE payload = 'b'"
         )
     prices, candles, letters = audited()

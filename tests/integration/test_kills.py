@@ -78,7 +78,7 @@ def writer(stack: Stack) -> psutil.Process:
     (pid,) = {
         found.pid
         for found in psutil.net_connections("tcp")
-        if found.pid and found.raddr and found.laddr[1] == port
+        if found.pid and found.raddr and found.laddr and found.laddr.port == port
     }
     return psutil.Process(pid)
 

@@ -22,11 +22,11 @@ from tests.frames import BTCUSDT, CRO_USDT, item
 from tests.raw_topics import expire_all, produce
 from tests.sql import contents, rows
 
-DEADLINE = 120.0
+DEADLINE = 120
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batches")
 
-# Beyond the minutes that a ticker of an expired message may count in.
-LATER = time.time_ns() // 1000 + 10 * 60_000_000
+# The start of a minute beyond those that a ticker of an expired message may count in.
+LATER = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
 
 
 def test_a_batch_that_spark_gives_again_because_its_commit_was_lost_changes_nothing(
