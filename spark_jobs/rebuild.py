@@ -28,16 +28,8 @@ class ExpiredError(RuntimeError):
     """Kafka can't give again what the tables hold."""
 
 
-def rebuild(bootstrap_servers: str, database_url: str) -> None:
-    """Raises SecondLiveJobError beside a live job, ExpiredError where a topic's beginning has expired."""
-    refuse_expired(bootstrap_servers)
-    with closing(psycopg2.connect(database_url)) as database:
-        with database, database.cursor() as statements:
-            lock_out_others(statements, PriceSink.lock)
-            statements.execute(EMPTY, {"topics": list(EXCHANGE_OF_TOPIC)})
-
-
 def refuse_expired(bootstrap_servers: str) -> None:
+    """Raises ExpiredError where the beginning of a topic has."""
     oldest = starting_offsets(bootstrap_servers, EXCHANGE_OF_TOPIC, {})
     cut = [
         f"{topic}/{number} begins at offset {low}"
@@ -48,13 +40,22 @@ def refuse_expired(bootstrap_servers: str) -> None:
     if cut:
         raise ExpiredError(
             f"{', '.join(cut)}: candles of what has expired would be lost for good. "
-            "The live job alone can't give them back, so nothing was changed"
+            "Nothing was changed"
         )
+
+
+def empty_tables(database_url: str) -> None:
+    """Raises SecondLiveJobError beside a live job."""
+    with closing(psycopg2.connect(database_url)) as database:
+        with database, database.cursor() as statements:
+            lock_out_others(statements, PriceSink.lock)
+            statements.execute(EMPTY, {"topics": list(EXCHANGE_OF_TOPIC)})
 
 
 def main() -> None:
     settings = Settings.from_environment()
-    rebuild(settings.kafka_bootstrap_servers, settings.database_url)
+    refuse_expired(settings.kafka_bootstrap_servers)
+    empty_tables(settings.database_url)
 
 
 if __name__ == "__main__":
