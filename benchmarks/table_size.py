@@ -12,13 +12,11 @@ import argparse
 import os
 import random
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, cast
 
 import psycopg2
@@ -28,9 +26,8 @@ from pyspark.sql import DataFrame
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
-from infra import ports
 from infra.services import postgres
-from infra.stack import Stack, delete
+from infra.stack import StackError, delete, stack_on_free_ports
 from infra.up import wait_until
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.schemas import AMOUNTS, CANDLE, TICKER
@@ -141,31 +138,24 @@ class Tickers:
 
 @contextmanager
 def own_postgres() -> Iterator[Settings]:
-    """The stack's Postgres on a free port, in a folder that is deleted at the end."""
-    (port,) = ports.free_ports(1)
-    address = f"127.0.0.1:{port}/cryptopricesrt"
-    folder = Path(tempfile.mkdtemp(prefix="table_size-"))
-    folder.chmod(0o755)
-    settings = Settings(
-        database_url=f"postgresql://crypto:password123@{address}",
-        reader_database_url=f"postgresql://reader:password123@{address}",
-        stack_dir=str(folder),
-    )
-    stack = Stack("benchmark", folder, settings)
+    """The stack's Postgres alone, on a free port, in a folder that is deleted at the end."""
+    stack = stack_on_free_ports("benchmarks/table_size")
     postgres.prepare(stack)
-    command = [str(stack.postgres_bin / "postgres"), "-D", str(folder / "postgres" / "data")]
+    folder = stack.folder / "postgres"
+    command = [str(stack.postgres_bin / "postgres"), "-D", str(folder / "data")]
     user = stack.postgres_user if os.geteuid() == 0 else None
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, user=user, stdout=log, stderr=log)
     try:
-        if not wait_until(lambda: postgres.is_ready(settings), deadline=30):
-            raise RuntimeError(f"Postgres is not ready: {(folder / 'log').read_text()}")
-        postgres.initialise(settings)
-        yield settings
+        if not wait_until(lambda: postgres.is_ready(stack.settings), deadline=30):
+            raise StackError(f"Postgres is not ready: {(folder / 'log').read_text()}")
+        postgres.initialise(stack.settings)
+        yield stack.settings
     finally:
         process.terminate()
         process.wait(60)
         delete(stack)
+        stack.folder.parent.rmdir()
 
 
 def sizes(database: connection) -> tuple[Any, ...]:

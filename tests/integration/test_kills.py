@@ -15,9 +15,8 @@ import psycopg2
 import pytest
 
 from infra import places, supervision
-from infra.stack import Stack
+from infra.stack import Stack, stack_on_free_ports
 from infra.up import EXTRACTORS, wait_until
-from tests.conftest import stack_on_free_ports
 from tests.integration.conftest import end_and_delete
 from tests.plain_tables import CANDLES, LIVE, candles, newest, tickers_of
 from tests.raw_topics import all_messages, ends
@@ -32,7 +31,7 @@ PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Stack]:
-    stack = stack_on_free_ports("kills")
+    stack = stack_on_free_ports("tests/kills")
     try:
         run(stack, sys.executable, "-m", "infra", "demo")
         yield stack
