@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs server down status logs env clean test test-unit soak-extractors browser lint lock
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs browser lint lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ up: setup  ## services and extractors; FEED=live (default) or FEED=demo
 
 jobs: setup  ## the Spark jobs, on the running stack
 	@$(INFRA) jobs
+
+stop-jobs: setup  ## end the Spark jobs in order; make jobs starts them again
+	@$(INFRA) stop-jobs
 
 server: setup  ## the web server, on the running stack
 	@$(INFRA) server
@@ -53,6 +56,28 @@ env: setup  ## the running stack's environment: eval "$$(make -s env)"
 clean: setup  ## delete the data of every stack; asks first
 	@$(INFRA) clean
 
+##@ The tables
+# In the environment of the stack that is up.
+IN_STACK = env="$$($(INFRA) env)" && eval "$$env" &&
+# One program writes to the tables at a time.
+define while_jobs_rest
+	@$(INFRA) stop-jobs
+	@$(IN_STACK) $(1); status=$$?; $(INFRA) jobs && exit $$status
+endef
+
+audit: setup  ## do the tables say what Kafka says? Names every row that differs
+	@$(IN_STACK) spark-submit spark_jobs/audit.py
+
+dead-letters: setup  ## what could not be read, and why; REPLAY=1 reads it again, after a fix
+ifdef REPLAY
+	$(call while_jobs_rest,spark-submit spark_jobs/replay_dead_letters.py)
+else
+	@$(IN_STACK) python -m spark_jobs.list_dead_letters
+endif
+
+rebuild: setup  ## prices, candles and dead letters anew, from all that Kafka holds
+	$(call while_jobs_rest,python -m spark_jobs.rebuild)
+
 ##@ Checks
 test: test-unit browser  ## everything, against a stack of its own on free ports
 	@$(BIN)/pytest tests/integration
@@ -60,6 +85,9 @@ test: test-unit browser  ## everything, against a stack of its own on free ports
 soak-extractors: setup  ## the extractors' tests at full length, about an hour
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
 	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py
+
+soak-jobs: setup  ## five minutes of make demo, the live job killed five times, its tables equal to Kafka
+	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose tests/integration/test_kills.py
 
 test-unit: setup  ## what needs no service
 	@$(BIN)/pytest tests/unit --numprocesses 2

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: python -m infra up|down|status|logs|env|clean|jobs|server|demo|live."""
+"""The commands behind the Makefile: python -m infra --help lists them."""
 
 import argparse
 import os
@@ -106,7 +106,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra", description="The local stack.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up").add_argument("--feed", choices=FEEDS, default="live")
-    for name in ("demo", "live", "jobs", "server", "down", "status", "logs", "env", "clean"):
+    others = (
+        "demo",
+        "live",
+        "jobs",
+        "stop-jobs",
+        "server",
+        "down",
+        "status",
+        "logs",
+        "env",
+        "clean",
+    )
+    for name in others:
         commands.add_parser(name)
     arguments = parser.parse_args()
     try:
@@ -125,6 +137,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             print(f"up after {time.monotonic() - began:.1f} s")
         case "jobs":
             supervision.start_programs(running_stack(settings), JOBS)
+        case "stop-jobs":
+            supervision.stop_programs(running_stack(settings), JOBS)
         case "server":
             supervision.start_programs(running_stack(settings), ["server"])
         case "env":

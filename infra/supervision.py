@@ -19,7 +19,7 @@ from infra import places
 from infra.stack import STACK_VARIABLE, Stack, StackError
 
 CONFIGURATION = places.PROJECT / "infra" / "supervisord.conf"
-ALREADY_STARTED = 60
+ALREADY_STARTED, NOT_RUNNING = 60, 70
 START_DEADLINE = 20.0
 STOP_DEADLINE = 60.0
 
@@ -84,6 +84,16 @@ def start_programs(stack: Stack, names: Iterable[str]) -> None:
         except Fault as fault:
             if fault.faultCode != ALREADY_STARTED:
                 raise StackError(f"{name} did not start: {fault.faultString}") from fault
+
+
+def stop_programs(stack: Stack, names: Iterable[str]) -> None:
+    """Returns when they have ended; they are not restarted. Harmless when they do not run."""
+    for name in names:
+        try:
+            call(stack, "stopProcess", name)
+        except Fault as fault:
+            if fault.faultCode != NOT_RUNNING:
+                raise StackError(f"{name} did not stop: {fault.faultString}") from fault
 
 
 def programs(stack: Stack) -> list[dict[str, Any]]:

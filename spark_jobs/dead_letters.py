@@ -2,14 +2,18 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
 from spark_jobs.items import WHOLE_MESSAGE
+from spark_jobs.sources import Place
+
+# What the messages at these places hold.
+ReadMessages = Callable[[Iterable[Place]], Mapping[Place, bytes]]
 
 BETWEEN_ELEMENTS = re.compile(r"[ \t\r\n,]*")
 
@@ -24,6 +28,29 @@ class DeadLetter(NamedTuple):
     reason: str
     payload: bytes
     received_at: datetime | None
+    endpoint: str | None
+
+
+def letters_of(dead: Sequence[Mapping[str, Any]], read_messages: ReadMessages) -> list[DeadLetter]:
+    """Of tickers that have a `reason`. Only what their messages say is asked for."""
+    if not dead:
+        return []
+    messages = read_messages({place_of(row) for row in dead})
+    return [
+        DeadLetter(
+            *place_of(row),
+            row["position"],
+            row["reason"],
+            payload(messages[place_of(row)], row["position"]),
+            row["received_at"],
+            row["endpoint"],
+        )
+        for row in dead
+    ]
+
+
+def place_of(row: Mapping[str, Any]) -> Place:
+    return row["topic"], row["partition"], row["offset"]
 
 
 def insert_dead_letters(statements: cursor, letters: Sequence[DeadLetter]) -> None:

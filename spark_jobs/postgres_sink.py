@@ -61,7 +61,7 @@ class PostgresSink(Sink):
             self._database_url, application_name=type(self).__name__, connect_timeout=5
         )
         with self._connection, self._connection.cursor() as statements:
-            _lock_out_others(statements, self.lock)
+            lock_out_others(statements, self.lock)
             statements.execute(self.create_incoming)
 
     def progress(self) -> Offsets:
@@ -102,8 +102,9 @@ class PostgresSink(Sink):
                 rows = self._reduce(beyond(batch, progress)).toArrow()
             if not rows.num_rows:
                 return {}
-            counts = self._write_rows(statements, rows)
-            move_on(statements, next_offsets(rows))
+            reached = next_offsets(rows)
+            counts = self._write_rows(statements, rows, reached)
+            move_on(statements, reached)
         return counts
 
     @abstractmethod
@@ -111,17 +112,18 @@ class PostgresSink(Sink):
         """What comes to the driver; see kafka_progress for the columns that it must have."""
 
     @abstractmethod
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> Counts: ...
+    def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
+        """`reached` is the progress that the rows make."""
 
 
-def _lock_out_others(statements: cursor, lock: int) -> None:
+def lock_out_others(statements: cursor, lock: int) -> None:
     """For as long as the connection lives. Waits a little: a job that has just died may hold it."""
     statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
     try:
         statements.execute("SELECT pg_advisory_lock(%s)", (lock,))
     except psycopg2.errors.LockNotAvailable as error:
         raise SecondLiveJobError(
-            "another live job writes to this database: stop it first"
+            "another live job writes to this database: stop it first (make stop-jobs)"
         ) from error
 
 

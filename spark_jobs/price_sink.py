@@ -1,9 +1,8 @@
 """Tickers to Postgres: the newest of each symbol, candles, dead letters, and a word to whoever listens."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,14 +12,13 @@ from pyspark.sql import DataFrame
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
-from spark_jobs.dead_letters import DeadLetter, insert_dead_letters, payload
-from spark_jobs.kafka_progress import next_offsets
+from spark_jobs.dead_letters import ReadMessages, insert_dead_letters, letters_of
 from spark_jobs.minutes import per_minute
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import TICKER
 from spark_jobs.sink import Counts
-from spark_jobs.sources import Offsets, Place
+from spark_jobs.sources import Offsets
 
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
 
@@ -34,9 +32,6 @@ ON CONFLICT (exchange, symbol) DO UPDATE
 SET {", ".join(f'"{name}" = EXCLUDED."{name}"' for name in (*TICKER, "batch_id"))}
 WHERE {sql_age_order("EXCLUDED")} > {sql_age_order("live_prices")}
 """
-
-# What the messages at these (topic, partition, offset) hold.
-ReadMessages = Callable[[Iterable[Place]], Mapping[Place, bytes]]
 
 
 class PriceSink(PostgresSink):
@@ -69,7 +64,7 @@ class PriceSink(PostgresSink):
     def newest(self) -> Mapping[str, datetime]:
         return self._newest
 
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> Counts:
+    def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
         is_dead = pc.is_valid(rows["reason"])
         good, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
         # now() is the start of the transaction.
@@ -80,7 +75,7 @@ class PriceSink(PostgresSink):
         written = statements.rowcount
         symbols = good.group_by(["exchange", "symbol"]).aggregate([]).num_rows
         without_candle = merge_candles(statements, good, now, self._candles_kept)
-        insert_dead_letters(statements, self._letters(dead.to_pylist()))
+        insert_dead_letters(statements, letters_of(dead.to_pylist(), self._read_messages))
         statements.execute(
             "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
             " offsets, started_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
@@ -90,7 +85,7 @@ class PriceSink(PostgresSink):
                 symbols - written,
                 dead.num_rows,
                 without_candle,
-                json.dumps(_by_topic(next_offsets(rows))),
+                json.dumps(_by_topic(reached)),
                 now,
             ),
         )
@@ -104,29 +99,10 @@ class PriceSink(PostgresSink):
             "without_candle": without_candle,
         }
 
-    def _letters(self, dead: list[dict[str, Any]]) -> list[DeadLetter]:
-        if not dead:
-            return []
-        messages = self._read_messages({_place(row) for row in dead})
-        return [
-            DeadLetter(
-                *_place(row),
-                row["position"],
-                row["reason"],
-                payload(messages[_place(row)], row["position"]),
-                row["received_at"],
-            )
-            for row in dead
-        ]
-
 
 def _newest(tickers: pa.Table) -> dict[str, datetime]:
     found = tickers.group_by("exchange").aggregate([("received_at", "max")])
     return {row["exchange"]: row["received_at_max"] for row in found.to_pylist()}
-
-
-def _place(row: dict[str, Any]) -> Place:
-    return row["topic"], row["partition"], row["offset"]
 
 
 def _by_topic(offsets: Offsets) -> dict[str, dict[int, int]]:

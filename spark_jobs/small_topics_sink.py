@@ -19,6 +19,7 @@ from spark_jobs.items import WHOLE_MESSAGE
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import SMALL_TOPICS
 from spark_jobs.sink import Counts
+from spark_jobs.sources import Offsets
 
 UPSERT_INSTRUMENTS = """
 INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
@@ -71,7 +72,7 @@ class SmallTopicsSink(PostgresSink):
         """Each message is a row: they are few, and SQL has the order that decides between them."""
         return batch.selectExpr("*", "offset AS first_offset", "offset AS last_offset")
 
-    def _write_rows(self, statements: cursor, rows: pa.Table) -> Counts:
+    def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
         for table, upsert in UPSERTS.items():
             versions = pa.Table.from_struct_array(rows[table].drop_null())
             copy_into(statements, f"incoming_{table}", versions)
@@ -90,4 +91,5 @@ def _letter(row: dict[str, Any]) -> DeadLetter:
         row["fault"],
         row["payload"],
         received_at=None,
+        endpoint=None,
     )

@@ -12,6 +12,9 @@ from spark_jobs.schemas import RECORD
 # Offsets by topic and partition: the next one to read.
 Offsets = Mapping[tuple[str, int], int]
 
+# The same as Spark's Kafka source is told: by topic, and by partition as text.
+PartitionOffsets = Mapping[str, Mapping[str, int]]
+
 # A message: topic, partition, offset.
 Place = tuple[str, int, int]
 
@@ -52,9 +55,32 @@ def kafka_records(
     )
 
 
+def kept_records(
+    spark: SparkSession, bootstrap_servers: str, oldest: PartitionOffsets, ends: Offsets
+) -> DataFrame:
+    """What is in Kafka now, as schemas.RECORD: from the oldest offsets up to, not including, the ends.
+
+    Nothing of a partition that has no end. Fails when the oldest expire meanwhile.
+    """
+    ending = {
+        topic: {number: ends.get((topic, int(number)), low) for number, low in partitions.items()}
+        for topic, partitions in oldest.items()
+    }
+    return (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .option("subscribe", ",".join(oldest))
+        .option("startingOffsets", json.dumps(oldest))
+        .option("endingOffsets", json.dumps(ending))
+        .option("includeHeaders", "true")
+        .load()
+        .select(*RECORD.fieldNames())
+    )
+
+
 def starting_offsets(
     bootstrap_servers: str, topics: Iterable[str], progress: Offsets
-) -> dict[str, dict[str, int]]:
+) -> PartitionOffsets:
     """For every partition of the topics: the sink's next offset, or the oldest that is kept."""
     with closing(_consumer(bootstrap_servers)) as consumer:
         return {

@@ -1,11 +1,9 @@
 """However tickers are split into batches, the tables are those of one sorted pass over all of them."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,11 +20,21 @@ from spark_jobs.newer import age_order, sql_age_order
 from spark_jobs.normalise import normalise
 from spark_jobs.price_sink import PriceSink
 from tests.frames import BTCUSDT, CRO_USDT, item, record, records
+from tests.plain_tables import (
+    CANDLES,
+    LIVE,
+    MILLISECOND,
+    MINUTE,
+    SECOND,
+    candles,
+    has_candle,
+    moment,
+    newest,
+    tickers_of,
+)
 from tests.sql import rows
 
-MILLISECOND, SECOND, MINUTE = 1_000, 1_000_000, 60_000_000
 START = round((datetime.now(UTC) - timedelta(hours=2)).timestamp()) * SECOND // MINUTE * MINUTE
-AHEAD_LIMIT = 5 * MINUTE
 
 # Few values, so that they often agree, on both sides of the ends of minutes.
 MOMENTS = [0, MILLISECOND, MINUTE - MILLISECOND, MINUTE, MINUTE + 2 * MILLISECOND, 2 * MINUTE]
@@ -36,29 +44,9 @@ PRICES = ["0.000000000000000001", "1", "1.5", "20"]
 PARTITIONS = (0, 1)
 
 SQL_TABLES = "live_prices, candles_1m, kafka_progress, batches"
-LIVE = """
-SELECT exchange, symbol, price, sequence, event_time, received_at, partition, "offset", position
-FROM live_prices
-"""
-CANDLES = "SELECT * FROM candles_1m"
-
 FEW_EXAMPLES = settings(
     max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-class Ticker(NamedTuple):
-    """Times in microseconds since the epoch."""
-
-    exchange: str
-    symbol: str
-    price: Decimal
-    sequence: int
-    event_time: int
-    received_at: int
-    partition: int
-    offset: int
-    position: int
 
 
 # A message: its partition and its items.
@@ -129,59 +117,6 @@ def replayed_batches(draw: st.DrawFn) -> list[list[Row]]:
             reached[place] = max(reached.get(place, 0), end)
         batches += [batch] if batch else []
     return batches
-
-
-def tickers_of(read: Iterable[Row]) -> list[Ticker]:
-    """Of records, each taken once."""
-    found = []
-    for row in read:
-        for position, each in enumerate(json.loads(row["value"])):
-            place = (row["partition"], row["offset"], position)
-            receipt = each["received_at"]
-            if row["topic"] == BINANCE_RAW_DATA:
-                event = each["E"] * MILLISECOND
-                values = ("binance", each["s"], Decimal(each["c"]), each["E"], event)
-            else:
-                data = each["data"]
-                price, sequence = Decimal(data["price"]), int(data["sequence"])
-                values = ("kucoin", each["subject"], price, sequence, receipt)
-            found.append(Ticker(*values, receipt, *place))
-    return found
-
-
-def newest(tickers: Iterable[Ticker]) -> set[tuple[Any, ...]]:
-    def age(ticker: Ticker) -> tuple[int, ...]:
-        return (ticker.received_at // MINUTE, ticker.sequence, ticker.received_at, *ticker[-3:])
-
-    by_symbol = {(ticker.exchange, ticker.symbol): ticker for ticker in sorted(tickers, key=age)}
-    return {
-        (*ticker[:4], moment(ticker.event_time), moment(ticker.received_at), *ticker[-3:])
-        for ticker in by_symbol.values()
-    }
-
-
-def has_candle(ticker: Ticker) -> bool:
-    return ticker.event_time <= ticker.received_at + AHEAD_LIMIT
-
-
-def candles(tickers: Iterable[Ticker]) -> set[tuple[Any, ...]]:
-    found: dict[tuple[str, str, datetime], list[Any]] = {}
-    in_order = sorted(tickers, key=lambda ticker: (ticker.sequence, ticker.price))
-    for ticker in filter(has_candle, in_order):
-        price, sequence = ticker.price, ticker.sequence
-        key = (ticker.exchange, ticker.symbol, moment(ticker.event_time // MINUTE * MINUTE))
-        opened, high, low, _, first, _, updates = found.setdefault(
-            key, [price, price, price, price, sequence, sequence, 0]
-        )
-        found[key] = [
-            *(opened, max(high, price), min(low, price), price),
-            *(first, sequence, updates + 1),
-        ]
-    return {(*key, *values) for key, values in found.items()}
-
-
-def moment(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
 
 
 def without_updates(found: Iterable[tuple[Any, ...]]) -> set[tuple[Any, ...]]:

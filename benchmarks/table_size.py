@@ -1,0 +1,204 @@
+"""Does Postgres keep its size while every price is rewritten each second?
+
+    python -m benchmarks.table_size --minutes 60
+
+Drives the live job's own transaction, without Kafka and Spark, against a Postgres of its own with the
+stack's settings: 3.5 batches a second, each with another version of 1,000 to 1,300 of 2,074 symbols and
+of their candles, so some 4,000 rows a second in each table. Prints a line each minute, and at the end
+how live_prices has grown since the fifth.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+import psycopg2
+import pyarrow as pa
+from psycopg2.extensions import connection
+from pyspark.sql import DataFrame
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from infra.services import postgres
+from infra.stack import StackError, delete, stack_on_free_ports
+from infra.up import wait_until
+from spark_jobs.price_sink import PriceSink
+from spark_jobs.schemas import AMOUNTS, CANDLE, TICKER
+from spark_jobs.upkeep import one_step
+
+BATCHES_PER_SECOND = 3.5
+CHANGED = (1000, 1300)
+SYMBOLS = {BINANCE_RAW_DATA: 1440, KUCOIN_RAW_DATA: 634}
+VERSIONS = 16
+WARM_MINUTES = 5
+
+TIME, AMOUNT = pa.timestamp("us", tz="UTC"), pa.decimal128(38, 18)
+TYPES: dict[str, pa.DataType] = {
+    **dict.fromkeys(("exchange", "symbol", "endpoint", "topic", "reason"), pa.string()),
+    **dict.fromkeys((*AMOUNTS, "open", "high", "low", "close"), AMOUNT),
+    **dict.fromkeys(("traded_at", "event_time", "received_at", "minute"), TIME),
+    **dict.fromkeys(("partition", "position"), pa.int32()),
+}
+COLUMNS = (*TICKER, "reason", *CANDLE[2:], "first_offset", "last_offset")
+SCHEMA = pa.schema([(name, TYPES.get(name, pa.int64())) for name in COLUMNS])
+
+SIZES = """
+SELECT
+    pg_relation_size('live_prices') / 1024,
+    pg_relation_size('live_prices_pkey') / 1024,
+    n_dead_tup,
+    autovacuum_count,
+    round(100.0 * n_tup_hot_upd / greatest(n_tup_upd, 1), 1),
+    (SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits
+        WHERE inhparent = 'candles_1m'::regclass)::bigint / 1024,
+    (SELECT count(*) FROM candles_1m),
+    pg_total_relation_size('batches') / 1024,
+    (SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+        WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r')::bigint / 1024
+FROM pg_stat_user_tables WHERE relname = 'live_prices'
+"""
+HEADINGS = (
+    *("minute", "batches", "rows/s", "late s", "live kB", "its index kB", "dead rows", "vacuums"),
+    *("hot %", "candles kB", "candles", "batches kB", "catalog kB"),
+)
+
+
+class Rows:
+    """Stands in for the batch of which Spark would give these rows."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+
+    def toArrow(self) -> pa.Table:
+        return self._rows
+
+
+class ReducedPriceSink(PriceSink):
+    """The live job's sink, for batches that are reduced already."""
+
+    def _reduce(self, batch: DataFrame) -> DataFrame:
+        return batch
+
+
+class Tickers:
+    """Reduced batches, each of other symbols than the one before, and of the time at which it is made."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(1)
+        self._versions = pa.Table.from_pylist(
+            [
+                self._ticker(topic, number)
+                for _ in range(VERSIONS)
+                for topic, symbols in SYMBOLS.items()
+                for number in range(symbols)
+            ],
+            SCHEMA,
+        )
+
+    def batch(self, number: int) -> pa.Table:
+        symbols = sum(SYMBOLS.values())
+        changed = self._random.sample(range(symbols), self._random.randint(*CHANGED))
+        version = self._random.randrange(VERSIONS) * symbols
+        rows = self._versions.take(pa.array([version + symbol for symbol in changed]))
+        now = datetime.now(UTC)
+        minute = now.replace(second=0, microsecond=0)
+        same: dict[str, Any] = {
+            **dict.fromkeys(("traded_at", "event_time", "received_at"), now),
+            "minute": minute,
+            **dict.fromkeys(("sequence", "open_sequence", "close_sequence"), number),
+            **dict.fromkeys(("offset", "first_offset", "last_offset"), number),
+        }
+        for name, value in same.items():
+            column = pa.repeat(pa.scalar(value, SCHEMA.field(name).type), rows.num_rows)
+            rows = rows.set_column(SCHEMA.get_field_index(name), name, column)
+        return rows
+
+    def _ticker(self, topic: str, number: int) -> dict[str, Any]:
+        amounts = {name: self._amount() for name in (*AMOUNTS, *CANDLE[3:7])}
+        return amounts | {
+            "exchange": EXCHANGE_OF_TOPIC[topic],
+            "symbol": f"SYMBOL{number}USDT",
+            "endpoint": "127.0.0.1:8090",
+            "topic": topic,
+            "partition": number % 4,
+            "position": number,
+            "updates": 1,
+        }
+
+    def _amount(self) -> Decimal:
+        return Decimal(self._random.randrange(10**12)).scaleb(-8)
+
+
+@contextmanager
+def own_postgres() -> Iterator[Settings]:
+    """The stack's Postgres alone, on a free port, in a folder that is deleted at the end."""
+    stack = stack_on_free_ports("benchmarks/table_size")
+    postgres.prepare(stack)
+    folder = stack.folder / "postgres"
+    command = [str(stack.postgres_bin / "postgres"), "-D", str(folder / "data")]
+    user = stack.postgres_user if os.geteuid() == 0 else None
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, user=user, stdout=log, stderr=log)
+    try:
+        if not wait_until(lambda: postgres.is_ready(stack.settings), deadline=30):
+            raise StackError(f"Postgres is not ready: {(folder / 'log').read_text()}")
+        postgres.initialise(stack.settings)
+        yield stack.settings
+    finally:
+        process.terminate()
+        process.wait(60)
+        delete(stack)
+        stack.folder.parent.rmdir()
+
+
+def sizes(database: connection) -> tuple[Any, ...]:
+    with database, database.cursor() as statements:
+        statements.execute(SIZES)
+        return statements.fetchall()[0]
+
+
+def run(settings: Settings, minutes: int) -> None:
+    tickers = Tickers()
+    print(" | ".join(HEADINGS), flush=True)
+    with (
+        closing(psycopg2.connect(settings.database_url)) as database,
+        closing(ReducedPriceSink(settings.database_url, lambda _places: {})) as sink,
+    ):
+        began = time.monotonic()
+        number = 0
+        live = []
+        for minute in range(1, minutes + 1):
+            rows = 0
+            while number < minute * 60 * BATCHES_PER_SECOND:
+                time.sleep(max(0.0, began + number / BATCHES_PER_SECOND - time.monotonic()))
+                batch = tickers.batch(number)
+                sink.write(cast(DataFrame, Rows(batch)), number)
+                rows += batch.num_rows
+                number += 1
+            late = time.monotonic() - began - minute * 60
+            one_step(database)
+            found = sizes(database)
+            live.append(int(found[0]))
+            line = (minute, number, round(rows / 60), round(max(0.0, late), 1), *found)
+            print(" | ".join(str(value) for value in line), flush=True)
+        warm = live[min(WARM_MINUTES, minutes) - 1]
+        print(f"live_prices: {warm} kB after {WARM_MINUTES} minutes, {live[-1]} kB after {minutes}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The size of the tables over time.")
+    parser.add_argument("--minutes", type=int, default=60)
+    arguments = parser.parse_args()
+    with own_postgres() as settings:
+        run(settings, arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Two versions of a table compared row by row."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+
+def differences(stored: DataFrame, fresh: DataFrame, key: Sequence[str]) -> DataFrame:
+    """The key and `difference`, a text, of each row that is not the same in both; none when they are equal.
+
+    Both have the columns of `fresh`, with its types. No column of the key is NULL, and no key is there
+    twice.
+    """
+    values = [name for name in fresh.columns if name not in key]
+    left = stored.select(*key, F.struct(*values).alias("stored"))
+    right = fresh.select(*key, F.struct(*values).alias("fresh"))
+    difference = F.coalesce(
+        F.when(F.col("stored").isNull(), "not in the table"),
+        F.when(F.col("fresh").isNull(), "in the table, but not in Kafka"),
+        F.concat_ws("; ", *(unequal(name) for name in values)),
+    )
+    compared = left.join(right, list(key), "full").select(*key, difference.alias("difference"))
+    return compared.where("difference <> ''")
+
+
+def unequal(name: str) -> Column:
+    """`price: 1.5 in the table, 2 by Kafka`; NULL where both are equal, or NULL."""
+    stored, fresh = F.col(f"stored.{name}"), F.col(f"fresh.{name}")
+    text = F.concat(
+        F.lit(f"{name}: "),
+        shown(stored),
+        F.lit(" in the table, "),
+        shown(fresh),
+        F.lit(" by Kafka"),
+    )
+    return F.when(~stored.eqNullSafe(fresh), text)
+
+
+def shown(value: Column) -> Column:
+    return F.coalesce(value.cast("string"), F.lit("NULL"))

@@ -1,0 +1,30 @@
+"""The tables of the live job from all tickers at once: what any split into batches must lead to.
+
+`rows` is what per_minute gives: a row per symbol, partition and minute. Rows with a `reason` are passed over.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.newer import age_order
+from spark_jobs.schemas import CANDLE, TICKER
+
+
+def fresh_live_prices(rows: DataFrame) -> DataFrame:
+    """Columns of schemas.TICKER: the newest ticker of each symbol."""
+    tickers = rows.where("reason IS NULL").groupBy("exchange", "symbol")
+    newest = tickers.agg(F.max_by(F.struct(*TICKER), age_order()).alias("newest"))
+    return newest.select("newest.*")
+
+
+def fresh_candles(rows: DataFrame) -> DataFrame:
+    """Columns of schemas.CANDLE: a row per symbol and minute, without the tickers that have no minute."""
+    parts = rows.where("reason IS NULL AND minute IS NOT NULL")
+    candles = parts.groupBy("exchange", "symbol", "minute").agg(
+        F.min(F.struct("open_sequence", "open")).alias("first"),
+        F.max(F.struct("close_sequence", "close")).alias("last"),
+        F.max("high").alias("high"),
+        F.min("low").alias("low"),
+        F.sum("updates").alias("updates"),
+    )
+    return candles.select("*", "first.*", "last.*").select(*CANDLE)
