@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from math import inf
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -125,6 +126,10 @@ class Settings:
     s3_console_port: int = _setting(9001, _port)
     kafka_controller_port: int = _setting(9093, _port)
     exchange_port: int = _setting(8090, _port)
+
+    @property
+    def candles_retention(self) -> timedelta:
+        return timedelta(days=self.candles_retention_days)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

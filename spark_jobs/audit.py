@@ -11,6 +11,7 @@ difference. Nor is a candle compared that is kept no more.
 import sys
 import tempfile
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from pyspark.sql import functions as F
 
 from core.settings import SettingError, Settings
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import letters_of
 from spark_jobs.differences import differences
 from spark_jobs.expired import is_expired, is_whole
@@ -29,7 +31,7 @@ from spark_jobs.minutes import per_minute
 from spark_jobs.normalise import normalise
 from spark_jobs.running import log_to_stderr
 from spark_jobs.schemas import CANDLE, TICKER
-from spark_jobs.session import spark_session
+from spark_jobs.session import JarError, spark_session
 from spark_jobs.snapshot import read_copy, take_snapshot
 from spark_jobs.sources import OffsetError, kept_records, messages_at, starting_offsets
 
@@ -66,7 +68,12 @@ class Verdict(NamedTuple):
     expired: list[str]
 
 
-def audit(spark: SparkSession, bootstrap_servers: str, database_url: str) -> list[Verdict]:
+def audit(
+    spark: SparkSession,
+    bootstrap_servers: str,
+    database_url: str,
+    candles_kept: timedelta = RETENTION,
+) -> list[Verdict]:
     """Raises OffsetError where the topics do not hold what the tables' progress says."""
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         snapshot = take_snapshot(database_url, tuple(EXCHANGE_OF_TOPIC), QUERIES, Path(folder))
@@ -81,7 +88,10 @@ def audit(spark: SparkSession, bootstrap_servers: str, database_url: str) -> lis
             return read_copy(spark, snapshot.files[table], fresh.schema)
 
         fresh = rows.transform(fresh_candles)
-        candles, whole = stored("candles_1m", fresh), is_whole(records, oldest, snapshot)
+        candles, whole = (
+            stored("candles_1m", fresh),
+            is_whole(records, oldest, snapshot, candles_kept),
+        )
         of_candles = verdict(
             "candles_1m", candles.where(whole), fresh.where(whole), candles.where(~whole)
         )
@@ -149,7 +159,9 @@ def _some(indent: str, shown: list[str], count: int) -> Iterable[str]:
 def main() -> None:
     settings = Settings.from_environment()
     spark = spark_session("audit")
-    verdicts = audit(spark, settings.kafka_bootstrap_servers, settings.database_url)
+    verdicts = audit(
+        spark, settings.kafka_bootstrap_servers, settings.database_url, settings.candles_retention
+    )
     print("\n".join(report(verdicts)))
     spark.stop()
     sys.exit(int(any(each.differ for each in verdicts)))
@@ -159,5 +171,5 @@ if __name__ == "__main__":
     log_to_stderr()
     try:
         main()
-    except (SettingError, OffsetError) as error:
+    except (SettingError, JarError, OffsetError) as error:
         sys.exit(f"audit: {error}")

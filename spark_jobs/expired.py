@@ -1,7 +1,7 @@
 """What Kafka no longer holds: which rows of the tables were made of it, whole or in part."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 
@@ -28,13 +28,15 @@ def is_expired(oldest: PartitionOffsets) -> Column:
     return reduce(or_, below)
 
 
-def is_whole(records: RecordsUpTo, oldest: PartitionOffsets, snapshot: Snapshot) -> Column:
+def is_whole(
+    records: RecordsUpTo, oldest: PartitionOffsets, snapshot: Snapshot, candles_kept: timedelta
+) -> Column:
     """Whether a candle is of a day that is kept, and made of nothing that has expired.
 
     An expired ticker was received before the oldest record was stamped, and counts at most in the
     minutes up to AHEAD_LIMIT later.
     """
-    since, until = kept_span(snapshot.taken_at)
+    since, until = kept_span(snapshot.taken_at, candles_kept)
     whole = (F.col("minute") >= since) & (F.col("minute") < until)
     for exchange, end in received_until(records, oldest, snapshot).items():
         is_later = F.col("minute") > F.lit(end) + F.expr(AHEAD_LIMIT)

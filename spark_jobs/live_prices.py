@@ -8,7 +8,6 @@ postgres_sink.
 """
 
 import sys
-from datetime import timedelta
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
@@ -59,7 +58,7 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     """Starts both queries where Postgres says, and its upkeep; their sinks, whose connections stay open."""
     servers, folder = settings.kafka_bootstrap_servers, settings.checkpoint_dir
     records = partial(kafka_records, spark, servers)
-    candles_kept = timedelta(days=settings.candles_retention_days)
+    candles_kept = settings.candles_retention
     prices = PriceSink(settings.database_url, partial(messages_at, servers), candles_kept)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()

@@ -13,6 +13,7 @@ enough to delete a topic's rows of kafka_progress, and the live job reads it fro
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import psycopg2
@@ -26,6 +27,7 @@ from pyspark.sql import functions as F
 from core.message import ENDPOINT_HEADER
 from core.settings import SettingError, Settings
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import DeadLetter, place_of
 from spark_jobs.items import WHOLE_MESSAGE, explode_items
 from spark_jobs.normalise import normalise
@@ -33,7 +35,7 @@ from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import log_to_stderr
 from spark_jobs.schemas import RECORD
-from spark_jobs.session import spark_session
+from spark_jobs.session import JarError, spark_session
 from spark_jobs.sources import Place
 
 # Of a transaction.
@@ -54,9 +56,9 @@ Key = tuple[str, int, int, int]
 class ReplaySink(PriceSink):
     """The live job's sink, for what comes from dead letters."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, candles_kept: timedelta) -> None:
         self._messages: dict[Place, bytes] = {}
-        super().__init__(database_url, lambda _places: self._messages)
+        super().__init__(database_url, lambda _places: self._messages, candles_kept)
 
     def replay(self, tickers: DataFrame, letters: Sequence[DeadLetter]) -> int:
         """One transaction. Returns how many of the letters could be read."""
@@ -112,14 +114,16 @@ def _record(number: int, letter: DeadLetter) -> tuple[Any, ...]:
     return (None, value, letter.topic, letter.partition, number, None, 0, headers)
 
 
-def replay_dead_letters(spark: SparkSession, database_url: str) -> tuple[int, int]:
+def replay_dead_letters(
+    spark: SparkSession, database_url: str, candles_kept: timedelta = RETENTION
+) -> tuple[int, int]:
     """How many there were, and how many of them could be read.
 
     Raises SecondLiveJobError beside a live job.
     """
     seen = readable = 0
     with (
-        closing(ReplaySink(database_url)) as sink,
+        closing(ReplaySink(database_url, candles_kept)) as sink,
         closing(psycopg2.connect(database_url)) as database,
     ):
         for letters in all_letters(database):
@@ -147,7 +151,7 @@ def all_letters(database: connection) -> Iterator[list[DeadLetter]]:
 def main() -> None:
     settings = Settings.from_environment()
     spark = spark_session("replay_dead_letters")
-    seen, readable = replay_dead_letters(spark, settings.database_url)
+    seen, readable = replay_dead_letters(spark, settings.database_url, settings.candles_retention)
     print(f"{seen} dead letters, {readable} can be read now")
     spark.stop()
 
@@ -156,5 +160,5 @@ if __name__ == "__main__":
     log_to_stderr()
     try:
         main()
-    except (SettingError, SecondLiveJobError) as error:
+    except (SettingError, JarError, SecondLiveJobError) as error:
         sys.exit(f"replay_dead_letters: {error}")
