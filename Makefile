@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs browser lint lock
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog browser lint lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,15 @@ lint: setup  ## ruff, mypy --strict, the direction of imports
 lock:  ## renew requirements.lock from pyproject.toml; needs uv
 	uv pip compile pyproject.toml --extra stack --extra dev --extra notebooks --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --upgrade --output-file requirements.lock
+
+##@ Benchmarks, on a stack of their own
+benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## a backlog to Postgres, beside rivals; TICKS=20000000
+	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000)
+
+$(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
+	@$(PYTHON) -m venv $(@D)
+	$(call quietly,rivals: installing what benchmarks/rivals/requirements.lock names,$(@D)/bin/pip install --require-hashes -r $<,rivals)
+	@touch $@
 
 ##@ Set-up, skipped when it is there
 setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready $(TOOLS)/spark-conf/spark-defaults.conf

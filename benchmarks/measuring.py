@@ -1,0 +1,105 @@
+"""What the benchmarks share: a stack of their own, processes with their memory, and an aligned table."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from core.settings import Settings
+from infra import places, supervision
+from infra.services import postgres
+from infra.stack import Stack, delete, stack_on_free_ports
+from infra.up import services_up
+
+STOP_LIMIT = 60.0
+
+
+@contextmanager
+def own_stack(name: str) -> Iterator[Stack]:
+    """Kafka, MinIO and Postgres on free ports, deleted at the end, also after SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    stack = stack_on_free_ports(f"benchmarks/{name}")
+    try:
+        services_up(stack)
+        yield stack
+    finally:
+        supervision.stop(stack)
+        delete(stack)
+        stack.folder.parent.rmdir()
+
+
+def with_database(stack: Stack, name: str) -> Settings:
+    """The stack's settings with a database of that name: all tables, no rows."""
+    base, _, _ = stack.settings.database_url.rpartition("/")
+    reader, _, _ = stack.settings.reader_database_url.rpartition("/")
+    settings = replace(
+        stack.settings,
+        database_url=f"{base}/{name}",
+        reader_database_url=f"{reader}/{name}",
+        checkpoint_dir=str(stack.folder / "checkpoints" / name),
+    )
+    postgres.initialise(settings)
+    return settings
+
+
+@contextmanager
+def process(
+    command: Sequence[str], stack: Stack, settings: Settings, log: Path
+) -> Iterator[psutil.Popen]:
+    """Runs in the project's folder; its output goes to `log`. Ended, with its children, with the block."""
+    environment = os.environ | replace(stack, settings=settings).environment()
+    environment["PATH"] = f"{places.VENV_BIN}{os.pathsep}{environment['PATH']}"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        started = psutil.Popen(
+            command,
+            cwd=places.PROJECT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield started
+        finally:
+            _end(started)
+
+
+def _end(started: psutil.Popen) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if started.poll() is None:
+            os.killpg(started.pid, number)
+            psutil.wait_procs([started], timeout=STOP_LIMIT)
+
+
+def megabytes(started: psutil.Popen) -> float:
+    """Resident memory of the process and its children."""
+    family = [started, *started.children(recursive=True)]
+    return sum(each.memory_info().rss for each in family if each.is_running()) / 2**20
+
+
+def machine() -> str:
+    memory = psutil.virtual_memory().total / 2**30
+    python = platform.python_version()
+    return f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.machine()}, CPython {python}"
+
+
+def table(rows: Iterable[Mapping[str, object]]) -> str:
+    """Columns by the first row's keys, the first to the left and the others to the right."""
+    rows = list(rows)
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for line in lines
+    )

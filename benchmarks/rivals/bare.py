@@ -1,0 +1,30 @@
+"""The bare limit of Python: confluent-kafka reads the messages, orjson parses them, and that is all."""
+
+import os
+import time
+
+import orjson
+from confluent_kafka import Consumer
+
+TOPICS = ["binance_raw_data", "kucoin_raw_data"]
+MESSAGES = 400
+
+
+def main() -> None:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+            "group.id": "bare",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe(TOPICS)
+    ticks = 0
+    while True:
+        messages = consumer.consume(MESSAGES, timeout=1)
+        ticks += sum(len(orjson.loads(message.value() or b"[]")) for message in messages)
+        print(ticks, time.time(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

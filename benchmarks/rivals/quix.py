@@ -1,0 +1,83 @@
+"""Quix Streams with its PostgreSQL sink: the last ticker of each symbol, no candles, no order but arrival."""
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from quixstreams import Application
+from quixstreams.sinks.base import SinkBatch
+from quixstreams.sinks.community.postgresql import PostgreSQLSink
+
+Ticker = dict[str, Any]
+
+
+class CountingSink(PostgreSQLSink):
+    """Prints what is committed."""
+
+    ticks = 0
+
+    def write(self, batch: SinkBatch) -> None:
+        super().write(batch)
+        self.ticks += batch.size
+        print(self.ticks, time.time(), flush=True)
+
+
+def binance(items: list[Ticker]) -> Iterator[Ticker]:
+    for item in items:
+        yield {
+            "key": f"binance {item['s']}",
+            "price": item["c"],
+            "open_24h": item["o"],
+            "high_24h": item["h"],
+            "low_24h": item["l"],
+            "base_volume_24h": item["v"],
+            "quote_volume_24h": item["q"],
+            "event_time": item["E"],
+            "received_at": item["received_at"],
+        }
+
+
+def kucoin(items: list[Ticker]) -> Iterator[Ticker]:
+    for item in items:
+        data = item["data"]
+        yield {
+            "key": f"kucoin {item['subject']}",
+            "price": data["price"],
+            "bid": data["bestBid"],
+            "bid_size": data["bestBidSize"],
+            "ask": data["bestAsk"],
+            "ask_size": data["bestAskSize"],
+            "last_size": data["size"],
+            "sequence": data["sequence"],
+            "received_at": item["received_at"],
+        }
+
+
+def main() -> None:
+    database = urlsplit(os.environ["DATABASE_URL"])
+    application = Application(
+        broker_address=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        consumer_group="quix",
+        auto_offset_reset="earliest",
+    )
+    sink = CountingSink(
+        host=database.hostname or "",
+        port=database.port or 0,
+        dbname=database.path.removeprefix("/"),
+        user=database.username or "",
+        password=database.password or "",
+        table_name="quix",
+        primary_key_columns="key",
+        upsert_on_primary_key=True,
+        include_metadata=False,
+    )
+    for topic, tickers in (("binance_raw_data", binance), ("kucoin_raw_data", kucoin)):
+        stream = application.dataframe(application.topic(topic, value_deserializer="json"))
+        stream.apply(tickers, expand=True).sink(sink)
+    application.run()
+
+
+if __name__ == "__main__":
+    main()
