@@ -75,7 +75,9 @@ class Hub:
         prices.advance(reading)
         if len(prices) != number or reading.quotes is not None:
             self._choose()
-        for share, fresh in self._touched(reading).items():
+        # Small messages first: they would wait longer for the large ones than those for them.
+        touched = sorted(self._touched(reading).items(), key=lambda each: len(each[1]))
+        for share, fresh in touched:
             for client in share.clients:
                 self._tell(prices, share, client, fresh)
 

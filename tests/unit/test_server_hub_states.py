@@ -158,4 +158,4 @@ class Streams(RuleBasedStateMachine):
 
 
 TestStreams = Streams.TestCase
-TestStreams.settings = settings(max_examples=60, stateful_step_count=40)
+TestStreams.settings = settings(max_examples=200, stateful_step_count=40)
