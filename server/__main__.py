@@ -11,6 +11,7 @@ import uvicorn
 
 from core.settings import SettingError, Settings
 from server.app import create_app
+from server.channel import HttpProtocol, WebSocketProtocol
 from server.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,11 @@ def main() -> int:
         access_log=False,
         headers=HEADERS,
         server_header=False,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
         ws_max_size=4096,
+        # A ping waits behind what a slow client has not read yet; one that reads nothing ends before.
+        ws_ping_timeout=60,
         # It would compress each message once per client.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,

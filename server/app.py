@@ -1,22 +1,23 @@
 """The application: which address answers with what."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import FastAPI, Header, Query, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from server.api import create_api
 from server.database import DatabaseReader
 from server.hub import Hub
-from server.live_prices import Reading
 from server.problems import answer_with_problems
 from server.query_connection import QueryConnection
-from server.stream import stream
+from server.stream import EventStream, stream_to_websocket
+from server.subscription import StreamQuery
 
 PAGE = Path(__file__).parent / "page"
 
@@ -29,12 +30,19 @@ def create_app(reader_database_url: str, hub: Hub) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
 
-        def publish(reading: Reading) -> None:
-            loop.call_soon_threadsafe(hub.publish, reading)
+        def on_loop(tell: Callable[..., object]) -> Callable[..., object]:
+            return lambda *what: loop.call_soon_threadsafe(tell, *what)
 
-        app.state.reader = DatabaseReader(reader_database_url, publish)
+        app.state.reader = DatabaseReader(
+            reader_database_url,
+            publish=on_loop(hub.publish),
+            away=on_loop(hub.postgres_is_away),
+            back=on_loop(hub.postgres_is_back),
+        )
         app.state.reader.start()
+        looking = asyncio.create_task(hub.look_after_clients())
         yield
+        looking.cancel()
         await asyncio.to_thread(app.state.reader.stop)
         queries.close()
 
@@ -45,8 +53,16 @@ def create_app(reader_database_url: str, hub: Hub) -> FastAPI:
     app.include_router(create_api(hub, queries))
 
     @app.websocket("/ws")
-    async def ws(websocket: WebSocket) -> None:
-        await stream(websocket, hub)
+    async def ws(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
+        await stream_to_websocket(websocket, hub, query)
+
+    @app.get("/stream", response_class=EventStream)
+    async def events(
+        query: Annotated[StreamQuery, Query()],
+        last_event_id: Annotated[str | None, Header(max_length=64)] = None,
+    ) -> EventStream:
+        """Server-sent events: a snapshot, then what each batch changed. See docs/server.md."""
+        return EventStream(hub, query, last_event_id)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

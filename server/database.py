@@ -3,26 +3,42 @@
 import logging
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
+from typing import NamedTuple
+from zlib import crc32
 
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection
-from psycopg2.sql import SQL, Identifier
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection, cursor
 
-from server.live_prices import Reading
-from server.prices import COLUMNS, price_of
+from server.live_prices import Key, Reading
+from server.prices import PRICES_AFTER, price_of
 
 log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN live_prices"
-LAST_BATCH = "SELECT coalesce(max(id), 0) FROM batches"
-PRICES_AFTER = SQL("SELECT {} FROM live_prices WHERE batch_id > %s").format(
-    SQL(", ").join(map(Identifier, COLUMNS))
-)
 
-FIRST_DELAY, LONGEST_DELAY = 0.25, 5.0
+# A cluster, restored or not, a database and a table that was not emptied: there ids only grow.
+STATE = """
+SELECT concat_ws('/', system_identifier, timeline_id, pg_relation_filenode('batches')),
+    (SELECT coalesce(max(id), 0) FROM batches),
+    (SELECT (count(*), max(seen_at))::text FROM instruments)
+FROM pg_control_system(), pg_control_checkpoint()
+"""
+QUOTES = "SELECT exchange, symbol, quote FROM instruments"
+
+FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 """Seconds between attempts to connect; doubled from one to the next."""
+
+
+class State(NamedTuple):
+    """What a look found."""
+
+    epoch: str
+    last_batch: int
+    instruments: str
+    """Another text when they have changed."""
 
 
 class DatabaseReader(threading.Thread):
@@ -30,16 +46,26 @@ class DatabaseReader(threading.Thread):
 
     LISTEN comes first and then the read of what is newer than the last id, so no batch is missed;
     after a lost connection the same again. Notifications only say that it is worth looking, and may
-    coalesce: a reading can span several batches. A last id that went back is another database, and
-    all is read anew.
+    coalesce: a reading can span several batches. Where another database is found, or a last id that
+    went back, all is read anew. `away` is called when Postgres is lost, `back` when it is read again.
     """
 
-    def __init__(self, url: str, publish: Callable[[Reading], object]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        publish: Callable[[Reading], object],
+        away: Callable[[datetime], object],
+        back: Callable[[], object],
+    ) -> None:
         super().__init__(name="database reader", daemon=True)
         self._url = url
         self._publish = publish
+        self._away = away
+        self._back = back
         self._stopping = threading.Event()
-        self._known: int | None = None
+        self._known: State | None = None
+        self.away_since: datetime | None = None
         self._delay = FIRST_DELAY
 
     def stop(self) -> None:
@@ -55,21 +81,32 @@ class DatabaseReader(threading.Thread):
             except psycopg2.Error as error:
                 reason = " ".join(str(error).split())
                 log.warning("reading prices: %s; again in %.2f s", reason, self._delay)
+                if self.away_since is None:
+                    self.away_since = datetime.now(UTC)
+                    self._away(self.away_since)
                 self._stopping.wait(self._delay)
                 self._delay = min(2 * self._delay, LONGEST_DELAY)
 
     def _follow(self, postgres: connection) -> None:
         """Reads and waits in turn, until `stop`. Raises psycopg2.Error: connect again."""
-        with postgres, postgres.cursor() as cursor:
-            cursor.execute(LISTEN)
-        log.info("listening to Postgres, last known batch %s", self._known)
+        with postgres, postgres.cursor() as statements:
+            statements.execute(LISTEN)
+        log.info("listening to Postgres, last known: %s", self._known)
         while not self._stopping.is_set():
-            reading = read(postgres, self._known)
+            self._look(postgres)
             self._delay = FIRST_DELAY
-            if reading.id != self._known:
-                self._known = reading.id
-                self._publish(reading)
             self._wait(postgres)
+
+    def _look(self, postgres: connection) -> None:
+        with postgres, postgres.cursor() as statements:
+            state = look(statements)
+            reading = None if state == self._known else read(statements, state, self._known)
+        if self.away_since is not None:
+            self.away_since = None
+            self._back()
+        if reading is not None:
+            self._known = state
+            self._publish(reading)
 
     def _wait(self, postgres: connection) -> None:
         readable = select.poll()
@@ -100,11 +137,23 @@ def connect(url: str) -> connection:
     return postgres
 
 
-def read(postgres: connection, since: int | None) -> Reading:
-    """The rows of all batches after `since` (None: all rows), and the last id, in one snapshot."""
-    with postgres, postgres.cursor() as cursor:
-        cursor.execute(LAST_BATCH)
-        (last,) = cursor.fetchall()[0]
-        previous = since if since is not None and since <= last else None
-        cursor.execute(PRICES_AFTER, (previous or 0,))
-        return Reading(last, previous, [price_of(row) for row in cursor])
+def look(statements: cursor) -> State:
+    """In one snapshot with what is read in the same transaction."""
+    statements.execute(STATE)
+    ((database, last_batch, instruments),) = statements.fetchall()
+    return State(f"{crc32(database.encode()):08x}", last_batch, instruments)
+
+
+def read(statements: cursor, state: State, known: State | None) -> Reading:
+    """What the batches after the known one wrote, if it is of this database; else all rows."""
+    continues = (
+        known is not None and known.epoch == state.epoch and known.last_batch <= state.last_batch
+    )
+    previous = known.last_batch if known is not None and continues else None
+    quotes: Mapping[Key, str] | None = None
+    if known is None or previous is None or known.instruments != state.instruments:
+        statements.execute(QUOTES)
+        quotes = {(exchange, symbol): quote for exchange, symbol, quote in statements}
+    statements.execute(PRICES_AFTER, (previous or 0,))
+    prices = [price_of(row) for row in statements]
+    return Reading(state.epoch, state.last_batch, previous, prices, quotes)

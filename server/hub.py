@@ -1,53 +1,197 @@
 """Where the readings of the database become the streams of the clients."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from server.live_prices import LivePrices, Reading
+from server.client import Client, Traffic
+from server.live_prices import Key, LivePrices, Reading
+from server.message import Message, heartbeat, status
+from server.prices import Price
+from server.share import Share
+from server.subscription import Subscription
+
+log = logging.getLogger(__name__)
+
+CLOSER_LOOKS = 5
+"""How often the clients are looked after while a quiet one waits for its heartbeat."""
 
 
 class Hub:
-    """The newest prices, and whoever waits for newer ones. It lives on the event loop's thread.
+    """The newest prices, and who gets which of them. It lives on the event loop's thread.
 
-    There is no queue. Each client says by taking its next message that it is ready for it, and
-    gets what changed since its last one. So a slow client misses versions and no symbols, holds
-    one message in memory, and slows nobody.
+    A client who is ready gets what a batch changed of its subscription. One who is not, because
+    its last message is still on the way, gets the latest state of all that changed meanwhile when
+    it is. So it misses versions and no symbols, one message at most waits for it, and it slows
+    nobody.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, heartbeat_after: float = 5.0, stalled_after: float = 30.0) -> None:
+        """Seconds: without a message until a heartbeat, and without a byte taken until the end."""
         self.prices: LivePrices | None = None
         """None until the database was read for the first time."""
-        self._closed = False
-        self._news = asyncio.Event()
+        self.away_since: datetime | None = None
+        """Since when Postgres can't be read; None while it can."""
+        self.closed = asyncio.Event()
+        self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
+        """By the kind of stream."""
+        self._heartbeat_after = heartbeat_after
+        self._stalled_after = stalled_after
+        self._shares: dict[Subscription, Share] = {}
+        self._shares_of: defaultdict[Key, set[Share]] = defaultdict(set)
+
+    @contextmanager
+    def serving(self, client: Client) -> Iterator[None]:
+        """Meanwhile the hub writes to the client whenever it has something to say to it."""
+        share = self._share_of(client.subscription)
+        share.clients.add(client)
+        client.traffic.clients += 1
+        client.channel.on_ready = lambda: self._catch_up(share, client)
+        try:
+            if self.prices is not None:
+                client.known = _resumed(self.prices, client)
+                self._tell(self.prices, share, client)
+            if self.away_since is not None:
+                self._tell_state([client])
+            yield
+        finally:
+            client.channel.on_ready = None
+            client.traffic.clients -= 1
+            share.clients.remove(client)
+            if not share.clients:
+                del self._shares[share.subscription]
+                for key in share.keys:
+                    self._shares_of[key].discard(share)
 
     def publish(self, reading: Reading) -> None:
+        """Tells each client what changed of its subscription, or all of it if all was read anew."""
         if self.prices is None or reading.previous is None:
-            self.prices = LivePrices(reading)
-        else:
-            self.prices.advance(reading)
-        self._wake()
+            self._start(reading)
+            return
+        prices, number = self.prices, len(self.prices)
+        prices.advance(reading)
+        if len(prices) != number or reading.quotes is not None:
+            self._choose()
+        # Small messages first: they would wait longer for the large ones than those for them.
+        touched = sorted(self._touched(reading).items(), key=lambda each: len(each[1]))
+        for share, fresh in touched:
+            for client in share.clients:
+                self._tell(prices, share, client, fresh)
+
+    def postgres_is_away(self, since: datetime) -> None:
+        self.away_since = since
+        self._tell_state(self._clients())
+
+    def postgres_is_back(self) -> None:
+        self.away_since = None
+        self._tell_state(self._clients(), is_back=True)
+
+    async def look_after_clients(self) -> None:
+        """Until it is cancelled: heartbeats, and the end of those who read nothing."""
+        while True:
+            await asyncio.sleep(self._heartbeat_after / CLOSER_LOOKS)
+            self._tell_state(
+                client for client in self._clients() if client.quiet_for() >= self._heartbeat_after
+            )
+            for client in self._clients():
+                if client.stalled_for() >= self._stalled_after:
+                    log.info("a client read nothing for %.0f s: closed", client.stalled_for())
+                    client.traffic.stalled += 1
+                    client.channel.abort()
 
     def close(self) -> None:
-        """Every stream of messages ends."""
-        self._closed = True
-        self._wake()
+        """Every stream ends."""
+        self.closed.set()
 
-    async def messages(self) -> AsyncIterator[str]:
-        """A snapshot, then what changed after each batch; a snapshot again if all was read anew.
+    def _start(self, reading: Reading) -> None:
+        is_first = self.prices is None
+        self.prices = LivePrices(reading)
+        self._choose()
+        for share in self._shares.values():
+            for client in share.clients:
+                client.known = _resumed(self.prices, client) if is_first else None
+                self._tell(self.prices, share, client)
 
-        Without gap: `previous` of each message is the `id` of the one before.
-        """
-        told: LivePrices | None = None
-        sent = 0
-        while not self._closed:
-            prices = self.prices
-            if prices is None or (prices is told and prices.id == sent):
-                await self._news.wait()
-                continue
-            message = prices.changes_since(sent) if prices is told else prices.snapshot()
-            told, sent = prices, prices.id
-            yield message
+    def _touched(self, reading: Reading) -> dict[Share, list[Price]]:
+        """What changed of each subscription, found by the symbols that changed."""
+        touched: defaultdict[Share, list[Price]] = defaultdict(list)
+        for price in reading.prices:
+            for share in self._shares_of[price.exchange, price.symbol]:
+                touched[share].append(price)
+        if reading.quotes is not None:
+            # A price that belongs to one of these only now may have changed long ago.
+            for share in self._shares.values():
+                if share.subscription.quote is not None:
+                    touched[share] = []
+                    for client in share.clients:
+                        client.known = None
+        return touched
 
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _share_of(self, subscription: Subscription) -> Share:
+        share = self._shares.get(subscription)
+        if share is None:
+            share = self._shares[subscription] = Share(subscription)
+            if self.prices is not None:
+                share.choose(self.prices)
+                for key in share.keys:
+                    self._shares_of[key].add(share)
+        return share
+
+    def _choose(self) -> None:
+        assert self.prices is not None
+        self._shares_of.clear()
+        for share in self._shares.values():
+            share.choose(self.prices)
+            for key in share.keys:
+                self._shares_of[key].add(share)
+
+    def _tell(
+        self, prices: LivePrices, share: Share, client: Client, fresh: list[Price] | None = None
+    ) -> None:
+        if client.is_ready:
+            message = share.message(prices, client.known, fresh)
+            client.known = prices.id
+            client.send(message)
+        else:
+            client.is_behind = True
+            client.traffic.conflated += 1
+
+    def _catch_up(self, share: Share, client: Client) -> None:
+        if client.is_behind and self.prices is not None:
+            client.is_behind = False
+            self._tell(self.prices, share, client)
+
+    def _tell_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
+        """Those who are not ready will hear it with their next heartbeat, if it is still so."""
+        now = datetime.now(UTC)
+        messages: dict[int | None, Message] = {}
+        for client in clients:
+            if client.is_ready:
+                if client.known not in messages:
+                    messages[client.known] = self._state(client.known, now, is_back)
+                client.send(messages[client.known])
+                client.known = None if self.prices is None else self.prices.id
+
+    def _state(self, known: int | None, now: datetime, is_back: bool) -> Message:
+        id = previous = None
+        if self.prices is not None and known is not None:
+            id, previous = self.prices.name(self.prices.id), self.prices.name(known)
+        if self.away_since is not None:
+            return status(id, previous, now, "away", self.away_since)
+        return status(id, previous, now, "back", now) if is_back else heartbeat(id, previous, now)
+
+    def _clients(self) -> Iterator[Client]:
+        return (client for share in self._shares.values() for client in share.clients)
+
+
+def _resumed(prices: LivePrices, client: Client) -> int | None:
+    """The batch that the client says it knows, if what changed since can be told."""
+    known = prices.batch_named(client.since) if client.since is not None else None
+    if known is None:
+        return None
+    # Up to there, the quotes may have been others.
+    by_quote = client.subscription.quote is not None
+    return None if by_quote and known <= prices.quotes_since else known

@@ -1,40 +1,58 @@
-"""The table live_prices in memory, and the messages that are made of it."""
+"""The table live_prices in memory, and what changed in it since when."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.prices import Price
 
+Key = tuple[str, str]
+"""Exchange and symbol."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One consistent look at the table: what the batches after `previous`, up to `id`, wrote.
+    """One consistent look at the database: what the batches after `previous`, up to `id`, wrote.
 
     `previous` is None for a look at all rows, which says nothing about what was known before.
+    `epoch` names the database: ids of different ones have nothing in common.
+    `quotes` is None when what the instruments say has not changed since the last look.
     """
 
+    epoch: str
     id: int
     previous: int | None
     prices: list[Price]
+    quotes: Mapping[Key, str] | None
 
 
 class LivePrices:
-    """All rows as of batch `id`.
-
-    A row knows the batch that wrote it, so what changed since any id can be told. A client who is
-    some batches behind gets the latest version of each row, and none of those between. A message
-    is made once for all clients who are equally far.
-    """
+    """All rows as of batch `id`. A row knows the batch that wrote it."""
 
     def __init__(self, reading: Reading) -> None:
-        self._prices: dict[tuple[str, str], Price] = {}
+        self.epoch = reading.epoch
+        self.quotes: Mapping[Key, str] = {}
+        self._prices: dict[Key, Price] = {}
         self.advance(reading)
 
     def advance(self, reading: Reading) -> None:
         self.id = reading.id
         self._prices.update(((price.exchange, price.symbol), price) for price in reading.prices)
-        self._snapshot: str | None = None
-        self._changes: dict[int, str] = {}
+        if reading.quotes is not None:
+            self.quotes = reading.quotes
+            self.quotes_since = reading.id
+            """Up to this batch the quotes may have been others."""
+
+    def __len__(self) -> int:
+        return len(self._prices)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._prices
+
+    def __getitem__(self, key: Key) -> Price:
+        return self._prices[key]
+
+    def keys(self) -> list[Key]:
+        return list(self._prices)
 
     def get(self, exchange: str, symbol: str) -> Price | None:
         return self._prices.get((exchange, symbol))
@@ -42,33 +60,21 @@ class LivePrices:
     def of(self, exchange: str) -> list[Price]:
         return [price for price in self._prices.values() if price.exchange == exchange]
 
-    def snapshot(self) -> str:
-        """{"type":"snapshot","id":N,"prices":[every row]}"""
-        if self._snapshot is None:
-            prices = _array(self._prices.values())
-            self._snapshot = f'{{"type":"snapshot","id":{self.id},"prices":{prices}}}'
-        return self._snapshot
-
-    def changes_since(self, previous: int) -> str:
-        """{"type":"changes","id":N,"previous":M,"prices":[the rows with batch_id > M]}"""
-        if previous not in self._changes:
-            prices = _array(p for p in self._prices.values() if p.batch_id > previous)
-            self._changes[previous] = (
-                f'{{"type":"changes","id":{self.id},"previous":{previous},"prices":{prices}}}'
-            )
-        return self._changes[previous]
-
     def answer(self, exchange: str | None, symbol: str | None) -> str:
         """{"id":N,"prices":[the rows that match, in order]}; None matches all."""
-        prices = _array(
-            sorted(
-                price
-                for price in self._prices.values()
-                if exchange in (None, price.exchange) and symbol in (None, price.symbol)
-            )
+        prices = sorted(
+            price
+            for price in self._prices.values()
+            if exchange in (None, price.exchange) and symbol in (None, price.symbol)
         )
-        return f'{{"id":{self.id},"prices":{prices}}}'
+        return f'{{"id":{self.id},"prices":[{",".join(price.json for price in prices)}]}}'
 
+    def name(self, batch: int) -> str:
+        """What a stream calls the state as of a batch: `5f3c1a2b-311`."""
+        return f"{self.epoch}-{batch}"
 
-def _array(prices: Iterable[Price]) -> str:
-    return f"[{','.join(price.json for price in prices)}]"
+    def batch_named(self, name: str) -> int | None:
+        """None when it is no state of this database, or one that is not known yet."""
+        epoch, _, batch = name.rpartition("-")
+        is_batch = batch.isascii() and batch.isdecimal()
+        return int(batch) if epoch == self.epoch and is_batch and int(batch) <= self.id else None

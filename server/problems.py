@@ -10,10 +10,15 @@ Bad parameters are named, each with its value:
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from reprlib import repr as shortened
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import (
+    RequestValidationError,
+    ValidationException,
+    WebSocketRequestValidationError,
+)
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -65,17 +70,26 @@ def problem(
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
+def parameter_problem(error: ValidationException) -> JSONResponse:
+    errors = [
+        # Where it was, its name, and its place in a list.
+        {"parameter": str(e["loc"][1]), "value": e["input"], "detail": e["msg"]}
+        for e in error.errors()
+    ]
+    detail = "; ".join(f"{e['parameter']}={shortened(e['value'])}: {e['detail']}" for e in errors)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Every error that the app answers with becomes a problem."""
 
     @app.exception_handler(RequestValidationError)
     async def bad_parameters(request: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [
-            {"parameter": str(e["loc"][-1]), "value": e["input"], "detail": e["msg"]}
-            for e in error.errors()
-        ]
-        detail = "; ".join(f"{e['parameter']}={e['value']!r}: {e['detail']}" for e in errors)
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+        return parameter_problem(error)
+
+    @app.exception_handler(WebSocketRequestValidationError)
+    async def bad_stream(websocket: WebSocket, error: WebSocketRequestValidationError) -> None:
+        await websocket.send_denial_response(parameter_problem(error))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

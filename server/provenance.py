@@ -1,8 +1,11 @@
 """Whether a price is real: told by the host that the exchange's frame came from."""
 
+from functools import lru_cache
+
 REAL_DOMAINS = ("binance.com", "binance.vision", "kucoin.com")
 
 
+@lru_cache
 def is_simulated(endpoint: str | None) -> bool:
     """True unless the host is, or lies below, a domain of a real exchange. None: host unknown."""
     host = endpoint or ""

@@ -3,6 +3,7 @@
 As by the job: rows, batch and notification in one transaction.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +16,7 @@ from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
 
 from core.topics import TOPIC_OF_EXCHANGE
-from server.prices import COLUMNS, Price, price_of
+from server.prices import Price
 from tests.server_process import DEADLINE, ServerProcess
 
 Ticker = dict[str, Any]
@@ -40,9 +41,19 @@ def ticker(exchange: str, symbol: str, price: str, **columns: Any) -> Ticker:
 
 
 def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
-    """The same row as the server has it in memory, of batch 1."""
-    row = ticker(exchange, symbol, amount, batch_id=1) | columns | {"price": Decimal(amount)}
-    return price_of([row.get(column) for column in COLUMNS])
+    """The same row as the server has it in memory, of batch 1; its JSON has only what it must."""
+    row: Ticker = {"traded_at": None, "batch_id": 1} | ticker(exchange, symbol, amount, **columns)
+    shown = {"exchange": exchange, "symbol": symbol, "price": amount}
+    return Price(
+        exchange,
+        symbol,
+        Decimal(amount),
+        row["traded_at"],
+        row["received_at"],
+        row["endpoint"],
+        row["batch_id"],
+        json.dumps(shown),
+    )
 
 
 def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:

@@ -1,6 +1,7 @@
 // The page: the stream feeds the cards and the table; search and tabs choose what is shown.
 
 import { Feed } from "./feed.js";
+import { time } from "./format.js";
 import { follow } from "./stream.js";
 import { Table } from "./table.js";
 
@@ -34,8 +35,11 @@ follow({
     for (const [exchange, feed] of feeds) feed.update(of(exchange, prices));
     table.update(prices);
   },
-  state(name) {
-    connection.dataset.state = connection.textContent = name;
+  state(name, since) {
+    connection.dataset.state = name;
+    // Written only when it changes: it is read aloud.
+    const text = name === "away" ? `Postgres away since ${time(since)}` : name;
+    if (connection.textContent !== text) connection.textContent = text;
   },
 });
 setInterval(grow, 1000);

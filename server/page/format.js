@@ -37,3 +37,8 @@ export function age(milliseconds) {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
   return `${Math.floor(seconds / 86_400)} d`;
 }
+
+/** "2025-03-28T07:37:28.501233Z" → "07:37:28", where the reader is. */
+export function time(text) {
+  return new Date(text).toLocaleTimeString("en-GB");
+}

@@ -1,12 +1,15 @@
 """The page in a real Chromium: what a batch writes is what people see."""
 
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+from psycopg2.extensions import connection
 
 from core.settings import Settings
+from tests.database import no_connections
 from tests.live_job import ticker, write_batch
 from tests.server_process import ServerProcess, running_server
 
@@ -170,6 +173,58 @@ def test_the_page_connects_again_when_the_server_is_back(database: Settings, pag
     with running_server(database.reader_database_url, server.port):
         expect(page.locator("#connection")).to_have_text("live")
         expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
+
+
+def test_the_page_says_since_when_postgres_is_away_and_goes_on_when_it_is_back(
+    database: Settings, owner: connection, server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    page.goto(server.page)
+    state = page.locator("#connection")
+    expect(state).to_have_text("live")
+    with no_connections(database, owner.info.dbname):
+        expect(state).to_have_text(re.compile(r"^Postgres away since \d\d:\d\d:\d\d$"))
+        expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
+
+    expect(state).to_have_text("live")
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
+    assert console == []
+
+
+def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it_was(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Silent: nothing comes through, and nothing says so. The page's clock is turned on."""
+    opened: list[str] = []
+    frames: list[str] = []
+    is_silent = False
+
+    def between(route: WebSocketRoute) -> None:
+        opened.append(route.url)
+        behind = route.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if not (is_silent and len(opened) == 1):
+                frames.append(str(message))
+                route.send(message)
+
+        behind.on_message(pass_on)
+
+    page.clock.install()
+    page.route_web_socket("**/ws*", between)
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    page.goto(server.page)
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
+    is_silent = True
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+
+    page.clock.run_for(30_000)
+
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
+    id = json.loads(frames[0])["id"]
+    assert [url.partition("?")[2] for url in opened] == ["", f"since={id}"]
+    assert json.loads(frames[1])["previous"] == id
 
 
 def test_a_phone_shows_the_page_without_scrolling_sideways(

@@ -33,7 +33,10 @@ def client_of(server: ServerProcess, **options: Any) -> Iterator[ClientConnectio
 
 
 def receive(client: ClientConnection) -> Message:
-    return dict(json.loads(client.recv(DEADLINE)))
+    """The next message that tells prices."""
+    while "prices" not in (message := dict(json.loads(client.recv(DEADLINE)))):
+        pass
+    return message
 
 
 def prices_in(message: Message) -> dict[Key, str]:
@@ -49,9 +52,20 @@ def prices_after(messages: list[Message]) -> dict[Key, str]:
 
 def receive_until(client: ClientConnection, batch_id: int) -> list[Message]:
     messages = [receive(client)]
-    while messages[-1]["id"] < batch_id:
+    while batch_of(messages[-1]["id"]) < batch_id:
         messages.append(receive(client))
     return messages
+
+
+def batch_of(id: str) -> int:
+    """The last part of a message's id."""
+    return int(id.rpartition("-")[2])
+
+
+def places(message: Message) -> tuple[str, int, int | None]:
+    """Type, batch, and the previous message's batch."""
+    previous = message["previous"]
+    return message["type"], batch_of(message["id"]), previous and batch_of(previous)
 
 
 def execute(database_url: str, statement: str) -> None:
@@ -103,38 +117,26 @@ def test_a_stream_is_a_snapshot_and_then_what_each_batch_changed(
     database: Settings, server: ServerProcess
 ) -> None:
     with client_of(server) as early:
-        assert receive(early) == {"type": "snapshot", "id": 0, "prices": []}
+        assert places(receive(early)) == ("snapshot", 0, None)
         first = write_batch(
             database.database_url,
             [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "2")],
         )
         both = {("binance", "BTCUSDT"): "1", ("kucoin", "BTC-USDT"): "2"}
         changes = receive(early)
-        assert (changes["type"], changes["id"], changes["previous"]) == ("changes", first, 0)
+        assert places(changes) == ("changes", first, 0)
         assert prices_in(changes) == both
 
         with client_of(server) as late:
             snapshot = receive(late)
-            assert (snapshot["type"], snapshot["id"]) == ("snapshot", first)
+            assert places(snapshot) == ("snapshot", first, None)
             assert prices_in(snapshot) == both
 
             second = write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "3")])
             changes = receive(late)
-            assert (changes["type"], changes["id"], changes["previous"]) == (
-                "changes",
-                second,
-                first,
-            )
+            assert places(changes) == ("changes", second, first)
             assert prices_in(changes) == {("kucoin", "BTC-USDT"): "3"}
             assert receive(early) == changes
-
-
-def test_a_batch_that_wrote_nothing_is_told(database: Settings, server: ServerProcess) -> None:
-    with client_of(server) as client:
-        receive(client)
-        batch_id = write_batch(database.database_url, [])
-
-        assert receive(client) == {"type": "changes", "id": batch_id, "previous": 0, "prices": []}
 
 
 def test_prices_are_filtered_by_exchange_and_symbol(
@@ -194,7 +196,7 @@ def test_a_lost_connection_to_postgres_costs_a_stream_nothing(
 
             changes = receive(client)
 
-            assert (changes["id"], changes["previous"]) == (batch_id, batch_id - 1)
+            assert places(changes) == ("changes", batch_id, batch_id - 1)
             assert prices_in(changes) == {("binance", "BTCUSDT"): price}
     assert server.get("/healthz").status_code == 200
 
@@ -209,7 +211,7 @@ def test_another_database_is_read_from_its_start(database: Settings, server: Ser
 
         message = receive(client)
 
-    assert (message["type"], message["id"]) == ("snapshot", 1)
+    assert places(message) == ("snapshot", 1, None)
     assert prices_in(message) == {("binance", "BTCUSDT"): "3"}
     assert prices_in(server.get("/api/prices").json()) == prices_in(message)
 
@@ -221,7 +223,7 @@ def test_the_server_waits_for_tables_that_are_not_there_yet(database: Settings) 
 
         execute(database.database_url, "ALTER TABLE not_yet RENAME TO live_prices")
 
-        assert receive(client) == {"type": "snapshot", "id": 0, "prices": []}
+        assert places(receive(client)) == ("snapshot", 0, None)
 
 
 def test_a_server_that_can_no_longer_read_is_not_healthy(
@@ -281,7 +283,7 @@ def test_a_slow_client_misses_versions_but_no_price_and_slows_nobody(
         heard_by_slow = receive_until(slow, last)
 
     table = {("binance", symbol): str(last) for symbol in symbols}
-    assert [message["id"] for message in heard_by_quick] == list(range(last + 1))
+    assert [batch_of(message["id"]) for message in heard_by_quick] == list(range(last + 1))
     assert prices_after(heard_by_quick) == table
     assert prices_after(heard_by_slow) == table
     assert len(heard_by_slow) < len(heard_by_quick)

@@ -4,17 +4,16 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg2
 import pytest
 from psycopg2.extensions import connection
 from psycopg2.extras import execute_values
 
 from core.settings import Settings
 from server.query_connection import DEADLINE
+from tests.database import no_connections
 from tests.live_job import ticker, wait_for_batch, write_batch
 from tests.server_process import ServerProcess, running_server
 from tests.sql import rows
@@ -199,23 +198,6 @@ def test_without_postgres_what_is_asked_of_it_is_unavailable_until_it_is_back(
             assert answer.json()["detail"] == "Postgres does not answer"
 
     assert server.get("/api/instruments").json() == {"instruments": []}
-
-
-@contextmanager
-def no_connections(database: Settings, name: str) -> Iterator[None]:
-    """As if Postgres were away, for this database alone."""
-    with closing(psycopg2.connect(database.database_url.rsplit("/", 1)[0] + "/postgres")) as other:
-        other.autocommit = True
-        with other.cursor() as cursor:
-            cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
-                (name,),
-            )
-            try:
-                yield
-            finally:
-                cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 def test_a_postgres_that_hangs_holds_up_neither_the_rest_nor_the_end(

@@ -109,4 +109,4 @@ def test_a_pair_without_a_price_on_both_sides_is_left_out() -> None:
 
 
 def compared(pairs: list[Pair], *prices: Price) -> list[Comparison]:
-    return list(comparisons(pairs, LivePrices(Reading(1, None, list(prices))), NOON))
+    return list(comparisons(pairs, LivePrices(Reading("e", 1, None, list(prices), {})), NOON))

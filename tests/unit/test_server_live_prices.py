@@ -6,69 +6,21 @@ from tests import live_job
 
 
 def price(symbol: str, amount: str, batch_id: int, exchange: str = "binance") -> Price:
-    whole = live_job.price(exchange, symbol, amount, batch_id=batch_id)
-    return whole._replace(json=json.dumps(row(symbol, amount, exchange)))
+    return live_job.price(exchange, symbol, amount, batch_id=batch_id)
 
 
 def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
     return {"exchange": exchange, "symbol": symbol, "price": amount}
 
 
-def test_a_snapshot_has_every_row_in_its_latest_version() -> None:
-    prices = LivePrices(Reading(1, None, [price("BTCUSDT", "1", 1), price("ETHUSDT", "2", 1)]))
-
-    prices.advance(Reading(2, 1, [price("BTCUSDT", "3", 2)]))
-
-    assert json.loads(prices.snapshot()) == {
-        "type": "snapshot",
-        "id": 2,
-        "prices": [row("BTCUSDT", "3"), row("ETHUSDT", "2")],
-    }
-
-
-def test_changes_are_the_rows_that_later_batches_wrote() -> None:
-    prices = LivePrices(Reading(1, None, [price("BTCUSDT", "1", 1), price("ETHUSDT", "2", 1)]))
-
-    prices.advance(Reading(2, 1, [price("BTCUSDT", "3", 2)]))
-    prices.advance(Reading(4, 2, [price("BTCUSDT", "4", 3), price("SOLUSDT", "5", 4)]))
-
-    assert json.loads(prices.changes_since(2)) == {
-        "type": "changes",
-        "id": 4,
-        "previous": 2,
-        "prices": [row("BTCUSDT", "4"), row("SOLUSDT", "5")],
-    }
-    assert json.loads(prices.changes_since(3))["prices"] == [row("SOLUSDT", "5")]
-
-
-def test_clients_who_are_equally_far_share_one_text() -> None:
-    prices = LivePrices(Reading(1, None, [price("BTCUSDT", "1", 1)]))
-
-    prices.advance(Reading(2, 1, [price("BTCUSDT", "2", 2)]))
-
-    assert prices.changes_since(1) is prices.changes_since(1)
-    assert prices.snapshot() is prices.snapshot()
-
-
-def test_a_batch_that_wrote_nothing_still_moves_the_id() -> None:
-    prices = LivePrices(Reading(1, None, [price("BTCUSDT", "1", 1)]))
-
-    prices.advance(Reading(2, 1, []))
-
-    assert json.loads(prices.changes_since(1)) == {
-        "type": "changes",
-        "id": 2,
-        "previous": 1,
-        "prices": [],
-    }
-
-
 def test_an_answer_is_filtered_and_in_order() -> None:
     prices = LivePrices(
         Reading(
+            "e",
             7,
             None,
             [price("ETH", "2", 7, "kucoin"), price("ETH", "1", 7), price("BTC", "3", 7, "kucoin")],
+            {},
         )
     )
 
@@ -92,8 +44,25 @@ def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
         price("BTC", "3", 1, "kucoin"),
     )
 
-    prices = LivePrices(Reading(1, None, [btc, eth, btc_of_kucoin]))
+    prices = LivePrices(Reading("e", 1, None, [btc, eth, btc_of_kucoin], {}))
 
     assert prices.get("kucoin", "BTC") == btc_of_kucoin
     assert prices.get("kucoin", "ETH") is None
     assert prices.of("binance") == [btc, eth]
+
+
+def test_a_state_has_a_name_that_no_other_database_understands() -> None:
+    prices = LivePrices(Reading("5f3c", 311, None, [], {}))
+
+    assert prices.name(305) == "5f3c-305"
+    assert prices.batch_named("5f3c-305") == 305
+    for unknown in (
+        "5f3d-305",
+        "5f3c-312",
+        "305",
+        "5f3c-",
+        "5f3c-+5",
+        "5f3c-\N{ARABIC-INDIC DIGIT FIVE}",
+        "-5f3c-305",
+    ):
+        assert prices.batch_named(unknown) is None

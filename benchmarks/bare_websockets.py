@@ -1,0 +1,56 @@
+"""The limit: the same bytes to the same clients from a websockets server that does nothing else.
+
+python -m benchmarks.bare_websockets PORT: until its input ends, then one line of JSON, as the batch
+writer's: {"batch": seconds since the epoch when its first byte was sent}. Who asks for symbols gets
+a small message with each batch, who asks for none a large one.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+import uvloop
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+
+from benchmarks.batch_writer import BATCHES_A_SECOND, ROWS, SYMBOLS
+
+ROW_BYTES = 500
+"""Of a price's JSON, about."""
+
+
+async def run(port: int) -> dict[int, float]:
+    everything: set[ServerConnection] = set()
+    ten: set[ServerConnection] = set()
+
+    async def handle(client: ServerConnection) -> None:
+        assert client.request is not None
+        clients = ten if "symbol" in client.request.path else everything
+        await client.send(message(0, 1))
+        clients.add(client)
+        try:
+            await client.wait_closed()
+        finally:
+            clients.discard(client)
+
+    began: dict[int, float] = {}
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    async with serve(handle, "127.0.0.1", port, compression=None):
+        print("ready", flush=True)
+        batch = 0
+        while not ended.done():
+            batch += 1
+            began[batch] = time.time()
+            broadcast(everything, message(batch, ROWS))
+            broadcast(ten, message(batch, 10 * ROWS // len(SYMBOLS)))
+            await asyncio.sleep(max(0.0, began[batch] + 1 / BATCHES_A_SECOND - time.time()))
+    return began
+
+
+def message(batch: int, rows: int) -> str:
+    head = f'{{"type":"changes","id":"bare-{batch}","previous":"bare-{batch - 1}","prices":["'
+    return f'{head}{"x" * rows * ROW_BYTES}"]}}'
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(run(int(sys.argv[1])))))

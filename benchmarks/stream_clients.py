@@ -1,0 +1,158 @@
+"""Many WebSocket clients in one process, as cheap as they can be: they read frames and no JSON.
+
+python -m benchmarks.stream_clients PORT EVERYTHING TEN SLOW: connects so many clients that take
+everything, that take ten symbols each, and that take everything slowly; says "ready" when each has
+its snapshot, goes on until its input ends, and prints one line of JSON:
+
+    {"everything": [[batch, previous, seconds since the epoch], …], "ten": …, "slow": …}
+"""
+
+import asyncio
+import json
+import re
+import resource
+import socket
+import sys
+import time
+from random import Random
+from typing import cast
+from urllib.parse import urlencode
+
+import uvloop
+
+from benchmarks.batch_writer import SYMBOLS
+
+CHANGES = re.compile(rb'"type":"changes","id":"\w+-(\d+)","previous":"\w+-(\d+)"')
+HEAD_SIZE = 100
+"""Bytes of a frame in which its ids are found."""
+
+PING, PONG = 0x89, 0x8A
+
+AT_ONCE = 50
+"""Clients that connect at a time."""
+
+SLOW_PAUSE = 0.5
+SLOW_BUFFER = 32_768
+"""A slow client reads this much, and then nothing for so many seconds."""
+
+Arrival = tuple[int, int, float]
+
+
+class Client(asyncio.Protocol):
+    """Notes when each of its messages had arrived to its last byte."""
+
+    def __init__(self, query: str, arrivals: list[Arrival], *, is_slow: bool) -> None:
+        self.query = query
+        self.arrivals = arrivals
+        self.is_slow = is_slow
+        self.first = asyncio.get_running_loop().create_future()
+        self._head = b""
+        self._rest = 0
+        self._is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(
+            f"GET /ws?{self.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.first.done():
+            self.first.set_exception(ConnectionError("closed before the first message"))
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_open:
+            self._head += data
+            answer, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            if not answer.startswith(b"HTTP/1.1 101"):
+                self.first.set_exception(ConnectionError(answer.decode()))
+                return
+            self._is_open, self._head = True, b""
+        self._read(data)
+        if self.is_slow:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(SLOW_PAUSE, self._transport.resume_reading)
+
+    def _read(self, data: bytes) -> None:
+        if not self._rest:
+            data, self._head = self._head + data, b""
+        at = 0
+        while at < len(data):
+            if not self._rest:
+                size = frame_size(data[at : at + 10])
+                if size is None or len(data) - at < min(size, HEAD_SIZE):
+                    self._head = data[at:]
+                    return
+                self._head, self._rest = data[at : at + HEAD_SIZE], size
+            taken = min(self._rest, len(data) - at)
+            self._rest -= taken
+            at += taken
+            if not self._rest:
+                self._arrived(self._head)
+                self._head = b""
+
+    def _arrived(self, head: bytes) -> None:
+        if head[0] == PING:
+            # Masked with zeros.
+            self._transport.write(bytes([PONG, 0x80 | head[1], 0, 0, 0, 0]) + head[2:])
+            return
+        if found := CHANGES.search(head):
+            self.arrivals.append((int(found[1]), int(found[2]), time.time()))
+        if not self.first.done():
+            self.first.set_result(None)
+
+
+def frame_size(head: bytes) -> int | None:
+    """Of a whole unmasked frame; None while too little of it is there."""
+    if len(head) < 2:
+        return None
+    size, extended = head[1], {126: 2, 127: 8}.get(head[1], 0)
+    if len(head) < 2 + extended:
+        return None
+    if extended:
+        size = int.from_bytes(head[2 : 2 + extended])
+    return 2 + extended + size
+
+
+async def run(port: int, everything: int, ten: int, slow: int) -> dict[str, list[Arrival]]:
+    loop = asyncio.get_running_loop()
+    random = Random(2)
+    arrivals: dict[str, list[Arrival]] = {"everything": [], "ten": [], "slow": []}
+
+    async def connect(kind: str) -> None:
+        symbols = random.sample(SYMBOLS, 10) if kind == "ten" else []
+        query = urlencode([("symbol", symbol) for _, symbol in symbols])
+        connection = socket.socket()
+        if kind == "slow":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, ("127.0.0.1", port))
+        client = Client(query, arrivals[kind], is_slow=kind == "slow")
+        await loop.create_connection(lambda: client, sock=connection)
+        await client.first
+
+    for kind, number in (("everything", everything), ("ten", ten), ("slow", slow)):
+        for begun in range(0, number, AT_ONCE):
+            await asyncio.gather(
+                *(connect(kind) for _ in range(begun, min(number, begun + AT_ONCE)))
+            )
+    for heard in arrivals.values():
+        heard.clear()
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    return arrivals
+
+
+def main() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    port, everything, ten, slow = map(int, sys.argv[1:])
+    print(json.dumps(uvloop.run(run(port, everything, ten, slow))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Which prices a stream is about."""
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.fields import Exchange, Name
+
+MOST_SYMBOLS = 100
+
+
+class Subscription(NamedTuple):
+    """All that is asked for must be so; what is None, or empty, matches all.
+
+    Equal subscriptions share their messages.
+    """
+
+    exchange: str | None = None
+    quote: str | None = None
+    symbols: frozenset[str] = frozenset()
+
+    def matches(self, exchange: str, symbol: str, quote: str | None) -> bool:
+        """`quote` is None for a symbol that its exchange does not list."""
+        return (
+            self.exchange in (None, exchange)
+            and self.quote in (None, quote)
+            and (not self.symbols or symbol in self.symbols)
+        )
+
+
+class StreamQuery(BaseModel):
+    """The parameters of a stream's address; one that is not given matches all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    exchange: Exchange | None = None
+    quote: Annotated[Name | None, Field(description="As the exchange lists it")] = None
+    symbol: Annotated[
+        Sequence[Name],
+        Field(max_length=MOST_SYMBOLS, description="As the exchange writes it; may be repeated"),
+    ] = ()
+    since: Annotated[
+        str | None,
+        Field(max_length=64, description="The `id` of the last message, to go on after it"),
+    ] = None
+
+    def subscription(self) -> Subscription:
+        return Subscription(self.exchange, self.quote, frozenset(self.symbol))

@@ -1,0 +1,185 @@
+"""Both kinds of stream against real Postgres: subscriptions, resuming, heartbeats, Postgres away."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from psycopg2.extensions import connection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from core.settings import Settings
+from server.subscription import MOST_SYMBOLS
+from tests.database import no_connections
+from tests.event_stream import event_stream
+from tests.integration.test_server_queries import list_instruments
+from tests.live_job import ticker, wait_for_batch, write_batch
+from tests.server_process import DEADLINE, ServerProcess, running_server
+
+Message = dict[str, Any]
+Query = Sequence[tuple[str, str]]
+Receive = Callable[[], Message]
+OpenStream = Callable[..., AbstractContextManager[Receive]]
+
+
+@pytest.fixture
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, 0)
+        yield server
+
+
+@contextmanager
+def websocket(
+    server: ServerProcess, query: Query = (), since: str | None = None
+) -> Iterator[Receive]:
+    query = [*query, ("since", since)] if since else query
+    with connect(f"{server.stream}?{urlencode(query)}", compression=None) as client:
+        yield lambda: dict(json.loads(client.recv(DEADLINE)))
+
+
+@contextmanager
+def events(server: ServerProcess, query: Query = (), since: str | None = None) -> Iterator[Receive]:
+    with event_stream(server.port, query, since) as stream:
+
+        def receive() -> Message:
+            message = stream.receive()
+            assert stream.last_event_id == message["id"]
+            return message
+
+        yield receive
+
+
+KINDS = pytest.mark.parametrize("stream", [websocket, events])
+
+
+def prices_in(message: Message) -> dict[str, str]:
+    return {row["symbol"]: row["price"] for row in message["prices"]}
+
+
+@KINDS
+def test_a_stream_tells_what_was_subscribed_to_and_goes_on_where_it_was(
+    database: Settings, owner: connection, server: ServerProcess, stream: OpenStream
+) -> None:
+    list_instruments(
+        owner,
+        ("binance", "ADAEUR", "ADA", "EUR", "TRADING"),
+        ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"),
+        ("kucoin", "BTC-USDT", "BTC", "USDT", "TRADING"),
+        ("kucoin", "币安人生-USDT", "币安人生", "USDT", "TRADING"),
+    )
+
+    def write(price: str) -> None:
+        rows = [("binance", "ADAEUR"), ("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")]
+        rows.append(("kucoin", "币安人生-USDT"))
+        wait_for_batch(
+            server, write_batch(database.database_url, [ticker(*row, price) for row in rows])
+        )
+
+    write("1")
+    queries: dict[str, Query] = {
+        "ADAEUR": [("quote", "EUR")],
+        "BTCUSDT": [("exchange", "binance"), ("quote", "USDT")],
+        "BTCUSDT ADAEUR": [("exchange", "binance")],
+        "BTC-USDT": [("symbol", "BTC-USDT"), ("symbol", "none")],
+        "ADAEUR 币安人生-USDT": [("symbol", "ADAEUR"), ("symbol", "币安人生-USDT")],
+        "": [("exchange", "kucoin"), ("quote", "EUR")],
+    }
+    told = {}
+    for symbols, query in queries.items():
+        with stream(server, query) as receive:
+            snapshot = receive()
+            assert snapshot["type"] == "snapshot"
+            assert prices_in(snapshot) == dict.fromkeys(symbols.split(), "1")
+            told[symbols] = snapshot["id"]
+    write("2")
+    for symbols, query in queries.items():
+        if "quote" not in dict(query):
+            with stream(server, query, told[symbols]) as receive:
+                changes = receive()
+                assert (changes["type"], changes["previous"]) == ("changes", told[symbols])
+                assert prices_in(changes) == dict.fromkeys(symbols.split(), "2")
+    with stream(server, (), "00000000-1") as receive:
+        assert receive()["type"] == "snapshot"
+
+
+def test_postgres_may_go_and_come_back_under_open_streams(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    first = write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    wait_for_batch(server, first)
+    with websocket(server) as by_websocket, events(server) as by_events:
+        heard: list[list[Message]] = [[], []]
+        both = list(zip((by_websocket, by_events), heard, strict=True))
+        with no_connections(database, owner.info.dbname):
+            for receive, messages in both:
+                # In between nothing is said but that it still is away.
+                messages += [receive() for _ in range(3)]
+                assert [message["type"] for message in messages] == ["snapshot", "status", "status"]
+                assert [message["postgres"] for message in messages[1:]] == ["away", "away"]
+                assert messages[2]["age_seconds"] > messages[1]["age_seconds"] + 4
+            with websocket(server) as late:
+                assert [late()["type"] for _ in range(2)] == ["snapshot", "status"]
+        for receive, messages in both:
+            while messages[-1].get("postgres") != "back":
+                messages.append(receive())
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+        for receive, messages in both:
+            while "prices" not in messages[-1]:
+                messages.append(receive())
+            assert prices_in(messages[-1]) == {"BTCUSDT": "2"}
+            messages.append(receive())
+            assert messages[-1]["type"] == "heartbeat"
+
+    for messages in heard:
+        assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
+
+
+def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
+    server: ServerProcess,
+) -> None:
+    for parameter, query in {
+        "exchange": [("exchange", "kraken")],
+        "symbol": [("symbol", f"S{number}") for number in range(MOST_SYMBOLS + 1)],
+        "qoute": [("qoute", "USDT")],
+        "since": [("since", "x" * 65)],
+    }.items():
+        answer = server.get(f"/stream?{urlencode(query)}")
+        assert answer.status_code == 422
+        assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"{server.stream}?{urlencode(query)}")
+        assert refused.value.response.status_code == 422
+        assert json.loads(refused.value.response.body) == answer.json()
+    assert (
+        f"at most {MOST_SYMBOLS} items"
+        in server.get("/stream?" + urlencode([("symbol", "A")] * (MOST_SYMBOLS + 1))).json()[
+            "detail"
+        ]
+    )
+
+
+def test_who_says_what_it_should_not_is_closed_and_no_other(
+    database: Settings, server: ServerProcess
+) -> None:
+    with connect(server.stream) as quiet:
+        quiet.recv(DEADLINE)
+        for said, code in (("subscribe", 1003), (b"\0" * 4097, 1009)):
+            with connect(server.stream) as loud:
+                loud.send(said)
+                with pytest.raises(ConnectionClosed) as closed:
+                    while True:
+                        loud.recv(DEADLINE)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == code
+        with connect(server.stream) as garbled:
+            garbled.socket.sendall(b"\xff" * 100)
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    garbled.recv(DEADLINE)
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+
+        assert prices_in(json.loads(quiet.recv(DEADLINE))) == {"BTCUSDT": "1"}

@@ -1,0 +1,68 @@
+"""A connection whose other end reads when it is told to, and a client at that end."""
+
+import asyncio
+import json
+from operator import attrgetter
+from typing import Any, cast
+
+from server.channel import Channel
+from server.client import Client, Traffic
+from server.subscription import Subscription
+
+
+class Wire(asyncio.Transport):
+    """Takes what is written at once, or while `is_stuck` none of it."""
+
+    def __init__(self) -> None:
+        super().__init__(extra={"socket": self})
+        self.is_stuck = False
+        self.is_aborted = False
+        self.written: list[bytes] = []
+        self.taken = b""
+        self.waiting = b""
+        self.channel = Channel(self)
+
+    def setsockopt(self, *option: int) -> None:
+        pass
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.waiting)
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.waiting, "a second message waits"
+        self.written.append(cast(bytes, data))
+        if self.is_stuck:
+            self.waiting = bytes(data)
+            self.channel.paused()
+        else:
+            self.taken += data
+
+    def read(self) -> None:
+        """The other end takes what waits."""
+        self.is_stuck = False
+        if self.waiting:
+            self.taken, self.waiting = self.taken + self.waiting, b""
+            self.channel.resumed()
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Those that were taken since the last call."""
+        taken, self.taken = self.taken, b""
+        lines = [line for line in taken.splitlines() if line.startswith(b"data: ")]
+        return [json.loads(line.removeprefix(b"data: ")) for line in lines]
+
+
+def client_on(
+    wire: Wire, subscription: Subscription | None = None, since: str | None = None
+) -> Client:
+    return Client(
+        wire.channel, attrgetter("event"), Traffic(), subscription or Subscription(), since
+    )
