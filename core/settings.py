@@ -3,6 +3,7 @@
 `.env.example` lists the same names with the same defaults.
 """
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,9 +12,20 @@ from math import inf
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+KEY_LENGTH = 32
+"""Characters of a key at least: so many that nobody guesses it, however many guesses are free."""
+
 
 class SettingError(ValueError):
     """A value in the environment that can't be right. The message has its name and the value."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it: localhost, or an address such as 127.0.0.1 or ::1."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _host_ports(value: str) -> str:
@@ -79,6 +91,27 @@ def _database_url(value: str) -> str:
     return value
 
 
+_http_base = _base_url("http", "https")
+
+
+def _origins(value: str) -> str:
+    for origin in value.split(","):
+        # As browsers write it, so that it can be compared as it is.
+        if origin != _http_base(origin).lower():
+            raise ValueError("expected small letters")
+    return value
+
+
+def _key(value: str) -> str:
+    if len(value) < KEY_LENGTH or not (
+        value.isascii() and value.isprintable() and " " not in value
+    ):
+        raise ValueError(
+            f"expected {KEY_LENGTH} or more ASCII characters without spaces, as from openssl rand -hex 32"
+        )
+    return value
+
+
 def _text(value: str) -> str:
     return value
 
@@ -92,7 +125,7 @@ class Settings:
     """All settings. The name in the environment is the field's name in capitals."""
 
     kafka_bootstrap_servers: str = _setting("127.0.0.1:9092", _host_ports)
-    s3_endpoint_url: str = _setting("http://127.0.0.1:9000", _base_url("http", "https"))
+    s3_endpoint_url: str = _setting("http://127.0.0.1:9000", _http_base)
     s3_bucket: str = _setting("cryptopricesrt", _text)
     aws_access_key_id: str = _setting("admin", _text)
     aws_secret_access_key: str = _setting("password123", _text, secret=True)
@@ -103,8 +136,8 @@ class Settings:
         "postgresql://reader:password123@127.0.0.1:5432/cryptopricesrt", _database_url, secret=True
     )
     binance_ws_url: str = _setting("wss://stream.binance.com:9443", _base_url("ws", "wss"))
-    binance_rest_url: str = _setting("https://api.binance.com", _base_url("http", "https"))
-    kucoin_rest_url: str = _setting("https://api.kucoin.com", _base_url("http", "https"))
+    binance_rest_url: str = _setting("https://api.binance.com", _http_base)
+    kucoin_rest_url: str = _setting("https://api.kucoin.com", _http_base)
     binance_silence_limit: float = _setting(10.0, _seconds)
     kucoin_silence_limit: float = _setting(15.0, _seconds)
     connection_age_limit: float = _setting(23 * 3600.0, _seconds)
@@ -120,6 +153,12 @@ class Settings:
     price_history_metrics_port: int = _setting(9105, _port)
     server_host: str = _setting("127.0.0.1", _text)
     server_port: int = _setting(8000, _port)
+    server_api_key: str = _setting("", _key, secret=True)
+    server_origins: str = _setting("", _origins)
+    server_stream_limit: int = _setting(2000, _count)
+    server_stream_limit_per_address: int = _setting(100, _count)
+    binance_price_age_limit: float = _setting(30.0, _seconds)
+    kucoin_price_age_limit: float = _setting(30.0, _seconds)
     checkpoint_dir: str = _setting(".stack/checkpoints", _text)
     stack_dir: str = _setting("", _text)
     # The local stack alone reads these.
@@ -145,7 +184,12 @@ class Settings:
             except ValueError as error:
                 shown = "(a secret, not shown)" if setting.metadata["secret"] else repr(value)
                 raise SettingError(f"{name}={shown}: {error}") from error
-        return cls(**values)
+        settings = cls(**values)
+        if not is_loopback(settings.server_host) and not settings.server_api_key:
+            raise SettingError(
+                f"SERVER_HOST={settings.server_host!r}: others can reach it, so SERVER_API_KEY is needed"
+            )
+        return settings
 
     def environment(self) -> dict[str, str]:
         """The settings as environment variables, for the processes that a stack starts."""

@@ -1,7 +1,6 @@
 """Which ports the local stack listens on, and who holds one that is busy."""
 
 import errno
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from core.settings import Settings
+from core.settings import Settings, is_loopback
 
 
 class PortError(RuntimeError):
@@ -90,11 +89,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _loopback(service: str, setting: str, host: str, number: int) -> Port:
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback(host):
         raise PortError(
             f"{setting} points at {host}: the local stack listens on loopback only. "
             "To use services that run elsewhere, start the jobs and extractors by hand"

@@ -1,7 +1,6 @@
 """python -m server: serves until SIGTERM or SIGINT and ends with 0; with 2 for a wrong setting."""
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import sys
@@ -13,19 +12,7 @@ from core.settings import SettingError, Settings
 from server.app import create_app
 from server.channel import HttpProtocol, WebSocketProtocol
 from server.hub import Hub
-
-log = logging.getLogger(__name__)
-
-HEADERS = [
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-cache"),
-]
+from server.security_headers import SECURITY_HEADERS
 
 FAREWELL = 1.0
 """Seconds that streams have to say goodbye before their connections are closed."""
@@ -55,21 +42,18 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    if not is_loopback(settings.server_host):
-        log.warning(
-            "SERVER_HOST=%s is not loopback: whoever can reach it can read", settings.server_host
-        )
     hub = Hub()
     config = uvicorn.Config(
-        create_app(settings.reader_database_url, hub),
+        create_app(settings, hub),
         host=settings.server_host,
         port=settings.server_port,
         log_config=None,
         access_log=False,
-        headers=HEADERS,
+        headers=SECURITY_HEADERS,
         server_header=False,
         http=HttpProtocol,
         ws=WebSocketProtocol,
+        h11_max_incomplete_event_size=16_384,
         ws_max_size=4096,
         # A ping waits behind what a slow client has not read yet; one that reads nothing ends before.
         ws_ping_timeout=60,
@@ -79,13 +63,6 @@ def main() -> int:
     )
     Server(config, hub).run()
     return 0
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The REST addresses: which answers with what."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Header, Path, Query, Response
+from starlette.exceptions import HTTPException
 
 from server.candles import Candles, CandleSpan, candles
 from server.compare import CompareFilter, Comparisons, compare
@@ -13,17 +14,33 @@ from server.fields import Exchange, Name
 from server.hub import Hub
 from server.instruments import InstrumentFilter, Instruments, instruments
 from server.live_prices import LivePrices
+from server.price_answers import (
+    PriceFilter,
+    PriceRow,
+    Prices,
+    answer_with_price,
+    answer_with_prices,
+)
 from server.problems import documented, unavailable
 from server.query_connection import QueryConnection
 
+IfNoneMatch = Annotated[str | None, Header(description="The ETag of an answer that is known")]
 
-class PriceFilter(BaseModel):
-    """Which prices; a parameter that is not given matches all."""
+ANSWER_HEADERS = {
+    "ETag": {"description": "For If-None-Match", "schema": {"type": "string"}},
+    "Age": {
+        "description": "Seconds since Postgres went away, if it is: the last known state",
+        "schema": {"type": "integer"},
+    },
+}
 
-    model_config = ConfigDict(extra="forbid")
 
-    exchange: Exchange | None = None
-    symbol: Name | None = None
+def remembered(model: type[Any]) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of an address that is answered from memory."""
+    return {
+        200: {"model": model, "headers": ANSWER_HEADERS},
+        304: {"description": "Nothing has changed", "headers": ANSWER_HEADERS},
+    }
 
 
 def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
@@ -33,16 +50,31 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     )
 
-    def known_prices() -> LivePrices:
-        if hub.prices is None:
-            raise unavailable("Postgres has not been read yet")
-        return hub.prices
-
-    @api.get("/prices")
-    async def get_prices(which: Annotated[PriceFilter, Query()]) -> Response:
+    @api.get("/prices", response_class=Response, responses=remembered(Prices))
+    async def get_prices(
+        which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
+    ) -> Response:
         """The newest price of each ticker, with the message that it came in."""
-        answer = known_prices().answer(which.exchange, which.symbol)
-        return Response(answer, media_type="application/json")
+        answer = await answer_with_prices(queries, known_prices(hub), which, if_none_match)
+        return with_age(answer, hub.away_since)
+
+    @api.get(
+        "/prices/{exchange}/{symbol}",
+        response_class=Response,
+        responses=remembered(PriceRow) | documented(HTTPStatus.NOT_FOUND),
+    )
+    async def get_price(
+        exchange: Exchange, symbol: Annotated[Name, Path()], if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """The newest price of one ticker."""
+        prices = known_prices(hub)
+        price = prices.get(exchange, symbol)
+        if price is None:
+            raise HTTPException(
+                HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: {exchange} has sent no price of it"
+            )
+        answer = answer_with_price(prices.epoch, price, if_none_match)
+        return with_age(answer, hub.away_since)
 
     @api.get("/instruments")
     async def get_instruments(which: Annotated[InstrumentFilter, Query()]) -> Instruments:
@@ -59,11 +91,25 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     @api.get("/compare")
     async def get_comparisons(which: Annotated[CompareFilter, Query()]) -> Comparisons:
         """The same base and quote on both exchanges, side by side."""
-        return await compare(queries, known_prices(), which)
+        return await compare(queries, known_prices(hub), which)
 
     @api.get("/feeds")
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
         """Of each exchange: where its prices come from, how old they are, what befell it."""
-        return await feeds(queries, known_prices(), which)
+        return await feeds(queries, known_prices(hub), which)
 
     return api
+
+
+def known_prices(hub: Hub) -> LivePrices:
+    if hub.prices is None:
+        raise unavailable("Postgres has not been read yet")
+    return hub.prices
+
+
+def with_age(answer: Response, database_away_since: datetime | None) -> Response:
+    """What Postgres can't confirm at the moment says for how long."""
+    if database_away_since is not None:
+        seconds = (datetime.now(UTC) - database_away_since).total_seconds()
+        answer.headers["Age"] = str(round(seconds))
+    return answer

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
 
+from core.settings import Settings
+from server.access import GUARDED, protect
 from server.api import create_api
 from server.database import DatabaseReader
 from server.hub import Hub
+from server.metrics import Metrics
+from server.operations import create_operations
 from server.problems import answer_with_problems
 from server.query_connection import QueryConnection
 from server.stream import EventStream, stream_to_websocket
@@ -21,36 +23,49 @@ from server.subscription import StreamQuery
 
 PAGE = Path(__file__).parent / "page"
 
+OPEN_PATHS = {"/", "/healthz", "/readyz"} | {f"/{file.name}" for file in PAGE.iterdir()}
+"""What is served without the key: the page, which asks for it, and what a load balancer asks."""
 
-def create_app(reader_database_url: str, hub: Hub) -> FastAPI:
+
+def create_app(settings: Settings, hub: Hub) -> FastAPI:
     """The app reads Postgres from its start to its end, and publishes in the hub."""
-    queries = QueryConnection(reader_database_url)
+    queries = QueryConnection(settings.reader_database_url)
+    metrics = Metrics()
+    loop: asyncio.AbstractEventLoop
+
+    def on_loop(tell: Callable[..., object]) -> Callable[..., object]:
+        return lambda *what: loop.call_soon_threadsafe(tell, *what)
+
+    reader = DatabaseReader(
+        settings.reader_database_url,
+        publish=on_loop(hub.publish),
+        away=on_loop(hub.postgres_is_away),
+        back=on_loop(hub.postgres_is_back),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        nonlocal loop
         loop = asyncio.get_running_loop()
-
-        def on_loop(tell: Callable[..., object]) -> Callable[..., object]:
-            return lambda *what: loop.call_soon_threadsafe(tell, *what)
-
-        app.state.reader = DatabaseReader(
-            reader_database_url,
-            publish=on_loop(hub.publish),
-            away=on_loop(hub.postgres_is_away),
-            back=on_loop(hub.postgres_is_back),
-        )
-        app.state.reader.start()
+        reader.start()
         looking = asyncio.create_task(hub.look_after_clients())
         yield
         looking.cancel()
-        await asyncio.to_thread(app.state.reader.stop)
+        await asyncio.to_thread(reader.stop)
         queries.close()
 
-    app = FastAPI(title="Live crypto prices", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Live crypto prices",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=GUARDED,
+    )
     answer_with_problems(app)
     page = StaticFiles(directory=PAGE, html=True)
 
     app.include_router(create_api(hub, queries))
+    app.include_router(create_operations(settings, hub, reader, metrics))
 
     @app.websocket("/ws")
     async def ws(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
@@ -64,14 +79,9 @@ def create_app(reader_database_url: str, hub: Hub) -> FastAPI:
         """Server-sent events: a snapshot, then what each batch changed. See docs/server.md."""
         return EventStream(hub, query, last_event_id)
 
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        if not app.state.reader.is_alive():
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database reader has ended")
-        return {"status": "ok"}
-
     @app.api_route("/{file:path}", methods=["GET", "HEAD"], include_in_schema=False)
     async def static(request: Request) -> Response:
         return await page.get_response(page.get_path(request.scope), request.scope)
 
+    protect(app, settings, metrics, OPEN_PATHS)
     return app

@@ -60,14 +60,13 @@ class LivePrices:
     def of(self, exchange: str) -> list[Price]:
         return [price for price in self._prices.values() if price.exchange == exchange]
 
-    def answer(self, exchange: str | None, symbol: str | None) -> str:
-        """{"id":N,"prices":[the rows that match, in order]}; None matches all."""
-        prices = sorted(
+    def where(self, exchange: str | None, symbol: str | None) -> list[Price]:
+        """The rows that match, in order; None matches all."""
+        return sorted(
             price
             for price in self._prices.values()
             if exchange in (None, price.exchange) and symbol in (None, price.symbol)
         )
-        return f'{{"id":{self.id},"prices":[{",".join(price.json for price in prices)}]}}'
 
     def name(self, batch: int) -> str:
         """What a stream calls the state as of a batch: `5f3c1a2b-311`."""

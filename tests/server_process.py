@@ -21,8 +21,11 @@ class ServerProcess:
     process: subprocess.Popen[bytes]
     port: int
 
-    def get(self, path: str, **params: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", params=params, timeout=DEADLINE)
+    def get(
+        self, path: str, headers: dict[str, str] | None = None, **params: str
+    ) -> requests.Response:
+        address = f"http://127.0.0.1:{self.port}{path}"
+        return requests.get(address, params=params, headers=headers, timeout=DEADLINE)
 
     @property
     def page(self) -> str:
@@ -34,7 +37,9 @@ class ServerProcess:
 
 
 @contextmanager
-def running_server(reader_database_url: str, port: int | None = None) -> Iterator[ServerProcess]:
+def running_server(
+    reader_database_url: str, port: int | None = None, **environment: str
+) -> Iterator[ServerProcess]:
     """A server that answers. It is stopped at the end."""
     port = port or free_port()
     process = subprocess.Popen(
@@ -44,6 +49,7 @@ def running_server(reader_database_url: str, port: int | None = None) -> Iterato
             "READER_DATABASE_URL": reader_database_url,
             "SERVER_HOST": "127.0.0.1",
             "SERVER_PORT": str(port),
+            **environment,
         },
         cwd=ROOT,
     )

@@ -2,6 +2,7 @@
 
 import { Feed } from "./feed.js";
 import { time } from "./format.js";
+import { admitted } from "./key.js";
 import { follow } from "./stream.js";
 import { Table } from "./table.js";
 
@@ -10,6 +11,7 @@ const tabs = [...document.querySelectorAll("#tabs button")];
 const shown = document.querySelector("#shown");
 const more = document.querySelector("#more");
 const connection = document.querySelector("#connection");
+const key = document.querySelector("#key");
 
 const table = new Table(document.querySelector("tbody"), ({ rows, matching }) => {
   shown.textContent = matching ? `${rows} of ${matching} symbols` : "No symbol matches";
@@ -25,6 +27,7 @@ function grow() {
   table.grow(now);
 }
 
+await admitted(key);
 follow({
   snapshot(prices) {
     for (const [exchange, feed] of feeds) feed.replace(of(exchange, prices));
@@ -40,6 +43,8 @@ follow({
     // Written only when it changes: it is read aloud.
     const text = name === "away" ? `Postgres away since ${time(since)}` : name;
     if (connection.textContent !== text) connection.textContent = text;
+    // The server may have another key now.
+    if (name === "reconnecting") admitted(key);
   },
 });
 setInterval(grow, 1000);

@@ -90,7 +90,7 @@ def test_every_digit_of_a_price_arrives(database: Settings, server: ServerProces
 
     answer = server.get("/api/prices").json()
 
-    assert answer == {"id": batch_id, "prices": [streamed]}
+    assert answer == {"id": batch_id, "previous": None, "prices": [streamed]}
     assert {name: streamed[name] for name in amounts} == amounts | {"ask": "85439.99"}
     assert streamed["bid_size"] is None
 

@@ -224,6 +224,8 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
 
     paths = document["paths"]
     for path, row in {
+        "/api/prices": "Prices",
+        "/api/prices/{exchange}/{symbol}": "PriceRow",
         "/api/instruments": "Instruments",
         "/api/candles/{exchange}/{symbol}": "Candles",
         "/api/compare": "Comparisons",
@@ -233,12 +235,13 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
         assert responses["200"]["content"]["application/json"]["schema"] == {
             "$ref": f"#/components/schemas/{row}"
         }
-        assert set(responses) - {"404"} == {"200", "422", "503"}
-        for status in set(responses) - {"200"}:
+        problems = set(responses) - {"200", "304"}
+        assert problems - {"404"} == {"403", "414", "421", "422", "503"}
+        assert ("404" in problems) == ("{symbol}" in path)
+        for status in problems:
             (schema,) = responses[status]["content"].values()
             assert list(responses[status]["content"]) == ["application/problem+json"]
             assert schema["schema"]["title"] == "Problem"
-    assert "404" in paths["/api/candles/{exchange}/{symbol}"]["get"]["responses"]
     candle = document["components"]["schemas"]["Candle"]["properties"]
     assert {name: candle[name]["type"] for name in candle} == {
         "start": "string",

@@ -13,28 +13,16 @@ def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
     return {"exchange": exchange, "symbol": symbol, "price": amount}
 
 
-def test_an_answer_is_filtered_and_in_order() -> None:
-    prices = LivePrices(
-        Reading(
-            "e",
-            7,
-            None,
-            [price("ETH", "2", 7, "kucoin"), price("ETH", "1", 7), price("BTC", "3", 7, "kucoin")],
-            {},
-        )
-    )
+def test_rows_are_filtered_and_in_order() -> None:
+    btc, eth = price("BTC", "3", 7, "kucoin"), price("ETH", "2", 7, "kucoin")
+    eth_of_binance = price("ETH", "1", 7)
+    prices = LivePrices(Reading("e", 7, None, [eth, eth_of_binance, btc], {}))
 
-    def answer(exchange: str | None = None, symbol: str | None = None) -> list[dict[str, str]]:
-        answer = json.loads(prices.answer(exchange, symbol))
-        assert answer["id"] == 7
-        return list(answer["prices"])
-
-    eth_of_binance, btc, eth = row("ETH", "1"), row("BTC", "3", "kucoin"), row("ETH", "2", "kucoin")
-    assert answer() == [eth_of_binance, btc, eth]
-    assert answer(exchange="kucoin") == [btc, eth]
-    assert answer(symbol="ETH") == [eth_of_binance, eth]
-    assert answer(exchange="kucoin", symbol="ETH") == [eth]
-    assert answer(symbol="eth") == []
+    assert prices.where(None, None) == [eth_of_binance, btc, eth]
+    assert prices.where("kucoin", None) == [btc, eth]
+    assert prices.where(None, "ETH") == [eth_of_binance, eth]
+    assert prices.where("kucoin", "ETH") == [eth]
+    assert prices.where(None, "eth") == []
 
 
 def test_a_row_is_found_by_its_exchange_and_symbol() -> None:

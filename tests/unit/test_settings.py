@@ -38,6 +38,12 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "PRICE_HISTORY_METRICS_PORT": "9105",
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "8000",
+        "SERVER_API_KEY": "",
+        "SERVER_ORIGINS": "",
+        "SERVER_STREAM_LIMIT": "2000",
+        "SERVER_STREAM_LIMIT_PER_ADDRESS": "100",
+        "BINANCE_PRICE_AGE_LIMIT": "30.0",
+        "KUCOIN_PRICE_AGE_LIMIT": "30.0",
         "CHECKPOINT_DIR": ".stack/checkpoints",
         "STACK_DIR": "",
         "S3_CONSOLE_PORT": "9001",
@@ -131,6 +137,14 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("JOURNAL_LIMIT_BYTES", "0", COUNT),
         ("LANDING_RETENTION_DAYS", "-1", COUNT),
         ("S3_ENDPOINT_URL", "s3a://127.0.0.1:9000", HTTP),
+        ("SERVER_ORIGINS", "*", HTTP),
+        ("SERVER_ORIGINS", "https://one.example,https://two.example/", HTTP),
+        ("SERVER_ORIGINS", "https://One.example", "expected small letters"),
+        (
+            "SERVER_HOST",
+            "0.0.0.0",
+            "others can reach it, so SERVER_API_KEY is needed",
+        ),
     ],
 )
 def test_wrong_value_is_refused_by_name_and_value(name: str, value: str, reason: str) -> None:
@@ -160,6 +174,29 @@ def test_wrong_secret_is_refused_by_name_and_never_shown(name: str, value: str) 
         f"{name}=(a secret, not shown): expected postgresql://user:password@host:port/database"
     )
     assert "tr0ub4dor" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("key", ["tr0ub4dor" * 3, "tr0ub4dor" * 3 + "     ", "tr0ub4dör" * 4])
+def test_a_key_that_can_be_guessed_or_not_be_sent_is_refused_and_never_shown(key: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment({"SERVER_API_KEY": key})
+    assert str(refused.value) == (
+        "SERVER_API_KEY=(a secret, not shown): expected 32 or more ASCII characters without"
+        " spaces, as from openssl rand -hex 32"
+    )
+    assert "tr0ub4d" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_with_a_key_the_server_may_listen_where_others_can_reach_it() -> None:
+    settings = Settings.from_environment({"SERVER_HOST": "0.0.0.0", "SERVER_API_KEY": "k" * 32})
+
+    assert settings.server_host == "0.0.0.0"
+    assert "kkkk" not in repr(settings)
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
+def test_on_loopback_no_key_is_needed(host: str) -> None:
+    assert Settings.from_environment({"SERVER_HOST": host}).server_host == host
 
 
 def test_representation_shows_the_settings_but_no_secret() -> None:

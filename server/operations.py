@@ -1,0 +1,56 @@
+"""What those who run the server ask it: whether it runs, whether it is ready, how it is."""
+
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+from core.settings import Settings
+from server.database import DatabaseReader
+from server.hub import Hub
+from server.metrics import Metrics
+from server.problems import documented
+from server.readiness import Readiness, age_limits, newest_price_age, readiness
+
+
+def create_operations(
+    settings: Settings, hub: Hub, reader: DatabaseReader, metrics: Metrics
+) -> APIRouter:
+    operations = APIRouter()
+    limits = age_limits(settings)
+    metrics.watch_database(lambda: hub.away_since)
+    for exchange in limits:
+        metrics.watch_newest_price(exchange, partial(age_now, hub, exchange))
+
+    @operations.get("/healthz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
+    async def healthz() -> dict[str, str]:
+        """Whether the process does its work; without Postgres it does."""
+        if not reader.is_alive():
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database reader has ended")
+        return {"status": "ok"}
+
+    @operations.get("/readyz", responses={503: {"model": Readiness}})
+    async def readyz(response: Response) -> Readiness:
+        """Whether prices are live: 503 while Postgres is away, or an exchange's prices are old."""
+        now = datetime.now(UTC)
+        state = readiness(hub.prices, hub.away_since, limits, now)
+        response.status_code = 200 if state.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return state
+
+    @operations.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def get_metrics() -> Response:
+        """In the text format of Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return operations
+
+
+def age_now(hub: Hub, exchange: str) -> float | None:
+    return newest_price_age(hub.prices, exchange, datetime.now(UTC))
