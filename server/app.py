@@ -23,8 +23,9 @@ from server.subscription import StreamQuery
 
 PAGE = Path(__file__).parent / "page"
 
-OPEN_PATHS = {"/", "/healthz", "/readyz"} | {f"/{file.name}" for file in PAGE.iterdir()}
-"""What is served without the key: the page, which asks for it, and what a load balancer asks."""
+OPEN_PATHS = {"/", "/healthz", "/readyz", "/openapi.json"} | {f"/{f.name}" for f in PAGE.iterdir()}
+"""What is served without the key: the page, which asks for it, what a load balancer asks, and the
+document, which tells how the key is shown."""
 
 
 def create_app(settings: Settings, hub: Hub) -> FastAPI:

@@ -69,7 +69,8 @@ def parse_time(text: str) -> datetime:
 def within_reach(time: datetime) -> datetime:
     if not FIRST <= time <= LAST:
         raise ValueError(f"expected a time from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
-    return time
+    # Postgres does not know zones that are 16 hours or more away.
+    return time.astimezone(UTC)
 
 
 Time = Annotated[datetime, BeforeValidator(parse_time), AfterValidator(within_reach)]

@@ -81,11 +81,13 @@ def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
     return int(batch_id)
 
 
-def wait_for_batch(server: ServerProcess, batch_id: int) -> None:
+def wait_for_batch(
+    server: ServerProcess, batch_id: int, headers: dict[str, str] | None = None
+) -> None:
     """Until the server has read what that batch, or a later one, wrote."""
     deadline = time.monotonic() + DEADLINE
     while True:
-        answer = server.get("/api/prices", symbol="none")
+        answer = server.get("/api/prices", headers, symbol="none")
         if answer.status_code == 200 and answer.json()["id"] >= batch_id:
             return
         assert time.monotonic() < deadline, f"batch {batch_id} was not read: {answer.text}"
