@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
 from types import FrameType
@@ -13,6 +14,11 @@ from server.app import create_app
 from server.channel import HttpProtocol, WebSocketProtocol
 from server.hub import Hub
 from server.security_headers import SECURITY_HEADERS
+
+log = logging.getLogger(__name__)
+
+BESIDE_STREAMS = 256
+"""Open files for all else: requests, Postgres, the page."""
 
 FAREWELL = 1.0
 """Seconds that streams have to say goodbye before their connections are closed."""
@@ -42,6 +48,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    allow_open_files(settings.server_stream_limit + BESIDE_STREAMS)
     hub = Hub()
     config = uvicorn.Config(
         create_app(settings, hub),
@@ -63,6 +70,16 @@ def main() -> int:
     )
     Server(config, hub).run()
     return 0
+
+
+def allow_open_files(wanted: int) -> None:
+    """Each connection is one; many systems start a process with 1,024 and allow it more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        log.warning("the system allows %d open files; SERVER_STREAM_LIMIT needs %d", most, wanted)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What the server tells Prometheus of itself."""
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,6 +13,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 AGES = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
@@ -21,56 +23,81 @@ REFUSED = "(refused)"
 """The route of what was refused before a route was chosen."""
 
 
+class Traffic(Protocol):
+    """What one kind of stream has carried since the start; `clients` are those of now."""
+
+    clients: int
+    messages: int
+    bytes: int
+    conflated: int
+    stalled: int
+
+
+class StreamCollector(Collector):
+    """Reads what the streams count anyway, when it is asked: a message costs nothing more.
+
+    `traffic` is by kind: ws or sse.
+    """
+
+    def __init__(self, traffic: Mapping[str, Traffic]) -> None:
+        self._traffic = traffic
+
+    def collect(self) -> Iterator[Metric]:
+        clients = GaugeMetricFamily("stream_clients", "Streams that are open", labels=["kind"])
+        messages = _counted("stream_messages", "Messages sent", "kind")
+        sizes = _counted("stream_bytes", "Bytes of messages sent", "kind")
+        conflated = _counted(
+            "stream_conflated", "Changes that a slow client got within later ones", "kind"
+        )
+        closed = _counted("stream_closed", "Streams that the server ended", "kind", "reason")
+        for kind, carried in self._traffic.items():
+            clients.add_metric([kind], carried.clients)
+            messages.add_metric([kind], carried.messages)
+            sizes.add_metric([kind], carried.bytes)
+            conflated.add_metric([kind], carried.conflated)
+            closed.add_metric([kind, "stalled"], carried.stalled)
+        yield from (clients, messages, sizes, conflated, closed)
+
+
+def _counted(name: str, what: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, what, labels=labels)
+
+
 class Metrics:
-    """One process. Labels: `kind` of a stream is ws or sse."""
+    """One process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._requests = self._counter("rest_requests", "HTTP requests answered", "route", "status")
-        self._messages = self._counter("stream_messages", "Messages sent", "kind")
-        self._bytes = self._counter("stream_bytes", "Bytes of messages sent", "kind")
-        self._conflated = self._counter(
-            "stream_conflated", "Batches that a slow client got within a later one", "kind"
+        self._requests = Counter(
+            "rest_requests",
+            "HTTP requests answered",
+            ["route", "status"],
+            registry=self._registry,
         )
-        self._closed = self._counter("stream_closed", "Streams that ended", "kind", "reason")
-        self._clients = self._gauge("stream_clients", "Streams that are open", "kind")
-        self._newest_price_age = self._gauge(
-            "newest_price_age_seconds", "Since the extractor received it", "exchange"
+        self._newest_price_age = Gauge(
+            "newest_price_age_seconds",
+            "Since the extractor received the newest price",
+            ["exchange"],
+            registry=self._registry,
         )
-        self._price_age = Histogram(
+        self.price_age = Histogram(
             "price_age_seconds",
-            "Of a message's newest price when it is sent, since the extractor received it",
+            "Of a batch's newest price when it is sent, since the extractor received it",
             buckets=AGES,
             registry=self._registry,
         )
 
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(name, what, labels, registry=self._registry)
-
-    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(name, what, labels, registry=self._registry)
-
     def answered(self, route: str, status: int) -> None:
         self._requests.labels(route, status).inc()
 
-    def stream_opened(self, kind: str) -> None:
-        self._clients.labels(kind).inc()
-
-    def stream_closed(self, kind: str, reason: str) -> None:
-        self._clients.labels(kind).dec()
-        self._closed.labels(kind, reason).inc()
-
-    def stream_sent(self, kind: str, size: int, received_at: datetime | None, batches: int) -> None:
-        """A message of so many bytes and batches; `received_at` is of its newest price, if any."""
-        self._messages.labels(kind).inc()
-        self._bytes.labels(kind).inc(size)
-        self._conflated.labels(kind).inc(batches - 1)
-        if received_at is not None:
-            self._price_age.observe(time.time() - received_at.timestamp())
+    def watch_streams(self, traffic: Mapping[str, Traffic]) -> None:
+        self._registry.register(StreamCollector(traffic))
 
     def watch_database(self, away_since: Callable[[], datetime | None]) -> None:
-        up = self._gauge("database_up", "1 while Postgres is read, 0 while it is away")
+        up = Gauge(
+            "database_up", "1 while Postgres is read, 0 while it is away", registry=self._registry
+        )
         up.set_function(lambda: away_since() is None)
 
     def watch_newest_price(self, exchange: str, age: Callable[[], float | None]) -> None:

@@ -22,7 +22,7 @@ class ServerProcess:
     port: int
 
     def get(
-        self, path: str, headers: dict[str, str] | None = None, **params: str
+        self, path: str, headers: dict[str, str] | None = None, /, **params: str
     ) -> requests.Response:
         address = f"http://127.0.0.1:{self.port}{path}"
         return requests.get(address, params=params, headers=headers, timeout=DEADLINE)
@@ -38,7 +38,7 @@ class ServerProcess:
 
 @contextmanager
 def running_server(
-    reader_database_url: str, port: int | None = None, **environment: str
+    reader_database_url: str, port: int | None = None, /, **environment: str
 ) -> Iterator[ServerProcess]:
     """A server that answers. It is stopped at the end."""
     port = port or free_port()

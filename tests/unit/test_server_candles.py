@@ -58,6 +58,12 @@ def test_a_time_without_a_zone_is_utc(text: str, time: datetime) -> None:
     assert parse_time(text) == time
 
 
+def test_a_zone_that_only_python_knows_is_translated() -> None:
+    span = CandleSpan.model_validate({"from": "2025-03-28T00:00:00-23:33"})
+
+    assert str(span.start) == "2025-03-28 23:33:00+00:00"
+
+
 @pytest.mark.parametrize(
     ("span", "parameter", "message"),
     [

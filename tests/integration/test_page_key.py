@@ -1,0 +1,54 @@
+"""The page of a server that asks for a key, in a real Chromium."""
+
+from playwright.sync_api import Browser, expect
+
+from core.settings import Settings
+from tests.live_job import ticker, write_batch
+from tests.server_process import running_server
+
+KEY = "0123456789abcdef0123456789abcdef"
+OTHER_KEY = "another-key-another-key-another-key"
+
+
+def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
+    database: Settings, browser: Browser
+) -> None:
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "85439.99")])
+    context = browser.new_context()
+    page = context.new_page()
+    form, price = page.locator("#key"), page.locator("td.price")
+    key = page.get_by_label("This server asks for a key.")
+    show = page.get_by_role("button", name="Show prices")
+
+    with running_server(database.reader_database_url, SERVER_API_KEY=KEY) as server:
+        page.goto(server.page)
+        expect(form).to_be_visible()
+        expect(price).to_have_count(0)
+
+        key.fill("not the key")
+        show.click()
+        expect(price).to_have_count(0)
+        key.fill(KEY[::-1])
+        show.click()
+        expect(page.get_by_role("alert")).to_have_text("That is not the key.")
+
+        key.fill(KEY)
+        show.click()
+        expect(price).to_have_text("85,439.99")
+        expect(form).to_be_hidden()
+        assert page.url == server.page
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert KEY not in cookie["value"]
+        assert page.evaluate("document.cookie") == ""
+
+        page.reload()
+        expect(price).to_have_text("85,439.99")
+        expect(form).to_be_hidden()
+
+    with running_server(database.reader_database_url, server.port, SERVER_API_KEY=OTHER_KEY):
+        expect(form).to_be_visible()
+        key.fill(OTHER_KEY)
+        show.click()
+        expect(page.locator("#connection")).to_have_text("live")
+    context.close()

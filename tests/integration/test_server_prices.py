@@ -1,0 +1,211 @@
+"""Prices for those who ask now and then; and whether the server is ready, and what it counts."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from psycopg2.extensions import connection
+from psycopg2.extras import execute_values
+
+from core.settings import Settings
+from infra.up import wait_until
+from tests.database import no_connections
+from tests.live_job import ticker, wait_for_batch, write_batch
+from tests.server_process import DEADLINE, ServerProcess, running_server
+
+LISTED = [
+    ("binance", "BTCUSDT", "BTC", "USDT"),
+    ("binance", "ADAEUR", "ADA", "EUR"),
+    ("kucoin", "BTC-USDT", "BTC", "USDT"),
+    ("kucoin", "BCHSV-USDT", "BSV", "USDT"),
+]
+
+
+@pytest.fixture
+def server(database: Settings, owner: connection) -> Iterator[ServerProcess]:
+    """It has a price of every listed symbol, and of one that is not."""
+    rows = [(*each, "TRADING", datetime.now(UTC)) for each in LISTED]
+    with owner.cursor() as cursor:
+        execute_values(cursor, "INSERT INTO instruments VALUES %s", rows)
+    symbols = [(exchange, symbol) for exchange, symbol, _, _ in LISTED]
+    tickers = [ticker(*key, "1") for key in [*symbols, ("kucoin", "NEW-USDT")]]
+    batch_id = write_batch(database.database_url, tickers)
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, batch_id)
+        yield server
+
+
+def symbols(answer: requests.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [row["symbol"] for row in answer.json()["prices"]]
+
+
+def test_base_and_quote_are_those_that_the_exchange_lists(server: ServerProcess) -> None:
+    def ask(**which: str) -> list[str]:
+        return symbols(server.get("/api/prices", **which))
+
+    assert ask() == ["ADAEUR", "BTCUSDT", "BCHSV-USDT", "BTC-USDT", "NEW-USDT"]
+    assert ask(base="BTC") == ["BTCUSDT", "BTC-USDT"]
+    assert ask(base="BSV", quote="USDT") == ["BCHSV-USDT"]
+    assert ask(exchange="kucoin", quote="USDT") == ["BCHSV-USDT", "BTC-USDT"]
+    assert ask(quote="EUR", symbol="ADAEUR") == ["ADAEUR"]
+    assert ask(base="ADA", quote="USDT") == []
+    assert ask(base="'; DROP TABLE instruments; --") == []
+
+
+def test_only_what_later_batches_wrote_is_told_to_those_who_know_the_rest(
+    database: Settings, server: ServerProcess
+) -> None:
+    known = server.get("/api/prices").json()["id"]
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+    last = write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "3")])
+    wait_for_batch(server, last)
+
+    def ask(since: int, **which: str) -> tuple[dict[str, str], int | None]:
+        answer = server.get("/api/prices", changed_since=str(since), **which).json()
+        assert answer["id"] == last
+        return {row["symbol"]: row["price"] for row in answer["prices"]}, answer["previous"]
+
+    assert ask(known) == ({"BTCUSDT": "2", "BTC-USDT": "3"}, known)
+    assert ask(known, exchange="kucoin", base="BTC") == ({"BTC-USDT": "3"}, known)
+    assert ask(last) == ({}, last)
+    # It can only be of another database: all rows, and no word of a former id.
+    everything, previous = ask(last + 1)
+    assert (len(everything), previous) == (5, None)
+
+
+def test_one_price_is_found_by_exchange_and_symbol(server: ServerProcess) -> None:
+    (row,) = server.get("/api/prices", symbol="BCHSV-USDT").json()["prices"]
+
+    assert server.get("/api/prices/kucoin/BCHSV-USDT").json() == row
+    missing = server.get("/api/prices/binance/BCHSV-USDT")
+    assert missing.status_code == 404
+    assert missing.json()["detail"] == "symbol='BCHSV-USDT': binance has sent no price of it"
+    assert server.get("/api/prices/kraken/BTCUSDT").status_code == 422
+
+
+def test_an_answer_that_is_known_is_not_sent_again_until_it_would_say_something_else(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    def ask(path: str, etag: str | None = None, **which: str) -> requests.Response:
+        return server.get(path, {"If-None-Match": etag} if etag else None, **which)
+
+    questions: list[tuple[str, dict[str, str]]] = [
+        ("/api/prices", {}),
+        ("/api/prices", {"quote": "USDT"}),
+        ("/api/prices/binance/BTCUSDT", {}),
+    ]
+    etags = [ask(path, **which).headers["etag"] for path, which in questions]
+
+    def statuses() -> list[int]:
+        return [
+            ask(path, etag, **which).status_code
+            for (path, which), etag in zip(questions, etags, strict=True)
+        ]
+
+    assert statuses() == [304, 304, 304]
+    unchanged = ask("/api/prices", etags[0])
+    assert (unchanged.content, unchanged.headers["etag"]) == (b"", etags[0])
+
+    with owner.cursor() as cursor:
+        cursor.execute("UPDATE instruments SET quote = 'TUSD' WHERE symbol = 'BTC-USDT'")
+    assert wait_until(lambda: statuses() == [304, 200, 304], deadline=DEADLINE)
+
+    wait_for_batch(server, write_batch(database.database_url, [ticker("kucoin", "A-B", "1")]))
+    assert statuses() == [200, 200, 304]
+
+
+def test_without_postgres_the_last_known_prices_are_told_with_their_age(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    before = server.get("/api/prices")
+    ready = server.get("/readyz")
+    assert "age" not in before.headers
+    assert (ready.status_code, ready.json()["database_away_since"]) == (200, None)
+
+    with no_connections(database, owner.info.dbname):
+        assert wait_until(lambda: "age" in server.get("/api/prices").headers, deadline=DEADLINE)
+        away = server.get("/api/prices")
+        not_ready = server.get("/readyz")
+        assert metrics(server)["database_up"] == 0
+        one = server.get("/api/prices/binance/BTCUSDT", {"If-None-Match": "*"})
+
+    assert away.json() == before.json()
+    assert 0 <= int(away.headers["age"]) < DEADLINE
+    assert (one.status_code, "age" in one.headers) == (304, True)
+    assert not_ready.status_code == 503
+    since = datetime.fromisoformat(not_ready.json()["database_away_since"])
+    assert timedelta() < datetime.now(UTC) - since < timedelta(seconds=DEADLINE)
+    assert wait_until(lambda: server.get("/readyz").status_code == 200, deadline=DEADLINE)
+    assert "age" not in server.get("/api/prices").headers
+
+
+def test_it_is_not_ready_when_the_prices_of_one_exchange_are_older_than_its_limit(
+    database: Settings,
+) -> None:
+    now = datetime.now(UTC)
+    batch_id = write_batch(
+        database.database_url,
+        [
+            ticker("binance", "BTCUSDT", "1", received_at=now - timedelta(seconds=90)),
+            ticker("kucoin", "BTC-USDT", "1", received_at=now - timedelta(seconds=90)),
+        ],
+    )
+    limits = {"BINANCE_PRICE_AGE_LIMIT": "600", "KUCOIN_PRICE_AGE_LIMIT": "60"}
+    with running_server(database.reader_database_url, **limits) as server:
+        wait_for_batch(server, batch_id)
+        old = server.get("/readyz")
+        write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "1")])
+        assert wait_until(lambda: server.get("/readyz").status_code == 200, deadline=DEADLINE)
+
+    assert old.status_code == 503
+    binance, kucoin = old.json()["exchanges"]
+    assert 90 <= binance.pop("age_seconds") < 600
+    assert 90 <= kucoin.pop("age_seconds") < 600
+    assert binance == {"exchange": "binance", "limit_seconds": 600.0, "fresh": True}
+    assert kucoin == {"exchange": "kucoin", "limit_seconds": 60.0, "fresh": False}
+    assert old.json()["ready"] is False
+
+
+def test_what_was_answered_is_counted_by_route_and_status(
+    server: ServerProcess,
+) -> None:
+    for symbol in ("BTC-USDT", "BCHSV-USDT", "NONE"):
+        server.get(f"/api/prices/kucoin/{symbol}")
+    server.get("/api/prices", exchange="kraken")
+    server.get("/style.css")
+    server.get("/nothing")
+    server.get("/api/prices", {"Host": "evil.example"})
+    server.get("/api/prices", {"Host": "evil.example"})
+
+    counted = metrics(server)
+
+    def requests_of(route: str, status: int) -> float:
+        return counted["rest_requests_total", ("route", route), ("status", str(status))]
+
+    one = "/api/prices/{exchange}/{symbol}"
+    assert requests_of(one, 200) == 2
+    assert requests_of(one, 404) == 1
+    assert requests_of("/api/prices", 422) == 1
+    assert requests_of("/{file:path}", 200) == 1
+    assert requests_of("/{file:path}", 404) == 1
+    assert requests_of("(refused)", 421) == 2
+    assert counted["database_up"] == 1
+    assert 0 < counted["newest_price_age_seconds", ("exchange", "binance")] < DEADLINE
+    assert counted["process_open_fds"] > 0
+
+
+def metrics(server: ServerProcess) -> dict[Any, float]:
+    """The value of each sample by its name, or by its name and labels where it has some."""
+    answer = server.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return {
+        (sample.name, *sorted(sample.labels.items()))
+        if sample.labels
+        else sample.name: sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
