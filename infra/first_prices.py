@@ -39,8 +39,9 @@ def wait(stack: Stack, exchanges: Iterable[str]) -> None:
 def served(settings: Settings, since: float) -> set[str]:
     """The exchanges of which the server has prices received since then, in seconds since the epoch."""
     address = f"http://{settings.server_host}:{settings.server_port}/api/prices"
+    key = {"X-API-Key": settings.server_api_key} if settings.server_api_key else None
     try:
-        response = requests.get(address, timeout=5)
+        response = requests.get(address, headers=key, timeout=5)
         response.raise_for_status()
     except requests.RequestException:
         return set()

@@ -112,6 +112,15 @@ def test_a_wrong_setting_is_refused_by_name_and_value() -> None:
     assert "SERVER_PORT='eighty'" in server.stderr
 
 
+def test_where_others_can_reach_it_a_key_is_needed() -> None:
+    server = run_server(SERVER_HOST="0.0.0.0")
+
+    assert server.returncode == 2
+    assert server.stderr.strip() == (
+        "SERVER_HOST='0.0.0.0': others can reach it, so SERVER_API_KEY is needed"
+    )
+
+
 def test_a_busy_port_is_refused_by_number(server: ServerProcess) -> None:
     second = run_server(SERVER_HOST="127.0.0.1", SERVER_PORT=str(server.port))
 
