@@ -73,7 +73,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
             raise HTTPException(
                 HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: {exchange} has sent no price of it"
             )
-        answer = answer_with_price(prices.epoch, price, if_none_match)
+        answer = answer_with_price(prices, price, if_none_match)
         return with_age(answer, hub.away_since)
 
     @api.get("/instruments")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,19 @@ from server.access import GUARDED, protect
 from server.api import create_api
 from server.database import DatabaseReader
 from server.hub import Hub
+from server.live_prices import Reading
 from server.metrics import Metrics
 from server.operations import create_operations
-from server.problems import answer_with_problems
+from server.problems import answer_with_problems, documented
 from server.query_connection import QueryConnection
 from server.stream import EventStream, stream_to_websocket
 from server.subscription import StreamQuery
 
 PAGE = Path(__file__).parent / "page"
+
+EVENTS = documented(
+    HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
+) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 OPEN_PATHS = {"/", "/healthz", "/readyz", "/openapi.json"} | {f"/{f.name}" for f in PAGE.iterdir()}
 """What is served without the key: the page, which asks for it, what a load balancer asks, and the
@@ -37,9 +43,13 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     def on_loop(tell: Callable[..., object]) -> Callable[..., object]:
         return lambda *what: loop.call_soon_threadsafe(tell, *what)
 
+    def publish(reading: Reading) -> None:
+        hub.publish(reading)
+        metrics.published(reading)
+
     reader = DatabaseReader(
         settings.reader_database_url,
-        publish=on_loop(hub.publish),
+        publish=on_loop(publish),
         away=on_loop(hub.postgres_is_away),
         back=on_loop(hub.postgres_is_back),
     )
@@ -72,7 +82,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     async def ws(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
         await stream_to_websocket(websocket, hub, query)
 
-    @app.get("/stream", response_class=EventStream)
+    @app.get("/stream", response_class=Response, responses=EVENTS)
     async def events(
         query: Annotated[StreamQuery, Query()],
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,

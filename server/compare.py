@@ -88,7 +88,7 @@ class Comparison(BaseModel):
 
 
 class Comparisons(BaseModel):
-    id: Annotated[int, Field(description="The batch that the prices are as of")]
+    id: Annotated[str, Field(description="The state that the prices are as of")]
     pairs: Annotated[list[Comparison], Field(description="Those with a price on both exchanges")]
 
 
@@ -99,7 +99,7 @@ async def compare(
     included = (which.include or "").split(",")
     pairs = comparisons(map(Pair._make, rows), prices, datetime.now(UTC))
     return Comparisons(
-        id=prices.id,
+        id=prices.name(prices.id),
         pairs=[
             pair
             for pair in pairs

@@ -65,7 +65,7 @@ class Feed(BaseModel):
 
 
 class Feeds(BaseModel):
-    id: Annotated[int, Field(description="The batch that the prices are as of")]
+    id: Annotated[str, Field(description="The state that the prices are as of")]
     feeds: list[Feed]
 
 
@@ -76,7 +76,7 @@ async def feeds(queries: QueryConnection, prices: LivePrices, which: FeedFilter)
     interruptions = by_exchange(await queries.rows(INTERRUPTIONS, asked))
     now = datetime.now(UTC)
     return Feeds(
-        id=prices.id,
+        id=prices.name(prices.id),
         feeds=[
             feed(each, prices.of(each), interruptions[each], events[each], now)
             for each in exchanges

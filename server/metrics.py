@@ -1,6 +1,7 @@
 """What the server tells Prometheus of itself."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +17,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.live_prices import Reading
 
 AGES = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 
@@ -81,7 +84,7 @@ class Metrics:
             ["exchange"],
             registry=self._registry,
         )
-        self.price_age = Histogram(
+        self._price_age = Histogram(
             "price_age_seconds",
             "Of a batch's newest price when it is sent, since the extractor received it",
             buckets=AGES,
@@ -90,6 +93,12 @@ class Metrics:
 
     def answered(self, route: str, status: int) -> None:
         self._requests.labels(route, status).inc()
+
+    def published(self, reading: Reading) -> None:
+        """Call it when a reading was sent. One of all rows is left out: it may be as old as it likes."""
+        if reading.previous is not None and reading.prices:
+            newest = max(price.received_at for price in reading.prices)
+            self._price_age.observe(time.time() - newest.timestamp())
 
     def watch_streams(self, traffic: Mapping[str, Traffic]) -> None:
         self._registry.register(StreamCollector(traffic))

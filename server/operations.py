@@ -21,6 +21,7 @@ def create_operations(
 ) -> APIRouter:
     operations = APIRouter()
     limits = age_limits(settings)
+    metrics.watch_streams(hub.traffic)
     metrics.watch_database(lambda: hub.away_since)
     for exchange in limits:
         metrics.watch_newest_price(exchange, partial(age_now, hub, exchange))

@@ -1,7 +1,9 @@
 """Prices for those who ask now and then, instead of following a stream.
 
-    {"id":311,"previous":null,"prices":[every row that matches]}
-    {"id":311,"previous":305,"prices":[those of them that the batches 306 to 311 wrote]}
+    {"id":"5f3c1a2b-311","previous":null,"prices":[every row that matches]}
+    {"id":"5f3c1a2b-311","previous":"5f3c1a2b-305","prices":[those that later batches wrote]}
+
+The ids are those of the streams: what one has told, the other goes on from.
 
 Each answer has an ETag. Asked again with it, in If-None-Match, the server says 304 as long as no
 batch changed what the answer would say.
@@ -35,8 +37,8 @@ class PriceFilter(BaseModel):
     quote: Annotated[Name | None, Field(description="As the exchange's list has it")] = None
     symbol: Name | None = None
     changed_since: Annotated[
-        int | None,
-        Field(ge=0, lt=2**63, description="The `id` of an answer: only what later batches wrote"),
+        Name | None,
+        Field(description="The `id` of an answer or of a stream: only what later batches wrote"),
     ] = None
 
 
@@ -73,12 +75,12 @@ class PriceRow(BaseModel):
 
 
 class Prices(BaseModel):
-    id: Annotated[int, Field(description="The batch that the prices are as of")]
+    id: Annotated[str, Field(description="The state that the prices are as of")]
     previous: Annotated[
-        int | None,
+        str | None,
         Field(
-            description="`changed_since`; null when all rows are here, also because the server does"
-            " not know that id"
+            description="`changed_since`; null when all rows are here, also because the database has"
+            " no such id"
         ),
     ]
     prices: list[PriceRow]
@@ -94,23 +96,21 @@ async def answer_with_prices(
     listed = await symbols_listed(queries, which)
     # The instruments may change without a batch.
     symbols = "" if listed is None else f"-{crc32(repr(listed).encode()):08x}"
-    etag = f'"{prices.epoch}-{prices.id}{symbols}"'
+    etag = f'"{prices.name(prices.id)}{symbols}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
     rows = prices.where(which.exchange, which.symbol)
     if listed is not None:
         among = set(listed)
         rows = [row for row in rows if (row.exchange, row.symbol) in among]
-    previous = which.changed_since
-    if previous is not None and previous <= prices.id:
-        rows = [row for row in rows if row.batch_id > previous]
-    else:
-        previous = None
-    return json_answer(prices_text(prices.id, previous, rows), etag)
+    known = prices.batch_named(which.changed_since or "")
+    if known is not None:
+        rows = [row for row in rows if row.batch_id > known]
+    return json_answer(prices_text(prices, known, rows), etag)
 
 
-def answer_with_price(epoch: str, price: Price, if_none_match: str | None) -> Response:
-    etag = f'"{epoch}-{price.batch_id}"'
+def answer_with_price(prices: LivePrices, price: Price, if_none_match: str | None) -> Response:
+    etag = f'"{prices.name(price.batch_id)}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
     return json_answer(price.json, etag)
@@ -126,9 +126,10 @@ async def symbols_listed(
     return [(exchange, symbol) for exchange, symbol in rows]
 
 
-def prices_text(last: int, previous: int | None, rows: list[Price]) -> str:
-    known = "null" if previous is None else previous
-    return f'{{"id":{last},"previous":{known},"prices":[{",".join(row.json for row in rows)}]}}'
+def prices_text(prices: LivePrices, known: int | None, rows: list[Price]) -> str:
+    previous = "null" if known is None else f'"{prices.name(known)}"'
+    array = ",".join(row.json for row in rows)
+    return f'{{"id":"{prices.name(prices.id)}","previous":{previous},"prices":[{array}]}}'
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:

@@ -81,6 +81,11 @@ def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
     return int(batch_id)
 
 
+def batch_of(id: str) -> int:
+    """The last part of a message's id."""
+    return int(id.rpartition("-")[2])
+
+
 def wait_for_batch(
     server: ServerProcess, batch_id: int, headers: dict[str, str] | None = None
 ) -> None:
@@ -88,7 +93,7 @@ def wait_for_batch(
     deadline = time.monotonic() + DEADLINE
     while True:
         answer = server.get("/api/prices", headers, symbol="none")
-        if answer.status_code == 200 and answer.json()["id"] >= batch_id:
+        if answer.status_code == 200 and batch_of(answer.json()["id"]) >= batch_id:
             return
         assert time.monotonic() < deadline, f"batch {batch_id} was not read: {answer.text}"
         time.sleep(0.02)

@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from core.settings import Settings
-from tests.live_job import ticker, write_batch
+from tests.live_job import batch_of, ticker, write_batch
 from tests.server_process import DEADLINE, ServerProcess, running_server
 
 Message = dict[str, Any]
@@ -57,11 +57,6 @@ def receive_until(client: ClientConnection, batch_id: int) -> list[Message]:
     return messages
 
 
-def batch_of(id: str) -> int:
-    """The last part of a message's id."""
-    return int(id.rpartition("-")[2])
-
-
 def places(message: Message) -> tuple[str, int, int | None]:
     """Type, batch, and the previous message's batch."""
     previous = message["previous"]
@@ -90,7 +85,8 @@ def test_every_digit_of_a_price_arrives(database: Settings, server: ServerProces
 
     answer = server.get("/api/prices").json()
 
-    assert answer == {"id": batch_id, "previous": None, "prices": [streamed]}
+    assert batch_of(answer.pop("id")) == batch_id
+    assert answer == {"previous": None, "prices": [streamed]}
     assert {name: streamed[name] for name in amounts} == amounts | {"ask": "85439.99"}
     assert streamed["bid_size"] is None
 

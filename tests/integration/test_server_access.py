@@ -60,6 +60,13 @@ def handshake(server: ServerProcess, **headers: str) -> int:
         return refused.response.status_code
 
 
+def follow(server: ServerProcess, **headers: str) -> int:
+    """The status that the request for a stream of server-sent events is answered with."""
+    address = f"{server.page}stream"
+    with requests.get(address, headers=headers, stream=True, timeout=DEADLINE) as answer:
+        return answer.status_code
+
+
 def ask(server: ServerProcess, **headers: str) -> requests.Response:
     return server.get("/api/prices", headers)
 
@@ -85,6 +92,7 @@ def test_with_the_key_prices_and_streams_are_served(
     # Postgres has not been read: the question got through.
     assert ask(locked, **headers).status_code == 503
     assert locked.get("/metrics", headers).status_code == 200
+    assert follow(locked, **headers) == 200
     assert handshake(locked, **headers) == 101
 
 
@@ -114,7 +122,7 @@ def test_a_browser_that_shows_the_key_once_is_known_by_its_cookie(locked: Server
     assert KEY not in begun.headers["set-cookie"]
     session = f"session={begun.cookies['session']}"
     assert ask(locked, Cookie=session).status_code == 503
-    assert handshake(locked, Cookie=session) == 101
+    assert (handshake(locked, Cookie=session), follow(locked, Cookie=session)) == (101, 200)
     assert handshake(locked, Cookie=session[:-1]) == 401
 
 
@@ -134,9 +142,11 @@ def test_another_site_reads_nothing_unless_it_is_listed(guarded: ServerProcess) 
         assert refused.json()["detail"].startswith(f"Origin={foreign!r}: ")
         assert "access-control-allow-origin" not in refused.headers
         assert handshake(guarded, Origin=foreign) == 403
+        assert follow(guarded, Origin=foreign) == 403
     for welcome in (own, LISTED):
         assert ask(guarded, Origin=welcome).status_code == 503
         assert handshake(guarded, Origin=welcome) == 101
+        assert follow(guarded, Origin=welcome) == 200
 
 
 def test_a_listed_site_may_read_answers_and_errors_and_send_the_key(
@@ -202,6 +212,7 @@ def test_streams_beyond_the_limits_are_refused_until_others_end(guarded: ServerP
         third = {"X-Forwarded-For": "192.0.2.2"}
         streams.enter_context(connect(guarded.stream, additional_headers=third))
         assert status("192.0.2.3") == 503
+        assert follow(guarded) == 503
         assert ask(guarded).json()["detail"] == "Postgres has not been read yet"
 
     assert wait_until(lambda: status("192.0.2.1") == 101, deadline=DEADLINE)

@@ -1,5 +1,6 @@
 """Prices for those who ask now and then; and whether the server is ready, and what it counts."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,9 +10,11 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg2.extensions import connection
 from psycopg2.extras import execute_values
+from websockets.sync.client import connect
 
 from core.settings import Settings
 from infra.up import wait_until
+from server.price_answers import PriceRow
 from tests.database import no_connections
 from tests.live_job import ticker, wait_for_batch, write_batch
 from tests.server_process import DEADLINE, ServerProcess, running_server
@@ -61,26 +64,43 @@ def test_only_what_later_batches_wrote_is_told_to_those_who_know_the_rest(
 ) -> None:
     known = server.get("/api/prices").json()["id"]
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
-    last = write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "3")])
-    wait_for_batch(server, last)
+    wait_for_batch(server, write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "3")]))
+    last = server.get("/api/prices").json()["id"]
 
-    def ask(since: int, **which: str) -> tuple[dict[str, str], int | None]:
-        answer = server.get("/api/prices", changed_since=str(since), **which).json()
+    def ask(since: str, **which: str) -> tuple[dict[str, str], str | None]:
+        answer = server.get("/api/prices", changed_since=since, **which).json()
         assert answer["id"] == last
         return {row["symbol"]: row["price"] for row in answer["prices"]}, answer["previous"]
 
     assert ask(known) == ({"BTCUSDT": "2", "BTC-USDT": "3"}, known)
     assert ask(known, exchange="kucoin", base="BTC") == ({"BTC-USDT": "3"}, known)
     assert ask(last) == ({}, last)
-    # It can only be of another database: all rows, and no word of a former id.
-    everything, previous = ask(last + 1)
-    assert (len(everything), previous) == (5, None)
+    # Of another database, not yet there, and none at all: all rows, and no word of a former id.
+    for unknown in (f"0{known}", f"{last}0", "311"):
+        everything, previous = ask(unknown)
+        assert (len(everything), previous) == (5, None)
+
+
+def test_an_id_is_the_same_for_those_who_ask_and_for_those_who_follow(
+    database: Settings, server: ServerProcess
+) -> None:
+    known = server.get("/api/prices").json()["id"]
+    with connect(f"{server.stream}?since={known}") as client:
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+        changes = json.loads(client.recv(DEADLINE))
+        while not changes.get("prices"):
+            changes = json.loads(client.recv(DEADLINE))
+
+    told = server.get("/api/prices", changed_since=known).json()
+    assert (changes["type"], changes["id"]) == ("changes", told["id"])
+    assert (changes["prices"], told["previous"]) == (told["prices"], known)
 
 
 def test_one_price_is_found_by_exchange_and_symbol(server: ServerProcess) -> None:
     (row,) = server.get("/api/prices", symbol="BCHSV-USDT").json()["prices"]
 
     assert server.get("/api/prices/kucoin/BCHSV-USDT").json() == row
+    assert list(row) == list(PriceRow.model_fields)
     missing = server.get("/api/prices/binance/BCHSV-USDT")
     assert missing.status_code == 404
     assert missing.json()["detail"] == "symbol='BCHSV-USDT': binance has sent no price of it"
@@ -168,6 +188,37 @@ def test_it_is_not_ready_when_the_prices_of_one_exchange_are_older_than_its_limi
     assert binance == {"exchange": "binance", "limit_seconds": 600.0, "fresh": True}
     assert kucoin == {"exchange": "kucoin", "limit_seconds": 60.0, "fresh": False}
     assert old.json()["ready"] is False
+
+
+def test_what_streams_carried_is_counted(database: Settings, server: ServerProcess) -> None:
+    heard = []
+    with (
+        connect(server.stream) as client,
+        requests.get(f"{server.page}stream", stream=True, timeout=DEADLINE) as events,
+    ):
+        heard.append(client.recv(DEADLINE))
+        lines = events.iter_lines()
+        assert next(lines).startswith(b"id: ")
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+        while "changes" not in heard[-1]:
+            heard.append(client.recv(DEADLINE))
+        counted = metrics(server)
+        open_now = {kind: counted["stream_clients", ("kind", kind)] for kind in ("ws", "sse")}
+
+    assert open_now == {"ws": 1, "sse": 1}
+    assert counted["stream_messages_total", ("kind", "ws")] == len(heard)
+    payload = sum(len(message) for message in heard)
+    # With the head of each frame: 2 to 10 bytes.
+    frames = counted["stream_bytes_total", ("kind", "ws")]
+    assert 2 * len(heard) <= frames - payload <= 10 * len(heard)
+    assert counted["stream_messages_total", ("kind", "sse")] == 2
+    assert counted["stream_conflated_total", ("kind", "ws")] == 0
+    assert counted["stream_closed_total", ("kind", "ws"), ("reason", "stalled")] == 0
+    assert counted["price_age_seconds_count"] == 1
+    assert 0 < counted["price_age_seconds_sum"] < DEADLINE
+    assert wait_until(
+        lambda: metrics(server)["stream_clients", ("kind", "ws")] == 0, deadline=DEADLINE
+    )
 
 
 def test_what_was_answered_is_counted_by_route_and_status(

@@ -1,5 +1,3 @@
-import json
-
 from server.live_prices import LivePrices, Reading
 from server.prices import Price
 from tests import live_job

@@ -18,7 +18,7 @@ def state(away_since: datetime | None = None, /, **ages: float) -> Readiness:
         for exchange, age in ages.items()
         for symbol, older in (("A", 0), ("B", 999))
     ]
-    return readiness(LivePrices(Reading(1, None, prices)), away_since, LIMITS, NOW)
+    return readiness(LivePrices(Reading("e", 1, None, prices, {})), away_since, LIMITS, NOW)
 
 
 def test_it_is_ready_while_the_newest_price_of_each_exchange_is_within_its_limit() -> None:
