@@ -22,7 +22,7 @@ KAFKA_TIMEOUT = 30.0
 
 # A message holds hundreds of tickers. After an outage prices move on every few seconds, and the
 # driver's memory is bounded.
-RAW_MESSAGES_PER_BATCH = 400
+RAW_MESSAGES_PER_BATCH = 1000
 
 
 class OffsetError(RuntimeError):
