@@ -32,7 +32,7 @@ live: setup  ## everything, with the real exchanges
 up: setup  ## services and extractors; FEED=live (default) or FEED=demo
 	@$(INFRA) up --feed $(FEED)
 
-jobs: setup  ## the Spark jobs, on the running stack
+jobs: setup  ## all Spark queries in one application, on the running stack
 	@$(INFRA) jobs
 
 stop-jobs: setup  ## end the Spark jobs in order; make jobs starts them again
@@ -143,8 +143,8 @@ $(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml | .venv/.rea
 	$(call quietly,$* jars: fetching,java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)
 	@rm -rf $(TOOLS)/ivy-$*; touch $@; echo "$* jars: done"
 
-$(TOOLS)/spark-conf/spark-defaults.conf: infra/spark/spark-defaults.conf infra/spark/log4j2.properties $(TOOLS)/jars/spark/.ready
-	@mkdir -p $(@D); cp infra/spark/log4j2.properties $(@D)/
+$(TOOLS)/spark-conf/spark-defaults.conf: $(wildcard infra/spark/*) $(TOOLS)/jars/spark/.ready
+	@mkdir -p $(@D); cp infra/spark/log4j2.properties infra/spark/fairscheduler.xml $(@D)/
 	@{ cat infra/spark/spark-defaults.conf; printf 'spark.jars '; ls $(CURDIR)/$(TOOLS)/jars/spark/*.jar | paste -sd, -; } > $@
 
 browser: .venv/.ready

@@ -43,9 +43,7 @@ def simulated_seconds() -> Iterator[list[Message]]:
     }
     coins = Coins([pair for each in pairs.values() for pair in each], seed=1)
     now = time.time_ns() // 1_000_000
-    binance = Market(
-        pairs["binance"], coins, seed=1, period=1.0, changed=0.4, traded=1, now=now
-    )
+    binance = Market(pairs["binance"], coins, seed=1, period=1.0, changed=0.4, traded=1, now=now)
     # Ten turns a second, of which each changes three in ten.
     kucoin = Market(pairs["kucoin"], coins, seed=1, period=0.1, changed=0.3, traded=0.02, now=now)
     while True:
@@ -60,8 +58,13 @@ def simulated_seconds() -> Iterator[list[Message]]:
                 place = "kucoin", partition_of(instrument.pair.symbol, PARTITIONS)
                 items[place].append(encode_item(ticker_item(ticker(instrument), moment * 1000)))
         yield [
-            (TOPIC_OF_EXCHANGE[exchange], message_key(exchange, partition), partition,
-             encode_message(part), len(part))
+            (
+                TOPIC_OF_EXCHANGE[exchange],
+                message_key(exchange, partition),
+                partition,
+                encode_message(part),
+                len(part),
+            )
             for (exchange, partition), encoded in items.items()
             for part in split_messages(encoded)
         ]

@@ -144,6 +144,8 @@ class Settings:
     journal_dir: str = _setting(".stack/journal", _text)
     journal_limit_bytes: int = _setting(10_000_000_000, _count)
     landing_retention_days: int = _setting(30, _count)
+    raw_retention_days: int = _setting(30, _count)
+    tickers_retention_days: int = _setting(90, _count)
     candles_retention_days: int = _setting(90, _count)
     metrics_host: str = _setting("127.0.0.1", _text)
     binance_metrics_port: int = _setting(9101, _port)

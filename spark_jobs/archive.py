@@ -115,7 +115,7 @@ class Archive(Sink):
         return dict(ranges)
 
     def _found(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """The next offset of these partitions by the names in raw/, of as few of the newest days as can be."""
+        """The next offset of these partitions by the names in raw/, the newest days first."""
         offsets: dict[tuple[str, int], int] = {}
         for topic in {topic for topic, _partition in partitions}:
             wanted = {place for place in partitions if place[0] == topic}

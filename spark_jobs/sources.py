@@ -106,9 +106,7 @@ def starting_offsets(
         }
 
 
-def partitions_of_topics(
-    bootstrap_servers: str, topics: Iterable[str]
-) -> list[tuple[str, int]]:
+def partitions_of_topics(bootstrap_servers: str, topics: Iterable[str]) -> list[tuple[str, int]]:
     """Every partition of the topics. Raises OffsetError for a topic that is not there."""
     with closing(_consumer(bootstrap_servers)) as consumer:
         return [(topic, number) for topic in topics for number in partitions_of(consumer, topic)]
