@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog browser lint lock
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ soak-extractors: setup  ## the extractors' tests at full length, about an hour
 
 soak-jobs: setup  ## five minutes of make demo, the live job killed five times, its tables equal to Kafka
 	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose tests/integration/test_kills.py
+
+soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away for 30 s twice
+	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
 
 test-unit: setup  ## what needs no service
 	@$(BIN)/pytest tests/unit --numprocesses 2

@@ -146,6 +146,7 @@ class Settings:
     landing_retention_days: int = _setting(30, _count)
     raw_retention_days: int = _setting(30, _count)
     tickers_retention_days: int = _setting(90, _count)
+    lake_batch_seconds: int = _setting(60, _count)
     candles_retention_days: int = _setting(90, _count)
     metrics_host: str = _setting("127.0.0.1", _text)
     binance_metrics_port: int = _setting(9101, _port)

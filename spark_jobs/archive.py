@@ -64,11 +64,12 @@ class Archive(Sink):
 
     def _write_batch(self, batch: DataFrame) -> None:
         """Stages the batch, then publishes it file by file."""
-        self._stage(batch.transform(beyond, self._progress))
+        self.stage(batch.transform(beyond, self._progress))
         self._refuse_another()
         self._publish()
 
-    def _stage(self, records: DataFrame) -> None:
+    def stage(self, records: DataFrame) -> None:
+        """The first half of a batch: what a life that ends here leaves, the next one publishes."""
         # First the mark, so that it never stands beside a part of what it marked.
         self._storage.delete(self._mark)
         (

@@ -8,11 +8,8 @@ from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.sink import Sink
 from spark_jobs.sources import Offsets, kafka_records
 
-# A file of a minute is small already; of less, there would be too many.
-SECONDS_PER_BATCH = 60
-
-# Some 500,000 tickers, in 100 MB: a backlog goes in batches that two cores and 1 GB can bear.
-MESSAGES_PER_BATCH = 4000
+# Half a million tickers or more: a backlog goes in batches that two cores and 1 GB can bear.
+MESSAGES_PER_BATCH = 2000
 
 
 def lake_root(settings: Settings) -> str:
@@ -20,19 +17,19 @@ def lake_root(settings: Settings) -> str:
 
 
 def lake_records(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFrame:
-    """The raw topics after `progress`, a minute at a time or MESSAGES_PER_BATCH when there are so many."""
+    """The raw topics after `progress`, in batches of LAKE_BATCH_SECONDS or of MESSAGES_PER_BATCH."""
     return kafka_records(
         spark,
         settings.kafka_bootstrap_servers,
         EXCHANGE_OF_TOPIC,
         progress,
         MESSAGES_PER_BATCH,
-        SECONDS_PER_BATCH,
+        settings.lake_batch_seconds,
     )
 
 
 def lake_query(name: str, rows: DataFrame, sink: Sink, checkpoint: str) -> DataStreamWriter:
-    """Looks every second whether a batch is full, or its minute over; not started yet."""
+    """Looks every second whether a batch is full, or its time over; not started yet."""
     return (
         rows.writeStream.queryName(name)
         .trigger(processingTime="1 second")

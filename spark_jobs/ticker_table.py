@@ -127,7 +127,7 @@ class TickerTable(Sink):
             make_table(self._spark, self._path)
         except AnalysisException as error:
             raise TableError(
-                f"{self._path} holds something else than the tickers' table; move it elsewhere"
+                f"{self._path} can't be made the tickers' table, move elsewhere what is there: {error}"
             ) from error
         self._progress = self._committed()
         return self._progress.next_offsets
