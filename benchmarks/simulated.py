@@ -78,7 +78,11 @@ def fill(settings: Settings, ticks: int) -> int:
     produced = 0
     for messages in simulated_seconds():
         for topic, key, partition, value, count in messages:
-            headers = {"endpoint": ENDPOINT, "journal": b"benchmark", "position": b"0"}
+            headers: dict[str, str | bytes | None] = {
+                "endpoint": ENDPOINT,
+                "journal": b"benchmark",
+                "position": b"0",
+            }
             producer.produce(topic, value, key, partition, headers=headers)
             produced += count
         producer.poll(0)

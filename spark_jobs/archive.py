@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from spark_jobs.archive_names import Ranges, file_name, next_offsets, place
 from spark_jobs.kafka_progress import beyond
 from spark_jobs.schemas import RECORD
-from spark_jobs.sink import Sink
+from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import OffsetError, Offsets
 from spark_jobs.storage import Storage
 
@@ -45,6 +45,8 @@ class Archive(Sink):
     root; a batch that meets another's objects raises OffsetError before it is published.
     """
 
+    query = "raw_archive"
+
     def __init__(self, spark: SparkSession, root: str) -> None:
         """`root` is a bucket, such as s3a://cryptopricesrt, or any folder that Spark can write to."""
         super().__init__()
@@ -62,11 +64,12 @@ class Archive(Sink):
         self._progress = self._found(partitions)
         return dict(self._progress)
 
-    def _write_batch(self, batch: DataFrame) -> None:
+    def _write_batch(self, batch: DataFrame) -> Counts:
         """Stages the batch, then publishes it file by file."""
         self.stage(batch.transform(beyond, self._progress))
         self._refuse_another()
         self._publish()
+        return {}
 
     def stage(self, records: DataFrame) -> None:
         """The first half of a batch: what a life that ends here leaves, the next one publishes."""

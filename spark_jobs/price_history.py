@@ -16,9 +16,10 @@ from core.settings import SettingError, Settings
 from spark_jobs.batch_end import batch_end
 from spark_jobs.items import explode_items
 from spark_jobs.lake import lake_query, lake_records, lake_root
+from spark_jobs.metrics import JobMetrics
 from spark_jobs.normalise import normalise
 from spark_jobs.running import fresh_checkpoint, log_to_stderr, run_until_asked_to_end
-from spark_jobs.session import spark_session
+from spark_jobs.session import JarError, spark_session
 from spark_jobs.sink import Sink
 from spark_jobs.sources import OffsetError
 from spark_jobs.ticker_table import TableError, TickerTable
@@ -44,7 +45,9 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
 def main() -> None:
     settings = Settings.from_environment()
     spark = spark_session("price_history")
-    run_until_asked_to_end(spark, start(spark, settings))
+    metrics = JobMetrics()
+    metrics.serve(settings.metrics_host, settings.price_history_metrics_port)
+    run_until_asked_to_end(spark, start(spark, settings), metrics)
     spark.stop()
 
 
@@ -52,5 +55,5 @@ if __name__ == "__main__":
     log_to_stderr()
     try:
         main()
-    except (SettingError, OffsetError, TableError) as error:
+    except (SettingError, JarError, OffsetError, TableError) as error:
         sys.exit(f"price_history: {error}")

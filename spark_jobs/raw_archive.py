@@ -14,8 +14,9 @@ from core.settings import SettingError, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.archive import Archive
 from spark_jobs.lake import lake_query, lake_records, lake_root
+from spark_jobs.metrics import JobMetrics
 from spark_jobs.running import fresh_checkpoint, log_to_stderr, run_until_asked_to_end
-from spark_jobs.session import spark_session
+from spark_jobs.session import JarError, spark_session
 from spark_jobs.sink import Sink
 from spark_jobs.sources import OffsetError, partitions_of_topics
 
@@ -38,7 +39,9 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
 def main() -> None:
     settings = Settings.from_environment()
     spark = spark_session("raw_archive")
-    run_until_asked_to_end(spark, start(spark, settings))
+    metrics = JobMetrics()
+    metrics.serve(settings.metrics_host, settings.raw_archive_metrics_port)
+    run_until_asked_to_end(spark, start(spark, settings), metrics)
     spark.stop()
 
 
@@ -46,5 +49,5 @@ if __name__ == "__main__":
     log_to_stderr()
     try:
         main()
-    except (SettingError, OffsetError) as error:
+    except (SettingError, JarError, OffsetError) as error:
         sys.exit(f"raw_archive: {error}")

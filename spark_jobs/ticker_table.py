@@ -8,7 +8,6 @@ the newest commit says.
 """
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,9 @@ from pyspark.sql import functions as F
 
 from spark_jobs.kafka_progress import beyond
 from spark_jobs.schemas import AMOUNTS, TICKER
-from spark_jobs.sink import Sink
+from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 from spark_jobs.ticker_upkeep import TickerUpkeep
-
-log = logging.getLogger(__name__)
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 APPLICATION = "price_history"
@@ -100,6 +97,8 @@ class TickerTable(Sink):
     Effectively once. One job writes to a table: a batch that meets another's commit raises TableError.
     """
 
+    query = "price_history"
+
     def __init__(
         self,
         spark: SparkSession,
@@ -132,7 +131,7 @@ class TickerTable(Sink):
         self._progress = self._committed()
         return self._progress.next_offsets
 
-    def _write_batch(self, batch: DataFrame) -> None:
+    def _write_batch(self, batch: DataFrame) -> Counts:
         before = self._progress
         after = Progress(
             self._writer, before.batch + 1, {**before.next_offsets, **self._end_of_batch()}
@@ -140,7 +139,7 @@ class TickerTable(Sink):
         counts = Observation()
         (
             batch.transform(beyond, before.next_offsets)
-            .observe(counts, F.count("*").alias("items"), F.count("reason").alias("dead"))
+            .observe(counts, F.count("*").alias("ticks"), F.count("reason").alias("dead"))
             .transform(rows_of)
             .write.format("delta")
             .mode("append")
@@ -158,8 +157,8 @@ class TickerTable(Sink):
             )
         self._progress = after
         self._carry(after)
-        log.info("committed batch=%d items=%d dead=%d", after.batch, *counts.get.values())
         self._upkeep.when_due()
+        return counts.get
 
     def _carry(self, progress: Progress) -> None:
         """Every commit of the session says it: the upkeep's too."""
