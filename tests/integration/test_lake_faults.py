@@ -32,7 +32,7 @@ from tests.lake import archived
 from tests.topic import Topic
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
 DEADLINE = 240.0
 
