@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog browser lint lock
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ live: setup  ## everything, with the real exchanges
 up: setup  ## services and extractors; FEED=live (default) or FEED=demo
 	@$(INFRA) up --feed $(FEED)
 
-jobs: setup  ## the Spark jobs, on the running stack
+jobs: setup  ## all Spark queries in one application, on the running stack
 	@$(INFRA) jobs
 
 stop-jobs: setup  ## end the Spark jobs in order; make jobs starts them again
@@ -89,6 +89,9 @@ soak-extractors: setup  ## the extractors' tests at full length, about an hour
 soak-jobs: setup  ## five minutes of make demo, the live job killed five times, its tables equal to Kafka
 	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose tests/integration/test_kills.py
 
+soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away for 30 s twice
+	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
+
 test-unit: setup  ## what needs no service
 	@$(BIN)/pytest tests/unit --numprocesses 2
 
@@ -143,8 +146,8 @@ $(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml | .venv/.rea
 	$(call quietly,$* jars: fetching,java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)
 	@rm -rf $(TOOLS)/ivy-$*; touch $@; echo "$* jars: done"
 
-$(TOOLS)/spark-conf/spark-defaults.conf: infra/spark/spark-defaults.conf infra/spark/log4j2.properties $(TOOLS)/jars/spark/.ready
-	@mkdir -p $(@D); cp infra/spark/log4j2.properties $(@D)/
+$(TOOLS)/spark-conf/spark-defaults.conf: $(wildcard infra/spark/*) $(TOOLS)/jars/spark/.ready
+	@mkdir -p $(@D); cp infra/spark/log4j2.properties infra/spark/fairscheduler.xml $(@D)/
 	@{ cat infra/spark/spark-defaults.conf; printf 'spark.jars '; ls $(CURDIR)/$(TOOLS)/jars/spark/*.jar | paste -sd, -; } > $@
 
 browser: .venv/.ready

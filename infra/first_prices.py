@@ -71,7 +71,7 @@ def _part_that_gave_nothing(stack: Stack, exchanges: list[str]) -> str:
         if not _messages(stack.settings, TOPIC_OF_EXCHANGE[exchange]):
             return exchange
         if not _rows(stack.settings, exchange):
-            return "live_prices"
+            return "jobs"
     return "server"
 
 

@@ -27,7 +27,7 @@ class Service(Protocol):
 
 SERVICES: dict[str, Service] = {"kafka": kafka, "minio": object_store, "postgres": postgres}
 EXTRACTORS = ("binance", "kucoin")
-JOBS = ("live_prices", "raw_archive")
+JOBS = ("jobs",)
 READY_DEADLINE = 60.0
 
 

@@ -1,30 +1,32 @@
 """Raw parquet on S3: every Kafka record as it was, each in exactly one object.
 
-A batch is first written below `staging/`, then each of its files is renamed into `raw/`, to a name
-that says which offsets it holds:
+A batch is first written below `staging/`, whole when `_SUCCESS` is there. Then each of its files is
+moved into `raw/`, to a name that says which offsets it holds:
 
     raw/topic=kucoin_raw_data/date=2026-11-22/hour=18/0.120-179_1.98-140.parquet
 
-One object per topic, hour and batch; `0.120-179` are the offsets 120 to 179 of partition 0. So the
-names alone say how far the archive is, and a job that has lost all else goes on after them. A rename
-on S3 is a copy that appears whole. Kafka stamps the raw topics' records as they are appended, so the
-offsets of an hour lie before those of the next.
+One object per topic, hour and batch. A move on S3 is a copy that appears whole. A life that ends in
+between leaves a staged batch: the next one moves the rest of it where it is whole, deletes it where it
+is not, and then goes on after the names that it finds in `raw/`.
 """
 
-import re
 from collections import defaultdict
-from typing import Any
+from collections.abc import Collection
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_jobs.archive_names import Ranges, file_name, next_offsets, place
+from spark_jobs.kafka_progress import beyond
 from spark_jobs.schemas import RECORD
 from spark_jobs.sink import Counts, Sink
-from spark_jobs.sources import Offsets
+from spark_jobs.sources import OffsetError, Offsets
+from spark_jobs.storage import Storage
 
 FOLDERS = ("topic", "date", "hour")
-RANGE = re.compile(r"(\d+)\.(\d+)-(\d+)")
-NAME = re.compile(rf"{RANGE.pattern}(_{RANGE.pattern})*\.parquet")
+
+# Kafka's clock may have been set back over midnight.
+FEWEST_DAYS = 2
 
 
 def with_folders(records: DataFrame) -> DataFrame:
@@ -36,25 +38,12 @@ def with_folders(records: DataFrame) -> DataFrame:
     )
 
 
-def file_name(ranges: dict[int, tuple[int, int]]) -> str:
-    """`0.120-179_1.98-140.parquet` for {0: (120, 179), 1: (98, 140)}."""
-    return "_".join(f"{p}.{low}-{high}" for p, (low, high) in sorted(ranges.items())) + ".parquet"
-
-
-def ranges_of(name: str) -> dict[int, tuple[int, int]]:
-    """The inverse of file_name; empty for a name of another kind."""
-    if not NAME.fullmatch(name):
-        return {}
-    return {int(p): (int(low), int(high)) for p, low, high in RANGE.findall(name)}
-
-
-def place(path: str) -> str:
-    """`kucoin_raw_data/date=.../hour=.../part-0.parquet`: Spark and Hadoop write the rest differently."""
-    return path.rpartition("/topic=")[2]
-
-
 class Archive(Sink):
-    """Writes batches of Kafka records below `<root>/raw`."""
+    """Writes batches of Kafka records below `<root>/raw`.
+
+    Effectively once: what a batch holds below the archive's progress is left out. One job writes to a
+    root; a batch that meets another's objects raises OffsetError before it is published.
+    """
 
     query = "raw_archive"
 
@@ -62,28 +51,30 @@ class Archive(Sink):
         """`root` is a bucket, such as s3a://cryptopricesrt, or any folder that Spark can write to."""
         super().__init__()
         self._spark = spark
-        # PySpark has no public name for Hadoop's file systems.
-        self._jvm: Any = spark._jvm  # noqa: SLF001
-        configuration = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
-        self._filesystem = self._path(root).getFileSystem(configuration)
+        self._storage = Storage(spark, root)
         self._raw, self._staging = f"{root}/raw", f"{root}/staging/raw_archive"
+        self._mark = f"{self._staging}/_SUCCESS"
+        self._progress: dict[tuple[str, int], int] = {}
 
-    def progress(self) -> Offsets:
-        """The next offset of every partition that has objects."""
-        offsets: dict[tuple[str, int], int] = {}
-        for path in self._files(self._raw):
-            topic = path.getParent().getParent().getParent().getName().removeprefix("topic=")
-            for partition, (_first, last) in ranges_of(path.getName()).items():
-                offsets[topic, partition] = max(offsets.get((topic, partition), 0), last + 1)
-        return offsets
+    def resume(self, partitions: Collection[tuple[str, int]]) -> Offsets:
+        """Finishes what an earlier life began; the next offset of each partition that has objects."""
+        if self._storage.exists(self._mark):
+            self._publish()
+        self._storage.delete(self._staging)
+        self._progress = self._found(partitions)
+        return dict(self._progress)
 
     def _write_batch(self, batch: DataFrame) -> Counts:
-        """Stages the batch, then publishes it hour by hour."""
-        self._stage(batch)
+        """Stages the batch, then publishes it file by file."""
+        self.stage(batch.transform(beyond, self._progress))
+        self._refuse_another()
         self._publish()
         return {}
 
-    def _stage(self, records: DataFrame) -> None:
+    def stage(self, records: DataFrame) -> None:
+        """The first half of a batch: what a life that ends here leaves, the next one publishes."""
+        # First the mark, so that it never stands beside a part of what it marked.
+        self._storage.delete(self._mark)
         (
             records.transform(with_folders)
             .repartition(*FOLDERS)
@@ -94,16 +85,28 @@ class Archive(Sink):
             .parquet(self._staging)
         )
 
-    def _publish(self) -> None:
-        ranges = self._ranges_of_staged()
-        for path in sorted(self._files(self._staging), key=lambda path: str(path.toString())):
-            if path.getName().endswith(".parquet"):
-                folder = path.getParent().toString().removeprefix(self._staging)
-                self._rename(
-                    path, f"{self._raw}{folder}", file_name(ranges[place(path.toString())])
-                )
+    def _refuse_another(self) -> None:
+        found = self._found(self._progress)
+        if found != self._progress:
+            raise OffsetError(
+                f"{self._raw} goes to {found}, but this job wrote up to {self._progress}: "
+                "another raw_archive writes there. Stop one of them"
+            )
 
-    def _ranges_of_staged(self) -> dict[str, dict[int, tuple[int, int]]]:
+    def _publish(self) -> None:
+        """Each staged file goes to its name. One that is there was copied by a life that then ended."""
+        staged = [path for path, _size in self._storage.files(self._staging) if is_parquet(path)]
+        ranges = self._ranges_of_staged() if staged else {}
+        for path in sorted(staged):
+            where = place(path)
+            folder, name = where.rpartition("/")[0], file_name(ranges[where])
+            target = f"{self._raw}/topic={folder}/{name}"
+            if not self._storage.exists(target):
+                self._storage.move(path, target)
+            self._progress |= newer(self._progress, next_offsets(folder.partition("/")[0], [name]))
+        self._storage.delete(self._staging)
+
+    def _ranges_of_staged(self) -> dict[str, Ranges]:
         """First and last offset by partition, of each staged file by its place."""
         found = (
             self._spark.read.parquet(self._staging)
@@ -113,26 +116,26 @@ class Archive(Sink):
         ranges: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
         for row in found.collect():
             ranges[place(row["file_path"])][row["partition"]] = row["first"], row["last"]
-        return ranges
+        return dict(ranges)
 
-    # Hadoop's file system, which knows S3 and local folders alike.
+    def _found(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The next offset of these partitions by the names in raw/, the newest days first."""
+        offsets: dict[tuple[str, int], int] = {}
+        for topic in {topic for topic, _partition in partitions}:
+            wanted = {place for place in partitions if place[0] == topic}
+            days = reversed(self._storage.folders(f"{self._raw}/topic={topic}"))
+            for count, day in enumerate(days):
+                if count >= FEWEST_DAYS and wanted <= offsets.keys():
+                    break
+                files = self._storage.files(f"{self._raw}/topic={topic}/{day}")
+                offsets |= newer(offsets, next_offsets(topic, (path for path, _size in files)))
+        return offsets
 
-    def _path(self, name: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(name)
 
-    def _rename(self, path: Any, folder: str, name: str) -> None:
-        self._filesystem.mkdirs(self._path(folder))
-        target = self._path(f"{folder}/{name}")
-        if not self._filesystem.rename(path, target):
-            raise OSError(f"{path.toString()} could not be renamed to {target.toString()}")
+def is_parquet(path: str) -> bool:
+    return path.endswith(".parquet")
 
-    def _files(self, folder: str) -> list[Any]:
-        """All files below the folder, as Hadoop paths; none when it is not there."""
-        path = self._path(folder)
-        if not self._filesystem.exists(path):
-            return []
-        found = self._filesystem.listFiles(path, True)
-        files = []
-        while found.hasNext():
-            files.append(found.next().getPath())
-        return files
+
+def newer(offsets: Offsets, others: Offsets) -> Offsets:
+    """Of the others, those that lie beyond the offsets."""
+    return {place: next_ for place, next_ in others.items() if next_ > offsets.get(place, 0)}

@@ -35,11 +35,17 @@ def kafka_records(
     topics: Iterable[str],
     progress: Offsets,
     messages_per_batch: int = RAW_MESSAGES_PER_BATCH,
+    seconds_to_fill: int = 0,
 ) -> DataFrame:
     """A stream of schemas.RECORD that begins where `progress` says, else with the oldest record.
 
+    A batch waits so long for `messages_per_batch` to come, and then takes what there is.
     Raises OffsetError where a topic was made anew or what comes next has expired.
     """
+    fill = {
+        "minOffsetsPerTrigger": str(messages_per_batch),
+        "maxTriggerDelay": f"{seconds_to_fill}s",
+    }
     starting = starting_offsets(bootstrap_servers, topics, progress)
     return (
         spark.readStream.format("kafka")
@@ -48,6 +54,7 @@ def kafka_records(
         .option("startingOffsets", json.dumps(starting))
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", str(messages_per_batch))
+        .options(**(fill if seconds_to_fill else {}))
         # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
         .option("kafka.fetch.max.wait.ms", "20")
         .load()
@@ -97,6 +104,12 @@ def starting_offsets(
             }
             for topic in topics
         }
+
+
+def partitions_of_topics(bootstrap_servers: str, topics: Iterable[str]) -> list[tuple[str, int]]:
+    """Every partition of the topics. Raises OffsetError for a topic that is not there."""
+    with closing(_consumer(bootstrap_servers)) as consumer:
+        return [(topic, number) for topic in topics for number in partitions_of(consumer, topic)]
 
 
 def messages_at(bootstrap_servers: str, places: Iterable[Place]) -> dict[Place, bytes]:

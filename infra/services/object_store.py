@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
 
-LANDING_RULE = "landing-retention"
-
 
 def environment(settings: Settings) -> dict[str, str]:
     """What the program minio in supervisord.conf is told."""
@@ -59,30 +57,31 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Creates the bucket when it is not there yet, and lets what has landed expire."""
+    """Creates the bucket when it is not there yet, and lets what is old expire."""
     store = client(settings)
     if settings.s3_bucket not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
         store.create_bucket(Bucket=settings.s3_bucket)
-    retain_landing(store, settings)
+    retain(store, settings.s3_bucket, "landing", settings.landing_retention_days)
+    retain(store, settings.s3_bucket, "raw", settings.raw_retention_days)
 
 
-def retain_landing(store: "S3Client", settings: Settings) -> None:
-    """The lifecycle rule that keeps landing/ for as many days; other rules stay as they are.
+def retain(store: "S3Client", bucket: str, prefix: str, days: int) -> None:
+    """The lifecycle rule that keeps a prefix for as many days; other rules stay as they are.
 
-    A request replaces all rules of a bucket (docs.aws.amazon.com/AmazonS3/latest/API,
-    PutBucketLifecycleConfiguration).
+    Not for tickers/: which of its files are old, the table's own log says. A request replaces all rules of
+    a bucket (docs.aws.amazon.com/AmazonS3/latest/API, PutBucketLifecycleConfiguration).
     """
     rule: LifecycleRuleTypeDef = {
-        "ID": LANDING_RULE,
+        "ID": f"{prefix}-retention",
         "Status": "Enabled",
-        "Filter": {"Prefix": "landing/"},
-        "Expiration": {"Days": settings.landing_retention_days},
+        "Filter": {"Prefix": f"{prefix}/"},
+        "Expiration": {"Days": days},
     }
-    present = lifecycle_rules(store, settings.s3_bucket)
+    present = lifecycle_rules(store, bucket)
     if rule not in present:
-        others = [each for each in present if each.get("ID") != LANDING_RULE]
+        others = [each for each in present if each.get("ID") != rule["ID"]]
         store.put_bucket_lifecycle_configuration(
-            Bucket=settings.s3_bucket, LifecycleConfiguration={"Rules": [*others, rule]}
+            Bucket=bucket, LifecycleConfiguration={"Rules": [*others, rule]}
         )
 
 

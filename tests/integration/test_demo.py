@@ -27,7 +27,7 @@ from tests.lake import archived
 
 PROGRAMS = (
     *("kafka", "minio", "postgres", "exchange", "binance", "kucoin"),
-    *("live_prices", "raw_archive", "server"),
+    *("jobs", "server"),
 )
 
 
@@ -159,7 +159,7 @@ def test_up_again_is_harmless(demo: Stack) -> None:
 
 
 def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
-    killed = {name: pids(demo)[name] for name in ("kucoin", "live_prices", "postgres")}
+    killed = {name: pids(demo)[name] for name in ("kucoin", "jobs", "postgres")}
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
     moment = datetime.now(UTC)

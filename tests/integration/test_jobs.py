@@ -158,12 +158,15 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
         for value in values:
             produce(BINANCE_RAW_DATA, 0, value)
         produce(KUCOIN_RAW_DATA, 3, [item(CRO_USDT)])
-        progress = {**ends, **archive.progress()}
+        progress = {**ends, **archive.resume(ends)}
         checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
         run_once(raw_archive(stream(spark, settings, progress), archive, checkpoint))
 
     first, third = ends[BINANCE_RAW_DATA, 0], ends[KUCOIN_RAW_DATA, 3]
-    assert archive.progress() == {(BINANCE_RAW_DATA, 0): first + 4, (KUCOIN_RAW_DATA, 3): third + 2}
+    assert archive.resume(ends) == {
+        (BINANCE_RAW_DATA, 0): first + 4,
+        (KUCOIN_RAW_DATA, 3): third + 2,
+    }
     records = archived(settings, "test-archive/raw")
     binance = [row for row in records if row[0] == BINANCE_RAW_DATA]
     assert [row[2:] for row in binance] == [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.archive import file_name, place, ranges_of
+from spark_jobs.archive_names import file_name, place, ranges_of
 
 
 def test_name_says_the_offsets_by_partition_in_order() -> None:

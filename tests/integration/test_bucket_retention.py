@@ -1,4 +1,4 @@
-"""The lifecycle rule that lets landing/ expire, read back from the object store."""
+"""The lifecycle rules that let landing/ and raw/ expire, read back from the object store."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,12 @@ from infra.services import object_store
 @pytest.fixture
 def bucket(settings: Settings) -> Iterator[Settings]:
     """The stack's settings with a bucket of the test's own, not yet there."""
-    own = replace(settings, s3_bucket=f"retention-{uuid4().hex}", landing_retention_days=7)
+    own = replace(
+        settings,
+        s3_bucket=f"retention-{uuid4().hex}",
+        landing_retention_days=7,
+        raw_retention_days=9,
+    )
     yield own
     object_store.client(own).delete_bucket(Bucket=own.s3_bucket)
 
@@ -26,19 +31,20 @@ def rules(settings: Settings) -> list[dict[str, Any]]:
     return sorted((dict(rule) for rule in answer["Rules"]), key=lambda rule: rule["ID"])
 
 
-def retention(days: int) -> dict[str, Any]:
+def retention(days: int, prefix: str = "landing") -> dict[str, Any]:
     return {
-        "ID": "landing-retention",
+        "ID": f"{prefix}-retention",
         "Status": "Enabled",
-        "Filter": {"Prefix": "landing/"},
+        "Filter": {"Prefix": f"{prefix}/"},
         "Expiration": {"Days": days},
     }
 
 
-def test_the_stacks_bucket_keeps_landing_for_as_many_days_as_the_setting_says(
+def test_the_stacks_bucket_keeps_landing_and_raw_for_as_many_days_as_the_setting_says(
     settings: Settings,
 ) -> None:
     assert retention(settings.landing_retention_days) in rules(settings)
+    assert retention(settings.raw_retention_days, "raw") in rules(settings)
 
 
 def test_a_second_time_changes_nothing_and_another_setting_changes_the_days(
@@ -46,7 +52,7 @@ def test_a_second_time_changes_nothing_and_another_setting_changes_the_days(
 ) -> None:
     for days in (7, 7, 3):
         object_store.initialise(replace(bucket, landing_retention_days=days))
-        assert rules(bucket) == [retention(days)]
+        assert rules(bucket) == [retention(days), retention(9, "raw")]
 
 
 def test_other_rules_of_the_bucket_stay(bucket: Settings) -> None:
@@ -62,4 +68,4 @@ def test_other_rules_of_the_bucket_stay(bucket: Settings) -> None:
     )
     for days in (7, 3):
         object_store.initialise(replace(bucket, landing_retention_days=days))
-        assert rules(bucket) == [other, retention(days)]
+        assert rules(bucket) == [other, retention(days), retention(9, "raw")]

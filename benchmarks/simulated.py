@@ -1,0 +1,93 @@
+"""Messages as the extractors would have made them of the replay exchange's market, without the wait."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+from confluent_kafka import Producer
+
+from core.message import (
+    encode_item,
+    encode_message,
+    message_key,
+    partition_of,
+    split_messages,
+    ticker_item,
+)
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
+from infra.exchange.binance_frames import mini_ticker
+from infra.exchange.coins import Coins
+from infra.exchange.kucoin_frames import ticker
+from infra.exchange.market import Market
+from infra.exchange.symbols import (
+    binance_listing,
+    binance_trading,
+    kucoin_listing,
+    kucoin_trading,
+)
+
+PARTITIONS = 4
+BINANCE_SYMBOLS = 1440
+ENDPOINT = b"127.0.0.1:8090"
+
+# topic, key, partition, message, how many ticks it holds.
+Message = tuple[str, bytes, int, bytes, int]
+
+
+def simulated_seconds() -> Iterator[list[Message]]:
+    """What a second brings, for ever: some 2,500 ticks of both exchanges, a message per partition."""
+    pairs = {
+        "binance": binance_trading(binance_listing(), BINANCE_SYMBOLS),
+        "kucoin": kucoin_trading(kucoin_listing()),
+    }
+    coins = Coins([pair for each in pairs.values() for pair in each], seed=1)
+    now = time.time_ns() // 1_000_000
+    binance = Market(pairs["binance"], coins, seed=1, period=1.0, changed=0.4, traded=1, now=now)
+    # Ten turns a second, of which each changes three in ten.
+    kucoin = Market(pairs["kucoin"], coins, seed=1, period=0.1, changed=0.3, traded=0.02, now=now)
+    while True:
+        now += 1000
+        items: dict[tuple[str, int], list[bytes]] = defaultdict(list)
+        for instrument in binance.turn(binance.instruments, now):
+            place = "binance", partition_of(instrument.pair.symbol, PARTITIONS)
+            items[place].append(encode_item(ticker_item(mini_ticker(instrument), now * 1000)))
+        for tenth in range(10):
+            moment = now + 100 * tenth
+            for instrument in kucoin.turn(kucoin.instruments, moment):
+                place = "kucoin", partition_of(instrument.pair.symbol, PARTITIONS)
+                items[place].append(encode_item(ticker_item(ticker(instrument), moment * 1000)))
+        yield [
+            (
+                TOPIC_OF_EXCHANGE[exchange],
+                message_key(exchange, partition),
+                partition,
+                encode_message(part),
+                len(part),
+            )
+            for (exchange, partition), encoded in items.items()
+            for part in split_messages(encoded)
+        ]
+
+
+def fill(settings: Settings, ticks: int) -> int:
+    """Produces at least so many ticks to the raw topics; returns how many there were."""
+    producer = Producer(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "compression.type": "zstd"}
+    )
+    produced = 0
+    for messages in simulated_seconds():
+        for topic, key, partition, value, count in messages:
+            headers: dict[str, str | bytes | None] = {
+                "endpoint": ENDPOINT,
+                "journal": b"benchmark",
+                "position": b"0",
+            }
+            producer.produce(topic, value, key, partition, headers=headers)
+            produced += count
+        producer.poll(0)
+        if produced >= ticks:
+            break
+    if producer.flush(60):
+        raise RuntimeError("Kafka did not take all messages within a minute")
+    return produced

@@ -1,0 +1,28 @@
+"""Where a batch ends in Kafka: Spark writes it to the query's checkpoint before the batch begins."""
+
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from spark_jobs.sources import Offsets
+
+
+def batch_end(checkpoint: str) -> Offsets:
+    """The offset after the last record of the batch that is being written, of every partition.
+
+    `checkpoint`, a file URI, is that of a query with one source, Kafka. The last line of the newest entry:
+
+        {"kucoin_raw_data":{"0":1620,"1":1614}}
+    """
+    entries = Path(unquote(urlsplit(checkpoint).path)) / "offsets"
+    newest = max((entry for entry in entries.iterdir() if entry.name.isdigit()), key=number)
+    topics: dict[str, dict[str, int]] = json.loads(newest.read_text().splitlines()[-1])
+    return {
+        (topic, int(partition)): offset
+        for topic, partitions in topics.items()
+        for partition, offset in partitions.items()
+    }
+
+
+def number(entry: Path) -> int:
+    return int(entry.name)
