@@ -162,6 +162,7 @@ def main() -> None:
         ticks = fill(stack.settings.kafka_bootstrap_servers, arguments.ticks)
         print(f"{machine()}; {ticks:,} ticks in Kafka", flush=True)
         results = {"live_prices": live_job(stack, ticks)}
+        print(report(results), flush=True)
         for number, (name, command) in enumerate(RIVALS.items()):
             results[name] = rival(stack, number, command, ticks)
         print(report(results))

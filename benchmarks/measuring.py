@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,8 +81,12 @@ def _end(started: psutil.Popen) -> None:
 
 def megabytes(started: psutil.Popen) -> float:
     """Resident memory of the process and its children."""
-    family = [started, *started.children(recursive=True)]
-    return sum(each.memory_info().rss for each in family if each.is_running()) / 2**20
+    total = 0
+    for each in (started, *started.children(recursive=True)):
+        # It may have ended meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            total += each.memory_info().rss
+    return total / 2**20
 
 
 def machine() -> str:

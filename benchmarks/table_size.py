@@ -102,9 +102,10 @@ class Tickers:
             SCHEMA,
         )
 
-    def batch(self, number: int) -> pa.Table:
+    def batch(self, number: int, changes: int) -> pa.Table:
+        """Another version of so many symbols."""
         symbols = sum(SYMBOLS.values())
-        changed = self._random.sample(range(symbols), self._random.randint(*CHANGED))
+        changed = self._random.sample(range(symbols), changes)
         version = self._random.randrange(VERSIONS) * symbols
         rows = self._versions.take(pa.array([version + symbol for symbol in changed]))
         now = datetime.now(UTC)
@@ -178,7 +179,7 @@ def run(settings: Settings, minutes: int) -> None:
             rows = 0
             while number < minute * 60 * BATCHES_PER_SECOND:
                 time.sleep(max(0.0, began + number / BATCHES_PER_SECOND - time.monotonic()))
-                batch = tickers.batch(number)
+                batch = tickers.batch(number, random.randint(*CHANGED))
                 sink.write(cast(DataFrame, Rows(batch)), number)
                 rows += batch.num_rows
                 number += 1

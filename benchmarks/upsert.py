@@ -1,0 +1,99 @@
+"""The upsert alone: COPY to a temporary table and ON CONFLICT, as the live job does it, beside others.
+
+    make benchmark-upsert
+
+The same versions of all 2,074 symbols, from Arrow to COMMIT, into a table that has them all: by the live
+job's own statements, by psycopg2's execute_values with the same guard, and by a bare COPY that upserts
+nothing. In turns; the spread is from the quickest to the slowest tenth.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from contextlib import closing
+from statistics import median, quantiles
+
+import psycopg2
+import pyarrow as pa
+from psycopg2.extensions import cursor
+from psycopg2.extras import execute_values
+
+from benchmarks.measuring import machine, table
+from benchmarks.table_size import SYMBOLS, Tickers, own_postgres
+from spark_jobs.newer import sql_age_order
+from spark_jobs.postgres_sink import copy_into
+from spark_jobs.price_sink import COLUMNS, UPSERT, PriceSink
+from spark_jobs.schemas import TICKER
+
+WARM = 10
+
+VALUES = f"""
+INSERT INTO live_prices ({COLUMNS}, batch_id) VALUES %s
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET {", ".join(f'"{name}" = EXCLUDED."{name}"' for name in (*TICKER, "batch_id"))}
+WHERE {sql_age_order("EXCLUDED")} > {sql_age_order("live_prices")}
+"""
+
+
+def copy_and_upsert(statements: cursor, rows: pa.Table) -> None:
+    copy_into(statements, "incoming", rows)
+    statements.execute(UPSERT, {"batch_id": 1})
+
+
+def values(statements: cursor, rows: pa.Table) -> None:
+    tuples = [(*row.values(), 1) for row in rows.to_pylist()]
+    execute_values(statements, VALUES, tuples, page_size=1000)
+
+
+def bare_copy(statements: cursor, rows: pa.Table) -> None:
+    copy_into(statements, "incoming", rows)
+
+
+WAYS: dict[str, Callable[[cursor, pa.Table], None]] = {
+    "COPY and ON CONFLICT": copy_and_upsert,
+    "execute_values": values,
+    "bare COPY": bare_copy,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The upsert alone, beside execute_values and COPY")
+    parser.add_argument("--rounds", type=int, default=100)
+    rounds = parser.parse_args().rounds
+    took: dict[str, list[float]] = {name: [] for name in WAYS}
+    tickers = Tickers()
+    symbols = sum(SYMBOLS.values())
+    with own_postgres() as settings, closing(psycopg2.connect(settings.database_url)) as database:
+        with database, database.cursor() as statements:
+            statements.execute(PriceSink.create_incoming)
+        for number in range(WARM + rounds):
+            for turn, (name, write) in enumerate(WAYS.items()):
+                rows = tickers.batch(number * len(WAYS) + turn, symbols).select(TICKER)
+                began = time.perf_counter()
+                with database, database.cursor() as statements:
+                    write(statements, rows)
+                took[name].append(time.perf_counter() - began)
+    print(f"{machine()}; {rounds} rounds of {symbols:,} rows")
+    medians = {name: median(times[WARM:]) for name, times in took.items()}
+    print(
+        table(
+            {
+                "": name,
+                "rows/s": f"{symbols / medians[name]:,.0f}",
+                "ms": f"{1000 * medians[name]:.1f}",
+                "spread": " to ".join(f"{1000 * cut:.1f}" for cut in _tenths(times[WARM:])),
+                "of execute_values": f"{medians['execute_values'] / medians[name]:.1f} x",
+                "of bare COPY": f"{medians['bare COPY'] / medians[name]:.2f} x",
+            }
+            for name, times in took.items()
+        )
+    )
+
+
+def _tenths(times: list[float]) -> tuple[float, float]:
+    cuts = quantiles(times, n=10)
+    return cuts[0], cuts[-1]
+
+
+if __name__ == "__main__":
+    main()
