@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-upsert benchmark-table-size browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-upsert benchmark-table-size browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## a backlog to Postgres, besid
 
 benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600
 	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600)
+
+benchmark-streams: setup  ## the server's streams, from commit to client, and how far they go
+	@$(BIN)/python -m benchmarks.streams --seconds 60 --steps 1 2 4
 
 benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare COPY
 	@$(BIN)/python -m benchmarks.upsert

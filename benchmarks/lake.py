@@ -68,7 +68,7 @@ def main(ticks: int) -> None:
     storage = Storage(spark, root)
 
     def write(rows: DataFrame, sink: Sink, checkpoint: str) -> None:
-        query = lake_query(sink.query, rows, sink, checkpoint).trigger(availableNow=True).start()
+        query = lake_query(rows, sink, checkpoint).trigger(availableNow=True).start()
         query.awaitTermination()
 
     with TemporaryDirectory() as folder:

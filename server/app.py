@@ -18,7 +18,7 @@ from server.hub import Hub
 from server.live_prices import Reading
 from server.metrics import Metrics
 from server.operations import create_operations
-from server.problems import answer_with_problems, documented
+from server.problems import answer_with_problems, documented, problem
 from server.query_connection import QueryConnection
 from server.stream import EventStream, stream_to_websocket
 from server.subscription import StreamQuery
@@ -43,13 +43,17 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     def on_loop(tell: Callable[..., object]) -> Callable[..., object]:
         return lambda *what: loop.call_soon_threadsafe(tell, *what)
 
-    def publish(reading: Reading) -> None:
+    async def publish(reading: Reading) -> None:
         hub.publish(reading)
         metrics.published(reading)
 
+    def publish_and_wait(reading: Reading) -> None:
+        """So readings do not queue up: what is committed meanwhile comes with the next one."""
+        asyncio.run_coroutine_threadsafe(publish(reading), loop).result()
+
     reader = DatabaseReader(
         settings.reader_database_url,
-        publish=on_loop(publish),
+        publish=publish_and_wait,
         away=on_loop(hub.postgres_is_away),
         back=on_loop(hub.postgres_is_back),
     )
@@ -90,7 +94,13 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         """Server-sent events: a snapshot, then what each batch changed. See docs/server.md."""
         return EventStream(hub, query, last_event_id)
 
-    @app.api_route("/{file:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.websocket("/{path:path}")
+    async def nowhere(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(
+            problem(HTTPStatus.NOT_FOUND, "WebSockets are served at /ws")
+        )
+
+    @app.get("/{file:path}", include_in_schema=False)
     async def static(request: Request) -> Response:
         return await page.get_response(page.get_path(request.scope), request.scope)
 

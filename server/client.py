@@ -64,8 +64,9 @@ class Client:
         return time.monotonic() - self._told_at
 
     def stalled_for(self) -> float:
-        """Seconds for which the number of bytes that wait for it was the same at every call."""
+        """Seconds for which, at every call, no byte less waited for it than before."""
         now, waiting = time.monotonic(), self.channel.waiting
-        if waiting == 0 or waiting != self._waiting:
-            self._waiting, self._moved_at = waiting, now
+        if waiting == 0 or waiting < self._waiting:
+            self._moved_at = now
+        self._waiting = waiting
         return now - self._moved_at

@@ -132,6 +132,9 @@ def connect(url: str) -> connection:
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=3,
+        tcp_user_timeout=30_000,
+        # Also when it is there and hangs.
+        options="-c statement_timeout=30000",
     )
     postgres.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     return postgres

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from core.settings import is_loopback
 from server.problems import problem
 
-LONGEST_ADDRESS = 2048
+LONGEST_ADDRESS = 8000
 """Bytes of path and query."""
 
 

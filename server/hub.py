@@ -36,7 +36,7 @@ class Hub:
         self.away_since: datetime | None = None
         """Since when Postgres can't be read; None while it can."""
         self.closed = asyncio.Event()
-        self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
+        self.traffic = {"ws": Traffic(), "sse": Traffic()}
         """By the kind of stream."""
         self._heartbeat_after = heartbeat_after
         self._stalled_after = stalled_after
@@ -156,8 +156,9 @@ class Hub:
             client.known = prices.id
             client.send(message)
         else:
+            # The first of them comes late, and each further one within a later one.
+            client.traffic.conflated += client.is_behind
             client.is_behind = True
-            client.traffic.conflated += 1
 
     def _catch_up(self, share: Share, client: Client) -> None:
         if client.is_behind and self.prices is not None:

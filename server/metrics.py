@@ -3,8 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
-from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,22 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.client import Traffic
 from server.live_prices import Reading
 
 AGES = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 
 REFUSED = "(refused)"
 """The route of what was refused before a route was chosen."""
-
-
-class Traffic(Protocol):
-    """What one kind of stream has carried since the start; `clients` are those of now."""
-
-    clients: int
-    messages: int
-    bytes: int
-    conflated: int
-    stalled: int
 
 
 class StreamCollector(Collector):
@@ -103,11 +92,11 @@ class Metrics:
     def watch_streams(self, traffic: Mapping[str, Traffic]) -> None:
         self._registry.register(StreamCollector(traffic))
 
-    def watch_database(self, away_since: Callable[[], datetime | None]) -> None:
+    def watch_database(self, is_up: Callable[[], bool]) -> None:
         up = Gauge(
             "database_up", "1 while Postgres is read, 0 while it is away", registry=self._registry
         )
-        up.set_function(lambda: away_since() is None)
+        up.set_function(is_up)
 
     def watch_newest_price(self, exchange: str, age: Callable[[], float | None]) -> None:
         """`age` is in seconds; None, while there is no price, becomes NaN."""

@@ -22,7 +22,7 @@ def create_operations(
     operations = APIRouter()
     limits = age_limits(settings)
     metrics.watch_streams(hub.traffic)
-    metrics.watch_database(lambda: hub.away_since)
+    metrics.watch_database(lambda: hub.prices is not None and hub.away_since is None)
     for exchange in limits:
         metrics.watch_newest_price(exchange, partial(age_now, hub, exchange))
 

@@ -9,6 +9,9 @@ from server.message import Message, changes, snapshot
 from server.prices import Price
 from server.subscription import Subscription
 
+MOST_MESSAGES = 8
+"""Kept for one state of the table. Clients who are equally far are mostly as far as that."""
+
 
 class Share:
     """A message is made once for all clients who are equally far."""
@@ -49,6 +52,8 @@ class Share:
             self._as_of = id
             self._messages.clear()
         if known not in self._messages:
+            if len(self._messages) == MOST_MESSAGES:
+                self._messages.clear()
             self._messages[known] = self._made(prices, id, known, fresh)
         return self._messages[known]
 

@@ -36,8 +36,11 @@ async def stream_to_websocket(websocket: WebSocket, hub: Hub, query: StreamQuery
         heard = await _first(hub, websocket.receive())
     if heard is None:
         await websocket.close(GOING_AWAY, "the server is shutting down")
-    elif heard["type"] == "websocket.receive":
+    elif heard["type"] == "websocket.receive" and client.is_ready:
         await websocket.close(UNSUPPORTED_DATA, "the address is the subscription; say nothing")
+    elif heard["type"] == "websocket.receive":
+        # It would not read a goodbye either.
+        client.channel.abort()
 
 
 class EventStream(Response):

@@ -87,7 +87,7 @@ class Archive(Sink):
 
     def _refuse_another(self) -> None:
         found = self._found(self._progress)
-        if found != self._progress:
+        if newer(self._progress, found):
             raise OffsetError(
                 f"{self._raw} goes to {found}, but this job wrote up to {self._progress}: "
                 "another raw_archive writes there. Stop one of them"

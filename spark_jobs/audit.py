@@ -19,11 +19,12 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from core.settings import SettingError, Settings
+from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import letters_of
 from spark_jobs.differences import differences
+from spark_jobs.entry import run
 from spark_jobs.expired import is_expired, is_whole
 from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
 from spark_jobs.items import explode_items
@@ -31,9 +32,9 @@ from spark_jobs.minutes import per_minute
 from spark_jobs.normalise import normalise
 from spark_jobs.running import log_to_stderr
 from spark_jobs.schemas import CANDLE, TICKER
-from spark_jobs.session import JarError, spark_session
+from spark_jobs.session import spark_session
 from spark_jobs.snapshot import read_copy, take_snapshot
-from spark_jobs.sources import OffsetError, kept_records, messages_at, starting_offsets
+from spark_jobs.sources import kept_records, messages_at, starting_offsets
 
 SHOWN = 20
 
@@ -169,7 +170,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     log_to_stderr()
-    try:
-        main()
-    except (SettingError, JarError, OffsetError) as error:
-        sys.exit(f"audit: {error}")
+    run("audit", main)

@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 
 from pyspark.sql.streaming.listener import (
     QueryIdleEvent,
@@ -22,28 +21,33 @@ log = logging.getLogger(__name__)
 
 
 class BatchReports(StreamingQueryListener):
-    """Spark calls it from a thread of its own, after each batch of any query.
+    """Spark calls it from a thread of its own, after each batch of any query that brought messages.
 
     query=live_prices batch=311 messages=8 ticks=1003 written=871 refused=0 dead=0 without_candle=0
     addBatch=0.171 ... triggerExecution=0.262 ... lag_messages=0 lag_seconds=0.0 binance_age=0.310 ...
     """
 
-    def __init__(self, sinks: Iterable[Sink], metrics: JobMetrics) -> None:
-        self._sinks = {sink.query: sink for sink in sinks}
+    def __init__(self, metrics: JobMetrics) -> None:
+        self._sinks: dict[str, Sink] = {}
         self._metrics = metrics
         self._clocks: defaultdict[str, LagClock] = defaultdict(LagClock)
 
+    def watch(self, sink: Sink) -> None:
+        self._sinks[sink.query] = sink
+
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         progress = event.progress
+        query = progress.name or ""
+        sink = self._sinks.get(query)
+        if sink is None:
+            return
+        counts, newest = sink.counts(progress.batchId), sink.newest()
         if progress.numInputRows == 0:
             return
-        query = progress.name or ""
         (source,) = progress.sources
         lag = self._clocks[query].after_batch(
             time.time(), json.loads(source.endOffset), json.loads(source.latestOffset)
         )
-        sink = self._sinks[query]
-        counts, newest = sink.counts(progress.batchId), sink.newest()
         phases = {name: ms / 1000 for name, ms in progress.durationMs.items()}
         self._metrics.batch(query, progress.numInputRows, counts, phases, lag)
         self._metrics.prices(newest)

@@ -28,10 +28,10 @@ def lake_records(spark: SparkSession, settings: Settings, progress: Offsets) -> 
     )
 
 
-def lake_query(name: str, rows: DataFrame, sink: Sink, checkpoint: str) -> DataStreamWriter:
+def lake_query(rows: DataFrame, sink: Sink, checkpoint: str) -> DataStreamWriter:
     """Looks every second whether a batch is full, or its time over; not started yet."""
     return (
-        rows.writeStream.queryName(name)
+        rows.writeStream.queryName(sink.query)
         .trigger(processingTime="1 second")
         .option("checkpointLocation", checkpoint)
         .foreachBatch(sink.write)

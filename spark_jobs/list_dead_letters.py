@@ -3,13 +3,13 @@
 python -m spark_jobs.list_dead_letters
 """
 
-import sys
 from collections.abc import Iterable
 from contextlib import closing
 
 import psycopg2
 
-from core.settings import SettingError, Settings
+from core.settings import Settings
+from spark_jobs.entry import run
 
 SHOWN_BYTES = 200
 
@@ -41,7 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SettingError as error:
-        sys.exit(f"list_dead_letters: {error}")
+    run("list_dead_letters", main)

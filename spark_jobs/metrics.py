@@ -5,6 +5,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from spark_jobs.errors import JobError
 from spark_jobs.lag import Lag
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 120)
@@ -20,7 +21,7 @@ class JobMetrics:
         )
         self._rows = Counter(
             "job_rows",
-            "What became of them: ticks, written, refused as old, dead, without_candle",
+            "What became of them: ticks or rows, written, refused as old, dead, without_candle",
             ["query", "outcome"],
             registry=registry,
         )
@@ -40,9 +41,15 @@ class JobMetrics:
             ["query"],
             registry=registry,
         )
+        self._last_batch = Gauge(
+            "job_last_batch_timestamp_seconds",
+            "When a batch was last done; the lag is as of then",
+            ["query"],
+            registry=registry,
+        )
         self._newest = Gauge(
             "job_newest_price_timestamp_seconds",
-            "When the newest price that was written was received",
+            "When the newest price that was read was received",
             ["exchange"],
             registry=registry,
         )
@@ -63,6 +70,7 @@ class JobMetrics:
             self._phases.labels(query, phase).observe(seconds)
         self._lag_messages.labels(query).set(lag.messages)
         self._lag_seconds.labels(query).set(lag.seconds)
+        self._last_batch.labels(query).set_to_current_time()
 
     def prices(self, newest: Mapping[str, datetime]) -> None:
         """When each exchange's newest price was received. Its age is time() less this, and grows."""
@@ -70,5 +78,8 @@ class JobMetrics:
             self._newest.labels(exchange).set(received_at.timestamp())
 
     def serve(self, host: str, port: int) -> None:
-        """At http://host:port/metrics, from a thread of its own. Raises OSError for a busy port."""
-        start_http_server(port, host, self.registry)
+        """At http://host:port/metrics, from a thread of its own. Raises JobError for a busy port."""
+        try:
+            start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise JobError(f"metrics can't be served on {host}:{port}: {error.strerror}") from error

@@ -8,7 +8,7 @@ import io
 import logging
 import time
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psycopg2
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.csv
 from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
+from spark_jobs.errors import JobError
 from spark_jobs.kafka_progress import beyond, locked_progress, move_on, next_offsets, overlaps
 from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
@@ -29,12 +30,22 @@ RETRY_LIMIT = 60.0
 FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 """Seconds between attempts; doubled from one to the next."""
 
+# Within half a minute, on either side: the lock of a writer that vanished must not outlive it for hours.
+NOTICES_A_LOST_PEER: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
+
 # A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. What would fail
 # the same way again, such as a violated constraint, is neither.
 PASSING = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
-class SecondLiveJobError(RuntimeError):
+class SecondLiveJobError(JobError):
     """Another live job writes to this database."""
 
 
@@ -57,12 +68,17 @@ class PostgresSink(Sink):
         self._connect()
 
     def _connect(self) -> None:
-        self._connection = psycopg2.connect(
-            self._database_url, application_name=type(self).__name__, connect_timeout=5
+        opened = psycopg2.connect(
+            self._database_url, application_name=type(self).__name__, **NOTICES_A_LOST_PEER
         )
-        with self._connection, self._connection.cursor() as statements:
-            lock_out_others(statements, self.lock)
-            statements.execute(self.create_incoming)
+        try:
+            with opened, opened.cursor() as statements:
+                lock_out_others(statements, self.lock)
+                statements.execute(self.create_incoming)
+        except BaseException:
+            opened.close()
+            raise
+        self._connection = opened
 
     def progress(self) -> Offsets:
         """The next offset of every partition of its topics that was read from."""

@@ -2,38 +2,35 @@
 
     spark-submit spark_jobs/price_history.py
 
-One batch a minute, or more at once where much has piled up. Exactly once: see ticker_table. Items that
+One batch a minute, or more at once where much has piled up. Effectively once: see ticker_table. Items that
 can't be read are left to live_prices, which keeps them as dead letters.
 """
 
-import sys
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-from core.settings import SettingError, Settings
+from core.settings import Settings
 from spark_jobs.batch_end import batch_end
 from spark_jobs.items import explode_items
 from spark_jobs.lake import lake_query, lake_records, lake_root
-from spark_jobs.metrics import JobMetrics
 from spark_jobs.normalise import normalise
-from spark_jobs.running import fresh_checkpoint, log_to_stderr, run_until_asked_to_end
-from spark_jobs.session import JarError, spark_session
+from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.sink import Sink
-from spark_jobs.sources import OffsetError
-from spark_jobs.ticker_table import TableError, TickerTable
+from spark_jobs.ticker_table import TickerTable
 
 
 def price_history(records: DataFrame, table: TickerTable, checkpoint: str) -> DataStreamWriter:
     """The query, not started yet."""
     tickers = records.transform(explode_items).transform(normalise)
-    return lake_query("price_history", tickers, table, checkpoint)
+    return lake_query(tickers, table, checkpoint)
 
 
 def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     """Starts the query where the table's newest commit says; its sink."""
-    checkpoint = fresh_checkpoint(settings.checkpoint_dir, "price_history")
+    keep_others_out(settings.checkpoint_dir, TickerTable.query)
+    checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(
         spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
     )
@@ -42,18 +39,7 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     return [table]
 
 
-def main() -> None:
-    settings = Settings.from_environment()
-    spark = spark_session("price_history")
-    metrics = JobMetrics()
-    metrics.serve(settings.metrics_host, settings.price_history_metrics_port)
-    run_until_asked_to_end(spark, start(spark, settings), metrics)
-    spark.stop()
-
-
 if __name__ == "__main__":
-    log_to_stderr()
-    try:
-        main()
-    except (SettingError, JarError, OffsetError, TableError) as error:
-        sys.exit(f"price_history: {error}")
+    run_job(
+        "price_history", [("lake", start)], lambda settings: settings.price_history_metrics_port
+    )

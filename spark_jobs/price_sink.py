@@ -90,7 +90,9 @@ class PriceSink(PostgresSink):
             ),
         )
         statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
-        self._newest = {**self._newest, **_newest(good)}
+        for exchange, received_at in _newest(good).items():
+            known = self._newest.get(exchange, received_at)
+            self._newest = {**self._newest, exchange: max(known, received_at)}
         return {
             "ticks": tickers_in(good) + dead.num_rows,
             "written": written,

@@ -6,16 +6,17 @@ While the live job is stopped; it is refused otherwise. One transaction. After i
 oldest record, and works as on any backlog. The ids of `batches` go on, so readers notice every change.
 """
 
-import sys
 from contextlib import closing
 
 import psycopg2
 
-from core.settings import SettingError, Settings
+from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.postgres_sink import SecondLiveJobError, lock_out_others
+from spark_jobs.entry import run
+from spark_jobs.errors import JobError
+from spark_jobs.postgres_sink import lock_out_others
 from spark_jobs.price_sink import PriceSink
-from spark_jobs.sources import OffsetError, starting_offsets
+from spark_jobs.sources import starting_offsets
 
 EMPTY = """
 TRUNCATE live_prices, candles_1m;
@@ -24,7 +25,7 @@ DELETE FROM kafka_progress WHERE topic = ANY(%(topics)s)
 """
 
 
-class ExpiredError(RuntimeError):
+class ExpiredError(JobError):
     """Kafka can't give again what the tables hold."""
 
 
@@ -59,7 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (SettingError, SecondLiveJobError, OffsetError, ExpiredError) as error:
-        sys.exit(f"rebuild: {error}")
+    run("rebuild", main)

@@ -10,7 +10,6 @@ The small topics need none of this: their tables are right however often a messa
 enough to delete a topic's rows of kafka_progress, and the live job reads it from its start.
 """
 
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -25,17 +24,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from core.message import ENDPOINT_HEADER
-from core.settings import SettingError, Settings
+from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import DeadLetter, place_of
+from spark_jobs.entry import run
 from spark_jobs.items import WHOLE_MESSAGE, explode_items
 from spark_jobs.normalise import normalise
-from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import log_to_stderr
 from spark_jobs.schemas import RECORD
-from spark_jobs.session import JarError, spark_session
+from spark_jobs.session import spark_session
 from spark_jobs.sources import Place
 
 # Of a transaction.
@@ -158,7 +157,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     log_to_stderr()
-    try:
-        main()
-    except (SettingError, JarError, SecondLiveJobError) as error:
-        sys.exit(f"replay_dead_letters: {error}")
+    run("replay_dead_letters", main)

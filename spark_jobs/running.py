@@ -1,22 +1,31 @@
-"""Keeps queries running until one fails or the process is asked to end."""
+"""Starts queries, and keeps them running until one fails or the process is asked to end."""
 
+import fcntl
 import logging
+import os
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from core.settings import Settings
 from spark_jobs.batch_reports import BatchReports
+from spark_jobs.entry import run
+from spark_jobs.errors import JobError
 from spark_jobs.metrics import JobMetrics
+from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1
+
+# Starts queries, and gives their sinks.
+Start = Callable[[SparkSession, Settings], Sequence[Sink]]
 
 
 def log_to_stderr() -> None:
@@ -39,16 +48,55 @@ def fresh_checkpoint(folder: str, job: str) -> str:
     return checkpoint.as_uri()
 
 
-def run_until_asked_to_end(spark: SparkSession, sinks: Sequence[Sink], metrics: JobMetrics) -> None:
-    """Blocks while all of the session's queries run; each of their batches is reported.
+def keep_others_out(folder: str, job: str) -> None:
+    """Until this process ends. Raises JobError when another on this machine runs the job there."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    lock = os.open(Path(folder) / f"{job}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JobError(f"another {job} runs with CHECKPOINT_DIR={folder}: stop it first") from error
 
-    On SIGTERM or SIGINT, or when a query ends, lets the sinks finish what they have begun, then stops
-    the queries. Raises the exception of the query that failed.
+
+def run_job(
+    name: str, starts: Sequence[tuple[str, Start]], metrics_port: Callable[[Settings], int]
+) -> None:
+    """Starts queries, each in its scheduler pool, and reports their batches until all end.
+
+    Ends in order on SIGTERM and SIGINT; with status 1 when a query fails.
     """
+    log_to_stderr()
+    run(name, lambda: _run(name, starts, metrics_port))
+
+
+def _run(
+    name: str, starts: Sequence[tuple[str, Start]], metrics_port: Callable[[Settings], int]
+) -> None:
+    settings = Settings.from_environment()
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
-    spark.streams.addListener(BatchReports(sinks, metrics))
+    spark = spark_session(name)
+    metrics = JobMetrics()
+    reports = BatchReports(metrics)
+    spark.streams.addListener(reports)
+    sinks: list[Sink] = []
+    for pool, start in starts:
+        # What this thread starts, queries too, runs in the pool.
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", pool)
+        for sink in start(spark, settings):
+            reports.watch(sink)
+            sinks.append(sink)
+    metrics.serve(settings.metrics_host, metrics_port(settings))
+    _wait(spark, sinks, asked_to_end)
+    spark.stop()
+
+
+def _wait(spark: SparkSession, sinks: Sequence[Sink], asked_to_end: threading.Event) -> None:
+    """Until a query ends or the process shall. Lets the sinks finish what they have begun.
+
+    Raises the exception of the query that failed.
+    """
     queries = spark.streams.active
     names = ",".join(sorted(query.name for query in queries))
     log.info("running queries=%s", names)
@@ -56,6 +104,8 @@ def run_until_asked_to_end(spark: SparkSession, sinks: Sequence[Sink], metrics: 
         while not asked_to_end.is_set() and not spark.streams.awaitAnyTermination(POLL_SECONDS):
             pass
     finally:
+        for sink in sinks:
+            sink.stop_soon()
         for sink in sinks:
             sink.stop()
         for query in queries:

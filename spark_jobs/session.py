@@ -5,11 +5,13 @@ import re
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from spark_jobs.errors import JobError
+
 KAFKA_CLASS = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
 S3A_CLASS = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 
 
-class JarError(RuntimeError):
+class JarError(JobError):
     """A jar that the jobs need is missing, or is not the one that fits. The message says which."""
 
 

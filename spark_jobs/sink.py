@@ -24,7 +24,7 @@ class Sink(ABC):
         self._counts: dict[int, Counts] = {}
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
-        """After `stop` it does nothing."""
+        """After `stop` it does nothing, and Spark's checkpoint says more than was written."""
         with self._idle:
             if not self._stopping.is_set():
                 self._counts[batch_id] = self._write_batch(batch)
@@ -34,12 +34,16 @@ class Sink(ABC):
         return self._counts.pop(batch_id, {})
 
     def newest(self) -> Mapping[str, datetime]:
-        """By exchange, when the newest price that was written was received; empty for other sinks."""
+        """By exchange, when the newest price that was read was received; empty for other sinks."""
         return {}
+
+    def stop_soon(self) -> None:
+        """No batch will begin."""
+        self._stopping.set()
 
     def stop(self) -> None:
         """Returns when no batch is being written; none will begin."""
-        self._stopping.set()
+        self.stop_soon()
         with self._idle:
             pass
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_jobs.errors import JobError
 from spark_jobs.schemas import RECORD
 
 # Offsets by topic and partition: the next one to read.
@@ -25,7 +26,7 @@ KAFKA_TIMEOUT = 30.0
 RAW_MESSAGES_PER_BATCH = 1000
 
 
-class OffsetError(RuntimeError):
+class OffsetError(JobError):
     """The topic does not hold what comes next. The message says which offset, and what to do."""
 
 
@@ -156,11 +157,13 @@ def starting_offset(
     if next_offset > high:
         raise OffsetError(
             f"{topic}/{partition} ends at offset {high}, but {next_offset} was read next: the topic "
-            "was made anew. Delete its rows from kafka_progress to read it from its start"
+            "was made anew. To read it from its start: for live_prices delete its rows from "
+            "kafka_progress; for the lake see docs/lake.md"
         )
     if next_offset < low:
         raise OffsetError(
             f"{topic}/{partition} begins at offset {low}, but {next_offset} comes next: "
-            f"{low - next_offset} messages have expired unread. Set kafka_progress to {low} to go on"
+            f"{low - next_offset} messages have expired unread. To go on: for live_prices set its "
+            f"next_offset in kafka_progress to {low}; for the lake see docs/lake.md"
         )
     return next_offset

@@ -19,6 +19,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
+from spark_jobs.errors import JobError
 from spark_jobs.kafka_progress import beyond
 from spark_jobs.schemas import AMOUNTS, TICKER
 from spark_jobs.sink import Counts, Sink
@@ -58,7 +59,7 @@ PROPERTIES = {
 COMMITS_LOOKED_AT = 1000
 
 
-class TableError(RuntimeError):
+class TableError(JobError):
     """The table is not what this job wrote last. The message says what to do."""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from confluent_kafka import Producer
 from psycopg2.extensions import connection
 
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
-from infra import places
-from infra.up import wait_until
+from infra import places, supervision
+from infra.stack import Stack
+from infra.up import services_up, wait_until
 from spark_jobs.candle_days import RETENTION, make_days
 from tests.frames import CRO_USDT, item
 from tests.small_messages import SEEN_AT, feed_event, instrument
@@ -27,6 +30,7 @@ from tests.sql import contents, rows
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 120.0
+OUTAGE = 5.0
 
 # As in supervisord.conf.
 SPARK_SUBMIT = places.VENV_BIN / "spark-submit"
@@ -89,8 +93,19 @@ def eventually(process: subprocess.Popen[bytes], is_true: Callable[[], bool]) ->
     assert process.poll() is None
 
 
+def cut_connections(owner: connection) -> None:
+    query = (
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = %s"
+    )
+    assert rows(owner, query, "PriceSink") == [(True,)]
+
+
 def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
-    database: Settings, owner: connection, produce: Callable[[str, Any], None], tmp_path: Path
+    stack: Stack,
+    database: Settings,
+    owner: connection,
+    produce: Callable[[str, Any], None],
+    tmp_path: Path,
 ) -> None:
     produce(
         INSTRUMENTS, instrument(exchange=EXCHANGE, symbol="币USDT", status="HALT", seen_at=LATER)
@@ -133,9 +148,29 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     with live_job(database, tmp_path) as job:
         eventually(job, lambda: rows(owner, progress, [INSTRUMENTS, FEED_EVENTS]) == reached)
         assert contents(owner, TABLES) == before
+
+        # Kafka is away for a while, Postgres for a moment: the same process goes on.
+        supervision.call(stack, "stopProcess", "kafka")
+        cut_connections(owner)
+        time.sleep(OUTAGE)
+        services_up(stack)
+        produce(KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "BACK-USDT"}, NOW)])
+        eventually(
+            job, lambda: bool(rows(owner, "SELECT FROM live_prices WHERE symbol = 'BACK-USDT'"))
+        )
+        metrics = requests.get(
+            f"http://127.0.0.1:{database.live_prices_metrics_port}/metrics", timeout=5
+        ).text
+        assert 'job_newest_price_timestamp_seconds{exchange="kucoin"}' in metrics
+        assert 'job_lag_messages{query="live_prices"} 0.0' in metrics
         os.killpg(job.pid, signal.SIGTERM)
         assert job.wait(DEADLINE) == 0
-    assert "ended queries=live_prices,small_topics" in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert "ended queries=live_prices,small_topics" in log
+    assert re.search(
+        r"query=live_prices batch=\d+ messages=1 ticks=1 written=1 refused=0 dead=0", log
+    )
+    assert "writing to Postgres: terminating connection due to administrator command" in log
 
 
 def test_a_query_that_fails_ends_the_job_with_its_error(
