@@ -113,7 +113,7 @@ benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_pr
 	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600)
 
 benchmark-streams: setup  ## the server's streams, from commit to client, and how far they go
-	@$(BIN)/python -m benchmarks.streams --seconds 60 --steps 1 2 4
+	@$(BIN)/python -m benchmarks.streams
 
 benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare COPY
 	@$(BIN)/python -m benchmarks.upsert

@@ -1,8 +1,8 @@
-"""The limit: the same bytes to the same clients from a websockets server that does nothing else.
+"""The limit: as many bytes to the same clients from a websockets server that does nothing else.
 
-python -m benchmarks.bare_websockets PORT: until its input ends, then one line of JSON, as the batch
-writer's: {"batch": seconds since the epoch when its first byte was sent}. Who asks for symbols gets
-a small message with each batch, who asks for none a large one.
+python -m benchmarks.bare_websockets PORT LARGE SMALL: until its input ends, then one line of JSON, as
+the batch writer's: {"batch": seconds since the epoch when its first byte was sent}. With each batch,
+who asks for symbols gets a message of SMALL bytes, who asks for none one of LARGE.
 """
 
 import asyncio
@@ -13,20 +13,17 @@ import time
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from benchmarks.batch_writer import BATCHES_A_SECOND, ROWS, SYMBOLS
-
-ROW_BYTES = 500
-"""Of a price's JSON, about."""
+from benchmarks.batch_writer import BATCHES_A_SECOND
 
 
-async def run(port: int) -> dict[int, float]:
+async def run(port: int, large: int, small: int) -> dict[int, float]:
     everything: set[ServerConnection] = set()
     ten: set[ServerConnection] = set()
 
     async def handle(client: ServerConnection) -> None:
         assert client.request is not None
         clients = ten if "symbol" in client.request.path else everything
-        await client.send(message(0, 1))
+        await client.send(message(0, small))
         clients.add(client)
         try:
             await client.wait_closed()
@@ -41,16 +38,16 @@ async def run(port: int) -> dict[int, float]:
         while not ended.done():
             batch += 1
             began[batch] = time.time()
-            broadcast(everything, message(batch, ROWS))
-            broadcast(ten, message(batch, 10 * ROWS // len(SYMBOLS)))
+            broadcast(everything, message(batch, large))
+            broadcast(ten, message(batch, small))
             await asyncio.sleep(max(0.0, began[batch] + 1 / BATCHES_A_SECOND - time.time()))
     return began
 
 
-def message(batch: int, rows: int) -> str:
+def message(batch: int, size: int) -> str:
     head = f'{{"type":"changes","id":"bare-{batch}","previous":"bare-{batch - 1}","prices":["'
-    return f'{head}{"x" * rows * ROW_BYTES}"]}}'
+    return f'{head}{"x" * (size - len(head) - 3)}"]}}'
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(run(int(sys.argv[1])))))
+    print(json.dumps(uvloop.run(run(*map(int, sys.argv[1:])))))

@@ -4,7 +4,7 @@ python -m benchmarks.stream_clients PORT EVERYTHING TEN SLOW: connects so many c
 everything, that take ten symbols each, and that take everything slowly; says "ready" when each has
 its snapshot, goes on until its input ends, and prints one line of JSON:
 
-    {"everything": [[batch, previous, seconds since the epoch], …], "ten": …, "slow": …}
+    {"everything": [[batch, previous, seconds since the epoch, bytes], …], "ten": …, "slow": …}
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SLOW_PAUSE = 0.5
 SLOW_BUFFER = 32_768
 """A slow client reads this much, and then nothing for so many seconds."""
 
-Arrival = tuple[int, int, float]
+Arrival = tuple[int, int, float, int]
 
 
 class Client(asyncio.Protocol):
@@ -47,7 +47,7 @@ class Client(asyncio.Protocol):
         self.is_slow = is_slow
         self.first = asyncio.get_running_loop().create_future()
         self._head = b""
-        self._rest = 0
+        self._rest = self._size = 0
         self._is_open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,7 +87,7 @@ class Client(asyncio.Protocol):
                 if size is None or len(data) - at < min(size, HEAD_SIZE):
                     self._head = data[at:]
                     return
-                self._head, self._rest = data[at : at + HEAD_SIZE], size
+                self._head, self._rest, self._size = data[at : at + HEAD_SIZE], size, size
             taken = min(self._rest, len(data) - at)
             self._rest -= taken
             at += taken
@@ -101,7 +101,7 @@ class Client(asyncio.Protocol):
             self._transport.write(bytes([PONG, 0x80 | head[1], 0, 0, 0, 0]) + head[2:])
             return
         if found := CHANGES.search(head):
-            self.arrivals.append((int(found[1]), int(found[2]), time.time()))
+            self.arrivals.append((int(found[1]), int(found[2]), time.time(), self._size))
         if not self.first.done():
             self.first.set_result(None)
 

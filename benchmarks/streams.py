@@ -1,84 +1,77 @@
 """From commit to client: 4,000 ticks a second, for clients who want all of them or ten symbols.
 
-    .venv/bin/python -m benchmarks.streams [--seconds 30] [--steps 1 2 4]
+    make benchmark-streams
 
-A Postgres of its own, the server as it is run, one process that commits as the live job does, and
-one with all the clients. A step has so many times the clients; of those who read slowly there are
-always 50. Last, the same bytes to the same clients from a bare websockets server.
+A Postgres of its own, the server as it is run, one process that commits as the live job does, and one
+with all the clients. Then twice as many clients, and so on, until p95 passes a second; of those who
+read slowly there are always 50. Last, as many bytes to the first step's clients from a bare websockets
+server.
 
 The time counts from the moment that COMMIT is sent; in the bare server, that the first byte is.
-`missed` are the batches that a client got within a later one.
+`missed` are the batches that a client got within a later one. CPU is in cores.
 """
 
 import argparse
 import os
-import platform
 import resource
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from statistics import quantiles
+from statistics import fmean, quantiles
+from typing import NamedTuple
 
 import psutil
 import requests
 
 from benchmarks.child import Child, child
+from benchmarks.measuring import machine, own_stack, table
 from benchmarks.stream_clients import Arrival
-from infra import places, ports, supervision
-from infra.stack import Stack, delete, stack_on_free_ports
-from infra.up import services_up, wait_until
+from infra import places, ports
+from infra.stack import Stack
+from infra.up import wait_until
 
 EVERYTHING, TEN, SLOW = 100, 1000, 50
+MOST_STEPS = 32
+TOO_LATE = 1.0
 
-HEADINGS = (
-    "clients: all + ten + slow",
-    "all ms: p50",
-    "p95",
-    "p99",
-    "missed",
-    "ten ms: p50",
-    "p95",
-    "p99",
-    "slow: missed",
-    "server CPU",
-    "MB before",
-    "after",
-    "clients' CPU",
-)
+Row = dict[str, object]
+
+
+class Measured(NamedTuple):
+    """Bytes are the mean of a message."""
+
+    row: Row
+    p95: float
+    large: int
+    small: int
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(description="Latency of the streams, from commit to client")
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1])
+    parser.add_argument("--seconds", type=float, default=60)
     arguments = parser.parse_args()
-    memory = psutil.virtual_memory().total / 2**30
-    print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.platform()}, CPython", end=" ")
-    print(platform.python_version())
-    print("  ".join(HEADINGS))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    stack = stack_on_free_ports("benchmarks/streams")
-    environment = os.environ | stack.environment()
-    try:
-        services_up(stack)
-        for step in arguments.steps:
-            with server(stack, environment) as serving:
-                with child("benchmarks.batch_writer", environment=environment) as writer:
-                    port = stack.settings.server_port
-                    show(step, measured(serving, writer, port, step, arguments.seconds))
+    print(f"{machine()}; {arguments.seconds:.0f} s a step", flush=True)
+    with own_stack("streams") as stack:
+        environment = os.environ | stack.environment()
+        results: list[Measured] = []
+        step = 1
+        while step <= MOST_STEPS and (not results or results[-1].p95 < TOO_LATE):
+            with (
+                server(stack, environment) as serving,
+                child("benchmarks.batch_writer", environment=environment) as writer,
+            ):
+                port = stack.settings.server_port
+                results.append(measured("server", serving, writer, port, step, arguments.seconds))
+            step *= 2
         port = ports.free_ports(1)[0]
-        with child("benchmarks.bare_websockets", port, environment=environment) as bare:
-            print("a bare websockets server:")
-            show(1, measured(bare, bare, port, 1, arguments.seconds))
-    finally:
-        supervision.stop(stack)
-        delete(stack)
-        stack.folder.parent.rmdir()
+        sizes = results[0].large, results[0].small
+        with child("benchmarks.bare_websockets", port, *sizes, environment=environment) as bare:
+            results.append(measured("bare", bare, bare, port, 1, arguments.seconds))
+    print(table(result.row for result in results))
 
 
 @contextmanager
@@ -110,9 +103,13 @@ def server(stack: Stack, environment: dict[str, str]) -> Iterator[psutil.Process
 
 
 def measured(
-    serving: Child | psutil.Process, source: Child, port: int, step: int, seconds: float
-) -> list[str]:
-    """The columns after the first."""
+    name: str,
+    serving: Child | psutil.Process,
+    source: Child,
+    port: int,
+    step: int,
+    seconds: float,
+) -> Measured:
     numbers = (step * EVERYTHING, step * TEN, SLOW)
     with child("benchmarks.stream_clients", port, *numbers, environment=os.environ) as clients:
         # The snapshots of the last ones are on their way.
@@ -127,16 +124,26 @@ def measured(
     _, slow_missed = latencies(arrivals["slow"], committed)
     (cpu, memory), (clients_cpu, _) = before
     (cpu_after, memory_after), (clients_cpu_after, _) = after
-    return [
-        *milliseconds(everything),
-        f"{missed:.1%}",
-        *milliseconds(ten),
-        f"{slow_missed:.1%}",
-        f"{(cpu_after - cpu) / seconds:.2f}",
-        f"{memory:.0f}",
-        f"{memory_after:.0f}",
-        f"{(clients_cpu_after - clients_cpu) / seconds:.2f}",
-    ]
+    row: Row = {
+        "clients": f"{name}: {numbers[0]} all, {numbers[1]} of ten, {numbers[2]} slow",
+        "all ms: p50": milliseconds(everything, 50),
+        "all p95": milliseconds(everything, 95),
+        "all p99": milliseconds(everything, 99),
+        "missed": f"{missed:.1%}",
+        "ten ms: p50": milliseconds(ten, 50),
+        "ten p95": milliseconds(ten, 95),
+        "ten p99": milliseconds(ten, 99),
+        "slow missed": f"{slow_missed:.1%}",
+        "CPU": f"{(cpu_after - cpu) / seconds:.2f}",
+        "MB": f"{memory:.0f} to {memory_after:.0f}",
+        "clients' CPU": f"{(clients_cpu_after - clients_cpu) / seconds:.2f}",
+    }
+    p95 = max(percentile(everything, 95), percentile(ten, 95))
+    return Measured(row, p95, mean_bytes(arrivals["everything"]), mean_bytes(arrivals["ten"]))
+
+
+def mean_bytes(arrivals: Sequence[Arrival]) -> int:
+    return round(fmean(size for *_, size in arrivals))
 
 
 def usage(process: Child | psutil.Process) -> tuple[float, float]:
@@ -150,21 +157,18 @@ def latencies(
     arrivals: Sequence[Arrival], committed: dict[int, float]
 ) -> tuple[list[float], float]:
     """Seconds from each message's batch to its arrival; the share of batches within a later one."""
-    seconds = [at - committed[batch] for batch, _, at in arrivals if batch in committed]
-    batches = sum(batch - previous for batch, previous, _ in arrivals)
+    seconds = [at - committed[batch] for batch, _, at, _ in arrivals if batch in committed]
+    batches = sum(batch - previous for batch, previous, *_ in arrivals)
     return seconds, 1 - len(arrivals) / batches if batches else 0.0
 
 
-def milliseconds(seconds: list[float]) -> list[str]:
-    """p50, p95, p99."""
-    cuts = quantiles(seconds, n=100)
-    return [f"{1000 * cuts[percent - 1]:.0f}" for percent in (50, 95, 99)]
+def percentile(seconds: list[float], percent: int) -> float:
+    """Endless where next to nothing arrived."""
+    return quantiles(seconds, n=100)[percent - 1] if len(seconds) > 1 else float("inf")
 
 
-def show(step: int, columns: list[str]) -> None:
-    first = f"{step * EVERYTHING} + {step * TEN} + {SLOW}"
-    cells = zip([first, *columns], HEADINGS, strict=True)
-    print("  ".join(f"{cell:>{len(heading)}}" for cell, heading in cells), flush=True)
+def milliseconds(seconds: list[float], percent: int) -> str:
+    return f"{1000 * percentile(seconds, percent):.0f}"
 
 
 if __name__ == "__main__":
