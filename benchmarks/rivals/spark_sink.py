@@ -1,4 +1,4 @@
-"""The usual ways from Spark to Postgres: the last ticker of each symbol, no candles, no dead letters.
+"""The usual ways from Spark to Postgres: the last price of each symbol, no candles, no dead letters.
 
 spark-submit spark_sink.py jdbc             append to a staging table by JDBC, merge it by SQL
 spark-submit spark_sink.py execute_values   collect on the driver, upsert by psycopg2's execute_values
@@ -7,7 +7,6 @@ spark-submit spark_sink.py execute_values   collect on the driver, upsert by psy
 import os
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -16,90 +15,55 @@ from psycopg2.extras import execute_values
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-# The columns of the ticker, and where each exchange keeps them.
-BINANCE_FIELDS = {
-    "price": "c",
-    "open_24h": "o",
-    "high_24h": "h",
-    "low_24h": "l",
-    "base_volume_24h": "v",
-    "quote_volume_24h": "q",
-}
-KUCOIN_FIELDS = {
-    "price": "price",
-    "bid": "bestBid",
-    "bid_size": "bestBidSize",
-    "ask": "bestAsk",
-    "ask_size": "bestAskSize",
-    "last_size": "size",
-}
-AMOUNTS = tuple(BINANCE_FIELDS | KUCOIN_FIELDS)
-COLUMNS = ("exchange", "symbol", *AMOUNTS, "sequence", "received_at")
-
-BINANCE = (
-    "array<struct<s string, E bigint, received_at bigint, "
-    + ", ".join(f"{field} string" for field in BINANCE_FIELDS.values())
-    + ">>"
-)
+BINANCE = "array<struct<s string, c string, E bigint, received_at bigint>>"
 KUCOIN = (
-    "array<struct<subject string, received_at bigint, data struct<sequence string, "
-    + ", ".join(f"{field} string" for field in KUCOIN_FIELDS.values())
-    + ">>>"
+    "array<struct<subject string, data struct<price string, sequence string>, received_at bigint>>"
 )
-MESSAGES = 1000
+COLUMNS = ("exchange", "symbol", "price", "sequence", "received_at")
+MESSAGES = 400
 
-CREATE = f"""
+CREATE = """
 CREATE TABLE latest (
-    exchange text, symbol text, {", ".join(f"{name} numeric(38, 18)" for name in AMOUNTS)},
-    sequence bigint, received_at bigint, PRIMARY KEY (exchange, symbol)
+    exchange text, symbol text, price numeric(38, 18), sequence bigint, received_at bigint,
+    PRIMARY KEY (exchange, symbol)
 );
 CREATE UNLOGGED TABLE staging (LIKE latest)
 """
-ON_CONFLICT = f"""
+ON_CONFLICT = """
 ON CONFLICT (exchange, symbol) DO UPDATE
-SET {", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS[2:])}
+SET (price, sequence, received_at) = (EXCLUDED.price, EXCLUDED.sequence, EXCLUDED.received_at)
 WHERE EXCLUDED.received_at > latest.received_at
 """
 
 
+def parsed(items: Column, exchange: str, symbol: str, price: str, sequence: str) -> Column:
+    return F.transform(
+        items,
+        lambda item: F.struct(
+            F.lit(exchange).alias("exchange"),
+            item[symbol].alias("symbol"),
+            _field(item, price).cast("decimal(38,18)").alias("price"),
+            _field(item, sequence).cast("bigint").alias("sequence"),
+            item["received_at"].alias("received_at"),
+        ),
+    )
+
+
+def _field(item: Column, path: str) -> Column:
+    for name in path.split("."):
+        item = item[name]
+    return item
+
+
 def tickers(records: DataFrame) -> DataFrame:
     text = F.col("value").cast("string")
-    binance = F.transform(
-        F.from_json(text, BINANCE),
-        lambda item: ticker("binance", item["s"], item["E"], item, BINANCE_FIELDS),
+    items = F.when(
+        F.col("topic") == "binance_raw_data",
+        parsed(F.from_json(text, BINANCE), "binance", "s", "c", "E"),
+    ).otherwise(
+        parsed(F.from_json(text, KUCOIN), "kucoin", "subject", "data.price", "data.sequence")
     )
-    kucoin = F.transform(
-        F.from_json(text, KUCOIN),
-        lambda item: ticker(
-            "kucoin", item["subject"], item["data"]["sequence"], item, KUCOIN_FIELDS, "data"
-        ),
-    )
-    items = F.when(F.col("topic") == "binance_raw_data", binance).otherwise(kucoin)
     return records.select(F.explode(items).alias("ticker")).select("ticker.*")
-
-
-def ticker(
-    exchange: str,
-    symbol: Column,
-    sequence: Column,
-    item: Column,
-    fields: Mapping[str, str],
-    inside: str = "",
-) -> Column:
-    """A struct of COLUMNS; NULL in the amounts that the exchange does not give."""
-    amounts = item[inside] if inside else item
-    return F.struct(
-        F.lit(exchange).alias("exchange"),
-        symbol.alias("symbol"),
-        *(
-            (amounts[fields[name]] if name in fields else F.lit(None))
-            .cast("decimal(38,18)")
-            .alias(name)
-            for name in AMOUNTS
-        ),
-        sequence.cast("bigint").alias("sequence"),
-        item["received_at"].alias("received_at"),
-    )
 
 
 def newest(batch: DataFrame) -> DataFrame:
@@ -155,7 +119,6 @@ class Sink:
                     statements,
                     f"INSERT INTO latest ({', '.join(COLUMNS)}) VALUES %s {ON_CONFLICT}",
                     rows,
-                    page_size=1000,
                 )
 
 
