@@ -20,7 +20,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 .PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-upsert benchmark-table-size browser lint lock soak-lake
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ The pipeline
 demo: setup  ## everything, with the replay exchange; returns when prices of both exchanges are served
