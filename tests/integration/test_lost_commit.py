@@ -26,15 +26,16 @@ DEADLINE = 120
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batches")
 
 # The start of a minute beyond those that a ticker of an expired message may count in.
-LATER = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
 
 
 def test_a_batch_that_spark_gives_again_because_its_commit_was_lost_changes_nothing(
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
     expire_all(database)
-    tickers = [item(BTCUSDT, LATER + n, c=str(n), E=LATER // 1000 + n) for n in range(3)]
-    produce(database, (BINANCE_RAW_DATA, [*tickers, 7]), (KUCOIN_RAW_DATA, [item(CRO_USDT, LATER)]))
+    # A whole minute, and later than any expired ticker can count in.
+    later = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
+    tickers = [item(BTCUSDT, later + n, c=str(n), E=later // 1000 + n) for n in range(3)]
+    produce(database, (BINANCE_RAW_DATA, [*tickers, 7]), (KUCOIN_RAW_DATA, [item(CRO_USDT, later)]))
     died = subprocess.run(
         [places.VENV_BIN / "spark-submit", "tests/dies_after_commit.py"],
         cwd=places.PROJECT,
@@ -52,7 +53,7 @@ def test_a_batch_that_spark_gives_again_because_its_commit_was_lost_changes_noth
     before = contents(owner, TABLES)
     assert [len(before[table]) for table in TABLES] == [2, 2, 1, 2, 1]
 
-    produce(database, (BINANCE_RAW_DATA, [item(BTCUSDT, LATER + 9, c="9", E=LATER // 1000 + 9)]))
+    produce(database, (BINANCE_RAW_DATA, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)]))
     servers = database.kafka_bootstrap_servers
     with closing(PriceSink(database.database_url, partial(messages_at, servers))) as sink:
         records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())

@@ -33,6 +33,9 @@ CREATE TRIGGER fail_at_first BEFORE INSERT ON batches FOR EACH ROW EXECUTE FUNCT
 """
 
 
+NOW = time.time_ns() // 1000
+
+
 @pytest.fixture
 def sink(database: Settings) -> Iterator[PriceSink]:
     with closing(PriceSink(database.database_url, lambda _places: {})) as opened:
@@ -40,7 +43,8 @@ def sink(database: Settings) -> Iterator[PriceSink]:
 
 
 def write(spark: SparkSession, sink: PriceSink, offset: int = 0) -> None:
-    batch = records(spark, record([item(BTCUSDT)], offset=offset))
+    ticker = item(BTCUSDT, NOW, E=NOW // 1000)
+    batch = records(spark, record([ticker], offset=offset))
     sink.write(batch.transform(explode_items).transform(normalise), offset)
 
 
@@ -64,16 +68,15 @@ def updates(owner: connection) -> list[tuple[int]]:
 @contextmanager
 def postgres_away(owner: connection, settings: Settings) -> Iterator[None]:
     """Nobody can connect to the database; its owner's own connection stays."""
-    execute(owner, f"ALTER DATABASE {name_of(settings)} ALLOW_CONNECTIONS false")
-    end_writers(owner)
-    try:
-        yield
-    finally:
-        execute(owner, f"ALTER DATABASE {name_of(settings)} ALLOW_CONNECTIONS true")
-
-
-def name_of(settings: Settings) -> str:
-    return settings.database_url.rpartition("/")[2]
+    server, _, name = settings.database_url.rpartition("/")
+    with closing(psycopg2.connect(f"{server}/postgres")) as elsewhere:
+        elsewhere.autocommit = True
+        execute(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        end_writers(owner)
+        try:
+            yield
+        finally:
+            execute(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 @pytest.mark.parametrize("code", ["40P01", "40001"], ids=["deadlock", "serialisation failure"])
