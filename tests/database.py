@@ -1,11 +1,20 @@
 """What befalls the database of a test."""
 
+import select
+import socket
+import socketserver
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from threading import Event, Thread
+from urllib.parse import urlsplit
 
 import psycopg2
 
 from core.settings import Settings
+
+# As psycopg2 sends it.
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 
 
 @contextmanager
@@ -23,3 +32,44 @@ def no_connections(database: Settings, name: str) -> Iterator[None]:
                 yield
             finally:
                 cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def dies_at_commit(database: Settings, *, arrives: bool) -> Iterator[tuple[Settings, Event]]:
+    """Settings whose connections die at a COMMIT, once the event is set; the next ones live.
+
+    When it arrives it is done, and only its answer is lost.
+    """
+    url = urlsplit(database.database_url)
+    is_armed = Event()
+
+    class Connection(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((url.hostname or "", url.port or 0)) as postgres:
+                while self.pass_on(postgres):
+                    pass
+
+        def pass_on(self, postgres: socket.socket) -> bool:
+            """What one of both has to say; False when this was the end."""
+            client: socket.socket = self.request
+            (source, *_), _, _ = select.select([client, postgres], [], [])
+            said = source.recv(65536)
+            if source is client and said == COMMIT and is_armed.is_set():
+                is_armed.clear()
+                if arrives:
+                    postgres.sendall(said)
+                    assert b"COMMIT" in postgres.recv(65536)
+                return False
+            (postgres if source is client else client).sendall(said)
+            return bool(said)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            there = f"127.0.0.1:{server.server_address[1]}"
+            through = database.database_url.replace(f"{url.hostname}:{url.port}", there)
+            yield replace(database, database_url=through), is_armed
+        finally:
+            server.shutdown()
+            thread.join()

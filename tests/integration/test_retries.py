@@ -16,6 +16,7 @@ from spark_jobs.items import explode_items
 from spark_jobs.normalise import normalise
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
+from tests.database import dies_at_commit
 from tests.frames import BTCUSDT, item, record, records
 from tests.sql import rows
 
@@ -99,6 +100,24 @@ def test_lost_connection_is_opened_again_and_nothing_counts_twice(
     assert updates(owner) == [(2,)]
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url, lambda _places: {})
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["its answer", "it"])
+def test_batch_counts_once_when_the_connection_dies_at_its_commit_and_takes_along(
+    spark: SparkSession, owner: connection, database: Settings, arrives: bool
+) -> None:
+    with (
+        dies_at_commit(database, arrives=arrives) as (through, is_armed),
+        closing(PriceSink(through.database_url, lambda _places: {})) as sink,
+    ):
+        is_armed.set()
+        write(spark, sink)
+        assert not is_armed.is_set()
+        assert updates(owner) == [(1,)]
+        assert rows(owner, "SELECT next_offset FROM kafka_progress") == [(1,)]
+        write(spark, sink, offset=1)
+    assert updates(owner) == [(2,)]
+    assert rows(owner, "SELECT rows_written + rows_refused FROM batches") == [(1,), (1,)]
 
 
 def test_batch_waits_for_a_postgres_that_is_away(
