@@ -36,12 +36,15 @@ def letters_of(dead: Sequence[Mapping[str, Any]], read_messages: ReadMessages) -
     if not dead:
         return []
     messages = read_messages({place_of(row) for row in dead})
+    # Each message once: all of its items may be dead.
+    in_arrays = {place_of(row) for row in dead if row["position"] != WHOLE_MESSAGE}
+    elements = {place: elements_of(messages[place]) for place in in_arrays}
     return [
         DeadLetter(
             *place_of(row),
             row["position"],
             row["reason"],
-            payload(messages[place_of(row)], row["position"]),
+            payload(messages[place_of(row)], elements.get(place_of(row), []), row["position"]),
             row["received_at"],
             row["endpoint"],
         )
@@ -62,15 +65,21 @@ def insert_dead_letters(statements: cursor, letters: Sequence[DeadLetter]) -> No
     )
 
 
-def payload(message: bytes, position: int) -> bytes:
-    """The text of the array's element at the position as it was written; the message where there is none."""
-    if position == WHOLE_MESSAGE:
-        return message
+def payload(message: bytes, elements: Sequence[str], position: int) -> bytes:
+    """The text of the element at the position; the message, which holds it, where there is none."""
+    is_known = 0 <= position < len(elements)
+    return elements[position].encode() if is_known else message
+
+
+def elements_of(message: bytes) -> list[str]:
+    """The texts of the array's elements, as they were written; none where Python can't read it.
+
+    Spark is more lenient about what JSON is, and reads what is nested more deeply.
+    """
     try:
-        return element_texts(message.decode())[position].encode()
-    except (ValueError, IndexError):
-        # Spark is more lenient than Python about what JSON is. The whole message holds the item.
-        return message
+        return element_texts(message.decode())
+    except (ValueError, RecursionError):
+        return []
 
 
 def element_texts(array: str) -> list[str]:

@@ -9,12 +9,14 @@ from spark_jobs.schemas import ITEM
 JSON_BLANKS = " \t\r\n"
 WHOLE_MESSAGE = -1
 
+OF_THE_MESSAGE = ("endpoint", "timestamp", "topic", "partition", "offset")
+
 # A host, perhaps with a port. Headers are bytes that anybody may have written.
 HOST = r"^[A-Za-z0-9.:_\[\]-]{1,255}$"
 
 
 def explode_items(records: DataFrame) -> DataFrame:
-    """Columns endpoint, topic, partition, offset, position, item (a struct of text, see schemas.ITEM).
+    """Columns endpoint, timestamp, topic, partition, offset, position, item (of text, see schemas.ITEM).
 
     A message that is no JSON array gives one row with position -1 and a NULL item; an element that is
     no object gives a NULL item at its position; its neighbours are read. An empty array gives no row.
@@ -24,15 +26,10 @@ def explode_items(records: DataFrame) -> DataFrame:
     text = F.col("value").cast("string")
     # One expression, used once: where a column is used twice, Spark may parse twice.
     items = F.coalesce(F.when(is_array(text), items_of(text)), F.array(whole_message()))
-    exploded = messages.select(
-        "endpoint", "topic", "partition", "offset", F.posexplode(items).alias("index", "item")
-    )
+    exploded = messages.select(*OF_THE_MESSAGE, F.posexplode(items).alias("index", "item"))
     position = F.when(F.col("item.whole_message").isNotNull(), WHOLE_MESSAGE)
     return exploded.select(
-        "endpoint",
-        "topic",
-        "partition",
-        "offset",
+        *OF_THE_MESSAGE,
         F.coalesce(position, "index").alias("position"),
         F.when(position.isNull(), F.col("item")).alias("item"),
     )

@@ -17,10 +17,15 @@ from spark_jobs.written import (
     name_of,
     unusable,
     whole_number,
+    written,
 )
 
 REQUIRED = ("symbol", "price", "event_time", "sequence", "received_at")
-ORIGIN = ("endpoint", "topic", "partition", "offset", "position")
+ORIGIN = ("endpoint", "timestamp", "topic", "partition", "offset", "position")
+
+# So far may an extractor's clock be ahead of Kafka's. One that is not kept right drifts by minutes; one
+# in a wrong time zone is half an hour out.
+CLOCK_LIMIT = "INTERVAL 15 MINUTES"
 
 
 def normalise(items: DataFrame) -> DataFrame:
@@ -36,13 +41,13 @@ def normalise(items: DataFrame) -> DataFrame:
         "sequence": whole_number("sequence"),
         "received_at": moment("received_at", MICROSECOND),
     }
-    written = items.select(
+    texts = items.select(
         *ORIGIN,
         F.col("item").isNull().alias("is_no_object"),
         F.col("item.unreadable").isNotNull().alias("is_unreadable"),
         *(written_value(name).alias(f"written_{name}") for name in values),
     )
-    read = written.select("*", *(value.alias(name) for name, value in values.items()))
+    read = texts.select("*", *(value.alias(name) for name, value in values.items()))
     return read.select(exchange().alias("exchange"), "*").select(
         *TICKER, reason(values).alias("reason")
     )
@@ -80,7 +85,18 @@ def reason(names: Iterable[str]) -> Column:
         F.when(F.col("is_unreadable"), "the extractor could not read this frame"),
         *(missing(name) for name in REQUIRED),
         *(unusable(name) for name in names),
+        ahead_of_kafka(),
     )
+
+
+def ahead_of_kafka() -> Column:
+    """That the time of receipt can't be true: no later ticker would be newer until it has come.
+
+    By the record's own timestamp, so that whoever reads it again decides the same.
+    """
+    is_ahead = F.col("received_at") - F.expr(CLOCK_LIMIT) > F.col("timestamp")
+    reason = F.concat(F.lit("received_at is ahead of Kafka's clock: "), written("received_at"))
+    return F.when(is_ahead, reason)
 
 
 def no_object() -> Column:

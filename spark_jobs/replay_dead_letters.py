@@ -4,7 +4,8 @@
 
 While the live job is stopped; it is refused otherwise. A letter that can be read now goes the way of any
 ticker, and in the same transaction its row of dead_letters goes: it counts once. Its price wins only if
-it is the newer. What still can't be read stays as it is. kafka_progress is not touched.
+it is the newer. What still can't be read stays as it is. kafka_progress is not touched. When a letter was
+written stands for Kafka's own time, so what was ahead of it stays a dead letter.
 
 The small topics need none of this: their tables are right however often a message is read, so it is
 enough to delete a topic's rows of kafka_progress, and the live job reads it from its start.
@@ -12,8 +13,8 @@ enough to delete a topic's rows of kafka_progress, and the live job reads it fro
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import psycopg2
 import pyarrow as pa
@@ -42,7 +43,7 @@ LETTERS_AT_ONCE = 1000
 
 KEY = 'topic, partition, "offset", position'
 NEXT_LETTERS = f"""
-SELECT {KEY}, reason, payload, received_at, endpoint FROM dead_letters
+SELECT {KEY}, reason, payload, received_at, endpoint, written_at FROM dead_letters
 WHERE topic = ANY(%(topics)s) AND ({KEY}) > %(after)s
 ORDER BY {KEY} LIMIT %(rows)s
 """
@@ -50,6 +51,11 @@ DELETE = f"DELETE FROM dead_letters WHERE ({KEY}) IN (VALUES %s)"
 
 # A place and a position: the key of dead_letters.
 Key = tuple[str, int, int, int]
+
+
+class Stored(NamedTuple):
+    letter: DeadLetter
+    written_at: datetime
 
 
 class ReplaySink(PriceSink):
@@ -84,14 +90,14 @@ def _delete(statements: cursor, keys: Collection[Key]) -> None:
     execute_values(statements, DELETE, sorted(keys), page_size=LETTERS_AT_ONCE)
 
 
-def tickers_of(spark: SparkSession, letters: Sequence[DeadLetter]) -> DataFrame:
+def tickers_of(spark: SparkSession, stored: Sequence[Stored]) -> DataFrame:
     """What normalise gives, each with the place and position that the letter had.
 
     Each letter is read as a message of its own, an item as an array of one, so that none can spoil
     another. Its number stands for its offset meanwhile.
     """
-    records = [_record(number, letter) for number, letter in enumerate(letters)]
-    places = [(number, letter.offset, letter.position) for number, letter in enumerate(letters)]
+    records = [_record(number, *each) for number, each in enumerate(stored)]
+    places = [(n, each.letter.offset, each.letter.position) for n, each in enumerate(stored)]
     was = spark.createDataFrame(places, "number LONG, was_offset LONG, was_position INT")
     tickers = (
         spark.createDataFrame(records, RECORD).transform(explode_items).transform(normalise)
@@ -105,12 +111,12 @@ def tickers_of(spark: SparkSession, letters: Sequence[DeadLetter]) -> DataFrame:
     )
 
 
-def _record(number: int, letter: DeadLetter) -> tuple[Any, ...]:
+def _record(number: int, letter: DeadLetter, written_at: datetime) -> tuple[Any, ...]:
     """A row of schemas.RECORD."""
     is_whole = letter.position == WHOLE_MESSAGE
     value = letter.payload if is_whole else b"[" + letter.payload + b"]"
     headers = [] if letter.endpoint is None else [(ENDPOINT_HEADER, letter.endpoint.encode())]
-    return (None, value, letter.topic, letter.partition, number, None, 0, headers)
+    return (None, value, letter.topic, letter.partition, number, written_at, 0, headers)
 
 
 def replay_dead_letters(
@@ -125,26 +131,27 @@ def replay_dead_letters(
         closing(ReplaySink(database_url, candles_kept)) as sink,
         closing(psycopg2.connect(database_url)) as database,
     ):
-        for letters in all_letters(database):
-            seen += len(letters)
-            readable += sink.replay(tickers_of(spark, letters), letters)
+        for stored in all_letters(database):
+            seen += len(stored)
+            readable += sink.replay(tickers_of(spark, stored), [each.letter for each in stored])
     return seen, readable
 
 
-def all_letters(database: connection) -> Iterator[list[DeadLetter]]:
+def all_letters(database: connection) -> Iterator[list[Stored]]:
     """In the order of their keys, some at a time."""
     after: Key = ("", 0, 0, 0)
     while True:
         with database, database.cursor() as statements:
             values = {"topics": list(EXCHANGE_OF_TOPIC), "after": after, "rows": LETTERS_AT_ONCE}
             statements.execute(NEXT_LETTERS, values)
-            letters = [
-                DeadLetter(*row)._replace(payload=bytes(row[5])) for row in statements.fetchall()
+            stored = [
+                Stored(DeadLetter(*letter)._replace(payload=bytes(letter[5])), written_at)
+                for *letter, written_at in statements.fetchall()
             ]
-        if not letters:
+        if not stored:
             return
-        yield letters
-        after = letters[-1][:4]
+        yield stored
+        after = stored[-1].letter[:4]
 
 
 def main() -> None:

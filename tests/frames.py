@@ -1,6 +1,7 @@
 """Real frames of both exchanges, and the Kafka records that carry them."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def record(
     partition: int = 0,
     offset: int = 0,
     endpoint: str | bytes | None = "stream.binance.com",
+    timestamp: datetime | None = None,
 ) -> Row:
     """One Kafka record. `items` is JSON-encoded unless it is bytes, or None for a record without value."""
     if not isinstance(items, bytes | None):
@@ -86,7 +88,7 @@ def record(
         topic=topic,
         partition=partition,
         offset=offset,
-        timestamp=None,
+        timestamp=timestamp,
         timestampType=1,
         headers=headers,
     )

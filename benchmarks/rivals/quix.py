@@ -21,6 +21,10 @@ class CountingSink(PostgreSQLSink):
     def write(self, batch: SinkBatch) -> None:
         super().write(batch)
         self.ticks += batch.size
+
+    def flush(self) -> None:
+        """All partitions of a checkpoint, each by its own write."""
+        super().flush()
         print(self.ticks, time.time(), flush=True)
 
 

@@ -22,6 +22,7 @@ from tests.raw_topics import expire_all, produce
 NOW = time.time_ns() // 1000
 # Beyond the minutes that a ticker of an expired message may count in.
 LATER = NOW + 10 * 60_000_000
+TOO_LATE = NOW + 30 * 60_000_000
 
 
 def binance(symbol: str, price: str, microseconds: int) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
         (BINANCE_RAW_DATA, [binance("BOTH", "2", NOW), binance("币USDT", "3", LATER)]),
         (BINANCE_RAW_DATA, b'no JSON, "quoted"\r\n'),
         (BINANCE_RAW_DATA, b""),
+        (BINANCE_RAW_DATA, [binance("币USDT", "9", TOO_LATE)]),
         (BINANCE_RAW_DATA, [binance("币USDT", "0.000000000000000001", LATER + 1), "a"]),
         (BINANCE_RAW_DATA, [binance("A", 'no "price",\n\r', LATER), binance("A", "5", LATER)]),
         (KUCOIN_RAW_DATA, [kucoin("B-USDT", n, LATER) for n in (2, 3, 1)]),
@@ -75,7 +77,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
         "binance OLD",
         old,
     ]
-    assert letters[:5] == ("dead_letters", 4, 0, [], 1)
+    assert letters[:5] == ("dead_letters", 5, 0, [], 1)
 
     produce(database, (BINANCE_RAW_DATA, [binance("UNREAD", "1", LATER)]))
     with owner.cursor() as statements:

@@ -23,6 +23,7 @@ from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record, records
 from tests.sql import contents, rows
 
 NOW = round(datetime.now(UTC).timestamp()) // 60 * 60_000_000
+HOUR = 3_600_000
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress")
 HOST = "127.0.0.1:8090"
 
@@ -46,6 +47,7 @@ LETTERS = [
     letter(BINANCE_RAW_DATA, 4, -1, [ticker(ETHUSDT, "7"), None], "the message is no JSON array"),
     letter(BINANCE_RAW_DATA, 5, -1, b"\xff", "the message is no JSON array"),
     letter(BINANCE_RAW_DATA, 6, 0, b"}{", "the item is no JSON object"),
+    letter(BINANCE_RAW_DATA, 7, 0, ticker(ETHUSDT, "8", HOUR), "received_at is ahead"),
     letter(KUCOIN_RAW_DATA, 3, 1, ticker(CRO_USDT, "8", 8), "no reason: now"),
     letter(FEED_EVENTS, 0, -1, b"no JSON", "the message is no JSON object"),
 ]
@@ -78,7 +80,7 @@ def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays
     before = rows(owner, old, FEED_EVENTS)
     before = [tuple(map(bytes_of, row)) for row in before]
 
-    assert replay_dead_letters(spark, database.database_url) == (7, 4)
+    assert replay_dead_letters(spark, database.database_url) == (8, 4)
     prices = (
         'SELECT symbol, price, partition, "offset", position, endpoint FROM live_prices ORDER BY 1'
     )
@@ -105,7 +107,7 @@ def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays
     assert contents(owner, ["kafka_progress"]) == progress
 
     tables = contents(owner, TABLES)
-    assert replay_dead_letters(spark, database.database_url) == (4, 0)
+    assert replay_dead_letters(spark, database.database_url) == (5, 0)
     assert contents(owner, TABLES) == tables
     batches = "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches ORDER BY id"
     assert rows(owner, batches)[1:] == [(2, 1, 1, {})]
@@ -124,12 +126,13 @@ def test_they_are_listed_by_topic_and_cause_with_the_newest_of_each(
     assert [line.split(",")[0] for line in listed[::3]] == [
         "binance_raw_data: 2 x no reason",
         "binance_raw_data: 1 x price can't be read",
+        "binance_raw_data: 1 x received_at is ahead",
         "binance_raw_data: 1 x the item is no JSON object",
         "binance_raw_data: 2 x the message is no JSON array",
         "feed_events: 1 x the message is no JSON object",
         "kucoin_raw_data: 1 x no reason",
     ]
-    assert listed[10:12] == [
+    assert listed[13:15] == [
         "  partition 2, offset 5, position -1: the message is no JSON array",
         "  \ufffd",
     ]

@@ -1,4 +1,8 @@
-"""Killed between the sink's commit and Spark's: Spark gives the batch again, and it changes nothing."""
+"""Killed between the sink's commit and Spark's: Spark gives the batch again, and it changes nothing.
+
+A job begins with an empty checkpoint and asks Postgres, so Spark has nothing to give again. Here the
+checkpoint is kept, and written in step with the batches: what a batch promises hangs on neither.
+"""
 
 import os
 import signal
@@ -24,8 +28,6 @@ from tests.sql import contents, rows
 
 DEADLINE = 120
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batches")
-
-# The start of a minute beyond those that a ticker of an expired message may count in.
 
 
 def test_a_batch_that_spark_gives_again_because_its_commit_was_lost_changes_nothing(

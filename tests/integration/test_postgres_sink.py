@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import psycopg2
@@ -121,6 +122,17 @@ def test_a_lower_sequence_wins_in_a_later_minute(
     restarted = item(CRO_USDT, later, price="2", sequence="1")
     write(spark, sink, record([restarted], KUCOIN_RAW_DATA, offset=1))
     assert prices(owner) == {"CRO-USDT": Decimal(2)}
+
+
+def test_a_ticker_from_the_future_does_not_hold_the_price(
+    spark: SparkSession, sink: PriceSink, owner: connection
+) -> None:
+    stamp = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
+    next_year = item(BTCUSDT, RECEIVED_AT + 365 * 86400 * 1_000_000, c="1")
+    write(spark, sink, record([next_year], timestamp=stamp))
+    write(spark, sink, record([item(BTCUSDT, c="2")], offset=1, timestamp=stamp))
+    assert prices(owner) == {"BTCUSDT": Decimal(2)}
+    assert len(rows(owner, "SELECT FROM dead_letters")) == 1
 
 
 def test_bad_messages_become_dead_letters_and_their_neighbours_arrive(

@@ -1,11 +1,19 @@
 """A dead letter holds what was written, to the letter."""
 
 import json
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.dead_letters import element_texts, payload
+from core.topics import BINANCE_RAW_DATA
+from spark_jobs.dead_letters import element_texts, letters_of
+
+PLACE = (BINANCE_RAW_DATA, 0, 7)
+LETTER = {
+    **dict(zip(("topic", "partition", "offset"), PLACE, strict=True)),
+    **{"reason": "bad", "received_at": None, "endpoint": None},
+}
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -14,9 +22,15 @@ JSON = st.recursive(
 )
 
 
+def payloads(message: bytes, *positions: int) -> list[bytes]:
+    """Of dead letters of one message."""
+    dead = [{**LETTER, "position": position} for position in positions]
+    return [letter.payload for letter in letters_of(dead, lambda _places: {PLACE: message})]
+
+
 def test_an_items_payload_is_its_own_text() -> None:
     message = '[ {"s":"A", "c":1.10},"币" , null ]'.encode()
-    assert [payload(message, n) for n in range(3)] == [
+    assert payloads(message, 0, 1, 2) == [
         b'{"s":"A", "c":1.10}',
         b'"\xe5\xb8\x81"',
         b"null",
@@ -24,12 +38,27 @@ def test_an_items_payload_is_its_own_text() -> None:
 
 
 def test_a_whole_messages_payload_is_its_bytes() -> None:
-    assert payload(b"\xff\x00", -1) == b"\xff\x00"
+    assert payloads(b"\xff\x00", -1) == [b"\xff\x00"]
+    assert payloads(b"[1, 2]", -1, 1) == [b"[1, 2]", b"2"]
 
 
 def test_where_the_item_is_not_found_the_message_is_kept() -> None:
-    assert payload(b"[{'s':'A'}]", 0) == b"[{'s':'A'}]"
-    assert payload(b"[1]", 3) == b"[1]"
+    assert payloads(b"[{'s':'A'}]", 0) == [b"[{'s':'A'}]"]
+    assert payloads(b"[1]", 3) == [b"[1]"]
+
+
+def test_a_message_that_is_nested_too_deeply_for_python_is_kept() -> None:
+    message = b"[" * 100_000 + b"]" * 100_000
+    assert payloads(message, 0) == [message]
+
+
+def test_a_message_of_which_all_items_are_dead_is_read_once() -> None:
+    items = [f'{{"n":{number}}}' for number in range(20_000)]
+    message = f"[{','.join(items)}]".encode()
+    began = time.monotonic()
+    assert payloads(message, *range(20_000)) == [text.encode() for text in items]
+    # Reading it for each item would take minutes.
+    assert time.monotonic() - began < 10
 
 
 @given(st.lists(JSON), st.sampled_from(["", " ", "\n\t"]))

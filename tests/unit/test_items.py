@@ -1,5 +1,7 @@
 """Records to items: what becomes a row, and that nothing is lost beside what is bad."""
 
+from datetime import UTC, datetime
+
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 
@@ -8,7 +10,8 @@ from spark_jobs.items import explode_items
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record, records
 
 FOUND = (
-    "endpoint STRING, topic STRING, partition INT, offset LONG, position INT, s STRING, c STRING"
+    "endpoint STRING, timestamp TIMESTAMP, topic STRING, partition INT, offset LONG, position INT,"
+    " s STRING, c STRING"
 )
 
 
@@ -20,17 +23,19 @@ def symbols(exploded: DataFrame) -> list[tuple[int, str | None]]:
 def test_each_element_of_the_array_is_a_row_that_says_where_it_came_from(
     spark: SparkSession,
 ) -> None:
-    read = records(spark, record([item(BTCUSDT), item(ETHUSDT)], partition=3, offset=17))
+    stamp = datetime(2025, 3, 28, 7, 37, 29, tzinfo=UTC)
+    items = [item(BTCUSDT), item(ETHUSDT)]
+    read = records(spark, record(items, partition=3, offset=17, timestamp=stamp))
 
     actual = explode_items(read).select(
-        "endpoint", "topic", "partition", "offset", "position", "item.s", "item.c"
+        "endpoint", "timestamp", "topic", "partition", "offset", "position", "item.s", "item.c"
     )
 
-    host, topic = "stream.binance.com", "binance_raw_data"
+    message = ("stream.binance.com", stamp, "binance_raw_data", 3, 17)
     expected = spark.createDataFrame(
         [
-            (host, topic, 3, 17, 0, "BTCUSDT", "85439.99000000"),
-            (host, topic, 3, 17, 1, "ETHUSDT", "1916.44000000"),
+            (*message, 0, "BTCUSDT", "85439.99000000"),
+            (*message, 1, "ETHUSDT", "1916.44000000"),
         ],
         FOUND,
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from chispa import assert_df_equality
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from core.topics import KUCOIN_RAW_DATA
@@ -15,8 +16,21 @@ from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, 
 
 MINUTE = 60_000_000
 
+AMOUNT = "DECIMAL(38,18)"
+ROW = (
+    f"exchange STRING, symbol STRING, price {AMOUNT}, bid {AMOUNT}, bid_size {AMOUNT}, ask {AMOUNT},"
+    f" ask_size {AMOUNT}, last_size {AMOUNT}, open_24h {AMOUNT}, high_24h {AMOUNT}, low_24h {AMOUNT},"
+    f" base_volume_24h {AMOUNT}, quote_volume_24h {AMOUNT}, traded_at TIMESTAMP, event_time TIMESTAMP,"
+    " sequence LONG, received_at TIMESTAMP, endpoint STRING, topic STRING, partition INT, offset LONG,"
+    f" position INT, reason STRING, minute TIMESTAMP, open {AMOUNT}, high {AMOUNT}, low {AMOUNT},"
+    f" close {AMOUNT}, open_sequence LONG, close_sequence LONG, updates LONG, first_offset LONG,"
+    " last_offset LONG"
+)
+SMALLEST, WIDEST = "0.000000000000000001", "99999999999999999999.999999999999999999"
+
 # Of the frames in tests/frames.py, event_time and received_at alike.
 FIRST_MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
+RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 
 
 def reduced(spark: SparkSession, rows: Sequence[Row]) -> DataFrame:
@@ -36,6 +50,39 @@ def candles(spark: SparkSession, items: Sequence[dict[str, Any]]) -> list[Row]:
         *("open_sequence", "close_sequence", "updates"),
     )
     return reduced(spark, [record(items)]).orderBy("minute").select(*columns).collect()
+
+
+def test_a_symbols_minute_is_one_row_with_its_newest_ticker_and_its_candle(
+    spark: SparkSession,
+) -> None:
+    symbol, e = "币安人生USDT", BTCUSDT["E"]
+    lowest = item(BTCUSDT, s=symbol, E=e - 1, c=WIDEST)
+    coins = [lowest, *(item(BTCUSDT, s=symbol, c=c, v=WIDEST) for c in (SMALLEST, "bad"))]
+    newer = item(BTCUSDT, s=symbol, E=e + 1, c="2", q=None)
+
+    actual = reduced(spark, [record(coins, offset=7), record([newer], offset=9)])
+
+    event = datetime(2025, 3, 28, 7, 37, 28, 467000, tzinfo=UTC)
+    place = (RECEIPT, "stream.binance.com", "binance_raw_data", 0)
+    day = map(Decimal, ("87304.35", "87728.27", "85300.01", "20230.79019"))
+    widest_day = ("87304.35", "87728.27", "85300.01", WIDEST, "1754434346.2569475")
+    candle = map(Decimal, (WIDEST, WIDEST, SMALLEST, "2"))
+    expected = spark.createDataFrame(
+        [
+            (
+                *("binance", symbol, Decimal(2), *[None] * 5, *day, None, None),
+                *(event.replace(microsecond=468000), e + 1, *place, 9, 0, None),
+                *(FIRST_MINUTE, *candle, e - 1, e + 1, 3, 7, 9),
+            ),
+            (
+                *("binance", symbol, None, *[None] * 5, *map(Decimal, widest_day), None),
+                *(event, e, *place, 7, 2, "price can't be read: bad"),
+                *(FIRST_MINUTE, *[None] * 4, e, e, 1, 7, 7),
+            ),
+        ],
+        ROW,
+    )
+    assert_df_equality(actual.orderBy("reason"), expected, ignore_nullable=True)
 
 
 def test_the_newer_ticker_wins_in_any_order_of_arrival(spark: SparkSession) -> None:

@@ -184,6 +184,16 @@ def test_a_kucoin_item_may_lack_what_is_optional_and_not_its_sequence(spark: Spa
     assert rows[1]["reason"] == "sequence is missing"
 
 
+def test_a_receipt_that_is_far_ahead_of_kafkas_clock_is_a_dead_letter(spark: SparkSession) -> None:
+    items = [item(BTCUSDT), item(BTCUSDT, RECEIVED_AT + 1)]
+    stamp = datetime(2025, 3, 28, 7, 22, 28, 501233, tzinfo=UTC)
+    tickers = records(spark, record(items, timestamp=stamp))
+    assert reasons(tickers.transform(explode_items).transform(normalise)) == [
+        None,
+        f"received_at is ahead of Kafka's clock: {RECEIVED_AT + 1}",
+    ]
+
+
 def test_symbols_need_not_be_ascii(spark: SparkSession) -> None:
     (row,) = normalised(spark, [item(BTCUSDT, s="币安人生USDT")]).collect()
     assert (row["symbol"], row["reason"]) == ("币安人生USDT", None)
