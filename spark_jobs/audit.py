@@ -114,7 +114,7 @@ def audit(
 
 def fresh_letters(rows: DataFrame, bootstrap_servers: str) -> DataFrame:
     """The dead letters among what per_minute gives. The payload is hexadecimal."""
-    dead = [row.asDict() for row in rows.where("reason IS NOT NULL").collect()]
+    dead = rows.where("reason IS NOT NULL").toArrow()
     letters = letters_of(dead, partial(messages_at, bootstrap_servers))
     as_text = [(*each[:5], each.payload.hex(), *each[6:]) for each in letters]
     return rows.sparkSession.createDataFrame(as_text, LETTER)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
@@ -31,10 +32,12 @@ class DeadLetter(NamedTuple):
     endpoint: str | None
 
 
-def letters_of(dead: Sequence[Mapping[str, Any]], read_messages: ReadMessages) -> list[DeadLetter]:
+def letters_of(tickers: pa.Table, read_messages: ReadMessages) -> list[DeadLetter]:
     """Of tickers that have a `reason`. Only what their messages say is asked for."""
-    if not dead:
+    if not tickers.num_rows:
         return []
+    # A message may hold half a million, and most columns are of no use here.
+    dead = tickers.select([name for name in DeadLetter._fields if name != "payload"]).to_pylist()
     messages = read_messages({place_of(row) for row in dead})
     # Each message once: all of its items may be dead.
     in_arrays = {place_of(row) for row in dead if row["position"] != WHOLE_MESSAGE}

@@ -75,7 +75,7 @@ class PriceSink(PostgresSink):
         written = statements.rowcount
         symbols = good.group_by(["exchange", "symbol"]).aggregate([]).num_rows
         without_candle = merge_candles(statements, good, now, self._candles_kept)
-        insert_dead_letters(statements, letters_of(dead.to_pylist(), self._read_messages))
+        insert_dead_letters(statements, letters_of(dead, self._read_messages))
         statements.execute(
             "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
             " offsets, started_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",

@@ -3,6 +3,7 @@
 import json
 import time
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ JSON = st.recursive(
 
 def payloads(message: bytes, *positions: int) -> list[bytes]:
     """Of dead letters of one message."""
-    dead = [{**LETTER, "position": position} for position in positions]
+    dead = pa.Table.from_pylist([{**LETTER, "position": position} for position in positions])
     return [letter.payload for letter in letters_of(dead, lambda _places: {PLACE: message})]
 
 
