@@ -6,8 +6,8 @@
 The live job takes all of it: live_prices, candles and dead letters, each number checked. Its time counts
 from the start of its first transaction to its last commit, cold JVM included, while the second query reads
 the small topics. A rival runs for RIVAL_SECONDS, its first batch left out, and does less: Quix Streams keeps
-all fields of the latest ticker, as text; the two of Spark keep its price, sequence and time. None makes
-candles or dead letters: what can't be read is lost, or ends it.
+all fields, as text, of the latest ticker or, without a key, of every one; the two of Spark keep price,
+sequence and time of the latest. None makes candles or dead letters: what can't be read is lost, or ends it.
 """
 
 import argparse
@@ -34,17 +34,19 @@ JDBC = [
     *("--packages", "org.postgresql:postgresql:42.7.13"),
     *("--conf", f"spark.jars.ivySettings={IVY_SETTINGS}"),
 ]
+QUIX_RIVAL = "benchmarks/rivals/quix.py"
 SPARK_RIVAL = "benchmarks/rivals/spark_sink.py"
 
 RIVALS = {
-    "Quix Streams, PostgreSQL sink": [QUIX_PYTHON, "benchmarks/rivals/quix.py"],
+    "Quix Streams, PostgreSQL sink, upsert": [QUIX_PYTHON, QUIX_RIVAL, "upsert"],
+    "Quix Streams, PostgreSQL sink, append": [QUIX_PYTHON, QUIX_RIVAL, "append"],
     "Spark, JDBC append and merge": [SPARK_SUBMIT, *JDBC, SPARK_RIVAL, "jdbc"],
     "Spark, execute_values": [SPARK_SUBMIT, SPARK_RIVAL, "execute_values"],
     "confluent-kafka and orjson alone": [PYTHON, "-m", "benchmarks.rivals.bare"],
 }
 
 RIVAL_SECONDS = 60.0
-START_LIMIT = 120.0
+START_LIMIT = 300.0
 LIVE_LIMIT = 1800.0
 
 DONE = """

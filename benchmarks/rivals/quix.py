@@ -1,6 +1,14 @@
-"""Quix Streams with its PostgreSQL sink: the last ticker of each symbol, no candles, no order but arrival."""
+"""Quix Streams with its PostgreSQL sink: no candles, no order but arrival.
+
+quix.py upsert    the last ticker of each symbol
+quix.py append    every ticker, as the sink does unless it is told of a key
+
+Every five seconds, its default, the sink writes what has come. With a key it first keeps the last row of each
+key and partition by itself, so few rows of a backlog reach Postgres.
+"""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +19,15 @@ from quixstreams.sinks.base import SinkBatch
 from quixstreams.sinks.community.postgresql import PostgreSQLSink
 
 Ticker = dict[str, Any]
+
+WAYS: dict[str, dict[str, Any]] = {
+    "upsert": {
+        "primary_key_columns": "key",
+        "upsert_on_primary_key": True,
+        "include_metadata": False,
+    },
+    "append": {},
+}
 
 
 class CountingSink(PostgreSQLSink):
@@ -60,10 +77,11 @@ def kucoin(items: list[Ticker]) -> Iterator[Ticker]:
 
 
 def main() -> None:
+    way = sys.argv[1]
     database = urlsplit(os.environ["DATABASE_URL"])
     application = Application(
         broker_address=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
-        consumer_group="quix",
+        consumer_group=f"quix-{way}",
         auto_offset_reset="earliest",
     )
     sink = CountingSink(
@@ -73,13 +91,11 @@ def main() -> None:
         user=database.username or "",
         password=database.password or "",
         table_name="quix",
-        primary_key_columns="key",
-        upsert_on_primary_key=True,
-        include_metadata=False,
+        **WAYS[way],
     )
-    for topic, tickers in (("binance_raw_data", binance), ("kucoin_raw_data", kucoin)):
-        stream = application.dataframe(application.topic(topic, value_deserializer="json"))
-        stream.apply(tickers, expand=True).sink(sink)
+    for name, tickers in (("binance_raw_data", binance), ("kucoin_raw_data", kucoin)):
+        topic = application.topic(name, value_deserializer="json", key_deserializer="str")
+        application.dataframe(topic).apply(tickers, expand=True).sink(sink)
     application.run()
 
 
