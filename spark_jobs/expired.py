@@ -33,8 +33,8 @@ def is_whole(
 ) -> Column:
     """Whether a candle is of a day that is kept, and made of nothing that has expired.
 
-    An expired ticker was received before the oldest record was stamped, and counts at most in the
-    minutes up to AHEAD_LIMIT later.
+    Where clocks agree, an expired ticker was received before the oldest record was stamped, and counts
+    at most in the minutes up to AHEAD_LIMIT later.
     """
     since, until = kept_span(snapshot.taken_at, candles_kept)
     whole = (F.col("minute") >= since) & (F.col("minute") < until)
