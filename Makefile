@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-upsert benchmark-table-size browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_pr
 
 benchmark-streams: setup  ## the server's streams, from commit to client, and how far they go
 	@$(BIN)/python -m benchmarks.streams
+
+benchmark-whole-way: setup  ## from the exchange's send to a client, through everything
+	@$(BIN)/python -m benchmarks.whole_way
 
 benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare COPY
 	@$(BIN)/python -m benchmarks.upsert

@@ -1,51 +1,159 @@
-"""From the exchange's send to a client, through everything: against a running `make demo`.
+"""From the exchange's send to a client, through everything, in five parts.
 
-    .venv/bin/python -m benchmarks.whole_way [--seconds 30]
+    make benchmark-whole-way
 
-Of Binance's prices, because those carry the time at which the replay exchange sent them. A second
-of the way is the extractor's: its batch is ready a second after its first frame, so a frame waits
-for half a second on average.
+A demo of its own: the replay exchange, extractors, Kafka, all Spark queries, Postgres, the server, and one
+WebSocket client. Of Binance's prices, because those tell when they changed: a frame was sent with the newest
+change in it. KuCoin's tell when their last trade was. Each price names its Kafka message, whose timestamp is
+that of produce(), and its batch, which says when it was committed. All clocks are this machine's.
+
+A batch of an extractor is ready a second after its first frame. What a frame waits for it has its own line.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 from statistics import quantiles
+from typing import NamedTuple
 
+import psycopg2
+from confluent_kafka import Consumer, TopicPartition
 from websockets.sync.client import connect
 
+from benchmarks.measuring import machine, own_stack, table
 from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA
+from infra import first_prices, supervision
+from infra.stack import StackError
+from infra.up import EXTRACTORS, JOBS, up
+
+WARM_SECONDS = 60
+"""The JVM compiles in the first minute."""
+
+SILENCE = 10.0
+PARTS = (
+    "exchange sends to extractor receives",
+    "waits for the extractor's batch, up to 1 s",
+    "Kafka, Spark, Postgres: produced to begun COMMIT",
+    "COMMIT to client",
+    "in all",
+)
+PERCENTILES = (50, 95, 99)
+
+Place = tuple[int, int]
+"""Partition and offset."""
+
+
+class Arrival(NamedTuple):
+    """One price at the client. Times are seconds since the epoch."""
+
+    place: Place
+    batch: int
+    changed: float
+    received: float
+    arrived: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Latency of the whole way, from send to client")
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=120)
     seconds = parser.parse_args().seconds
-    settings = Settings.from_environment()
+    with own_stack("whole_way") as stack:
+        up(stack)
+        supervision.start_programs(stack, [*JOBS, "server"])
+        first_prices.wait(stack, EXTRACTORS)
+        time.sleep(WARM_SECONDS)
+        arrivals = list(followed(stack.settings, seconds))
+        sent = sent_at(arrivals)
+        produced = produced_at(stack.settings, {arrival.place for arrival in arrivals})
+        committed = committed_at(stack.settings)
+    print(f"{machine()}; {len(arrivals)} prices of Binance in {seconds:.0f} s")
+    print(table(rows(parts(arrival, sent, produced, committed) for arrival in arrivals)))
+
+
+def followed(settings: Settings, seconds: float) -> Iterator[Arrival]:
+    """What one client hears after its snapshot."""
     url = f"ws://{settings.server_host}:{settings.server_port}/ws?exchange=binance"
-    parts: dict[str, list[float]] = {"sent to received": [], "received to client": [], "in all": []}
     with connect(url, max_size=None, compression=None) as stream:
-        stream.recv()
+        stream.recv(SILENCE)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            message = json.loads(stream.recv())
-            now = time.time()
-            for row in message.get("prices", ()):
-                sent, received = (
-                    datetime.fromisoformat(row[name]).timestamp()
-                    for name in ("event_time", "received_at")
+            text = stream.recv(SILENCE)
+            arrived = time.time()
+            for row in json.loads(text).get("prices", ()):
+                yield Arrival(
+                    (row["partition"], row["offset"]),
+                    row["batch_id"],
+                    datetime.fromisoformat(row["event_time"]).timestamp(),
+                    datetime.fromisoformat(row["received_at"]).timestamp(),
+                    arrived,
                 )
-                for part, took in zip(
-                    parts, (received - sent, now - received, now - sent), strict=True
-                ):
-                    parts[part].append(took)
-    print(f"{len(parts['in all'])} prices in {seconds:.0f} s{'':<4} p50    p95    p99  seconds")
-    for part, all_took in parts.items():
-        cuts = quantiles(all_took, n=100)
-        p50, p95, p99 = (cuts[percent - 1] for percent in (50, 95, 99))
-        print(f"{part:<22} {p50:>6.2f} {p95:>6.2f} {p99:>6.2f}")
-    print("of which a frame waits up to 1 s for its batch, in the extractor")
+
+
+def sent_at(arrivals: Iterable[Arrival]) -> dict[float, float]:
+    """When the exchange sent each frame, by the moment at which it was received."""
+    newest: dict[float, float] = {}
+    for arrival in arrivals:
+        newest[arrival.received] = max(arrival.changed, newest.get(arrival.received, 0.0))
+    return newest
+
+
+def produced_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
+    """When the extractor produced these messages of Binance. Raises StackError when one is not there."""
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "whole-way"}
+    )
+    first: dict[int, int] = {}
+    for partition, offset in places:
+        first[partition] = min(offset, first.get(partition, offset))
+    found: dict[Place, float] = {}
+    with closing(consumer):
+        consumer.assign([TopicPartition(BINANCE_RAW_DATA, *place) for place in first.items()])
+        while not places <= found.keys():
+            message = consumer.poll(SILENCE)
+            if message is None or message.error():
+                raise StackError(f"Kafka gave {len(found)} of {len(places)} messages: {message}")
+            _kind, milliseconds = message.timestamp()
+            found[message.partition() or 0, message.offset() or 0] = milliseconds / 1000
+    return found
+
+
+def committed_at(settings: Settings) -> dict[int, float]:
+    """When the transaction of each batch ended its work, just before COMMIT."""
+    with closing(psycopg2.connect(settings.database_url)) as database:
+        with database, database.cursor() as statements:
+            statements.execute("SELECT id, extract(epoch FROM committed_at)::float8 FROM batches")
+            return dict(statements.fetchall())
+
+
+def parts(
+    arrival: Arrival,
+    sent: dict[float, float],
+    produced: dict[Place, float],
+    committed: dict[int, float],
+) -> tuple[float, ...]:
+    """Seconds of each of PARTS."""
+    moments = (
+        sent[arrival.received],
+        arrival.received,
+        produced[arrival.place],
+        committed[arrival.batch],
+        arrival.arrived,
+    )
+    steps = [later - earlier for earlier, later in pairwise(moments)]
+    return (*steps, sum(steps))
+
+
+def rows(took: Iterable[tuple[float, ...]]) -> Iterator[dict[str, str]]:
+    for part, seconds in zip(PARTS, zip(*took, strict=True), strict=True):
+        cuts = quantiles(seconds, n=100)
+        yield {"seconds": part} | {
+            f"p{percent}": f"{cuts[percent - 1]:.2f}" for percent in PERCENTILES
+        }
 
 
 if __name__ == "__main__":
