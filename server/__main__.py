@@ -11,14 +11,20 @@ import uvicorn
 
 from core.settings import SettingError, Settings
 from server.app import create_app
-from server.channel import HttpProtocol, WebSocketProtocol
 from server.hub import Hub
+from server.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
 from server.security_headers import SECURITY_HEADERS
 
 log = logging.getLogger(__name__)
 
 BESIDE_STREAMS = 256
-"""Open files for all else: requests, Postgres, the page."""
+"""Connections for all else."""
+
+BESIDE_STREAMS_PER_ADDRESS = 32
+"""A browser opens six at a time."""
+
+OTHER_FILES = 256
+"""Open files that are no client's, Postgres's and the page's, or one's that is just refused."""
 
 FAREWELL = 1.0
 """Seconds that streams have to say goodbye before their connections are closed."""
@@ -48,7 +54,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    allow_open_files(settings.server_stream_limit + BESIDE_STREAMS)
+    limits = ConnectionLimits(
+        settings.server_stream_limit + BESIDE_STREAMS,
+        settings.server_stream_limit_per_address + BESIDE_STREAMS_PER_ADDRESS,
+    )
+    allow_open_files(limits.in_all + OTHER_FILES)
     hub = Hub()
     config = uvicorn.Config(
         create_app(settings, hub),
@@ -58,7 +68,7 @@ def main() -> int:
         access_log=False,
         headers=SECURITY_HEADERS,
         server_header=False,
-        http=HttpProtocol,
+        http=http_protocol(limits),
         ws=WebSocketProtocol,
         h11_max_incomplete_event_size=16_384,
         ws_max_size=4096,

@@ -1,25 +1,18 @@
 """The way out of a connection, without a queue: what is written once for many is copied for none.
 
-uvicorn's protocols put a Channel into the scope's state, so that a stream can write bytes that are
-ready to be sent. All else goes through ASGI as ever.
+server.protocols puts a Channel into the scope's state, so that a stream can write bytes that are ready to
+be sent. All else goes through ASGI as ever.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, cast
-
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 UNANSWERED = 30_000
 """Milliseconds after which the kernel gives up a peer that acknowledges nothing: it has vanished."""
 
 KERNEL_BYTES = 131_072
 """What the kernel takes ahead for a slow client. What waits there longer only grows old."""
-
-HEARD_WHILE_WAITING = 65_536
-"""Bytes that a client may say while it reads nothing: its pings are answered, and answers wait."""
 
 
 class Channel:
@@ -56,41 +49,6 @@ class Channel:
         self.ready = True
         if self.on_ready is not None:
             self.on_ready()
-
-
-class WithChannel(asyncio.Protocol):
-    """For uvicorn's protocols: opens a Channel with each connection."""
-
-    app_state: dict[str, Any]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._channel = Channel(cast(asyncio.Transport, transport))
-        self._heard = 0
-        self.app_state = {**self.app_state, "channel": self._channel}
-        super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard = 0 if self._channel.ready else self._heard + len(data)
-        if self._heard > HEARD_WHILE_WAITING:
-            self._channel.abort()
-        else:
-            super().data_received(data)
-
-    def pause_writing(self) -> None:
-        self._channel.paused()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._channel.resumed()
-
-
-class HttpProtocol(WithChannel, H11Protocol):
-    pass
-
-
-class WebSocketProtocol(WithChannel, WebSocketsSansIOProtocol):
-    pass
 
 
 def _limit(connection: socket.socket) -> None:

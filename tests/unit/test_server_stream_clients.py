@@ -13,9 +13,10 @@ import uvicorn
 from fastapi import FastAPI, WebSocket
 from websockets.sync.client import connect
 
-from server.channel import KERNEL_BYTES, UNANSWERED, HttpProtocol, WebSocketProtocol
+from server.channel import KERNEL_BYTES, UNANSWERED
 from server.hub import Hub
 from server.live_prices import Reading
+from server.protocols import ConnectionLimits, HttpProtocol, WebSocketProtocol, http_protocol
 from server.stream import EventStream, stream_to_websocket
 from server.subscription import StreamQuery
 from tests.event_stream import event_stream
@@ -47,7 +48,7 @@ class Serving:
             uvicorn.Config(
                 self.app(),
                 port=self.port,
-                http=HttpProtocol,
+                http=http_protocol(ConnectionLimits(100, 100)),
                 ws=WebSocketProtocol,
                 ws_per_message_deflate=False,
                 ws_ping_interval=0.5,

@@ -1,0 +1,157 @@
+"""Clients whose connections are cut off again and again, while Postgres is killed and comes back."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from random import Random
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg2
+import requests
+from psycopg2.extensions import connection
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from core.settings import Settings
+from infra import supervision
+from infra.stack import Stack
+from tests.cutting_relay import CuttingRelay, cutting_relay
+from tests.event_stream import event_stream
+from tests.integration.test_server_queries import list_instruments
+from tests.live_job import batch_of, ticker, write_batch
+from tests.server_process import DEADLINE, running_server
+
+Key = tuple[str, str]
+Message = dict[str, Any]
+Query = list[tuple[str, str]]
+OpenStream = Callable[[int, Query, str | None], Iterator[Message]]
+
+BATCHES = 80
+KEYS = [("binance", f"S{number}") for number in range(30)] + [
+    ("kucoin", f"S{number}-T") for number in range(30)
+]
+QUERIES: list[Query] = [
+    [],
+    [("exchange", "kucoin")],
+    [("quote", "USDT")],
+    [("symbol", symbol) for _, symbol in KEYS[::7]],
+]
+ROWS = """
+SELECT exchange, symbol, trim_scale(price)::text, sequence, batch_id, quote
+FROM live_prices JOIN instruments USING (exchange, symbol)
+"""
+
+
+def websocket(port: int, query: Query, since: str | None) -> Iterator[Message]:
+    query = [*query, ("since", since)] if since else query
+    with connect(f"ws://127.0.0.1:{port}/ws?{urlencode(query)}", close_timeout=0) as client:
+        yield from map(json.loads, client)
+
+
+def events(port: int, query: Query, since: str | None) -> Iterator[Message]:
+    with event_stream(port, query, since) as stream:
+        while True:
+            yield stream.receive()
+
+
+class Follower:
+    """It believes what docs/server.md says of `id`, `previous` and snapshots, and nothing else."""
+
+    def __init__(self, open_stream: OpenStream, query: Query) -> None:
+        self.open_stream = open_stream
+        self.query = query
+        self.id: str | None = None
+        self.rows: dict[Key, tuple[str, int, int]] = {}
+        self.resumed = 0
+
+    def follow(self, relay: CuttingRelay, last: Callable[[], int | None]) -> None:
+        """Until it knows the last batch, which is None as long as it was not written."""
+        end = time.monotonic() + 3 * DEADLINE
+        while last() is None or self.id is None or batch_of(self.id) < (last() or 0):
+            assert time.monotonic() < end, f"{self.query} ends with {self.id}"
+            try:
+                for message in self.open_stream(relay.port, self.query, self.id):
+                    self.take(message)
+            except (WebSocketException, requests.RequestException, OSError, EOFError):
+                # Cut off: the next connection goes on.
+                continue
+
+    def take(self, message: Message) -> None:
+        if message["type"] == "snapshot":
+            self.rows.clear()
+        else:
+            assert message["previous"] == self.id, message
+            self.resumed += message["type"] == "changes"
+        self.id = message["id"]
+        for row in message.get("prices", ()):
+            key = row["exchange"], row["symbol"]
+            self.rows[key] = row["price"], row["sequence"], row["batch_id"]
+
+
+def test_clients_that_are_cut_off_at_random_end_with_exactly_the_table(
+    stack: Stack, database: Settings, owner: connection
+) -> None:
+    random = Random(7)
+    quotes = {key: random.choice(["USDT", "BTC"]) for key in KEYS}
+    list_instruments(owner, *[(*key, "S", quote, "TRADING") for key, quote in quotes.items()])
+    owner.close()
+    followers = [Follower(kind, query) for kind in (websocket, events) for query in QUERIES]
+    last: list[int] = []
+
+    with (
+        running_server(database.reader_database_url) as server,
+        cutting_relay(server.port, random) as relay,
+        ThreadPoolExecutor(len(followers)) as pool,
+    ):
+        following = [
+            pool.submit(follower.follow, relay, lambda: last[0] if last else None)
+            for follower in followers
+        ]
+        for number in range(1, BATCHES):
+            write(database, random.sample(KEYS, 12), random, number)
+            if number == BATCHES // 2:
+                kill_postgres(stack)
+        last.append(write(database, KEYS, random, BATCHES))
+        for future in following:
+            future.result()
+
+    with closing(psycopg2.connect(database.database_url)) as postgres, postgres.cursor() as cursor:
+        cursor.execute(ROWS)
+        table = cursor.fetchall()
+    assert len(table) == len(KEYS)
+    for follower in followers:
+        wanted = dict(follower.query)
+        symbols = [value for name, value in follower.query if name == "symbol"]
+        assert follower.rows == {
+            (exchange, symbol): tuple(values)
+            for exchange, symbol, *values, quote in table
+            if wanted.get("exchange") in (None, exchange)
+            and wanted.get("quote") in (None, quote)
+            and (not symbols or symbol in symbols)
+        }
+        assert follower.resumed > 10
+    assert relay.cuts > 10 * len(followers)
+
+
+def write(database: Settings, keys: list[Key], random: Random, number: int) -> int:
+    """One batch, tried again until Postgres takes it."""
+    rows = [ticker(*key, f"{random.randrange(1, 10**9)}.{number}", sequence=number) for key in keys]
+    end = time.monotonic() + 2 * DEADLINE
+    while True:
+        try:
+            return write_batch(database.database_url, rows)
+        except psycopg2.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def kill_postgres(stack: Stack) -> None:
+    """kill -9; the supervisor starts it again."""
+    (pid,) = [each["pid"] for each in supervision.programs(stack) if each["name"] == "postgres"]
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,132 @@
+"""Connections that ask for nothing, and too many of them: real sockets, and limits to wait for."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from websockets.sync.client import connect
+
+from infra.up import wait_until
+from server.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
+from tests.server_process import DEADLINE, free_port
+
+LIMITS = ConnectionLimits(in_all=6, per_address=3, ask_within=0.5)
+LONG = 3 * LIMITS.ask_within
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers at once, but /slow later than a client may be idle; a WebSocket is opened."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(LONG)
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            port=port,
+            http=http_protocol(LIMITS),
+            ws=WebSocketProtocol,
+            log_config=None,
+            lifespan="off",
+        )
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert wait_until(lambda: server.started, deadline=DEADLINE)
+    yield port
+    server.should_exit = True
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+
+
+def open_connection(port: int, address: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=(address, 0))
+
+
+def ended(client: socket.socket, trickle: bytes = b"") -> bool:
+    """Whether the server ends the connection, whose client says another byte ten times a second."""
+    client.settimeout(0.1)
+    end = time.monotonic() + 2 * LONG
+    while time.monotonic() < end:
+        try:
+            client.sendall(trickle)
+            if not client.recv(1000):
+                return True
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("said", "trickle"),
+    [
+        (b"", b""),
+        (b"", b"G"),
+        (REQUEST + b"GET / HTTP/1.1\r\nX-Endless: ", b"x"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", b"x"),
+    ],
+    ids=["nothing", "a first head without end", "a second one", "a body that nobody reads"],
+)
+def test_who_asks_for_nothing_is_ended(port: int, said: bytes, trickle: bytes) -> None:
+    with open_connection(port) as client:
+        client.sendall(said)
+        assert ended(client, trickle)
+
+
+def test_who_asks_in_time_is_served_for_as_long_as_it_takes(port: int) -> None:
+    with open_connection(port) as client, connect(f"ws://127.0.0.1:{port}/") as stream:
+        began = time.monotonic()
+        while time.monotonic() < began + LONG:
+            client.sendall(REQUEST)
+            assert client.recv(1000).endswith(b"ok")
+            time.sleep(LIMITS.ask_within / 5)
+        client.sendall(REQUEST.replace(b"/", b"/slow", 1))
+        assert client.recv(1000).endswith(b"ok")
+        stream.ping().wait(DEADLINE)
+
+
+def test_one_address_has_so_many_connections_and_all_together_so_many(port: int) -> None:
+    def is_served(address: str) -> bool:
+        with open_connection(port, address) as client:
+            try:
+                client.sendall(REQUEST)
+                return client.recv(1000).endswith(b"ok")
+            except ConnectionError:
+                return False
+
+    with ExitStack() as opened:
+
+        def follow(address: str) -> None:
+            connection = open_connection(port, address)
+            opened.enter_context(connect(f"ws://127.0.0.1:{port}/", sock=connection))
+
+        assert wait_until(lambda: is_served("127.0.0.2"), deadline=DEADLINE)
+        for _ in range(LIMITS.per_address):
+            follow("127.0.0.2")
+        assert not is_served("127.0.0.2")
+        assert is_served("127.0.0.3")
+        # There a proxy may stand, which speaks for many.
+        for _ in range(LIMITS.in_all - LIMITS.per_address):
+            follow("127.0.0.1")
+        assert not is_served("127.0.0.3")
+    assert wait_until(lambda: is_served("127.0.0.2"), deadline=DEADLINE)
