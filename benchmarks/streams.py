@@ -33,7 +33,7 @@ from infra.stack import Stack
 from infra.up import wait_until
 
 EVERYTHING, TEN, SLOW = 100, 1000, 50
-MOST_STEPS = 32
+MOST_STEPS = 16
 TOO_LATE = 1.0
 
 Row = dict[str, object]

@@ -1,11 +1,11 @@
-"""From the exchange's send to a client, through everything, in five parts.
+"""From the exchange's send to a client, through everything, part by part.
 
     make benchmark-whole-way
 
 A demo of its own: the replay exchange, extractors, Kafka, all Spark queries, Postgres, the server, and one
 WebSocket client. Of Binance's prices, because those tell when they changed: a frame was sent with the newest
-change in it. KuCoin's tell when their last trade was. Each price names its Kafka message, whose timestamp is
-that of produce(), and its batch, which says when it was committed. All clocks are this machine's.
+change in it. KuCoin's tell when their last trade was. Each price names its Kafka message, which the broker
+stamped when it was there, and its batch, which says when it was committed. All clocks are this machine's.
 
 A batch of an extractor is ready a second after its first frame. What a frame waits for it has its own line.
 """
@@ -37,8 +37,8 @@ WARM_SECONDS = 60
 SILENCE = 10.0
 PARTS = (
     "exchange sends to extractor receives",
-    "waits for the extractor's batch, up to 1 s",
-    "Kafka, Spark, Postgres: produced to begun COMMIT",
+    "there to Kafka; it waits up to 1 s for its batch",
+    "Kafka to COMMIT: Spark and the upsert",
     "COMMIT to client",
     "in all",
 )
@@ -69,10 +69,10 @@ def main() -> None:
         time.sleep(WARM_SECONDS)
         arrivals = list(followed(stack.settings, seconds))
         sent = sent_at(arrivals)
-        produced = produced_at(stack.settings, {arrival.place for arrival in arrivals})
+        in_kafka = in_kafka_at(stack.settings, {arrival.place for arrival in arrivals})
         committed = committed_at(stack.settings)
     print(f"{machine()}; {len(arrivals)} prices of Binance in {seconds:.0f} s")
-    print(table(rows(parts(arrival, sent, produced, committed) for arrival in arrivals)))
+    print(table(rows(parts(arrival, sent, in_kafka, committed) for arrival in arrivals)))
 
 
 def followed(settings: Settings, seconds: float) -> Iterator[Arrival]:
@@ -102,8 +102,8 @@ def sent_at(arrivals: Iterable[Arrival]) -> dict[float, float]:
     return newest
 
 
-def produced_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
-    """When the extractor produced these messages of Binance. Raises StackError when one is not there."""
+def in_kafka_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
+    """When the broker took these messages of Binance. Raises StackError when one is not there."""
     consumer = Consumer(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "whole-way"}
     )
@@ -133,14 +133,14 @@ def committed_at(settings: Settings) -> dict[int, float]:
 def parts(
     arrival: Arrival,
     sent: dict[float, float],
-    produced: dict[Place, float],
+    in_kafka: dict[Place, float],
     committed: dict[int, float],
 ) -> tuple[float, ...]:
     """Seconds of each of PARTS."""
     moments = (
         sent[arrival.received],
         arrival.received,
-        produced[arrival.place],
+        in_kafka[arrival.place],
         committed[arrival.batch],
         arrival.arrived,
     )

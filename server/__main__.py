@@ -8,9 +8,11 @@ import sys
 from types import FrameType
 
 import uvicorn
+from psycopg2.extensions import set_wait_callback
 
 from core.settings import SettingError, Settings
 from server.app import create_app
+from server.database import answered_in_time
 from server.hub import Hub
 from server.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
 from server.security_headers import SECURITY_HEADERS
@@ -59,6 +61,7 @@ def main() -> int:
         settings.server_stream_limit_per_address + BESIDE_STREAMS_PER_ADDRESS,
     )
     allow_open_files(limits.in_all + OTHER_FILES)
+    set_wait_callback(answered_in_time)
     hub = Hub()
     config = uvicorn.Config(
         create_app(settings, hub),

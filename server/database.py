@@ -3,6 +3,7 @@
 import logging
 import select
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -10,7 +11,13 @@ from typing import NamedTuple
 from zlib import crc32
 
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection, cursor
+from psycopg2.extensions import (
+    ISOLATION_LEVEL_REPEATABLE_READ,
+    POLL_OK,
+    POLL_READ,
+    connection,
+    cursor,
+)
 
 from server.live_prices import Key, Reading
 from server.prices import PRICES_AFTER, price_of
@@ -31,6 +38,12 @@ QUOTES = "SELECT exchange, symbol, quote FROM instruments"
 FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 """Seconds between attempts to connect; doubled from one to the next."""
 
+QUIET_LIMIT = 5.0
+"""Seconds without a notification after which a look shows whether Postgres is still there."""
+
+ANSWER_LIMIT = 10.0
+"""Seconds without a byte of an answer after which Postgres is away, even if its host is there."""
+
 
 class State(NamedTuple):
     """What a look found."""
@@ -47,7 +60,8 @@ class DatabaseReader(threading.Thread):
     LISTEN comes first and then the read of what is newer than the last id, so no batch is missed;
     after a lost connection the same again. Notifications only say that it is worth looking, and may
     coalesce: a reading can span several batches. Where another database is found, or a last id that
-    went back, all is read anew. `away` is called when Postgres is lost, `back` when it is read again.
+    went back, all is read anew. `away` is called when Postgres is lost, `back` when it is read again;
+    one that hangs is lost where psycopg2 waits by `answered_in_time`.
     """
 
     def __init__(
@@ -109,9 +123,11 @@ class DatabaseReader(threading.Thread):
             self._publish(reading)
 
     def _wait(self, postgres: connection) -> None:
+        """For a notification, `stop`, or a quiet while."""
         readable = select.poll()
         readable.register(postgres, select.POLLIN)
-        while not self._stopping.is_set():
+        end = time.monotonic() + QUIET_LIMIT
+        while not self._stopping.is_set() and time.monotonic() < end:
             # First: a notification may have come in with the answer to the last query.
             postgres.poll()
             if postgres.notifies:
@@ -120,21 +136,26 @@ class DatabaseReader(threading.Thread):
             readable.poll(500)
 
 
-def connect(url: str) -> connection:
-    """A connection that notices within half a minute that the other side is gone.
+def answered_in_time(postgres: connection) -> None:
+    """psycopg2's wait callback: returns when the answer is there.
 
-    Raises psycopg2.OperationalError.
+    Raises psycopg2.OperationalError when nothing comes for ANSWER_LIMIT: the connection is of no use
+    then, and psycopg2 closes it.
     """
+    while (awaited := postgres.poll()) != POLL_OK:
+        answer = select.poll()
+        answer.register(postgres, select.POLLIN if awaited == POLL_READ else select.POLLOUT)
+        if not answer.poll(1000 * ANSWER_LIMIT):
+            raise psycopg2.OperationalError(f"no answer in {ANSWER_LIMIT:.0f} s")
+
+
+def connect(url: str) -> connection:
+    """Raises psycopg2.OperationalError."""
     postgres = psycopg2.connect(
         url,
         application_name="server",
-        connect_timeout=5,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=30_000,
-        # Also when it is there and hangs.
-        options="-c statement_timeout=30000",
+        # A query that nobody waits for any longer ends as well.
+        options=f"-c statement_timeout={ANSWER_LIMIT:.0f}s",
     )
     postgres.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     return postgres

@@ -1,6 +1,8 @@
 """Both kinds of stream against real Postgres: subscriptions, resuming, heartbeats, Postgres away."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -136,6 +138,28 @@ def test_postgres_may_go_and_come_back_under_open_streams(
 
     for messages in heard:
         assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
+
+
+def test_a_postgres_that_hangs_is_away_and_read_by_another_connection(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    with owner.cursor() as cursor, websocket(server) as receive:
+        heard = [receive()]
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE application_name = 'server' AND datname = current_database()"
+        )
+        ((pid,),) = cursor.fetchall()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+            while not heard[-1].get("prices"):
+                heard.append(receive())
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    assert [m["postgres"] for m in heard if m["type"] == "status"] == ["away", "back"]
+    assert prices_in(heard[-1]) == {"BTCUSDT": "1"}
 
 
 def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
