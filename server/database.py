@@ -38,10 +38,10 @@ QUOTES = "SELECT exchange, symbol, quote FROM instruments"
 FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 """Seconds between attempts to connect; doubled from one to the next."""
 
-QUIET_LIMIT = 5.0
+QUIET_LIMIT = 2.0
 """Seconds without a notification after which a look shows whether Postgres is still there."""
 
-ANSWER_LIMIT = 10.0
+ANSWER_LIMIT = 5.0
 """Seconds without a byte of an answer after which Postgres is away, even if its host is there."""
 
 
