@@ -24,7 +24,7 @@ class Traffic:
 
 
 class Client:
-    """Who it is for the hub, which alone changes `known` and `is_behind`."""
+    """Who it is for the hub, which alone changes `known`, `is_behind` and `state_is_due`."""
 
     def __init__(
         self,
@@ -43,6 +43,8 @@ class Client:
         """The batch as of which it has all of its subscription; None: it has nothing yet."""
         self.is_behind = False
         """Something of its subscription changed while it was not ready."""
+        self.state_is_due = False
+        """It was not ready when there was a heartbeat, or a word on Postgres, to send."""
         self._encode = encode
         self._told_at = self._moved_at = time.monotonic()
         self._waiting = 0

@@ -164,12 +164,15 @@ class Hub:
         if client.is_behind and self.prices is not None:
             client.is_behind = False
             self._tell(self.prices, share, client)
+        if client.state_is_due:
+            self._tell_state([client])
 
     def _tell_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
-        """Those who are not ready will hear it with their next heartbeat, if it is still so."""
+        """Those who are not ready will hear what is so when they are."""
         now = datetime.now(UTC)
         messages: dict[int | None, Message] = {}
         for client in clients:
+            client.state_is_due = not client.is_ready
             if client.is_ready:
                 if client.known not in messages:
                     messages[client.known] = self._state(client.known, now, is_back)

@@ -232,7 +232,20 @@ def test_the_loss_of_postgres_and_its_return_are_told(hub: Hub) -> None:
         assert 12 <= away["age_seconds"] < 20
         assert (back["type"], back["postgres"], back["age_seconds"]) == ("status", "back", 0)
         stuck.read()
-        assert [message["type"] for message in stuck.messages()] == ["snapshot", "changes"]
+        kinds = [message["type"] for message in stuck.messages()]
+        assert kinds == ["snapshot", "changes", "heartbeat"]
+
+
+def test_who_is_not_ready_hears_that_postgres_is_away_as_soon_as_it_is(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    hub.postgres_is_away(datetime.now(UTC))
+    wire = Wire()
+    wire.is_stuck = True
+    with hub.serving(client_on(wire)):
+        wire.read()
+
+        snapshot, status = wire.messages()
+    assert (snapshot["type"], status["type"], status["postgres"]) == ("snapshot", "status", "away")
 
 
 def test_without_a_first_reading_the_state_has_no_id(hub: Hub) -> None:
