@@ -179,12 +179,14 @@ def test_the_page_says_since_when_postgres_is_away_and_goes_on_when_it_is_back(
     database: Settings, owner: connection, server: ServerProcess, page: Page, console: list[str]
 ) -> None:
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    page.set_viewport_size({"width": 360, "height": 740})
     page.goto(server.page)
     state = page.locator("#connection")
     expect(state).to_have_text("live")
     with no_connections(database, owner.info.dbname):
         expect(state).to_have_text(re.compile(r"^Postgres away since \d\d:\d\d:\d\d$"))
         expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
 
     expect(state).to_have_text("live")
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])

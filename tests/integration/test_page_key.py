@@ -23,6 +23,7 @@ def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
     with running_server(database.reader_database_url, SERVER_API_KEY=KEY) as server:
         page.goto(server.page)
         expect(form).to_be_visible()
+        expect(page.locator("main")).to_be_hidden()
         expect(price).to_have_count(0)
 
         key.fill("not the key")
