@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -54,7 +55,9 @@ class WithChannel(asyncio.Protocol):
 
 
 class HttpProtocol(WithChannel, H11Protocol):
-    """What every connection begins with. One too many, and one that asks for nothing, is ended."""
+    """What every connection begins with. One too many is ended; so is one that neither asks for
+    anything nor reads what it was answered.
+    """
 
     def __init__(self, limits: ConnectionLimits, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
@@ -75,13 +78,18 @@ class HttpProtocol(WithChannel, H11Protocol):
         self._wait_for_request()
         super().on_response_complete()
 
-    def _wait_for_request(self) -> None:
-        self._waiting = self.loop.call_later(self._limits.ask_within, self._give_up)
+    def _wait_for_request(self, answer_left: float = inf) -> None:
+        limit = self._limits.ask_within
+        self._waiting = self.loop.call_later(limit, self._give_up, answer_left)
 
-    def _give_up(self) -> None:
+    def _give_up(self, answer_left: float) -> None:
         is_http = self.transport.get_protocol() is self
         if is_http and (self.cycle is None or self.cycle.response_complete):
-            self.transport.abort()
+            if 0 < self._channel.waiting < answer_left:
+                # It still reads the last answer.
+                self._wait_for_request(self._channel.waiting)
+            else:
+                self.transport.abort()
 
     def _is_one_too_many(self) -> bool:
         if len(self.connections) > self._limits.in_all:

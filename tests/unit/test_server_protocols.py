@@ -18,11 +18,16 @@ from tests.server_process import DEADLINE, free_port
 
 LIMITS = ConnectionLimits(in_all=6, per_address=3, ask_within=0.5)
 LONG = 3 * LIMITS.ask_within
+LARGE = 8_000_000
+"""Bytes: more than the kernel takes ahead."""
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers at once, but /slow later than a client may be idle; a WebSocket is opened."""
+    """Answers at once, but /slow later than a client may be idle, and /large with LARGE bytes; a
+    WebSocket is opened.
+    """
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
         while (await receive())["type"] != "websocket.disconnect":
@@ -30,18 +35,18 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     if scope["path"] == "/slow":
         await asyncio.sleep(LONG)
-    headers = [(b"content-length", b"2")]
+    body = bytes(LARGE) if scope["path"] == "/large" else b"ok"
+    headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"ok"})
+    await send({"type": "http.response.body", "body": body})
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    port = free_port()
+def server() -> Iterator[uvicorn.Server]:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            port=port,
+            port=free_port(),
             http=http_protocol(LIMITS),
             ws=WebSocketProtocol,
             log_config=None,
@@ -51,10 +56,15 @@ def port() -> Iterator[int]:
     thread = threading.Thread(target=server.run)
     thread.start()
     assert wait_until(lambda: server.started, deadline=DEADLINE)
-    yield port
+    yield server
     server.should_exit = True
     thread.join(DEADLINE)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def port(server: uvicorn.Server) -> int:
+    return server.config.port
 
 
 def open_connection(port: int, address: str = "127.0.0.1") -> socket.socket:
@@ -103,6 +113,24 @@ def test_who_asks_in_time_is_served_for_as_long_as_it_takes(port: int) -> None:
         client.sendall(REQUEST.replace(b"/", b"/slow", 1))
         assert client.recv(1000).endswith(b"ok")
         stream.ping().wait(DEADLINE)
+
+
+def test_an_answer_may_be_read_slowly_but_not_forever(server: uvicorn.Server, port: int) -> None:
+    question = REQUEST.replace(b"/", b"/large", 1)
+    with open_connection(port) as client:
+        client.sendall(question)
+        began, heard = time.monotonic(), 0
+        while heard < LARGE:
+            time.sleep(LONG / 40)
+            data = client.recv(LARGE // 40)
+            assert data, f"ended after {heard} bytes"
+            heard += len(data)
+        assert time.monotonic() - began > LONG
+    with open_connection(port) as client:
+        client.sendall(question)
+        connections = server.server_state.connections
+        assert wait_until(lambda: bool(connections), deadline=DEADLINE)
+        assert wait_until(lambda: not connections, deadline=DEADLINE)
 
 
 def test_one_address_has_so_many_connections_and_all_together_so_many(port: int) -> None:
