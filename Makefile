@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size browser lint lock soak-lake notebook
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,11 @@ endif
 
 rebuild: setup  ## prices, candles and dead letters anew, from all that Kafka holds
 	$(call while_jobs_rest,python -m spark_jobs.rebuild)
+
+##@ Exploring
+# It refuses root without being told. It listens on loopback, and asks for the token in the address that it prints.
+notebook: setup  ## JupyterLab on notebooks/, in the environment of the running stack
+	@$(IN_STACK) jupyter lab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 ##@ Checks
 test: test-unit browser  ## everything, against a stack of its own on free ports

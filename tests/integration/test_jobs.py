@@ -12,7 +12,6 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg2.extensions import connection
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
@@ -24,6 +23,7 @@ from spark_jobs.running import fresh_checkpoint
 from spark_jobs.sources import OffsetError, Offsets, kafka_records, messages_at, starting_offset
 from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
 from tests.lake import archived
+from tests.run_once import run_once
 from tests.sql import rows
 
 
@@ -62,12 +62,6 @@ def produce(settings: Settings) -> Iterator[Any]:
         assert producer.flush(30) == 0
 
     yield send
-
-
-def run_once(query: DataStreamWriter) -> None:
-    """All that is in Kafka now."""
-    started = query.trigger(availableNow=True).start()
-    assert started.awaitTermination(120)
 
 
 def stream(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFrame:

@@ -1,0 +1,133 @@
+"""The notebooks from top to bottom, on what the extractors brought from the replay exchange."""
+
+import base64
+import io
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.colors
+import matplotlib.image
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
+from infra.exchange.server import Simulation
+from infra.places import PROJECT
+from infra.services import object_store
+from infra.up import wait_until
+from spark_jobs.archive import Archive
+from spark_jobs.lake import lake_root
+from spark_jobs.raw_archive import raw_archive
+from spark_jobs.sources import kafka_records
+from tests.extractor_process import Extractor
+from tests.lake import archived
+from tests.raw_topics import ends
+from tests.replay_exchange import running
+from tests.run_once import run_once
+from tests.topic import Topic, all_items
+
+SECONDS = 8
+DEADLINE = 60.0
+COLOURS = {"binance": "#D55E00", "kucoin": "#0072B2"}
+
+
+@pytest.fixture
+def lake(
+    settings: Settings,
+    extractor: Callable[[str, Settings], Extractor],
+    spark: SparkSession,
+    tmp_path: Path,
+) -> Settings:
+    """A bucket of its own, with some seconds of both exchanges in `raw/`."""
+    own = replace(settings, s3_bucket=f"notebooks-{os.getpid()}")
+    object_store.initialise(own)
+    before = ends(own)
+    with running(*Simulation().exchanges()) as address:
+        leading_there = replace(
+            own,
+            binance_ws_url=f"ws://{address}",
+            binance_rest_url=f"http://{address}",
+            kucoin_rest_url=f"http://{address}",
+        )
+        topics = [Topic(own, name) for name in EXCHANGE_OF_TOPIC]
+        processes = [extractor(exchange, leading_there) for exchange in TOPIC_OF_EXCHANGE]
+        assert wait_until(
+            lambda: all(seconds_of(topic) >= SECONDS for topic in topics), deadline=DEADLINE
+        )
+        assert [process.terminate() for process in processes] == [0, 0]
+    archive = Archive(spark, lake_root(own))
+    progress = {**before, **archive.resume(list(before))}
+    records = kafka_records(spark, own.kafka_bootstrap_servers, EXCHANGE_OF_TOPIC, progress)
+    run_once(raw_archive(records, archive, str(tmp_path / "checkpoint")))
+    return own
+
+
+def seconds_of(topic: Topic) -> float:
+    """From the receipt of the first item to that of the last."""
+    times = [item["received_at"] for item in all_items(topic.messages())]
+    return (max(times) - min(times)) / 1e6 if times else 0.0
+
+
+def executed(name: str, settings: Settings) -> list[nbformat.NotebookNode]:
+    """The cells of code, with their outputs. Raises where a cell fails."""
+    path = PROJECT / "notebooks" / name
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client.execute(env=os.environ | settings.environment())
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def shown(cell: nbformat.NotebookNode, form: str) -> list[str]:
+    return [each.data[form] for each in cell.outputs if form in each.get("data", {})]
+
+
+def rows(html: str) -> list[list[str]]:
+    """A table's cells as text, without its head."""
+    body = html.partition("<tbody>")[2]
+    return [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    ]
+
+
+def exchanges_in(plot: str) -> set[str]:
+    """Those whose colour the picture has, as Base64 of a PNG."""
+    picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(plot)))[:, :, :3]
+    return {
+        exchange
+        for exchange, colour in COLOURS.items()
+        if np.isclose(picture, matplotlib.colors.to_rgb(colour), atol=0.01).all(axis=2).any()
+    }
+
+
+def test_explore_raw_answers_all_its_questions(lake: Settings) -> None:
+    cells = executed("explore_raw.ipynb", lake)
+
+    plots = {cell.source: shown(cell, "image/png") for cell in cells if "plt.show()" in cell.source}
+    assert [len(each) for each in plots.values()] == [1] * len(plots)
+    drawn = [exchanges_in(plot) for [plot] in plots.values()]
+    of_kucoin_alone = {"kucoin"}
+    assert drawn.count(set(COLOURS)) == len(plots) - 1 and of_kucoin_alone in drawn
+
+    tables = [rows(html) for cell in cells for html in shown(cell, "text/html")]
+    assert all(tables)
+    assert not any("nan" in value.lower() for table in tables for row in table for value in row)
+
+    by_spark, by_duckdb = tables[:2]
+    assert by_spark == by_duckdb
+    topics = [row[0] for row in archived(lake, "raw")]
+    assert {row[0]: int(row[1]) for row in by_spark} == {
+        exchange: topics.count(topic) for topic, exchange in EXCHANGE_OF_TOPIC.items()
+    }
+
+    found = {row[0]: row[1:] for row in tables[-1]}
+    assert found["sent by"][::2] == ["the replay exchange"] * 2
+    assert found["symbols of a frame, median"][2] == "1"
+    assert 100 < float(found["symbols of a frame, median"][0]) < 1440
