@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild server down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size browser lint lock soak-lake notebook
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ stop-jobs: setup  ## end the Spark jobs in order; make jobs starts them again
 
 server: setup  ## the web server, on the running stack
 	@$(INFRA) server
+
+initialise: setup  ## topics, bucket and tables, in services that run already: infra/compose.yaml
+	@$(INFRA) initialise
 
 down:  ## stop every process that was started here
 	@if [ -x $(BIN)/python ]; then $(INFRA) down; fi

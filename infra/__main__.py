@@ -11,7 +11,7 @@ import requests
 from core.settings import SettingError, Settings
 from infra import first_prices, ports, supervision
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
-from infra.up import EXTRACTORS, JOBS, running_stack, up
+from infra.up import EXTRACTORS, JOBS, initialise, running_stack, up
 
 
 def demo(settings: Settings) -> None:
@@ -117,6 +117,7 @@ def main() -> int:
         "logs",
         "env",
         "clean",
+        "initialise",
     )
     for name in others:
         commands.add_parser(name)
@@ -141,6 +142,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             supervision.stop_programs(running_stack(settings), JOBS)
         case "server":
             supervision.start_programs(running_stack(settings), ["server"])
+        case "initialise":
+            initialise(settings, "it must answer where the settings say")
         case "env":
             print(running_stack(settings).exports())
         case _:

@@ -60,9 +60,17 @@ def services_up(stack: Stack) -> None:
                 | postgres.environment(stack),
             )
         supervision.start_programs(stack, SERVICES)
-        with ThreadPoolExecutor() as pool:
-            for line in pool.map(lambda name: _make_ready(stack, name), SERVICES):
-                print(line)
+        initialise(stack.settings, f"its log is in {stack.log_folder}")
+
+
+def initialise(settings: Settings, advice: str) -> None:
+    """What lies in the services: topics, bucket, tables. Once they answer; any number of times.
+
+    Raises StackError with the advice when one does not.
+    """
+    with ThreadPoolExecutor() as pool:
+        for line in pool.map(lambda name: _make_ready(settings, name, advice), SERVICES):
+            print(line)
 
 
 def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:
@@ -75,14 +83,12 @@ def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:
     return True
 
 
-def _make_ready(stack: Stack, name: str) -> str:
+def _make_ready(settings: Settings, name: str, advice: str) -> str:
     service = SERVICES[name]
     began = time.monotonic()
-    if not wait_until(lambda: service.is_ready(stack.settings), deadline=READY_DEADLINE):
-        raise StackError(
-            f"{name} is not ready after {READY_DEADLINE:.0f} s; its log: {stack.log_folder}/{name}.log"
-        )
-    service.initialise(stack.settings)
+    if not wait_until(lambda: service.is_ready(settings), deadline=READY_DEADLINE):
+        raise StackError(f"{name} is not ready after {READY_DEADLINE:.0f} s; {advice}")
+    service.initialise(settings)
     return f"{name}: ready after {time.monotonic() - began:.1f} s"
 
 

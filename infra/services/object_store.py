@@ -1,5 +1,6 @@
 """MinIO: the S3 that the lake lies on, with its console."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import boto3
@@ -60,7 +61,9 @@ def initialise(settings: Settings) -> None:
     """Creates the bucket when it is not there yet, and lets what is old expire."""
     store = client(settings)
     if settings.s3_bucket not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
-        store.create_bucket(Bucket=settings.s3_bucket)
+        # Another may have made it since.
+        with suppress(store.exceptions.BucketAlreadyOwnedByYou):
+            store.create_bucket(Bucket=settings.s3_bucket)
     retain(store, settings.s3_bucket, "landing", settings.landing_retention_days)
     retain(store, settings.s3_bucket, "raw", settings.raw_retention_days)
 

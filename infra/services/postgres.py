@@ -17,6 +17,9 @@ from infra import places
 from infra.ports import postgres_address
 from infra.stack import Stack, StackError
 
+# The key of an advisory lock in the database `postgres`.
+INITIALISING = 1
+
 # Written into postgresql.conf at every start, because ports may have changed.
 CONFIGURATION = """\
 listen_addresses = '{host}'
@@ -94,14 +97,21 @@ def initialise(settings: Settings) -> None:
     """Creates the database, brings the tables up to date, and gives the server's role its rights."""
     with closing(_connect_to_server(settings)) as server:
         server.autocommit = True
+        _wait_for_others(server)
         _create_database(server, urlsplit(settings.database_url).path[1:])
         _create_reader(server, settings.reader_database_url)
-    with get_backend(settings.database_url) as backend:
-        migrations = read_migrations(str(places.MIGRATIONS))
-        # Without yoyo's own lock, a row that outlives a killed process: a stack's `up` runs alone anyway.
-        backend.apply_migrations(backend.to_apply(migrations))
-    with closing(psycopg2.connect(settings.database_url)) as database, database:
-        _grant_reading(database, settings.reader_database_url)
+        with get_backend(settings.database_url) as backend:
+            migrations = read_migrations(str(places.MIGRATIONS))
+            # Without yoyo's own lock, a row that outlives a killed process.
+            backend.apply_migrations(backend.to_apply(migrations))
+        with closing(psycopg2.connect(settings.database_url)) as database, database:
+            _grant_reading(database, settings.reader_database_url)
+
+
+def _wait_for_others(server: connection) -> None:
+    """One at a time initialises, as long as this connection is open."""
+    with server.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (INITIALISING,))
 
 
 def _connect_to_server(settings: Settings) -> connection:
