@@ -9,6 +9,7 @@ from spark_jobs.errors import JobError
 
 KAFKA_CLASS = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
 S3A_CLASS = "org.apache.hadoop.fs.s3a.S3AFileSystem"
+S3A_ENDPOINT = "fs.s3a.endpoint"
 
 
 class JarError(JobError):
@@ -25,7 +26,17 @@ def spark_session(name: str) -> SparkSession:
     hadoop = spark._jvm.org.apache.hadoop.util.VersionInfo.getVersion()  # type: ignore[union-attr]  # noqa: SLF001
     check_jar("the Kafka connector", jar_of(spark, KAFKA_CLASS), spark.version)
     check_jar("s3a", jar_of(spark, S3A_CLASS), hadoop)
+    resolve_endpoint(spark)
     return spark
+
+
+def resolve_endpoint(spark: SparkSession) -> None:
+    """Puts the value for ${env.S3_ENDPOINT_URL}: Hadoop looks it up where it is read, on an executor too.
+
+    The keys need no such care: Spark itself takes them from the driver's environment into this configuration.
+    """
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
+    hadoop.set(S3A_ENDPOINT, hadoop.get(S3A_ENDPOINT))
 
 
 def check_jar(what: str, jar: str | None, version: str) -> None:

@@ -3,7 +3,8 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs.session import KAFKA_CLASS, JarError, check_jar, jar_of
+from spark_jobs.session import KAFKA_CLASS, S3A_ENDPOINT, JarError, check_jar, jar_of, spark_session
+from tests.conftest import STACK
 
 
 def test_jar_of_the_version_that_belongs_to_this_spark_is_taken() -> None:
@@ -24,3 +25,12 @@ def test_missing_jar_is_explained_with_what_to_do() -> None:
 def test_jar_of_a_class_is_the_file_that_it_would_be_loaded_from(spark: SparkSession) -> None:
     assert jar_of(spark, KAFKA_CLASS) == f"spark-sql-kafka-0-10_2.13-{spark.version}.jar"
     assert jar_of(spark, "no.such.Class") is None
+
+
+def test_what_is_shipped_to_executors_names_no_environment_of_the_driver(
+    spark: SparkSession,
+) -> None:
+    shipped = spark_session("any").newSession()._jsparkSession.sessionState().newHadoopConf()
+    assert shipped.getRaw(S3A_ENDPOINT) == STACK.settings.s3_endpoint_url
+    assert shipped.getRaw("fs.s3a.access.key") == STACK.settings.aws_access_key_id
+    assert shipped.getRaw("fs.s3a.secret.key") == STACK.settings.aws_secret_access_key
