@@ -18,7 +18,6 @@ from random import Random
 from threading import Event, Thread
 from typing import Any
 
-import deltalake
 import pytest
 from confluent_kafka import Message, Producer
 
@@ -28,7 +27,7 @@ from infra import places, supervision
 from infra.services import object_store
 from infra.stack import Stack
 from tests.frames import BTCUSDT, CRO_USDT, item
-from tests.lake import archived
+from tests.lake import archived, tickers
 from tests.topic import Topic
 
 ROOT = Path(__file__).parents[2]
@@ -152,21 +151,6 @@ def is_over(end: float) -> bool:
 
 def data_files(settings: Settings) -> set[str]:
     return {key for key in keys(settings, "tickers/") if key.endswith(".parquet")}
-
-
-def tickers(settings: Settings) -> list[tuple[Any, ...]]:
-    """(topic, partition, offset, position) of the table's rows, read by delta-rs."""
-    options = {
-        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }
-    table = deltalake.DeltaTable(f"s3://{settings.s3_bucket}/tickers", storage_options=options)
-    columns = ["topic", "partition", "offset", "position"]
-    rows = table.to_pyarrow_table(columns=columns)
-    return sorted(zip(*(rows[column].to_pylist() for column in columns), strict=True))
 
 
 def outage(stack: Stack) -> None:

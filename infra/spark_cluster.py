@@ -1,0 +1,106 @@
+"""A standalone Spark cluster on loopback: what `--master spark://…` needs, for tests and benchmarks."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from infra import places
+from infra.ports import free_ports
+from infra.stack import StackError
+from infra.up import wait_until
+
+HOST = "127.0.0.1"
+SPARK_HOME = places.site_packages() / "pyspark"
+START_DEADLINE = 60.0
+STOP_DEADLINE = 20.0
+INHERITED = ("PATH", "JAVA_HOME", "HOME", "TMPDIR")
+
+
+@contextmanager
+def spark_cluster(folder: Path, workers: int) -> Iterator[str]:
+    """The URL of a master with so many workers, each of one core and 1 GB; ended with the block.
+
+    `folder` gets their logs, and the files of their executors. Of the caller's environment they have only
+    INHERITED: what a job needs on its executors has to come with the job, as on other machines.
+    Raises StackError when a worker does not come up.
+    """
+    port, page = free_ports(2)
+    url = f"spark://{HOST}:{port}"
+    folder.mkdir(parents=True)
+    with ExitStack() as started:
+
+        def start(name: str, program: str, *arguments: str) -> None:
+            command = [program, "--host", HOST, *arguments]
+            started.enter_context(_running(folder / f"{name}.log", command))
+
+        start("master", "master.Master", "--port", str(port), "--webui-port", str(page))
+        for number in range(1, workers + 1):
+            name = f"worker-{number}"
+            size = "--cores 1 --memory 1g --webui-port 0".split()
+            start(name, "worker.Worker", *size, "--work-dir", str(folder / name), url)
+        if not wait_until(lambda: _alive(page) == workers, deadline=START_DEADLINE):
+            raise StackError(f"{workers} Spark workers were not up in time; their logs: {folder}")
+        yield url
+
+
+@contextmanager
+def _running(log: Path, command: list[str]) -> Iterator[None]:
+    environment = {each: os.environ[each] for each in INHERITED if each in os.environ}
+    program, *arguments = command
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [SPARK_HOME / "bin" / "spark-class", f"org.apache.spark.deploy.{program}", *arguments],
+            env=environment | {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": HOST},
+            cwd=log.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        # A worker ends its executors with itself.
+        process.terminate()
+        try:
+            process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _alive(page: int) -> int:
+    """How many workers the master counts; 0 as long as its page is not there."""
+    try:
+        return int(requests.get(f"http://{HOST}:{page}/json/", timeout=5).json()["aliveworkers"])
+    except requests.RequestException:
+        return 0
+
+
+def submit(url: str, workers: int, page: int, job: str) -> list[str]:
+    """The command that runs an entry of spark_jobs on all workers, with the driver's page at this port."""
+    settings = {
+        "spark.cores.max": workers,
+        # The first batch waits for the slowest executor, so that all work on it.
+        "spark.scheduler.minRegisteredResourcesRatio": 1,
+        "spark.ui.port": page,
+    }
+    confs = [f"--conf={name}={value}" for name, value in settings.items()]
+    return [
+        str(places.VENV_BIN / "spark-submit"),
+        f"--master={url}",
+        *confs,
+        f"spark_jobs/{job}.py",
+    ]
+
+
+def executors(page: int) -> list[dict[str, Any]]:
+    """What the driver says of its executors; in local mode of the one that is the driver itself."""
+    applications = f"http://{HOST}:{page}/api/v1/applications"
+    (application,) = requests.get(applications, timeout=5).json()
+    found = requests.get(f"{applications}/{application['id']}/executors", timeout=5).json()
+    return [each for each in found if each["totalCores"]]

@@ -1,0 +1,151 @@
+"""The entries on a Spark cluster: two workers, so two executors, neither of which is the driver."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from confluent_kafka import Message, Producer
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from infra import places
+from infra.ports import free_ports
+from infra.services import object_store
+from infra.spark_cluster import executors, spark_cluster, submit
+from infra.up import wait_until
+from tests.frames import BTCUSDT, CRO_USDT, item
+from tests.lake import archived, tickers
+from tests.plain_tables import CANDLES, LIVE, candles, newest, tickers_of
+from tests.raw_topics import expire_all
+from tests.sql import rows
+from tests.topic import Topic
+
+WORKERS = 2
+DEADLINE = 120.0
+# In microseconds: some whole minute of late, so that the candles do not depend on when the test began.
+BEGAN = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000
+
+
+@pytest.fixture
+def lake(database: Settings, tmp_path: Path) -> Settings:
+    """Empty topics, and a database and a bucket of its own."""
+    own = replace(
+        database,
+        s3_bucket=f"cluster-{os.getpid()}",
+        checkpoint_dir=str(tmp_path / "checkpoints"),
+        lake_batch_seconds=1,
+    )
+    object_store.initialise(own)
+    expire_all(own)
+    return own
+
+
+def send(settings: Settings, numbers: range) -> None:
+    """For each number a message of three tickers to both topics, over all partitions."""
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    for number in numbers:
+        at = BEGAN + 250_000 * number
+        binance = [
+            item(BTCUSDT, at + n, s=f"{'ABC'[n]}{number % 5}USDT", c=f"{number}.{n}", E=at // 1000)
+            for n in range(3)
+        ]
+        kucoin = [
+            {
+                **item(CRO_USDT, at + n, price=f"{number}.{n}", sequence=str(number)),
+                "subject": f"{n}-BTC",
+            }
+            for n in range(3)
+        ]
+        for topic, message in ((BINANCE_RAW_DATA, binance), (KUCOIN_RAW_DATA, kucoin)):
+            producer.produce(topic, json.dumps(message), b"key", number % 4)
+    assert producer.flush(30) == 0
+
+
+@contextmanager
+def running(command: list[str], settings: Settings, log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=places.PROJECT,
+            env=os.environ | settings.environment(),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        for each in (*psutil.Process(process.pid).children(recursive=True), process):
+            each.kill()
+        process.wait(DEADLINE)
+        print(log.read_text()[-20_000:])
+
+
+def has_read_all(log: Path, *queries: str) -> bool:
+    """Whether the newest report of each query says that nothing is left."""
+    said = log.read_text()
+    lags = {query: re.findall(rf"query={query} .*lag_messages=(\d+)", said) for query in queries}
+    return all(found[-1:] == ["0"] for found in lags.values())
+
+
+def executor_processes() -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "org.apache.spark.executor.CoarseGrainedExecutorBackend" in process.cmdline()
+    ]
+
+
+def place(message: Message) -> tuple[Any, ...]:
+    return message.topic(), message.partition(), message.offset()
+
+
+def record(message: Message) -> dict[str, Any]:
+    names = ("topic", "partition", "offset", "value")
+    return dict(zip(names, (*place(message), message.value()), strict=True))
+
+
+def test_each_entry_runs_on_both_workers_and_what_they_write_equals_what_kafka_holds(
+    lake: Settings, owner: connection, tmp_path: Path
+) -> None:
+    topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
+    (page,) = free_ports(1)
+    send(lake, range(100))
+    with spark_cluster(tmp_path / "cluster", WORKERS) as url:
+
+        def run(entry: str, *queries: str) -> None:
+            log = tmp_path / f"{entry}.log"
+            with running(submit(url, WORKERS, page, entry), lake, log):
+                assert wait_until(lambda: has_read_all(log, *queries), deadline=DEADLINE)
+                found = executors(page)
+                processes = executor_processes()
+                python = [child for process in processes for child in process.children()]
+            assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
+            assert len(processes) == WORKERS
+            assert python == []
+
+        run("live_prices", "live_prices")
+        run("raw_archive", "raw_archive")
+        run("price_history", "price_history")
+        send(lake, range(100, 200))
+        run("jobs", "live_prices", "raw_archive", "price_history")
+
+    sent = [message for topic in topics for message in topic.messages()]
+    assert len(sent) == 400
+    written = tickers_of(record(message) for message in sent)
+    assert set(rows(owner, LIVE)) == newest(written)
+    assert set(rows(owner, CANDLES)) == candles(written)
+    assert archived(lake, "raw") == sorted(
+        (*place(message), message.value(), message.key()) for message in sent
+    )
+    assert tickers(lake) == sorted((*place(m), position) for m in sent for position in range(3))
