@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -85,8 +86,7 @@ def running(command: list[str], settings: Settings, log: Path) -> Iterator[None]
     try:
         yield
     finally:
-        for each in (*psutil.Process(process.pid).children(recursive=True), process):
-            each.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(DEADLINE)
         print(log.read_text()[-20_000:])
 

@@ -30,7 +30,8 @@ def test_jar_of_a_class_is_the_file_that_it_would_be_loaded_from(spark: SparkSes
 def test_what_is_shipped_to_executors_names_no_environment_of_the_driver(
     spark: SparkSession,
 ) -> None:
-    shipped = spark_session("any").newSession()._jsparkSession.sessionState().newHadoopConf()
+    session = spark_session("any").newSession()
+    shipped = session._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
     assert shipped.getRaw(S3A_ENDPOINT) == STACK.settings.s3_endpoint_url
     assert shipped.getRaw("fs.s3a.access.key") == STACK.settings.aws_access_key_id
     assert shipped.getRaw("fs.s3a.secret.key") == STACK.settings.aws_secret_access_key
