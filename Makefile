@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,6 +131,9 @@ benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare C
 
 benchmark-table-size: setup  ## an hour of 4,000 rows/s: does Postgres keep its size?
 	@$(BIN)/python -m benchmarks.table_size --minutes 60
+
+benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICKS=10000000, RUNS=3, JOB=raw_archive
+	@$(BIN)/python -m benchmarks.cluster --ticks $(or $(TICKS),10000000) --runs $(or $(RUNS),3) $(if $(JOB),--job $(JOB))
 
 $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
 	@$(PYTHON) -m venv $(@D)

@@ -36,7 +36,8 @@ def resolve_endpoint(spark: SparkSession) -> None:
     The keys need no such care: Spark itself takes them from the driver's environment into this configuration.
     """
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
-    hadoop.set(S3A_ENDPOINT, hadoop.get(S3A_ENDPOINT))
+    if endpoint := hadoop.get(S3A_ENDPOINT):
+        hadoop.set(S3A_ENDPOINT, endpoint)
 
 
 def check_jar(what: str, jar: str | None, version: str) -> None:

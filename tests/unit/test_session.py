@@ -3,7 +3,15 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs.session import KAFKA_CLASS, S3A_ENDPOINT, JarError, check_jar, jar_of, spark_session
+from spark_jobs.session import (
+    KAFKA_CLASS,
+    S3A_ENDPOINT,
+    JarError,
+    check_jar,
+    jar_of,
+    resolve_endpoint,
+    spark_session,
+)
 from tests.conftest import STACK
 
 
@@ -35,3 +43,14 @@ def test_what_is_shipped_to_executors_names_no_environment_of_the_driver(
     assert shipped.getRaw(S3A_ENDPOINT) == STACK.settings.s3_endpoint_url
     assert shipped.getRaw("fs.s3a.access.key") == STACK.settings.aws_access_key_id
     assert shipped.getRaw("fs.s3a.secret.key") == STACK.settings.aws_secret_access_key
+
+
+def test_endpoint_that_is_not_set_is_left_to_s3a(spark: SparkSession) -> None:
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
+    before = hadoop.getRaw(S3A_ENDPOINT)
+    hadoop.unset(S3A_ENDPOINT)
+    try:
+        resolve_endpoint(spark)
+        assert hadoop.getRaw(S3A_ENDPOINT) is None
+    finally:
+        hadoop.set(S3A_ENDPOINT, before)
