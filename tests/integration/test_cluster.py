@@ -73,7 +73,7 @@ def send(settings: Settings, numbers: range) -> None:
 
 
 @contextmanager
-def running(command: list[str], settings: Settings, log: Path) -> Iterator[None]:
+def running(command: list[str], settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -84,10 +84,11 @@ def running(command: list[str], settings: Settings, log: Path) -> Iterator[None]
             start_new_session=True,
         )
     try:
-        yield
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(DEADLINE)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(DEADLINE)
         print(log.read_text()[-20_000:])
 
 
@@ -125,14 +126,18 @@ def test_each_entry_runs_on_both_workers_and_what_they_write_equals_what_kafka_h
 
         def run(entry: str, *queries: str) -> None:
             log = tmp_path / f"{entry}.log"
-            with running(submit(url, WORKERS, page, entry), lake, log):
-                assert wait_until(lambda: has_read_all(log, *queries), deadline=DEADLINE)
+            with running(submit(url, WORKERS, page, entry), lake, log) as process:
+                assert wait_until(
+                    lambda: process.poll() is not None or has_read_all(log, *queries),
+                    deadline=DEADLINE,
+                )
+                assert process.poll() is None
                 found = executors(page)
                 processes = executor_processes()
-                python = [child for process in processes for child in process.children()]
+                children = [child.name() for each in processes for child in each.children()]
             assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
             assert len(processes) == WORKERS
-            assert python == []
+            assert not [name for name in children if name.startswith("python")]
 
         run("live_prices", "live_prices")
         run("raw_archive", "raw_archive")
