@@ -96,7 +96,9 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
     statements: list[tuple[float, bool]] = []
     with (
         master(stack.folder / f"{job}_{number}", *place) as url,
-        process(submit(url, cores, page, job), stack, settings, log) as started,
+        process(
+            [*submit(url, cores, page), f"spark_jobs/{job}.py"], stack, settings, log
+        ) as started,
         closing(psycopg2.connect(settings.database_url)) as database,
     ):
         database.autocommit = True

@@ -81,21 +81,16 @@ def _alive(page: int) -> int:
         return 0
 
 
-def submit(url: str, workers: int, page: int, job: str) -> list[str]:
-    """The command that runs an entry of spark_jobs on all workers, with the driver's page at this port."""
+def submit(master: str, cores: int, page: int) -> list[str]:
+    """The command for so many cores, but for the entry; `page` is the port of the driver's page."""
     settings = {
-        "spark.cores.max": workers,
+        "spark.cores.max": cores,
         # The first batch waits for the slowest executor, so that all work on it.
         "spark.scheduler.minRegisteredResourcesRatio": 1,
         "spark.ui.port": page,
     }
     confs = [f"--conf={name}={value}" for name, value in settings.items()]
-    return [
-        str(places.VENV_BIN / "spark-submit"),
-        f"--master={url}",
-        *confs,
-        f"spark_jobs/{job}.py",
-    ]
+    return [str(places.VENV_BIN / "spark-submit"), f"--master={master}", *confs]
 
 
 def executors(page: int) -> list[dict[str, Any]]:
