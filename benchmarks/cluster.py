@@ -4,9 +4,10 @@
     make benchmark-cluster TICKS=2000000 JOB=raw_archive
 
 Beside the standalone cluster, whose executors are processes of their own, the same in the driver's own
-process: local[1] and local[2]. Time counts from the start of the first batch to the end of the last, cold
-JVM included. `tasks` is the share of that time in which Spark's cores had a task, `Postgres` that in which
-the live job's connection had a statement running, `machine` that in which this machine's cores were busy.
+process: local[1] and local[2]. Time counts from the end of the first batch, in which the JVMs compile, to
+that of the last. `tasks` is the share of that time in which Spark's cores had a task, `Postgres` that in
+which the live job's connection had a statement running, `machine` that in which this machine's cores were
+busy.
 """
 
 import argparse
@@ -48,10 +49,10 @@ WHERE application_name = 'PriceSink' AND state = 'active' AND datname = current_
 
 
 class Batch(NamedTuple):
-    """When it was reported, how many seconds it took, and how many messages were left in Kafka."""
+    """When it was reported, how many messages it had, and how many were left in Kafka."""
 
     ended_at: float
-    took: float
+    messages: int
     left: int
 
 
@@ -66,10 +67,10 @@ class Run(NamedTuple):
 
 def batches(log: Path, query: str) -> list[Batch]:
     """Of the lines that the job writes for them: see spark_jobs.batch_reports."""
-    line = rf"^(\S+) .* query={query} .* triggerExecution=(\S+) .*lag_messages=(\d+)"
+    line = rf"^(\S+) .* query={query} batch=\d+ messages=(\d+) .*lag_messages=(\d+)"
     return [
-        Batch(datetime.fromisoformat(at).timestamp(), float(took), int(left))
-        for at, took, left in re.findall(line, log.read_text(), re.MULTILINE)
+        Batch(datetime.fromisoformat(at).timestamp(), int(messages), int(left))
+        for at, messages, left in re.findall(line, log.read_text(), re.MULTILINE)
     ]
 
 
@@ -94,6 +95,7 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
     (page,) = free_ports(1)
     limit = time.monotonic() + RUN_LIMIT
     statements: list[tuple[float, bool]] = []
+    worked: list[float] = []
     with (
         master(stack.folder / f"{job}_{number}", *place) as url,
         process(
@@ -102,21 +104,33 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
         closing(psycopg2.connect(settings.database_url)) as database,
     ):
         database.autocommit = True
-        psutil.cpu_percent()
         while not (found := batches(log, job)) or found[-1].left:
             if started.poll() is not None or time.monotonic() > limit:
                 raise StackError(f"{job} on {name} did not end: {log.read_text()[-2000:]}")
-            if not found:
-                # From the first batch's report on: what Spark needs to start is left out.
+            if found and not worked:
+                worked.append(task_seconds(page))
                 psutil.cpu_percent()
             statements.append((time.time(), is_active(database)))
             time.sleep(SAMPLE_SECONDS)
         busy = psutil.cpu_percent() / 100
-        worked = sum(each["totalDuration"] for each in executors(page)) / 1000
-    began, ended = found[0].ended_at - found[0].took, found[-1].ended_at
-    seconds = ended - began
-    active = [is_busy for at, is_busy in statements if began <= at <= ended]
-    return Run(ticks / seconds, worked / seconds / cores, sum(active) / len(active), busy)
+        if not worked:
+            raise StackError(f"{ticks:,} ticks came in one batch: too few to measure")
+        worked.append(task_seconds(page))
+    first, last = found[0], found[-1]
+    seconds = last.ended_at - first.ended_at
+    share = 1 - first.messages / sum(batch.messages for batch in found)
+    active = [is_busy for at, is_busy in statements if first.ended_at <= at <= last.ended_at]
+    return Run(
+        ticks * share / seconds,
+        (worked[1] - worked[0]) / seconds / cores,
+        sum(active) / len(active),
+        busy,
+    )
+
+
+def task_seconds(page: int) -> float:
+    """What all tasks took so far."""
+    return sum(int(each["totalDuration"]) for each in executors(page)) / 1000
 
 
 def is_active(database: connection) -> bool:
