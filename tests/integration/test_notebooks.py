@@ -118,7 +118,9 @@ def test_explore_raw_answers_all_its_questions(lake: Settings) -> None:
 
     tables = [rows(html) for cell in cells for html in shown(cell, "text/html")]
     assert all(tables)
-    assert not any("nan" in value.lower() for table in tables for row in table for value in row)
+    assert not any(
+        value.strip().lower() == "nan" for table in tables for row in table for value in row
+    )
 
     by_spark, by_duckdb = tables[:2]
     assert by_spark == by_duckdb
