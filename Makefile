@@ -17,7 +17,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-lake benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ benchmark-streams: setup  ## the server's streams, from commit to client, and ho
 
 benchmark-whole-way: setup  ## from the exchange's send to a client, through everything
 	@$(BIN)/python -m benchmarks.whole_way
+
+benchmark-lake: setup  ## a backlog to raw parquet and to the tickers' table, and a small commit; TICKS=5000000
+	@$(BIN)/python -m benchmarks.lake --ticks $(or $(TICKS),5000000)
 
 benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare COPY
 	@$(BIN)/python -m benchmarks.upsert

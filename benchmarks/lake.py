@@ -1,92 +1,94 @@
-"""What the lake costs: python -m benchmarks.lake TICKS, on the stack that is up, with its jobs at rest.
+"""What the lake costs: a backlog in Kafka to raw parquet and to the tickers' table, and a small commit.
 
-Fills the raw topics with what the replay exchange would say, and writes all that they hold to a prefix
-of its own, once raw and once as tickers: ticks a second, seconds of CPU, bytes per million ticks. The
-prefix is deleted at the end.
+    make benchmark-lake                        5 million ticks
+    make benchmark-lake TICKS=1000000
+
+The messages are what the extractors would have made of the replay exchange's market. Each line is a
+process of its own, cold JVM included; what it does is the job's own code. A commit is that of a second's
+ticks to the tickers' table, once as the job does it and once with the defaults of Delta and Spark; the
+first commits, in which the JVM compiles, are left out.
 """
 
+import argparse
 import gzip
-import sys
-import time
-from collections.abc import Callable
-from functools import partial
-from tempfile import TemporaryDirectory
+import json
+from typing import Any
 
-import psutil
-from pyspark.sql import DataFrame
-
+from benchmarks.measuring import machine, own_stack, process, table
 from benchmarks.simulated import fill, simulated_seconds
-from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.archive import Archive
-from spark_jobs.batch_end import batch_end
-from spark_jobs.items import explode_items
-from spark_jobs.lake import MESSAGES_PER_BATCH, lake_query, lake_root
-from spark_jobs.normalise import normalise
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.session import spark_session
-from spark_jobs.sink import Sink
-from spark_jobs.sources import kafka_records, partitions_of_topics
-from spark_jobs.storage import Storage
-from spark_jobs.ticker_table import TickerTable
+from infra import places
+from infra.stack import Stack, StackError
 
+SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
+WRITER = "benchmarks/lake_writer.py"
 MILLION = 1_000_000
 
+DEFAULTS = [
+    *("--conf", "spark.databricks.delta.snapshotPartitions=50"),
+    *("--conf", "spark.sql.sources.parallelPartitionDiscovery.parallelism=10000"),
+]
 
-def measured(ticks: int, run: Callable[[], None]) -> str:
-    processes = [psutil.Process(), *psutil.Process().parents()[:1], *psutil.Process().children()]
 
-    def cpu() -> float:
-        times = [process.cpu_times() for process in processes]
-        return sum(each.user + each.system for each in times)
-
-    began, used = time.monotonic(), cpu()
-    run()
-    seconds = time.monotonic() - began
-    return (
-        f"{ticks / seconds:9,.0f} ticks/s {(cpu() - used) / ticks * MILLION:6.1f} s CPU per million"
-    )
+def written(stack: Stack, what: str, *options: str) -> dict[str, Any]:
+    """What lake_writer says of it. Raises StackError when it fails."""
+    log = stack.log_folder / f"{what}.log"
+    command = [SPARK_SUBMIT, *options, WRITER, what]
+    with process(command, stack, stack.settings, log) as started:
+        status = started.wait()
+    lines = log.read_text().splitlines()
+    said = [line for line in lines if line.startswith("{")]
+    if status or not said:
+        raise StackError(f"{command} ended with {status}: {lines[-20:]}")
+    found: dict[str, Any] = json.loads(said[-1])
+    return found
 
 
 def gzip_bytes() -> float:
-    """Bytes per tick of the same messages as gzip JSON, a million ticks or so."""
+    """Bytes per tick of the same messages as gzip JSON."""
     size = ticks = 0
     for second in simulated_seconds():
         size += len(gzip.compress(b"\n".join(message[3] for message in second)))
         ticks += sum(message[4] for message in second)
         if ticks >= MILLION / 10:
-            return size / ticks
-    raise AssertionError
+            break
+    return size / ticks
 
 
-def main(ticks: int) -> None:
-    settings = Settings.from_environment()
-    servers = settings.kafka_bootstrap_servers
-    ticks = fill(settings, ticks)
-    spark = spark_session("benchmark")
-    root = f"{lake_root(settings)}/benchmark-{time.time_ns()}"
-    storage = Storage(spark, root)
+def backlog_row(name: str, ticks: int, found: dict[str, Any]) -> dict[str, str]:
+    return {
+        "backlog": name,
+        "ticks/s": f"{ticks / found['seconds']:,.0f}",
+        "s of CPU per million": f"{found['cpu'] / ticks * MILLION:.1f}",
+        "MB per million": f"{found['bytes'] / ticks:.1f}",
+    }
 
-    def write(rows: DataFrame, sink: Sink, checkpoint: str) -> None:
-        query = lake_query(rows, sink, checkpoint).trigger(availableNow=True).start()
-        query.awaitTermination()
 
-    with TemporaryDirectory() as folder:
-        archive = Archive(spark, root)
-        archive.resume(partitions_of_topics(servers, EXCHANGE_OF_TOPIC))
-        checkpoint = fresh_checkpoint(folder, "tickers")
-        table = TickerTable(spark, root, partial(batch_end, checkpoint), retention_days=90)
-        table.resume()
-        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, {}, MESSAGES_PER_BATCH)
-        tickers = records.transform(explode_items).transform(normalise)
-        raw = partial(write, records, archive, fresh_checkpoint(folder, "raw"))
-        for name, run in (("raw", raw), ("tickers", partial(write, tickers, table, checkpoint))):
-            line = measured(ticks, run)
-            size = sum(file.size for file in storage.files(f"{root}/{name}"))
-            print(f"{name:10} {line} {size / ticks:6.1f} MB per million")
-    print(f"{'gzip JSON':10} {'':44} {gzip_bytes():6.1f} MB per million")
-    storage.delete(root)
+def commit_row(name: str, found: dict[str, Any]) -> dict[str, str]:
+    return {
+        "a commit of a second's ticks": name,
+        "s, median": f"{found['median']:.2f}",
+        "least": f"{found['least']:.2f}",
+        "most": f"{found['most']:.2f}",
+        "commits": str(found["commits"]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the lake costs")
+    parser.add_argument("--ticks", type=int, default=5 * MILLION)
+    arguments = parser.parse_args()
+    with own_stack("lake") as stack:
+        ticks = fill(stack.settings, arguments.ticks)
+        print(f"{machine()}; {ticks:,} ticks in Kafka", flush=True)
+        rows = [backlog_row(name, ticks, written(stack, name)) for name in ("raw", "tickers")]
+        rows.append({"backlog": "gzip JSON", "ticks/s": "", "cpu": "", "MB": f"{gzip_bytes():.1f}"})
+        print(table(rows), flush=True)
+        commits = [
+            commit_row("price_history", written(stack, "commits")),
+            commit_row("with defaults", written(stack, "default_commits", *DEFAULTS)),
+        ]
+        print(table(commits))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main()

@@ -46,6 +46,8 @@ class Archive(Sink):
     """
 
     query = "raw_archive"
+    # The extractors' too: they only write.
+    prefixes = ("landing", "raw", "staging")
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         """`root` is a bucket, such as s3a://cryptopricesrt, or any folder that Spark can write to."""

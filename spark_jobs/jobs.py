@@ -6,14 +6,20 @@ The same queries as those of live_prices, raw_archive and price_history by thems
 first: see infra/spark/fairscheduler.xml. When one query ends, all do.
 """
 
+from functools import partial
+
 from spark_jobs import live_prices, price_history, raw_archive
 from spark_jobs.running import Start, run_job
+
+# Spark takes no core away from a task that runs, and those of the lake run for seconds: each of its queries
+# reads with one task, so that live batches find slots of the master's four.
+LAKE_READERS = 1
 
 # Live first: its lock in Postgres refuses a second application before that one touches the lake.
 STARTS: tuple[tuple[str, Start], ...] = (
     ("live", live_prices.start),
-    ("lake", raw_archive.start),
-    ("lake", price_history.start),
+    ("lake", partial(raw_archive.start, readers=LAKE_READERS)),
+    ("lake", partial(price_history.start, readers=LAKE_READERS)),
 )
 
 

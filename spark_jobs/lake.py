@@ -16,9 +16,14 @@ def lake_root(settings: Settings) -> str:
     return f"s3a://{settings.s3_bucket}"
 
 
-def lake_records(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFrame:
-    """The raw topics after `progress`, in batches of LAKE_BATCH_SECONDS or of MESSAGES_PER_BATCH."""
-    return kafka_records(
+def lake_records(
+    spark: SparkSession, settings: Settings, progress: Offsets, readers: int | None = None
+) -> DataFrame:
+    """The raw topics after `progress`, in batches of LAKE_BATCH_SECONDS or of MESSAGES_PER_BATCH.
+
+    Read by so many tasks at once, or by one for each partition.
+    """
+    records = kafka_records(
         spark,
         settings.kafka_bootstrap_servers,
         EXCHANGE_OF_TOPIC,
@@ -26,6 +31,7 @@ def lake_records(spark: SparkSession, settings: Settings, progress: Offsets) -> 
         MESSAGES_PER_BATCH,
         settings.lake_batch_seconds,
     )
+    return records.coalesce(readers) if readers else records
 
 
 def lake_query(rows: DataFrame, sink: Sink, checkpoint: str) -> DataStreamWriter:

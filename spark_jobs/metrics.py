@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from spark_jobs.errors import JobError
 from spark_jobs.lag import Lag
+from spark_jobs.storage import Usage
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 120)
 
@@ -54,6 +55,16 @@ class JobMetrics:
             registry=registry,
         )
 
+        self._prefix_bytes = Gauge(
+            "job_prefix_bytes",
+            "What lies below a prefix of the bucket, every five minutes",
+            ["prefix"],
+            registry=registry,
+        )
+        self._prefix_objects = Gauge(
+            "job_prefix_objects", "How many objects that is", ["prefix"], registry=registry
+        )
+
     def batch(
         self,
         query: str,
@@ -76,6 +87,10 @@ class JobMetrics:
         """When each exchange's newest price was received. Its age is time() less this, and grows."""
         for exchange, received_at in newest.items():
             self._newest.labels(exchange).set(received_at.timestamp())
+
+    def prefix(self, name: str, usage: Usage) -> None:
+        self._prefix_bytes.labels(name).set(usage.bytes)
+        self._prefix_objects.labels(name).set(usage.files)
 
     def serve(self, host: str, port: int) -> None:
         """At http://host:port/metrics, from a thread of its own. Raises JobError for a busy port."""

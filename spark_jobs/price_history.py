@@ -27,14 +27,14 @@ def price_history(records: DataFrame, table: TickerTable, checkpoint: str) -> Da
     return lake_query(tickers, table, checkpoint)
 
 
-def start(spark: SparkSession, settings: Settings) -> list[Sink]:
-    """Starts the query where the table's newest commit says; its sink."""
+def start(spark: SparkSession, settings: Settings, readers: int | None = None) -> list[Sink]:
+    """Starts the query where the table's newest commit says; its sink. For `readers` see lake_records."""
     keep_others_out(settings.checkpoint_dir, TickerTable.query)
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(
         spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
     )
-    records = lake_records(spark, settings, table.resume())
+    records = lake_records(spark, settings, table.resume(), readers)
     price_history(records, table, checkpoint).start()
     return [table]
 

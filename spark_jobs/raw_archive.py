@@ -22,13 +22,13 @@ def raw_archive(records: DataFrame, archive: Archive, checkpoint: str) -> DataSt
     return lake_query(records, archive, checkpoint)
 
 
-def start(spark: SparkSession, settings: Settings) -> list[Sink]:
-    """Starts the query where the archive's names say; its sink."""
+def start(spark: SparkSession, settings: Settings, readers: int | None = None) -> list[Sink]:
+    """Starts the query where the archive's names say; its sink. For `readers` see lake_records."""
     keep_others_out(settings.checkpoint_dir, Archive.query)
     servers = settings.kafka_bootstrap_servers
     archive = Archive(spark, lake_root(settings))
     progress = archive.resume(partitions_of_topics(servers, EXCHANGE_OF_TOPIC))
-    records = lake_records(spark, settings, progress)
+    records = lake_records(spark, settings, progress, readers)
     raw_archive(records, archive, fresh_checkpoint(settings.checkpoint_dir, archive.query)).start()
     return [archive]
 

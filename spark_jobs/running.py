@@ -16,6 +16,8 @@ from core.settings import Settings
 from spark_jobs.batch_reports import BatchReports
 from spark_jobs.entry import run
 from spark_jobs.errors import JobError
+from spark_jobs.lake import lake_root
+from spark_jobs.lake_sizes import LakeSizes
 from spark_jobs.metrics import JobMetrics
 from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
@@ -87,6 +89,8 @@ def _run(
         for sink in start(spark, settings):
             reports.watch(sink)
             sinks.append(sink)
+    if prefixes := [prefix for sink in sinks for prefix in sink.prefixes]:
+        LakeSizes(spark, lake_root(settings), prefixes, metrics).start()
     metrics.serve(settings.metrics_host, metrics_port(settings))
     _wait(spark, sinks, asked_to_end)
     spark.stop()

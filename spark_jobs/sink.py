@@ -18,6 +18,9 @@ class Sink(ABC):
     query: ClassVar[str]
     """The name of the query that writes to it."""
 
+    prefixes: ClassVar[tuple[str, ...]] = ()
+    """Of the bucket, whose sizes it watches."""
+
     def __init__(self) -> None:
         self._idle = threading.Lock()
         self._stopping = threading.Event()

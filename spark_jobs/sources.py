@@ -29,6 +29,11 @@ READ_ON = 100
 RAW_MESSAGES_PER_BATCH = 1000
 
 
+# Of each partition, for each query, for as long as a partition's consumer lives. A message may be a tenth of
+# a megabyte; Kafka's own 500 of 8 partitions would be most of the driver's memory.
+MESSAGES_IN_MEMORY = "50"
+
+
 class OffsetError(JobError):
     """The topic does not hold what comes next. The message says which offset, and what to do."""
 
@@ -61,6 +66,7 @@ def kafka_records(
         .options(**(fill if seconds_to_fill else {}))
         # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
         .option("kafka.fetch.max.wait.ms", "20")
+        .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
         .select(*RECORD.fieldNames())
     )
@@ -84,6 +90,7 @@ def kept_records(
         .option("startingOffsets", json.dumps(oldest))
         .option("endingOffsets", json.dumps(ending))
         .option("includeHeaders", "true")
+        .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
         .select(*RECORD.fieldNames())
     )

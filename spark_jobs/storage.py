@@ -13,6 +13,11 @@ class File(NamedTuple):
     size: int
 
 
+class Usage(NamedTuple):
+    bytes: int
+    files: int
+
+
 class Storage:
     """The file system that a folder lies in. Errors of S3 come as Py4JJavaError."""
 
@@ -30,6 +35,15 @@ class Storage:
             while found.hasNext():
                 status = found.next()
                 yield File(status.getPath().toString(), status.getLen())
+
+    def usage(self, folder: str) -> Usage:
+        """Of all that is below the folder, at any depth; none when it is not there."""
+        path = self._path(folder)
+        if not self._filesystem.exists(path):
+            return Usage(0, 0)
+        # One call, and on S3 a flat listing: a thousand objects a request.
+        summary = self._filesystem.getContentSummary(path)
+        return Usage(summary.getLength(), summary.getFileCount())
 
     def folders(self, folder: str) -> list[str]:
         """The names of those directly below the folder, sorted; none when it is not there."""

@@ -99,6 +99,7 @@ class TickerTable(Sink):
     """
 
     query = "price_history"
+    prefixes = ("tickers",)
 
     def __init__(
         self,

@@ -1,0 +1,51 @@
+"""What a job tells Prometheus of the bucket: the sizes of prefixes in the real object store."""
+
+import time
+
+import boto3
+import pytest
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from spark_jobs.lake import lake_root
+from spark_jobs.lake_sizes import LakeSizes
+from spark_jobs.metrics import JobMetrics
+
+
+@pytest.fixture
+def prefix(settings: Settings) -> str:
+    """One with three objects, 6,000 bytes in all, at three depths."""
+    store = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=settings.aws_secret_access_key,
+    )
+    name = f"sizes-{time.time_ns()}"
+    for number, key in enumerate(("a", "b/c", "b/d/e"), start=1):
+        store.put_object(Bucket=settings.s3_bucket, Key=f"{name}/{key}", Body=bytes(1000 * number))
+    return name
+
+
+def said(metrics: JobMetrics, prefix: str) -> tuple[float | None, float | None]:
+    """Bytes and objects."""
+    read = metrics.registry.get_sample_value
+    labels = {"prefix": prefix}
+    return read("job_prefix_bytes", labels), read("job_prefix_objects", labels)
+
+
+def test_a_prefix_is_as_large_as_all_objects_below_it(
+    spark: SparkSession, settings: Settings, prefix: str
+) -> None:
+    metrics = JobMetrics()
+    LakeSizes(spark, lake_root(settings), [prefix, f"{prefix}/b", "nothing"], metrics).look()
+    assert said(metrics, prefix) == (6000, 3)
+    assert said(metrics, f"{prefix}/b") == (5000, 2)
+    assert said(metrics, "nothing") == (0, 0)
+
+
+def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
+    spark: SparkSession, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    LakeSizes(spark, "s3a://no-such-bucket", ["raw"], JobMetrics()).look()
+    assert "sizes in s3a://no-such-bucket are not known now" in caplog.text
