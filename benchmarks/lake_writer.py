@@ -6,10 +6,9 @@ tickers of a second at a time, `default_commits` the same to a table without pro
 
 import json
 import sys
+import threading
 import time
-from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
 from statistics import median
 from tempfile import TemporaryDirectory
 
@@ -27,17 +26,12 @@ from spark_jobs.normalise import normalise
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
-from spark_jobs.sources import (
-    Offsets,
-    PartitionOffsets,
-    kafka_records,
-    kept_records,
-    partitions_of_topics,
-)
+from spark_jobs.sources import kafka_records, partitions_of_topics
 from spark_jobs.storage import Storage
 from spark_jobs.ticker_table import TickerTable
 
-COMMITS, WARMING = 30, 10
+COMMITS, WARMING = 50, 20
+MESSAGES_OF_A_SECOND = 8
 KEPT_DAYS = 90
 
 
@@ -63,33 +57,32 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
 
 
 def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, float]:
-    end: Offsets = {}
-    table = TickerTable(spark, f"{lake_root(settings)}/{what}", lambda: end, KEPT_DAYS)
-    table.resume()
-    took = []
-    for number, (batch, after) in enumerate(seconds_of_ticks(spark, settings)):
-        end = after
-        began = time.monotonic()
-        table.write(batch, number)
-        took.append(time.monotonic() - began)
-    warm = took[WARMING:]
+    took: list[float] = []
+    enough = threading.Event()
+    with TemporaryDirectory() as folder:
+        checkpoint = fresh_checkpoint(folder, what)
+        root = f"{lake_root(settings)}/{what}"
+        table = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
+
+        def write(batch: DataFrame, batch_id: int) -> None:
+            began = time.monotonic()
+            table.write(batch, batch_id)
+            took.append(time.monotonic() - began)
+            if len(took) == COMMITS:
+                table.stop_soon()
+                enough.set()
+
+        servers = settings.kafka_bootstrap_servers
+        records = kafka_records(
+            spark, servers, EXCHANGE_OF_TOPIC, table.resume(), MESSAGES_OF_A_SECOND
+        )
+        tickers = records.transform(explode_items).transform(normalise)
+        stream = tickers.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
+        query = stream.start()
+        enough.wait()
+        query.stop()
+    warm = took[WARMING:COMMITS]
     return {"median": median(warm), "least": min(warm), "most": max(warm), "commits": len(warm)}
-
-
-def seconds_of_ticks(
-    spark: SparkSession, settings: Settings
-) -> Iterator[tuple[DataFrame, Offsets]]:
-    """A message of each partition at a time, and the offsets that come next."""
-    servers = settings.kafka_bootstrap_servers
-    partitions = partitions_of_topics(servers, EXCHANGE_OF_TOPIC)
-    for first, end in pairwise(range(COMMITS + 1)):
-        oldest: PartitionOffsets = {
-            topic: {str(number): first for name, number in partitions if name == topic}
-            for topic in EXCHANGE_OF_TOPIC
-        }
-        after = dict.fromkeys(partitions, end)
-        records = kept_records(spark, servers, oldest, after)
-        yield records.transform(explode_items).transform(normalise), after
 
 
 def cpu_seconds() -> float:
