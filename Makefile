@@ -26,16 +26,16 @@ help:  ## this list
 demo: setup  ## everything, with the replay exchange; returns when prices of both exchanges are served
 	@$(INFRA) demo
 
-live: setup  ## everything, with the real exchanges
+live: setup  ## the same with the real exchanges
 	@$(INFRA) live
 
-up: setup  ## services and extractors; FEED=live (default) or FEED=demo
+up: setup  ## services and extractors, no jobs, no server; FEED=live (default) or FEED=demo
 	@$(INFRA) up --feed $(FEED)
 
 jobs: setup  ## all Spark queries in one application, on the running stack
 	@$(INFRA) jobs
 
-stop-jobs: setup  ## end the Spark jobs in order; make jobs starts them again
+stop-jobs: setup  ## end the Spark jobs after their batches; make jobs starts them again
 	@$(INFRA) stop-jobs
 
 server: setup  ## the web server, on the running stack
@@ -44,13 +44,13 @@ server: setup  ## the web server, on the running stack
 initialise: setup  ## topics, bucket and tables, in services that run already: infra/compose.yaml
 	@$(INFRA) initialise
 
-down:  ## stop every process that was started here
+down:  ## stop every process of every stack; the data stay
 	@if [ -x $(BIN)/python ]; then $(INFRA) down; fi
 
 status: setup  ## what runs, and where
 	@$(INFRA) status
 
-logs: setup  ## the end of every log, and what follows
+logs: setup  ## the end of every log, and what follows, until Ctrl-C
 	@$(INFRA) logs
 
 env: setup  ## the running stack's environment: eval "$$(make -s env)"
@@ -78,7 +78,7 @@ else
 	@$(IN_STACK) python -m spark_jobs.list_dead_letters
 endif
 
-rebuild: setup  ## prices, candles and dead letters anew, from all that Kafka holds
+rebuild: setup  ## make prices, candles and dead letters anew, from all that Kafka holds
 	$(call while_jobs_rest,python -m spark_jobs.rebuild)
 
 ##@ Exploring
@@ -94,7 +94,7 @@ soak-extractors: setup  ## the extractors' tests at full length, about an hour
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
 	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py
 
-soak-jobs: setup  ## five minutes of make demo, the live job killed five times, its tables equal to Kafka
+soak-jobs: setup  ## five minutes on simulated exchanges, the live job killed five times; its tables must equal Kafka
 	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose tests/integration/test_kills.py
 
 soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away for 30 s twice
@@ -135,7 +135,7 @@ benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare C
 benchmark-table-size: setup  ## an hour of 4,000 rows/s: does Postgres keep its size?
 	@$(BIN)/python -m benchmarks.table_size --minutes 60
 
-benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICKS=10000000, RUNS=3, JOB=raw_archive
+benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICKS=10000000 RUNS=3; JOB=live_prices or raw_archive for one
 	@$(BIN)/python -m benchmarks.cluster --ticks $(or $(TICKS),10000000) --runs $(or $(RUNS),3) $(if $(JOB),--job $(JOB))
 
 $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
