@@ -53,7 +53,7 @@ status: setup  ## what runs, and where
 logs: setup  ## the end of every log, and what follows, until Ctrl-C
 	@$(INFRA) logs
 
-env: setup  ## the running stack's environment: eval "$$(make -s env)"
+env: setup  ## the running stack's environment: eval "$(make -s env)"
 	@$(INFRA) env
 
 clean: setup  ## delete the data of every stack; asks first
