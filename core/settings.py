@@ -12,6 +12,8 @@ from math import inf
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from core.topics import RAW_TOPIC_DAYS
+
 KEY_LENGTH = 32
 """Characters of a key at least: so many that nobody guesses it, however many guesses are free."""
 
@@ -47,6 +49,15 @@ def _count(value: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise ValueError("expected a whole number, more than 0")
     return int(value)
+
+
+def _raw_days(value: str) -> int:
+    days = _count(value)
+    if days <= RAW_TOPIC_DAYS:
+        raise ValueError(
+            f"expected more than the {RAW_TOPIC_DAYS} days that Kafka keeps: raw/ says what was archived"
+        )
+    return days
 
 
 def _seconds(value: str) -> float:
@@ -144,7 +155,7 @@ class Settings:
     journal_dir: str = _setting(".stack/journal", _text)
     journal_limit_bytes: int = _setting(10_000_000_000, _count)
     landing_retention_days: int = _setting(30, _count)
-    raw_retention_days: int = _setting(30, _count)
+    raw_retention_days: int = _setting(30, _raw_days)
     tickers_retention_days: int = _setting(90, _count)
     lake_batch_seconds: int = _setting(60, _count)
     candles_retention_days: int = _setting(90, _count)

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
+from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS, RAW_TOPIC_DAYS
 from infra import places
 from infra.ports import kafka_address
 from infra.stack import Stack, StackError
@@ -28,7 +28,7 @@ BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 
 RAW_TOPIC_PARTITIONS = 4
 RAW_TOPIC_CONFIG = BROKERS_CLOCK | {
-    "retention.ms": str(7 * DAY_MS),
+    "retention.ms": str(RAW_TOPIC_DAYS * DAY_MS),
     # Of each partition: 20 GB a topic.
     "retention.bytes": str(20 * 1024**3 // RAW_TOPIC_PARTITIONS),
 }

@@ -97,6 +97,7 @@ def test_variables_of_others_are_passed_over() -> None:
 
 PORT = "expected a port from 1 to 65535"
 COUNT = "expected a whole number, more than 0"
+RAW_DAYS = "expected more than the 7 days that Kafka keeps: raw/ says what was archived"
 SECONDS = "expected seconds, more than 0"
 HOST_PORTS = "expected host:port, or several with commas between them"
 HTTP = "expected http://host:port or https://host:port without a path, the port from 1 to 65535"
@@ -108,6 +109,8 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
     [
         ("SERVER_PORT", "http", PORT),
         ("SERVER_PORT", "0", PORT),
+        ("RAW_RETENTION_DAYS", "0", COUNT),
+        ("RAW_RETENTION_DAYS", "7", RAW_DAYS),
         ("SERVER_PORT", "65536", PORT),
         ("SERVER_PORT", "-1", PORT),
         ("SERVER_PORT", "80.0", PORT),
