@@ -1,4 +1,4 @@
-"""The entries on a Spark cluster: two workers, so two executors, neither of which is the driver."""
+"""All queries on a Spark cluster: two workers, so two executors, neither of which is the driver."""
 
 import json
 import os
@@ -32,6 +32,7 @@ from tests.sql import rows
 from tests.topic import Topic
 
 WORKERS = 2
+QUERIES = ("live_prices", "raw_archive", "price_history")
 DEADLINE = 120.0
 # A JVM that lives for seconds spends them on its compiler.
 JAVA = "-XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
@@ -121,34 +122,27 @@ def record(message: Message) -> dict[str, Any]:
     return dict(zip(names, (*place(message), message.value()), strict=True))
 
 
-def test_entries_run_on_both_workers_and_what_they_write_equals_what_kafka_holds(
+def test_all_queries_run_on_both_workers_and_what_they_write_equals_what_kafka_holds(
     lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
     (page,) = free_ports(1)
-    send(lake, range(100))
+    log = tmp_path / "jobs.log"
+    send(lake, range(200))
     with spark_cluster(tmp_path / "cluster", WORKERS) as url:
-
-        def run(entry: str, *queries: str) -> None:
-            log = tmp_path / f"{entry}.log"
-            command = [*submit(url, WORKERS, page), *QUICK, f"spark_jobs/{entry}.py"]
-            with running(command, lake, log) as process:
-                assert wait_until(
-                    lambda: process.poll() is not None or has_read_all(log, *queries),
-                    deadline=DEADLINE,
-                )
-                assert process.poll() is None
-                found = executors(page)
-                processes = executor_processes()
-                children = [child.name() for each in processes for child in each.children()]
-            assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
-            assert len(processes) == WORKERS
-            assert not [name for name in children if name.startswith("python")]
-
-        run("live_prices", "live_prices")
-        send(lake, range(100, 200))
-        # The queries of raw_archive and price_history too, by the same functions.
-        run("jobs", "live_prices", "raw_archive", "price_history")
+        command = [*submit(url, WORKERS, page), *QUICK, "spark_jobs/jobs.py"]
+        with running(command, lake, log) as process:
+            assert wait_until(
+                lambda: process.poll() is not None or has_read_all(log, *QUERIES),
+                deadline=DEADLINE,
+            )
+            assert process.poll() is None
+            found = executors(page)
+            processes = executor_processes()
+            children = [child.name() for each in processes for child in each.children()]
+    assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
+    assert len(processes) == WORKERS
+    assert not [name for name in children if name.startswith("python")]
 
     sent = [message for topic in topics for message in topic.messages()]
     assert len(sent) == 400
