@@ -14,7 +14,7 @@ from psycopg2.extensions import connection
 from core.settings import Settings
 from infra import browser as installed_browser
 from infra import supervision
-from infra.services import postgres
+from infra.services import object_store, postgres
 from infra.stack import Stack, delete
 from infra.up import services_up
 from tests.conftest import STACK, settings_on
@@ -31,6 +31,7 @@ SWITCHES = [
 ]
 
 DATABASE_NUMBERS = itertools.count(1)
+BUCKET_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +62,19 @@ def database(stack: Stack) -> Iterator[Settings]:
     settings = settings_on(stack, name)
     postgres.initialise(settings)
     yield settings
+
+
+@pytest.fixture
+def lake(database: Settings, tmp_path: Path) -> Settings:
+    """A database and a bucket of the test's own, and batches as short as can be."""
+    own = replace(
+        database,
+        s3_bucket=f"test-{next(BUCKET_NUMBERS)}",
+        checkpoint_dir=str(tmp_path / "checkpoints"),
+        lake_batch_seconds=1,
+    )
+    object_store.initialise(own)
+    return own
 
 
 @pytest.fixture

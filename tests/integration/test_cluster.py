@@ -8,12 +8,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from confluent_kafka import Message, Producer
 from psycopg2.extensions import connection
 
@@ -21,7 +19,6 @@ from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from infra import places
 from infra.ports import free_ports
-from infra.services import object_store
 from infra.spark_cluster import executors, spark_cluster, submit
 from infra.up import wait_until
 from tests.frames import BTCUSDT, CRO_USDT, item
@@ -39,20 +36,6 @@ JAVA = "-XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
 QUICK = [f"--driver-java-options={JAVA}", f"--conf=spark.executor.extraJavaOptions={JAVA}"]
 # In microseconds: some whole minute of late, so that the candles do not depend on when the test began.
 BEGAN = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000
-
-
-@pytest.fixture
-def lake(database: Settings, tmp_path: Path) -> Settings:
-    """Empty topics, and a database and a bucket of its own."""
-    own = replace(
-        database,
-        s3_bucket=f"cluster-{os.getpid()}",
-        checkpoint_dir=str(tmp_path / "checkpoints"),
-        lake_batch_seconds=1,
-    )
-    object_store.initialise(own)
-    expire_all(own)
-    return own
 
 
 def send(settings: Settings, numbers: range) -> None:
@@ -125,6 +108,7 @@ def record(message: Message) -> dict[str, Any]:
 def test_all_queries_run_on_both_workers_and_what_they_write_equals_what_kafka_holds(
     lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
+    expire_all(lake)
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
     (page,) = free_ports(1)
     log = tmp_path / "jobs.log"

@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -74,19 +73,6 @@ class Jobs:
             assert time.monotonic() < deadline, "not in time"
             self.keep_running()
             time.sleep(0.02)
-
-
-@pytest.fixture
-def lake(database: Settings, tmp_path: Path) -> Settings:
-    """A database and a bucket of its own, and batches as short as can be."""
-    own = replace(
-        database,
-        s3_bucket=f"lake-faults-{os.getpid()}",
-        checkpoint_dir=str(tmp_path / "checkpoints"),
-        lake_batch_seconds=1,
-    )
-    object_store.initialise(own)
-    return own
 
 
 @pytest.fixture
