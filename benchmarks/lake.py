@@ -81,8 +81,8 @@ def main() -> None:
         ticks = fill(stack.settings, arguments.ticks)
         print(f"{machine()}; {ticks:,} ticks in Kafka", flush=True)
         rows = [backlog_row(name, ticks, written(stack, name)) for name in ("raw", "tickers")]
-        rows.append({"backlog": "gzip JSON", "ticks/s": "", "cpu": "", "MB": f"{gzip_bytes():.1f}"})
-        print(table(rows), flush=True)
+        print(table(rows))
+        print(f"the same messages as gzip JSON: {gzip_bytes():.1f} MB per million", flush=True)
         commits = [
             commit_row("price_history", written(stack, "commits")),
             commit_row("with defaults", written(stack, "default_commits", *DEFAULTS)),
