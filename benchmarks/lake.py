@@ -12,6 +12,7 @@ first commits, in which the JVM compiles, are left out.
 import argparse
 import gzip
 import json
+import time
 from typing import Any
 
 from benchmarks.measuring import machine, own_stack, process, table
@@ -46,7 +47,7 @@ def written(stack: Stack, what: str, *options: str) -> dict[str, Any]:
 def gzip_bytes() -> float:
     """Bytes per tick of the same messages as gzip JSON."""
     size = ticks = 0
-    for second in simulated_seconds():
+    for second in simulated_seconds(time.time_ns() // MILLION):
         size += len(gzip.compress(b"\n".join(message[3] for message in second)))
         ticks += sum(message[4] for message in second)
         if ticks >= MILLION / 10:
@@ -80,7 +81,10 @@ def main() -> None:
     with own_stack("lake") as stack:
         ticks = fill(stack.settings, arguments.ticks)
         print(f"{machine()}; {ticks:,} ticks in Kafka", flush=True)
-        rows = [backlog_row(name, ticks, written(stack, name)) for name in ("raw", "tickers")]
+        backlogs = {name: written(stack, name) for name in ("raw", "tickers")}
+        if backlogs["tickers"]["rows"] != ticks:
+            raise StackError(f"{backlogs['tickers']['rows']} tickers of {ticks} were written")
+        rows = [backlog_row(name, ticks, found) for name, found in backlogs.items()]
         print(table(rows))
         print(f"the same messages as gzip JSON: {gzip_bytes():.1f} MB per million", flush=True)
         commits = [

@@ -52,8 +52,9 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
         query = lake_query(rows, sink, checkpoint).trigger(availableNow=True).start()
         query.awaitTermination()
         seconds, cpu = time.monotonic() - began, cpu_seconds() - used
-    size = sum(file.size for file in Storage(spark, root).files(f"{root}/{what}"))
-    return {"seconds": seconds, "cpu": cpu, "bytes": size}
+    size = Storage(spark, root).usage(f"{root}/{what}").bytes
+    rows = spark.read.format("parquet" if what == "raw" else "delta").load(f"{root}/{what}")
+    return {"seconds": seconds, "cpu": cpu, "bytes": size, "rows": rows.count()}
 
 
 def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, float]:

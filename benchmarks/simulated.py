@@ -29,20 +29,22 @@ from infra.exchange.symbols import (
 
 PARTITIONS = 4
 BINANCE_SYMBOLS = 1440
+FEWEST_A_SECOND = 2000
 ENDPOINT = b"127.0.0.1:8090"
 
 # topic, key, partition, message, how many ticks it holds.
 Message = tuple[str, bytes, int, bytes, int]
 
 
-def simulated_seconds() -> Iterator[list[Message]]:
-    """What a second brings, for ever: some 2,500 ticks of both exchanges, a message per partition."""
+def simulated_seconds(now: int) -> Iterator[list[Message]]:
+    """What a second brings, for ever, from `now` on, in milliseconds: some 2,500 ticks of both exchanges, a
+    message per partition.
+    """
     pairs = {
         "binance": binance_trading(binance_listing(), BINANCE_SYMBOLS),
         "kucoin": kucoin_trading(kucoin_listing()),
     }
     coins = Coins([pair for each in pairs.values() for pair in each], seed=1)
-    now = time.time_ns() // 1_000_000
     binance = Market(pairs["binance"], coins, seed=1, period=1.0, changed=0.4, traded=1, now=now)
     # Ten turns a second, of which each changes three in ten.
     kucoin = Market(pairs["kucoin"], coins, seed=1, period=0.1, changed=0.3, traded=0.02, now=now)
@@ -76,7 +78,9 @@ def fill(settings: Settings, ticks: int) -> int:
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "compression.type": "zstd"}
     )
     produced = 0
-    for messages in simulated_seconds():
+    # Not later than the broker's clock: nobody receives what is still to come.
+    began = time.time_ns() // 1_000_000 - 1000 * ticks // FEWEST_A_SECOND
+    for messages in simulated_seconds(began):
         for topic, key, partition, value, count in messages:
             headers: dict[str, str | bytes | None] = {
                 "endpoint": ENDPOINT,
