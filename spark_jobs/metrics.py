@@ -54,7 +54,6 @@ class JobMetrics:
             ["exchange"],
             registry=registry,
         )
-
         self._prefix_bytes = Gauge(
             "job_prefix_bytes",
             "What lies below a prefix of the bucket, every five minutes",

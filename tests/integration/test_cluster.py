@@ -38,10 +38,10 @@ QUICK = [f"--driver-java-options={JAVA}", f"--conf=spark.executor.extraJavaOptio
 BEGAN = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000
 
 
-def send(settings: Settings, numbers: range) -> None:
-    """For each number a message of three tickers to both topics, over all partitions."""
+def send(settings: Settings, count: int) -> None:
+    """So many times a message of three tickers to both topics, over all partitions."""
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    for number in numbers:
+    for number in range(count):
         at = BEGAN + 250_000 * number
         binance = [
             item(BTCUSDT, at + n, s=f"{'ABC'[n]}{number % 5}USDT", c=f"{number}.{n}", E=at // 1000)
@@ -79,10 +79,10 @@ def running(command: list[str], settings: Settings, log: Path) -> Iterator[subpr
         print(log.read_text()[-20_000:])
 
 
-def has_read_all(log: Path, *queries: str) -> bool:
+def has_read_all(log: Path) -> bool:
     """Whether the newest report of each query says that nothing is left."""
     said = log.read_text()
-    lags = {query: re.findall(rf"query={query} .*lag_messages=(\d+)", said) for query in queries}
+    lags = {query: re.findall(rf"query={query} .*lag_messages=(\d+)", said) for query in QUERIES}
     return all(found[-1:] == ["0"] for found in lags.values())
 
 
@@ -112,12 +112,12 @@ def test_all_queries_run_on_both_workers_and_what_they_write_equals_what_kafka_h
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
     (page,) = free_ports(1)
     log = tmp_path / "jobs.log"
-    send(lake, range(200))
+    send(lake, 200)
     with spark_cluster(tmp_path / "cluster", WORKERS) as url:
         command = [*submit(url, WORKERS, page), *QUICK, "spark_jobs/jobs.py"]
         with running(command, lake, log) as process:
             assert wait_until(
-                lambda: process.poll() is not None or has_read_all(log, *QUERIES),
+                lambda: process.poll() is not None or has_read_all(log),
                 deadline=DEADLINE,
             )
             assert process.poll() is None
