@@ -32,12 +32,27 @@ def overlaps(rows: pa.Table, progress: Offsets) -> bool:
 
 
 def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:
-    """What was not written yet. Rare: Spark compiles such a filter for every batch."""
-    was_written = F.lit(False)
-    for (topic, partition), next_offset in progress.items():
-        is_partition = (F.col("topic") == topic) & (F.col("partition") == partition)
-        was_written |= is_partition & (F.col("offset") < next_offset)
-    return batch.where(~was_written)
+    """What was not written yet.
+
+    Offsets stand in an array for each topic: a number by itself would be a part of the code that Spark
+    generates, so this would be new code, and slow at first, for each batch.
+    """
+    next_offsets = (
+        F.when(F.col("topic") == topic, F.get(F.lit(offsets), F.col("partition")))
+        for topic, offsets in _by_topic(progress).items()
+    )
+    return batch.where(F.col("offset") >= F.coalesce(*next_offsets, F.lit(0)))
+
+
+def _by_topic(progress: Offsets) -> dict[str, list[int]]:
+    """The next offset of each partition, in the place of its number; 0 for those between that have none."""
+    partitions = {topic: 0 for topic, _partition in progress}
+    for topic, partition in progress:
+        partitions[topic] = max(partitions[topic], partition + 1)
+    return {
+        topic: [progress.get((topic, partition), 0) for partition in range(count)]
+        for topic, count in sorted(partitions.items())
+    }
 
 
 def next_offsets(rows: pa.Table) -> Offsets:

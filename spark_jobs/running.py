@@ -19,6 +19,7 @@ from spark_jobs.errors import JobError
 from spark_jobs.lake import lake_root
 from spark_jobs.lake_sizes import LakeSizes
 from spark_jobs.metrics import JobMetrics
+from spark_jobs.progress_events import listen
 from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
 
@@ -81,7 +82,7 @@ def _run(
     spark = spark_session(name)
     metrics = JobMetrics()
     reports = BatchReports(metrics)
-    spark.streams.addListener(reports)
+    listen(spark, reports.report)
     sinks: list[Sink] = []
     for pool, start in starts:
         # What this thread starts, queries too, runs in the pool.
