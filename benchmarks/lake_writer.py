@@ -21,7 +21,7 @@ from spark_jobs import ticker_table
 from spark_jobs.archive import Archive
 from spark_jobs.batch_end import batch_end
 from spark_jobs.items import explode_items
-from spark_jobs.lake import MESSAGES_PER_BATCH, lake_query, lake_root
+from spark_jobs.lake import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
 from spark_jobs.normalise import normalise
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.session import spark_session
@@ -39,7 +39,9 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
     servers, root = settings.kafka_bootstrap_servers, f"{lake_root(settings)}/benchmark"
     with TemporaryDirectory() as folder:
         checkpoint = fresh_checkpoint(folder, what)
-        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, {}, MESSAGES_PER_BATCH)
+        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, {}, MESSAGES_PER_BATCH).coalesce(
+            TASKS
+        )
         sink: Sink
         if what == "raw":
             rows, sink = records, Archive(spark, root)

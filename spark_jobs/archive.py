@@ -5,7 +5,7 @@ moved into `raw/`, to a name that says which offsets it holds:
 
     raw/topic=kucoin_raw_data/date=2026-11-22/hour=18/0.120-179_1.98-140.parquet
 
-One object per topic, hour and batch. A move on S3 is a copy that appears whole. A life that ends in
+One object per topic, hour and task of a batch. A move on S3 is a copy that appears whole. A life that ends in
 between leaves a staged batch: the next one moves the rest of it where it is whole, deletes it where it
 is not, and then goes on after the names that it finds in `raw/`.
 """
@@ -79,10 +79,8 @@ class Archive(Sink):
         self._storage.delete(self._mark)
         (
             records.transform(with_folders)
-            .repartition(*FOLDERS)
             .sortWithinPartitions(*FOLDERS, "partition", "offset")
             .write.mode("overwrite")
-            .option("compression", "zstd")
             .partitionBy(*FOLDERS)
             .parquet(self._staging)
         )

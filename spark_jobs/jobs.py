@@ -11,15 +11,15 @@ from functools import partial
 from spark_jobs import live_prices, price_history, raw_archive
 from spark_jobs.running import Start, run_job
 
-# Spark takes no core away from a task that runs, and those of the lake run for seconds: each of its queries
-# reads with one task, so that live batches find slots of the master's four.
-LAKE_READERS = 1
+# Spark takes no core away from a task that runs, and those of the lake run for seconds. With one at a time,
+# live batches find slots of the master's four.
+LAKE_TASKS = 1
 
 # Live first: its lock in Postgres refuses a second application before that one touches the lake.
 STARTS: tuple[tuple[str, Start], ...] = (
     ("live", live_prices.start),
-    ("lake", partial(raw_archive.start, readers=LAKE_READERS)),
-    ("lake", partial(price_history.start, readers=LAKE_READERS)),
+    ("lake", partial(raw_archive.start, tasks=LAKE_TASKS)),
+    ("lake", partial(price_history.start, tasks=LAKE_TASKS)),
 )
 
 

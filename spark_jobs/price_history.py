@@ -14,7 +14,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from core.settings import Settings
 from spark_jobs.batch_end import batch_end
 from spark_jobs.items import explode_items
-from spark_jobs.lake import lake_query, lake_records, lake_root
+from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.normalise import normalise
 from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.sink import Sink
@@ -27,14 +27,14 @@ def price_history(records: DataFrame, table: TickerTable, checkpoint: str) -> Da
     return lake_query(tickers, table, checkpoint)
 
 
-def start(spark: SparkSession, settings: Settings, readers: int | None = None) -> list[Sink]:
-    """Starts the query where the table's newest commit says; its sink. For `readers` see lake_records."""
+def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
+    """Starts the query where the table's newest commit says; its sink. For `tasks` see lake_records."""
     keep_others_out(settings.checkpoint_dir, TickerTable.query)
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(
         spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
     )
-    records = lake_records(spark, settings, table.resume(), readers)
+    records = lake_records(spark, settings, table.resume(), tasks)
     price_history(records, table, checkpoint).start()
     return [table]
 

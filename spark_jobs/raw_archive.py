@@ -11,7 +11,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.archive import Archive
-from spark_jobs.lake import lake_query, lake_records, lake_root
+from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.sink import Sink
 from spark_jobs.sources import partitions_of_topics
@@ -22,13 +22,13 @@ def raw_archive(records: DataFrame, archive: Archive, checkpoint: str) -> DataSt
     return lake_query(records, archive, checkpoint)
 
 
-def start(spark: SparkSession, settings: Settings, readers: int | None = None) -> list[Sink]:
-    """Starts the query where the archive's names say; its sink. For `readers` see lake_records."""
+def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
+    """Starts the query where the archive's names say; its sink. For `tasks` see lake_records."""
     keep_others_out(settings.checkpoint_dir, Archive.query)
     servers = settings.kafka_bootstrap_servers
     archive = Archive(spark, lake_root(settings))
     progress = archive.resume(partitions_of_topics(servers, EXCHANGE_OF_TOPIC))
-    records = lake_records(spark, settings, progress, readers)
+    records = lake_records(spark, settings, progress, tasks)
     raw_archive(records, archive, fresh_checkpoint(settings.checkpoint_dir, archive.query)).start()
     return [archive]
 

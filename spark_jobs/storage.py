@@ -23,7 +23,9 @@ class Storage:
 
     def __init__(self, spark: SparkSession, folder: str) -> None:
         # PySpark has no public name for Hadoop's file systems.
-        self._jvm: Any = spark._jvm  # noqa: SLF001
+        jvm: Any = spark._jvm  # noqa: SLF001
+        # Asked for once: for each name in it py4j has every jar searched.
+        self._path: Any = jvm.org.apache.hadoop.fs.Path
         configuration = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
         self._filesystem = self._path(folder).getFileSystem(configuration)
 
@@ -66,6 +68,3 @@ class Storage:
         self._filesystem.mkdirs(path.getParent())
         if not self._filesystem.rename(self._path(source), path):
             raise OSError(f"{source} could not be moved to {target}")
-
-    def _path(self, name: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(name)

@@ -180,11 +180,10 @@ class TickerTable(Sink):
 
 
 def rows_of(tickers: DataFrame) -> DataFrame:
-    """What can be read, in the table's columns: an exchange's day in one task, a symbol's rows together."""
+    """What can be read, in the table's columns: of each task an exchange's day, a symbol's rows together."""
     return (
         tickers.where("reason IS NULL")
         .select(*TICKER, F.to_date("received_at").alias("date"))
-        .repartition(*PARTITIONED_BY)
         .sortWithinPartitions(*PARTITIONED_BY, "symbol", "received_at")
     )
 

@@ -18,7 +18,9 @@ NEXT_HOUR = datetime(2026, 11, 22, 19, 0, 0, tzinfo=UTC)
 
 
 def batch(spark: SparkSession, *places: tuple[int, int], at: datetime = EVENING) -> DataFrame:
-    return records(spark, *(stamped(partition, offset, at) for partition, offset in places))
+    """As one task reads it."""
+    rows = (stamped(partition, offset, at) for partition, offset in places)
+    return records(spark, *rows).coalesce(1)
 
 
 def stamped(partition: int, offset: int, at: datetime) -> Row:
@@ -62,6 +64,18 @@ def test_a_batch_again_and_an_older_one_change_nothing(
     ]
     assert places(spark, tmp_path) == [(0, 0), (0, 1), (0, 2), (1, 7)]
     assert not (tmp_path / "staging" / "raw_archive").exists()
+
+
+def test_each_task_of_a_batch_makes_an_object_of_what_it_read(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    two_tasks = batch(spark, (0, 0), (0, 1), (1, 7)).repartitionByRange(2, "partition")
+    archive.write(two_tasks, 0)
+    assert names(tmp_path) == [
+        "date=2026-11-22/hour=18/0.0-1.parquet",
+        "date=2026-11-22/hour=18/1.7-7.parquet",
+    ]
+    assert archive.resume(PARTITIONS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 8}
 
 
 def test_a_batch_of_which_one_hour_was_published_is_finished_at_the_next_start(

@@ -1,10 +1,12 @@
 """What of a batch was not written yet, and how far it leads."""
 
 import pyarrow as pa
+import pytest
 from chispa import assert_df_equality
 from pyspark.sql import SparkSession
 
 from spark_jobs.kafka_progress import beyond, next_offsets, overlaps
+from spark_jobs.sources import Offsets
 
 PLACE = "topic STRING, partition INT, offset LONG"
 
@@ -22,6 +24,18 @@ def test_what_lies_below_its_own_partitions_progress_is_left_out(spark: SparkSes
 
     expected = spark.createDataFrame([("a", 0, 7), ("a", 1, 6), ("a", 2, 0), ("币", 0, 6)], PLACE)
     assert_df_equality(actual, expected)
+
+
+def test_other_offsets_make_no_other_code(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = spark.createDataFrame([("a", 0, 6)], PLACE)
+
+    def code(progress: Offsets) -> str:
+        beyond(batch, progress).explain("codegen")
+        return capsys.readouterr().out.partition("Generated code:")[2]
+
+    assert code({("a", 0): 7, ("b", 1): 9}) == code({("a", 0): 8, ("b", 1): 12}) != ""
 
 
 def test_a_batch_overlaps_where_a_row_begins_below_the_progress() -> None:
