@@ -20,7 +20,8 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 .PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-lake benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
+	  $(firstword $(MAKEFILE_LIST))
 
 ##@ The pipeline
 demo: setup  ## everything, with the replay exchange; returns when prices of both exchanges are served
@@ -143,7 +144,7 @@ $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TO
 	$(call quietly,rivals: installing what benchmarks/rivals/requirements.lock names,$(@D)/bin/pip install --require-hashes -r $<,rivals)
 	@touch $@
 
-##@ Set-up, skipped when it is there
+# Set-up, skipped when it is there.
 setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready $(TOOLS)/spark-conf/spark-defaults.conf
 
 prerequisites:

@@ -22,8 +22,8 @@ LONGEST_PAUSE = 3 * 24 * 3600.0
 class FeedError(Exception):
     """This connection, or this attempt at one, is over. The next one asks for its endpoint anew.
 
-    `cause` is one of few words, for counting: unreachable, refused, silence, closed, broken,
-    unanswered, stopped, rotated, or error_ and the exchange's own code. `at_once`: to wait would
+    `cause` is one of few words, for counting: unreachable, refused, unreadable, silence, closed, broken,
+    unanswered, stopped, rotated, failed, or error_ and the exchange's own code. `at_once`: to wait would
     help nobody, though the limits of the exchange hold and what fails again and again is tried ever
     less. `retry_after` is the pause in seconds that the exchange demanded, 0 if it named none.
     """

@@ -54,7 +54,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     async def get_prices(
         which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
-        """The newest price of each ticker, with the message that it came in."""
+        """The newest price of each symbol, with the message that it came in."""
         answer = await answer_with_prices(queries, known_prices(hub), which, if_none_match)
         return with_age(answer, hub.away_since)
 
@@ -66,7 +66,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     async def get_price(
         exchange: Exchange, symbol: Annotated[Name, Path()], if_none_match: IfNoneMatch = None
     ) -> Response:
-        """The newest price of one ticker."""
+        """The newest price of one symbol."""
         prices = known_prices(hub)
         price = prices.get(exchange, symbol)
         if price is None:

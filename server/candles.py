@@ -1,4 +1,4 @@
-"""Candles of one ticker: minutes as the live job wrote them, and larger ones made of whole minutes.
+"""Candles of one symbol: minutes as the live job wrote them, and larger ones made of whole minutes.
 
 They are made of ticker updates and not of trades. A minute without updates has no candle.
 """

@@ -45,14 +45,10 @@ def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:
 
 
 def _by_topic(progress: Offsets) -> dict[str, list[int]]:
-    """The next offset of each partition, in the place of its number; 0 for those between that have none."""
-    partitions = {topic: 0 for topic, _partition in progress}
-    for topic, partition in progress:
-        partitions[topic] = max(partitions[topic], partition + 1)
-    return {
-        topic: [progress.get((topic, partition), 0) for partition in range(count)]
-        for topic, count in sorted(partitions.items())
-    }
+    """The next offsets of each topic, each in the place of its partition's number; 0 where there is none."""
+    count = 1 + max((partition for _topic, partition in progress), default=0)
+    topics = sorted({topic for topic, _partition in progress})
+    return {topic: [progress.get((topic, n), 0) for n in range(count)] for topic in topics}
 
 
 def next_offsets(rows: pa.Table) -> Offsets:

@@ -1,4 +1,4 @@
-"""All queries on a Spark cluster: two workers, so two executors, neither of which is the driver."""
+"""Each job on a Spark cluster: two workers, so two executors, neither of which is the driver."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from tests.sql import rows
 from tests.topic import Topic
 
 WORKERS = 2
-QUERIES = ("live_prices", "raw_archive", "price_history")
+JOBS = ("live_prices", "raw_archive", "price_history")
 DEADLINE = 120.0
 # A JVM that lives for seconds spends them on its compiler.
 JAVA = "-XX:TieredStopAtLevel=1 -Duser.timezone=UTC"
@@ -79,11 +79,9 @@ def running(command: list[str], settings: Settings, log: Path) -> Iterator[subpr
         print(log.read_text()[-20_000:])
 
 
-def has_read_all(log: Path) -> bool:
-    """Whether the newest report of each query says that nothing is left."""
-    said = log.read_text()
-    lags = {query: re.findall(rf"query={query} .*lag_messages=(\d+)", said) for query in QUERIES}
-    return all(found[-1:] == ["0"] for found in lags.values())
+def has_read_all(log: Path, job: str) -> bool:
+    """Whether the newest report of the job's query says that nothing is left."""
+    return re.findall(rf"query={job} .*lag_messages=(\d+)", log.read_text())[-1:] == ["0"]
 
 
 def executor_processes() -> list[psutil.Process]:
@@ -105,28 +103,32 @@ def record(message: Message) -> dict[str, Any]:
     return dict(zip(names, (*place(message), message.value()), strict=True))
 
 
-def test_all_queries_run_on_both_workers_and_what_they_write_equals_what_kafka_holds(
+def run_to_the_end(job: str, url: str, settings: Settings, log: Path) -> None:
+    """Until it has read all; both executors must have worked, and none have started a Python."""
+    (page,) = free_ports(1)
+    command = [*submit(url, WORKERS, page), *QUICK, f"spark_jobs/{job}.py"]
+    with running(command, settings, log) as process:
+        assert wait_until(
+            lambda: process.poll() is not None or has_read_all(log, job), deadline=DEADLINE
+        )
+        assert process.poll() is None
+        found = executors(page)
+        processes = executor_processes()
+        children = [child.name() for each in processes for child in each.children()]
+    assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
+    assert len(processes) == WORKERS
+    assert not [name for name in children if name.startswith("python")]
+
+
+def test_each_job_runs_on_both_workers_and_what_it_writes_equals_what_kafka_holds(
     lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     expire_all(lake)
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
-    (page,) = free_ports(1)
-    log = tmp_path / "jobs.log"
     send(lake, 200)
     with spark_cluster(tmp_path / "cluster", WORKERS) as url:
-        command = [*submit(url, WORKERS, page), *QUICK, "spark_jobs/jobs.py"]
-        with running(command, lake, log) as process:
-            assert wait_until(
-                lambda: process.poll() is not None or has_read_all(log),
-                deadline=DEADLINE,
-            )
-            assert process.poll() is None
-            found = executors(page)
-            processes = executor_processes()
-            children = [child.name() for each in processes for child in each.children()]
-    assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
-    assert len(processes) == WORKERS
-    assert not [name for name in children if name.startswith("python")]
+        for job in JOBS:
+            run_to_the_end(job, url, lake, tmp_path / f"{job}.log")
 
     sent = [message for topic in topics for message in topic.messages()]
     assert len(sent) == 400
