@@ -37,11 +37,11 @@ def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:
     Offsets stand in an array for each topic: a number by itself would be a part of the code that Spark
     generates, so this would be new code, and slow at first, for each batch.
     """
-    next_offsets = (
+    begins = (
         F.when(F.col("topic") == topic, F.get(F.lit(offsets), F.col("partition")))
         for topic, offsets in _by_topic(progress).items()
     )
-    return batch.where(F.col("offset") >= F.coalesce(*next_offsets, F.lit(0)))
+    return batch.where(F.col("offset") >= F.coalesce(*begins, F.lit(0)))
 
 
 def _by_topic(progress: Offsets) -> dict[str, list[int]]:
