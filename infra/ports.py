@@ -1,15 +1,27 @@
 """Which ports the local stack listens on, and who holds one that is busy."""
 
 import errno
+import fcntl
+import itertools
 import os
+import random
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
 from core.settings import Settings, is_loopback
+
+LEASED = range(10_000, 30_000)
+"""Ports for stacks of tests and benchmarks. The kernel gives connections local ports from 32768 on
+(Linux, net.ipv4.ip_local_port_range): one of those may be taken before its listener starts."""
+
+LEASES = Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-ports"
+"""A file for each leased port. Several test runs, each with several workers, share one machine."""
 
 
 class PortError(RuntimeError):
@@ -80,12 +92,28 @@ def refuse_busy(ports: Iterator[Port]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    numbers: list[int] = [s.getsockname()[1] for s in sockets]
-    for opened in sockets:
-        opened.close()
-    return numbers
+    """Return different ports of 127.0.0.1 that are free, leased to this process until it ends."""
+    candidates = list(LEASED)
+    # In any order: whoever has no leases, such as another user's program, seldom takes the same.
+    random.shuffle(candidates)
+    ports = [*itertools.islice(filter(_lease, candidates), count)]
+    if len(ports) < count:
+        raise PortError(f"no {count} ports from {LEASED[0]} to {LEASED[-1]} are free")
+    return ports
+
+
+def _lease(number: int) -> bool:
+    """Whether the port is free, and now leased to this process."""
+    LEASES.mkdir(exist_ok=True)
+    # Open until the process ends: then the kernel releases the lease, however it ends.
+    lease = os.open(LEASES / str(number), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        socket.create_server(("127.0.0.1", number)).close()
+    except OSError:
+        os.close(lease)
+        return False
+    return True
 
 
 def _loopback(service: str, setting: str, host: str, number: int) -> Port:
