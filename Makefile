@@ -88,21 +88,27 @@ notebook: setup  ## JupyterLab on notebooks/, in the environment of the running 
 	@$(IN_STACK) jupyter lab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 ##@ Checks
-test: test-unit browser  ## everything, against a stack of its own on free ports
-	@$(BIN)/pytest tests/integration
+# tests/conftest.py says which tests share a worker, and which begin first.
+WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
+
+# Most tests wait most of the time, so two cores carry four of them.
+test: test-unit browser  ## everything, against stacks of its own on free ports
+	@$(BIN)/pytest -m "not unit and not alone" $(WORKERS) 4
+	@$(BIN)/pytest -m alone
 
 soak-extractors: setup  ## the extractors' tests at full length, about an hour
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
 	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py
 
 soak-jobs: setup  ## five minutes on simulated exchanges, the live job killed five times; its tables must equal Kafka
-	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose tests/integration/test_kills.py
+	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose \
+	  tests/integration/test_demo.py::test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka
 
 soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away for 30 s twice
 	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
 
-test-unit: setup  ## what needs no service
-	@$(BIN)/pytest tests/unit --numprocesses 2
+test-unit: setup  ## what needs neither a service nor Spark, in half a minute
+	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 5
 
 lint: setup  ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/ruff check .

@@ -13,12 +13,13 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra import browser as installed_browser
-from infra import supervision
 from infra.services import object_store, postgres
-from infra.stack import Stack, delete
+from infra.stack import Stack
 from infra.up import services_up
-from tests.conftest import STACK, settings_on
-from tests.extractor_process import Extractor
+from tests.conftest import STACK
+from tests.support.extractor import Extractor
+from tests.support.stacks import end_and_delete, settings_on
+from tests.support.waiting import shown
 
 SWITCHES = [
     "--no-sandbox",
@@ -42,12 +43,6 @@ def stack() -> Iterator[Stack]:
         yield STACK
     finally:
         end_and_delete(STACK)
-
-
-def end_and_delete(stack: Stack) -> None:
-    supervision.stop(stack)
-    delete(stack)
-    stack.folder.parent.rmdir()
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +93,7 @@ def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
     yield start
     for each in started:
         each.kill()
+        print(shown(each.log()))
 
 
 # Not for the session: Playwright's event loop would still run when other tests start theirs.

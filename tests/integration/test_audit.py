@@ -1,8 +1,6 @@
 """The audit against a real Kafka and Postgres: it is silent about what is right, and names what is not."""
 
 import time
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +8,14 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.audit import Verdict, audit
-from spark_jobs.live_prices import live_prices
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import kafka_records, messages_at
-from tests.frames import BTCUSDT, CRO_USDT, item
-from tests.raw_topics import expire_all, produce
+from tests.support.frames import BTCUSDT, CRO_USDT, item
+from tests.support.kafka import expire_all, produce
+from tests.support.postgres import execute
+from tests.support.queries import run_live_prices
 
-NOW = time.time_ns() // 1000
-# Beyond the minutes that a ticker of an expired message may count in.
-LATER = NOW + 10 * 60_000_000
-TOO_LATE = NOW + 30 * 60_000_000
+MINUTE = 60_000_000
 
 
 def binance(symbol: str, price: str, microseconds: int) -> dict[str, Any]:
@@ -33,36 +26,29 @@ def kucoin(symbol: str, sequence: int, microseconds: int) -> dict[str, Any]:
     return {**item(CRO_USDT, microseconds, sequence=str(sequence)), "subject": symbol}
 
 
-def run_live_prices(spark: SparkSession, database: Settings, folder: Path) -> None:
-    """All that is in Kafka now."""
-    servers = database.kafka_bootstrap_servers
-    with closing(PriceSink(database.database_url, partial(messages_at, servers))) as sink:
-        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
-        query = live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices"))
-        assert query.trigger(availableNow=True).start().awaitTermination(120)
-
-
 def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_not_know(
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
+    now = time.time_ns() // 1000
+    # Beyond the minutes that a ticker of an expired message may count in.
+    later = now + 10 * MINUTE
+    too_late = now + 30 * MINUTE
     expire_all(database)
-    produce(
-        database,
-        (BINANCE_RAW_DATA, [binance("OLD", "1", NOW), binance("BOTH", "1", NOW), 7]),
-        (KUCOIN_RAW_DATA, [kucoin("OLD-USDT", 1, NOW)]),
-    )
+    produce(database, BINANCE_RAW_DATA, [binance("OLD", "1", now), binance("BOTH", "1", now), 7])
+    produce(database, KUCOIN_RAW_DATA, [kucoin("OLD-USDT", 1, now)])
     run_live_prices(spark, database, tmp_path)
     expire_all(database)
     produce(
         database,
-        (BINANCE_RAW_DATA, [binance("BOTH", "2", NOW), binance("币USDT", "3", LATER)]),
-        (BINANCE_RAW_DATA, b'no JSON, "quoted"\r\n'),
-        (BINANCE_RAW_DATA, b""),
-        (BINANCE_RAW_DATA, [binance("币USDT", "9", TOO_LATE)]),
-        (BINANCE_RAW_DATA, [binance("币USDT", "0.000000000000000001", LATER + 1), "a"]),
-        (BINANCE_RAW_DATA, [binance("A", 'no "price",\n\r', LATER), binance("A", "5", LATER)]),
-        (KUCOIN_RAW_DATA, [kucoin("B-USDT", n, LATER) for n in (2, 3, 1)]),
+        BINANCE_RAW_DATA,
+        [binance("BOTH", "2", now), binance("币USDT", "3", later)],
+        b'no JSON, "quoted"\r\n',
+        b"",
+        [binance("币USDT", "9", too_late)],
+        [binance("币USDT", "0.000000000000000001", later + 1), "a"],
+        [binance("A", 'no "price",\n\r', later), binance("A", "5", later)],
     )
+    produce(database, KUCOIN_RAW_DATA, [kucoin("B-USDT", n, later) for n in (2, 3, 1)])
     run_live_prices(spark, database, tmp_path)
 
     def audited() -> list[Verdict]:
@@ -79,17 +65,17 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
     ]
     assert letters[:5] == ("dead_letters", 5, 0, [], 1)
 
-    produce(database, (BINANCE_RAW_DATA, [binance("UNREAD", "1", LATER)]))
-    with owner.cursor() as statements:
-        statements.execute("UPDATE live_prices SET price = 4, bid = 1 WHERE symbol = '币USDT'")
-        statements.execute("UPDATE live_prices SET \"offset\" = 0 WHERE symbol = 'BOTH'")
-        statements.execute("DELETE FROM candles_1m WHERE symbol = 'A'")
-        statements.execute("UPDATE candles_1m SET updates = 4 WHERE symbol = 'B-USDT'")
-        statements.execute("UPDATE dead_letters SET payload = 'b' WHERE payload = '\"a\"'")
-        statements.execute(
-            "INSERT INTO dead_letters SELECT topic, partition, \"offset\", 9, 'none', '', NULL, now(), NULL"
-            " FROM dead_letters WHERE payload = 'b'"
-        )
+    produce(database, BINANCE_RAW_DATA, [binance("UNREAD", "1", later)])
+    for statement in (
+        "UPDATE live_prices SET price = 4, bid = 1 WHERE symbol = '币USDT'",
+        "UPDATE live_prices SET \"offset\" = 0 WHERE symbol = 'BOTH'",
+        "DELETE FROM candles_1m WHERE symbol = 'A'",
+        "UPDATE candles_1m SET updates = 4 WHERE symbol = 'B-USDT'",
+        "UPDATE dead_letters SET payload = 'b' WHERE payload = '\"a\"'",
+        "INSERT INTO dead_letters SELECT topic, partition, \"offset\", 9, 'none', '', NULL, now(), NULL"
+        " FROM dead_letters WHERE payload = 'b'",
+    ):
+        execute(owner, statement)
     prices, candles, letters = audited()
     assert (prices.rows, prices.differ, candles.differ, letters.differ) == (6, 2, 2, 2)
     both, coin = prices.examples

@@ -1,7 +1,6 @@
 """However tickers are split into batches, the tables are those of one sorted pass over all of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +14,10 @@ from pyspark.sql import functions as F
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
-from spark_jobs.items import explode_items
 from spark_jobs.newer import age_order, sql_age_order
-from spark_jobs.normalise import normalise
 from spark_jobs.price_sink import PriceSink
-from tests.frames import BTCUSDT, CRO_USDT, item, record, records
-from tests.plain_tables import (
+from tests.support.frames import BTCUSDT, CRO_USDT, item, record
+from tests.support.plain_tables import (
     CANDLES,
     LIVE,
     MILLISECOND,
@@ -32,7 +29,8 @@ from tests.plain_tables import (
     newest,
     tickers_of,
 )
-from tests.sql import rows
+from tests.support.postgres import execute, rows
+from tests.support.queries import price_sink, write
 
 START = round((datetime.now(UTC) - timedelta(hours=2)).timestamp()) * SECOND // MINUTE * MINUTE
 
@@ -123,18 +121,9 @@ def without_updates(found: Iterable[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
     return {candle[:-1] for candle in found}
 
 
-def execute(owner: connection, statement: str) -> None:
-    with owner.cursor() as statements:
-        statements.execute(statement)
-
-
-def write(spark: SparkSession, sink: PriceSink, batch: list[Row]) -> None:
-    sink.write(records(spark, *batch).transform(explode_items).transform(normalise), 0)
-
-
 @pytest.fixture
 def sink(database: Settings) -> Iterator[PriceSink]:
-    with closing(PriceSink(database.database_url, lambda _places: {})) as opened:
+    with price_sink(database) as opened:
         yield opened
 
 
@@ -145,7 +134,7 @@ def test_any_batches_in_any_order_and_repeated_give_the_tables_of_one_sorted_pas
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
     for batch in batches:
-        write(spark, sink, batch)
+        write(spark, sink, *batch)
         # As if nothing said that the batch was written.
         execute(owner, "TRUNCATE kafka_progress")
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
@@ -161,7 +150,7 @@ def test_replayed_batches_count_each_ticker_once(
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
     for batch in batches:
-        write(spark, sink, batch)
+        write(spark, sink, *batch)
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
     tickers = tickers_of(read.values())
     assert set(rows(owner, LIVE)) == newest(tickers)

@@ -1,7 +1,6 @@
 """Dead letters as an earlier version left them: listed, and replayed once they can be read."""
 
 import json
-from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,14 +12,13 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, KUCOIN_RAW_DATA
-from spark_jobs.items import explode_items
+from spark_jobs import postgres_sink
 from spark_jobs.list_dead_letters import lines
-from spark_jobs.normalise import normalise
 from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.price_sink import PriceSink
 from spark_jobs.replay_dead_letters import replay_dead_letters
-from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record, records
-from tests.sql import contents, rows
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
+from tests.support.postgres import contents, rows
+from tests.support.queries import price_sink, write
 
 NOW = round(datetime.now(UTC).timestamp()) // 60 * 60_000_000
 HOUR = 3_600_000
@@ -63,15 +61,16 @@ def insert(owner: connection, letters: list[tuple[Any, ...]]) -> None:
 
 
 def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays(
-    spark: SparkSession, database: Settings, owner: connection
+    spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = records(
-        spark,
-        record([ticker(BTCUSDT, "2", 2)], partition=2, offset=3),
-        record([ticker(CRO_USDT, "9", 9)], KUCOIN_RAW_DATA, partition=2, offset=3),
-    )
-    with closing(PriceSink(database.database_url, lambda _places: {})) as sink:
-        sink.write(written.transform(explode_items).transform(normalise), 0)
+    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    with price_sink(database) as sink:
+        write(
+            spark,
+            sink,
+            record([ticker(BTCUSDT, "2", 2)], partition=2, offset=3),
+            record([ticker(CRO_USDT, "9", 9)], KUCOIN_RAW_DATA, partition=2, offset=3),
+        )
         with pytest.raises(SecondLiveJobError, match="stop it first"):
             replay_dead_letters(spark, database.database_url)
     insert(owner, LETTERS)

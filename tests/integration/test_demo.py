@@ -1,16 +1,20 @@
-"""`make demo` as its users meet it: one command, and prices of both exchanges go all the way."""
+"""`make demo` as its users meet it: one command, and prices of both exchanges go all the way.
+
+One demo serves all tests of this module, in their order: those that end programs come last.
+"""
 
 import json
 import os
+import random
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from subprocess import CompletedProcess
 from typing import Any
 
 import psutil
@@ -18,58 +22,63 @@ import psycopg2
 import pytest
 from playwright.sync_api import Browser, expect
 
-from infra import supervision
+from infra import places, supervision
 from infra.services import object_store
-from infra.stack import STACK_VARIABLE, Stack, stack_on_free_ports
-from infra.up import wait_until
-from tests.integration.conftest import end_and_delete
-from tests.lake import archived
+from infra.stack import STACK_VARIABLE, Stack
+from infra.up import EXTRACTORS
+from tests.support.kafka import all_messages, ends
+from tests.support.lake import archived
+from tests.support.plain_tables import CANDLES, LIVE, candles, newest, tickers_of
+from tests.support.postgres import rows
+from tests.support.process import run
+from tests.support.stacks import QUICK_JAVA, demo_stack, own_stack
+from tests.support.waiting import pass_time, wait_for
 
 PROGRAMS = (
     *("kafka", "minio", "postgres", "exchange", "binance", "kucoin"),
     *("jobs", "server"),
 )
 
+SECONDS_OF_KILLS = float(os.environ.get("SECONDS_OF_KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "2"))
 
-def infra(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of the Makefile, on this stack."""
-    return subprocess.run(
-        [sys.executable, "-m", "infra", *arguments],
-        env=os.environ | stack.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+JOBS_DEADLINE = 180.0
+"""Seconds in which Spark has started anew and written: on two cores that are busy with other tests."""
+
+PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic LIKE '%raw_data'"
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Stack]:
-    stack = stack_on_free_ports("tests/demo")
-    try:
-        done = infra(stack, "demo")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert f"http://127.0.0.1:{stack.settings.server_port}/" in done.stdout
+    with demo_stack("demo") as stack:
         yield stack
-    finally:
-        end_and_delete(stack)
+
+
+def infra(stack: Stack, *arguments: str, status: int = 0) -> CompletedProcess[str]:
+    """A command of the Makefile, on this stack."""
+    environment = stack.environment() | QUICK_JAVA
+    return run([sys.executable, "-m", "infra", *arguments], environment, status=status)
 
 
 def query(stack: Stack, statement: str) -> list[tuple[Any, ...]]:
-    with (
-        closing(psycopg2.connect(stack.settings.database_url)) as database,
-        database.cursor() as cursor,
-    ):
-        cursor.execute(statement)
-        return cursor.fetchall()
+    with closing(psycopg2.connect(stack.settings.database_url)) as database:
+        return rows(database, statement)
 
 
-def newest(stack: Stack) -> dict[str, tuple[int, datetime]]:
-    rows = query(stack, "SELECT exchange, count(*), max(received_at) FROM live_prices GROUP BY 1")
-    return {exchange: (symbols, received_at) for exchange, symbols, received_at in rows}
+def newest_of(stack: Stack) -> dict[str, tuple[int, datetime]]:
+    """Per exchange, the number of symbols and the newest receipt. Empty while Postgres is down."""
+    try:
+        found = query(
+            stack, "SELECT exchange, count(*), max(received_at) FROM live_prices GROUP BY 1"
+        )
+    except psycopg2.OperationalError:
+        return {}
+    return {exchange: (symbols, received_at) for exchange, symbols, received_at in found}
 
 
-def eventually(is_true: Callable[[], bool], deadline: float = 60) -> None:
-    assert wait_until(is_true, deadline=deadline)
+def last_batch(stack: Stack) -> int:
+    ((number,),) = query(stack, "SELECT max(id) FROM batches")
+    return int(number)
 
 
 def pids(stack: Stack) -> dict[str, int]:
@@ -93,46 +102,52 @@ def test_every_program_runs(demo: Stack) -> None:
 
 
 def test_postgres_has_hundreds_of_symbols_of_each_exchange_and_they_get_newer(demo: Stack) -> None:
-    eventually(lambda: all(symbols > 500 for symbols, _ in newest(demo).values()))
-    before = newest(demo)
+    before = wait_for(
+        lambda: newest_of(demo),
+        lambda found: len(found) == 2 and all(symbols > 500 for symbols, _ in found.values()),
+    )
     assert set(before) == {"binance", "kucoin"}
-    eventually(
-        lambda: all(
-            newest(demo)[exchange][1] > received_at + timedelta(seconds=2)
+    after = wait_for(
+        lambda: newest_of(demo),
+        lambda found: all(
+            found[exchange][1] > received_at + timedelta(seconds=2)
             for exchange, (_, received_at) in before.items()
-        )
+        ),
     )
     # Two cores carry the tests beside it; by itself it is a second or two.
-    age = datetime.now(UTC) - min(received_at for _, received_at in newest(demo).values())
+    age = datetime.now(UTC) - min(received_at for _, received_at in after.values())
     assert age < timedelta(seconds=30)
 
 
 def traced(stack: Stack) -> list[tuple[tuple[str, Decimal], dict[str, Any]]]:
     """(symbol, price) of the rows whose message is archived, each with the item that it came from."""
     messages = {row[:3]: row[3] for row in archived(stack.settings, "raw")}
-    rows = query(
+    found = query(
         stack, 'SELECT topic, partition, "offset", position, symbol, price FROM live_prices'
     )
     return [
         ((symbol, price), json.loads(messages[place])[position])
-        for *place_, position, symbol, price in rows
+        for *place_, position, symbol, price in found
         if (place := tuple(place_)) in messages
     ]
 
 
 def test_prices_are_the_exchanges_own_words(demo: Stack) -> None:
     """Each price is found again in the archived message that it came from."""
-    eventually(lambda: bool(traced(demo)), deadline=120)
-    for read, item in traced(demo):
+    for read, item in wait_for(lambda: traced(demo), deadline=JOBS_DEADLINE, pause=0.5):
         symbol, price = item.get("s") or item["subject"], item.get("c") or item["data"]["price"]
         assert read == (symbol, Decimal(price))
 
 
 def test_the_archive_has_parquet_of_both_topics_and_no_offset_twice(demo: Stack) -> None:
-    eventually(lambda: len({row[0] for row in archived(demo.settings, "raw")}) == 2)
-    places = [row[:3] for row in archived(demo.settings, "raw")]
-    assert {topic for topic, _, _ in places} == {"binance_raw_data", "kucoin_raw_data"}
-    assert len(places) == len(set(places))
+    places_ = wait_for(
+        lambda: [row[:3] for row in archived(demo.settings, "raw")],
+        lambda found: len({topic for topic, _, _ in found}) == 2,
+        deadline=JOBS_DEADLINE,
+        pause=0.5,
+    )
+    assert {topic for topic, _, _ in places_} == {"binance_raw_data", "kucoin_raw_data"}
+    assert len(places_) == len(set(places_))
     assert object_store.is_ready(demo.settings)
 
 
@@ -141,11 +156,11 @@ def test_the_page_shows_prices_of_both_exchanges_that_move_and_says_simulated(
 ) -> None:
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{demo.settings.server_port}/")
-    expect(page.get_by_text("simulated", exact=False).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("simulated", exact=False).first).to_be_visible(timeout=60_000)
     table = page.locator("table")
     for symbol in ("BTCUSDT", "BTC-USDT"):
         row = table.locator("tr", has_text=symbol).first
-        expect(row).to_be_visible(timeout=30_000)
+        expect(row).to_be_visible(timeout=60_000)
         price = row.locator("td").first
         before = price.inner_text()
         expect(price).not_to_have_text(before, timeout=60_000)
@@ -154,8 +169,107 @@ def test_the_page_shows_prices_of_both_exchanges_that_move_and_says_simulated(
 
 def test_up_again_is_harmless(demo: Stack) -> None:
     before = pids(demo)
-    assert infra(demo, "up", "--feed", "demo").returncode == 0
+    infra(demo, "up", "--feed", "demo")
     assert pids(demo) == before
+
+
+def test_a_busy_port_is_refused_by_name_and_number_before_anything_starts() -> None:
+    with own_stack("refused") as other:
+        with socket.create_server(("127.0.0.1", other.settings.s3_console_port)):
+            done = infra(other, "up", "--feed", "demo", status=1)
+        assert f"port {other.settings.s3_console_port} of MinIO's console is taken" in done.stderr
+        assert not supervision.is_running(other)
+
+
+@pytest.fixture
+def feed(demo: Stack) -> Iterator[Stack]:
+    """The demo. At the end its exchange and extractors run, in case that the test stopped them."""
+    yield demo
+    supervision.start_programs(demo, ["exchange", *EXTRACTORS])
+
+
+def test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka(feed: Stack) -> None:
+    kill_drivers(feed)
+    supervision.stop_programs(feed, [*EXTRACTORS, "exchange"])
+    reached = ends(feed.settings)
+    wait_for(
+        lambda: {(topic, number): end for topic, number, end in query(feed, PROGRESS)},
+        lambda progress: progress == reached,
+        deadline=JOBS_DEADLINE,
+    )
+
+    tickers = tickers_of(all_messages(feed.settings))
+    expected_prices, expected_candles = newest(tickers), candles(tickers)
+    assert set(query(feed, LIVE)) == expected_prices
+    assert set(query(feed, CANDLES)) == expected_candles
+    printed = audit(feed)
+    assert printed.splitlines() == [
+        f"live_prices: {len(expected_prices)} rows, 0 differ",
+        f"candles_1m: {len(expected_candles)} rows, 0 differ",
+        "dead_letters: 0 rows, 0 differ",
+    ]
+    print(f"{KILLS} kills, {len(tickers)} tickers, {printed}")
+
+
+def kill_drivers(stack: Stack) -> None:
+    """`kill -9` at random moments; in turn with and without the driver's Python child."""
+    began = time.monotonic()
+    moments = sorted(random.uniform(0, SECONDS_OF_KILLS) for _ in range(KILLS))
+    for number, moment in enumerate(moments):
+        wait_for_batch(stack)
+        # At any point of a batch.
+        pass_time(max(began + moment - time.monotonic(), random.uniform(0, 1)))
+        kill_driver(stack, with_python=number % 2 == 0)
+    wait_for_batch(stack)
+    pass_time(max(0.0, began + SECONDS_OF_KILLS - time.monotonic()))
+
+
+def kill_driver(stack: Stack, *, with_python: bool) -> None:
+    """Return when its Python child has ended too, and Postgres has noticed."""
+    python, ports = writer(stack), writers_ports(stack)
+    driver = python.parent()
+    assert driver is not None and driver.name() == "java"
+    for process in (driver, python) if with_python else (driver,):
+        process.send_signal(signal.SIGKILL)
+    _gone, alive = psutil.wait_procs([python], timeout=JOBS_DEADLINE)
+    assert not alive, "a driver's Python child outlived it"
+    # Until then, a commit of the job that was killed may still become visible.
+    wait_for(lambda: writers_ports(stack), lambda left: not {*ports} & {*left})
+
+
+def wait_for_batch(stack: Stack) -> None:
+    """Wait until the live job has written a batch: after a kill, the one that was started anew."""
+    before = last_batch(stack)
+    wait_for(
+        lambda: (last_batch(stack), writers_ports(stack)),
+        lambda now: now[0] > before and now[1],
+        deadline=JOBS_DEADLINE,
+        pause=0.1,
+    )
+
+
+def writers_ports(stack: Stack) -> list[int]:
+    """The local ports of the live job's connections to Postgres that write prices."""
+    found = query(
+        stack, "SELECT client_port FROM pg_stat_activity WHERE application_name = 'PriceSink'"
+    )
+    return [port for (port,) in found]
+
+
+def writer(stack: Stack) -> psutil.Process:
+    """The Python process that writes prices: the one with that connection to Postgres."""
+    (port,) = writers_ports(stack)
+    (pid,) = {
+        found.pid
+        for found in psutil.net_connections("tcp")
+        if found.pid and found.raddr and found.laddr and found.laddr.port == port
+    }
+    return psutil.Process(pid)
+
+
+def audit(stack: Stack) -> str:
+    spark_submit = places.VENV_BIN / "spark-submit"
+    return run([str(spark_submit), "spark_jobs/audit.py"], stack.environment() | QUICK_JAVA).stdout
 
 
 def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
@@ -163,41 +277,30 @@ def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
     moment = datetime.now(UTC)
-    eventually(lambda: all(pids(demo)[name] not in (0, pid) for name, pid in killed.items()))
-    eventually(lambda: wrote_since(demo, moment), deadline=120)
-
-
-def wrote_since(stack: Stack, moment: datetime) -> bool:
-    try:
-        return all(received_at > moment for _, received_at in newest(stack).values())
-    except psycopg2.OperationalError:
-        return False
-
-
-def test_a_busy_port_is_refused_by_name_and_number_before_anything_starts(demo: Stack) -> None:
-    other = stack_on_free_ports("tests/refused")
-    with socket.create_server(("127.0.0.1", other.settings.s3_console_port)):
-        done = infra(other, "up", "--feed", "demo")
-    assert done.returncode == 1
-    assert f"port {other.settings.s3_console_port} of MinIO's console is taken" in done.stderr
-    assert not supervision.is_running(other)
-    end_and_delete(other)
+    wait_for(
+        lambda: pids(demo),
+        lambda now: all(now[name] not in (0, pid) for name, pid in killed.items()),
+    )
+    wait_for(
+        lambda: newest_of(demo),
+        lambda found: len(found) == 2 and all(at > moment for _, at in found.values()),
+        deadline=JOBS_DEADLINE,
+    )
 
 
 def test_after_kill_9_of_everything_up_works_and_the_data_is_there(demo: Stack) -> None:
-    before = query(demo, "SELECT max(id) FROM batches")[0][0]
+    before = last_batch(demo)
     for process in processes(demo):
         process.kill()
-    eventually(lambda: not processes(demo))
-    done = infra(demo, "up", "--feed", "demo")
-    assert done.returncode == 0, done.stderr
-    assert query(demo, "SELECT max(id) FROM batches")[0][0] >= before
+    wait_for(lambda: processes(demo), lambda left: not left)
+    infra(demo, "up", "--feed", "demo")
+    assert last_batch(demo) >= before
 
 
 def test_down_leaves_no_process(demo: Stack) -> None:
     assert processes(demo)
     began = time.monotonic()
-    assert infra(demo, "down").returncode == 0
+    infra(demo, "down")
     assert processes(demo) == []
     assert time.monotonic() - began < 60
-    assert infra(demo, "down").returncode == 0
+    infra(demo, "down")

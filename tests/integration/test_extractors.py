@@ -1,8 +1,6 @@
 """`python -m extractors` as a process: from an exchange to Kafka, and its end."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +18,14 @@ from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import ports
 from infra.exchange.server import Simulation
-from tests.extractor_process import Extractor
-from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT
-from tests.loopback import kucoin, websocket_server
-from tests.replay_exchange import running
-from tests.topic import Topic, all_items, items_of
+from tests.support.extractor import Extractor
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
+from tests.support.kafka import Topic, all_items, items_of
+from tests.support.loopback import kucoin, websocket_server
+from tests.support.process import run
+from tests.support.replay_exchange import running
+from tests.support.waiting import DEADLINE
 
-DEADLINE = 30.0
 PARTITIONS = 4
 
 
@@ -60,13 +59,6 @@ def assert_contract(exchange: str, messages: list[Message]) -> None:
         for item in items_of(message):
             assert partition_of(symbol_of(item), PARTITIONS) == partition
             assert abs(item["received_at"] / 1_000_000 - time.time()) < 2 * DEADLINE
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -191,9 +183,13 @@ def test_both_feeds_of_the_replay_exchange_flow(
             binance_rest_url=f"http://{address}",
             kucoin_rest_url=f"http://{address}",
         )
-        processes = [extractor(exchange, leading_there) for exchange in topics]
-        wait_for(lambda: all(len(all_items(each.messages())) > 2_000 for each in topics.values()))
-        assert [process.terminate() for process in processes] == [0, 0]
+        processes = {exchange: extractor(exchange, leading_there) for exchange in topics}
+        for exchange, each in topics.items():
+            processes[exchange].wait_for(
+                lambda each=each: len(all_items(each.messages())),  # type: ignore[misc]
+                lambda count: count > 2_000,
+            )
+        assert [process.terminate() for process in processes.values()] == [0, 0]
     for exchange, each in topics.items():
         messages = each.messages()
         assert_contract(exchange, messages)
@@ -208,17 +204,11 @@ def test_kafka_that_is_away_at_the_start_is_named_and_waited_for(
     [port] = ports.free_ports(1)
     address = f"127.0.0.1:{port}"
     process = extractor("kucoin", replace(settings, kafka_bootstrap_servers=address))
-    wait_for(lambda: f"waiting kafka={address}" in process.log())
+    process.wait_for(process.log, lambda log: f"waiting kafka={address}" in log)
     assert process.terminate() == 0, process.log()
 
 
 def test_setting_that_can_not_be_right_is_refused_by_name() -> None:
-    refused = subprocess.run(
-        [sys.executable, "-m", "extractors", "binance"],
-        env=os.environ | {"BINANCE_WS_URL": "https://x"},
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=DEADLINE,
-    )
-    assert refused.returncode == 2
+    command = [sys.executable, "-m", "extractors", "binance"]
+    refused = run(command, {"BINANCE_WS_URL": "https://x"}, status=2)
     assert "BINANCE_WS_URL='https://x'" in refused.stderr

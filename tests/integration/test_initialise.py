@@ -1,8 +1,7 @@
 """`python -m infra initialise`: what lies in services that run already."""
 
-import os
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from uuid import uuid4
@@ -14,8 +13,9 @@ from confluent_kafka.admin import AdminClient
 from core.settings import Settings
 from infra.services import kafka, object_store
 from infra.stack import Stack
-from tests.conftest import settings_on
-from tests.sql import rows
+from tests.support.postgres import rows
+from tests.support.process import run
+from tests.support.stacks import settings_on
 
 TABLES = {"live_prices", "candles_1m", "batches", "kafka_progress", "dead_letters", "instruments"}
 
@@ -27,28 +27,18 @@ def new(stack: Stack) -> Settings:
     return replace(settings_on(stack, name), s3_bucket=name)
 
 
-def started(settings: Settings) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "infra", "initialise"],
-        env=os.environ | settings.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def told(process: subprocess.Popen[str]) -> list[str]:
-    """Which services it found ready."""
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    return [line.split(":")[0] for line in output.splitlines()]
+def initialise(settings: Settings) -> list[str]:
+    """Run the command. Return the services that it found ready."""
+    done = run([sys.executable, "-m", "infra", "initialise"], settings.environment())
+    return [line.split(":")[0] for line in done.stdout.splitlines()]
 
 
 def test_two_at_a_time_and_one_more_make_topics_bucket_and_tables_once(
     new: Settings,
 ) -> None:
-    both = [started(new), started(new)]
-    assert [told(process) for process in both] == [["kafka", "minio", "postgres"]] * 2
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(initialise, [new, new]))
+    assert found == [["kafka", "minio", "postgres"]] * 2
 
     with closing(psycopg2.connect(new.database_url)) as database:
         database.autocommit = True
@@ -56,7 +46,7 @@ def test_two_at_a_time_and_one_more_make_topics_bucket_and_tables_once(
         assert {name for (name,) in tables} > TABLES
         with database.cursor() as statements:
             statements.execute("INSERT INTO kafka_progress VALUES ('binance_raw_data', 0, 7)")
-        assert told(started(new)) == ["kafka", "minio", "postgres"]
+        assert initialise(new) == ["kafka", "minio", "postgres"]
         assert rows(database, "SELECT next_offset FROM kafka_progress") == [(7,)]
     with closing(psycopg2.connect(new.reader_database_url)) as reader:
         assert rows(reader, "SELECT count(*) FROM live_prices") == [(0,)]

@@ -1,91 +1,54 @@
 """The jobs' queries as real streams, from the real Kafka."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg2.extensions import connection
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from spark_jobs.archive import Archive
-from spark_jobs.live_prices import live_prices
-from spark_jobs.price_sink import PriceSink
 from spark_jobs.raw_archive import raw_archive
 from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import OffsetError, Offsets, kafka_records, messages_at, starting_offset
-from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
-from tests.lake import archived
-from tests.run_once import run_once
-from tests.sql import rows
+from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_offset
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
+from tests.support.kafka import all_ends, produce
+from tests.support.lake import archived
+from tests.support.postgres import execute, rows
+from tests.support.queries import run_live_prices, run_once
 
 
 @pytest.fixture
 def ends(settings: Settings) -> Offsets:
     """The topics' ends before the test: other tests' messages lie below."""
-    with closing(
-        Consumer({"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "ends"})
-    ) as consumer:
-        return {
-            (topic, partition): consumer.get_watermark_offsets(TopicPartition(topic, partition))[1]
-            for topic in EXCHANGE_OF_TOPIC
-            for partition in consumer.list_topics(topic).topics[topic].partitions
-        }
+    return all_ends(settings)
 
 
 @pytest.fixture
 def database_at_ends(owner: connection, database: Settings, ends: Offsets) -> Settings:
     """A database whose progress is at the topics' ends."""
-    with owner.cursor() as statements:
-        for (topic, partition), offset in ends.items():
-            statements.execute(
-                "INSERT INTO kafka_progress VALUES (%s, %s, %s)", (topic, partition, offset)
-            )
+    for place, offset in ends.items():
+        execute(owner, "INSERT INTO kafka_progress VALUES (%s, %s, %s)", *place, offset)
     return database
-
-
-@pytest.fixture
-def produce(settings: Settings) -> Iterator[Any]:
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-
-    def send(topic: str, partition: int, value: Any) -> None:
-        encoded = value if isinstance(value, bytes) else json.dumps(value).encode()
-        headers: dict[str, str | bytes | None] = {"endpoint": b"127.0.0.1:8090"}
-        producer.produce(topic, encoded, b"key", partition, headers=headers)
-        assert producer.flush(30) == 0
-
-    yield send
 
 
 def stream(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFrame:
     return kafka_records(spark, settings.kafka_bootstrap_servers, EXCHANGE_OF_TOPIC, progress)
 
 
-def run_live_prices(spark: SparkSession, database: Settings, folder: Path) -> None:
-    """One life of the job: it begins where Postgres says, with a checkpoint of its own."""
-    read_messages = partial(messages_at, database.kafka_bootstrap_servers)
-    with closing(PriceSink(database.database_url, read_messages)) as sink:
-        checkpoint = fresh_checkpoint(str(folder), "live_prices")
-        run_once(live_prices(stream(spark, database, sink.progress()), sink, checkpoint))
-
-
 def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
     spark: SparkSession,
     database_at_ends: Settings,
     owner: connection,
-    produce: Any,
     tmp_path: Path,
 ) -> None:
-    produce(BINANCE_RAW_DATA, 0, b"no JSON")
-    produce(BINANCE_RAW_DATA, 0, [item(BTCUSDT), "bad", item(ETHUSDT, c="abc")])
-    produce(KUCOIN_RAW_DATA, 3, [item(CRO_USDT)])
+    unreadable = item(ETHUSDT, c="abc")
+    produce(database_at_ends, BINANCE_RAW_DATA, b"no JSON", [item(BTCUSDT), "bad", unreadable])
+    produce(database_at_ends, KUCOIN_RAW_DATA, [item(CRO_USDT)], partition=3)
     run_live_prices(spark, database_at_ends, tmp_path)
     assert rows(owner, "SELECT exchange, symbol, price, endpoint FROM live_prices ORDER BY 1") == [
         ("binance", "BTCUSDT", Decimal("85439.99"), "127.0.0.1:8090"),
@@ -104,12 +67,11 @@ def test_a_job_that_lost_its_checkpoint_goes_on_where_postgres_says(
     spark: SparkSession,
     database_at_ends: Settings,
     owner: connection,
-    produce: Any,
     tmp_path: Path,
 ) -> None:
-    produce(BINANCE_RAW_DATA, 1, [item(BTCUSDT), 7])
+    produce(database_at_ends, BINANCE_RAW_DATA, [item(BTCUSDT), 7], partition=1)
     run_live_prices(spark, database_at_ends, tmp_path / "first")
-    produce(BINANCE_RAW_DATA, 1, [item(ETHUSDT)])
+    produce(database_at_ends, BINANCE_RAW_DATA, [item(ETHUSDT)], partition=1)
     run_live_prices(spark, database_at_ends, tmp_path / "second")
     counts = "SELECT rows_written, rows_refused, dead_letters FROM batches ORDER BY id"
     assert rows(owner, counts) == [(1, 0, 1), (1, 0, 0)]
@@ -117,9 +79,9 @@ def test_a_job_that_lost_its_checkpoint_goes_on_where_postgres_says(
 
 
 def test_a_job_that_finds_nothing_new_changes_nothing(
-    spark: SparkSession, database_at_ends: Settings, owner: connection, produce: Any, tmp_path: Path
+    spark: SparkSession, database_at_ends: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    produce(BINANCE_RAW_DATA, 2, [item(BTCUSDT)])
+    produce(database_at_ends, BINANCE_RAW_DATA, [item(BTCUSDT)], partition=2)
     run_live_prices(spark, database_at_ends, tmp_path / "first")
     before = rows(owner, "SELECT t::text FROM live_prices t")
     run_live_prices(spark, database_at_ends, tmp_path / "second")
@@ -144,14 +106,13 @@ def test_a_topic_that_does_not_exist_is_refused_by_name(
 
 
 def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
-    spark: SparkSession, settings: Settings, ends: Offsets, produce: Any, tmp_path: Path
+    spark: SparkSession, settings: Settings, ends: Offsets, tmp_path: Path
 ) -> None:
     archive = Archive(spark, f"s3a://{settings.s3_bucket}/test-archive")
-    lives = [[b"no JSON", [item(BTCUSDT)]], [[item(ETHUSDT)], b""]]
-    for number, values in enumerate(lives):
-        for value in values:
-            produce(BINANCE_RAW_DATA, 0, value)
-        produce(KUCOIN_RAW_DATA, 3, [item(CRO_USDT)])
+    runs: list[list[Any]] = [[b"no JSON", [item(BTCUSDT)]], [[item(ETHUSDT)], b""]]
+    for number, values in enumerate(runs):
+        produce(settings, BINANCE_RAW_DATA, *values)
+        produce(settings, KUCOIN_RAW_DATA, [item(CRO_USDT)], partition=3)
         progress = {**ends, **archive.resume(ends)}
         checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
         run_once(raw_archive(stream(spark, settings, progress), archive, checkpoint))
@@ -165,7 +126,7 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
     binance = [row for row in records if row[0] == BINANCE_RAW_DATA]
     assert [row[2:] for row in binance] == [
         (first + n, value if isinstance(value, bytes) else json.dumps(value).encode(), b"key")
-        for n, value in enumerate(value for values in lives for value in values)
+        for n, value in enumerate(value for values in runs for value in values)
     ]
     assert [row[1:3] for row in records if row[0] == KUCOIN_RAW_DATA] == [
         (3, third),

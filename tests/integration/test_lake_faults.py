@@ -1,13 +1,10 @@
-"""The lake after anything: the application is killed at chosen and at random moments, MinIO goes away.
+"""The lake after kills of the application at chosen and at random moments, and outages of MinIO.
 
-KILLS and OUTAGE_SECONDS, twice each outage, make it as long as `make soak-lake` wants it.
+The settings KILLS (2) and OUTAGE_SECONDS (3, of each of two outages) make it longer: `make soak-lake`.
 """
 
 import itertools
-import json
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,61 +15,56 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from confluent_kafka import Message, Producer
+from mypy_boto3_s3 import S3Client
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
-from infra import places, supervision
 from infra.services import object_store
 from infra.stack import Stack
-from tests.frames import BTCUSDT, CRO_USDT, item
-from tests.lake import archived, tickers
-from tests.topic import Topic
+from tests.support.frames import BTCUSDT, CRO_USDT, item
+from tests.support.jobs import supervised
+from tests.support.kafka import Topic, place, produce, sent_to
+from tests.support.lake import archived, tickers
+from tests.support.process import Process
+from tests.support.stacks import unavailable
+from tests.support.waiting import Value, pass_time, shown, wait_for
 
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "2"))
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
+OUTAGES_AFTER = {KILLS // 3, 2 * KILLS // 3}
 DEADLINE = 240.0
-
-COMMAND = [
-    "/bin/sh",
-    "-c",
-    f"trap '' TERM; exec '{places.VENV_BIN / 'spark-submit'}' spark_jobs/jobs.py",
-]
 
 
 class Jobs:
-    """The application, as the supervisor keeps it: it is started again when it ends."""
+    """The application, as the supervisor runs it: it is started again when it ends."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self._environment = os.environ | settings.environment()
-        self.log = folder / "jobs.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = settings.environment()
+        self._log = folder / "jobs.log"
+        self._process: Process | None = None
 
-    def keep_running(self) -> None:
-        if self._process is None or self._process.poll() is not None:
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    COMMAND,
-                    cwd=ROOT,
-                    env=self._environment,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
 
     def kill(self) -> None:
-        """The JVM and its Python child, at once."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(DEADLINE)
+        """End the JVM and its Python child with SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
 
-    def run_until(self, is_true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not is_true():
-            assert time.monotonic() < deadline, "not in time"
-            self.keep_running()
-            time.sleep(0.02)
+    def run_until(
+        self,
+        read: Callable[[], Value],
+        is_expected: Callable[[Value], object] = bool,
+        pause: float = 0.02,
+    ) -> Value:
+        def read_from_running() -> Value:
+            if self._process is None or not self._process.is_running():
+                self._process = Process(
+                    supervised("spark_jobs/jobs.py"), self._log, self._environment
+                )
+            return read()
+
+        return wait_for(read_from_running, is_expected, deadline=DEADLINE, pause=pause)
 
 
 @pytest.fixture
@@ -80,88 +72,91 @@ def jobs(lake: Settings, tmp_path: Path) -> Iterator[Jobs]:
     jobs = Jobs(lake, tmp_path)
     yield jobs
     jobs.kill()
-    if jobs.log.exists():
-        print(jobs.log.read_text()[-20_000:])
+    print(shown(jobs.log()))
 
 
 @contextmanager
 def load(settings: Settings) -> Iterator[None]:
-    """Some 40 messages a second to all partitions of both topics, each with a bad item and two tickers."""
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    enough = Event()
+    """Up to 20 messages/s to all partitions of both topics, each with a bad item and two tickers."""
+    ended = Event()
 
-    def produce() -> None:
+    def send() -> None:
         for number in itertools.count():
-            if enough.wait(0.05):
+            if ended.wait(0.05):
                 return
             for topic, frame in ((BINANCE_RAW_DATA, BTCUSDT), (KUCOIN_RAW_DATA, CRO_USDT)):
                 now = time.time_ns() // 1000
                 message = [item(frame, now), "bad", item(frame, now)]
-                producer.produce(topic, json.dumps(message), b"key", number % 4)
+                produce(settings, topic, message, partition=number % 4)
 
-    thread = Thread(target=produce)
+    thread = Thread(target=send)
     thread.start()
     try:
         yield
     finally:
-        enough.set()
+        ended.set()
         thread.join()
-        assert producer.flush(30) == 0
 
 
-def keys(settings: Settings, prefix: str) -> set[str]:
-    store = object_store.client(settings, attempts=5)
-    pages = store.get_paginator("list_objects_v2").paginate(
-        Bucket=settings.s3_bucket, Prefix=prefix
-    )
-    return {found["Key"] for page in pages for found in page.get("Contents", [])}
+class Bucket:
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.s3_bucket
+        self._store: S3Client = object_store.client(settings, attempts=5)
+
+    def keys(self, prefix: str) -> set[str]:
+        pages = self._store.get_paginator("list_objects_v2").paginate(
+            Bucket=self._name, Prefix=prefix
+        )
+        return {found["Key"] for page in pages for found in page.get("Contents", [])}
+
+    def staged(self) -> set[str]:
+        """What the archive is writing, before it is moved to raw/."""
+        return self.keys("staging/")
+
+    def data_files(self) -> set[str]:
+        """Those of the tickers' table; a batch's are there before the commit that names them."""
+        return {key for key in self.keys("tickers/") if key.endswith(".parquet")}
+
+    def staged_whole(self) -> set[str]:
+        return {key for key in self.staged() if key.endswith("/_SUCCESS")}
 
 
-def moments(settings: Settings) -> Iterator[Callable[[], bool]]:
-    """When to kill: in the parquet write, in the move to raw/, before the Delta commit, at random."""
+def moments(bucket: Bucket) -> Iterator[Callable[[], object]]:
+    """When to kill: in the parquet write, before the Delta commit, in the move to raw/, at random."""
     random = Random(7)
     while True:
-        yield lambda: bool(keys(settings, "staging/"))
-        yield partial(has_more, settings, data_files(settings))
-        yield lambda: any(key.endswith("/_SUCCESS") for key in keys(settings, "staging/"))
-        yield partial(is_over, time.monotonic() + random.uniform(5, 30))
+        yield appearing(bucket.staged)
+        yield appearing(bucket.data_files)
+        yield bucket.staged_whole
+        yield partial(is_past, time.monotonic() + random.uniform(5, 30))
 
 
-def has_more(settings: Settings, known: set[str]) -> bool:
-    return data_files(settings) > known
+def appearing(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
+    """What it reads beyond what is there now: a killed application leaves staged files behind."""
+    known = read()
+    return lambda: read() - known
 
 
-def is_over(end: float) -> bool:
+def is_past(end: float) -> bool:
     return time.monotonic() > end
-
-
-def data_files(settings: Settings) -> set[str]:
-    return {key for key in keys(settings, "tickers/") if key.endswith(".parquet")}
-
-
-def outage(stack: Stack) -> None:
-    supervision.call(stack, "stopProcess", "minio")
-    time.sleep(OUTAGE_SECONDS)
-    supervision.start_programs(stack, ["minio"])
-    deadline = time.monotonic() + DEADLINE
-    while not object_store.is_ready(stack.settings):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_the_lake_holds_exactly_the_records_of_the_topics(
     stack: Stack, lake: Settings, jobs: Jobs
 ) -> None:
+    bucket = Bucket(lake)
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
     with load(lake):
-        for number, moment in enumerate(itertools.islice(moments(lake), KILLS)):
+        for number, moment in enumerate(itertools.islice(moments(bucket), KILLS)):
             jobs.run_until(moment)
             jobs.kill()
-            if number in (KILLS // 3, 2 * KILLS // 3):
-                jobs.keep_running()
-                outage(stack)
+            if number in OUTAGES_AFTER:
+                # The outage begins in a batch.
+                jobs.run_until(appearing(bucket.staged))
+                with unavailable(stack, "minio"):
+                    pass_time(OUTAGE_SECONDS)
 
-    sent = [message for topic in topics for message in topic.messages()]
+    sent = sent_to(topics)
     records = sorted((*place(message), message.value(), message.key()) for message in sent)
     starts = {place(message)[:2]: place(message)[2] for message in reversed(sent)}
     items = sorted((*place(message), position) for message in sent for position in (0, 2))
@@ -171,18 +166,15 @@ def test_the_lake_holds_exactly_the_records_of_the_topics(
         return [row for row in rows if row[2] >= starts[row[:2]]]
 
     ends = {place(message) for message in sent}
-    jobs.run_until(lambda: ends <= {row[:3] for row in archived(lake, "raw")})
-    jobs.run_until(lambda: len(own(tickers(lake))) >= len(items))
+    jobs.run_until(lambda: ends - {row[:3] for row in archived(lake, "raw")}, is_empty, pause=1)
+    jobs.run_until(lambda: set(items) - set(tickers(lake)), is_empty, pause=1)
     jobs.kill()
     everything = archived(lake, "raw")
     assert own(everything) == records
     assert len({row[:3] for row in everything}) == len(everything)
     assert own(tickers(lake)) == items
-    leftovers = [key for key in keys(lake, "raw/") if not key.endswith((".parquet", "/"))]
-    assert leftovers == []
+    assert [key for key in bucket.keys("raw/") if not key.endswith((".parquet", "/"))] == []
 
 
-def place(message: Message) -> tuple[str, int, int]:
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None
-    return topic, partition, offset
+def is_empty(missing: set[tuple[Any, ...]]) -> bool:
+    return not missing

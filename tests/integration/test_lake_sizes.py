@@ -1,12 +1,12 @@
-"""What a job tells Prometheus of the bucket: the sizes of prefixes in the real object store."""
+"""The metrics of the bucket: sizes of prefixes in the real object store."""
 
 import time
 
-import boto3
 import pytest
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
+from infra.services import object_store
 from spark_jobs.lake import lake_root
 from spark_jobs.lake_sizes import LakeSizes
 from spark_jobs.metrics import JobMetrics
@@ -15,19 +15,14 @@ from spark_jobs.metrics import JobMetrics
 @pytest.fixture
 def prefix(settings: Settings) -> str:
     """One with three objects, 6,000 bytes in all, at three depths."""
-    store = boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.aws_access_key_id,
-        aws_secret_access_key=settings.aws_secret_access_key,
-    )
+    store = object_store.client(settings)
     name = f"sizes-{time.time_ns()}"
     for number, key in enumerate(("a", "b/c", "b/d/e"), start=1):
         store.put_object(Bucket=settings.s3_bucket, Key=f"{name}/{key}", Body=bytes(1000 * number))
     return name
 
 
-def said(metrics: JobMetrics, prefix: str) -> tuple[float | None, float | None]:
+def measured(metrics: JobMetrics, prefix: str) -> tuple[float | None, float | None]:
     """Bytes and objects."""
     read = metrics.registry.get_sample_value
     labels = {"prefix": prefix}
@@ -39,9 +34,9 @@ def test_a_prefix_is_as_large_as_all_objects_below_it(
 ) -> None:
     metrics = JobMetrics()
     LakeSizes(spark, lake_root(settings), [prefix, f"{prefix}/b", "nothing"], metrics).look()
-    assert said(metrics, prefix) == (6000, 3)
-    assert said(metrics, f"{prefix}/b") == (5000, 2)
-    assert said(metrics, "nothing") == (0, 0)
+    assert measured(metrics, prefix) == (6000, 3)
+    assert measured(metrics, f"{prefix}/b") == (5000, 2)
+    assert measured(metrics, "nothing") == (0, 0)
 
 
 def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(

@@ -1,40 +1,31 @@
 """The live job as a supervisor runs it: a process of its own, between a real Kafka and a real Postgres."""
 
-import json
-import os
 import re
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import pytest
 import requests
-from confluent_kafka import Producer
 from psycopg2.extensions import connection
 
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
-from infra import places, supervision
 from infra.stack import Stack
-from infra.up import services_up, wait_until
 from spark_jobs.candle_days import RETENTION, make_days
-from tests.frames import CRO_USDT, item
-from tests.small_messages import SEEN_AT, feed_event, instrument
-from tests.sql import contents, rows
+from tests.support.frames import CRO_USDT, item
+from tests.support.jobs import supervised
+from tests.support.kafka import produce
+from tests.support.postgres import contents, end_sessions, execute, rows
+from tests.support.process import Process, running
+from tests.support.small_messages import SEEN_AT, feed_event, instrument
+from tests.support.stacks import unavailable
+from tests.support.waiting import pass_time
 
-ROOT = Path(__file__).parents[2]
 DEADLINE = 120.0
-OUTAGE = 5.0
-
-# As in supervisord.conf.
-SPARK_SUBMIT = places.VENV_BIN / "spark-submit"
-COMMAND = ["/bin/sh", "-c", f"trap '' TERM; exec '{SPARK_SUBMIT}' spark_jobs/live_prices.py"]
+OUTAGE_SECONDS = 2.0
 
 TABLES = ("instruments", "feed_events", "dead_letters")
 EXCHANGE = "an exchange of this test"
@@ -43,39 +34,9 @@ NOW = time.time_ns() // 1000
 TOO_OLD = date.today() - RETENTION - timedelta(days=2)
 
 
-@contextmanager
-def live_job(database: Settings, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Started; its log is `<folder>/log`, shown when the test fails. Killed at the end, if it still runs."""
-    environment = os.environ | database.environment() | {"CHECKPOINT_DIR": str(folder)}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            COMMAND, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        kill(process)
-        print((folder / "log").read_text())
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """The JVM and its Python child, at once."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(DEADLINE)
-
-
-@pytest.fixture
-def produce(settings: Settings) -> Callable[[str, Any], None]:
-    """Sends a message, bytes or what becomes JSON, to a topic."""
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-
-    def send(topic: str, message: Any) -> None:
-        value = message if isinstance(message, bytes) else json.dumps(message).encode()
-        producer.produce(topic, value, key=b"key")
-        assert producer.flush(30) == 0
-
-    return send
+def live_job(database: Settings, folder: Path) -> AbstractContextManager[Process]:
+    environment = database.environment() | {"CHECKPOINT_DIR": str(folder)}
+    return running(Process(supervised("spark_jobs/live_prices.py"), folder / "log", environment))
 
 
 def statuses(owner: connection) -> dict[str, str]:
@@ -88,9 +49,8 @@ def partitions(owner: connection) -> list[str]:
     return [name for (name,) in found]
 
 
-def eventually(process: subprocess.Popen[bytes], is_true: Callable[[], bool]) -> None:
-    assert wait_until(lambda: process.poll() is not None or is_true(), deadline=DEADLINE)
-    assert process.poll() is None
+def symbols(owner: connection) -> list[str]:
+    return [symbol for (symbol,) in rows(owner, "SELECT symbol FROM live_prices")]
 
 
 def metrics(database: Settings) -> str:
@@ -98,82 +58,72 @@ def metrics(database: Settings) -> str:
     return requests.get(address, timeout=5).text
 
 
-def cut_connections(owner: connection) -> None:
-    query = (
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = %s"
+def reported(text: str) -> bool:
+    """Whether the metrics show kucoin's newest price, and no lag."""
+    return (
+        'job_newest_price_timestamp_seconds{exchange="kucoin"}' in text
+        and 'job_lag_messages{query="live_prices"} 0.0' in text
     )
-    assert rows(owner, query, "PriceSink") == [(True,)]
 
 
 def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
-    stack: Stack,
-    database: Settings,
-    owner: connection,
-    produce: Callable[[str, Any], None],
-    tmp_path: Path,
+    stack: Stack, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    produce(
-        INSTRUMENTS, instrument(exchange=EXCHANGE, symbol="币USDT", status="HALT", seen_at=LATER)
-    )
-    produce(FEED_EVENTS, feed_event(exchange=EXCHANGE))
-    produce(FEED_EVENTS, b"no JSON")
-    produce(KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "KILL-USDT"}, NOW)])
+    halted = instrument(exchange=EXCHANGE, symbol="币USDT", status="HALT", seen_at=LATER)
+    produce(database, INSTRUMENTS, halted)
+    produce(database, FEED_EVENTS, feed_event(exchange=EXCHANGE), b"no JSON")
+    produce(database, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "KILL-USDT"}, NOW)])
     with owner.cursor() as statements:
         make_days(statements, [TOO_OLD])
     with live_job(database, tmp_path) as job:
-        eventually(job, lambda: statuses(owner) == {"币USDT": "HALT"})
-        produce(FEED_EVENTS, feed_event(exchange=EXCHANGE, end=LATER, frames=3))
-        produce(INSTRUMENTS, instrument(exchange=EXCHANGE, symbol="币USDT"))
-        produce(INSTRUMENTS, instrument(exchange=EXCHANGE, symbol="LAST"))
-        eventually(job, lambda: "LAST" in statuses(owner))
-        eventually(
-            job, lambda: bool(rows(owner, "SELECT FROM live_prices WHERE symbol = 'KILL-USDT'"))
+        job.wait_for(
+            lambda: statuses(owner), lambda found: found == {"币USDT": "HALT"}, deadline=DEADLINE
         )
-        eventually(job, lambda: f"candles_1m_{TOO_OLD:%Y%m%d}" not in partitions(owner))
-        kill(job)
+        produce(database, FEED_EVENTS, feed_event(exchange=EXCHANGE, end=LATER, frames=3))
+        trading = [instrument(exchange=EXCHANGE, symbol=symbol) for symbol in ("币USDT", "LAST")]
+        produce(database, INSTRUMENTS, *trading)
+        job.wait_for(lambda: statuses(owner), lambda found: "LAST" in found, deadline=DEADLINE)
+        job.wait_for(lambda: symbols(owner), lambda found: "KILL-USDT" in found, deadline=DEADLINE)
+        job.wait_for(
+            lambda: partitions(owner),
+            lambda found: f"candles_1m_{TOO_OLD:%Y%m%d}" not in found,
+            deadline=DEADLINE,
+        )
+        job.kill()
 
     candle = "SELECT close, updates FROM candles_1m WHERE symbol = 'KILL-USDT'"
     assert rows(owner, candle) == [(Decimal("0.10604"), 1)]
     before = contents(owner, TABLES)
     assert statuses(owner) == {"币USDT": "HALT", "LAST": "TRADING"}
-    story = 'SELECT kind, reason, "to"::text, frames FROM feed_events WHERE exchange = %s'
-    assert rows(owner, story, EXCHANGE) == [
+    events = 'SELECT kind, reason, "to"::text, frames FROM feed_events WHERE exchange = %s'
+    assert rows(owner, events, EXCHANGE) == [
         ("interruption", "silence: no ticker for 10 s", "2025-03-28 07:37:29.467+00", 3)
     ]
     letters = "SELECT reason FROM dead_letters WHERE topic = %s AND payload = %s"
     assert rows(owner, letters, FEED_EVENTS, b"no JSON") == [("the message is no JSON object",)]
 
     # As if none of it had been committed: it reads both topics from their start.
+    small = [INSTRUMENTS, FEED_EVENTS]
     progress = "SELECT topic, next_offset FROM kafka_progress WHERE topic = ANY(%s) ORDER BY 1"
-    reached = rows(owner, progress, [INSTRUMENTS, FEED_EVENTS])
-    with owner.cursor() as statements:
-        statements.execute(
-            "DELETE FROM kafka_progress WHERE topic = ANY(%s)", ([INSTRUMENTS, FEED_EVENTS],)
-        )
+    reached = rows(owner, progress, small)
+    execute(owner, "DELETE FROM kafka_progress WHERE topic = ANY(%s)", small)
     with live_job(database, tmp_path) as job:
-        eventually(job, lambda: rows(owner, progress, [INSTRUMENTS, FEED_EVENTS]) == reached)
+        job.wait_for(
+            lambda: rows(owner, progress, small), lambda found: found == reached, deadline=DEADLINE
+        )
         assert contents(owner, TABLES) == before
 
-        # Kafka is away for a while, Postgres for a moment: the same process goes on.
-        supervision.call(stack, "stopProcess", "kafka")
-        cut_connections(owner)
-        time.sleep(OUTAGE)
-        services_up(stack)
-        produce(KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "BACK-USDT"}, NOW)])
-        eventually(
-            job, lambda: bool(rows(owner, "SELECT FROM live_prices WHERE symbol = 'BACK-USDT'"))
-        )
+        # The same process resumes after an outage of Kafka and a lost connection to Postgres.
+        with unavailable(stack, "kafka"):
+            end_sessions(owner, "PriceSink")
+            pass_time(OUTAGE_SECONDS)
+        produce(database, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "BACK-USDT"}, NOW)])
+        job.wait_for(lambda: symbols(owner), lambda found: "BACK-USDT" in found, deadline=DEADLINE)
         # A batch is reported after it is committed.
-        eventually(
-            job,
-            lambda: (
-                'job_newest_price_timestamp_seconds{exchange="kucoin"}' in metrics(database)
-                and 'job_lag_messages{query="live_prices"} 0.0' in metrics(database)
-            ),
-        )
-        os.killpg(job.pid, signal.SIGTERM)
+        job.wait_for(lambda: metrics(database), reported, deadline=DEADLINE)
+        job.signal(signal.SIGTERM)
         assert job.wait(DEADLINE) == 0
-    log = (tmp_path / "log").read_text()
+    log = job.log()
     assert "ended queries=live_prices,small_topics" in log
     assert re.search(
         r"query=live_prices batch=\d+ messages=1 ticks=1 written=1 refused=0 dead=0", log
@@ -182,14 +132,11 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
 
 
 def test_a_query_that_fails_ends_the_job_with_its_error(
-    database: Settings, owner: connection, produce: Callable[[str, Any], None], tmp_path: Path
+    database: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    with owner.cursor() as statements:
-        statements.execute(
-            "ALTER TABLE instruments ADD CONSTRAINT no_test CHECK (status <> 'TEST')"
-        )
-    produce(INSTRUMENTS, instrument(exchange="another", status="TEST"))
+    execute(owner, "ALTER TABLE instruments ADD CONSTRAINT no_test CHECK (status <> 'TEST')")
+    produce(database, INSTRUMENTS, instrument(exchange="another", status="TEST"))
     with live_job(database, tmp_path) as job:
         assert job.wait(DEADLINE) == 1
-    assert 'violates check constraint "no_test"' in (tmp_path / "log").read_text()
+    assert 'violates check constraint "no_test"' in job.log()
     assert rows(owner, "SELECT FROM instruments WHERE exchange = 'another'") == []

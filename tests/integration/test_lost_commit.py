@@ -1,12 +1,10 @@
-"""Killed between the sink's commit and Spark's: Spark gives the batch again, and it changes nothing.
+"""A job that is killed between the sink's commit and Spark's: Spark repeats the batch, which changes nothing.
 
-A job begins with an empty checkpoint and asks Postgres, so Spark has nothing to give again. Here the
-checkpoint is kept, and written in step with the batches: what a batch promises hangs on neither.
+A job begins with an empty checkpoint and asks Postgres, so usually Spark has no batch to repeat. Here the
+checkpoint is kept, and written in step with the batches: effectively once depends on neither.
 """
 
-import os
 import signal
-import subprocess
 import time
 from contextlib import closing
 from functools import partial
@@ -17,35 +15,36 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
-from infra import places
 from spark_jobs.audit import audit
 from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.sources import kafka_records, messages_at
-from tests.frames import BTCUSDT, CRO_USDT, item
-from tests.raw_topics import expire_all, produce
-from tests.sql import contents, rows
+from tests.support.frames import BTCUSDT, CRO_USDT, item
+from tests.support.jobs import spark_submit
+from tests.support.kafka import expire_all, produce
+from tests.support.postgres import contents, rows
+from tests.support.process import run
+from tests.support.queries import run_once
 
-DEADLINE = 120
+DEADLINE = 240
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batches")
 
 
-def test_a_batch_that_spark_gives_again_because_its_commit_was_lost_changes_nothing(
+def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
     expire_all(database)
     # A whole minute, and later than any expired ticker can count in.
     later = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
     tickers = [item(BTCUSDT, later + n, c=str(n), E=later // 1000 + n) for n in range(3)]
-    produce(database, (BINANCE_RAW_DATA, [*tickers, 7]), (KUCOIN_RAW_DATA, [item(CRO_USDT, later)]))
-    died = subprocess.run(
-        [places.VENV_BIN / "spark-submit", "tests/dies_after_commit.py"],
-        cwd=places.PROJECT,
-        env=os.environ | database.environment() | {"CHECKPOINT_DIR": str(tmp_path)},
-        capture_output=True,
-        timeout=DEADLINE,
+    produce(database, BINANCE_RAW_DATA, [*tickers, 7])
+    produce(database, KUCOIN_RAW_DATA, [item(CRO_USDT, later)])
+    run(
+        spark_submit("tests/support/programs/dies_after_commit.py"),
+        database.environment() | {"CHECKPOINT_DIR": str(tmp_path)},
+        status=-signal.SIGKILL,
+        deadline=DEADLINE,
     )
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     checkpoint = tmp_path / "live_prices"
     batches = [
         sorted(path.name for path in (checkpoint / log).glob("[0-9]*"))
@@ -55,12 +54,11 @@ def test_a_batch_that_spark_gives_again_because_its_commit_was_lost_changes_noth
     before = contents(owner, TABLES)
     assert [len(before[table]) for table in TABLES] == [2, 2, 1, 2, 1]
 
-    produce(database, (BINANCE_RAW_DATA, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)]))
+    produce(database, BINANCE_RAW_DATA, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
     servers = database.kafka_bootstrap_servers
     with closing(PriceSink(database.database_url, partial(messages_at, servers))) as sink:
         records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
-        query = live_prices(records, sink, checkpoint.as_uri()).trigger(availableNow=True).start()
-        assert query.awaitTermination(DEADLINE)
+        run_once(live_prices(records, sink, checkpoint.as_uri()))
     assert sorted(path.name for path in (checkpoint / "commits").glob("[0-9]*")) == ["0", "1"]
     assert rows(owner, "SELECT rows_written, dead_letters FROM batches ORDER BY id") == [
         (2, 1),

@@ -1,13 +1,14 @@
-"""An exchange that misbehaves, an extractor as a process, the real Kafka: nothing is missing, nothing double.
+"""An exchange that misbehaves, an extractor as a process, the real Kafka: no item is lost or duplicated.
 
-The ledger has what the exchange wrote to each connection, the topic what came of it.
+The ledger holds what the exchange wrote to each connection, and the topic what arrived of it.
 """
 
 import json
 import re
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
@@ -35,26 +36,26 @@ from infra.exchange.faults import (
 )
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.server import Simulation
-from tests.extractor_process import Extractor
-from tests.ledger import Ledger, Written
-from tests.replay_exchange import inflict, running
-from tests.topic import Topic, all_items
-from tests.written import assert_each_once, identities
+from tests.support.extractor import Extractor
+from tests.support.kafka import Topic, all_items
+from tests.support.ledger import Identity, Ledger, Written, assert_each_once, identities
+from tests.support.replay_exchange import inflict, running
 
-DEADLINE = 40.0
+pytestmark = pytest.mark.independent
+
 SIMULATION = Simulation(
     binance_symbols=200,
     kucoin_rate=300.0,
     binance=BinanceLimits(ping_interval=0.3, pong_timeout=6.0),
-    kucoin=KucoinLimits(ping_interval=0.5, silence_timeout=2.0, tokens_once=True),
+    kucoin=KucoinLimits(ping_interval=0.5, silence_timeout=5.0, tokens_once=True),
 )
 
-SILENCE_LIMIT = {"binance": 3.0, "kucoin": 2.0}
 CONNECT_INTERVAL = {"binance": 1.0, "kucoin": 2.0}
-SLACK = 2.0
-"""Seconds for a handshake on a busy machine."""
+SLACK = 15.0
+"""Seconds for a handshake on a machine that is busy with other tests."""
 
-CLOSED = re.compile(r"connection ended connection=\d+ reason='closed: ")
+FIRST_PAUSE = re.compile(r"connecting again connection=2 in=([\d.]+)")
+FIRST_END = re.compile(r"^(\S+Z) .* connection ended connection=1 ", re.MULTILINE)
 
 Start = Callable[[str, Settings], Extractor]
 
@@ -75,8 +76,6 @@ class Trial:
             binance_ws_url=f"ws://{address}",
             binance_rest_url=f"http://{address}",
             kucoin_rest_url=f"http://{address}",
-            binance_silence_limit=SILENCE_LIMIT["binance"],
-            kucoin_silence_limit=SILENCE_LIMIT["kucoin"],
         )
         self._start = start
         self.extractor: Extractor
@@ -91,32 +90,42 @@ class Trial:
     def connections(self) -> list[Written]:
         return self._ledger.connections(self.exchange)
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not condition():
-            assert self.extractor.is_alive(), self.extractor.log()
-            assert time.monotonic() < deadline, self.extractor.log()
-            time.sleep(0.02)
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        self.extractor.wait_for(self.extractor.log, lambda log: log.count(text) >= times)
 
-    def wait_for_frames(self, connection: int, frames: int = 2) -> None:
-        """On the connection of this number, which may be the first after attempts that failed."""
-        self.wait_for(
-            lambda: (
-                len(self.connections()) >= connection
-                and len(self.connections()[connection - 1].frames) >= frames
-            )
+    def wait_for_frames(self, connection: int = 1, frames: int = 2) -> None:
+        """Wait for frames on the connection with this number, or on a later one."""
+        self.extractor.wait_for(
+            lambda: [len(each.frames) for each in self.connections()],
+            lambda counts: any(count >= frames for count in counts[connection - 1 :]),
         )
 
     def end(self) -> list[dict[str, Any]]:
-        """Closes what stands, ends the extractor, and gives the items of the topic."""
-        closed = len(CLOSED.findall(self.extractor.log()))
+        """Close the open connections, end the extractor, and return the items of the topic."""
+        were_open = {each.number for each in self.connections() if each.ended_at is None}
+        assert were_open
         self.inflict(Close(), "standing")
-        self.wait_for(lambda: len(CLOSED.findall(self.extractor.log())) > closed)
+        self.extractor.wait_for(lambda: self._unread(were_open), lambda unread: not unread)
         assert self.extractor.terminate() == 0, self.extractor.log()
         return all_items(self._raw.messages())
 
+    def _unread(self, were_open: set[int]) -> set[int]:
+        """Of these connections, and of those that are closed by now: not read to the end yet."""
+        closed = {each.number for each in self.connections() if each.ending == "closed"}
+        has_ended = dict(enumerate(self.extractor.ended_connections(), 1))
+        return {number for number in were_open | closed if not has_ended.get(number)}
+
+    def first_pause(self) -> tuple[float, float]:
+        """Seconds that the extractor meant to wait after its first attempt, and that it waited."""
+        log = self.extractor.log()
+        [meant] = FIRST_PAUSE.findall(log)
+        [ended] = FIRST_END.findall(log)
+        ended_at = datetime.strptime(ended, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        waited = [each.opened_at / 1e6 - ended_at.timestamp() for each in self.connections()]
+        return float(meant), next(seconds for seconds in waited if seconds > 0)
+
     def story(self) -> list[tuple[str, str | None, bool]]:
-        """Kind and reason of each event, and whether it is over; up to the close at the end."""
+        """Kind and reason of each event, and whether it is over."""
         events = [json.loads(each.value() or b"") for each in self._events.messages()]
         assert {each["exchange"] for each in events} == {self.exchange}
         return [(each["kind"], each["reason"], each["to"] is not None) for each in events]
@@ -147,12 +156,18 @@ def interrupted(reason: str) -> list[tuple[str, str | None, bool]]:
     ]
 
 
-def assert_back_in_time(trial: Trial, first: Written, second: Written, demanded: float) -> None:
+def assert_back_in_time(trial: Trial, demanded: float) -> None:
     """As the back-off promises for a first failure: a random second at most, within the limits."""
-    assert first.ended_at is not None
-    pause = (second.opened_at - first.ended_at) / 1e6
     limit = max(1.0, CONNECT_INTERVAL[trial.exchange], demanded)
-    assert demanded <= pause <= limit + SLACK
+    meant, waited = trial.first_pause()
+    assert demanded <= meant <= limit
+    assert demanded <= waited <= limit + SLACK
+
+
+def short_silence(fault: Fault) -> dict[str, float]:
+    """Settings that end a silent connection soon; any other connection keeps the usual limits."""
+    is_silent = isinstance(fault, NoData | Silence)
+    return {"binance_silence_limit": 3.0, "kucoin_silence_limit": 2.0} if is_silent else {}
 
 
 ENDINGS: list[tuple[str, Fault, str, float]] = [
@@ -183,12 +198,11 @@ def test_connection_that_ends_costs_no_frame_and_is_followed_by_another(
 ) -> None:
     it = trial(exchange)
     it.inflict(fault)
-    it.begin()
+    it.begin(short_silence(fault))
     it.wait_for_frames(connection=2)
     items = it.end()
-    first, second = it.connections()[:2]
     assert_each_once(it.connections(), items)
-    assert_back_in_time(it, first, second, demanded)
+    assert_back_in_time(it, demanded)
     story = it.story()
     full_reason = story[3][1] or ""
     assert full_reason.startswith(reason)
@@ -218,16 +232,13 @@ def test_attempt_that_brings_no_data_is_followed_by_another(
 ) -> None:
     it = trial(exchange)
     it.inflict(fault)
-    # Longer than KuCoin's answers are waited for.
-    it.begin({"kucoin_silence_limit": 12.0})
-    it.wait_for(lambda: f"reason='{reason}" in it.extractor.log())
-    refused_at = time.time_ns() // 1000
-    it.wait_for(lambda: any(len(each.frames) >= 2 for each in it.connections()))
-    flowing = next(each for each in it.connections() if each.frames)
-    limit = max(1.0, CONNECT_INTERVAL[exchange], demanded) + SLACK
-    assert demanded - 0.5 <= (flowing.opened_at - refused_at) / 1e6 <= limit
+    # KuCoin's limit is longer than its answers are waited for.
+    it.begin(short_silence(fault) | {"kucoin_silence_limit": 12.0})
+    it.wait_for_log(f"connection ended connection=1 reason='{reason}")
+    it.wait_for_frames()
     items = it.end()
     assert_each_once(it.connections(), items)
+    assert_back_in_time(it, demanded)
     assert [each for each in it.story() if each[0] == "interruption"][:2] == [STARTED, STARTED_OVER]
 
 
@@ -238,25 +249,35 @@ def test_topic_that_kucoin_does_not_know_ends_the_process_with_a_message(
     it = trial("kucoin")
     it.inflict(RefuseSubscription(code=code))
     it.begin()
-    assert it.extractor.wait(DEADLINE) == 2
+    assert it.extractor.wait() == 2
     assert f"reason='error_{code}: " in it.extractor.log()
 
 
-def without_overlap(connections: list[Written]) -> list[Any]:
-    """Every identity that was written, once."""
-    return sorted({i for each in connections for frame in each.frames for i in frame.identities})
+def written_to(connections: list[Written]) -> set[Identity]:
+    return {i for each in connections for frame in each.frames for i in frame.identities}
+
+
+def assert_once_without_overlap(
+    rotated: list[Written], connections: list[Written], items: list[dict[str, Any]]
+) -> None:
+    """What was written to the rotated ones is there once, also what two of them brought."""
+    written = written_to(rotated)
+    found = identities(items)
+    assert Counter(each for each in found if each in written) == Counter(written)
+    assert set(found) <= written_to(connections)
 
 
 def test_announced_shutdown_costs_nothing_and_doubles_nothing(trial: Begin) -> None:
     it = trial("binance")
-    it.inflict(Shutdown(after_frames=2, lead=8.0))
+    # The lead is longer than a rotation takes on a busy machine: the extractor leaves first.
+    it.inflict(Shutdown(after_frames=2, lead=40.0))
     it.begin()
-    it.wait_for(lambda: "'rotated: serverShutdown'" in it.extractor.log())
+    it.wait_for_log("'rotated: serverShutdown'")
     items = it.end()
     first, second = it.connections()[:2]
-    assert first.ending == "left"
+    assert [first.ending, second.ending] == ["left", "closed"]
     assert second.opened_at < (first.ended_at or 0)
-    assert sorted(identities(items)) == without_overlap(it.connections()[:2])
+    assert_once_without_overlap([first, second], it.connections(), items)
     story = it.story()
     assert story[:6] == [
         *(STARTED, CONNECTION, STARTED_OVER, CONNECTION),
@@ -270,20 +291,20 @@ def test_connection_of_a_certain_age_is_replaced_without_loss_and_without_double
     exchange: str, trial: Begin
 ) -> None:
     it = trial(exchange)
-    it.begin({"connection_age_limit": 5.0})
-    it.wait_for(lambda: it.extractor.log().count("reason='rotated: age: 5 s' healthy_for=") == 2)
+    it.begin({"connection_age_limit": 3.0})
+    it.wait_for_log("reason='rotated: age: 3 s' healthy_for=", times=2)
     items = it.end()
-    rotated = it.connections()[:3]
-    assert [each.ending for each in rotated] == ["left", "left", "closed"]
-    found = identities(items)
-    written = without_overlap(rotated)
-    assert [each for each in sorted(found) if each in set(written)] == written
+    connections = it.connections()
+    endings = [each.ending for each in connections]
+    closed = endings.index("closed")
+    assert endings[:closed] == ["left"] * closed and closed >= 2
+    assert_once_without_overlap(connections[: closed + 1], connections, items)
+    rotated = ("rotation", "rotated: age: 3 s", True)
     story = it.story()
-    rotations = [each for each in story if each[0] == "rotation"]
-    assert rotations == [("rotation", "rotated: age: 5 s", True)] * 2
-    assert story.index(rotations[-1]) < len(story)
-    before = story[: story.index(rotations[0]) + 1]
-    assert [each for each in before if each[0] == "interruption"] == [STARTED, STARTED_OVER]
+    rotations = [index for index, each in enumerate(story) if each == rotated]
+    assert len(rotations) == closed
+    until_the_last = story[: rotations[-1]]
+    assert [each for each in until_the_last if each[0] == "interruption"] == [STARTED, STARTED_OVER]
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kucoin"])
@@ -296,7 +317,7 @@ def test_frames_that_are_out_of_order_doubled_or_unreadable_arrive_as_they_were_
     it = trial(exchange)
     it.inflict(fault, "every")
     it.begin()
-    it.wait_for_frames(connection=1, frames={"binance": 8, "kucoin": 900}[exchange])
+    it.wait_for_frames(frames={"binance": 8, "kucoin": 900}[exchange])
     items = it.end()
     [connection] = [each for each in it.connections() if each.ending == "closed"]
     sent = [identity for frame in connection.frames for identity in frame.identities]

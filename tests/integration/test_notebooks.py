@@ -21,20 +21,19 @@ from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from infra.exchange.server import Simulation
 from infra.places import PROJECT
 from infra.services import object_store
-from infra.up import wait_until
 from spark_jobs.archive import Archive
 from spark_jobs.lake import lake_root
 from spark_jobs.raw_archive import raw_archive
 from spark_jobs.sources import kafka_records
-from tests.extractor_process import Extractor
-from tests.lake import archived
-from tests.raw_topics import ends
-from tests.replay_exchange import running
-from tests.run_once import run_once
-from tests.topic import Topic, all_items
+from tests.support.extractor import Extractor
+from tests.support.kafka import Topic, all_items, ends
+from tests.support.lake import archived
+from tests.support.queries import run_once
+from tests.support.replay_exchange import running
+from tests.support.waiting import wait_for
 
-SECONDS = 8
-DEADLINE = 60.0
+SECONDS = 5
+DEADLINE = 120.0
 COLOURS = {"binance": "#D55E00", "kucoin": "#0072B2"}
 
 
@@ -58,8 +57,11 @@ def lake(
         )
         topics = [Topic(own, name) for name in EXCHANGE_OF_TOPIC]
         processes = [extractor(exchange, leading_there) for exchange in TOPIC_OF_EXCHANGE]
-        assert wait_until(
-            lambda: all(seconds_of(topic) >= SECONDS for topic in topics), deadline=DEADLINE
+        wait_for(
+            lambda: [seconds_of(topic) for topic in topics],
+            lambda lengths: min(lengths) >= SECONDS,
+            deadline=DEADLINE,
+            pause=0.5,
         )
         assert [process.terminate() for process in processes] == [0, 0]
     archive = Archive(spark, lake_root(own))
@@ -79,8 +81,10 @@ def executed(name: str, settings: Settings) -> list[nbformat.NotebookNode]:
     """The cells of code, with their outputs. Raises where a cell fails."""
     path = PROJECT / "notebooks" / name
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3")
-    client.execute(env=os.environ | settings.environment())
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3")
+    # The notebook names its own options for Spark. Its JVM runs for seconds: see tests.support.jobs.
+    quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    client.execute(env=os.environ | settings.environment() | quick)
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -9,12 +9,12 @@ from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from tests.database import no_connections
-from tests.live_job import ticker, write_batch
-from tests.server_process import ServerProcess, running_server
+from tests.support.live_job import ticker, write_batch
+from tests.support.postgres import no_connections
+from tests.support.server import ServerProcess, running_server
 
 # Two cores may be busy with a whole stack.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture
@@ -166,6 +166,7 @@ def test_the_page_connects_again_when_the_server_is_back(database: Settings, pag
     with running_server(database.reader_database_url) as server:
         page.goto(server.page)
         expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
+        assert server.terminate() == 0
 
     expect(page.locator("#connection")).to_have_text("reconnecting")
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])

@@ -3,8 +3,8 @@
 from playwright.sync_api import Browser, expect
 
 from core.settings import Settings
-from tests.live_job import ticker, write_batch
-from tests.server_process import running_server
+from tests.support.live_job import ticker, write_batch
+from tests.support.server import running_server
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER_KEY = "another-key-another-key-another-key"
@@ -46,6 +46,7 @@ def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
         page.reload()
         expect(price).to_have_text("85,439.99")
         expect(form).to_be_hidden()
+        assert server.terminate() == 0
 
     with running_server(database.reader_database_url, server.port, SERVER_API_KEY=OTHER_KEY):
         expect(form).to_be_visible()

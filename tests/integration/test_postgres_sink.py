@@ -12,13 +12,13 @@ from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
 from core.topics import KUCOIN_RAW_DATA
-from spark_jobs.items import explode_items
-from spark_jobs.normalise import normalise
+from spark_jobs import postgres_sink
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.sources import Place
-from tests.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
-from tests.sql import contents, rows
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, tickers
+from tests.support.postgres import contents, execute, rows
+from tests.support.queries import price_sink
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
 
@@ -29,7 +29,7 @@ MESSAGES: dict[Place, bytes] = {}
 
 @pytest.fixture
 def sink(database: Settings) -> Iterator[PriceSink]:
-    with closing(PriceSink(database.database_url, lambda _places: MESSAGES)) as opened:
+    with price_sink(database, MESSAGES) as opened:
         yield opened
 
 
@@ -39,7 +39,7 @@ def prices(owner: connection) -> dict[str, Decimal]:
 
 def write(spark: SparkSession, sink: PriceSink, *batch: Row) -> None:
     MESSAGES.update({(r["topic"], r["partition"], r["offset"]): bytes(r["value"]) for r in batch})
-    sink.write(records(spark, *batch).transform(explode_items).transform(normalise), 0)
+    sink.write(tickers(spark, *batch), 0)
 
 
 def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
@@ -196,19 +196,16 @@ def test_a_symbol_in_two_partitions_has_its_newest_price_and_both_move_on(
 def test_a_commit_tells_listeners_its_batch(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
-    with owner.cursor() as statements:
-        statements.execute("LISTEN live_prices")
+    execute(owner, "LISTEN live_prices")
     write(spark, sink, record([item(BTCUSDT)]))
-    with owner.cursor() as statements:
-        statements.execute("SELECT")
+    execute(owner, "SELECT")
     assert [(n.channel, n.payload) for n in owner.notifies] == [("live_prices", "1")]
 
 
 def test_a_batch_that_fails_leaves_nothing(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
-    with owner.cursor() as statements:
-        statements.execute("ALTER TABLE batches ADD CONSTRAINT refuse CHECK (rows_written <> 2)")
+    execute(owner, "ALTER TABLE batches ADD CONSTRAINT refuse CHECK (rows_written <> 2)")
     with pytest.raises(psycopg2.errors.CheckViolation):
         write(spark, sink, record([item(BTCUSDT), item(ETHUSDT), 7]))
     assert contents(owner, TABLES) == {table: [] for table in TABLES}
@@ -224,7 +221,10 @@ def test_after_stop_nothing_is_written(
     assert prices(owner) == {}
 
 
-def test_a_second_live_job_is_refused(sink: PriceSink, database: Settings) -> None:
+def test_a_second_live_job_is_refused(
+    sink: PriceSink, database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url, lambda _places: MESSAGES)
 

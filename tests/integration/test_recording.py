@@ -1,20 +1,30 @@
 """A landing archive in the object store, played by `python -m infra.exchange`."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from core.settings import Settings
 from infra.services import object_store
-from tests.recordings import START, binance_text, kucoin_text, landing_object, line, received
-from tests.small_exchange import subscribed
+from tests.support.process import Process, run, running
+from tests.support.recordings import (
+    START,
+    binance_text,
+    kucoin_text,
+    landing_object,
+    line,
+    received,
+)
+from tests.support.small_exchange import subscribed
 
 SECOND = 1_000_000
+SERVING = re.compile(r"serving on http://(127\.0\.0\.1:\d+)")
+COMMAND = [sys.executable, "-m", "infra.exchange", "--port", "0"]
 
 
 @pytest.fixture
@@ -30,33 +40,22 @@ def put(settings: Settings, root: str, objects: list[tuple[str, bytes]]) -> None
 
 
 @contextmanager
-def exchange(settings: Settings, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def exchange(settings: Settings, log: Path, *options: str) -> Iterator[tuple[Process, str]]:
     """The process, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.exchange", "--port", "0", *options],
-        env=settings.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        first_line = process.stderr.readline()
-        serving = re.search(r"serving on http://(127\.0\.0\.1:\d+)", first_line)
-        assert serving, first_line
-        assert settings.aws_secret_access_key not in first_line
-        yield process, serving[1]
-    finally:
-        process.kill()
-        process.communicate(timeout=5)
+    with running(Process([*COMMAND, *options], log, settings.environment())) as process:
+        process.wait_for(process.log, SERVING.search)
+        [address] = SERVING.findall(process.log())
+        assert settings.aws_secret_access_key not in process.log()
+        yield process, address
 
 
 def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
-    settings: Settings, root: str
+    settings: Settings, root: str, tmp_path: Path
 ) -> None:
-    # KuCoin's first frame, and half a minute later, when Binance has a subscriber too, ten seconds
-    # of 2,000 frames and two arrays of 300 each. With more than 1,000 objects, so that the list of
-    # them has a second page.
-    later = START + 30 * SECOND
+    # KuCoin's first frame, and a minute later, when Binance has a subscriber too, ten seconds of 2,000
+    # frames and two arrays of 300 each. With more than 1,000 objects, so that the list of them has a
+    # second page.
+    later = START + 60 * SECOND
     kucoin = [
         (START, kucoin_text(0)),
         *((later + n * SECOND // 2000, kucoin_text(n)) for n in range(1, 20_000)),
@@ -81,37 +80,35 @@ def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
     )
     with (
         exchange(
-            settings, "--recording", f"s3://{settings.s3_bucket}/{root}/", "--speed", "10"
+            settings,
+            tmp_path / "exchange.log",
+            *("--recording", f"s3://{settings.s3_bucket}/{root}/", "--speed", "10"),
         ) as (process, address),
         subscribed(address, "kucoin") as from_kucoin,
         subscribed(address, "binance") as from_binance,
     ):
         assert received(from_kucoin, 20_000) == [text for _, text in kucoin]
         assert received(from_binance, 20) == [f"[{','.join(texts)}]" for _, texts in arrays]
-        process.terminate()
-        assert process.stderr is not None
-        log = process.stderr.read()
-        assert process.wait(timeout=10) == 0
-    assert "kucoin: the recording is over after 20000 frames" in log
-    assert "binance: the recording is over after 20 frames" in log
+        assert process.terminate() == 0
+    assert "kucoin: the recording is over after 20000 frames" in process.log()
+    assert "binance: the recording is over after 20 frames" in process.log()
 
 
-def test_a_corrupt_object_is_named_and_the_rest_goes_on(settings: Settings, root: str) -> None:
+def test_a_corrupt_object_is_named_and_the_rest_goes_on(
+    settings: Settings, root: str, tmp_path: Path
+) -> None:
     texts = [kucoin_text(n) for n in range(3)]
     objects = [landing_object("kucoin", n, [line(texts[n], START + n)]) for n in range(3)]
     corrupt = objects[1][0]
     put(settings, root, [objects[0], (corrupt, b"no gzip"), objects[2]])
     with (
-        exchange(settings, "--recording", f"s3://{settings.s3_bucket}/{root}") as (
-            process,
-            address,
-        ),
+        exchange(
+            settings, tmp_path / "exchange.log", "--recording", f"s3://{settings.s3_bucket}/{root}"
+        ) as (process, address),
         subscribed(address, "kucoin") as client,
     ):
         assert received(client, 2) == [texts[0], texts[2]]
-        process.terminate()
-        assert process.stderr is not None
-        assert f"{root}/{corrupt}: no more can be read after line 0: " in process.stderr.read()
+    assert f"{root}/{corrupt}: no more can be read after line 0: " in process.log()
 
 
 @pytest.mark.parametrize(
@@ -122,14 +119,7 @@ def test_a_prefix_with_nothing_to_play_is_refused_by_name(
     settings: Settings, root: str, bucket: str, problem: str
 ) -> None:
     address = f"s3://{bucket or settings.s3_bucket}/{root}/"
-    ended = subprocess.run(
-        [sys.executable, "-m", "infra.exchange", "--port", "0", "--recording", address],
-        env=settings.environment(),
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert ended.returncode == 1
+    ended = run([*COMMAND, "--recording", address], settings.environment(), status=1)
     assert ended.stderr.startswith(f"infra.exchange: {address}: ")
     assert problem in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,9 +1,9 @@
-"""What passes is tried again: a lost connection, a deadlock, a serialisation failure. The rest is not."""
+"""Retries of the live job's sink: only after a lost connection, a deadlock or a serialisation failure."""
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import psycopg2
 import pytest
@@ -12,13 +12,12 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from spark_jobs import postgres_sink
-from spark_jobs.items import explode_items
-from spark_jobs.normalise import normalise
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
-from tests.database import dies_at_commit
-from tests.frames import BTCUSDT, item, record, records
-from tests.sql import rows
+from tests.support.frames import BTCUSDT, item, record, tickers
+from tests.support.postgres import dies_at_commit, end_sessions, execute, no_connections, rows
+from tests.support.queries import price_sink
+from tests.support.waiting import DEADLINE, wait_for
 
 # Raises the error in the first attempts only: a sequence is not rolled back.
 FAIL_AT_FIRST = """
@@ -39,45 +38,26 @@ NOW = time.time_ns() // 1000
 
 @pytest.fixture
 def sink(database: Settings) -> Iterator[PriceSink]:
-    with closing(PriceSink(database.database_url, lambda _places: {})) as opened:
+    with price_sink(database) as opened:
         yield opened
 
 
-def write(spark: SparkSession, sink: PriceSink, offset: int = 0) -> None:
+def write_one(spark: SparkSession, sink: PriceSink, offset: int = 0) -> None:
     ticker = item(BTCUSDT, NOW, E=NOW // 1000)
-    batch = records(spark, record([ticker], offset=offset))
-    sink.write(batch.transform(explode_items).transform(normalise), offset)
-
-
-def execute(owner: connection, statement: str) -> None:
-    with owner.cursor() as statements:
-        statements.execute(statement)
+    sink.write(tickers(spark, record([ticker], offset=offset)), offset)
 
 
 def end_writers(owner: connection) -> None:
-    execute(
-        owner,
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-        " WHERE application_name = 'PriceSink' AND datname = current_database()",
-    )
+    end_sessions(owner, "PriceSink")
 
 
 def updates(owner: connection) -> list[tuple[int]]:
     return [(count,) for (count,) in rows(owner, "SELECT updates FROM candles_1m")]
 
 
-@contextmanager
-def postgres_away(owner: connection, settings: Settings) -> Iterator[None]:
+def postgres_away(owner: connection, database: Settings) -> AbstractContextManager[None]:
     """Nobody can connect to the database; its owner's own connection stays."""
-    server, _, name = settings.database_url.rpartition("/")
-    with closing(psycopg2.connect(f"{server}/postgres")) as elsewhere:
-        elsewhere.autocommit = True
-        execute(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        end_writers(owner)
-        try:
-            yield
-        finally:
-            execute(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    return no_connections(database, owner.info.dbname, kept=owner)
 
 
 @pytest.mark.parametrize("code", ["40P01", "40001"], ids=["deadlock", "serialisation failure"])
@@ -85,19 +65,24 @@ def test_batch_that_lost_a_conflict_is_written_again(
     spark: SparkSession, sink: PriceSink, owner: connection, code: str
 ) -> None:
     execute(owner, FAIL_AT_FIRST.format(code=code))
-    write(spark, sink)
+    write_one(spark, sink)
     assert rows(owner, "SELECT last_value FROM attempts") == [(3,)]
     assert updates(owner) == [(1,)]
 
 
 def test_lost_connection_is_opened_again_and_nothing_counts_twice(
-    spark: SparkSession, sink: PriceSink, owner: connection, database: Settings
+    spark: SparkSession,
+    sink: PriceSink,
+    owner: connection,
+    database: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write(spark, sink)
+    write_one(spark, sink)
     end_writers(owner)
-    write(spark, sink)
-    write(spark, sink, offset=1)
+    write_one(spark, sink)
+    write_one(spark, sink, offset=1)
     assert updates(owner) == [(2,)]
+    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url, lambda _places: {})
 
@@ -108,27 +93,31 @@ def test_batch_counts_once_when_the_connection_dies_at_its_commit_and_takes_alon
 ) -> None:
     with (
         dies_at_commit(database, arrives=arrives) as (through, is_armed),
-        closing(PriceSink(through.database_url, lambda _places: {})) as sink,
+        price_sink(through) as sink,
     ):
         is_armed.set()
-        write(spark, sink)
+        write_one(spark, sink)
         assert not is_armed.is_set()
         assert updates(owner) == [(1,)]
         assert rows(owner, "SELECT next_offset FROM kafka_progress") == [(1,)]
-        write(spark, sink, offset=1)
+        write_one(spark, sink, offset=1)
     assert updates(owner) == [(2,)]
     assert rows(owner, "SELECT rows_written + rows_refused FROM batches") == [(1,), (1,)]
 
 
 def test_batch_waits_for_a_postgres_that_is_away(
-    spark: SparkSession, sink: PriceSink, owner: connection, database: Settings
+    spark: SparkSession,
+    sink: PriceSink,
+    owner: connection,
+    database: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with postgres_away(owner, database):
-        writing = threading.Thread(target=write, args=(spark, sink))
-        writing.start()
-        writing.join(1.0)
-        assert writing.is_alive()
-    writing.join(20)
+    with ThreadPoolExecutor(1) as pool:
+        with postgres_away(owner, database):
+            writing = pool.submit(write_one, spark, sink)
+            wait_for(lambda: caplog.text, lambda log: "not currently accepting" in log)
+            assert not writing.done()
+        writing.result(DEADLINE)
     assert updates(owner) == [(1,)]
 
 
@@ -142,36 +131,39 @@ def test_batch_fails_with_the_cause_when_the_limit_is_over(
     monkeypatch.setattr(postgres_sink, "RETRY_LIMIT", 1.0)
     with postgres_away(owner, database):
         with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
-            write(spark, sink)
+            write_one(spark, sink)
 
 
 def test_stop_does_not_wait_for_a_postgres_that_is_away(
-    spark: SparkSession, sink: PriceSink, owner: connection, database: Settings
+    spark: SparkSession,
+    sink: PriceSink,
+    owner: connection,
+    database: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    failed: list[Exception] = []
-
-    def write_and_fail() -> None:
-        try:
-            write(spark, sink)
-        except psycopg2.OperationalError as error:
-            failed.append(error)
-
-    with postgres_away(owner, database):
-        writing = threading.Thread(target=write_and_fail)
-        writing.start()
-        writing.join(1.0)
-        began = time.monotonic()
+    # Without the stop, the batch would be tried again after the test's deadline only.
+    monkeypatch.setattr(postgres_sink, "FIRST_DELAY", 2 * DEADLINE)
+    monkeypatch.setattr(postgres_sink, "RETRY_LIMIT", 4 * DEADLINE)
+    with ThreadPoolExecutor(1) as pool, postgres_away(owner, database):
+        writing = pool.submit(write_one, spark, sink)
+        wait_for(lambda: caplog.text, lambda log: "writing to Postgres" in log)
+        assert not writing.done()
         sink.stop()
-        writing.join(10)
-    assert time.monotonic() - began < 6
-    assert len(failed) == 1
+        with pytest.raises(postgres_sink.PASSING):
+            writing.result(DEADLINE)
 
 
 def test_another_job_that_took_over_meanwhile_is_not_disturbed(
-    spark: SparkSession, sink: PriceSink, owner: connection, database: Settings
+    spark: SparkSession,
+    sink: PriceSink,
+    owner: connection,
+    database: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     end_writers(owner)
-    with closing(PriceSink(database.database_url, lambda _places: {})):
+    with price_sink(database):
         with pytest.raises(SecondLiveJobError):
-            write(spark, sink)
+            write_one(spark, sink)
     assert updates(owner) == []

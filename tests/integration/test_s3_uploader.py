@@ -14,8 +14,9 @@ from extractors.metrics import Metrics
 from extractors.s3_uploader import S3Uploader, S3UploaderThread
 from extractors.segment import Segment
 from extractors.stop import Stop
-from tests.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
-from tests.landing import Landing
+from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
+from tests.support.landing import Landing
+from tests.support.waiting import wait_for
 
 LIMIT = 10_000_000
 ITEMS = [{**BTCUSDT, "received_at": RECEIVED_AT}, {**ETHUSDT, "received_at": RECEIVED_AT}]
@@ -107,7 +108,6 @@ def test_thread_uploads_what_the_journal_left_and_ends_with_it(
     thread.start()
     assert not journal.append("stream.binance.com", ITEMS, RECEIVED_AT, now=0.0)
     journal.close()
-    thread.join(10.0)
-    assert not thread.is_alive()
+    wait_for(thread.is_alive, lambda is_alive: not is_alive)
     assert [json.dumps(each) for each in landing.items()] == [json.dumps(each) for each in ITEMS]
     assert journal.segments() == []

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from core.settings import Settings
-from tests.live_job import batch_of, ticker, write_batch
-from tests.server_process import DEADLINE, ServerProcess, running_server
+from tests.support.live_job import batch_of, ticker, write_batch
+from tests.support.server import DEADLINE, ServerProcess, running_server
+from tests.support.waiting import wait_for
 
 Message = dict[str, Any]
 Key = tuple[str, str]
@@ -228,9 +228,7 @@ def test_a_server_that_can_no_longer_read_is_not_healthy(
     execute(database.database_url, "ALTER TABLE live_prices ALTER endpoint TYPE integer USING 1")
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1", endpoint=1)])
 
-    deadline = time.monotonic() + DEADLINE
-    while (answer := server.get("/healthz")).status_code == 200 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    answer = wait_for(lambda: server.get("/healthz"), lambda answer: answer.status_code != 200)
     assert answer.status_code == 503
     assert answer.json()["detail"] == "the database reader has ended"
 

@@ -11,8 +11,8 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from infra.up import wait_until
-from tests.server_process import DEADLINE, ServerProcess, running_server
+from tests.support.server import DEADLINE, ServerProcess, running_server
+from tests.support.waiting import wait_for
 
 KEY = "0123456789abcdef0123456789abcdef"
 LISTED = "https://prices.example.org"
@@ -215,7 +215,7 @@ def test_streams_beyond_the_limits_are_refused_until_others_end(guarded: ServerP
         assert follow(guarded) == 503
         assert ask(guarded).json()["detail"] == "Postgres has not been read yet"
 
-    assert wait_until(lambda: status("192.0.2.1") == 101, deadline=DEADLINE)
+    wait_for(lambda: status("192.0.2.1"), lambda found: found == 101)
 
 
 def test_every_answer_tells_the_browser_what_not_to_do(

@@ -8,17 +8,31 @@ from psycopg2.extensions import connection
 from psycopg2.extras import execute_values
 
 from core.settings import Settings
-from tests.live_job import ticker, write_batch
-from tests.server_process import ServerProcess, running_server
+from infra.stack import Stack
+from tests.support.live_job import list_instruments, ticker, write_batch
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
 
 DAY = datetime(2025, 3, 28, tzinfo=UTC)
 NINE = "2025-03-28T09:00:00Z"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Settings:
+    return new_database(stack)
+
+
+@pytest.fixture(scope="module")
 def server(database: Settings) -> Iterator[ServerProcess]:
     with running_server(database.reader_database_url) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def empty_tables(owner: connection) -> None:
+    """Each test begins without rows. The server reads them anew for every answer."""
+    with owner.cursor() as cursor:
+        cursor.execute("TRUNCATE candles_1m, instruments, live_prices")
 
 
 def write_minutes(
@@ -159,10 +173,7 @@ def test_a_symbol_that_nothing_is_known_of_is_not_found(
 def test_a_symbol_that_is_only_listed_has_no_candles_yet(
     owner: connection, server: ServerProcess
 ) -> None:
-    with owner.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO instruments VALUES ('binance', 'BTCUSDT', 'BTC', 'USDT', 'HALT', now())"
-        )
+    list_instruments(owner, ("binance", "BTCUSDT", "BTC", "USDT", "HALT"))
 
     assert starts(server) == []
 

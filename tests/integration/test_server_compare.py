@@ -1,16 +1,17 @@
 """The two exchanges side by side, by what real Postgres says of instruments and prices."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg2
 import pytest
-from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
 
-from core.settings import Settings
-from tests.live_job import ticker, wait_for_batch, write_batch
-from tests.server_process import ServerProcess, running_server
+from infra.stack import Stack
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -24,18 +25,20 @@ PAIRS = [
 ]
 
 
-@pytest.fixture
-def server(database: Settings, owner: connection) -> Iterator[ServerProcess]:
+@pytest.fixture(scope="module")
+def server(stack: Stack) -> Iterator[ServerProcess]:
+    """One for all tests: they only read."""
+    database = new_database(stack)
     instruments = [
         row
         for base, quote, on_binance, on_kucoin, status in PAIRS
         for row in (
-            ("binance", on_binance, base, quote, "TRADING", NOW),
-            ("kucoin", on_kucoin, base, quote, status, NOW),
+            ("binance", on_binance, base, quote, "TRADING"),
+            ("kucoin", on_kucoin, base, quote, status),
         )
     ]
-    with owner.cursor() as cursor:
-        execute_values(cursor, "INSERT INTO instruments VALUES %s", instruments)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        list_instruments(owner, *instruments)
     tickers = [
         row
         for _, _, on_binance, on_kucoin, _ in PAIRS

@@ -1,34 +1,45 @@
 """What the README and docs/server.md say to type works as it stands there, but for the port."""
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
 
+import psycopg2
 import pytest
-from psycopg2.extensions import connection
 
 from core.settings import Settings
-from infra.up import wait_until
-from tests.integration.test_server_queries import list_instruments
-from tests.live_job import ticker, wait_for_batch, write_batch
-from tests.server_process import DEADLINE, ROOT, ServerProcess, running_server
+from infra.places import PROJECT
+from infra.stack import Stack
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.process import Process, run, running
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
 
 SYMBOLS = [("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("kucoin", "ETH-BTC")]
 
+NUMBERS = count(85440)
 
-@pytest.fixture
-def server(database: Settings, owner: connection) -> Iterator[ServerProcess]:
-    list_instruments(
-        owner,
-        ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"),
-        ("kucoin", "BTC-USDT", "BTC", "USDT", "TRADING"),
-        ("kucoin", "ETH-BTC", "ETH", "BTC", "TRADING"),
-    )
+
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Settings:
+    """One for all tests, each of which writes prices of its own."""
+    database = new_database(stack)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        list_instruments(
+            owner,
+            ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"),
+            ("kucoin", "BTC-USDT", "BTC", "USDT", "TRADING"),
+            ("kucoin", "ETH-BTC", "ETH", "BTC", "TRADING"),
+        )
+    return database
+
+
+@pytest.fixture(scope="module")
+def server(database: Settings) -> Iterator[ServerProcess]:
     with running_server(database.reader_database_url) as server:
         wait_for_batch(server, write(database, "85439.99"))
         yield server
@@ -40,7 +51,7 @@ def write(database: Settings, price: str) -> int:
 
 def blocks(document: str, language: str, server: ServerProcess) -> list[str]:
     """The code of that language in a document, of blocks that speak to the server."""
-    text = (ROOT / document).read_text()
+    text = (PROJECT / document).read_text()
     found = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return [
         block.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
@@ -49,43 +60,25 @@ def blocks(document: str, language: str, server: ServerProcess) -> list[str]:
     ]
 
 
-@contextmanager
-def running(command: list[str], output: Path) -> Iterator[Path]:
-    """What it prints is in the file. Its input stays open, as in a terminal."""
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    with process:
-        try:
-            yield output
-        finally:
-            process.kill()
-
-
-def follow(commands: list[list[str]], database: Settings, folder: Path) -> None:
+def follow(
+    commands: list[list[str]], database: Settings, server: ServerProcess, folder: Path
+) -> None:
     """Each prints the prices that there are, and those of the next batch."""
+    before, after = f"{next(NUMBERS)}.01", f"{next(NUMBERS)}.01"
+    wait_for_batch(server, write(database, before))
     with ExitStack() as all_running:
-        outputs = [
-            all_running.enter_context(running(command, folder / str(number)))
+        programs = [
+            all_running.enter_context(
+                running(Process(command, folder / str(number), {"PYTHONUNBUFFERED": "1"}))
+            )
             for number, command in enumerate(commands)
         ]
-
-        def told(price: str) -> bool:
-            return all(price in output.read_text() for output in outputs)
-
-        assert wait_until(lambda: told("85439.99"), deadline=DEADLINE), read(outputs)
-        write(database, "85440.01")
-        assert wait_until(lambda: told("85440.01"), deadline=DEADLINE), read(outputs)
-
-
-def read(outputs: list[Path]) -> list[str]:
-    return [output.read_text() for output in outputs]
+        for program in programs:
+            program.wait_for(program.log, lambda printed: before in printed)
+            assert after not in program.log()
+        write(database, after)
+        for program in programs:
+            program.wait_for(program.log, lambda printed: after in printed)
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/server.md"])
@@ -96,7 +89,7 @@ def test_curl_and_a_websocket_client_on_the_command_line_print_prices(
     streams = [shlex.split(line) for line in lines if "/stream" in line or "/ws" in line]
     assert [command[0] for command in streams] == ["curl", ".venv/bin/python"]
 
-    follow(streams, database, tmp_path)
+    follow(streams, database, server, tmp_path)
 
 
 def test_three_lines_of_python_print_prices(
@@ -104,7 +97,7 @@ def test_three_lines_of_python_print_prices(
 ) -> None:
     (code,) = blocks("README.md", "python", server)
 
-    follow([[sys.executable, "-c", code]], database, tmp_path)
+    follow([[sys.executable, "-c", code]], database, server, tmp_path)
 
 
 def test_an_answer_that_is_known_is_not_sent_again_by_the_commands_of_the_document(
@@ -112,6 +105,4 @@ def test_an_answer_that_is_known_is_not_sent_again_by_the_commands_of_the_docume
 ) -> None:
     (code,) = [block for block in blocks("docs/server.md", "sh", server) if "etag" in block]
 
-    said = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-
-    assert said.stdout.strip() == "304"
+    assert run(["bash", "-c", code]).stdout.strip() == "304"

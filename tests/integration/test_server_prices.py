@@ -9,15 +9,14 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
 from websockets.sync.client import connect
 
 from core.settings import Settings
-from infra.up import wait_until
 from server.price_answers import PriceRow
-from tests.database import no_connections
-from tests.live_job import ticker, wait_for_batch, write_batch
-from tests.server_process import DEADLINE, ServerProcess, running_server
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.postgres import no_connections
+from tests.support.server import DEADLINE, ServerProcess, running_server
+from tests.support.waiting import wait_for
 
 LISTED = [
     ("binance", "BTCUSDT", "BTC", "USDT"),
@@ -30,9 +29,7 @@ LISTED = [
 @pytest.fixture
 def server(database: Settings, owner: connection) -> Iterator[ServerProcess]:
     """It has a price of every listed symbol, and of one that is not."""
-    rows = [(*each, "TRADING", datetime.now(UTC)) for each in LISTED]
-    with owner.cursor() as cursor:
-        execute_values(cursor, "INSERT INTO instruments VALUES %s", rows)
+    list_instruments(owner, *((*each, "TRADING") for each in LISTED))
     symbols = [(exchange, symbol) for exchange, symbol, _, _ in LISTED]
     tickers = [ticker(*key, "1") for key in [*symbols, ("kucoin", "NEW-USDT")]]
     batch_id = write_batch(database.database_url, tickers)
@@ -132,7 +129,7 @@ def test_an_answer_that_is_known_is_not_sent_again_until_it_would_say_something_
 
     with owner.cursor() as cursor:
         cursor.execute("UPDATE instruments SET quote = 'TUSD' WHERE symbol = 'BTC-USDT'")
-    assert wait_until(lambda: statuses() == [304, 200, 304], deadline=DEADLINE)
+    wait_for(statuses, lambda found: found == [304, 200, 304])
 
     wait_for_batch(server, write_batch(database.database_url, [ticker("kucoin", "A-B", "1")]))
     assert statuses() == [200, 200, 304]
@@ -147,8 +144,7 @@ def test_without_postgres_the_last_known_prices_are_told_with_their_age(
     assert (ready.status_code, ready.json()["database_away_since"]) == (200, None)
 
     with no_connections(database, owner.info.dbname):
-        assert wait_until(lambda: "age" in server.get("/api/prices").headers, deadline=DEADLINE)
-        away = server.get("/api/prices")
+        away = wait_for(lambda: server.get("/api/prices"), lambda answer: "age" in answer.headers)
         not_ready = server.get("/readyz")
         assert metrics(server)["database_up"] == 0
         one = server.get("/api/prices/binance/BTCUSDT", {"If-None-Match": "*"})
@@ -159,7 +155,7 @@ def test_without_postgres_the_last_known_prices_are_told_with_their_age(
     assert not_ready.status_code == 503
     since = datetime.fromisoformat(not_ready.json()["database_away_since"])
     assert timedelta() < datetime.now(UTC) - since < timedelta(seconds=DEADLINE)
-    assert wait_until(lambda: server.get("/readyz").status_code == 200, deadline=DEADLINE)
+    wait_for(lambda: server.get("/readyz").status_code, lambda status: status == 200)
     assert "age" not in server.get("/api/prices").headers
 
 
@@ -179,7 +175,7 @@ def test_it_is_not_ready_when_the_prices_of_one_exchange_are_older_than_its_limi
         wait_for_batch(server, batch_id)
         old = server.get("/readyz")
         write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "1")])
-        assert wait_until(lambda: server.get("/readyz").status_code == 200, deadline=DEADLINE)
+        wait_for(lambda: server.get("/readyz").status_code, lambda status: status == 200)
 
     assert old.status_code == 503
     binance, kucoin = old.json()["exchanges"]
@@ -216,9 +212,7 @@ def test_what_streams_carried_is_counted(database: Settings, server: ServerProce
     assert counted["stream_closed_total", ("kind", "ws"), ("reason", "stalled")] == 0
     assert counted["price_age_seconds_count"] == 1
     assert 0 < counted["price_age_seconds_sum"] < DEADLINE
-    assert wait_until(
-        lambda: metrics(server)["stream_clients", ("kind", "ws")] == 0, deadline=DEADLINE
-    )
+    wait_for(lambda: metrics(server)["stream_clients", ("kind", "ws")], lambda count: count == 0)
 
 
 def test_what_was_answered_is_counted_by_route_and_status(

@@ -9,14 +9,21 @@ from typing import Any
 
 import pytest
 from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
 
 from core.settings import Settings
+from infra.stack import Stack
 from server.query_connection import DEADLINE
-from tests.database import no_connections
-from tests.live_job import batch_of, ticker, wait_for_batch, write_batch
-from tests.server_process import ServerProcess, running_server
-from tests.sql import rows
+from tests.support.live_job import (
+    batch_of,
+    insert,
+    list_instruments,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
+from tests.support.postgres import no_connections, rows
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
 
 SEEN = datetime(2025, 3, 28, 7, 37, 28, 467000, UTC)
 START = datetime(2025, 3, 28, 12, tzinfo=UTC)
@@ -27,24 +34,27 @@ QUERIES = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Settings:
+    return new_database(stack)
+
+
+@pytest.fixture(scope="module")
 def server(database: Settings) -> Iterator[ServerProcess]:
     with running_server(database.reader_database_url) as server:
         wait_for_batch(server, 0)
         yield server
 
 
-def list_instruments(owner: connection, *instruments: tuple[str, ...]) -> None:
-    insert(owner, "INSERT INTO instruments VALUES %s", [(*each, SEEN) for each in instruments])
+@pytest.fixture(autouse=True)
+def empty_tables(owner: connection) -> None:
+    """Each test begins without rows. The server reads these tables anew for every answer."""
+    with owner.cursor() as cursor:
+        cursor.execute("TRUNCATE instruments, feed_events")
 
 
 def tell(owner: connection, *events: tuple[Any, ...]) -> None:
-    insert(owner, "INSERT INTO feed_events VALUES %s", list(events))
-
-
-def insert(owner: connection, statement: str, values: list[tuple[Any, ...]]) -> None:
-    with owner.cursor() as cursor:
-        execute_values(cursor, statement, values)
+    insert(owner, "INSERT INTO feed_events VALUES %s", events)
 
 
 def backend_of_queries(owner: connection) -> int:
@@ -59,6 +69,7 @@ def test_instruments_are_filtered_and_in_order(owner: connection, server: Server
         ("binance", "币安人生USDT", "币安人生", "USDT", "TRADING"),
         ("binance", "ADAEUR", "ADA", "EUR", "BREAK"),
         ("kucoin", "ADA-EUR", "ADA", "EUR", "TRADING"),
+        seen_at=SEEN,
     )
 
     def symbols(**which: str) -> list[str]:
@@ -200,25 +211,6 @@ def test_without_postgres_what_is_asked_of_it_is_unavailable_until_it_is_back(
     assert server.get("/api/instruments").json() == {"instruments": []}
 
 
-def test_a_postgres_that_hangs_holds_up_neither_the_rest_nor_the_end(
-    owner: connection, server: ServerProcess
-) -> None:
-    assert server.get("/api/instruments").status_code == 200
-    pid = backend_of_queries(owner)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        with ThreadPoolExecutor(1) as client:
-            hanging = client.submit(server.get, "/api/instruments")
-            while not hanging.done():
-                assert server.get("/healthz").elapsed.total_seconds() < DEADLINE / 2
-
-        assert hanging.result().status_code == 503
-        assert hanging.result().elapsed.total_seconds() >= DEADLINE
-        assert server.get("/api/instruments").status_code == 200
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> None:
     document = server.get("/openapi.json").json()
 
@@ -251,3 +243,24 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
         "close": "string",
         "updates": "integer",
     }
+
+
+# The last test: it ends the server.
+def test_a_postgres_that_hangs_holds_up_neither_the_rest_nor_the_end(
+    owner: connection, server: ServerProcess
+) -> None:
+    assert server.get("/api/instruments").status_code == 200
+    pid = backend_of_queries(owner)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as client:
+            hanging = client.submit(server.get, "/api/instruments")
+            while not hanging.done():
+                assert server.get("/healthz").elapsed.total_seconds() < DEADLINE / 2
+
+        assert hanging.result().status_code == 503
+        assert hanging.result().elapsed.total_seconds() >= DEADLINE
+        assert server.get("/api/instruments").status_code == 200
+        assert server.terminate() == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)

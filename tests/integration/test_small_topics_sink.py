@@ -12,12 +12,13 @@ from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
+from spark_jobs import postgres_sink
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
-from tests.frames import record, records
-from tests.small_messages import SEEN_AT, feed_event, instrument
-from tests.sql import contents, rows
+from tests.support.frames import record, records
+from tests.support.postgres import contents, execute, rows
+from tests.support.small_messages import SEEN_AT, feed_event, instrument
 
 TABLES = ("instruments", "feed_events", "kafka_progress", "dead_letters")
 EVENTS = 'SELECT endpoint, reason, "to"::text, frames FROM feed_events'
@@ -45,8 +46,7 @@ def events(*messages: dict[str, Any], first: int = 0) -> list[Row]:
 
 
 def forget(owner: connection) -> None:
-    with owner.cursor() as statements:
-        statements.execute("TRUNCATE instruments, feed_events, kafka_progress")
+    execute(owner, "TRUNCATE instruments, feed_events, kafka_progress")
 
 
 def test_messages_of_both_topics_have_all_their_columns(
@@ -101,8 +101,7 @@ def test_a_batch_that_reaches_below_the_progress_writes_only_what_is_new(
 ) -> None:
     first = instruments(instrument())
     write(spark, sink, *first)
-    with owner.cursor() as statements:
-        statements.execute("DELETE FROM instruments")
+    execute(owner, "DELETE FROM instruments")
     write(spark, sink, *first, *instruments(instrument(symbol="ETHUSDT"), first=1))
     assert rows(owner, "SELECT symbol FROM instruments") == [("ETHUSDT",)]
 
@@ -110,7 +109,7 @@ def test_a_batch_that_reaches_below_the_progress_writes_only_what_is_new(
 def in_one_batch_and_in_two(
     spark: SparkSession, sink: SmallTopicsSink, owner: connection, batch: list[Row], query: str
 ) -> list[list[tuple[Any, ...]]]:
-    """What the query gives when two records come together, and when one comes after the other."""
+    """What the query returns when two records come together, and when one comes after the other."""
     write(spark, sink, *batch)
     together = rows(owner, query)
     forget(owner)
@@ -202,8 +201,7 @@ def test_what_can_not_be_read_is_a_dead_letter_and_its_neighbours_arrive(
 def test_a_batch_that_fails_leaves_nothing(
     spark: SparkSession, sink: SmallTopicsSink, owner: connection
 ) -> None:
-    with owner.cursor() as statements:
-        statements.execute("ALTER TABLE feed_events ADD CONSTRAINT refuse CHECK (frames <> 2)")
+    execute(owner, "ALTER TABLE feed_events ADD CONSTRAINT refuse CHECK (frames <> 2)")
     with pytest.raises(psycopg2.errors.CheckViolation):
         write(spark, sink, *instruments(instrument()), *events(feed_event(frames=2)))
     assert contents(owner, TABLES) == {table: [] for table in TABLES}
@@ -214,9 +212,8 @@ def test_a_batch_that_fails_leaves_nothing(
 def test_it_does_not_wait_for_the_transaction_of_the_raw_topics(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:
-    with owner.cursor() as statements:
-        statements.execute(f"ALTER DATABASE {owner.info.dbname} SET lock_timeout = '5s'")
-        statements.execute("INSERT INTO kafka_progress VALUES ('binance_raw_data', 0, 5)")
+    execute(owner, f"ALTER DATABASE {owner.info.dbname} SET lock_timeout = '5s'")
+    execute(owner, "INSERT INTO kafka_progress VALUES ('binance_raw_data', 0, 5)")
     with (
         closing(psycopg2.connect(database.database_url)) as other,
         closing(SmallTopicsSink(database.database_url)) as sink,
@@ -226,7 +223,10 @@ def test_it_does_not_wait_for_the_transaction_of_the_raw_topics(
         assert rows(owner, STATUS) == [("TRADING",)]
 
 
-def test_a_second_live_job_is_refused(sink: SmallTopicsSink, database: Settings) -> None:
+def test_a_second_live_job_is_refused(
+    sink: SmallTopicsSink, database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     with pytest.raises(SecondLiveJobError):
         SmallTopicsSink(database.database_url)
 

@@ -1,4 +1,4 @@
-"""All misbehaviours at random: 45 seconds in every test run, ten minutes in `make soak-extractors`."""
+"""Random misbehaviour of the exchanges: 20 s in every test run, ten minutes in `make soak-extractors`."""
 
 import os
 import random
@@ -31,16 +31,21 @@ from infra.exchange.faults import (
 )
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.server import Simulation
-from tests.extractor_process import Extractor
-from tests.ledger import Identity, Ledger
-from tests.replay_exchange import clear, inflict, running
-from tests.topic import Topic, all_items
-from tests.written import identities, surely_received
+from tests.support.extractor import Extractor
+from tests.support.kafka import Topic, all_items
+from tests.support.ledger import Identity, Ledger, Written, identities, surely_received
+from tests.support.replay_exchange import clear, inflict, running
+from tests.support.waiting import pass_time, wait_for
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "45"))
-REFUSED = "refused: handshake answered 401"
+SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+AGE_LIMIT = min(20.0, SECONDS / 5)
+"""Seconds after which an extractor replaces a connection."""
+
+LIFETIME = 40.0
+"""Seconds after which an exchange closes one: more than the age limit and the longest back-off."""
+
 EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
-DEADLINE = 60.0
+DEADLINE = 120.0
 GROWTH_LIMIT = 24 * 1024 * 1024
 """Bytes. A leak of one frame in a hundred would be more in ten minutes."""
 
@@ -48,9 +53,9 @@ SIMULATION = Simulation(
     binance_symbols=300,
     binance_changed=0.9,
     kucoin_rate=1000.0,
-    binance=BinanceLimits(ping_interval=0.3, pong_timeout=2.0, connection_lifetime=40.0),
+    binance=BinanceLimits(ping_interval=0.3, pong_timeout=2.0, connection_lifetime=LIFETIME),
     kucoin=KucoinLimits(
-        ping_interval=0.5, silence_timeout=2.0, tokens_once=True, connection_lifetime=40.0
+        ping_interval=0.5, silence_timeout=2.0, tokens_once=True, connection_lifetime=LIFETIME
     ),
 )
 
@@ -80,29 +85,45 @@ def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
             kucoin_rest_url=f"http://{address}",
             binance_silence_limit=3.0,
             kucoin_silence_limit=3.0,
-            connection_age_limit=20.0,
+            connection_age_limit=AGE_LIMIT,
         )
         processes = {each: extractor(each, leading_there) for each in EXCHANGES}
-        memory: dict[str, list[int]] = {each: [] for each in EXCHANGES}
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            exchange = chance.choice(EXCHANGES)
-            if _flows(ledger, exchange):
-                faults = OF_BOTH + (OF_KUCOIN if exchange == "kucoin" else [])
-                _strike(address, exchange, chance.choice(faults))
-            time.sleep(chance.uniform(0.0, 0.4) * chance.randrange(1, 10))
-            for each, process in processes.items():
-                assert process.is_alive(), process.log()
-                memory[each].append(process.memory())
-        for each, process in processes.items():
+        for process in processes.values():
+            # Later, a back-off may delay it.
+            process.wait_for(process.log, _has_rotated, deadline=DEADLINE)
+        memory = _misbehave(address, ledger, chance, processes)
+        for each in EXCHANGES:
             clear(address, each)
-            _wait_until(lambda each=each: _is_whole(ledger, each))  # type: ignore[misc]
-            _close_for_good(address, each, process)
+        for each in EXCHANGES:
+            _wait_for_every_symbol(ledger, each)
+        for each in EXCHANGES:
+            inflict(address, each, Unauthorized(), "every")
+            inflict(address, each, Close(), "standing")
+        for each, process in processes.items():
+            _wait_until_all_is_read(ledger, each, process)
         for process in processes.values():
             assert process.terminate() == 0, process.log()
     for each in EXCHANGES:
         _assert_nothing_missing(ledger, each, identities(all_items(topics[each].messages())))
         _assert_flat(memory[each])
+
+
+def _misbehave(
+    address: str, ledger: Ledger, chance: random.Random, processes: dict[str, Extractor]
+) -> dict[str, list[int]]:
+    """Return the memory of each process, in bytes, as it was after each fault."""
+    memory: dict[str, list[int]] = {each: [] for each in EXCHANGES}
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        exchange = chance.choice(EXCHANGES)
+        if _flows(ledger, exchange):
+            faults = OF_BOTH + (OF_KUCOIN if exchange == "kucoin" else [])
+            _strike(address, exchange, chance.choice(faults))
+        pass_time(chance.uniform(0.0, 0.4) * chance.randrange(1, 10))
+        for each, process in processes.items():
+            process.assert_running()
+            memory[each].append(process.memory())
+    return memory
 
 
 def _flows(ledger: Ledger, exchange: str) -> bool:
@@ -122,26 +143,34 @@ def _strike(address: str, exchange: str, fault: Fault) -> None:
         inflict(address, exchange, Drop(), "standing")
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+def _has_rotated(log: str) -> bool:
+    return "reason='rotated: age: " in log
 
 
-def _is_whole(ledger: Ledger, exchange: str) -> bool:
-    """One connection, now that all is well, has brought every symbol that was ever brought."""
-    connections = ledger.connections(exchange)
-    symbols = [_newest(i for f in each.frames for i in f.identities).keys() for each in connections]
-    return connections[-1].ended_at is None and symbols[-1] == set().union(*symbols)
+def _wait_for_every_symbol(ledger: Ledger, exchange: str) -> None:
+    """Until one open connection, without faults now, has brought every symbol that was ever brought."""
+
+    def missing() -> set[str]:
+        connections = ledger.connections(exchange)
+        every = set[str]().union(*map(_symbols, connections))
+        brought = [_symbols(each) for each in connections if each.ended_at is None]
+        return every - max(brought, key=len, default=set())
+
+    wait_for(missing, lambda symbols: not symbols, deadline=DEADLINE, pause=0.5)
 
 
-def _close_for_good(address: str, exchange: str, process: Extractor) -> None:
-    """In an orderly way; then nobody may come back."""
-    refused = process.log().count(REFUSED)
-    inflict(address, exchange, Unauthorized(), "every")
-    inflict(address, exchange, Close(), "standing")
-    _wait_until(lambda: process.log().count(REFUSED) > refused)
+def _symbols(connection: Written) -> set[str]:
+    identities = (identity for frame in connection.frames for identity in frame.identities)
+    return {identity[0] for identity in identities if isinstance(identity, tuple)}
+
+
+def _wait_until_all_is_read(ledger: Ledger, exchange: str, process: Extractor) -> None:
+    """Every connection, though the exchange has closed it, up to its end."""
+    process.wait_for(
+        process.ended_connections,
+        lambda ended: all(ended) and len(ended) == len(ledger.connections(exchange)),
+        deadline=DEADLINE,
+    )
 
 
 def _assert_nothing_missing(ledger: Ledger, exchange: str, found: list[Identity]) -> None:

@@ -15,11 +15,10 @@ from websockets.sync.client import connect
 
 from core.settings import Settings
 from server.subscription import MOST_SYMBOLS
-from tests.database import no_connections
-from tests.event_stream import event_stream
-from tests.integration.test_server_queries import list_instruments
-from tests.live_job import ticker, wait_for_batch, write_batch
-from tests.server_process import DEADLINE, ServerProcess, running_server
+from tests.support.event_stream import event_stream
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.postgres import no_connections
+from tests.support.server import DEADLINE, ServerProcess, running_server
 
 Message = dict[str, Any]
 Query = Sequence[tuple[str, str]]

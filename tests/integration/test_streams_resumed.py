@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,17 +19,18 @@ from websockets.sync.client import connect
 from core.settings import Settings
 from infra import supervision
 from infra.stack import Stack
-from tests.cutting_relay import CuttingRelay, cutting_relay
-from tests.event_stream import event_stream
-from tests.integration.test_server_queries import list_instruments
-from tests.live_job import batch_of, ticker, write_batch
-from tests.server_process import DEADLINE, running_server
+from tests.support.cutting_relay import CuttingRelay, cutting_relay
+from tests.support.event_stream import event_stream
+from tests.support.live_job import batch_of, list_instruments, ticker, write_batch
+from tests.support.server import running_server
+from tests.support.waiting import wait_for
 
 Key = tuple[str, str]
 Message = dict[str, Any]
 Query = list[tuple[str, str]]
 OpenStream = Callable[[int, Query, str | None], Iterator[Message]]
 
+DEADLINE = 180.0
 BATCHES = 80
 KEYS = [("binance", f"S{number}") for number in range(30)] + [
     ("kucoin", f"S{number}-T") for number in range(30)
@@ -71,15 +71,23 @@ class Follower:
 
     def follow(self, relay: CuttingRelay, last: Callable[[], int | None]) -> None:
         """Until it knows the last batch, which is None as long as it was not written."""
-        end = time.monotonic() + 3 * DEADLINE
-        while last() is None or self.id is None or batch_of(self.id) < (last() or 0):
-            assert time.monotonic() < end, f"{self.query} ends with {self.id}"
+
+        def known() -> int | None:
+            """The batch that it knows after one more connection."""
             try:
                 for message in self.open_stream(relay.port, self.query, self.id):
                     self.take(message)
             except (WebSocketException, requests.RequestException, OSError, EOFError):
-                # Cut off: the next connection goes on.
-                continue
+                # Cut off: the next connection resumes.
+                pass
+            return batch_of(self.id) if self.id else None
+
+        wait_for(
+            known,
+            lambda batch: batch is not None and (end := last()) is not None and batch >= end,
+            deadline=DEADLINE,
+            pause=0,
+        )
 
     def take(self, message: Message) -> None:
         if message["type"] == "snapshot":
@@ -141,14 +149,16 @@ def test_clients_that_are_cut_off_at_random_end_with_exactly_the_table(
 def write(database: Settings, keys: list[Key], random: Random, number: int) -> int:
     """One batch, tried again until Postgres takes it."""
     rows = [ticker(*key, f"{random.randrange(1, 10**9)}.{number}", sequence=number) for key in keys]
-    end = time.monotonic() + 2 * DEADLINE
-    while True:
+
+    def written() -> int | psycopg2.OperationalError:
         try:
             return write_batch(database.database_url, rows)
-        except psycopg2.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
+        except psycopg2.OperationalError as error:
+            return error
+
+    batch_id = wait_for(written, lambda result: isinstance(result, int), pause=0.1)
+    assert isinstance(batch_id, int)
+    return batch_id
 
 
 def kill_postgres(stack: Stack) -> None:

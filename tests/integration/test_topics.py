@@ -13,7 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
 from infra.services.kafka import INSTRUMENTS_CONFIG
-from infra.up import wait_until
+from tests.support.waiting import wait_for
 
 DAY = 24 * 3600 * 1000
 
@@ -58,4 +58,4 @@ def test_instruments_are_really_compacted(settings: Settings) -> None:
             return message.offset() if message else None
 
     assert first_offset() == 0
-    assert wait_until(lambda: (first_offset() or 0) > 0, deadline=90)
+    wait_for(first_offset, bool, deadline=180, pause=0.2)

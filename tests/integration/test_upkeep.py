@@ -1,4 +1,4 @@
-"""Rows that are too old leave the tables, a step at a time; the last batch stays."""
+"""Rows that are too old are deleted, a step at a time; the last batch stays."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +9,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from spark_jobs.upkeep import BATCHES_KEPT, DEAD_LETTERS_KEPT, ROWS_AT_ONCE, one_step
-from tests.sql import rows
+from tests.support.postgres import execute, rows
 
 
 @pytest.fixture
@@ -19,23 +19,26 @@ def job(database: Settings) -> Iterator[connection]:
 
 
 def insert_batches(owner: connection, count: int, age: str) -> None:
-    with owner.cursor() as statements:
-        statements.execute(
-            "INSERT INTO batches"
-            " (rows_written, rows_refused, dead_letters, offsets, started_at, committed_at)"
-            " SELECT 0, 0, 0, '{}', now(), now() - %s::interval FROM generate_series(1, %s)",
-            (age, count),
-        )
+    execute(
+        owner,
+        "INSERT INTO batches"
+        " (rows_written, rows_refused, dead_letters, offsets, started_at, committed_at)"
+        " SELECT 0, 0, 0, '{}', now(), now() - %s::interval FROM generate_series(1, %s)",
+        age,
+        count,
+    )
 
 
 def insert_dead_letters(owner: connection, first: int, last: int, age: str) -> None:
-    with owner.cursor() as statements:
-        statements.execute(
-            'INSERT INTO dead_letters (topic, partition, "offset", position, reason, payload, written_at)'
-            " SELECT 'a topic', 0, n, 0, 'a reason', '', now() - %s::interval"
-            " FROM generate_series(%s, %s) AS n",
-            (age, first, last),
-        )
+    execute(
+        owner,
+        'INSERT INTO dead_letters (topic, partition, "offset", position, reason, payload, written_at)'
+        " SELECT 'a topic', 0, n, 0, 'a reason', '', now() - %s::interval"
+        " FROM generate_series(%s, %s) AS n",
+        age,
+        first,
+        last,
+    )
 
 
 def test_old_batches_go_in_steps_and_young_ones_stay(owner: connection, job: connection) -> None:

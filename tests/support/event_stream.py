@@ -1,0 +1,47 @@
+"""A client of server-sent events, as simple as the protocol allows."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from tests.support.server import DEADLINE
+
+Message = dict[str, Any]
+
+
+class EventStream:
+    def __init__(self, response: requests.Response) -> None:
+        self.last_event_id = ""
+        self._lines = response.iter_lines()
+
+    def receive(self) -> Message:
+        """Raises requests.ConnectionError when nothing comes within the deadline."""
+        data = ""
+        for line in self._lines:
+            name, _, value = line.decode().partition(": ")
+            if name == "id":
+                self.last_event_id = value
+            elif name == "data":
+                data = value
+            elif not line:
+                return dict(json.loads(data))
+        raise EOFError("the stream has ended")
+
+
+@contextmanager
+def event_stream(
+    port: int, query: Sequence[tuple[str, str]] = (), last_event_id: str | None = None
+) -> Iterator[EventStream]:
+    headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+    with requests.get(
+        f"http://127.0.0.1:{port}/stream",
+        params=list(query),
+        headers=headers,
+        stream=True,
+        timeout=DEADLINE,
+    ) as response:
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        yield EventStream(response)

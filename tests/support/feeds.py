@@ -1,0 +1,90 @@
+"""The exchanges' feeds with settings for tests, and what their connections tell."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+from extractors.binance import BinanceFeed
+from extractors.connection import stay_connected
+from extractors.feed import Feed
+from extractors.kucoin import KucoinFeed
+from extractors.metrics import Metrics
+from extractors.notices import Frame, Notice
+from tests.support.waiting import DEADLINE, wait_for
+
+NOWHERE = "127.0.0.1:9"
+
+Kind = TypeVar("Kind")
+
+
+def binance_feed(
+    ws_url: str = f"ws://{NOWHERE}",
+    rest_url: str = f"http://{NOWHERE}",
+    silence_limit: float = 10.0,
+    age_limit: float = 3600.0,
+) -> BinanceFeed:
+    """Binance without its limit on attempts to connect."""
+    feed = BinanceFeed(ws_url, rest_url, silence_limit=silence_limit, age_limit=age_limit)
+    feed.connect_interval = 0.0
+    return feed
+
+
+def kucoin_feed(
+    rest_url: str = f"http://{NOWHERE}", silence_limit: float = 15.0, age_limit: float = 3600.0
+) -> KucoinFeed:
+    """KuCoin without its limit on attempts to connect."""
+    feed = KucoinFeed(rest_url, silence_limit=silence_limit, age_limit=age_limit)
+    feed.connect_interval = 0.0
+    return feed
+
+
+@contextmanager
+def listening(feed: Feed, backlog: int = 0) -> Iterator[Queue[Notice]]:
+    """What the feed's connections tell, one connection after another."""
+    notices: Queue[Notice] = Queue(maxsize=backlog)
+    stop = Event()
+    thread = Thread(target=stay_connected, args=(feed, notices, stop, Metrics(feed.name)))
+    thread.start()
+    try:
+        yield notices
+    finally:
+        stop.set()
+        wait_for(lambda: has_left(thread, notices))
+
+
+def has_left(thread: Thread, notices: Queue[Notice]) -> bool:
+    """Makes room for its last words if nobody reads any more."""
+    if notices.full():
+        notices.get()
+    return not thread.is_alive()
+
+
+def told_until(notices: Queue[Notice], last: Callable[[Notice], bool]) -> list[Notice]:
+    """The next notices, up to the one that is the last."""
+    told: list[Notice] = []
+    while not told or not last(told[-1]):
+        try:
+            told.append(notices.get(timeout=DEADLINE))
+        except Empty:
+            raise AssertionError(f"nothing more for {DEADLINE:g} s, but: {told}") from None
+    return told
+
+
+def next_of(notices: Queue[Notice], kind: type[Kind]) -> Kind:
+    """The next notice of this kind; others are passed over."""
+    [*_, notice] = told_until(notices, lambda notice: isinstance(notice, kind))
+    assert isinstance(notice, kind)
+    return notice
+
+
+def tickers(frame: Frame) -> list[dict[str, Any]]:
+    """What the exchange sent, without `received_at`."""
+    items = [raw_data.item() for raw_data in frame.raw_data]
+    return [{name: item[name] for name in item if name != "received_at"} for item in items]
+
+
+def next_tickers(notices: Queue[Notice], frames: int = 1) -> list[dict[str, Any]]:
+    """The tickers of the next frames."""
+    return [ticker for _ in range(frames) for ticker in tickers(next_of(notices, Frame))]

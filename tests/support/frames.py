@@ -1,0 +1,132 @@
+"""Real frames of both exchanges, and the Kafka records that carry them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
+
+from core.topics import BINANCE_RAW_DATA
+from spark_jobs.items import explode_items
+from spark_jobs.normalise import normalise
+from spark_jobs.schemas import RECORD
+
+RECEIVED_AT = 1743147448501233  # 2025-03-28 07:37:28.501233 UTC
+
+# One element of a !miniTicker@arr frame, recorded 2025-03-28.
+BTCUSDT: dict[str, Any] = {
+    "e": "24hrMiniTicker",
+    "E": 1743147448467,
+    "s": "BTCUSDT",
+    "c": "85439.99000000",
+    "o": "87304.35000000",
+    "h": "87728.27000000",
+    "l": "85300.01000000",
+    "v": "20230.79019000",
+    "q": "1754434346.25694750",
+}
+ETHUSDT: dict[str, Any] = {
+    "e": "24hrMiniTicker",
+    "E": 1743147448251,
+    "s": "ETHUSDT",
+    "c": "1916.44000000",
+    "o": "2024.24000000",
+    "h": "2035.92000000",
+    "l": "1900.00000000",
+    "v": "518500.55270000",
+    "q": "1028765226.27080600",
+}
+# A /market/ticker:all frame, recorded 2025-03-28.
+CRO_USDT: dict[str, Any] = {
+    "topic": "/market/ticker:all",
+    "type": "message",
+    "subject": "CRO-USDT",
+    "data": {
+        "bestAsk": "0.10605",
+        "bestAskSize": "2522.2",
+        "bestBid": "0.10596",
+        "bestBidSize": "2160",
+        "price": "0.10604",
+        "sequence": "915875484",
+        "size": "159.3256",
+        "time": 1743147198992,
+    },
+}
+
+
+def recorded_kucoin_frames() -> list[dict[str, Any]]:
+    """The frames in tests/support/data, without their provenance."""
+    lines = (Path(__file__).parent / "data" / "kucoin_ticker_all.jsonl").read_text().splitlines()
+    return [json.loads(line)["msg"] for line in lines]
+
+
+def item(frame: dict[str, Any], received_at: int = RECEIVED_AT, **changed: Any) -> dict[str, Any]:
+    """The Kafka item of a frame. `changed` replaces fields where the exchange keeps its tickers."""
+    if "data" in frame and not changed.keys() <= frame.keys():
+        frame = {**frame, "data": {**frame["data"], **changed}}
+    else:
+        frame = {**frame, **changed}
+    return {**frame, "received_at": received_at}
+
+
+def record(
+    items: Any,
+    topic: str = BINANCE_RAW_DATA,
+    partition: int = 0,
+    offset: int = 0,
+    endpoint: str | bytes | None = "stream.binance.com",
+    timestamp: datetime | None = None,
+) -> Row:
+    """One Kafka record. `items` is JSON-encoded unless it is bytes, or None for a record without value."""
+    if not isinstance(items, bytes | None):
+        items = json.dumps(items, ensure_ascii=False).encode()
+    if isinstance(endpoint, str):
+        endpoint = endpoint.encode()
+    headers = [] if endpoint is None else [{"key": "endpoint", "value": bytearray(endpoint)}]
+    return Row(
+        key=bytearray(f"{topic.split('_')[0]}-{partition}".encode()),
+        value=None if items is None else bytearray(items),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        timestamp=timestamp,
+        timestampType=1,
+        headers=headers,
+    )
+
+
+def table(
+    spark: SparkSession, rows: Iterable[Sequence[Any]], schema: StructType | str
+) -> DataFrame:
+    """A DataFrame of literal rows, in the order of the schema; a struct is a tuple too."""
+    parsed = schema if isinstance(schema, StructType) else StructType.fromDDL(schema)
+    assert isinstance(parsed, StructType)
+    # Spark reads an Arrow table by itself, while a list of rows would pass through Python workers.
+    arrow = pa.Table.from_pylist(
+        [named(row, parsed) for row in rows], to_arrow_schema(parsed, timezone="UTC")
+    )
+    frame: DataFrame = spark.createDataFrame(arrow, parsed)
+    return frame
+
+
+def named(values: Sequence[Any], schema: StructType) -> dict[str, Any]:
+    return {
+        field.name: named(value, field.dataType)
+        if isinstance(field.dataType, StructType) and value is not None
+        else value
+        for field, value in zip(schema, values, strict=True)
+    }
+
+
+def records(spark: SparkSession, *rows: Row) -> DataFrame:
+    return table(spark, rows, RECORD)
+
+
+def tickers(spark: SparkSession, *rows: Row) -> DataFrame:
+    """The tickers and dead letters of Kafka records, as the jobs make them."""
+    return records(spark, *rows).transform(explode_items).transform(normalise)

@@ -1,0 +1,109 @@
+"""What the live job writes to Postgres, and what a server that has read it knows.
+
+As by the job: rows, batch and notification in one transaction.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection
+from psycopg2.extras import execute_values
+from psycopg2.sql import SQL, Identifier
+
+from core.topics import TOPIC_OF_EXCHANGE
+from server.prices import Price
+from tests.support.server import ServerProcess
+
+Ticker = dict[str, Any]
+
+
+def ticker(exchange: str, symbol: str, price: str, **columns: Any) -> Ticker:
+    """A row of live_prices but for its batch; simulated, unless `endpoint` says otherwise."""
+    now = datetime.now(UTC)
+    return {
+        "exchange": exchange,
+        "symbol": symbol,
+        "price": price,
+        "event_time": now,
+        "sequence": 1,
+        "received_at": now,
+        "endpoint": "127.0.0.1",
+        "topic": TOPIC_OF_EXCHANGE[exchange],
+        "partition": 0,
+        "offset": 0,
+        "position": 0,
+    } | columns
+
+
+def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
+    """The same row as the server has it in memory, of batch 1; its JSON has only what it must."""
+    row: Ticker = {"traded_at": None, "batch_id": 1} | ticker(exchange, symbol, amount, **columns)
+    shown = {"exchange": exchange, "symbol": symbol, "price": amount}
+    return Price(
+        exchange,
+        symbol,
+        Decimal(amount),
+        row["traded_at"],
+        row["received_at"],
+        row["endpoint"],
+        row["batch_id"],
+        json.dumps(shown),
+    )
+
+
+def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
+    """The id of the batch. All tickers have the same columns."""
+    with closing(psycopg2.connect(database_url)) as postgres:
+        with postgres, postgres.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets,"
+                " started_at) VALUES (%s, 0, 0, '{}', now()) RETURNING id",
+                (len(tickers),),
+            )
+            ((batch_id,),) = cursor.fetchall()
+            if tickers:
+                columns = list(map(Identifier, [*tickers[0], "batch_id"]))
+                upsert = SQL(
+                    "INSERT INTO live_prices ({}) VALUES %s"
+                    " ON CONFLICT (exchange, symbol) DO UPDATE SET ({}) = ROW ({})"
+                ).format(
+                    SQL(", ").join(columns),
+                    SQL(", ").join(columns),
+                    SQL(", ").join(SQL("EXCLUDED.{}").format(column) for column in columns),
+                )
+                execute_values(cursor, upsert, [(*row.values(), batch_id) for row in tickers])
+            cursor.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
+    return int(batch_id)
+
+
+def list_instruments(
+    owner: connection, *instruments: tuple[str, str, str, str, str], seen_at: datetime | None = None
+) -> None:
+    """Insert rows of exchange, symbol, base, quote and status."""
+    moment = seen_at or datetime.now(UTC)
+    insert(owner, "INSERT INTO instruments VALUES %s", [(*each, moment) for each in instruments])
+
+
+def insert(owner: connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    with owner.cursor() as cursor:
+        execute_values(cursor, statement, values)
+
+
+def batch_of(id: str) -> int:
+    """The last part of a message's id."""
+    return int(id.rpartition("-")[2])
+
+
+def wait_for_batch(
+    server: ServerProcess, batch_id: int, headers: dict[str, str] | None = None
+) -> None:
+    """Wait until the server has read what that batch, or a later one, wrote."""
+    server.wait_for(
+        lambda: server.get("/api/prices", headers, symbol="none"),
+        lambda answer: answer.ok and batch_of(answer.json()["id"]) >= batch_id,
+    )

@@ -1,0 +1,107 @@
+"""What the tests ask of Postgres, and what they do to it."""
+
+import select
+import socket
+import socketserver
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+
+# As psycopg2 sends it.
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+
+
+def rows(database: connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    with database.cursor() as statements:
+        statements.execute(query, values or None)
+        return statements.fetchall()
+
+
+def contents(database: connection, tables: Iterable[str]) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the tables as text, sorted."""
+    return {table: sorted(rows(database, f"SELECT t::text FROM {table} t")) for table in tables}
+
+
+def execute(database: connection, statement: str, *values: Any) -> None:
+    with database.cursor() as statements:
+        statements.execute(statement, values or None)
+
+
+def end_sessions(database: connection, application: str) -> None:
+    """Terminate what the application has open to this database, and return when it is closed."""
+    query = (
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE application_name = %s AND datname = current_database()"
+    )
+    assert set(rows(database, query, application)) == {(True,)}
+
+
+@contextmanager
+def no_connections(
+    database: Settings, name: str, *, kept: connection | None = None
+) -> Iterator[None]:
+    """Make one database unavailable. Open connections are terminated, but for the one that is kept."""
+    server = database.database_url.rsplit("/", 1)[0]
+    with closing(psycopg2.connect(f"{server}/postgres")) as other:
+        other.autocommit = True
+        execute(other, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        execute(
+            other,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND pid <> %s",
+            name,
+            kept.info.backend_pid if kept else 0,
+        )
+        try:
+            yield
+        finally:
+            execute(other, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def dies_at_commit(database: Settings, *, arrives: bool) -> Iterator[tuple[Settings, Event]]:
+    """Settings whose connections die at a COMMIT, once the event is set; the next ones live.
+
+    When it arrives it is done, and only its answer is lost.
+    """
+    url = urlsplit(database.database_url)
+    is_armed = Event()
+
+    class Connection(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((url.hostname or "", url.port or 0)) as postgres:
+                while self.pass_on(postgres):
+                    pass
+
+        def pass_on(self, postgres: socket.socket) -> bool:
+            """What one of both has to say; False when this was the end."""
+            client: socket.socket = self.request
+            (source, *_), _, _ = select.select([client, postgres], [], [])
+            said = source.recv(65536)
+            if source is client and said == COMMIT and is_armed.is_set():
+                is_armed.clear()
+                if arrives:
+                    postgres.sendall(said)
+                    assert b"COMMIT" in postgres.recv(65536)
+                return False
+            (postgres if source is client else client).sendall(said)
+            return bool(said)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            there = f"127.0.0.1:{server.server_address[1]}"
+            through = database.database_url.replace(f"{url.hostname}:{url.port}", there)
+            yield replace(database, database_url=through), is_armed
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,130 @@
+"""A program as a child process: the one way in which a test starts, watches and ends one."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from infra.places import PROJECT
+from tests.support.waiting import DEADLINE, Value, shown, wait_for
+
+RunningProcess = TypeVar("RunningProcess", bound="Process")
+
+
+class Process:
+    """A program in a session of its own, started in the project's folder; its output is a log file."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._log = log
+        # Appended: a test that starts a program again keeps what the first one wrote.
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env=os.environ | (environment or {}),
+                # Kept open and empty, as a terminal in which nobody types.
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def log(self) -> str:
+        """Everything that it and its predecessors with the same log file have written."""
+        return self._log.read_text()
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def assert_running(self) -> None:
+        """Raise AssertionError with the end of the log when it has ended."""
+        status = self._process.poll()
+        assert status is None, f"ended with exit status {status}: {shown(self.log())}"
+
+    def wait_for(
+        self,
+        read: Callable[[], Value],
+        is_expected: Callable[[Value], object] = bool,
+        *,
+        deadline: float = DEADLINE,
+    ) -> Value:
+        """Wait as `wait_for` does, but fail at once when the program has ended."""
+
+        def read_while_running() -> Value:
+            self.assert_running()
+            return read()
+
+        return wait_for(read_while_running, is_expected, deadline=deadline)
+
+    def wait(self, deadline: float = DEADLINE) -> int:
+        """Return its exit status. Raise AssertionError with its log when it is still running."""
+        try:
+            status = self._process.wait(deadline)
+        except subprocess.TimeoutExpired as late:
+            message = f"still running after {deadline:g} s: {shown(self.log())}"
+            raise AssertionError(message) from late
+        self._close_stdin()
+        return status
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to its children."""
+        os.killpg(self._process.pid, number)
+
+    def terminate(self, deadline: float = DEADLINE) -> int:
+        """Send SIGTERM and return the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait(deadline)
+
+    def kill(self) -> None:
+        """End it and its children with SIGKILL, if it is still running."""
+        if self.is_running():
+            self.signal(signal.SIGKILL)
+        self._process.wait(DEADLINE)
+        self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+
+
+@contextmanager
+def running(process: RunningProcess) -> Iterator[RunningProcess]:
+    """A process for the length of a block. It is killed at the end, and a failed test shows its log."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        print(shown(process.log()))
+
+
+def run(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str] | None = None,
+    *,
+    status: int = 0,
+    deadline: float = 300.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end. Raise AssertionError with its output at any other exit status."""
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=deadline,
+    )
+    assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
+    return done

@@ -1,0 +1,40 @@
+"""The live job's query, killed with SIGKILL after its sink's first commit and before Spark's own.
+
+spark-submit tests/support/programs/dies_after_commit.py
+"""
+
+import os
+import signal
+from functools import partial
+
+from pyspark.sql import DataFrame
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.live_prices import live_prices
+from spark_jobs.price_sink import PriceSink
+from spark_jobs.running import fresh_checkpoint
+from spark_jobs.session import spark_session
+from spark_jobs.sources import kafka_records, messages_at
+
+
+class DyingPriceSink(PriceSink):
+    def write(self, batch: DataFrame, batch_id: int) -> None:
+        super().write(batch, batch_id)
+        # The JVM, and its Python child.
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    settings = Settings.from_environment()
+    servers = settings.kafka_bootstrap_servers
+    spark = spark_session("dies_after_commit")
+    sink = DyingPriceSink(settings.database_url, partial(messages_at, servers))
+    records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
+    checkpoint = fresh_checkpoint(settings.checkpoint_dir, "live_prices")
+    live_prices(records, sink, checkpoint).start().awaitTermination()
+
+
+if __name__ == "__main__":
+    main()

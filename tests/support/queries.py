@@ -1,0 +1,54 @@
+"""The jobs' queries over what is in Kafka now, and their writing of batches that are in no Kafka."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from pyspark.sql import Row, SparkSession
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.candle_days import RETENTION
+from spark_jobs.live_prices import live_prices
+from spark_jobs.price_sink import PriceSink
+from spark_jobs.running import fresh_checkpoint
+from spark_jobs.sources import Place, kafka_records, messages_at
+from tests.support.frames import tickers
+
+DEADLINE = 240
+NO_MESSAGES: Mapping[Place, bytes] = MappingProxyType({})
+
+
+def run_once(query: DataStreamWriter) -> None:
+    """Run a query until it has read everything that is in Kafka now."""
+    started = query.trigger(availableNow=True).start()
+    assert started.awaitTermination(DEADLINE), started.lastProgress
+
+
+def run_live_prices(
+    spark: SparkSession, database: Settings, folder: Path, candles_kept: timedelta = RETENTION
+) -> None:
+    """Run the live job once: it resumes where Postgres says, with a new checkpoint."""
+    servers = database.kafka_bootstrap_servers
+    read_messages = partial(messages_at, servers)
+    with closing(PriceSink(database.database_url, read_messages, candles_kept)) as sink:
+        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
+        run_once(live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices")))
+
+
+@contextmanager
+def price_sink(
+    database: Settings, messages: Mapping[Place, bytes] = NO_MESSAGES
+) -> Iterator[PriceSink]:
+    """The live job's sink. It finds the text of dead letters in `messages` instead of Kafka."""
+    with closing(PriceSink(database.database_url, lambda _places: dict(messages))) as sink:
+        yield sink
+
+
+def write(spark: SparkSession, sink: PriceSink, *batch: Row) -> None:
+    """Write Kafka records as a batch of the live job."""
+    sink.write(tickers(spark, *batch), 0)

@@ -1,0 +1,66 @@
+"""The server as its users run it: `python -m server` in a process of its own, on a free port."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import requests
+
+from infra.ports import free_ports
+from tests.support.process import Process, running
+
+DEADLINE = 60.0
+"""Seconds for one answer or one message."""
+
+
+class ServerProcess(Process):
+    """The server on `port`."""
+
+    def __init__(self, reader_database_url: str, port: int, log: Path, **environment: str) -> None:
+        self.port = port
+        own = {
+            "READER_DATABASE_URL": reader_database_url,
+            "SERVER_HOST": "127.0.0.1",
+            "SERVER_PORT": str(port),
+        }
+        super().__init__([sys.executable, "-m", "server"], log, own | environment)
+
+    def get(
+        self, path: str, headers: dict[str, str] | None = None, /, **params: str
+    ) -> requests.Response:
+        address = f"http://127.0.0.1:{self.port}{path}"
+        return requests.get(address, params=params, headers=headers, timeout=DEADLINE)
+
+    @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def stream(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def is_healthy(self) -> bool:
+        try:
+            return self.get("/healthz").ok
+        except requests.ConnectionError:
+            return False
+
+
+@contextmanager
+def running_server(
+    reader_database_url: str, port: int | None = None, /, **environment: str
+) -> Iterator[ServerProcess]:
+    """A server that answers. At the end it is killed: its orderly end takes half a second."""
+    port = port or free_port()
+    with TemporaryDirectory() as folder:
+        server = ServerProcess(reader_database_url, port, Path(folder) / "log", **environment)
+        with running(server):
+            server.wait_for(server.is_healthy)
+            yield server
+
+
+def free_port() -> int:
+    (port,) = free_ports(1)
+    return port

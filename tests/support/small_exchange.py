@@ -1,0 +1,102 @@
+"""A replay exchange of few symbols, and clients that look at what it does."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from infra.exchange.binance import Binance
+from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.coins import Coins
+from infra.exchange.kucoin import Kucoin
+from infra.exchange.kucoin_frames import tickers
+from infra.exchange.limits import BinanceLimits, KucoinLimits
+from infra.exchange.market import Market
+from infra.exchange.server import KUCOIN_PARTS
+from infra.exchange.simulated_feed import SimulatedFeed
+from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
+from tests.support.ledger import Identity, Ledger, Written
+from tests.support.replay_exchange import kucoin_url
+from tests.support.waiting import DEADLINE, wait_for
+
+EXCHANGES = ["binance", "kucoin"]
+SUBSCRIBE = '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}'
+STREAM = "/ws/!miniTicker@arr"
+
+
+def exchanges(
+    ledger: Ledger, binance: BinanceLimits | None = None, kucoin: KucoinLimits | None = None
+) -> tuple[Binance, Kucoin]:
+    """Of 20 symbols, with 50 arrays and 400 frames a second."""
+    symbols = binance_listing()[:20]
+    arrays = Market(symbols, Coins(symbols, 1), seed=1, period=0.02, changed=1, traded=1, now=0)
+    listing = kucoin_listing()[:20]
+    pairs = kucoin_trading(listing)
+    frames = Market(pairs, Coins(pairs, 1), seed=1, period=0.05, changed=1, traded=1, now=0)
+    return (
+        Binance(SimulatedFeed(arrays, mini_ticker_array), symbols, symbols, binance, ledger),
+        Kucoin(SimulatedFeed(frames, tickers, KUCOIN_PARTS), listing, kucoin, ledger),
+    )
+
+
+def text_of(client: ClientConnection) -> str:
+    return client.recv(timeout=DEADLINE, decode=True)
+
+
+def texts(client: ClientConnection) -> Iterator[str]:
+    """The texts that arrive until the deadline. Raise AssertionError after it."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        yield text_of(client)
+    raise AssertionError(f"still receiving after {DEADLINE:g} s")
+
+
+def is_data(exchange: str, text: str) -> bool:
+    frame = json.loads(text)
+    return isinstance(frame, list) if exchange == "binance" else frame["type"] == "message"
+
+
+def url_of(address: str, exchange: str) -> str:
+    return f"ws://{address}{STREAM}" if exchange == "binance" else kucoin_url(address)
+
+
+@contextmanager
+def subscribed(address: str, exchange: str, **options: Any) -> Iterator[ClientConnection]:
+    """A client to which nothing comes any more but data."""
+    with connect(url_of(address, exchange), max_queue=None, **options) as client:
+        if exchange == "kucoin":
+            assert json.loads(text_of(client)) == {"id": "c1", "type": "welcome"}
+            client.send(SUBSCRIBE)
+            assert json.loads(text_of(client)) == {"id": "1", "type": "ack"}
+        yield client
+
+
+def until_the_end(client: ClientConnection) -> tuple[list[str], ConnectionClosed]:
+    """The texts before the end of the connection, and how it ended."""
+    received = []
+    try:
+        for text in texts(client):
+            received.append(text)
+    except ConnectionClosed as closed:
+        return received, closed
+    raise AssertionError("unreachable: texts() does not end")
+
+
+def last_of(ledger: Ledger, exchange: str) -> Written:
+    return ledger.connections(exchange)[-1]
+
+
+def ended(ledger: Ledger, exchange: str) -> Written:
+    return wait_for(lambda: last_of(ledger, exchange), lambda last: last.ending is not None)
+
+
+def texts_of(written: Written) -> list[str | None]:
+    return [frame.text for frame in written.frames]
+
+
+def identities(written: Written) -> list[Identity]:
+    return [identity for frame in written.frames for identity in frame.identities]

@@ -1,0 +1,56 @@
+"""An object store that records what is put into it, and answers what a test says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Put:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Store:
+    """Takes what comes, or answers with a status and an error's code."""
+
+    def __init__(self, url: str) -> None:
+        self.settings = Settings(s3_endpoint_url=url, s3_bucket="cryptopricesrt")
+        self.puts: list[Put] = []
+        self.status = 200
+        self.code = ""
+
+
+@contextmanager
+def small_store() -> Iterator[Store]:
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            taking.puts.append(Put(self.path, headers, body))
+            error = f"<Error><Code>{taking.code}</Code></Error>".encode() if taking.code else b""
+            self.send_response(taking.status)
+            self.send_header("Content-Length", str(len(error)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(error)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        taking = Store(f"http://127.0.0.1:{server.server_port}")
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield taking
+        finally:
+            server.shutdown()
+            thread.join()

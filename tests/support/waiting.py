@@ -1,0 +1,45 @@
+"""The one way in which a test waits: read a value again and again until it is as expected."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+DEADLINE = 60.0
+"""Seconds. Generous, because a wait that succeeds ends at once: only a failure takes this long."""
+
+PAUSE = 0.02
+"""Seconds between two reads."""
+
+LONGEST_SHOWN = 20_000
+
+Value = TypeVar("Value")
+
+
+def wait_for(
+    read: Callable[[], Value],
+    is_expected: Callable[[Value], object] = bool,
+    *,
+    deadline: float = DEADLINE,
+    pause: float = PAUSE,
+) -> Value:
+    """Return the first value that is as expected.
+
+    Raise AssertionError with the last value once the deadline, in seconds, has passed.
+    """
+    end = time.monotonic() + deadline
+    while not is_expected(value := read()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not as expected after {deadline:g} s, but: {shown(value)}")
+        time.sleep(pause)
+    return value
+
+
+def shown(value: object) -> str:
+    """The value as a failed test prints it: of a long text, such as a log, its end."""
+    text = value if isinstance(value, str) else repr(value)
+    return text[-LONGEST_SHOWN:]
+
+
+def pass_time(seconds: float) -> None:
+    """Wait for a time that is itself the input of a test, such as the length of an outage."""
+    time.sleep(seconds)

@@ -1,0 +1,220 @@
+"""What the environment may say, what is refused and how, and that no secret is ever shown."""
+
+import traceback
+
+import pytest
+
+from core.settings import SettingError, Settings
+from infra.places import PROJECT
+
+ENV_EXAMPLE = PROJECT / ".env.example"
+
+
+def test_defaults_are_the_addresses_that_the_documents_name() -> None:
+    assert Settings.from_environment({}) == Settings()
+    assert Settings().environment() == {
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+        "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
+        "S3_BUCKET": "cryptopricesrt",
+        "AWS_ACCESS_KEY_ID": "admin",
+        "AWS_SECRET_ACCESS_KEY": "password123",
+        "DATABASE_URL": "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt",
+        "READER_DATABASE_URL": "postgresql://reader:password123@127.0.0.1:5432/cryptopricesrt",
+        "BINANCE_WS_URL": "wss://stream.binance.com:9443",
+        "BINANCE_REST_URL": "https://api.binance.com",
+        "KUCOIN_REST_URL": "https://api.kucoin.com",
+        "BINANCE_SILENCE_LIMIT": "10.0",
+        "KUCOIN_SILENCE_LIMIT": "15.0",
+        "CONNECTION_AGE_LIMIT": "82800.0",
+        "JOURNAL_DIR": ".stack/journal",
+        "JOURNAL_LIMIT_BYTES": "10000000000",
+        "LANDING_RETENTION_DAYS": "30",
+        "RAW_RETENTION_DAYS": "30",
+        "TICKERS_RETENTION_DAYS": "90",
+        "LAKE_BATCH_SECONDS": "60",
+        "CANDLES_RETENTION_DAYS": "90",
+        "METRICS_HOST": "127.0.0.1",
+        "BINANCE_METRICS_PORT": "9101",
+        "KUCOIN_METRICS_PORT": "9102",
+        "LIVE_PRICES_METRICS_PORT": "9103",
+        "RAW_ARCHIVE_METRICS_PORT": "9104",
+        "PRICE_HISTORY_METRICS_PORT": "9105",
+        "SERVER_HOST": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_API_KEY": "",
+        "SERVER_ORIGINS": "",
+        "SERVER_STREAM_LIMIT": "2000",
+        "SERVER_STREAM_LIMIT_PER_ADDRESS": "100",
+        "BINANCE_PRICE_AGE_LIMIT": "30.0",
+        "KUCOIN_PRICE_AGE_LIMIT": "30.0",
+        "CHECKPOINT_DIR": ".stack/checkpoints",
+        "STACK_DIR": "",
+        "S3_CONSOLE_PORT": "9001",
+        "KAFKA_CONTROLLER_PORT": "9093",
+        "EXCHANGE_PORT": "8090",
+    }
+
+
+def test_env_example_lists_every_setting_once_with_its_default() -> None:
+    lines = ENV_EXAMPLE.read_text().splitlines()
+    listed = [line for line in lines if line and not line.startswith("#")]
+    expected = [f"{name}={value}" for name, value in Settings().environment().items()]
+    of_compose = "POSTGRES_PASSWORD=password123"
+    assert sorted(listed) == sorted([*expected, of_compose])
+
+
+def test_settings_survive_the_way_through_the_environment() -> None:
+    settings = Settings(
+        kafka_bootstrap_servers="one:9092,[::1]:9192",
+        s3_endpoint_url="https://s3.example.org",
+        aws_secret_access_key='it\'s "a" $HOME = #1',
+        database_url="postgres://me:p%40ss@db.example.org/prices?sslmode=require",
+        binance_ws_url="ws://127.0.0.1:1",
+        kucoin_rest_url="http://[::1]:65535",
+        kucoin_silence_limit=0.25,
+        server_port=65535,
+        exchange_port=1,
+        stack_dir="/srv/stacks of mine",
+    )
+    assert Settings.from_environment(settings.environment()) == settings
+
+
+def test_process_environment_is_read_unless_another_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SERVER_PORT", "8123")
+    assert Settings.from_environment().server_port == 8123
+
+
+def test_empty_value_means_the_default() -> None:
+    empty = dict.fromkeys(Settings().environment(), "")
+    assert Settings.from_environment(empty) == Settings()
+
+
+def test_variables_of_others_are_passed_over() -> None:
+    assert Settings.from_environment({"HOME": "/root", "server_port": "x"}) == Settings()
+
+
+PORT = "expected a port from 1 to 65535"
+COUNT = "expected a whole number, more than 0"
+RAW_DAYS = "expected more than the 7 days that Kafka keeps: raw/ says what was archived"
+SECONDS = "expected seconds, more than 0"
+HOST_PORTS = "expected host:port, or several with commas between them"
+HTTP = "expected http://host:port or https://host:port without a path, the port from 1 to 65535"
+WS = "expected ws://host:port or wss://host:port without a path, the port from 1 to 65535"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("SERVER_PORT", "http", PORT),
+        ("SERVER_PORT", "0", PORT),
+        ("RAW_RETENTION_DAYS", "0", COUNT),
+        ("RAW_RETENTION_DAYS", "7", RAW_DAYS),
+        ("SERVER_PORT", "65536", PORT),
+        ("SERVER_PORT", "-1", PORT),
+        ("SERVER_PORT", "80.0", PORT),
+        ("SERVER_PORT", " 8000", PORT),
+        ("EXCHANGE_PORT", "٨٠", PORT),
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1", HOST_PORTS),
+        ("KAFKA_BOOTSTRAP_SERVERS", ":9092", HOST_PORTS),
+        ("KAFKA_BOOTSTRAP_SERVERS", "one:9092,two", HOST_PORTS),
+        ("KAFKA_BOOTSTRAP_SERVERS", "one:9092,", HOST_PORTS),
+        ("KAFKA_BOOTSTRAP_SERVERS", "one:65536", PORT),
+        ("BINANCE_WS_URL", "wss://host:99999", WS),
+        ("BINANCE_WS_URL", "wss://host:0", WS),
+        ("BINANCE_WS_URL", "wss://host:port", WS),
+        ("BINANCE_WS_URL", "wss://[::1:9443", WS),
+        ("BINANCE_WS_URL", "https://stream.binance.com:9443", WS),
+        ("BINANCE_WS_URL", "wss://stream.binance.com:9443/ws", WS),
+        ("BINANCE_REST_URL", "api.binance.com", HTTP),
+        ("BINANCE_REST_URL", "api.binance.com:443", HTTP),
+        ("BINANCE_REST_URL", "https://api.binance.com/", HTTP),
+        ("KUCOIN_REST_URL", "https://", HTTP),
+        ("KUCOIN_REST_URL", "https://:443", HTTP),
+        ("KUCOIN_REST_URL", "https://api.kucoin.com?a=b", HTTP),
+        ("KUCOIN_REST_URL", "https://api.kucoin.com?", HTTP),
+        ("S3_ENDPOINT_URL", "http://127.0.0.1:9000#here", HTTP),
+        ("BINANCE_SILENCE_LIMIT", "0", SECONDS),
+        ("KUCOIN_SILENCE_LIMIT", "-1", SECONDS),
+        ("KUCOIN_SILENCE_LIMIT", "nan", SECONDS),
+        ("CONNECTION_AGE_LIMIT", "inf", SECONDS),
+        ("CONNECTION_AGE_LIMIT", "23h", SECONDS),
+        ("JOURNAL_LIMIT_BYTES", "10GB", COUNT),
+        ("JOURNAL_LIMIT_BYTES", "0", COUNT),
+        ("LANDING_RETENTION_DAYS", "-1", COUNT),
+        ("S3_ENDPOINT_URL", "s3a://127.0.0.1:9000", HTTP),
+        ("SERVER_ORIGINS", "*", HTTP),
+        ("SERVER_ORIGINS", "https://one.example,https://two.example/", HTTP),
+        ("SERVER_ORIGINS", "https://One.example", "expected small letters"),
+        (
+            "SERVER_HOST",
+            "0.0.0.0",
+            "others can reach it, so SERVER_API_KEY is needed",
+        ),
+    ],
+)
+def test_wrong_value_is_refused_by_name_and_value(name: str, value: str, reason: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment({name: value})
+    assert str(refused.value) == f"{name}={value!r}: {reason}"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "READER_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://crypto:tr0ub4dor@127.0.0.1:5432",
+        "postgresql://crypto:tr0ub4dor@127.0.0.1:5432/",
+        "postgresql:///tr0ub4dor",
+        "postgresql://crypto:tr0ub4dor℀@127.0.0.1:5432/db",
+        "postgresql://crypto:tr0ub4dor@127.0.0.1:99999/db",
+        "postgresql://crypto:tr0ub4dor/x@127.0.0.1:5432/db",
+        "mysql://crypto:tr0ub4dor@127.0.0.1/prices",
+        "tr0ub4dor",
+    ],
+)
+def test_wrong_secret_is_refused_by_name_and_never_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment({name: value})
+    assert str(refused.value) == (
+        f"{name}=(a secret, not shown): expected postgresql://user:password@host:port/database"
+    )
+    assert "tr0ub4dor" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("key", ["tr0ub4dor" * 3, "tr0ub4dor" * 3 + "     ", "tr0ub4dör" * 4])
+def test_a_key_that_can_be_guessed_or_not_be_sent_is_refused_and_never_shown(key: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment({"SERVER_API_KEY": key})
+    assert str(refused.value) == (
+        "SERVER_API_KEY=(a secret, not shown): expected 32 or more ASCII characters without"
+        " spaces, as from openssl rand -hex 32"
+    )
+    assert "tr0ub4d" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_with_a_key_the_server_may_listen_where_others_can_reach_it() -> None:
+    settings = Settings.from_environment({"SERVER_HOST": "0.0.0.0", "SERVER_API_KEY": "k" * 32})
+
+    assert settings.server_host == "0.0.0.0"
+    assert "kkkk" not in repr(settings)
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
+def test_on_loopback_no_key_is_needed(host: str) -> None:
+    assert Settings.from_environment({"SERVER_HOST": host}).server_host == host
+
+
+def test_representation_shows_the_settings_but_no_secret() -> None:
+    shown = repr(
+        Settings(
+            s3_bucket="prices",
+            aws_secret_access_key="tr0ub4dor",
+            database_url="postgresql://crypto:tr0ub4dor@127.0.0.1/prices",
+            reader_database_url="postgresql://reader:tr0ub4dor@127.0.0.1/prices",
+        )
+    )
+    assert "tr0ub4dor" not in shown
+    assert "s3_bucket='prices'" in shown
+    assert "kafka_bootstrap_servers='127.0.0.1:9092'" in shown

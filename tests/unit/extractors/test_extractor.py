@@ -1,0 +1,252 @@
+"""One exchange from its connections to Kafka and the object store: what ends it, and in which order."""
+
+import gc
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from websockets.sync.server import ServerConnection
+
+from core.message import Item
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS
+from extractors import producer as producer_module
+from extractors.binance import BinanceFeed
+from extractors.extractor import ASKED, FAILED, HOPELESS, extract
+from extractors.feed import ConfigurationError, Endpoint
+from extractors.metrics import Metrics
+from extractors.s3_uploader import S3UploaderThread
+from extractors.stop import Stop
+from tests.support.feeds import NOWHERE, binance_feed
+from tests.support.frames import BTCUSDT, ETHUSDT
+from tests.support.journals import journal_in
+from tests.support.kafka import Topic, all_items
+from tests.support.loopback import until_closed, websocket_server
+from tests.support.small_kafka import small_kafka
+from tests.support.small_store import small_store
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.independent
+
+LIMIT = 10_000_000
+FRAMES = 50
+
+
+READY = "ready topic="
+GOING_ON = "going on behind positions="
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("extractors.batcher.AGE_LIMIT", 0.1)
+    monkeypatch.setattr("extractors.known_instruments.TIMEOUT", 0.5)
+    # Nobody answers at these tests' REST address.
+    monkeypatch.setattr("extractors.rest.RETRY", 0)
+
+
+@pytest.fixture
+def kafka() -> Iterator[Settings]:
+    """Kafka, and no object store."""
+    with small_kafka(BINANCE_RAW_DATA, INSTRUMENTS, FEED_EVENTS) as settings:
+        yield replace(settings, s3_endpoint_url=f"http://{NOWHERE}")
+
+
+class Extracting:
+    """`extract` in a thread of its own."""
+
+    def __init__(
+        self,
+        feed: BinanceFeed,
+        settings: Settings,
+        folder: Path,
+        *,
+        stop_limit: float = 30.0,
+        journal_limit: int = LIMIT,
+    ) -> None:
+        self.stop = Stop(stop_limit)
+        self.metrics = Metrics("binance")
+        self._status: list[int] = []
+        own = replace(settings, journal_dir=str(folder), journal_limit_bytes=journal_limit)
+        arguments = (feed, own, self.stop, self.metrics)
+        self._thread = Thread(target=lambda: self._status.append(extract(*arguments)))
+        self._thread.start()
+
+    def wait_for_frames(self) -> None:
+        wait_for(self.metrics.totals, lambda totals: f"frames={FRAMES} " in totals)
+
+    def stop_when(self, log: pytest.LogCaptureFixture, text: str, times: int = 1) -> None:
+        """Stop when all frames are received and the log says that the follower has begun."""
+        self.wait_for_frames()
+        wait_for(lambda: log.text, lambda found: found.count(text) >= times)
+        self.stop.request()
+
+    def wait(self) -> int:
+        """Return the exit status."""
+        wait_for(self._thread.is_alive, lambda is_alive: not is_alive)
+        [status] = self._status
+        return status
+
+
+def sends_frames(connection: ServerConnection) -> None:
+    for number in range(FRAMES):
+        connection.send(json.dumps([{**BTCUSDT, "E": number}, {**ETHUSDT, "E": number}]))
+    until_closed(connection)
+
+
+def numbers(items: list[Item], symbol: str) -> list[int]:
+    return [each["E"] for each in items if each["s"] == symbol]
+
+
+def items_left(folder: Path) -> int:
+    """What the next process finds. Raises JournalError while another one uses the folder."""
+    with journal_in(folder / "binance") as journal:
+        return journal.items_from(0)
+
+
+def test_after_the_stop_everything_received_is_in_kafka_and_in_the_store_and_no_more_in_the_journal(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with small_store() as store, websocket_server(sends_frames) as url:
+        settings = replace(kafka, s3_endpoint_url=store.settings.s3_endpoint_url)
+        extracting = Extracting(binance_feed(url), settings, tmp_path)
+        extracting.stop_when(caplog, READY)
+        assert extracting.wait() == ASKED
+        assert len(store.puts) == 1
+    items = all_items(topic.messages())
+    assert numbers(items, "BTCUSDT") == numbers(items, "ETHUSDT") == list(range(FRAMES))
+    assert items_left(tmp_path) == 0
+
+
+def test_what_the_store_does_not_have_stays_in_the_journal_though_kafka_has_it(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with websocket_server(sends_frames) as url:
+        extracting = Extracting(binance_feed(url), kafka, tmp_path)
+        extracting.stop_when(caplog, READY)
+        assert extracting.wait() == ASKED
+    assert len(all_items(topic.messages())) == 2 * FRAMES
+    assert items_left(tmp_path) == 2 * FRAMES
+
+
+def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
+    tmp_path: Path,
+) -> None:
+    away = Settings(kafka_bootstrap_servers=NOWHERE, s3_endpoint_url=f"http://{NOWHERE}")
+    with websocket_server(sends_frames) as url:
+        extracting = Extracting(binance_feed(url), away, tmp_path, stop_limit=7.0)
+        extracting.wait_for_frames()
+        extracting.stop.request()
+        assert extracting.wait() == ASKED
+    assert items_left(tmp_path) == 2 * FRAMES
+
+
+def test_a_new_process_brings_kafka_what_the_former_one_could_not(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with websocket_server(sends_frames) as url:
+        away = replace(kafka, kafka_bootstrap_servers=NOWHERE)
+        for times, settings in enumerate((away, kafka, kafka)):
+            extracting = Extracting(binance_feed(url), settings, tmp_path)
+            extracting.stop_when(caplog, GOING_ON, times)
+            assert extracting.wait() == ASKED
+    items = all_items(topic.messages())
+    assert numbers(items, "BTCUSDT") == numbers(items, "ETHUSDT") == 3 * list(range(FRAMES))
+
+
+class SymbolFails(BinanceFeed):
+    """The follower of Kafka asks it for the symbol of each item."""
+
+    def symbol_of(self, item: Item) -> str:
+        raise RuntimeError("not foreseen")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file .*jsonl.*:ResourceWarning")
+def test_a_follower_of_kafka_that_died_ends_the_process_with_an_error(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with websocket_server(sends_frames) as url:
+        nowhere = f"http://{NOWHERE}"
+        feed = SymbolFails(url, nowhere, silence_limit=10.0, age_limit=3600.0)
+        extracting = Extracting(feed, kafka, tmp_path)
+        assert extracting.wait() == FAILED
+    assert "kafka follows the journal no more" in caplog.text
+    # Frames may still be under way when the process ends: what was received is in the journal.
+    left = items_left(tmp_path)
+    assert left > 0 and f" items={left} " in extracting.metrics.totals()
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_follower_to_the_store_that_died_ends_the_process_with_an_error(
+    kafka: Settings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(thread: S3UploaderThread) -> None:
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr(S3UploaderThread, "follow", fail)
+    with websocket_server(sends_frames) as url:
+        assert Extracting(binance_feed(url), kafka, tmp_path).wait() == FAILED
+    assert "landing follows the journal no more" in caplog.text
+
+
+def test_a_producer_that_can_not_go_on_ends_the_process_with_an_error(
+    kafka: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The local queue has room for one event: that of the start, and not of the connection."""
+    monkeypatch.setitem(producer_module.CONFIGURATION, "queue.buffering.max.messages", 1)
+    away = replace(kafka, kafka_bootstrap_servers=NOWHERE)
+    with websocket_server(sends_frames) as url:
+        assert Extracting(binance_feed(url), away, tmp_path, stop_limit=7.0).wait() == FAILED
+    assert f"producer failed reason='topic {FEED_EVENTS}: " in caplog.text
+
+
+class Unknown(BinanceFeed):
+    def endpoint(self) -> Endpoint:
+        raise ConfigurationError("error_404", "no such stream")
+
+
+def test_a_stream_that_the_exchange_does_not_know_ends_the_process_for_good(
+    kafka: Settings, tmp_path: Path
+) -> None:
+    nowhere = f"http://{NOWHERE}"
+    feed = Unknown("ws://x:1", nowhere, silence_limit=10.0, age_limit=3600.0)
+    assert Extracting(feed, kafka, tmp_path).wait() == HOPELESS
+
+
+def test_a_journal_that_another_process_uses_ends_it_before_anything_is_received(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections: list[ServerConnection] = []
+    with journal_in(tmp_path / "binance"), websocket_server(connections.append) as url:
+        assert Extracting(binance_feed(url), kafka, tmp_path).wait() == FAILED
+    assert "another process uses it" in caplog.text
+    assert connections == []
+
+
+def test_what_a_full_journal_refuses_is_counted_and_named_once(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with websocket_server(sends_frames) as url:
+        extracting = Extracting(binance_feed(url), kafka, tmp_path, journal_limit=5000)
+        extracting.stop_when(caplog, READY)
+        assert extracting.wait() == ASKED
+    kept = len(all_items(topic.messages()))
+    assert 0 < kept < 2 * FRAMES
+    assert items_left(tmp_path) == kept
+    assert f"refused_items={2 * FRAMES - kept} " in extracting.metrics.totals()
+    assert caplog.text.count("journal full, items are lost") == 1

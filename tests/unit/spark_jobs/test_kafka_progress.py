@@ -1,0 +1,50 @@
+"""What of a batch was not written yet, and how far it leads."""
+
+import pyarrow as pa
+import pytest
+from chispa import assert_df_equality
+from pyspark.sql import SparkSession
+
+from spark_jobs.kafka_progress import beyond, next_offsets, overlaps
+from spark_jobs.sources import Offsets
+from tests.support.frames import table
+
+PLACE = "topic STRING, partition INT, offset LONG"
+
+
+def reduced(*rows: tuple[str, int, int, int]) -> pa.Table:
+    """Rows of topic, partition, first and last offset."""
+    names = ("topic", "partition", "first_offset", "last_offset")
+    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def test_what_lies_below_its_own_partitions_progress_is_left_out(spark: SparkSession) -> None:
+    read = [("a", 0, 6), ("a", 0, 7), ("a", 1, 6), ("a", 2, 0), ("币", 0, 6)]
+
+    actual = beyond(table(spark, read, PLACE), {("a", 0): 7, ("a", 1): 6, ("b", 0): 9})
+
+    expected = table(spark, [("a", 0, 7), ("a", 1, 6), ("a", 2, 0), ("币", 0, 6)], PLACE)
+    assert_df_equality(actual, expected)
+
+
+def test_other_offsets_make_no_other_code(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = table(spark, [("a", 0, 6)], PLACE)
+
+    def code(progress: Offsets) -> str:
+        beyond(batch, progress).explain("codegen")
+        return capsys.readouterr().out.partition("Generated code:")[2]
+
+    assert code({("a", 0): 7, ("b", 1): 9}) == code({("a", 0): 8, ("b", 1): 12}) != ""
+
+
+def test_a_batch_overlaps_where_a_row_begins_below_the_progress() -> None:
+    rows = reduced(("a", 0, 7, 9), ("a", 1, 6, 6))
+    assert not overlaps(rows, {("a", 0): 7, ("b", 1): 9})
+    assert overlaps(rows, {("a", 0): 8})
+
+
+def test_the_next_offset_of_a_partition_follows_its_highest() -> None:
+    rows = reduced(("b", 0, 1, 1), ("a", 1, 3, 9), ("a", 1, 5, 6), ("a", 0, 2, 2))
+    assert list(next_offsets(rows).items()) == [(("a", 0), 3), (("a", 1), 10), (("b", 0), 2)]
