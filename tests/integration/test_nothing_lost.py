@@ -121,7 +121,7 @@ class Market:
         for each in self.extractors.values():
             each.signal(signal.SIGTERM)
         for each in self.extractors.values():
-            assert each.wait() == 0, each.log()
+            assert each.wait(each.stop_limit) == 0, each.log()
 
     def end_with_empty_journals(self) -> None:
         """On a busy machine the last upload may take longer than a stop allows: then start again.

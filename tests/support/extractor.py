@@ -18,6 +18,9 @@ ENDED = re.compile(r"connection ended connection=(\d+) ")
 class Extractor(Process):
     """The extractor of one exchange."""
 
+    stop_limit = 15.0
+    """Then the supervisor kills it (stopwaitsecs). It ends within 10 s on a machine that is not busy."""
+
     def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
         self.journal = Path(settings.journal_dir)
         ports = {"binance": settings.binance_metrics_port, "kucoin": settings.kucoin_metrics_port}

@@ -6,7 +6,8 @@ from pathlib import Path
 from infra import places
 
 # A JVM that runs for seconds spends them on its optimising compiler, on verifying the bytecode that it
-# loads, and on starting the threads of its garbage collector. The last two are those of infra/spark.
+# loads, and on starting the threads of its garbage collector. The last two options are those of infra/spark,
+# which these replace.
 JAVA = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"

@@ -17,6 +17,9 @@ RunningProcess = TypeVar("RunningProcess", bound="Process")
 class Process:
     """A program in a session of its own, started in the project's folder; its output is a log file."""
 
+    stop_limit = DEADLINE
+    """Seconds that it may take to end after SIGTERM."""
+
     def __init__(
         self,
         command: Sequence[str | Path],
@@ -82,10 +85,10 @@ class Process:
         """Send a signal to it and to its children."""
         os.killpg(self._process.pid, number)
 
-    def terminate(self, deadline: float = DEADLINE) -> int:
+    def terminate(self) -> int:
         """Send SIGTERM and return the exit status."""
         self.signal(signal.SIGTERM)
-        return self.wait(deadline)
+        return self.wait(self.stop_limit)
 
     def kill(self) -> None:
         """End it and its children with SIGKILL, if it is still running."""

@@ -18,6 +18,9 @@ DEADLINE = 60.0
 class ServerProcess(Process):
     """The server on `port`."""
 
+    stop_limit = 10.0
+    """Then the supervisor would kill it."""
+
     def __init__(self, reader_database_url: str, port: int, log: Path, **environment: str) -> None:
         self.port = port
         own = {

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -141,8 +142,11 @@ def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
     with websocket_server(sends_frames) as url:
         extracting = Extracting(binance_feed(url), away, tmp_path, stop_limit=7.0)
         extracting.wait_for_frames()
+        asked = time.monotonic()
         extracting.stop.request()
         assert extracting.wait() == ASKED
+        # As docs/extractors.md promises.
+        assert time.monotonic() - asked < 10
     assert items_left(tmp_path) == 2 * FRAMES
 
 

@@ -97,7 +97,7 @@ def test_a_signal_closes_the_streams_as_going_away_and_ends_well(end: signal.Sig
                 while True:
                     client.recv(DEADLINE)
 
-        assert server.wait() == 0
+        assert server.wait(server.stop_limit) == 0
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
         1001,
