@@ -103,12 +103,12 @@ def programs(stack: Stack) -> list[dict[str, Any]]:
 
 def stop(stack: Stack) -> int:
     """Ends every process of the stack, the last of the data's way first; returns how many there were."""
-    processes = list(_processes_of(stack))
+    processes = list(processes_of(stack))
     with contextlib.suppress(OSError, HTTPException):
         call(stack, "shutdown")
         _gone, _alive = psutil.wait_procs(processes, timeout=STOP_DEADLINE)
     # A supervisor that was killed leaves its programs behind, and a program its children.
-    left = list(_processes_of(stack))
+    left = list(processes_of(stack))
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -121,7 +121,8 @@ def stop(stack: Stack) -> int:
     return len(processes)
 
 
-def _processes_of(stack: Stack) -> Iterable[psutil.Process]:
+def processes_of(stack: Stack) -> Iterable[psutil.Process]:
+    """The supervisor of the stack, its programs and their children."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get(STACK_VARIABLE) == str(stack.folder):

@@ -57,7 +57,7 @@ from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
 from tests.support.kafka import Topic, all_items
 from tests.support.live_job import wait_for_batch
 from tests.support.process import run
-from tests.support.replay_exchange import inflict, running
+from tests.support.replay_exchange import inflict, running, settings_at
 from tests.support.server import running_server
 from tests.support.small_messages import instrument
 from tests.support.stacks import own_stack, unavailable
@@ -352,11 +352,9 @@ def make(version: Version) -> None:
         start = (time.time_ns() // 1000 // MINUTE - 3) * MINUTE
         produce_by_hand(stack.settings, start)
         with running(*exchanges()) as address:
-            settings = replace(
+            settings = settings_at(
                 stack.settings,
-                binance_ws_url=f"ws://{address}",
-                binance_rest_url=f"http://{address}",
-                kucoin_rest_url=f"http://{address}",
+                address,
             )
             run_in_good_order(settings, stack.log_folder, address)
             run_jobs(stack, records_in_kafka(settings))

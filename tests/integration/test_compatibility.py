@@ -7,7 +7,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -54,7 +53,7 @@ from tests.support.postgres import rows
 from tests.support.process import run
 from tests.support.queries import run_live_prices, run_once, write
 from tests.support.recordings import received
-from tests.support.replay_exchange import running
+from tests.support.replay_exchange import running, settings_at
 from tests.support.server import running_server
 from tests.support.small_exchange import subscribed
 from tests.support.small_messages import feed_event, instrument
@@ -380,11 +379,9 @@ def test_an_extractor_sends_what_a_journal_holds_and_kafka_does_not(
     landings = {name: Landing(lake, name) for name in TOPIC_OF_EXCHANGE}
     produce(lake, version.records(EXCHANGE_OF_TOPIC))
     topics = {name: Topic(lake, topic) for name, topic in TOPIC_OF_EXCHANGE.items()}
-    from_nowhere = replace(
+    from_nowhere = settings_at(
         lake,
-        binance_ws_url=f"ws://{NOWHERE}",
-        binance_rest_url=f"http://{NOWHERE}",
-        kucoin_rest_url=f"http://{NOWHERE}",
+        NOWHERE,
     )
 
     processes = [extractor(name, from_nowhere) for name in TOPIC_OF_EXCHANGE]

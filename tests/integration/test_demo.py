@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, expect
 
 from infra import places, supervision
 from infra.services import object_store
-from infra.stack import STACK_VARIABLE, Stack
+from infra.stack import Stack
 from infra.up import EXTRACTORS
 from tests.support.kafka import all_messages, ends
 from tests.support.lake import archived
@@ -86,14 +86,7 @@ def pids(stack: Stack) -> dict[str, int]:
 
 
 def processes(stack: Stack) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(STACK_VARIABLE) == str(stack.folder):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    return list(supervision.processes_of(stack))
 
 
 def test_every_program_runs(demo: Stack) -> None:

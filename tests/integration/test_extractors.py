@@ -23,7 +23,7 @@ from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.kafka import Topic, all_items, items_of
 from tests.support.loopback import kucoin, websocket_server
 from tests.support.process import run
-from tests.support.replay_exchange import running
+from tests.support.replay_exchange import running, settings_at
 from tests.support.waiting import DEADLINE
 
 PARTITIONS = 4
@@ -177,11 +177,9 @@ def test_both_feeds_of_the_replay_exchange_flow(
 ) -> None:
     topics = {exchange: topic(exchange) for exchange in TOPIC_OF_EXCHANGE}
     with running(*Simulation().exchanges()) as address:
-        leading_there = replace(
+        leading_there = settings_at(
             settings,
-            binance_ws_url=f"ws://{address}",
-            binance_rest_url=f"http://{address}",
-            kucoin_rest_url=f"http://{address}",
+            address,
         )
         processes = {exchange: extractor(exchange, leading_there) for exchange in topics}
         for exchange, each in topics.items():

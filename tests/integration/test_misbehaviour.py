@@ -39,7 +39,7 @@ from infra.exchange.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.ledger import Identity, Ledger, Written, assert_each_once, identities
-from tests.support.replay_exchange import inflict, running
+from tests.support.replay_exchange import inflict, running, settings_at
 
 pytestmark = pytest.mark.independent
 
@@ -71,11 +71,9 @@ class Trial:
         self._ledger = ledger
         self._raw = Topic(settings, TOPIC_OF_EXCHANGE[exchange])
         self._events = Topic(settings, FEED_EVENTS)
-        self._settings = replace(
+        self._settings = settings_at(
             settings,
-            binance_ws_url=f"ws://{address}",
-            binance_rest_url=f"http://{address}",
-            kucoin_rest_url=f"http://{address}",
+            address,
         )
         self._start = start
         self.extractor: Extractor

@@ -29,7 +29,7 @@ from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items, ends
 from tests.support.lake import archived
 from tests.support.queries import run_once
-from tests.support.replay_exchange import running
+from tests.support.replay_exchange import running, settings_at
 from tests.support.waiting import wait_for
 
 SECONDS = 5
@@ -49,11 +49,9 @@ def lake(
     object_store.initialise(own)
     before = ends(own)
     with running(*Simulation().exchanges()) as address:
-        leading_there = replace(
+        leading_there = settings_at(
             own,
-            binance_ws_url=f"ws://{address}",
-            binance_rest_url=f"http://{address}",
-            kucoin_rest_url=f"http://{address}",
+            address,
         )
         topics = [Topic(own, name) for name in EXCHANGE_OF_TOPIC]
         processes = [extractor(exchange, leading_there) for exchange in TOPIC_OF_EXCHANGE]

@@ -30,7 +30,7 @@ from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing
 from tests.support.ledger import Ledger, Written
-from tests.support.replay_exchange import clear, inflict, running
+from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.stacks import unavailable
 from tests.support.waiting import pass_time, wait_for
 
@@ -52,11 +52,9 @@ class Market:
     """Both exchanges at full speed, an extractor for each, and what has come of it."""
 
     def __init__(self, address: str, ledger: Ledger, settings: Settings, start: Start) -> None:
-        self.settings = replace(
+        self.settings = settings_at(
             settings,
-            binance_ws_url=f"ws://{address}",
-            binance_rest_url=f"http://{address}",
-            kucoin_rest_url=f"http://{address}",
+            address,
         )
         self._address = address
         self._ledger = ledger

@@ -4,7 +4,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from statistics import median
 
 from core.settings import Settings
@@ -34,7 +33,7 @@ from infra.exchange.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.ledger import Identity, Ledger, Written, identities, surely_received
-from tests.support.replay_exchange import clear, inflict, running
+from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import pass_time, wait_for
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
@@ -78,11 +77,9 @@ def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
     ledger = Ledger(texts=False)
     topics = {each: Topic(settings, TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
     with running(*SIMULATION.exchanges(observer=ledger)) as address:
-        leading_there = replace(
+        leading_there = settings_at(
             settings,
-            binance_ws_url=f"ws://{address}",
-            binance_rest_url=f"http://{address}",
-            kucoin_rest_url=f"http://{address}",
+            address,
             binance_silence_limit=3.0,
             kucoin_silence_limit=3.0,
             connection_age_limit=AGE_LIMIT,

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
+from core.settings import Settings
 from infra.exchange.binance import Binance
 from infra.exchange.connections import Reach
 from infra.exchange.faults import Fault
@@ -41,6 +42,17 @@ def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
             if not ended.done():
                 loop.call_soon_threadsafe(stop.set)
             ended.result(timeout=10)
+
+
+def settings_at(settings: Settings, address: str, **changed: Any) -> Settings:
+    """The settings with both exchanges at this address, `host:port`."""
+    return replace(
+        settings,
+        binance_ws_url=f"ws://{address}",
+        binance_rest_url=f"http://{address}",
+        kucoin_rest_url=f"http://{address}",
+        **changed,
+    )
 
 
 def kucoin_url(address: str, connect_id: str = "c1") -> str:

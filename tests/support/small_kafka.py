@@ -5,12 +5,16 @@ from contextlib import contextmanager
 
 from confluent_kafka import Message, Producer
 
+from core.message import partition_of
 from core.settings import Settings
 from tests.support.kafka import Topic
 
 TIMEOUT = 30.0
 PARTITIONS = 4
 """Of each topic."""
+
+SYMBOLS = [f"S{number}USDT" for number in range(20)]
+"""Of items whose symbols take turns."""
 
 
 @contextmanager
@@ -51,6 +55,15 @@ def by_partition(topic: Topic) -> dict[int, list[Message]]:
         partition = message.partition()
         assert partition is not None
         found.setdefault(partition, []).append(message)
+    return found
+
+
+def numbers_by_partition(numbers: range) -> dict[int, list[int]]:
+    """The numbers of the items that belong to each partition, in their order."""
+    found: dict[int, list[int]] = {}
+    for number in numbers:
+        partition = partition_of(SYMBOLS[number % len(SYMBOLS)], PARTITIONS)
+        found.setdefault(partition, []).append(number)
     return found
 
 

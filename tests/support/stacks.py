@@ -3,8 +3,10 @@
 import itertools
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+
+import psutil
 
 from core.settings import Settings
 from infra import supervision
@@ -30,8 +32,13 @@ def own_stack(name: str) -> Iterator[Stack]:
 
 
 def end_and_delete(stack: Stack) -> None:
+    """Kill the programs, which need no orderly end: their data are deleted."""
     if not stack.folder.exists():
         return
+    # The supervisor is the oldest process, so it restarts none of the others.
+    for process in sorted(supervision.processes_of(stack), key=psutil.Process.create_time):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     supervision.stop(stack)
     delete(stack)
     stack.folder.parent.rmdir()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from core.message import partition_of
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS
 from extractors import producer as producer_module
@@ -19,12 +18,15 @@ from extractors.stop import Stop
 from extractors.taken import TopicError, taken_positions
 from tests.support.journals import RECEIVED_AT, item, journal_in, left_behind, symbol_of
 from tests.support.kafka import Topic, items_of
-from tests.support.small_kafka import PARTITIONS, by_partition, small_kafka
+from tests.support.small_kafka import (
+    SYMBOLS,
+    by_partition,
+    numbers_by_partition,
+    small_kafka,
+)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.independent
-
-SYMBOLS = [f"S{number}USDT" for number in range(20)]
 
 Taken = Callable[[], dict[int, int]]
 
@@ -69,14 +71,6 @@ def numbers_in(topic: Topic) -> dict[int, list[int]]:
         partition: [each["number"] for message in messages for each in items_of(message)]
         for partition, messages in by_partition(topic).items()
     }
-
-
-def numbers_by_partition(numbers: range) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for number in numbers:
-        partition = partition_of(SYMBOLS[number % len(SYMBOLS)], PARTITIONS)
-        found.setdefault(partition, []).append(number)
-    return found
 
 
 def test_everything_of_a_journal_is_in_kafka_in_order_when_the_journal_is_closed(

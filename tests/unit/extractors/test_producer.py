@@ -21,14 +21,20 @@ from extractors.stop import Stop
 from tests.support.feeds import NOWHERE
 from tests.support.journals import line
 from tests.support.kafka import Topic, items_of
-from tests.support.small_kafka import PARTITIONS, by_partition, create, small_kafka
+from tests.support.small_kafka import (
+    PARTITIONS,
+    SYMBOLS,
+    by_partition,
+    create,
+    numbers_by_partition,
+    small_kafka,
+)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.independent
 
 JOURNAL = "3f9c1a2b00c4d5e6"
 TOPICS = (BINANCE_RAW_DATA, INSTRUMENTS, FEED_EVENTS)
-SYMBOLS = [f"S{number}USDT" for number in range(20)]
 
 
 @pytest.fixture
@@ -54,15 +60,6 @@ def batch_of(numbers: range) -> Batch:
 
 def numbers_of(messages: list[Message]) -> list[int]:
     return [item["number"] for message in messages for item in items_of(message)]
-
-
-def numbers_by_partition(numbers: range) -> dict[int, list[int]]:
-    """Which items belong to each partition, in the order of their positions."""
-    found: dict[int, list[int]] = {}
-    for number in numbers:
-        partition = partition_of(SYMBOLS[number % len(SYMBOLS)], PARTITIONS)
-        found.setdefault(partition, []).append(number)
-    return found
 
 
 def test_each_partition_has_its_symbols_items_once_in_the_order_of_the_journal(
