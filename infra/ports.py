@@ -17,7 +17,7 @@ import psutil
 from core.settings import Settings, is_loopback
 
 LEASED = range(10_000, 30_000)
-"""Ports for stacks of tests and benchmarks. The kernel gives connections local ports from 32768 on
+"""Ports for stacks of tests and benchmarks. The kernel takes local ports of connections from 32768 on
 (Linux, net.ipv4.ip_local_port_range): one of those may be taken before its listener starts."""
 
 LEASES = Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-ports"

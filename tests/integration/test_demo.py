@@ -23,6 +23,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from infra import places, supervision
+from infra.ports import postgres_address
 from infra.services import object_store
 from infra.stack import Stack
 from infra.up import EXTRACTORS
@@ -252,10 +253,15 @@ def writers_ports(stack: Stack) -> list[int]:
 def writer(stack: Stack) -> psutil.Process:
     """The Python process that writes prices: the one with that connection to Postgres."""
     (port,) = writers_ports(stack)
+    _host, postgres = postgres_address(stack.settings)
+    # Connections to other servers may have the same local port.
     (pid,) = {
         found.pid
         for found in psutil.net_connections("tcp")
-        if found.pid and found.raddr and found.laddr and found.laddr.port == port
+        if found.pid
+        and found.laddr
+        and found.raddr
+        and (found.laddr.port, found.raddr.port) == (port, postgres)
     }
     return psutil.Process(pid)
 

@@ -70,7 +70,7 @@ class Market:
         self.wait_for_frames()
 
     def wait_for_frames(self, frames: int = 3) -> None:
-        """Wait until each exchange has written so many frames from now on."""
+        """Wait until each exchange has written this number of frames from now on."""
         before = self._frames()
         wait_for(
             self._frames,

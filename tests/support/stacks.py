@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import psutil
 
@@ -14,6 +15,7 @@ from infra.services import postgres
 from infra.stack import Stack, delete, stack_on_free_ports
 from infra.up import services_up
 from tests.support.process import run
+from tests.support.waiting import wait_for
 
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 """Environment of JVMs that end within minutes: HotSpot's second compiler would not pay for itself."""
@@ -75,8 +77,19 @@ def unavailable(stack: Stack, *services: str) -> Iterator[None]:
     """Services that were killed with SIGKILL, until the end of the block; then they are up again."""
     for service in services:
         supervision.call(stack, "signalProcess", service, "KILL")
-        supervision.call(stack, "stopProcess", service)
+    for service in services:
+        wait_for(partial(state_after_stop, stack, service), lambda state: state == "STOPPED")
     try:
         yield
     finally:
         services_up(stack)
+
+
+def state_after_stop(stack: Stack, service: str) -> str:
+    """The supervisor's state of a service that it was asked to stop.
+
+    A service that was killed can't be stopped before the supervisor has begun to restart it.
+    """
+    supervision.stop_programs(stack, [service])
+    state: str = supervision.call(stack, "getProcessInfo", service)["statename"]
+    return state
