@@ -1,0 +1,113 @@
+"""Kept records as Kafka and Spark have them, and records behind them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+from psycopg2.extensions import connection
+from pyspark.sql import Row
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA
+from spark_jobs.sources import Offsets
+from tests.compatibility.kept import Place, Record
+from tests.support.frames import BTCUSDT, item
+from tests.support.postgres import rows
+
+ALL_DAYS = timedelta(days=365 * 100)
+"""Retention of candles in these tests: the kept data grow old."""
+
+NOT_BY_MESSAGES = {"batch_id", "written_at"}
+"""Columns that depend on when a batch was written."""
+
+
+def as_read(kept: Iterable[Record]) -> list[Row]:
+    """Records as Spark reads them from Kafka."""
+    return [
+        Row(
+            key=record.key and bytearray(record.key),
+            value=record.value and bytearray(record.value),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=datetime.fromtimestamp(record.timestamp / 1e3, UTC),
+            timestampType=1,
+            headers=[Row(key=name, value=bytearray(value)) for name, value in record.headers],
+        )
+        for record in kept
+    ]
+
+
+def ticker_record(ends: Offsets, sequence: int, received_at: datetime) -> Record:
+    """A message with one ticker of Binance, in partition 0 behind all of the others."""
+    received = micros(received_at)
+    items = [item(BTCUSDT, received, E=sequence, c="1.5")]
+    return Record(
+        BINANCE_RAW_DATA,
+        0,
+        ends[BINANCE_RAW_DATA, 0],
+        received // 1000,
+        b"binance-0",
+        [("endpoint", b"127.0.0.1")],
+        json.dumps(items).encode(),
+    )
+
+
+def newest_record(ends: Offsets) -> Record:
+    now = datetime.now(UTC)
+    return ticker_record(ends, round(now.timestamp() * 1e3), now)
+
+
+def item_received_at(record: Record) -> datetime:
+    [found] = json.loads(record.value or b"")
+    return datetime.fromtimestamp(found["received_at"] / 1e6, UTC)
+
+
+def micros(time: datetime) -> int:
+    """Microseconds since the epoch."""
+    return round(time.timestamp() * 1e6)
+
+
+def kept_rows(database: connection, table: str) -> list[dict[str, Any]]:
+    """Without the columns that no message says; numbers are exact."""
+    return [
+        {name: value for name, value in row.items() if name not in NOT_BY_MESSAGES}
+        for (text,) in rows(database, f"SELECT to_jsonb(t)::text FROM {table} t")
+        for row in [json.loads(text, parse_float=str)]
+    ]
+
+
+def items_in(kept: Iterable[Record]) -> list[dict[str, Any]]:
+    """The items of the messages that an extractor sent."""
+    return [
+        found
+        for record in kept
+        if "journal" in dict(record.headers)
+        for found in json.loads(record.value or b"")
+    ]
+
+
+def produce(settings: Settings, kept: Sequence[Record]) -> dict[Place, Place]:
+    """The records with their keys, values and headers, to their partitions; and where they are now."""
+    moved: dict[Place, Place] = {}
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    for record in kept:
+
+        def delivered(error: KafkaError | None, message: Message, record: Record = record) -> None:
+            assert error is None, error
+            moved[record.place] = (record.topic, record.partition, message.offset() or 0)
+
+        headers: list[tuple[str, str | bytes | None]] = [*record.headers]
+        producer.produce(
+            record.topic,
+            record.value,
+            record.key,
+            record.partition,
+            on_delivery=delivered,
+            headers=headers,
+        )
+    assert producer.flush(30) == 0
+    assert len(moved) == len(kept)
+    return moved

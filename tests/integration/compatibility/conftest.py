@@ -1,0 +1,44 @@
+"""The versions whose data are kept: each test here runs once for each of them."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from infra.stack import Stack
+from tests.compatibility.kept import Version, versions
+from tests.support.process import run
+from tests.support.stacks import settings_on
+
+VERSIONS = versions()
+
+DATABASE_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(params=VERSIONS, ids=[version.name for version in VERSIONS])
+def version(request: pytest.FixtureRequest) -> Version:
+    kept: Version = request.param
+    return kept
+
+
+@pytest.fixture
+def restored(version: Version, stack: Stack) -> Settings:
+    """The version's own database, as it was: no migration of this version has been applied."""
+    settings = settings_on(stack, f"kept_{next(DATABASE_NUMBERS)}")
+    server, _, name = settings.database_url.rpartition("/")
+    psql = [str(stack.postgres_bin / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    run([*psql, f"{server}/postgres", "--command", f"CREATE DATABASE {name}"])
+    run([*psql, settings.database_url, "--file", str(version.tables)])
+    return settings
+
+
+@pytest.fixture
+def kept(restored: Settings) -> Iterator[connection]:
+    """A connection to the version's own database."""
+    with closing(psycopg2.connect(restored.database_url)) as opened:
+        opened.autocommit = True
+        yield opened

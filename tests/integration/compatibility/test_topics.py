@@ -1,0 +1,87 @@
+"""The topics of earlier versions: the live job makes the same tables of them."""
+
+import json
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+from psycopg2.extensions import connection
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from spark_jobs.live_prices import small_topics
+from spark_jobs.small_topics_sink import SmallTopicsSink
+from spark_jobs.sources import Offsets, kafka_records
+from tests.compatibility.kept import TOPICS, Place, Version
+from tests.compatibility.records import ALL_DAYS, kept_rows, produce
+from tests.support.queries import run_live_prices, run_once
+
+TABLES = ("live_prices", "candles_1m", "dead_letters", "instruments", "feed_events")
+
+
+def test_the_live_job_makes_the_same_tables_of_the_topics(
+    spark: SparkSession,
+    version: Version,
+    kept: connection,
+    database: Settings,
+    owner: connection,
+    tmp_path: Path,
+) -> None:
+    old = version.records(TOPICS)
+    start_at(owner, ends(database))
+    moved = produce(database, old)
+
+    run_live_prices(spark, database, tmp_path, ALL_DAYS)
+    run_small_topics(spark, database, tmp_path)
+
+    for table in TABLES:
+        expected = kept_rows(kept, table)
+        assert expected, table
+        found = kept_rows(owner, table)
+        columns = expected[0].keys()
+        assert ordered({name: row[name] for name in columns} for row in found) == ordered(
+            moved_row(row, moved) for row in expected
+        )
+
+
+def ends(settings: Settings) -> Offsets:
+    """The next offset of every partition of all topics."""
+    with closing(
+        Consumer(
+            {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "compatibility"}
+        )
+    ) as consumer:
+        return {
+            (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number))[1]
+            for topic in TOPICS
+            for number in consumer.list_topics(topic).topics[topic].partitions
+        }
+
+
+def start_at(owner: connection, offsets: Offsets) -> None:
+    """What lies before, other tests produced."""
+    with owner.cursor() as statements:
+        for (topic, partition), offset in offsets.items():
+            statements.execute(
+                "INSERT INTO kafka_progress VALUES (%s, %s, %s)", (topic, partition, offset)
+            )
+
+
+def run_small_topics(spark: SparkSession, database: Settings, folder: Path) -> None:
+    servers = database.kafka_bootstrap_servers
+    with closing(SmallTopicsSink(database.database_url)) as sink:
+        few = kafka_records(spark, servers, sink.topics, sink.progress())
+        run_once(small_topics(few, sink, str(folder / "small_topics")))
+
+
+def moved_row(row: dict[str, Any], moved: dict[Place, Place]) -> dict[str, Any]:
+    """With the offset that its message has now."""
+    if "offset" not in row:
+        return row
+    return row | {"offset": moved[row["topic"], row["partition"], row["offset"]][2]}
+
+
+def ordered(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(found, key=lambda row: json.dumps(row, sort_keys=True))
