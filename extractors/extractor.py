@@ -130,6 +130,9 @@ class Extractor:
                 log.info("summary queued=%d %s", self.notices.qsize(), self._metrics.totals())
             if not self._stop.requested.is_set():
                 self._watch(followers)
+        if not self._stop.requested.is_set():
+            log.error("connections ended without a stop")
+            self.status = FAILED
 
     def _watch(self, followers: list[Thread]) -> None:
         """One that died would be missed by nobody until the journal is full."""

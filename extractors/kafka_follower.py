@@ -48,15 +48,22 @@ class KafkaFollower(Thread):
     def run(self) -> None:
         try:
             if self._producer.wait_for_topics():
-                self._follow(self._taken())
+                taken = self._taken()
+                if taken is not None:
+                    self._follow(taken)
         except ProducerError as error:
             log.error("producer failed reason=%r", str(error))
             self.error = error
             self._stop_requested.request()
 
-    def _taken(self) -> dict[int, int]:
-        """By partition; empty where there is nothing that a former process could have brought."""
-        while self._journal.was_left and not self._stop_requested.requested.is_set():
+    def _taken(self) -> dict[int, int] | None:
+        """By partition; empty where there is nothing that a former process could have brought.
+
+        None when the stop came before Kafka answered: what Kafka already has would be sent again.
+        """
+        if not self._journal.was_left:
+            return {}
+        while not self._stop_requested.requested.is_set():
             try:
                 taken = self._taken_positions()
             except TopicError as error:
@@ -65,7 +72,7 @@ class KafkaFollower(Thread):
             else:
                 log.info("going on behind positions=%s", taken)
                 return taken
-        return {}
+        return None
 
     def _follow(self, taken: dict[int, int]) -> None:
         reader = JournalReader(self._journal, self._journal.start, self._symbol_of)

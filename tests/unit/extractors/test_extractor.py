@@ -218,6 +218,21 @@ def test_a_producer_that_can_not_go_on_ends_the_process_with_an_error(
     assert f"producer failed reason='topic {FEED_EVENTS}: " in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_connections_that_died_end_the_process_with_an_error(
+    kafka: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr("extractors.extractor.stay_connected", fail)
+    assert Extracting(binance_feed(), kafka, tmp_path).wait() == FAILED
+    assert "connections ended without a stop" in caplog.text
+
+
 class Unknown(BinanceFeed):
     def endpoint(self) -> Endpoint:
         raise ConfigurationError("error_404", "no such stream")

@@ -163,6 +163,29 @@ def test_nothing_is_sent_before_kafka_has_said_what_it_has(
     assert numbers_in(topic) == numbers_by_partition(range(100))
 
 
+def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing_again(
+    kafka: Settings, tmp_path: Path
+) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with journal_in(tmp_path / "j") as journal:
+        write(journal, range(100))
+    with journal_in(tmp_path / "j") as journal:
+        stop: list[Stop] = []
+
+        def taken() -> dict[int, int]:
+            wait_for(lambda: stop)
+            stop[0].request()
+            raise TopicError("no leader")
+
+        following = Following(journal, kafka, taken)
+        stop.append(following.stop)
+        journal.close()
+        following.wait_for_end()
+        assert journal.items_from(0) == 100
+    assert topic.messages() == []
+    assert following.producer.delivered == 0
+
+
 def test_a_new_journal_is_not_asked_for_at_kafka(kafka: Settings, tmp_path: Path) -> None:
     def taken() -> dict[int, int]:
         raise AssertionError("asked")
