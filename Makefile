@@ -93,7 +93,7 @@ WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Most tests wait most of the time, so two cores carry four of them.
 test: test-unit browser  ## everything, against stacks of its own on free ports
-	@$(BIN)/pytest -m "not unit and not alone" $(WORKERS) 4
+	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
 soak-extractors: setup  ## the extractors' tests at full length, about an hour
