@@ -93,6 +93,7 @@ def refuse_busy(ports: Iterator[Port]) -> None:
 
 def free_ports(count: int) -> list[int]:
     """Return different ports of 127.0.0.1 that are free, leased to this process until it ends."""
+    LEASES.mkdir(exist_ok=True)
     candidates = list(LEASED)
     # In any order: whoever has no leases, such as another user's program, seldom takes the same.
     random.shuffle(candidates)
@@ -104,7 +105,6 @@ def free_ports(count: int) -> list[int]:
 
 def _lease(number: int) -> bool:
     """Whether the port is free, and now leased to this process."""
-    LEASES.mkdir(exist_ok=True)
     # Open until the process ends: then the kernel releases the lease, however it ends.
     lease = os.open(LEASES / str(number), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:

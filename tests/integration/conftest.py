@@ -13,12 +13,12 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra import browser as installed_browser
-from infra.services import object_store, postgres
+from infra.services import object_store
 from infra.stack import Stack
 from infra.up import services_up
 from tests.conftest import STACK
 from tests.support.extractor import Extractor
-from tests.support.stacks import end_and_delete, settings_on
+from tests.support.stacks import end_and_delete, new_database
 from tests.support.waiting import shown
 
 SWITCHES = [
@@ -31,7 +31,6 @@ SWITCHES = [
     "--disable-sync",
 ]
 
-DATABASE_NUMBERS = itertools.count(1)
 BUCKET_NUMBERS = itertools.count(1)
 
 
@@ -51,12 +50,9 @@ def settings(stack: Stack) -> Settings:
 
 
 @pytest.fixture
-def database(stack: Stack) -> Iterator[Settings]:
+def database(stack: Stack) -> Settings:
     """The stack's settings with a database of the test's own: all tables, no rows."""
-    name = f"test_{next(DATABASE_NUMBERS)}"
-    settings = settings_on(stack, name)
-    postgres.initialise(settings)
-    yield settings
+    return new_database(stack)
 
 
 @pytest.fixture

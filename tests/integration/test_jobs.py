@@ -18,7 +18,7 @@ from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_off
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
 from tests.support.kafka import all_ends, produce
 from tests.support.lake import archived
-from tests.support.postgres import execute, rows
+from tests.support.postgres import rows, start_at
 from tests.support.queries import run_live_prices, run_once
 
 
@@ -31,8 +31,7 @@ def ends(settings: Settings) -> Offsets:
 @pytest.fixture
 def database_at_ends(owner: connection, database: Settings, ends: Offsets) -> Settings:
     """A database whose progress is at the topics' ends."""
-    for place, offset in ends.items():
-        execute(owner, "INSERT INTO kafka_progress VALUES (%s, %s, %s)", *place, offset)
+    start_at(owner, ends)
     return database
 
 

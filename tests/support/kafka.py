@@ -112,12 +112,12 @@ def ends(settings: Settings) -> Offsets:
     return {partition: end for partition, end in all_ends(settings).items() if end}
 
 
-def all_ends(settings: Settings) -> Offsets:
-    """The next offset of each partition of the raw topics."""
+def all_ends(settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC)) -> Offsets:
+    """The next offset of each partition of the topics."""
     with closing(_consumer(settings)) as consumer:
         return {
             (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number))[1]
-            for topic in EXCHANGE_OF_TOPIC
+            for topic in topics
             for number in consumer.list_topics(topic).topics[topic].partitions
         }
 

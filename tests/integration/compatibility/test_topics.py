@@ -6,16 +6,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from spark_jobs.live_prices import small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
-from spark_jobs.sources import Offsets, kafka_records
+from spark_jobs.sources import kafka_records
 from tests.compatibility.kept import TOPICS, Place, Version
 from tests.compatibility.records import ALL_DAYS, kept_rows, produce
+from tests.support.kafka import all_ends
+from tests.support.postgres import start_at
 from tests.support.queries import run_live_prices, run_once
 
 TABLES = ("live_prices", "candles_1m", "dead_letters", "instruments", "feed_events")
@@ -30,7 +31,7 @@ def test_the_live_job_makes_the_same_tables_of_the_topics(
     tmp_path: Path,
 ) -> None:
     old = version.records(TOPICS)
-    start_at(owner, ends(database))
+    start_at(owner, all_ends(database, TOPICS))
     moved = produce(database, old)
 
     run_live_prices(spark, database, tmp_path, ALL_DAYS)
@@ -44,29 +45,6 @@ def test_the_live_job_makes_the_same_tables_of_the_topics(
         assert ordered({name: row[name] for name in columns} for row in found) == ordered(
             moved_row(row, moved) for row in expected
         )
-
-
-def ends(settings: Settings) -> Offsets:
-    """The next offset of every partition of all topics."""
-    with closing(
-        Consumer(
-            {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "compatibility"}
-        )
-    ) as consumer:
-        return {
-            (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number))[1]
-            for topic in TOPICS
-            for number in consumer.list_topics(topic).topics[topic].partitions
-        }
-
-
-def start_at(owner: connection, offsets: Offsets) -> None:
-    """What lies before, other tests produced."""
-    with owner.cursor() as statements:
-        for (topic, partition), offset in offsets.items():
-            statements.execute(
-                "INSERT INTO kafka_progress VALUES (%s, %s, %s)", (topic, partition, offset)
-            )
 
 
 def run_small_topics(spark: SparkSession, database: Settings, folder: Path) -> None:
