@@ -9,30 +9,25 @@ import itertools
 import logging
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from queue import Full, Queue
 from threading import Event, Thread
 
 import websocket
-from websocket import ABNF, STATUS_NORMAL, WebSocket, WebSocketException
+from websocket import ABNF, WebSocket, WebSocketException
 
 from extractors.backoff import Backoff
 from extractors.feed import (
     ConfigurationError,
-    Endpoint,
     Feed,
     FeedError,
     Session,
     ShutdownAnnounced,
-    demanded_pause,
 )
 from extractors.metrics import Metrics
 from extractors.notices import Ended, Frame, Notice, Opened, Opening, now_us
+from extractors.open_socket import open_socket
 
 log = logging.getLogger(__name__)
-
-OPEN_LIMIT = 10.0
-"""Seconds to connect, and seconds for each step of the handshake."""
 
 WAKE_INTERVAL = 0.25
 """Seconds without a frame after which the silence, the pings and the stop are looked at."""
@@ -149,6 +144,7 @@ class Connection(Thread):
         """Until it is to leave. Any other end is a FeedError, WebSocketException or OSError."""
         endpoint = self._feed.endpoint()
         socket = open_socket(endpoint)
+        socket.settimeout(WAKE_INTERVAL)
         self._is_open = True
         try:
             log.info("connected connection=%d endpoint=%s", self._number, endpoint.host)
@@ -227,40 +223,6 @@ class Connection(Thread):
             log.warning("queue full, reading waits connection=%d", self._number)
             self._notices.put(notice)
             log.warning("queue has room, reading goes on connection=%d", self._number)
-
-
-class Socket(WebSocket):
-    """What can't be answered is still to be read: the end of a connection is found by reading."""
-
-    def pong(self, payload: str | bytes = "") -> None:
-        with suppress(WebSocketException, OSError):
-            super().pong(payload)
-
-    def send_close(self, status: int = STATUS_NORMAL, reason: str | bytes = b"") -> None:
-        with suppress(WebSocketException, OSError):
-            super().send_close(status, reason)
-
-
-def open_socket(endpoint: Endpoint) -> WebSocket:
-    """Raises FeedError, WebSocketException or OSError; none of them shows the URL or its token."""
-    try:
-        socket = websocket.create_connection(
-            endpoint.url,
-            timeout=OPEN_LIMIT,
-            redirect_limit=0,
-            enable_multithread=False,
-            skip_utf8_validation=True,
-            class_=Socket,
-        )
-    except websocket.WebSocketBadStatusException as error:
-        raise FeedError(
-            "refused",
-            f"handshake answered {error.status_code}",
-            at_once=error.status_code == 401,
-            retry_after=demanded_pause(error.resp_headers or {}),
-        ) from error
-    socket.settimeout(WAKE_INTERVAL)
-    return socket
 
 
 def receive_data(socket: WebSocket) -> bytes | None:

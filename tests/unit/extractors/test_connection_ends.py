@@ -158,7 +158,7 @@ def test_connection_without_tickers_is_silent_however_lively_it_is(talk: Talk) -
 
 
 def test_handshake_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractors.connection.OPEN_LIMIT", 0.2)
+    monkeypatch.setattr("extractors.open_socket.OPEN_LIMIT", 0.2)
     released = Event()
 
     def wait(connection: ServerConnection, request: Request) -> None:
