@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from math import inf
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from core.kafka_properties import librdkafka
+from core.kafka_properties_file import read_properties
 from core.topics import RAW_TOPIC_DAYS
 
 KEY_LENGTH = 32
@@ -36,6 +39,11 @@ def _host_ports(value: str) -> str:
         if not (host and separator):
             raise ValueError("expected host:port, or several with commas between them")
         _port(port)
+    return value
+
+
+def _client_properties(value: str) -> str:
+    librdkafka(read_properties(Path(value)))
     return value
 
 
@@ -136,6 +144,7 @@ class Settings:
     """All settings. The name in the environment is the field's name in capitals."""
 
     kafka_bootstrap_servers: str = _setting("127.0.0.1:9092", _host_ports)
+    kafka_client_properties: str = _setting("", _client_properties)
     s3_endpoint_url: str = _setting("http://127.0.0.1:9000", _http_base)
     s3_bucket: str = _setting("cryptopricesrt", _text)
     aws_access_key_id: str = _setting("admin", _text)

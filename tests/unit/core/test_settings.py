@@ -14,6 +14,7 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
     assert Settings.from_environment({}) == Settings()
     assert Settings().environment() == {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+        "KAFKA_CLIENT_PROPERTIES": "",
         "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
         "S3_BUCKET": "cryptopricesrt",
         "AWS_ACCESS_KEY_ID": "admin",

@@ -1,0 +1,47 @@
+"""The user and the password in sasl.jaas.config, the Java clients' form of a login.
+
+org.apache.kafka.common.security.scram.ScramLoginModule required username="me" password="…";
+"""
+
+import re
+from typing import NamedTuple
+
+MODULES = {
+    "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
+    "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
+    "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
+}
+"""Login module of each mechanism that both kinds of clients have."""
+
+FLAGS = {"required", "requisite", "sufficient", "optional"}
+
+QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
+OPTION = re.compile(rf"\s+([\w$-]+)\s*=\s*({QUOTED}|[A-Za-z_$][\w$.-]*)", re.DOTALL)
+LOGIN = re.compile(rf"\s*([\w$.]+)\s+(\w+)((?:{OPTION.pattern})*)\s*;\s*", re.DOTALL)
+
+ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "a": "\a", "b": "\b", "v": "\v"}
+
+
+class Login(NamedTuple):
+    username: str
+    password: str
+
+
+def read_login(mechanism: str, jaas_config: str) -> Login:
+    """Return the login. Raise ValueError, which shows nothing of the configuration's values."""
+    module = MODULES[mechanism]
+    found = LOGIN.fullmatch(jaas_config)
+    if found is None or found[2].lower() not in FLAGS:
+        raise ValueError(f'expected {module} required username="…" password="…";')
+    if found[1] != module:
+        raise ValueError(f"expected {module}, which sasl.mechanism={mechanism} needs")
+    options = {name: _unquoted(value) for name, value in OPTION.findall(found[3])}
+    if options.keys() != {"username", "password"}:
+        raise ValueError("expected the options username and password, and no other")
+    return Login(options["username"], options["password"])
+
+
+def _unquoted(value: str) -> str:
+    if value[0] not in "\"'":
+        return value
+    return re.sub(r"\\(.)", lambda escape: ESCAPED.get(escape[1], escape[1]), value[1:-1])

@@ -1,0 +1,212 @@
+"""Translate Java client properties to the names that librdkafka has for them.
+
+One file serves Spark, whose clients are Java's, and every client of this project's own, which is
+librdkafka. A property that librdkafka has no equal for is refused by its name, so the two kinds of
+clients never differ in silence. docs/managed-kafka.md has the table.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from core.kafka_login import MODULES, read_login
+
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+NUMBERS = {
+    "connections.max.idle.ms": ("connections.max.idle.ms", 0, 2147483647),
+    "metadata.max.age.ms": ("metadata.max.age.ms", 1, 86400000),
+    "reconnect.backoff.ms": ("reconnect.backoff.ms", 0, 3600000),
+    "reconnect.backoff.max.ms": ("reconnect.backoff.max.ms", 0, 3600000),
+    # librdkafka's request.timeout.ms is a producer's limit for the brokers' acknowledgement.
+    "request.timeout.ms": ("socket.timeout.ms", 10, 300000),
+    "retry.backoff.ms": ("retry.backoff.ms", 1, 300000),
+    "retry.backoff.max.ms": ("retry.backoff.max.ms", 1, 300000),
+    "socket.connection.setup.timeout.ms": ("socket.connection.setup.timeout.ms", 1000, 2147483647),
+}
+"""By Java's name: librdkafka's name, and the least and the greatest value that it takes."""
+
+DNS_LOOKUPS = ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only")
+
+OTHERS = {
+    "bootstrap.servers": "set KAFKA_BOOTSTRAP_SERVERS instead",
+    "group.id": "each program sets it by itself",
+    "acks": "each program sets it by itself",
+    "session.timeout.ms": "no program of this project joins a consumer group",
+    "ssl.truststore.password": "a PEM truststore has no password",
+}
+"""Properties that people write into such files, and why they are refused."""
+
+PRINCIPAL = "the client certificate's principal"
+
+_SASL = "sasl."
+_SSL = "ssl."
+
+
+def librdkafka(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return the same configuration in librdkafka's words.
+
+    Raise ValueError, with the property's name, for one that can't be translated. A message has the
+    value only where it can't be a secret.
+    """
+    rest = dict(properties)
+    translated: dict[str, str] = {}
+    protocol = rest.pop("security.protocol", "PLAINTEXT").upper()
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"security.protocol: expected one of {', '.join(PROTOCOLS)}")
+    if "security.protocol" in properties:
+        translated["security.protocol"] = protocol.lower()
+    _refuse_without_effect(rest, protocol)
+    if protocol.startswith("SASL_"):
+        translated |= _login(rest)
+    translated |= _truststore(rest) | _keystore(rest) | _identification(rest) | _plain(rest)
+    for name in sorted(rest):
+        advice = OTHERS.get(name, "librdkafka has no equal; docs/managed-kafka.md has the table")
+        raise ValueError(f"{name}: not supported here: {advice}")
+    return translated
+
+
+def user_of(properties: Mapping[str, str]) -> str:
+    """Return who the brokers take the client for: words for a message, not a name to log in with."""
+    config = librdkafka(properties)
+    if "sasl.username" in config:
+        return f"user {config['sasl.username']}"
+    if config.keys() & {"ssl.keystore.location", "ssl.certificate.location", "ssl.certificate.pem"}:
+        return PRINCIPAL
+    return "user ANONYMOUS"
+
+
+def _refuse_without_effect(properties: Mapping[str, str], protocol: str) -> None:
+    """A client that ignores them might send a password, or all data, in clear text."""
+    for name in sorted(properties):
+        if name.startswith(_SASL) and not protocol.startswith("SASL_"):
+            raise ValueError(f"{name}: no effect, because security.protocol is {protocol}")
+        if name.startswith(_SSL) and not protocol.endswith("SSL"):
+            raise ValueError(f"{name}: no effect, because security.protocol is {protocol}")
+
+
+def _login(rest: dict[str, str]) -> dict[str, str]:
+    mechanism = rest.pop("sasl.mechanism", "GSSAPI")
+    if mechanism not in MODULES:
+        raise ValueError(f"sasl.mechanism: expected one of {', '.join(MODULES)}")
+    try:
+        login = read_login(mechanism, rest.pop("sasl.jaas.config", ""))
+    except ValueError as error:
+        raise ValueError(f"sasl.jaas.config: {error}") from None
+    return {
+        "sasl.mechanism": mechanism,
+        "sasl.username": login.username,
+        "sasl.password": login.password,
+    }
+
+
+def _truststore(rest: dict[str, str]) -> dict[str, str]:
+    kind = rest.pop("ssl.truststore.type", None)
+    location = rest.pop("ssl.truststore.location", None)
+    certificates = rest.pop("ssl.truststore.certificates", None)
+    if location is None and certificates is None:
+        if kind is not None:
+            raise ValueError("ssl.truststore.type: ssl.truststore.location is missing")
+        return {}
+    if kind != "PEM":
+        raise ValueError(
+            f"ssl.truststore.type={kind or 'JKS, the default'}: librdkafka reads PEM only; to "
+            "convert: keytool -list -rfc -keystore <file>"
+        )
+    if location is not None and certificates is not None:
+        raise ValueError("ssl.truststore.certificates: ssl.truststore.location is set as well")
+    if location is not None:
+        return {"ssl.ca.location": _readable("ssl.truststore.location", location)}
+    return {"ssl.ca.pem": _pem("ssl.truststore.certificates", certificates or "")}
+
+
+def _keystore(rest: dict[str, str]) -> dict[str, str]:
+    kind = rest.pop("ssl.keystore.type", None)
+    location = rest.pop("ssl.keystore.location", None)
+    password = rest.pop("ssl.keystore.password", None)
+    key = rest.pop("ssl.keystore.key", None)
+    chain = rest.pop("ssl.keystore.certificate.chain", None)
+    key_password = rest.pop("ssl.key.password", None)
+    if location is None and key is None and chain is None:
+        if kind or password or key_password:
+            raise ValueError("ssl.keystore.location: missing, though the keystore is described")
+        return {}
+    if kind not in ("PEM", "PKCS12"):
+        raise ValueError(
+            f"ssl.keystore.type={kind or 'JKS, the default'}: librdkafka reads PEM and PKCS12; to "
+            "convert: keytool -importkeystore -deststoretype PKCS12"
+        )
+    if location is not None and (key is not None or chain is not None):
+        raise ValueError("ssl.keystore.location: ssl.keystore.key is set as well")
+    if kind == "PKCS12":
+        return _pkcs12(location, password, key_password)
+    if password is not None:
+        raise ValueError("ssl.keystore.password: a PEM keystore has none; set ssl.key.password")
+    secret = {} if key_password is None else {"ssl.key.password": key_password}
+    if location is not None:
+        # One file with the key and the certificates; OpenSSL looks for what it needs.
+        path = _readable("ssl.keystore.location", location)
+        return {"ssl.certificate.location": path, "ssl.key.location": path} | secret
+    if key is None or chain is None:
+        raise ValueError("ssl.keystore.key: needs ssl.keystore.certificate.chain, and vice versa")
+    return secret | {
+        "ssl.key.pem": _pem("ssl.keystore.key", key),
+        "ssl.certificate.pem": _pem("ssl.keystore.certificate.chain", chain),
+    }
+
+
+def _pkcs12(location: str | None, password: str | None, key_password: str | None) -> dict[str, str]:
+    if location is None or password is None:
+        raise ValueError("ssl.keystore.type=PKCS12: needs ssl.keystore.location and its password")
+    if key_password not in (None, password):
+        raise ValueError("ssl.key.password: must be the password of the PKCS12 keystore")
+    path = _readable("ssl.keystore.location", location)
+    return {"ssl.keystore.location": path, "ssl.keystore.password": password}
+
+
+def _identification(rest: dict[str, str]) -> dict[str, str]:
+    name = "ssl.endpoint.identification.algorithm"
+    if name not in rest:
+        return {}
+    algorithm = rest.pop(name).lower()
+    if algorithm not in ("", "https"):
+        raise ValueError(f"{name}: expected https, or nothing to accept any host name")
+    return {name: algorithm or "none"}
+
+
+def _plain(rest: dict[str, str]) -> dict[str, str]:
+    translated = {}
+    if "client.id" in rest:
+        translated["client.id"] = rest.pop("client.id")
+    if "client.dns.lookup" in rest:
+        lookup = rest.pop("client.dns.lookup")
+        if lookup not in DNS_LOOKUPS:
+            raise ValueError(f"client.dns.lookup: expected {' or '.join(DNS_LOOKUPS)}")
+        translated["client.dns.lookup"] = lookup
+    for name in NUMBERS.keys() & rest.keys():
+        theirs, least, greatest = NUMBERS[name]
+        value = rest.pop(name)
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= greatest):
+            raise ValueError(f"{name}: expected a whole number from {least} to {greatest}")
+        translated[theirs] = value
+    return translated
+
+
+def _readable(name: str, location: str) -> str:
+    try:
+        Path(location).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name}={location}: can't read the file: {error.strerror}") from error
+    return location
+
+
+def _pem(name: str, text: str) -> str:
+    """Put each line break where OpenSSL expects it; Java also reads PEM that stands in one line."""
+    blocks = []
+    for block in text.split("-----END ")[:-1]:
+        label, _, body = block.partition("-----BEGIN ")[2].partition("-----")
+        lines = textwrap.wrap("".join(body.split()), 64)
+        blocks.append("\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----\n"]))
+    if not blocks:
+        raise ValueError(f"{name}: expected -----BEGIN …-----, in the PEM format")
+    return "".join(blocks)
