@@ -16,7 +16,7 @@ from random import Random
 import psycopg2
 from psycopg2.extensions import connection
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from spark_jobs.price_sink import COLUMNS, UPSERT
 from spark_jobs.schemas import TICKER
@@ -44,7 +44,7 @@ def main() -> None:
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     random = Random(1)
     committed: dict[int, float] = {}
-    with closing(psycopg2.connect(Settings.from_environment().database_url)) as postgres:
+    with closing(psycopg2.connect(Settings.from_environment(JOBS).database_url)) as postgres:
         with postgres, postgres.cursor() as statements:
             statements.execute(
                 "CREATE TEMPORARY TABLE incoming ON COMMIT DELETE ROWS AS"

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import psutil
 from pyspark.sql import DataFrame, SparkSession
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs import ticker_table
 from spark_jobs.archive import Archive
@@ -96,7 +96,7 @@ def cpu_seconds() -> float:
 
 
 def main(what: str) -> None:
-    spark, settings = spark_session(what), Settings.from_environment()
+    spark, settings = spark_session(what), Settings.from_environment(JOBS)
     if what == "default_commits":
         ticker_table.PROPERTIES.clear()
     run = commits if what.endswith("commits") else backlog

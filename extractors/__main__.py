@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from core.settings import SettingError, Settings
+from core.settings import EXTRACTORS, SettingError, Settings
 from extractors.binance import BinanceFeed
 from extractors.extractor import FAILED, HOPELESS, extract
 from extractors.feed import Feed
@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("exchange", choices=FEEDS)
     exchange = parser.parse_args().exchange
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(EXTRACTORS)
     except SettingError as error:
         print(error, file=sys.stderr)
         return HOPELESS

@@ -8,7 +8,7 @@ import time
 
 import requests
 
-from core.settings import SettingError, Settings
+from core.settings import STACK, SettingError, Settings
 from infra import first_prices, ports, supervision
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
 from infra.up import EXTRACTORS, JOBS, initialise, running_stack, up
@@ -123,7 +123,7 @@ def main() -> int:
         commands.add_parser(name)
     arguments = parser.parse_args()
     try:
-        _run(arguments, Settings.from_environment())
+        _run(arguments, Settings.from_environment(STACK))
     except (SettingError, StackError, ports.PortError) as error:
         print(error, file=sys.stderr)
         return 1

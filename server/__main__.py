@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 from psycopg2.extensions import set_wait_callback
 
-from core.settings import SettingError, Settings
+from core.settings import SERVER, SettingError, Settings
 from server.app import create_app
 from server.database import answered_in_time
 from server.hub import Hub
@@ -51,7 +51,7 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(SERVER)
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import letters_of
@@ -158,7 +158,7 @@ def _some(indent: str, shown: list[str], count: int) -> Iterable[str]:
 
 
 def main() -> None:
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(JOBS)
     spark = spark_session("audit")
     verdicts = audit(
         spark, settings.kafka_bootstrap_servers, settings.database_url, settings.candles_retention

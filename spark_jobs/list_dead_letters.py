@@ -8,7 +8,7 @@ from contextlib import closing
 
 import psycopg2
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from spark_jobs.entry import run
 
 SHOWN_BYTES = 200
@@ -37,7 +37,7 @@ def lines(database_url: str) -> Iterable[str]:
 
 
 def main() -> None:
-    print("\n".join(lines(Settings.from_environment().database_url)))
+    print("\n".join(lines(Settings.from_environment(JOBS).database_url)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import psycopg2
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.entry import run
 from spark_jobs.errors import JobError
@@ -54,7 +54,7 @@ def empty_tables(database_url: str) -> None:
 
 
 def main() -> None:
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(JOBS)
     refuse_expired(settings.kafka_bootstrap_servers)
     empty_tables(settings.database_url)
 

@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from core.message import ENDPOINT_HEADER
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import DeadLetter, place_of
@@ -155,7 +155,7 @@ def all_letters(database: connection) -> Iterator[list[Stored]]:
 
 
 def main() -> None:
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(JOBS)
     spark = spark_session("replay_dead_letters")
     seen, readable = replay_dead_letters(spark, settings.database_url, settings.candles_retention)
     print(f"{seen} dead letters, {readable} can be read now")

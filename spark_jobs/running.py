@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from spark_jobs.batch_reports import BatchReports
 from spark_jobs.entry import run
 from spark_jobs.errors import JobError
@@ -75,7 +75,7 @@ def run_job(
 def _run(
     name: str, starts: Sequence[tuple[str, Start]], metrics_port: Callable[[Settings], int]
 ) -> None:
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(JOBS)
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())

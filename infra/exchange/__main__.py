@@ -7,7 +7,7 @@ from argparse import SUPPRESS, ArgumentDefaultsHelpFormatter, ArgumentParser, Na
 from dataclasses import fields
 from typing import Any
 
-from core.settings import SettingError, Settings
+from core.settings import EXCHANGE, SettingError, Settings
 from infra.exchange.landing import landing_at
 from infra.exchange.limits import BinanceLimits, KucoinLimits, Limits
 from infra.exchange.recording import Recording
@@ -25,7 +25,7 @@ def arguments() -> tuple[Namespace, Settings]:
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(EXCHANGE)
     except SettingError as error:
         parser.error(str(error))
     option = parser.add_argument

@@ -9,7 +9,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
@@ -27,7 +27,7 @@ class DyingPriceSink(PriceSink):
 
 
 def main() -> None:
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(JOBS)
     servers = settings.kafka_bootstrap_servers
     spark = spark_session("dies_after_commit")
     sink = DyingPriceSink(settings.database_url, partial(messages_at, servers))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.kafka_client import client_configuration, missing_right, spark_options
-from core.settings import SettingError, Settings
+from core.settings import EXTRACTORS, SettingError, Settings
 
 JAAS = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -59,7 +59,7 @@ def test_file_that_is_wrong_is_refused_at_the_start_by_name_and_path(tmp_path: P
     path = tmp_path / "client.properties"
     path.write_text("ssl.keystore.pass=tr0ub4dor\nsecurity.protocol=SSL")
     with pytest.raises(SettingError) as refused:
-        Settings.from_environment({"KAFKA_CLIENT_PROPERTIES": str(path)})
+        Settings.from_environment(EXTRACTORS, {"KAFKA_CLIENT_PROPERTIES": str(path)})
     assert str(refused.value) == (
         f"KAFKA_CLIENT_PROPERTIES={str(path)!r}: ssl.keystore.pass: not supported here: librdkafka "
         "has no equal; docs/managed-kafka.md has the table"

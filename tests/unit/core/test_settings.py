@@ -4,14 +4,14 @@ import traceback
 
 import pytest
 
-from core.settings import SettingError, Settings
+from core.settings import EXTRACTORS, JOBS, STACK, SettingError, Settings
 from infra.places import PROJECT
 
 ENV_EXAMPLE = PROJECT / ".env.example"
 
 
 def test_defaults_are_the_addresses_that_the_documents_name() -> None:
-    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment(STACK, {}) == Settings()
     assert Settings().environment() == {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
         "KAFKA_CLIENT_PROPERTIES": "",
@@ -77,23 +77,23 @@ def test_settings_survive_the_way_through_the_environment() -> None:
         exchange_port=1,
         stack_dir="/srv/stacks of mine",
     )
-    assert Settings.from_environment(settings.environment()) == settings
+    assert Settings.from_environment(STACK, settings.environment()) == settings
 
 
 def test_process_environment_is_read_unless_another_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SERVER_PORT", "8123")
-    assert Settings.from_environment().server_port == 8123
+    assert Settings.from_environment(STACK).server_port == 8123
 
 
 def test_empty_value_means_the_default() -> None:
     empty = dict.fromkeys(Settings().environment(), "")
-    assert Settings.from_environment(empty) == Settings()
+    assert Settings.from_environment(STACK, empty) == Settings()
 
 
 def test_variables_of_others_are_passed_over() -> None:
-    assert Settings.from_environment({"HOME": "/root", "server_port": "x"}) == Settings()
+    assert Settings.from_environment(STACK, {"HOME": "/root", "server_port": "x"}) == Settings()
 
 
 PORT = "expected a port from 1 to 65535"
@@ -101,6 +101,10 @@ COUNT = "expected a whole number, more than 0"
 RAW_DAYS = "expected more than the 7 days that Kafka keeps: raw/ says what was archived"
 SECONDS = "expected seconds, more than 0"
 HOST_PORTS = "expected host:port, or several with commas between them"
+NO_SCHEME = (
+    "expected host:port with no scheme; security.protocol in the file that KAFKA_CLIENT_PROPERTIES "
+    "names says how to connect"
+)
 HTTP = "expected http://host:port or https://host:port without a path, the port from 1 to 65535"
 WS = "expected ws://host:port or wss://host:port without a path, the port from 1 to 65535"
 
@@ -122,6 +126,9 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("KAFKA_BOOTSTRAP_SERVERS", "one:9092,two", HOST_PORTS),
         ("KAFKA_BOOTSTRAP_SERVERS", "one:9092,", HOST_PORTS),
         ("KAFKA_BOOTSTRAP_SERVERS", "one:65536", PORT),
+        ("KAFKA_BOOTSTRAP_SERVERS", "me@one:9092", HOST_PORTS),
+        ("KAFKA_BOOTSTRAP_SERVERS", "SASL_SSL://b.example:9092", NO_SCHEME),
+        ("KAFKA_BOOTSTRAP_SERVERS", "one:9092,ssl://two:9092", NO_SCHEME),
         ("BINANCE_WS_URL", "wss://host:99999", WS),
         ("BINANCE_WS_URL", "wss://host:0", WS),
         ("BINANCE_WS_URL", "wss://host:port", WS),
@@ -157,8 +164,27 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
 )
 def test_wrong_value_is_refused_by_name_and_value(name: str, value: str, reason: str) -> None:
     with pytest.raises(SettingError) as refused:
-        Settings.from_environment({name: value})
+        Settings.from_environment(STACK, {name: value})
     assert str(refused.value) == f"{name}={value!r}: {reason}"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "READER_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://127.0.0.1:5432?tr0ub4dor",
+        "postgresql://127.0.0.1:99999/tr0ub4dor",
+        "postgresql:///tr0ub4dor",
+        "tr0ub4dor",
+    ],
+)
+def test_wrong_secret_is_refused_by_name_and_never_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment(STACK, {name: value})
+    assert str(refused.value) == (
+        f"{name}=(a secret, not shown): expected postgresql://user:password@host:port/database"
+    )
+    assert "tr0ub4dor" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "READER_DATABASE_URL"])
@@ -167,27 +193,53 @@ def test_wrong_value_is_refused_by_name_and_value(name: str, value: str, reason:
     [
         "postgresql://crypto:tr0ub4dor@127.0.0.1:5432",
         "postgresql://crypto:tr0ub4dor@127.0.0.1:5432/",
-        "postgresql:///tr0ub4dor",
         "postgresql://crypto:tr0ub4dor℀@127.0.0.1:5432/db",
         "postgresql://crypto:tr0ub4dor@127.0.0.1:99999/db",
-        "postgresql://crypto:tr0ub4dor/x@127.0.0.1:5432/db",
         "mysql://crypto:tr0ub4dor@127.0.0.1/prices",
-        "tr0ub4dor",
+        "postgresql://u:tr0ub4dor@ss/word@127.0.0.1:5432/d",
+        "postgresql://u:tr0ub4dor@ss@127.0.0.1:5432/d",
+        "postgresql://u:tr0ub4dor/x@127.0.0.1:5432/d",
+        "postgresql://u:1/tr0ub4dor@127.0.0.1:5432/d",
+        "postgresql://u:tr0ub4dor?x@127.0.0.1:5432/d",
+        "postgresql://u:tr0ub4dor#x@127.0.0.1:5432/d",
+        "postgresql://u:tr0ub4dor%x@127.0.0.1:5432/d",
+        "postgresql://u:tr0ub4dor%@127.0.0.1:5432/d",
     ],
 )
-def test_wrong_secret_is_refused_by_name_and_never_shown(name: str, value: str) -> None:
+def test_database_url_that_libpq_would_cut_elsewhere_is_refused_and_never_shown(
+    name: str, value: str
+) -> None:
     with pytest.raises(SettingError) as refused:
-        Settings.from_environment({name: value})
+        Settings.from_environment(STACK, {name: value})
     assert str(refused.value) == (
-        f"{name}=(a secret, not shown): expected postgresql://user:password@host:port/database"
+        f"{name}=(a secret, not shown): expected postgresql://user:password@host:port/database; "
+        "percent-encode @ / ? # % in the password, such as %40 for @"
     )
     assert "tr0ub4dor" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://u:p%40ss%2Fword%25@127.0.0.1:5432/d",
+        "postgresql://u:a:b!$&*()@127.0.0.1:5432/d?sslmode=require&application_name=a@b",
+        "postgresql://127.0.0.1/d",
+    ],
+)
+def test_encoded_database_url_is_taken_as_it_is(value: str) -> None:
+    assert Settings.from_environment(JOBS, {"DATABASE_URL": value}).database_url == value
+
+
+def test_blanks_between_kafkas_addresses_are_left_out() -> None:
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": "one:9092, [::1]:9192"}
+    settings = Settings.from_environment(EXTRACTORS, environment)
+    assert settings.kafka_bootstrap_servers == "one:9092,[::1]:9192"
 
 
 @pytest.mark.parametrize("key", ["tr0ub4dor" * 3, "tr0ub4dor" * 3 + "     ", "tr0ub4dör" * 4])
 def test_a_key_that_can_be_guessed_or_not_be_sent_is_refused_and_never_shown(key: str) -> None:
     with pytest.raises(SettingError) as refused:
-        Settings.from_environment({"SERVER_API_KEY": key})
+        Settings.from_environment(STACK, {"SERVER_API_KEY": key})
     assert str(refused.value) == (
         "SERVER_API_KEY=(a secret, not shown): expected 32 or more ASCII characters without"
         " spaces, as from openssl rand -hex 32"
@@ -196,7 +248,9 @@ def test_a_key_that_can_be_guessed_or_not_be_sent_is_refused_and_never_shown(key
 
 
 def test_with_a_key_the_server_may_listen_where_others_can_reach_it() -> None:
-    settings = Settings.from_environment({"SERVER_HOST": "0.0.0.0", "SERVER_API_KEY": "k" * 32})
+    settings = Settings.from_environment(
+        STACK, {"SERVER_HOST": "0.0.0.0", "SERVER_API_KEY": "k" * 32}
+    )
 
     assert settings.server_host == "0.0.0.0"
     assert "kkkk" not in repr(settings)
@@ -204,7 +258,7 @@ def test_with_a_key_the_server_may_listen_where_others_can_reach_it() -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
 def test_on_loopback_no_key_is_needed(host: str) -> None:
-    assert Settings.from_environment({"SERVER_HOST": host}).server_host == host
+    assert Settings.from_environment(STACK, {"SERVER_HOST": host}).server_host == host
 
 
 def test_representation_shows_the_settings_but_no_secret() -> None:

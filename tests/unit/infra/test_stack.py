@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
+from core.settings import STACK, Settings
 from infra.stack import StackError, delete, stack_of
 
 # It need not be there; a stack's folder is made when it starts.
@@ -46,7 +46,7 @@ def test_shell_with_the_stacks_environment_finds_the_same_stack_from_any_folder(
     monkeypatch.chdir("/")
     stack = stack_of("demo", replace(SETTINGS, stack_dir="nowhere/stacks"))
     monkeypatch.chdir("/usr")
-    assert stack_of("demo", Settings.from_environment(stack.environment())) == stack
+    assert stack_of("demo", Settings.from_environment(STACK, stack.environment())) == stack
 
 
 def test_root_is_refused_a_folder_that_postgres_cannot_enter(
