@@ -57,10 +57,9 @@ class Settings:
         "http://127.0.0.1:9000", check.http_base, EXTRACTORS, JOBS, EXCHANGE
     )
     s3_bucket: str = _setting("cryptopricesrt", check.text, EXTRACTORS, JOBS)
-    aws_access_key_id: str = _setting("admin", check.text, EXTRACTORS, JOBS, EXCHANGE)
-    aws_secret_access_key: str = _setting(
-        "password123", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True
-    )
+    aws_access_key_id: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE)
+    aws_secret_access_key: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
+    aws_session_token: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
     database_url: str = _setting(
         "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt",
         check.database_url,
@@ -142,6 +141,16 @@ class Settings:
 
 def _check_together(settings: Settings) -> None:
     """Raise SettingError where two settings do not fit each other."""
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    if bool(key) != bool(secret):
+        set_one, unset = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+        if secret:
+            set_one, unset = unset, set_one
+        raise SettingError(f"{unset} is not set, but {set_one} is: set both or neither")
+    if settings.aws_session_token and not key:
+        raise SettingError(
+            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: it needs its key"
+        )
     if not is_loopback(settings.server_host) and not settings.server_api_key:
         raise SettingError(
             f"SERVER_HOST={settings.server_host!r}: others can reach it, so SERVER_API_KEY is needed"

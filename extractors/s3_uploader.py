@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.s3_client import client_arguments
 from core.settings import Settings
 from extractors.journal import Journal
 from extractors.metrics import Metrics
@@ -55,9 +56,7 @@ class S3Uploader:
         self._journal_id = journal_id
         self._s3: S3Client = boto3.client(
             "s3",
-            endpoint_url=settings.s3_endpoint_url,
-            aws_access_key_id=settings.aws_access_key_id,
-            aws_secret_access_key=settings.aws_secret_access_key,
+            **client_arguments(settings),
             config=CONFIG,
         )
 

@@ -12,6 +12,9 @@ from infra import places, ports
 
 FEEDS = ("live", "demo")
 
+LOCAL_KEYS = ("admin", "password123")
+"""Key and secret of the local object store, unless the settings name others."""
+
 # Marks every process of a stack, so that what a killed supervisor left behind is found.
 STACK_VARIABLE = "CRYPTOPRICESRT_STACK"
 
@@ -45,7 +48,9 @@ class Stack:
     def exports(self) -> str:
         """The environment as shell lines. The virtual environment's programs come first on PATH."""
         lines = [
-            f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()
+            # An empty setting is not set. Libraries that read the same variables tell the two apart.
+            f"export {name}={shlex.quote(value)}" if value else f"unset {name}"
+            for name, value in self.environment().items()
         ]
         first, last = shlex.quote(str(places.VENV_BIN)), shlex.quote(str(self.postgres_bin))
         lines.append(f'export PATH={first}:"$PATH":{last}')
@@ -84,10 +89,17 @@ def stack_of(feed: str, settings: Settings) -> Stack:
             binance_rest_url=f"http://{exchange}",
             kucoin_rest_url=f"http://{exchange}",
         )
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    if not key:
+        key, secret = LOCAL_KEYS
     folder = base / feed
     # The shell that asks for the environment goes on using the same base.
     settings = replace(
         settings,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        # The local store is the one that issued the key, so a token of another is none of its own.
+        aws_session_token="",
         stack_dir=str(base),
         checkpoint_dir=str(folder / "checkpoints"),
         journal_dir=str(folder / "journal"),

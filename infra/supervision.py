@@ -59,6 +59,8 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
         # spark-submit is in the virtual environment, and Kafka takes the Java that Spark takes.
         "PATH": os.pathsep.join((str(places.VENV_BIN), *_java_home(), os.environ["PATH"])),
     }
+    # An empty setting is not set. Libraries that read the same variables tell the two apart.
+    environment = {name: value for name, value in environment.items() if value}
     command = [str(places.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.s3_client import client_arguments
 from core.settings import Settings
 from infra.ports import s3_address
 from infra.stack import Stack
@@ -37,9 +38,7 @@ def client(settings: Settings, attempts: int = 1) -> "S3Client":
     """A request that fails is made so many times, with growing pauses."""
     return boto3.client(
         "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.aws_access_key_id,
-        aws_secret_access_key=settings.aws_secret_access_key,
+        **client_arguments(settings),
         region_name="us-east-1",
         config=Config(
             connect_timeout=2,

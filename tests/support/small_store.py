@@ -20,7 +20,12 @@ class Store:
     """Takes what comes, or answers with a status and an error's code."""
 
     def __init__(self, url: str) -> None:
-        self.settings = Settings(s3_endpoint_url=url, s3_bucket="cryptopricesrt")
+        self.settings = Settings(
+            s3_endpoint_url=url,
+            s3_bucket="cryptopricesrt",
+            aws_access_key_id="admin",
+            aws_secret_access_key="password123",
+        )
         self.puts: list[Put] = []
         self.status = 200
         self.code = ""

@@ -4,8 +4,9 @@ import traceback
 
 import pytest
 
-from core.settings import EXTRACTORS, JOBS, STACK, SettingError, Settings
+from core.settings import EXTRACTORS, JOBS, SERVER, STACK, SettingError, Settings
 from infra.places import PROJECT
+from infra.stack import LOCAL_KEYS
 
 ENV_EXAMPLE = PROJECT / ".env.example"
 
@@ -17,8 +18,9 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "KAFKA_CLIENT_PROPERTIES": "",
         "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
         "S3_BUCKET": "cryptopricesrt",
-        "AWS_ACCESS_KEY_ID": "admin",
-        "AWS_SECRET_ACCESS_KEY": "password123",
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+        "AWS_SESSION_TOKEN": "",
         "DATABASE_URL": "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt",
         "READER_DATABASE_URL": "postgresql://reader:password123@127.0.0.1:5432/cryptopricesrt",
         "BINANCE_WS_URL": "wss://stream.binance.com:9443",
@@ -56,10 +58,12 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
     }
 
 
-def test_env_example_lists_every_setting_once_with_its_default() -> None:
+def test_env_example_lists_every_setting_once_with_its_default_and_the_local_keys() -> None:
     lines = ENV_EXAMPLE.read_text().splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
-    expected = [f"{name}={value}" for name, value in Settings().environment().items()]
+    key, secret = LOCAL_KEYS
+    local = Settings(aws_access_key_id=key, aws_secret_access_key=secret)
+    expected = [f"{name}={value}" for name, value in local.environment().items()]
     of_compose = "POSTGRES_PASSWORD=password123"
     assert sorted(listed) == sorted([*expected, of_compose])
 
@@ -68,7 +72,9 @@ def test_settings_survive_the_way_through_the_environment() -> None:
     settings = Settings(
         kafka_bootstrap_servers="one:9092,[::1]:9192",
         s3_endpoint_url="https://s3.example.org",
+        aws_access_key_id="me",
         aws_secret_access_key='it\'s "a" $HOME = #1',
+        aws_session_token="a/b+c==",
         database_url="postgres://me:p%40ss@db.example.org/prices?sslmode=require",
         binance_ws_url="ws://127.0.0.1:1",
         kucoin_rest_url="http://[::1]:65535",
@@ -256,6 +262,33 @@ def test_with_a_key_the_server_may_listen_where_others_can_reach_it() -> None:
     assert "kkkk" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        (
+            {"AWS_ACCESS_KEY_ID": "me"},
+            "AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is: set both or neither",
+        ),
+        (
+            {"AWS_SECRET_ACCESS_KEY": "tr0ub4dor", "AWS_SESSION_TOKEN": "tr0ub4dor"},
+            "AWS_ACCESS_KEY_ID is not set, but AWS_SECRET_ACCESS_KEY is: set both or neither",
+        ),
+        (
+            {"AWS_SESSION_TOKEN": "tr0ub4dor"},
+            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: it needs its key",
+        ),
+    ],
+)
+def test_half_of_the_object_stores_credentials_is_refused_by_name(
+    environment: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment(EXTRACTORS, environment)
+    assert str(refused.value) == reason
+    # The server does not read them.
+    assert Settings.from_environment(SERVER, environment) == Settings()
+
+
 @pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
 def test_on_loopback_no_key_is_needed(host: str) -> None:
     assert Settings.from_environment(STACK, {"SERVER_HOST": host}).server_host == host
@@ -266,6 +299,7 @@ def test_representation_shows_the_settings_but_no_secret() -> None:
         Settings(
             s3_bucket="prices",
             aws_secret_access_key="tr0ub4dor",
+            aws_session_token="tr0ub4dor",
             database_url="postgresql://crypto:tr0ub4dor@127.0.0.1/prices",
             reader_database_url="postgresql://reader:tr0ub4dor@127.0.0.1/prices",
         )

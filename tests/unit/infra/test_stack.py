@@ -24,6 +24,8 @@ def test_demo_takes_the_replay_exchange_and_leaves_the_rest() -> None:
         binance_ws_url="ws://127.0.0.1:8091",
         binance_rest_url="http://127.0.0.1:8091",
         kucoin_rest_url="http://127.0.0.1:8091",
+        aws_access_key_id="admin",
+        aws_secret_access_key="password123",
         checkpoint_dir=str(BASE / "demo" / "checkpoints"),
         journal_dir=str(BASE / "demo" / "journal"),
     )
@@ -35,9 +37,19 @@ def test_live_takes_the_exchanges_that_the_settings_name() -> None:
     folder = BASE / "live"
     assert stack.settings == replace(
         SETTINGS,
+        aws_access_key_id="admin",
+        aws_secret_access_key="password123",
         checkpoint_dir=str(folder / "checkpoints"),
         journal_dir=str(folder / "journal"),
     )
+
+
+def test_local_store_keeps_the_keys_that_are_set_but_knows_no_token_of_another() -> None:
+    keys = replace(SETTINGS, aws_access_key_id="me", aws_secret_access_key="secret")
+    stack = stack_of("live", replace(keys, aws_session_token="token"))
+    assert stack.settings.aws_access_key_id == "me"
+    assert stack.settings.aws_secret_access_key == "secret"
+    assert stack.settings.aws_session_token == ""
 
 
 def test_shell_with_the_stacks_environment_finds_the_same_stack_from_any_folder(
@@ -64,12 +76,13 @@ def test_root_is_refused_a_folder_that_postgres_cannot_enter(
 
 def test_shell_that_evaluates_the_exports_has_every_value_as_it_is() -> None:
     password = 'it\'s "a" $HOME `id` \\ 100% * #1;\nand more '
-    stack = stack_of("demo", replace(SETTINGS, aws_secret_access_key=password))
+    keys = replace(SETTINGS, aws_access_key_id="me", aws_secret_access_key=password)
+    stack = stack_of("demo", keys)
     path = "/usr/bin:/bin:/opt/a b"
 
     done = subprocess.run(
         ["sh", "-c", 'eval "$1"; env -0', "sh", stack.exports()],
-        env={"PATH": path},
+        env={"PATH": path, "AWS_SESSION_TOKEN": "of another store"},
         capture_output=True,
         text=True,
         check=True,
@@ -77,7 +90,8 @@ def test_shell_that_evaluates_the_exports_has_every_value_as_it_is() -> None:
 
     actual = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
     expected = stack.environment()
-    assert {name: actual[name] for name in expected} == expected
+    assert {name: actual.get(name, "") for name in expected} == expected
+    assert "AWS_SESSION_TOKEN" not in actual
     assert actual["AWS_SECRET_ACCESS_KEY"] == password
     first, *between, last = actual["PATH"].split(":")
     assert (Path(first) / "pytest").exists()

@@ -1,0 +1,29 @@
+"""How every S3 client of the project is constructed."""
+
+from typing import Required, TypedDict
+
+from core.settings import Settings
+
+
+class ClientArguments(TypedDict, total=False):
+    """Keyword arguments of boto3.client."""
+
+    endpoint_url: Required[str]
+    aws_access_key_id: str
+    aws_secret_access_key: str
+    aws_session_token: str
+
+
+def client_arguments(settings: Settings) -> ClientArguments:
+    """Return the address, and the keys if they are set.
+
+    Without keys boto3 looks for credentials itself: profiles, web identities, the machine's role.
+    Those it renews before they expire; keys that are passed to it stay as they are.
+    """
+    arguments = ClientArguments(endpoint_url=settings.s3_endpoint_url)
+    if settings.aws_access_key_id:
+        arguments["aws_access_key_id"] = settings.aws_access_key_id
+        arguments["aws_secret_access_key"] = settings.aws_secret_access_key
+    if settings.aws_session_token:
+        arguments["aws_session_token"] = settings.aws_session_token
+    return arguments
