@@ -18,6 +18,7 @@ from extractors.extractor import FAILED, HOPELESS, extract
 from extractors.feed import Feed
 from extractors.kucoin import KucoinFeed
 from extractors.metrics import Metrics
+from extractors.proxy import proxy_of
 from extractors.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,12 @@ METRICS_PORTS: dict[str, Callable[[Settings], int]] = {
     "kucoin": lambda settings: settings.kucoin_metrics_port,
 }
 
+ADDRESSES: dict[str, Callable[[Settings], tuple[str, ...]]] = {
+    "binance": lambda settings: (settings.binance_ws_url, settings.binance_rest_url),
+    "kucoin": lambda settings: (settings.kucoin_rest_url,),
+}
+"""Those that the settings name. The address of KuCoin's WebSocket comes from its answer."""
+
 STOP_LIMIT = 7.0
 """Seconds from SIGTERM to the last delivery. Three more of the promised ten are for the exit, which
 takes its time on a busy machine."""
@@ -52,10 +59,14 @@ def main() -> int:
     exchange = parser.parse_args().exchange
     try:
         settings = Settings.from_environment(EXTRACTORS)
+        proxies = {url: proxy_of(url) for url in ADDRESSES[exchange](settings)}
     except SettingError as error:
         print(error, file=sys.stderr)
         return HOPELESS
     log_to_stderr(exchange)
+    for url, proxy in proxies.items():
+        if proxy:
+            log.info("proxy used address=%s proxy=%s:%d", url, proxy.host, proxy.port)
     metrics = Metrics(exchange)
     port = METRICS_PORTS[exchange](settings)
     try:

@@ -1,0 +1,98 @@
+"""The HTTP proxy that the environment names for an address: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+
+REST and WebSocket go through it alike, with HTTP CONNECT.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
+from ipaddress import ip_address, ip_network
+from socket import socket
+from urllib import request
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from core.settings import SettingError, is_loopback
+
+DEFAULT_PORT = 80
+SCHEMES = {"ws": "http", "http": "http", "wss": "https", "https": "https"}
+"""The scheme whose proxy variable counts for an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where it listens, and the value of Proxy-Authorization, which is never shown."""
+
+    host: str
+    port: int
+    authorization: str = field(default="", repr=False)
+
+    def open_tunnel(self, connection: socket, host: str, port: int) -> None:
+        """Ask the proxy, on a connection to it, for a tunnel to host and port. Raise ConnectionError."""
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if self.authorization:
+            lines.append(f"Proxy-Authorization: {self.authorization}")
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        with HTTPResponse(connection, method="CONNECT") as answer:
+            try:
+                answer.begin()
+            except HTTPException as error:
+                raise ConnectionError(f"proxy {self.host}:{self.port}: {error!r:.200}") from error
+            if answer.status != 200:
+                raise ConnectionError(
+                    f"proxy {self.host}:{self.port} answered {answer.status} {answer.reason:.200}"
+                    f" to CONNECT {target}"
+                )
+
+
+def proxy_of(url: str) -> Proxy | None:
+    """Return the proxy for an address. Raise SettingError for one that can't be used.
+
+    A proxy is never asked for this machine itself.
+    """
+    address = urlsplit(url)
+    host = address.hostname or ""
+    proxies = request.getproxies_environment()
+    # typeshed knows this function on macOS only.
+    is_bypassed = request.proxy_bypass_environment(host, proxies)  # type: ignore[attr-defined]
+    if is_loopback(host) or is_bypassed or _is_in(host, proxies):
+        return None
+    for name in (SCHEMES[address.scheme], "all"):
+        if name in proxies:
+            return _read_proxy(f"{name.upper()}_PROXY", proxies[name])
+    return None
+
+
+def _is_in(host: str, proxies: dict[str, str]) -> bool:
+    """Return whether NO_PROXY has a network, such as 10.0.0.0/8, that contains the host's address."""
+    for part in proxies.get("no", "").split(","):
+        try:
+            if ip_address(host) in ip_network(part.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _read_proxy(name: str, value: str) -> Proxy:
+    """Return the proxy of a variable. An error names the variable, and not its value: see password."""
+    try:
+        address = urlsplit(value if "://" in value else f"http://{value}")
+        host, port = address.hostname, address.port or DEFAULT_PORT
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise SettingError(f"{name}: expected http://host:port or http://user:password@host:port")
+    if address.scheme != "http":
+        raise SettingError(
+            f"{name}: a proxy of kind {address.scheme}:// is not supported. Name an HTTP proxy, or"
+            f" add the exchange's host to NO_PROXY"
+        )
+    return Proxy(host, port, _authorization(address))
+
+
+def _authorization(address: SplitResult) -> str:
+    if address.username is None:
+        return ""
+    credentials = f"{unquote(address.username)}:{unquote(address.password or '')}"
+    return f"Basic {base64.b64encode(credentials.encode()).decode('ascii')}"

@@ -1,0 +1,71 @@
+"""Servers of bare TCP on loopback: those that answer by bytes, and one that never answers."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Thread
+
+LISTENERS_OWN = 2
+"""Connections that a listener with a backlog of 0 may still take up, and then one more."""
+
+
+@contextmanager
+def tcp_server(talk: Callable[[socket.socket], None], host: str = "127.0.0.1") -> Iterator[int]:
+    """Yield the port. Each connection has `talk` in a thread of its own, and is closed after it."""
+
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            talk(connection)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                opened.append(connection)
+                threads.append(Thread(target=serve, args=(connection,)))
+                threads[-1].start()
+
+    opened: list[socket.socket] = []
+    threads = [Thread(target=accept)]
+    with socket.create_server((host, 0)) as listener:
+        threads[0].start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            shut_down(listener)
+            threads[0].join()
+            for connection in opened:
+                shut_down(connection)
+            for thread in threads:
+                thread.join()
+
+
+def shut_down(connection: socket.socket) -> None:
+    """Wake whoever is blocked on it."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def dead_address(host: str, port: int = 0) -> Iterator[int]:
+    """Yield a port where connecting neither succeeds nor fails: the listener's backlog is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(LISTENERS_OWN):
+            connection = stack.enter_context(socket.socket())
+            connection.setblocking(False)
+            connection.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def head_of(connection: socket.socket) -> str:
+    """Return the head of a request, up to its empty line."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        if not (byte := connection.recv(1)):
+            raise ConnectionError(f"closed after {head!r}")
+        head += byte
+    return head.decode()
