@@ -1,7 +1,8 @@
 """The Kafka messages. Those of the raw topics are JSON arrays of items.
 
-An item is the exchange's own object for one ticker, untouched, with one field of ours added at its
-top level: `received_at`, microseconds since the epoch.
+An item is the exchange's own text of one ticker, to the letter, with one field of ours spliced in
+before its closing brace: `received_at`, microseconds since the epoch. Numbers keep their digits and
+repeated keys stay; where the exchange has a field of that name, ours is the last and overrules it.
 
     [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...,"received_at":1743147448501233}]
     [{"topic":"/market/ticker:all",...,"data":{...},"received_at":1743147199001873}]
@@ -31,6 +32,7 @@ the same exchange, kind and `from` completes it:
 import json
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 Item = dict[str, Any]
@@ -43,14 +45,26 @@ POSITION_HEADER = "position"
 MAX_MESSAGE_BYTES = 1_000_000
 
 
-def ticker_item(ticker: Item, received_at: int) -> Item:
-    """The exchange's object with `received_at` (microseconds since the epoch) beside its fields."""
-    return {**ticker, "received_at": received_at}
+def ticker_item(ticker: bytes, received_at: int) -> bytes:
+    """Return the item of a JSON object: its text with `received_at`, microseconds since the epoch.
+
+    An item is a line in the journal and in landing/, so line breaks between tokens become blanks.
+    """
+    text = ticker.strip().replace(b"\n", b" ").replace(b"\r", b" ")
+    comma = b"" if text[1:-1].isspace() or len(text) == 2 else b","
+    return b'%s%s"received_at":%d}' % (text[:-1], comma, received_at)
 
 
-def unreadable_item(text: str, received_at: int) -> Item:
-    """A frame that is not what the exchange's documents promise, kept as its text."""
-    return {"unreadable": text, "received_at": received_at}
+def unreadable_item(text: str, received_at: int) -> bytes:
+    """Return the item of a frame that is not what the exchange's documents promise."""
+    return encode_item({"unreadable": text, "received_at": received_at})
+
+
+def received_at_of(item: bytes) -> int:
+    """Return when an item was received. Raise ValueError for a text that is no item."""
+    at = item[item.rindex(b":") + 1 : -1]
+    # Items of version 0.1.0 have it elsewhere if the exchange had a field of that name.
+    return int(at if at.isdigit() else json.loads(item)["received_at"])
 
 
 def encode_item(item: Item) -> bytes:
@@ -63,8 +77,8 @@ def encode_item(item: Item) -> bytes:
         return json.dumps(item, separators=(",", ":")).encode()
 
 
-def split_messages(items: Sequence[bytes]) -> list[Sequence[bytes]]:
-    """Encoded items in their order, cut so that each part makes a message of MAX_MESSAGE_BYTES.
+def split_messages(items: Sequence[bytes], limit: int = MAX_MESSAGE_BYTES) -> list[Sequence[bytes]]:
+    """Return the items in their order, cut so that each part makes a message of up to `limit` bytes.
 
     Usually one part. An item that is larger by itself becomes a part alone, for the broker to refuse
     by name.
@@ -72,7 +86,7 @@ def split_messages(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     parts: list[Sequence[bytes]] = []
     begin, size = 0, 1
     for index, encoded in enumerate(items):
-        if index > begin and size + len(encoded) + 1 > MAX_MESSAGE_BYTES:
+        if index > begin and size + len(encoded) + 1 > limit:
             parts.append(items[begin:index])
             begin, size = index, 1
         size += len(encoded) + 1
@@ -84,6 +98,7 @@ def encode_message(items: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(items) + b"]"
 
 
+@lru_cache(maxsize=10_000)
 def partition_of(symbol: str, partitions: int) -> int:
     """The partition that a symbol always goes to, so that its order holds."""
     return zlib.crc32(symbol.encode("utf-8", "surrogatepass")) % partitions

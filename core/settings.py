@@ -79,6 +79,7 @@ class Settings:
     kucoin_rest_url: str = _setting("https://api.kucoin.com", check.http_base, EXTRACTORS)
     binance_silence_limit: float = _setting(10.0, check.seconds, EXTRACTORS)
     kucoin_silence_limit: float = _setting(15.0, check.seconds, EXTRACTORS)
+    kucoin_batch_seconds: float = _setting(1.0, check.seconds, EXTRACTORS)
     connection_age_limit: float = _setting(23 * 3600.0, check.seconds, EXTRACTORS)
     journal_dir: str = _setting(".stack/journal", check.text, EXTRACTORS)
     journal_limit_bytes: int = _setting(10_000_000_000, check.count, EXTRACTORS)

@@ -32,6 +32,7 @@ FEEDS: dict[str, Callable[[Settings], Feed]] = {
     ),
     "kucoin": lambda settings: KucoinFeed(
         settings.kucoin_rest_url,
+        batch_seconds=settings.kucoin_batch_seconds,
         silence_limit=settings.kucoin_silence_limit,
         age_limit=settings.connection_age_limit,
     ),

@@ -1,18 +1,15 @@
 """When a batch is ready."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from core.message import partition_of
+from core.message import received_at_of
 from extractors.journal_reader import Line
 
 SYMBOL_LIMIT = 100
 """Items of one symbol that make a batch ready."""
-
-AGE_LIMIT = 1.0
-"""Seconds after its first item at which a batch is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +25,64 @@ class Batch:
     @property
     def received_at(self) -> int:
         """When its oldest item came, microseconds since the epoch."""
-        return self.lines[0].received_at
+        return received_at_of(self.lines[0].text)
 
     @property
     def end(self) -> int:
         """The journal's position after it."""
         return self.lines[-1].position + 1
 
-    def by_partition(self, partitions: int) -> dict[int, list[Line]]:
-        """The lines of each partition. A symbol's lines share a partition and keep their order."""
+    def by_partition(self, partition_of: Callable[[str, int], int]) -> dict[int, list[Line]]:
+        """Return the lines of each partition, in order. `partition_of` takes symbol and position."""
         lines: defaultdict[int, list[Line]] = defaultdict(list)
         for line in self.lines:
-            lines[partition_of(line.symbol, partitions)].append(line)
+            lines[partition_of(line.symbol, line.position)].append(line)
         return lines
 
 
 class Batcher:
-    """Buffers lines until a symbol has collected 100 of them or the first is a second old.
+    """Buffers lines until a symbol has collected 100 of them or the first is `age_limit` seconds old.
 
-    Then the whole buffer goes. It goes earlier where the endpoint changes, so that a batch has one.
-    `now` is a monotonic clock in seconds.
+    Then the whole buffer is a batch. It is one earlier where the endpoint changes. `now` is a
+    monotonic clock in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, age_limit: float) -> None:
+        self._age_limit = age_limit
         self._lines: list[Line] = []
         self._collected: Counter[str] = Counter()
         self._ready_at = inf
 
     def add(self, lines: Iterable[Line], now: float) -> list[Batch]:
-        """Gives the batches that are ready now, the oldest first."""
+        """Return the batches that are ready now, the oldest first."""
         batches: list[Batch] = []
         for line in lines:
             if self._lines and line.endpoint != self._lines[0].endpoint:
                 batches += self.flush()
             if not self._lines:
-                self._ready_at = now + AGE_LIMIT
+                self._ready_at = now + self._age_limit
             self._lines.append(line)
             self._collected[line.symbol] += 1
             if self._collected[line.symbol] >= SYMBOL_LIMIT:
                 batches += self.flush()
         return batches + self.ready(now)
 
+    @property
+    def received_at(self) -> int | None:
+        """When the oldest buffered item came, microseconds since the epoch. Any thread may ask."""
+        lines = self._lines
+        return received_at_of(lines[0].text) if lines else None
+
     def ready(self, now: float) -> list[Batch]:
-        """The buffer as a batch if it is ready, else nothing."""
+        """Return the buffer as a batch if it is ready, else nothing."""
         return self.flush() if now >= self._ready_at else []
 
     def seconds_left(self, now: float) -> float:
-        """Until the buffer is ready; infinite while it is empty."""
+        """Return the time until the buffer is ready; infinite while it is empty."""
         return max(0.0, self._ready_at - now)
 
     def flush(self) -> list[Batch]:
-        """The buffer as a batch, ready or not; nothing if it is empty."""
+        """Return the buffer as a batch, ready or not; nothing if it is empty."""
         if not self._lines:
             return []
         batch = Batch(self._lines)

@@ -3,10 +3,11 @@
 Facts from github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md.
 """
 
-import json
 from dataclasses import dataclass
 
 from core.message import Item, ticker_item
+from extractors.ban import Ban
+from extractors.deadline import Deadline
 from extractors.feed import (
     Endpoint,
     Feed,
@@ -15,10 +16,15 @@ from extractors.feed import (
     RawData,
     Session,
     ShutdownAnnounced,
+    SymbolList,
     UnreadableRawData,
-    read_json,
+    read_sequence,
 )
-from extractors.rest import get_instruments
+from extractors.json_text import elements, read_json
+from extractors.rest import ask
+from extractors.symbol_list import LIST_LIMIT, SymbolReader
+
+SYMBOLS_PATH = "/api/v3/exchangeInfo"
 
 
 def symbol_of(ticker: Item) -> str:
@@ -27,29 +33,22 @@ def symbol_of(ticker: Item) -> str:
     return symbol if isinstance(symbol, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BinanceRawData:
-    """One element of the array, untouched.
+    """One element of the array; `text` is the exchange's own.
 
     {"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT","c":"85439.99000000",
      "o":"87304.35000000","h":"87728.27000000","l":"85300.01000000","v":"20230.79019000",
      "q":"1754434346.25694750"}
     """
 
-    ticker: Item
+    text: bytes
+    symbol: str
+    sequence: int | None
     received_at: int
 
-    @property
-    def symbol(self) -> str:
-        return symbol_of(self.ticker)
-
-    @property
-    def sequence(self) -> int | None:
-        sequence = self.ticker.get("E")
-        return sequence if isinstance(sequence, int) else None
-
-    def item(self) -> Item:
-        return ticker_item(self.ticker, self.received_at)
+    def item(self) -> bytes:
+        return ticker_item(self.text, self.received_at)
 
 
 class BinanceSession(Session):
@@ -58,8 +57,8 @@ class BinanceSession(Session):
     def due(self, now: float) -> list[str]:
         return []
 
-    def receive(self, text: str, received_at: int) -> list[RawData]:
-        """Reads one frame. A bad element costs none of its neighbours.
+    def receive(self, data: bytes, received_at: int) -> list[RawData]:
+        """Read one frame. An element that can't be read costs none of its neighbours.
 
         Data     [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...}, ...]
         Control  {"e":"serverShutdown","E":1743147448467}
@@ -67,12 +66,12 @@ class BinanceSession(Session):
                  {"error":{"code":2,"msg":"Invalid request"},"id":2}
         """
         try:
-            frame = read_json(text)
+            if data.lstrip().startswith(b"["):
+                return [_raw_data(text, received_at) for text in elements(data)]
+            frame = read_json(data)
         except ValueError:
-            return [UnreadableRawData(text, received_at)]
+            return [UnreadableRawData(data, received_at)]
         match frame:
-            case list():
-                return [_raw_data(element, received_at) for element in frame]
             case {"e": "serverShutdown"}:
                 raise ShutdownAnnounced("serverShutdown")
             case {"error": {"code": code, "msg": problem}}:
@@ -80,7 +79,7 @@ class BinanceSession(Session):
             case {"result": _, "id": _}:
                 return []
             case _:
-                return [UnreadableRawData(text, received_at)]
+                return [UnreadableRawData(data, received_at)]
 
 
 class BinanceFeed(Feed):
@@ -88,6 +87,8 @@ class BinanceFeed(Feed):
 
     name = "binance"
     backlog = 30
+    # The array of a second is a batch already.
+    batch_seconds = 0.0
     # 300 attempts per 5 minutes and address.
     connect_interval = 1.0
 
@@ -95,11 +96,13 @@ class BinanceFeed(Feed):
         self, ws_url: str, rest_url: str, *, silence_limit: float, age_limit: float
     ) -> None:
         self._url = f"{ws_url}/ws/!miniTicker@arr"
-        self._symbols_url = f"{rest_url}/api/v3/exchangeInfo?showPermissionSets=false"
+        self._symbols_url = f"{rest_url}{SYMBOLS_PATH}?showPermissionSets=false"
+        self._symbols = SymbolReader(_instrument)
         self.silence_limit = silence_limit
         self.age_limit = age_limit
+        self.ban = Ban()
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self, deadline: Deadline) -> Endpoint:
         return Endpoint(self._url)
 
     def session(self, endpoint: Endpoint, now: float) -> BinanceSession:
@@ -108,24 +111,31 @@ class BinanceFeed(Feed):
     def symbol_of(self, item: Item) -> str:
         return symbol_of(item)
 
-    def instruments(self) -> list[Instrument]:
+    def instruments(self) -> SymbolList:
         """Statuses are TRADING, END_OF_DAY, HALT, BREAK, CANCEL_ONLY.
 
         {"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
          ...}, ...], ...}
         """
-        return get_instruments(
-            self._symbols_url,
-            lambda listing: [
-                Instrument(
-                    self.name, each["symbol"], each["baseAsset"], each["quoteAsset"], each["status"]
-                )
-                for each in listing["symbols"]
-            ],
-        )
+        text = ask("GET", self._symbols_url, self.ban, Deadline(LIST_LIMIT))
+        try:
+            entries = read_json(text)["symbols"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise FeedError("unreadable", f"{SYMBOLS_PATH}: {error!r}") from error
+        return self._symbols.read_list(SYMBOLS_PATH, entries)
 
 
-def _raw_data(element: object, received_at: int) -> RawData:
-    if isinstance(element, dict):
-        return BinanceRawData(element, received_at)
-    return UnreadableRawData(json.dumps(element, ensure_ascii=False), received_at)
+def _instrument(entry: Item) -> Instrument:
+    return Instrument(
+        BinanceFeed.name, entry["symbol"], entry["baseAsset"], entry["quoteAsset"], entry["status"]
+    )
+
+
+def _raw_data(text: bytes, received_at: int) -> RawData:
+    try:
+        ticker = read_json(text)
+    except ValueError:
+        ticker = None
+    if not isinstance(ticker, dict):
+        return UnreadableRawData(text, received_at)
+    return BinanceRawData(text, symbol_of(ticker), read_sequence(ticker.get("E")), received_at)

@@ -1,20 +1,19 @@
-"""The threads that connect, listen, watch for silence, back off and rotate.
+"""Threads that connect, listen, watch for silence, back off and rotate.
 
-What they promise: every data frame that is read from a socket goes onto the queue once, in the order
-of its arrival there. While a connection is replaced, two stand: the old one is left only when data
-has flowed on the new one for a while. What an exchange sends while none stands is not asked for again.
+Guarantee: every data frame that is read from a socket enters the backlog once, in the order of its
+arrival. During a rotation two connections are open: the old one is closed only when data has flowed
+on the new one for a while. What an exchange sends while none is open is not asked for again.
 """
 
 import itertools
 import logging
 import time
 from collections.abc import Iterable
-from queue import Full, Queue
 from threading import Event, Thread
 
-import websocket
-from websocket import ABNF, WebSocket, WebSocketException
+from websocket import WebSocket, WebSocketException
 
+from extractors.backlog import Backlog
 from extractors.backoff import Backoff
 from extractors.feed import (
     ConfigurationError,
@@ -25,7 +24,8 @@ from extractors.feed import (
 )
 from extractors.metrics import Metrics
 from extractors.notices import Ended, Frame, Notice, Opened, Opening, now_us
-from extractors.open_socket import open_socket
+from extractors.open_socket import connect
+from extractors.web_socket import Socket
 
 log = logging.getLogger(__name__)
 
@@ -33,32 +33,42 @@ WAKE_INTERVAL = 0.25
 """Seconds without a frame after which the silence, the pings and the stop are looked at."""
 
 OVERLAP = 2.0
-"""Seconds that data flows on two connections: what was sent before the new one stood may still be
-under way on the old one, and Binance has something to say once a second."""
+"""Seconds that both connections stay open: older frames may still be in flight, and Binance sends
+only once a second."""
 
 CLOSE_LIMIT = 1.0
 """Seconds that the other side has to answer our close frame."""
 
 
-def stay_connected(feed: Feed, notices: Queue[Notice], stop: Event, metrics: Metrics) -> None:
-    """One connection after another until `stop` is set. Gives up only what no attempt can cure."""
+def stay_connected(feed: Feed, backlog: Backlog, stop: Event, metrics: Metrics) -> None:
+    """Open one connection after another until `stop` is set.
+
+    Give up only when the exchange refuses what it has never sent. A stream that has worked is tried
+    again: exchanges have refused it for minutes (ccxt issue 18889).
+    """
     backoff = Backoff(feed.connect_interval)
+    has_worked = Event()
     standing: list[Connection] = []
     for number in itertools.count(1):
         attempted = time.monotonic()
-        connection = Connection(number, feed, notices, stop, metrics, standing)
+        connection = Connection(number, feed, backlog, stop, metrics, standing, has_worked)
         connection.start()
         connection.needs_successor.wait()
         standing = [each for each in (*standing, connection) if each.is_alive()]
         error = connection.error
-        if stop.is_set() or isinstance(error, ConfigurationError):
+        if stop.is_set() or connection.is_hopeless:
             break
-        pause = backoff.pause(
-            time.monotonic() - attempted,
-            connection.healthy_for,
-            at_once=error is None or error.at_once,
-            demanded=error.retry_after if error else 0.0,
-        )
+        since_attempt = time.monotonic() - attempted
+        if error is None and connection.has_ticker:
+            # A rotation: earlier failures say nothing of a connection that works.
+            pause = max(0.0, feed.connect_interval - since_attempt)
+        else:
+            pause = backoff.pause(
+                since_attempt,
+                connection.healthy_for,
+                at_once=error is None or error.at_once,
+                demanded=error.retry_after if error else 0.0,
+            )
         log.info("connecting again connection=%d in=%.1f", number + 1, pause)
         stop.wait(pause)
         if stop.is_set():
@@ -68,19 +78,21 @@ def stay_connected(feed: Feed, notices: Queue[Notice], stop: Event, metrics: Met
 
 
 class Connection(Thread):
-    """One connection to a feed, from its endpoint to its end; what it hears goes onto `notices`.
+    """One connection to a feed, from its endpoint to its end; its notices go to the backlog.
 
-    `older` are the connections that it is to replace; they stand until it does their work.
+    `older` are the connections that it is to replace; they stay open until it does their work.
+    `has_worked` is set when any connection of the process has brought a ticker.
     """
 
     def __init__(
         self,
         number: int,
         feed: Feed,
-        notices: Queue[Notice],
+        backlog: Backlog,
         stop: Event,
         metrics: Metrics,
         older: Iterable["Connection"],
+        has_worked: Event,
     ) -> None:
         # A daemon, because a name server that does not answer can't be interrupted.
         super().__init__(name=f"connection {number}", daemon=True)
@@ -90,15 +102,25 @@ class Connection(Thread):
         """Why it ended; none while it stands."""
         self._number = number
         self._feed = feed
-        self._notices = notices
+        self._backlog = backlog
         self._stop_requested = stop
         self._metrics = metrics
         self._older = list(older)
+        self._has_worked = has_worked
         self._replaced = Event()
         self._why_replaced = ""
         self._is_open = False
         self._first_ticker: float | None = None
         self._last_ticker = 0.0
+
+    @property
+    def has_ticker(self) -> bool:
+        return self._first_ticker is not None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether no later attempt can do better."""
+        return isinstance(self.error, ConfigurationError) and not self._has_worked.is_set()
 
     @property
     def healthy_for(self) -> float:
@@ -127,8 +149,7 @@ class Connection(Thread):
             str(error),
             self.healthy_for,
         )
-        is_final = isinstance(error, ConfigurationError)
-        self._put(Ended(self._number, now_us(), error.cause, str(error), is_final))
+        self._put(Ended(self._number, now_us(), error.cause, str(error), self.is_hopeless))
         self.needs_successor.set()
 
     def leave(self) -> None:
@@ -142,8 +163,7 @@ class Connection(Thread):
 
     def _listen(self) -> None:
         """Until it is to leave. Any other end is a FeedError, WebSocketException or OSError."""
-        endpoint = self._feed.endpoint()
-        socket = open_socket(endpoint)
+        endpoint, socket = connect(self._feed)
         socket.settimeout(WAKE_INTERVAL)
         self._is_open = True
         try:
@@ -191,52 +211,39 @@ class Connection(Thread):
             self._why_replaced = why
             self.needs_successor.set()
 
-    def _receive(self, socket: WebSocket, session: Session, host: str) -> None:
-        data = receive_data(socket)
-        if data is None:
-            return
-        at = now_us()
-        # Bytes that are no UTF-8 become escapes like \xff: no JSON any more, but kept.
-        text = str(data, "utf-8", "backslashreplace")
+    def _receive(self, socket: Socket, session: Session, host: str) -> None:
+        frames: list[Notice] = []
         try:
-            raw_data = session.receive(text, at)
-        except ShutdownAnnounced as announced:
-            self._replace(str(announced))
-            return
-        if raw_data:
-            frame = Frame(self._number, at, host, raw_data, len(data))
-            self._put(frame)
-            if frame.has_ticker:
-                self._last_ticker = time.monotonic()
-                self._first_ticker = self._first_ticker or self._last_ticker
+            for data in socket.frames():
+                at = now_us()
+                try:
+                    raw_data = session.receive(data, at)
+                except ShutdownAnnounced as announced:
+                    self._replace(str(announced))
+                    continue
+                if raw_data:
+                    frame = Frame(self._number, at, host, raw_data, len(data))
+                    frames.append(frame)
+                    if frame.has_ticker:
+                        self._last_ticker = at_monotonic = time.monotonic()
+                        self._first_ticker = self._first_ticker or at_monotonic
+        finally:
+            # What came before the end of the connection, too.
+            if frames:
+                self._put(*frames)
+        if self._first_ticker and not self._has_worked.is_set():
+            self._has_worked.set()
 
-    def _put(self, notice: Notice) -> None:
-        """Waits while the queue is full: what was read is not dropped.
+    def _put(self, *notices: Notice) -> None:
+        """Block while the backlog is full: what was read is not dropped.
 
         No frame is read meanwhile and no ping is sent: the exchange's frames wait in the network's
-        buffers, and if it takes long, the exchange ends the connection.
+        buffers, and if it takes long, the exchange closes the connection.
         """
-        try:
-            self._notices.put_nowait(notice)
-        except Full:
+        if self._backlog.is_full:
             self._metrics.queue_full.inc()
-            log.warning("queue full, reading waits connection=%d", self._number)
-            self._notices.put(notice)
-            log.warning("queue has room, reading goes on connection=%d", self._number)
-
-
-def receive_data(socket: WebSocket) -> bytes | None:
-    """The next data frame's bytes; None where none came in time, or only a ping or a pong."""
-    try:
-        # Control frames are asked for because recv_data would otherwise not return while pings
-        # keep coming, and silence would go unseen. Pings are answered by it all the same.
-        opcode, data = socket.recv_data(control_frame=True)
-    except websocket.WebSocketTimeoutException:
-        return None
-    if opcode == ABNF.OPCODE_CLOSE:
-        code = str(int.from_bytes(data[:2], "big")) if data else ""
-        detail = f"{code} {data[2:].decode(errors='replace')}".strip()
-        raise FeedError("closed", detail, at_once=True)
-    if opcode in (ABNF.OPCODE_PING, ABNF.OPCODE_PONG):
-        return None
-    return bytes(data)
+            log.warning("backlog full, reading waits connection=%d", self._number)
+            self._backlog.put(notices)
+            log.warning("backlog has room, reading goes on connection=%d", self._number)
+        else:
+            self._backlog.put(notices)

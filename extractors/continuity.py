@@ -1,4 +1,4 @@
-"""The story of a feed as messages of topic `feed_events`: where it stood, and where holes may be.
+"""Continuity of a feed as messages of topic `feed_events`: what was connected, where gaps may be.
 
 Three kinds, with times in microseconds since the epoch:
 
@@ -6,9 +6,10 @@ Three kinds, with times in microseconds since the epoch:
     interruption  from the last ticker to the next one: nothing is known of the time between
     rotation      from the successor's first ticker to its predecessor's end; frames that came on both
 
-`reason` says why a connection ended, why an interruption began, why a rotation took place. What is
-still going on is told once without `to`, and again when it is over. The first interruption begins
-with the process: what lies before it is told by an earlier one.
+`reason` says why a connection ended, why an interruption began, why a rotation took place. An
+interruption names the exchange's last refusal, too. What is still going on is published without `to`,
+and again when it is over. The first interruption begins with the process: an earlier process has
+published what lies before it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -65,6 +66,7 @@ class Continuity:
     started_at: int
     _standing: dict[int, _Standing] = field(default_factory=dict, init=False)
     _interruption: FeedEvent | None = field(default=None, init=False)
+    _why_interrupted: str = field(default="", init=False)
     _last_ticker: int = field(default=0, init=False)
 
     def start(self) -> list[FeedEvent]:
@@ -92,9 +94,9 @@ class Continuity:
         return [over]
 
     def ended(self, notice: Ended) -> list[FeedEvent]:
-        """Nothing for an attempt that did not come to stand."""
+        """Return nothing for an attempt that never opened, unless the exchange gave a reason."""
         if notice.connection not in self._standing:
-            return []
+            return self._refused(notice)
         ended = self._standing.pop(notice.connection)
         connection = replace(ended.event, reason=notice.reason, end=notice.at, frames=ended.frames)
         if ended.first_ticker is None:
@@ -110,6 +112,15 @@ class Continuity:
             return [connection]
         return [connection, self._rotated(notice, ended, flowing[newest])]
 
+    def _refused(self, notice: Ended) -> list[FeedEvent]:
+        if self._interruption is None or notice.cause != "refused":
+            return []
+        reason = f"{self._why_interrupted}; {notice.reason}"
+        if reason == self._interruption.reason:
+            return []
+        self._interruption = replace(self._interruption, reason=reason)
+        return [self._interruption]
+
     def _rotated(self, notice: Ended, ended: _Standing, successor: _Standing) -> FeedEvent:
         doubled, successor.doubled = ended.doubled + successor.doubled, 0
         return FeedEvent(
@@ -123,5 +134,6 @@ class Continuity:
         )
 
     def _interrupted(self, reason: str, endpoint: str | None, start: int) -> list[FeedEvent]:
+        self._why_interrupted = reason
         self._interruption = FeedEvent(self.exchange, endpoint, "interruption", reason, start)
         return [self._interruption]

@@ -5,18 +5,14 @@ opens a `Session`: its protocol on that one connection, text in and text out, wi
 What a session reads is `RawData`.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field
 from math import inf
-from typing import Any, NoReturn, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from core.message import Item, unreadable_item
-
-LONGEST_PAUSE = 3 * 24 * 3600.0
-"""Binance bans an address for three days at most (rest-api.md, IP limits)."""
+from extractors.ban import Ban
+from extractors.deadline import Deadline
 
 
 class FeedError(Exception):
@@ -58,22 +54,25 @@ class RawData(Protocol):
         """The exchange's numbering within a symbol: equal for what came on two connections."""
         ...
 
-    def item(self) -> Item:
-        """The Kafka item."""
+    def item(self) -> bytes:
+        """Return the text of the Kafka item."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRawData:
-    """Text that is not what the exchange's documents promise; it travels on as it is."""
+    """Text that is not what the exchange's documents promise; it travels on as it is.
 
-    text: str
+    Bytes that are no UTF-8 become escapes like \\xff.
+    """
+
+    data: bytes
     received_at: int
     symbol: str = field(default="", init=False)
     sequence: None = field(default=None, init=False)
 
-    def item(self) -> Item:
-        return unreadable_item(self.text, self.received_at)
+    def item(self) -> bytes:
+        return unreadable_item(str(self.data, "utf-8", "backslashreplace"), self.received_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         address = urlsplit(self.url)
         if address.scheme not in ("ws", "wss") or not address.hostname or address.port == 0:
-            raise ValueError(f"{address.scheme}://{address.netloc} is no WebSocket address")
+            raise ValueError(f"{address.scheme}://{address.hostname} is no WebSocket address")
         if self.ping_interval <= 0:
             raise ValueError(f"a ping every {self.ping_interval} s")
         object.__setattr__(self, "host", address.hostname)
@@ -101,7 +100,7 @@ class Endpoint:
 class Instrument:
     """What an exchange lists: one base in quote. Its symbol is the tickers' symbol.
 
-    Raises TypeError for what is no text.
+    Raise TypeError for what is no text, ValueError for a text that is empty or not printable.
     """
 
     exchange: str
@@ -112,8 +111,20 @@ class Instrument:
     """TRADING, or why it does not, in the exchange's word; DELISTED when it left the list."""
 
     def __post_init__(self) -> None:
-        if not all(isinstance(each, str) for each in astuple(self)):
-            raise TypeError(f"not all text: {self}")
+        for name in self.__slots__:
+            word = getattr(self, name)
+            if not isinstance(word, str):
+                raise TypeError(f"{name} is {type(word).__name__}, not text")
+            if not word or not word.isprintable():
+                raise ValueError(f"{name} {word!r} is no word")
+
+
+class SymbolList(NamedTuple):
+    """What an exchange lists at one moment."""
+
+    instruments: list[Instrument]
+    unread: frozenset[str] = frozenset()
+    """Symbols whose entries can't be read. They are listed, so they are not delisted."""
 
 
 class Session(Protocol):
@@ -123,8 +134,8 @@ class Session(Protocol):
         """The texts to send now. Raises FeedError when an answer of the exchange is overdue."""
         ...
 
-    def receive(self, text: str, received_at: int) -> list[RawData]:
-        """The raw data in a frame's text that came at `received_at`, microseconds since the epoch.
+    def receive(self, data: bytes, received_at: int) -> list[RawData]:
+        """Read a frame's text that came at `received_at`, microseconds since the epoch.
 
         Control frames are acted on and bring none. Raises FeedError for those that end the
         connection, ShutdownAnnounced for one that says that it will end.
@@ -138,15 +149,19 @@ class Feed(Protocol):
     name: str
     backlog: int
     """Notices that may wait for the batcher: about half a minute of this feed."""
+    batch_seconds: float
+    """Seconds for which items are collected before they go to Kafka; 0 for a feed of arrays."""
     connect_interval: float
     """Seconds from one attempt to connect to the next, at least: the exchange's limit."""
     silence_limit: float
     """Seconds without a ticker after which a connection is dead, however lively its pings are."""
     age_limit: float
     """Seconds after which a connection is replaced: less than the exchange's own limit."""
+    ban: Ban
+    """Obeyed by every request to this exchange, the WebSocket handshake included."""
 
-    def endpoint(self) -> Endpoint:
-        """Asks where to connect to. Blocks for seconds at most; raises FeedError or OSError."""
+    def endpoint(self, deadline: Deadline) -> Endpoint:
+        """Ask where to connect to, until the deadline. Raise FeedError or OSError."""
         ...
 
     def session(self, endpoint: Endpoint, now: float) -> Session:
@@ -157,38 +172,16 @@ class Feed(Protocol):
         """As RawData.symbol, of an item that was journalled."""
         ...
 
-    def instruments(self) -> list[Instrument]:
-        """Asks what the exchange lists. Blocks for minutes at most; raises FeedError or OSError."""
+    def instruments(self) -> SymbolList:
+        """Ask what the exchange lists, for up to a minute. Raise FeedError or OSError."""
         ...
 
 
-def demanded_pause(headers: Mapping[str, str]) -> float:
-    """Seconds that the headers of a refusal ask us to wait; 0 where they say nothing.
+def read_sequence(value: object) -> int | None:
+    """Return the number that an exchange wrote as a number or as its digits; None for anything else.
 
-    Binance says `Retry-After` in seconds, KuCoin `gw-ratelimit-reset` in milliseconds.
+    Exchanges change from the one to the other (Kucoin/kucoin-futures-go-sdk issue 17).
     """
-    for name, unit in (("retry-after", 1.0), ("gw-ratelimit-reset", 0.001)):
-        digits = headers.get(name, "")
-        if digits.isdecimal():
-            return min(int(digits) * unit, LONGEST_PAUSE)
-    return 0.0
-
-
-def read_json(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError for whatever is none.
-
-    Numbers keep their value: one that a float would round comes back as a string of its digits.
-    """
-    try:
-        return json.loads(text, parse_float=_exact_number, parse_constant=_no_json_number)
-    except (ArithmeticError, RecursionError) as error:
-        raise ValueError(f"a number or a depth beyond reason: {error}") from error
-
-
-def _exact_number(digits: str) -> float | str:
-    number = float(digits)
-    return number if Decimal(repr(number)) == Decimal(digits) else digits
-
-
-def _no_json_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

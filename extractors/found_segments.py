@@ -1,4 +1,4 @@
-"""What a former process left in a journal's folder."""
+"""Find the segments that a previous process left in a journal's folder."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ from extractors.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
 
 
 def found_segments(folder: Path) -> list[Segment]:
-    """Oldest first: all closed, torn ends cut off, empty ones deleted, corrupt ones set aside."""
+    """Return them closed, oldest first. Torn ends are cut off, empty ones deleted, corrupt ones set aside."""
     for temporary in folder.glob("*.tmp"):
         temporary.unlink()
     found = [_found(path) for path in sorted(folder.glob("*.jsonl*"))]
@@ -18,7 +18,7 @@ def found_segments(folder: Path) -> list[Segment]:
 
 
 def _found(path: Path) -> Segment | None:
-    """None where the file holds no items, or another one the same."""
+    """Return None for a file without items of its own."""
     try:
         if name := PACKED.fullmatch(path.name):
             return _packed(path, name)
@@ -31,19 +31,13 @@ def _found(path: Path) -> Segment | None:
 def _packed(path: Path, name: re.Match[str]) -> Segment:
     with gzip.open(path) as file:
         received_at = _received_at(file.readline())
-    return Segment(
-        path.parent,
-        name["endpoint"],
-        int(name["first"]),
-        int(name["last"]) + 1,
-        received_at,
-        size=path.stat().st_size,
-        is_closed=True,
-        is_packed=True,
-    )
+    first, end = int(name["first"]), int(name["last"]) + 1
+    size = path.stat().st_size
+    return Segment(path, name["endpoint"], first, end, received_at, size, is_closed=True)
 
 
 def _plain(path: Path, name: re.Match[str]) -> Segment | None:
+    # Version 0.1.0 could die between writing the compressed file and deleting this one.
     was_packed = any(path.parent.glob(f"{name['first']}-*-{name['endpoint']}.jsonl.gz"))
     lines = 0 if was_packed else _cut_to_whole_lines(path)
     if not lines:
@@ -51,15 +45,8 @@ def _plain(path: Path, name: re.Match[str]) -> Segment | None:
         return None
     with path.open("rb") as file:
         received_at = _received_at(file.readline())
-    return Segment(
-        path.parent,
-        name["endpoint"],
-        int(name["first"]),
-        int(name["first"]) + lines,
-        received_at,
-        size=path.stat().st_size,
-        is_closed=True,
-    )
+    first, size = int(name["first"]), path.stat().st_size
+    return Segment(path, name["endpoint"], first, first + lines, received_at, size, is_closed=True)
 
 
 def _received_at(line: bytes) -> int:
@@ -70,7 +57,7 @@ def _received_at(line: bytes) -> int:
 
 
 def _cut_to_whole_lines(path: Path) -> int:
-    """How many lines are left: the last ones that are no items, as a crash leaves them, go."""
+    """Return how many lines are left: the last ones that are no items, as a crash leaves them, go."""
     content = path.read_bytes()
     end = content.rfind(b"\n") + 1
     while end and not _is_item(content[content.rfind(b"\n", 0, end - 1) + 1 : end]):

@@ -1,32 +1,44 @@
-"""What an exchange lists, compared with what topic `instruments` says of it."""
+"""Compare what an exchange lists with what topic `instruments` says of it."""
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from queue import Queue
 from threading import Event, Thread
+from typing import NamedTuple
 
 from core.message import Item
-from extractors.feed import Feed, FeedError, Instrument
-from extractors.notices import Listing, Notice, now_us
+from extractors.backlog import Backlog
+from extractors.delisting import CONFIRMED_AFTER, DELISTED, Delisting
+from extractors.feed import Feed, FeedError, Instrument, SymbolList
+from extractors.notices import Listing, now_us
 
 log = logging.getLogger(__name__)
 
 REFRESH_INTERVAL = 3600.0
 """Seconds between two looks at the list."""
 
-RETRY_INTERVAL = 60.0
-"""Seconds after which a list that could not be had is asked for again."""
+RETRY_INTERVAL = 2.0
+"""Seconds after which a list that could not be had is asked for again; doubled with every failure."""
 
-DELISTED = "DELISTED"
+LONGEST_RETRY_INTERVAL = 60.0
 
 
-def changes(known: Mapping[str, Instrument], listed: Iterable[Instrument]) -> list[Instrument]:
-    """What is new or different, and as DELISTED what is no longer there. `known` is by symbol."""
-    now = {each.symbol: each for each in listed}
-    gone = [replace(each, status=DELISTED) for symbol, each in known.items() if symbol not in now]
-    return [each for each in (*now.values(), *gone) if known.get(each.symbol) != each]
+class News(NamedTuple):
+    """What a symbol list has that was not known."""
+
+    changed: list[Instrument]
+    unconfirmed: set[str]
+    """Known symbols that the list has not. A later list is to confirm it."""
+
+
+def news(known: Mapping[str, Instrument], listed: SymbolList, delisting: Delisting) -> News:
+    """Return what is new or different, and as DELISTED what left the list. `known` is by symbol."""
+    now = {each.symbol: each for each in listed.instruments}
+    gone, unconfirmed = delisting.gone(known, now.keys() | listed.unread)
+    delisted = [replace(known[symbol], status=DELISTED) for symbol in known if symbol in gone]
+    changed = [each for each in (*now.values(), *delisted) if known.get(each.symbol) != each]
+    return News(changed, unconfirmed)
 
 
 def instrument_message(instrument: Instrument, seen_at: int) -> Item:
@@ -44,9 +56,9 @@ def read_instrument(value: bytes) -> Instrument:
 
 
 class InstrumentWatch(Thread):
-    """Asks for the list at the start and every hour. What changed goes onto `notices`.
+    """Ask for the list at the start and every hour; put what changed into the backlog.
 
-    A thread of its own: a list that can't be had delays nothing. `read_known` gives what the topic
+    A thread of its own: a list that is unavailable delays nothing. `read_known` returns what the topic
     says, by symbol.
     """
 
@@ -54,29 +66,51 @@ class InstrumentWatch(Thread):
         self,
         feed: Feed,
         read_known: Callable[[], dict[str, Instrument]],
-        notices: Queue[Notice],
+        backlog: Backlog,
         stop: Event,
     ) -> None:
         super().__init__(name="instruments", daemon=True)
         self._feed = feed
         self._read_known = read_known
-        self._notices = notices
+        self._backlog = backlog
         self._stop_requested = stop
+        self._known: dict[str, Instrument] | None = None
+        self._delisting = Delisting()
 
     def run(self) -> None:
-        known: dict[str, Instrument] | None = None
         pause = 0.0
+        failures = 0
         while not self._stop_requested.wait(pause):
             try:
-                known = self._read_known() if known is None else known
-                changed = changes(known, self._feed.instruments())
-            except (FeedError, OSError, ValueError) as error:
+                pause = self._look()
+                failures = 0
+            except Exception as error:
+                pause = min(RETRY_INTERVAL * 2**failures, LONGEST_RETRY_INTERVAL)
+                failures = min(failures + 1, 10)
+                if isinstance(error, FeedError):
+                    pause = max(pause, error.retry_after)
                 log.warning(
-                    "instruments not known reason=%r retry_in=%g", str(error), RETRY_INTERVAL
+                    "instruments unknown reason=%r retry_in=%g",
+                    str(error) or repr(error),
+                    pause,
+                    # An error that nobody foresaw is a fault of our own.
+                    exc_info=not isinstance(error, (FeedError, OSError, ValueError)),
                 )
-                pause = RETRY_INTERVAL
-                continue
-            log.info("instruments changed=%d", len(changed))
-            known |= {each.symbol: each for each in changed}
-            self._notices.put(Listing(changed, now_us()))
-            pause = REFRESH_INTERVAL
+
+    def _look(self) -> float:
+        """Return the seconds until the next look."""
+        if self._known is None:
+            self._known = self._read_known()
+        changed, unconfirmed = news(self._known, self._feed.instruments(), self._delisting)
+        log.info("instruments changed=%d", len(changed))
+        self._known |= {each.symbol: each for each in changed}
+        self._backlog.put([Listing(changed, now_us())])
+        if not unconfirmed:
+            return REFRESH_INTERVAL
+        log.warning(
+            "symbol list shrank known=%d missing=%d asked_again_in=%g",
+            len(self._known),
+            len(unconfirmed),
+            CONFIRMED_AFTER,
+        )
+        return CONFIRMED_AFTER

@@ -1,16 +1,16 @@
-"""What was received, on local disk, until Kafka and the object store both have it.
+"""Keep on local disk what was received, until Kafka and the object store both have it.
 
-A folder with the journal's own id and its segments (segment.py). Positions count a journal's items
-from 0. After a start they go on far beyond the last, because what a power failure took from the disk
-may have reached Kafka before, and no two items may have one position. A folder without segments
-begins a new journal, with an id of its own.
+A journal is a folder with its id, its segments (segment.py) and a record of what Kafka has
+(delivered.py). Positions count its items from 0. A restart skips ahead 10^9 positions: Kafka may hold
+items that the disk lost in a power failure, and no two items may have one position. A folder without
+segments begins a new journal with a new id.
 
 A segment is closed after 60 s, at 8 MB, at the full hour and where the endpoint changes.
 
-What it promises: after kill -9 all that append() has taken is there. After a power failure the last
-seconds may be missing. A torn end is cut off at the next start; a segment that can't be read is set
-aside as *.corrupt and named in the log. Beyond its limit the journal keeps what it has and refuses
-what comes.
+Guarantee: after kill -9 all that append() has taken is there; after a power failure the last seconds
+may be missing. A torn end is cut off at the next start; a segment that can't be read is renamed to
+*.corrupt and named in the log. At its limit, or on a full disk, the journal first drops the oldest
+segments that Kafka has, though landing/ lacks them, and then refuses what comes.
 
 One thread appends; any may read.
 """
@@ -21,13 +21,14 @@ import os
 import re
 import secrets
 import threading
+from bisect import bisect_right
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from core.message import Item, encode_item
 from extractors.found_segments import found_segments
-from extractors.segment import Segment
+from extractors.segment import Segment, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ SEGMENT_BYTES = 8_000_000
 SEGMENT_SECONDS = 60.0
 HOUR = 3_600_000_000
 """Microseconds."""
+
+DISK_RETRY = 1.0
+"""Seconds after a failed write before the disk is tried again."""
 
 GAP = 1_000_000_000
 """More items than a power failure can take."""
@@ -48,130 +52,159 @@ class JournalError(Exception):
 
 class Journal:
     def __init__(self, folder: Path, limit: int) -> None:
-        """`limit` is in bytes on the disk. Raises JournalError."""
+        """`limit` is in bytes on the disk. Raise JournalError."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock_file = (folder / "lock").open("w")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._segments = found_segments(folder)
-            self.id, self._end = _begin(folder / "id", self._segments)
+            self.id, self.end = _begin(folder / "id", self._segments)
         except BlockingIOError as error:
             self._lock_file.close()
             raise JournalError(f"{folder}: another process uses it") from error
         except OSError as error:
             raise JournalError(f"{folder}: {error}") from error
-        self._folder = folder
+        self.folder = folder
         self._limit = limit
-        # Held by whoever looks at the segments or changes them or the file.
+        # Held to read or change the list of segments, or the open file.
         self._changed = threading.Condition(threading.RLock())
         self._file: IO[bytes] | None = None
         self._close_at = 0.0
+        self._disk_error = ""
+        self._retry_disk_at = 0.0
         self.is_closed = False
         """Nothing will be appended any more."""
         self.was_left = bool(self._segments)
-        """A former process left items."""
+        """Whether a previous process left items."""
         self.start = self._segments[0].first if self._segments else 0
         """The position of the oldest one."""
         self.size = sum(segment.size for segment in self._segments)
         """Bytes on the disk."""
+        self.delivered = 0
+        """The position up to which Kafka has everything; the thread that delivers sets it."""
+        self.dropped = 0
+        """Items dropped for lack of room, which Kafka has and landing/ lacks."""
         log.info("journal id=%s items_left=%d", self.id, self.items_from(self.start))
 
-    def append(self, endpoint: str, items: Sequence[Item], received_at: int, now: float) -> str:
-        """All of the items, in one write, or none: then the reason. Empty where they were taken.
+    def append(self, endpoint: str, items: Sequence[bytes], received_at: int, now: float) -> str:
+        """Write all of the items at once, or none. Return the reason of a refusal, else nothing.
 
-        `received_at` is theirs, microseconds since the epoch; `now` a monotonic clock in seconds.
+        `received_at` is that of the first, in microseconds since the epoch; `now` is a monotonic
+        clock in seconds.
         """
-        text = b"".join(encode_item(item) + b"\n" for item in items)
+        text = b"\n".join(items) + b"\n"
         # A reader may set the segment aside at any moment.
         with self._changed:
-            if self.size + len(text) > self._limit:
-                return f"{self._limit} bytes are the limit"
+            while self.size + len(text) > self._limit:
+                if not self._drop_oldest():
+                    return f"{self._limit} bytes are the limit"
+            if now < self._retry_disk_at:
+                return self._disk_error
             try:
                 segment = self._open_segment(endpoint, received_at, now)
                 self._write(segment, text)
             except OSError as error:
-                # Readers may have seen the start of what was taken back.
+                # A reader may have buffered part of the truncated write; a new segment discards it.
                 self._close_segment()
-                return f"{self._folder}: {error}"
+                if self._drop_oldest():
+                    return self.append(endpoint, items, received_at, now)
+                self._disk_error = f"{self.folder}: {error}"
+                self._retry_disk_at = now + DISK_RETRY
+                return self._disk_error
             segment.size += len(text)
             self.size += len(text)
             segment.end += len(items)
-            self._end = segment.end
+            self.end = segment.end
             if segment.size >= SEGMENT_BYTES:
                 self._close_segment()
             self._changed.notify_all()
         return ""
 
     def close_if_due(self, now: float) -> None:
-        """Closes the open segment 60 s after it was begun."""
+        """Close the open segment 60 s after it was begun."""
         with self._changed:
             if self._file and now >= self._close_at:
                 self._close_segment()
 
     def close(self) -> None:
-        """What is there stays for the followers, and for the next process."""
+        """Append nothing any more. The items stay for the followers, and for the next process."""
         with self._changed:
             self._close_segment()
             self.is_closed = True
             self._changed.notify_all()
 
     def unlock(self) -> None:
-        """Another process may use the folder."""
+        """Leave the folder to another process."""
         self._lock_file.close()
 
     def segments(self) -> list[Segment]:
-        """Oldest first."""
+        """Return the segments, oldest first."""
         with self._changed:
             return list(self._segments)
 
     def closed_segments(self) -> list[Segment]:
-        """Oldest first."""
+        """Return the closed segments, oldest first."""
         return [segment for segment in self.segments() if segment.is_closed]
 
     def segment_at(self, position: int) -> Segment | None:
-        """The segment that holds the position, or the next one after it."""
+        """Return the segment that holds the position, or the next one after it."""
         with self._changed:
-            return next((each for each in self._segments if each.end > position), None)
+            index = self._index_at(position)
+            return self._segments[index] if index < len(self._segments) else None
 
     def items_from(self, position: int) -> int:
-        """How many items there are at the position and after it."""
+        """Return the number of items at the position and after it."""
         with self._changed:
-            return sum(max(0, s.end - max(s.first, position)) for s in self._segments)
+            rest = self._segments[self._index_at(position) :]
+            return sum(each.end - max(each.first, position) for each in rest)
 
     def wait_for_items(self, position: int, timeout: float) -> None:
-        """Until there is one at the position or after it or the journal is closed; seconds at most."""
+        """Block until there is an item at the position or after it, the journal is closed, or timeout."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self.is_closed or (bool(self._segments) and self._segments[-1].end > position)
-                ),
-                timeout,
-            )
-
-    def pack(self, segment: Segment) -> None:
-        """A closed segment, so that it takes less room."""
-        before = segment.size
-        segment.pack()
-        with self._changed:
-            self.size += segment.size - before
+            self._changed.wait_for(lambda: self.is_closed or self._has_items_at(position), timeout)
 
     def delete(self, segment: Segment) -> None:
-        """Both followers have it."""
-        self._remove(segment)
-        segment.delete()
+        """Both followers have it, or there is no room for it."""
+        with self._changed:
+            if segment in self._segments:
+                self._remove(segment)
+                segment.path.unlink()
 
     def set_aside(self, segment: Segment, reason: object) -> None:
-        """A segment that can't be read."""
+        """Rename a segment that can't be read."""
         with self._changed:
             if not segment.is_closed:
                 self._close_segment()
             self._remove(segment)
-        segment.set_aside(reason)
+        set_aside(segment.path, reason)
+
+    def _index_at(self, position: int) -> int:
+        return bisect_right(self._segments, position, key=lambda segment: segment.end)
+
+    def _has_items_at(self, position: int) -> bool:
+        return bool(self._segments) and self._segments[-1].end > position
+
+    def _drop_oldest(self) -> bool:
+        """Delete the oldest segment if it is closed and Kafka has it. Return whether it did."""
+        oldest = self._segments[0] if self._segments else None
+        if oldest is None or not oldest.is_closed or oldest.end > self.delivered:
+            return False
+        self.delete(oldest)
+        if not oldest.is_uploaded:
+            items = oldest.end - oldest.first
+            self.dropped += items
+            log.error(
+                "segment dropped, landing lacks it items=%d first=%d last=%d received_from=%s",
+                items,
+                oldest.first,
+                oldest.end - 1,
+                datetime.fromtimestamp(oldest.received_at / 1e6, UTC).isoformat(),
+            )
+        return True
 
     def _remove(self, segment: Segment) -> None:
-        with self._changed:
-            self._segments.remove(segment)
-            self.size -= segment.size
+        self._segments.remove(segment)
+        self.size -= segment.size
 
     def _open_segment(self, endpoint: str, received_at: int, now: float) -> Segment:
         if self._file:
@@ -180,15 +213,15 @@ class Journal:
             if segment.endpoint == endpoint and is_same_hour:
                 return segment
             self._close_segment()
-        first = self._end
-        segment = Segment(self._folder, endpoint, first, first, received_at)
-        self._file = segment.plain.open("wb", buffering=0)
+        path = self.folder / f"{self.end:020}-{endpoint}.jsonl"
+        segment = Segment(path, endpoint, self.end, self.end, received_at)
+        self._file = path.open("wb", buffering=0)
         self._close_at = now + SEGMENT_SECONDS
         self._segments.append(segment)
         return segment
 
     def _write(self, segment: Segment, text: bytes) -> None:
-        """All, or nothing: half a line would spoil the next one."""
+        """Write all, or nothing: half a line would spoil the next one."""
         assert self._file
         try:
             if self._file.write(text) < len(text):
@@ -209,11 +242,11 @@ class Journal:
 
 
 def _begin(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
-    """The journal's id, and the position of this process's first item.
+    """Return the journal's id, and the position of this process's first item.
 
-    Each process reserves more positions than it can use, on the disk before it begins. So what it
-    gives is behind all that was ever given, also if a power failure took it away. A journal that was
-    left empty is a new one, and begins at 0.
+    Each process reserves more positions than it can use, on the disk before it begins. So its
+    positions follow all that were ever used, though a power failure took the items. A journal that
+    was left empty is a new one, and begins at 0.
     """
     known = ID.fullmatch(path.read_text(errors="replace")) if segments and path.exists() else None
     journal_id = known["id"] if known else secrets.token_hex(8)

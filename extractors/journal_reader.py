@@ -1,12 +1,12 @@
-"""Reads a journal from a position on, as it grows."""
+"""Read a journal from a position on, as it grows."""
 
-import json
 from collections.abc import Callable
 from io import BufferedIOBase
 from typing import NamedTuple
 
 from core.message import Item
 from extractors.journal import Journal
+from extractors.json_text import load_json
 from extractors.segment import CHUNK, UNREADABLE, CorruptSegmentError, Segment
 
 
@@ -16,7 +16,6 @@ class Line(NamedTuple):
     position: int
     endpoint: str
     symbol: str
-    received_at: int
     text: bytes
 
 
@@ -29,16 +28,16 @@ class JournalReader:
         self._journal = journal
         self._segment: Segment | None = None
         self._file: BufferedIOBase | None = None
-        # What was read from the file beyond the last line that was told of.
+        # What was read from the file beyond the last line that was returned.
         self._rest = b""
 
     def read(self) -> list[Line]:
-        """What comes next, about a megabyte at most; empty at the end.
+        """Return the next lines, up to about a megabyte; none at the end of the journal.
 
-        A segment that can't be read is set aside, and reading goes on behind it.
+        A segment that can't be read is set aside, and reading continues after it.
         """
         while segment := self._journal.segment_at(self.position):
-            # Asked first: what is closed does not grow any more.
+            # Asked first: a closed segment does not grow any more.
             is_whole = segment.is_closed
             try:
                 lines = self._read_from(segment)
@@ -61,19 +60,20 @@ class JournalReader:
     def _read_from(self, segment: Segment) -> list[Line]:
         if segment is not self._segment:
             self._enter(segment)
-        # What append() has written but not yet told of stays in the rest.
+        # Bytes past `segment.end` are not committed yet; keep them for the next read.
         texts = self._next_texts(segment.end - self.position)
         first, self.position = self.position, self.position + len(texts)
+        endpoint, symbol = segment.endpoint, self._symbol
         return [
-            self._line(position, segment.endpoint, text)
+            Line(position, endpoint, symbol(text), text)
             for position, text in enumerate(texts, first)
         ]
 
-    def _line(self, position: int, endpoint: str, text: bytes) -> Line:
-        item: Item = json.loads(text)
+    def _symbol(self, text: bytes) -> str:
+        item: Item = load_json(text)
         if not isinstance(item, dict):
-            raise ValueError(f"no item at position {position}")
-        return Line(position, endpoint, self._symbol_of(item), item["received_at"], text)
+            raise ValueError("an item is no object")
+        return self._symbol_of(item)
 
     def _enter(self, segment: Segment) -> None:
         self.close()

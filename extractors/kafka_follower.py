@@ -1,96 +1,151 @@
-"""From the journal to Kafka: each item once, in its symbol's order, whatever ended in between."""
+"""Follow a journal to Kafka: each item once and in its symbol's order, whatever failed in between."""
 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from threading import Thread
 
-from core.message import Item
+from core.kafka_client import client_configuration
+from core.message import MAX_MESSAGE_BYTES
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
 from extractors.batcher import Batcher
+from extractors.delivered import Delivered
+from extractors.feed import Feed
 from extractors.journal import Journal
 from extractors.journal_reader import JournalReader
-from extractors.producer import Producer, ProducerError
+from extractors.metrics import Metrics
+from extractors.producer import Producer, ProducerError, TooLargeError
+from extractors.resume import TopicError, begin, catch_up
 from extractors.stop import Stop
-from extractors.taken import TopicError
 
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL = 0.25
 """Seconds without an item after which the delivery reports and the stop are looked at."""
 
+READ_INTERVAL = 0.02
+"""Seconds between two reads while a batch collects items."""
+
 RETRY_INTERVAL = 2.0
-"""Seconds after which Kafka is asked again how far a former process came."""
+"""Seconds between a producer that failed and the next one."""
+
+SAVE_INTERVAL = 1.0
+"""Seconds between two records of what Kafka has."""
+
+LEAST_MESSAGE_BYTES = 10_000
 
 
 class KafkaFollower(Thread):
-    """Follows the journal until it is closed and all is delivered, or the stop allows no more.
+    """Follows the journal until it is closed and all is delivered, or the stop's time is over.
 
-    What a former process left is followed first; `taken_positions` says how far that one came into
-    each partition. `error` says why it ended otherwise.
+    One producer after another: after a failure the next one goes on after what Kafka has, as after a
+    restart. Meanwhile the journal keeps what comes.
     """
 
     def __init__(
         self,
+        feed: Feed,
         journal: Journal,
-        producer: Producer,
-        taken_positions: Callable[[], dict[int, int]],
-        symbol_of: Callable[[Item], str],
+        settings: Settings,
         stop: Stop,
+        metrics: Metrics,
     ) -> None:
         super().__init__(name="kafka", daemon=True)
-        self.error: ProducerError | None = None
+        self._feed = feed
+        self._topic = TOPIC_OF_EXCHANGE[feed.name]
         self._journal = journal
-        self._producer = producer
-        self._taken_positions = taken_positions
-        self._symbol_of = symbol_of
+        self._settings = settings
         self._stop_requested = stop
+        self._metrics = metrics
+        self._delivered = Delivered.load(journal.folder, journal.id)
+        self._refused: set[int] = set()
+        self._message_bytes = MAX_MESSAGE_BYTES
+        self._save_at = 0.0
+        self._undelivered: Callable[[], int | None] = self._oldest_in_journal
+        journal.delivered = self._delivered.position
+
+    def oldest_undelivered(self) -> int | None:
+        """When the oldest item came that Kafka does not have; microseconds since the epoch."""
+        return self._undelivered()
 
     def run(self) -> None:
-        try:
-            if self._producer.wait_for_topics():
-                taken = self._taken()
-                if taken is not None:
-                    self._follow(taken)
-        except ProducerError as error:
-            log.error("producer failed reason=%r", str(error))
-            self.error = error
-            self._stop_requested.request()
-
-    def _taken(self) -> dict[int, int] | None:
-        """By partition; empty where there is nothing that a former process could have brought.
-
-        None when the stop came before Kafka answered: what Kafka already has would be sent again.
-        """
-        if not self._journal.was_left:
-            return {}
-        while not self._stop_requested.requested.is_set():
-            try:
-                taken = self._taken_positions()
-            except TopicError as error:
-                log.warning("waiting reason=%r", str(error))
-                self._stop_requested.requested.wait(RETRY_INTERVAL)
-            else:
-                log.info("going on behind positions=%s", taken)
-                return taken
-        return None
-
-    def _follow(self, taken: dict[int, int]) -> None:
-        reader = JournalReader(self._journal, self._journal.start, self._symbol_of)
-        batcher = Batcher()
         while self._stop_requested.seconds_left():
-            # In this order: a closed journal without another line has no line any more.
-            is_closed = self._journal.is_closed
-            lines = reader.read()
-            now = time.monotonic()
-            for batch in batcher.add(lines, now):
-                self._producer.produce(batch, taken)
-            self._producer.poll()
-            if is_closed and not lines:
-                break
-            if not lines:
-                wait = min(batcher.seconds_left(now), WAKE_INTERVAL)
-                self._journal.wait_for_items(reader.position, wait)
+            producer = Producer(
+                self._feed.name,
+                self._settings,
+                self._journal.id,
+                self._delivered,
+                self._refused,
+                self._message_bytes,
+                self._stop_requested,
+                self._metrics,
+            )
+            with closing(producer):
+                try:
+                    self._follow(producer)
+                    return
+                except (ProducerError, TopicError) as error:
+                    self._metrics.producer_failures.inc()
+                    log.error("producer failed retry_in=%g reason=%r", RETRY_INTERVAL, str(error))
+                    if isinstance(error, TooLargeError):
+                        self._message_bytes = max(LEAST_MESSAGE_BYTES, self._message_bytes // 2)
+                finally:
+                    self._undelivered = self._oldest_in_journal
+                    self._record()
+            self._stop_requested.pause(RETRY_INTERVAL)
+
+    def _follow(self, producer: Producer) -> None:
+        partitions = producer.wait_for_topic()
+        if partitions is None:
+            return
+        self._resume(partitions)
+        taken = self._delivered.taken()
+        start = max(self._journal.start, self._delivered.start())
+        batcher = Batcher(self._feed.batch_seconds)
+        self._undelivered = lambda: producer.oldest_pending or batcher.received_at
+        with closing(JournalReader(self._journal, start, self._feed.symbol_of)) as reader:
+            while self._stop_requested.seconds_left():
+                # In this order: a closed journal without another line is at its end.
+                is_closed = self._journal.is_closed
+                lines = reader.read()
+                now = time.monotonic()
+                for batch in batcher.add(lines, now):
+                    producer.send(batch, taken)
+                producer.poll()
+                self._record_if_due(now)
+                if is_closed and not lines:
+                    break
+                if batcher.received_at is None:
+                    self._journal.wait_for_items(reader.position, WAKE_INTERVAL)
+                else:
+                    time.sleep(min(batcher.seconds_left(now), READ_INTERVAL))
         for batch in batcher.flush():
-            self._producer.produce(batch, taken)
-        reader.close()
-        log.info("kafka has all but messages=%d", self._producer.flush())
+            producer.send(batch, taken)
+        log.info("flushed undelivered=%d", producer.flush())
+
+    def _resume(self, partitions: int) -> None:
+        """Learn what Kafka has. Raise TopicError."""
+        is_new = not (self._journal.was_left or self._delivered.places)
+        self._delivered.partitions_are(partitions, self._journal.end)
+        ask = begin if is_new else catch_up
+        ask(self._topic, client_configuration(self._settings), self._delivered)
+        log.info("resumed position=%d taken=%s", self._delivered.start(), self._delivered.taken())
+        self._record()
+
+    def _record_if_due(self, now: float) -> None:
+        self._journal.delivered = self._delivered.position
+        if now >= self._save_at:
+            self._save_at = now + SAVE_INTERVAL
+            self._record()
+
+    def _record(self) -> None:
+        self._journal.delivered = self._delivered.position
+        # On a full disk an older record must do; Kafka is then asked about more.
+        with suppress(OSError):
+            self._delivered.save(self._journal.folder)
+
+    def _oldest_in_journal(self) -> int | None:
+        segment = self._journal.segment_at(self._journal.delivered)
+        return segment.received_at if segment else None

@@ -1,6 +1,7 @@
 """What topic `instruments` says of one exchange: read once, from its beginning to its end."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import closing
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
@@ -9,7 +10,7 @@ from core.message import instrument_key
 from core.topics import INSTRUMENTS
 from extractors.feed import Instrument
 from extractors.instruments import read_instrument
-from extractors.taken import TopicError, consumer_to_look
+from extractors.resume import TopicError, consumer_to_look
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +18,11 @@ TIMEOUT = 30.0
 """Seconds without a message, and for each question."""
 
 
-def known_instruments(exchange: str, bootstrap_servers: str) -> dict[str, Instrument]:
+def known_instruments(exchange: str, configuration: Mapping[str, str]) -> dict[str, Instrument]:
     """The last message of each symbol. Raises TopicError; passes over, by name, what it can't read."""
     key_prefix = instrument_key(exchange, "")
     known: dict[str, Instrument] = {}
-    for key, value in _messages(bootstrap_servers):
+    for key, value in _messages(configuration):
         if key.startswith(key_prefix):
             try:
                 instrument = read_instrument(value)
@@ -32,10 +33,10 @@ def known_instruments(exchange: str, bootstrap_servers: str) -> dict[str, Instru
     return known
 
 
-def _messages(bootstrap_servers: str) -> list[tuple[bytes, bytes]]:
+def _messages(configuration: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Keys and values, in order for each key."""
     found: list[tuple[bytes, bytes]] = []
-    with closing(consumer_to_look(bootstrap_servers)) as consumer:
+    with closing(consumer_to_look(configuration)) as consumer:
         try:
             partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
             unread = set(partitions.partitions)

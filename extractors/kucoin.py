@@ -6,12 +6,13 @@ Facts from www.kucoin.com/docs-new and github.com/Kucoin/kucoin-universal-sdk.
 import json
 import random
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
-import requests
-
 from core.message import Item, ticker_item
+from extractors.ban import Ban
+from extractors.deadline import Deadline
 from extractors.feed import (
     ConfigurationError,
     Endpoint,
@@ -20,16 +21,22 @@ from extractors.feed import (
     Instrument,
     RawData,
     Session,
+    SymbolList,
     UnreadableRawData,
-    demanded_pause,
-    read_json,
+    read_sequence,
 )
-from extractors.rest import get_instruments
+from extractors.json_text import read_json
+from extractors.refusal import bounded, coded_reason
+from extractors.rest import ask
+from extractors.symbol_list import LIST_LIMIT, SymbolReader
 
 SUBSCRIBE = '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}'
 
-REQUEST_LIMIT = 5.0
-"""Seconds to reach the REST server, and seconds for its answer."""
+BULLET_PATH = "/api/v1/bullet-public"
+SYMBOLS_PATH = "/api/v2/symbols"
+
+SUCCESS = "200000"
+"""The code of an answer that is no error."""
 
 SUBSCRIPTION_LIMIT = 10.0
 """Seconds from the opened connection to the ack of the subscription."""
@@ -44,31 +51,22 @@ def symbol_of(ticker: Item) -> str:
     return symbol if isinstance(symbol, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KucoinRawData:
-    """One frame, untouched.
+    """One frame; `text` is the exchange's own.
 
     {"topic":"/market/ticker:all","type":"message","subject":"CRO-USDT","data":{
      "bestAsk":"0.10605","bestAskSize":"2522.2","bestBid":"0.10596","bestBidSize":"2160",
      "price":"0.10604","sequence":"915875484","size":"159.3256","time":1743147198992}}
     """
 
-    ticker: Item
+    text: bytes
+    symbol: str
+    sequence: int | None
     received_at: int
 
-    @property
-    def symbol(self) -> str:
-        return symbol_of(self.ticker)
-
-    @property
-    def sequence(self) -> int | None:
-        match self.ticker.get("data"):
-            case {"sequence": str(digits)} if digits.isdecimal() and len(digits) < 20:
-                return int(digits)
-        return None
-
-    def item(self) -> Item:
-        return ticker_item(self.ticker, self.received_at)
+    def item(self) -> bytes:
+        return ticker_item(self.text, self.received_at)
 
 
 class KucoinSession(Session):
@@ -94,8 +92,8 @@ class KucoinSession(Session):
             texts.append(json.dumps({"id": uuid4().hex, "type": "ping"}))
         return texts
 
-    def receive(self, text: str, received_at: int) -> list[RawData]:
-        """Reads one frame.
+    def receive(self, data: bytes, received_at: int) -> list[RawData]:
+        """Read one frame.
 
         Data     {"topic":"/market/ticker:all","type":"message","subject":"CRO-USDT","data":{...}}
         Control  {"id":"hQvf8jkno","type":"welcome"}
@@ -104,12 +102,12 @@ class KucoinSession(Session):
                  {"id":"1","type":"error","code":404,"data":"topic /market/x is not found"}
         """
         try:
-            frame = read_json(text)
+            frame = read_json(data)
         except ValueError:
-            return [UnreadableRawData(text, received_at)]
+            return [UnreadableRawData(data, received_at)]
         match frame:
             case {"type": "message"}:
-                return [KucoinRawData(frame, received_at)]
+                return [KucoinRawData(data, symbol_of(frame), _sequence_of(frame), received_at)]
             case {"type": "error"}:
                 raise kucoin_error(str(frame.get("code")), str(frame.get("data")))
             case {"type": "welcome"}:
@@ -123,7 +121,12 @@ class KucoinSession(Session):
             case {"type": "pong"}:
                 return []
             case _:
-                return [UnreadableRawData(text, received_at)]
+                return [UnreadableRawData(data, received_at)]
+
+
+def _sequence_of(ticker: Item) -> int | None:
+    data = ticker.get("data")
+    return read_sequence(data.get("sequence")) if isinstance(data, dict) else None
 
 
 def kucoin_error(code: str, problem: str) -> FeedError:
@@ -151,22 +154,25 @@ class KucoinFeed(Feed):
     # 30 new connections a minute.
     connect_interval = 2.0
 
-    def __init__(self, rest_url: str, *, silence_limit: float, age_limit: float) -> None:
-        self._bullet_url = f"{rest_url}/api/v1/bullet-public"
-        self._symbols_url = f"{rest_url}/api/v2/symbols"
+    def __init__(
+        self,
+        rest_url: str,
+        *,
+        batch_seconds: float,
+        silence_limit: float,
+        age_limit: float,
+    ) -> None:
+        self._bullet_url = f"{rest_url}{BULLET_PATH}"
+        self._symbols_url = f"{rest_url}{SYMBOLS_PATH}"
+        self._symbols = SymbolReader(_instrument)
+        self.batch_seconds = batch_seconds
         self.silence_limit = silence_limit
         self.age_limit = age_limit
+        self.ban = Ban()
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self, deadline: Deadline) -> Endpoint:
         """A new token for every connection: one that was used before is refused for ever."""
-        answer = requests.post(self._bullet_url, timeout=REQUEST_LIMIT)
-        if answer.status_code != 200:
-            raise FeedError(
-                "refused",
-                f"bullet-public answered {answer.status_code}",
-                retry_after=demanded_pause(answer.headers),
-            )
-        return read_bullet(answer.text)
+        return read_bullet(ask("POST", self._bullet_url, self.ban, deadline))
 
     def session(self, endpoint: Endpoint, now: float) -> KucoinSession:
         return KucoinSession(endpoint.ping_interval, now)
@@ -174,42 +180,73 @@ class KucoinFeed(Feed):
     def symbol_of(self, item: Item) -> str:
         return symbol_of(item)
 
-    def instruments(self) -> list[Instrument]:
+    def instruments(self) -> SymbolList:
         """A symbol never changes, its name does. HALT is our word for enableTrading false.
 
         {"code":"200000","data":[{"symbol":"BCHSV-USDT","name":"BSV-USDT","baseCurrency":"BSV",
          "quoteCurrency":"USDT","enableTrading":true,...}, ...]}
         """
-        return get_instruments(
-            self._symbols_url,
-            lambda listing: [
-                Instrument(
-                    self.name,
-                    each["symbol"],
-                    each["baseCurrency"],
-                    each["quoteCurrency"],
-                    "TRADING" if each["enableTrading"] else "HALT",
-                )
-                for each in listing["data"]
-            ],
-        )
+        text = ask("GET", self._symbols_url, self.ban, Deadline(LIST_LIMIT))
+        return self._symbols.read_list(SYMBOLS_PATH, read_data(SYMBOLS_PATH, text))
 
 
 def read_bullet(text: str) -> Endpoint:
-    """Any of the instance servers that the answer of bullet-public names, with its token.
+    """Return any of the WebSocket servers that the answer of bullet-public names, with its token.
 
     {"code":"200000","data":{"token":"2neAiuYvAU61ZD...","instanceServers":[
      {"endpoint":"wss://ws-api-spot.kucoin.com/","encrypt":true,"protocol":"websocket",
       "pingInterval":18000,"pingTimeout":10000}]}}
+
+    Raise FeedError, which does not show the token.
+    """
+    match read_data(BULLET_PATH, text):
+        case {"token": str(token), "instanceServers": list(servers)}:
+            query = urlencode({"token": token, "connectId": uuid4().hex})
+        case _:
+            raise FeedError("unreadable", f"{BULLET_PATH}: no token or no list of servers")
+    endpoints: list[Endpoint] = []
+    problem = "the list is empty"
+    for server in servers:
+        try:
+            endpoints.append(_endpoint(server, query))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            problem = bounded(repr(error), "")
+    if not endpoints:
+        raise FeedError("unreadable", f"{BULLET_PATH}: no WebSocket server: {problem}")
+    return random.choice(endpoints)
+
+
+def read_data(path: str, text: str) -> Any:
+    """Return the data of an answer. Raise FeedError, which names the path, for an error.
+
+    {"code":"400100","msg":"Parameter error"}
     """
     try:
-        bullet = read_json(text)
-        if bullet["code"] != "200000":
-            problem = f"bullet-public answered code {bullet['code']}: {bullet.get('msg')}"
-            raise FeedError("refused", problem)
-        server = random.choice(bullet["data"]["instanceServers"])
-        query = urlencode({"token": bullet["data"]["token"], "connectId": uuid4().hex})
-        return Endpoint(f"{server['endpoint']}?{query}", server["pingInterval"] / 1000)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        # Not the answer itself, which may hold a token.
-        raise FeedError("refused", f"bullet-public's answer can't be read: {error!r}") from error
+        answer = read_json(text)
+        if str(answer["code"]) == SUCCESS:
+            return answer["data"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise FeedError("unreadable", f"{path}: {error!r}") from error
+    raise FeedError("refused", f"{path} answered{bounded(coded_reason(answer), '')}")
+
+
+def _endpoint(server: Any, query: str) -> Endpoint:
+    if server.get("protocol", "websocket") != "websocket":
+        raise ValueError(f"protocol {server['protocol']!r}")
+    address = urlsplit(server["endpoint"])
+    both = f"{address.query}&{query}" if address.query else query
+    url = address._replace(path=address.path or "/", query=both, fragment="").geturl()
+    return Endpoint(url, server["pingInterval"] / 1000)
+
+
+def _instrument(entry: Item) -> Instrument:
+    is_trading = entry["enableTrading"]
+    if not isinstance(is_trading, bool):
+        raise TypeError(f"enableTrading is {is_trading!r:.20}, not true or false")
+    return Instrument(
+        KucoinFeed.name,
+        entry["symbol"],
+        entry["baseCurrency"],
+        entry["quoteCurrency"],
+        "TRADING" if is_trading else "HALT",
+    )

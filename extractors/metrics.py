@@ -23,7 +23,12 @@ class Metrics:
         self.queue_full = self._counter("queue_full", "Times that reading waited for the queue")
         self.batches = self._counter("batches", "Batches handed to Kafka's producer")
         self.messages = self._counter("messages", "Messages that Kafka has confirmed")
-        self.delivery_errors = self._counter("delivery_errors", "Messages that Kafka refused")
+        self.producer_failures = self._counter(
+            "producer_failures", "Times that sending began again after what Kafka has"
+        )
+        self.delivery_errors = self._counter(
+            "delivery_errors", "Messages that Kafka refused for themselves"
+        )
         self.refused = self._counter("refused_items", "Items that the full journal refused")
         self.uploads = self._counter("uploads", "Objects put into landing/")
         self.upload_failures = self._counter("upload_failures", "Uploads that failed")
@@ -54,12 +59,13 @@ class Metrics:
         """NaN while there was none: Prometheus's word for no value."""
         return float("nan") if self._last_frame is None else time.monotonic() - self._last_frame
 
-    def received(self, size: int, items: int) -> None:
-        """A data frame of so many bytes and items."""
+    def received(self, frames: int, size: int, items: int, doubles: int) -> None:
+        """Count data frames: the bytes and the items in them, and how many of these are doubles."""
         self._last_frame = time.monotonic()
-        self.frames.inc()
+        self.frames.inc(frames)
         self.bytes.inc(size)
         self.items.inc(items)
+        self.doubles.inc(doubles)
 
     def connection_ended(self, cause: str) -> None:
         self._connections.labels(self._exchange, cause).inc()
@@ -67,8 +73,11 @@ class Metrics:
     def watch_queue(self, size: Callable[[], int]) -> None:
         self._gauge("queued_notices", "Frames and other notices that wait for the journal", size)
 
-    def watch_journal(self, size: Callable[[], int]) -> None:
+    def watch_journal(self, size: Callable[[], int], dropped: Callable[[], int]) -> None:
         self._gauge("journal_bytes", "Bytes on the disk that a follower has not taken", size)
+        self._gauge(
+            "dropped_items", "Items that landing/ lacks: the journal had no room for them", dropped
+        )
 
     def watch_follower(
         self, name: str, lag: Callable[[], int], oldest: Callable[[], int | None]

@@ -1,8 +1,8 @@
-"""What travels from the connections to the thread that batches: frames, and the connections' own lives.
+"""Notices travel from the connections to the journal: frames, and how connections begin and end.
 
-One queue holds them all, so each connection's notices are read in the order of their happening; news
-of the instruments goes the same way. Times are microseconds since the epoch. `connection` counts the
-attempts of this process from 1.
+One backlog holds them all, so each connection's notices are read in their order; changes of the
+instruments go the same way. Times are microseconds since the epoch. `connection` counts the attempts
+of this process from 1.
 """
 
 import time
@@ -28,7 +28,7 @@ class Opened:
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frame:
     """What one WebSocket frame brought: never empty."""
 

@@ -1,44 +1,41 @@
-"""Open one WebSocket to an exchange, from its address to the answered handshake."""
+"""Open one WebSocket to an exchange, from the question where it is to the answered handshake."""
 
-from contextlib import suppress
+from websocket import WebSocketBadStatusException
 
-import websocket
-from websocket import STATUS_NORMAL, WebSocket, WebSocketException
-
-from extractors.feed import Endpoint, FeedError, demanded_pause
+from extractors.ban import Ban
+from extractors.deadline import Deadline
+from extractors.feed import Endpoint, Feed
+from extractors.refusal import obeying, refusal
+from extractors.stream import opened_stream
+from extractors.web_socket import Socket
 
 OPEN_LIMIT = 10.0
-"""Seconds to connect, and seconds for each step of the handshake."""
+"""Seconds for all steps together: names, the endpoint, TCP, a proxy, TLS, the handshake."""
 
 
-class Socket(WebSocket):
-    """What can't be answered is still to be read: the end of a connection is found by reading."""
+def connect(feed: Feed) -> tuple[Endpoint, Socket]:
+    """Return where the feed's next connection goes, and the open WebSocket, in blocking mode.
 
-    def pong(self, payload: str | bytes = "") -> None:
-        with suppress(WebSocketException, OSError):
-            super().pong(payload)
-
-    def send_close(self, status: int = STATUS_NORMAL, reason: str | bytes = b"") -> None:
-        with suppress(WebSocketException, OSError):
-            super().send_close(status, reason)
+    Raise FeedError, WebSocketException or OSError; none of them shows the URL or its token.
+    """
+    deadline = Deadline(OPEN_LIMIT)
+    endpoint = feed.endpoint(deadline)
+    return endpoint, open_socket(endpoint, feed.ban, deadline)
 
 
-def open_socket(endpoint: Endpoint) -> WebSocket:
-    """Raises FeedError, WebSocketException or OSError; none of them shows the URL or its token."""
-    try:
-        socket = websocket.create_connection(
-            endpoint.url,
-            timeout=OPEN_LIMIT,
-            redirect_limit=0,
-            enable_multithread=False,
-            skip_utf8_validation=True,
-            class_=Socket,
-        )
-    except websocket.WebSocketBadStatusException as error:
-        raise FeedError(
-            "refused",
-            f"handshake answered {error.status_code}",
-            at_once=error.status_code == 401,
-            retry_after=demanded_pause(error.resp_headers or {}),
-        ) from error
+def open_socket(endpoint: Endpoint, ban: Ban, deadline: Deadline) -> Socket:
+    """Return a WebSocket once the handshake is answered. Raise as connect() does."""
+    socket = Socket(enable_multithread=False, skip_utf8_validation=True)
+    with obeying(ban), opened_stream(endpoint.url, deadline) as stream:
+        try:
+            socket.connect(endpoint.url, socket=stream, redirect_limit=0)  # type: ignore[no-untyped-call]
+        except WebSocketBadStatusException as error:
+            raise refusal(
+                "handshake",
+                endpoint.url,
+                error.status_code,
+                error.resp_headers or {},
+                error.resp_body or b"",
+                at_once=error.status_code == 401,
+            ) from error
     return socket

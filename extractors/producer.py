@@ -1,75 +1,82 @@
-"""To Kafka: batches to the exchange's raw topic, single messages to the small topics.
+"""Send batches to an exchange's raw topic.
 
-What it promises: what produce() or publish() has taken is written once and in order per partition,
-however long Kafka is away (idempotence, acks=all, no time limit), as long as this process lives.
-What Kafka refuses for good is logged by name and counted.
+Guarantee of one producer: what send() has taken is written once and in order per partition, however
+long Kafka is unavailable (idempotence, acks=all, no time limit). When a message fails for another
+reason than itself, nothing that follows it in its partition is written, and the producer is done; a
+new one goes on after what Kafka has. A message that Kafka refuses for itself, too large or invalid,
+is named, counted and left out.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from core.kafka_client import client_configuration
 from core.message import (
     ENDPOINT_HEADER,
     JOURNAL_HEADER,
     POSITION_HEADER,
-    Item,
-    encode_item,
     encode_message,
     message_key,
     split_messages,
 )
-from core.topics import FEED_EVENTS, INSTRUMENTS, TOPIC_OF_EXCHANGE
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
 from extractors.batcher import Batch
+from extractors.delivered import Delivered
+from extractors.journal_reader import Line
+from extractors.kafka_topics import explain, wait_for_topics
 from extractors.metrics import Metrics
 from extractors.stop import Stop
 
 log = logging.getLogger(__name__)
 
-Headers = list[tuple[str, str | bytes | None]]
-
-OnDelivery = Callable[[KafkaError | None, Message], None]
-
-PARTITION_BY_KEY = -1
-
 MOST_PENDING = 500
 """Messages that wait for Kafka in memory; beyond them the journal keeps what comes."""
-
-RETRY_INTERVAL = 2.0
-"""Seconds between two looks for the topic."""
 
 ROOM_INTERVAL = 0.5
 """Seconds between two looks whether fewer messages are pending."""
 
+CLOSE_LIMIT = 1.0
+"""Seconds for the reports of messages that are given up."""
+
 CONFIGURATION = {
     "enable.idempotence": True,
+    # Without it, messages behind one that fails would be written, and their positions would hide it.
+    "enable.gapless.guarantee": True,
     "acks": "all",
     # 5.2 : 1 on these messages at 3.3 ms of CPU per MB (lz4 2.9 : 1 at 2.0, gzip 5.2 : 1 at 40).
     "compression.type": "zstd",
-    "linger.ms": 5,
-    # A message waits for Kafka as long as it takes.
+    # A batch is one message per partition already.
+    "linger.ms": 0,
+    # A message waits for Kafka without a limit.
     "message.timeout.ms": 0,
     "reconnect.backoff.max.ms": 1000,
     # More than MOST_PENDING of the largest: the local queue is never what is full.
     "queue.buffering.max.kbytes": 1_048_576,
-    # The broker's own limit, so that a message of core.message.MAX_MESSAGE_BYTES has room for key
-    # and headers.
-    "message.max.bytes": 1_048_588,
     # Its own log repeats each failed attempt to connect; what matters of it is said below.
     "log_level": 2,
 }
 
+FRAMING = 48_588
+"""Bytes beside a message's items: key, headers and the rest of the batch. The broker's default limit
+is 1,048,588."""
+
 
 class ProducerError(Exception):
-    """The producer can't go on; a new process can."""
+    """This producer can't go on; another one can."""
+
+
+class TooLargeError(ProducerError):
+    """The topic takes only smaller messages."""
 
 
 class Pending:
-    """A batch, of which so many messages are not confirmed yet."""
+    """A batch, and how many of its messages are not confirmed yet."""
 
     def __init__(self, batch: Batch) -> None:
         self.end = batch.end
@@ -78,174 +85,180 @@ class Pending:
 
 
 class Producer:
-    """Writes what one exchange sends. One thread produces and polls; any may publish.
+    """Writes what one exchange sends, for one thread. `stop` says when waiting for Kafka is over.
 
-    `stop` says when waiting for Kafka is over.
+    `delivered` is brought up to date as Kafka confirms. `refused` are the positions of items that
+    Kafka has refused for themselves; more are added. A message has at most `limit` bytes of items.
     """
 
     def __init__(
         self,
         exchange: str,
-        bootstrap_servers: str,
+        settings: Settings,
         journal_id: str,
+        delivered: Delivered,
+        refused: set[int],
+        limit: int,
         stop: Stop,
         metrics: Metrics,
     ) -> None:
         self._exchange = exchange
         self._topic = TOPIC_OF_EXCHANGE[exchange]
-        self._bootstrap_servers = bootstrap_servers
+        self._settings = settings
         self._journal_id = journal_id
+        self._delivered = delivered
+        self._refused = refused
+        self._limit = limit
         self._stop = stop
         self._metrics = metrics
-        self._partitions = 0
         self._pending: deque[Pending] = deque()
         self._delivering = False
-        self.delivered = 0
-        """The journal's position up to which Kafka has everything."""
+        self._error: ProducerError | None = None
         self._kafka = confluent_kafka.Producer(
             {
+                **client_configuration(settings),
                 **CONFIGURATION,
-                "bootstrap.servers": bootstrap_servers,
+                "message.max.bytes": limit + FRAMING,
+                "batch.size": limit,
                 "error_cb": self._on_error,
             }
         )
 
-    def wait_for_topics(self) -> bool:
-        """Asks Kafka until it has all that is written to. False where the stop came first."""
-        while not self._stop.requested.is_set():
-            problem = self._look_for_topics()
-            if not problem:
-                log.info("ready topic=%s partitions=%d", self._topic, self._partitions)
-                return True
-            log.warning("waiting kafka=%s reason=%r", self._bootstrap_servers, problem)
-            self._stop.requested.wait(RETRY_INTERVAL)
-        return False
+    def wait_for_topic(self) -> int | None:
+        """Return the topic's number of partitions once it exists; None when the stop came first."""
+        partitions = wait_for_topics(self._kafka, [self._topic], self._settings, self._stop)
+        return partitions[self._topic] if partitions else None
 
-    def _look_for_topics(self) -> str:
-        """The reason why a topic can't be used yet, empty if all can."""
-        try:
-            # All topics: asked for one by name, a broker may create it, with its own defaults.
-            topics = self._kafka.list_topics(timeout=RETRY_INTERVAL).topics
-        except KafkaException as error:
-            return str(error.args[0].str())
-        for topic in (self._topic, INSTRUMENTS, FEED_EVENTS):
-            if topic not in topics:
-                return f"topic {topic} does not exist"
-            if not topics[topic].partitions:
-                return f"topic {topic}: {topics[topic].error}"
-        self._partitions = len(topics[self._topic].partitions)
-        return ""
+    def send(self, batch: Batch, taken: Mapping[int, int]) -> None:
+        """Hand over one JSON array per partition. Block while many messages are pending.
 
-    def produce(self, batch: Batch, taken: Mapping[int, int]) -> None:
-        """Hands over one JSON array per partition.
-
-        `taken` are the positions up to which a former process brought its partitions. Waits while
-        much is pending. Raises ProducerError when the producer can't go on, as after the topic was
-        deleted.
+        `taken` are the positions up to which Kafka has the partitions already. Raise ProducerError.
         """
         pending = Pending(batch)
         self._pending.append(pending)
         self._metrics.batches.inc()
-        for partition, lines in batch.by_partition(self._partitions).items():
-            first = taken.get(partition, 0)
-            rest = [line for line in lines if line.position >= first]
-            for texts in split_messages([line.text for line in rest]):
-                part, rest = rest[: len(texts)], rest[len(texts) :]
-                headers: Headers = [
-                    (ENDPOINT_HEADER, batch.endpoint.encode()),
-                    (JOURNAL_HEADER, self._journal_id.encode()),
-                    (POSITION_HEADER, str(part[-1].position + 1).encode()),
-                ]
-                key = message_key(self._exchange, partition)
-                on_delivery = partial(self._on_batch_delivery, pending)
-                pending.messages += self._hand_over(
-                    self._topic, key, encode_message(texts), on_delivery, partition, headers
-                )
+        for partition, lines in batch.by_partition(self._delivered.partition_of).items():
+            for part in self._messages(partition, lines, taken):
+                self._hand_over(pending, partition, part, batch.endpoint)
         self.poll()
         while len(self._kafka) > MOST_PENDING and self._stop.seconds_left():
             self.poll(ROOM_INTERVAL)
 
-    def publish(self, topic: str, key: bytes, message: Item) -> None:
-        """Hands over one JSON object; the key chooses the partition. Never waits."""
-        self._hand_over(topic, key, encode_item(message), self._on_delivery)
-
-    def _hand_over(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes,
-        on_delivery: OnDelivery,
-        partition: int = PARTITION_BY_KEY,
-        headers: Headers | None = None,
-    ) -> bool:
-        """False for a message that can't be sent, which is named."""
-        try:
-            self._kafka.produce(topic, value, key, partition, on_delivery, headers=headers)
-        except BufferError as error:
-            raise ProducerError(f"topic {topic}: {error}") from error
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
-                raise ProducerError(f"topic {topic}: {error}") from error
-            self._refused(error.args[0], topic, partition, key, len(value))
-            return False
-        return True
-
     def poll(self, timeout: float = 0.0) -> None:
-        """Serves the delivery reports that have come, waiting up to `timeout` seconds for one."""
+        """Serve the delivery reports, waiting up to `timeout` seconds for one. Raise ProducerError."""
         self._kafka.poll(timeout)
         self._move_on()
 
     def flush(self) -> int:
-        """Waits for what is pending while the stop allows. Returns how many messages still are."""
+        """Wait for what is pending while the stop allows. Return how many messages still are.
+
+        Raise ProducerError.
+        """
         pending = self._kafka.flush(self._stop.seconds_left())
         self._move_on()
         return pending
+
+    def close(self) -> None:
+        """Give up what is not confirmed."""
+        self._kafka.purge()
+        self._kafka.flush(CLOSE_LIMIT)
 
     @property
     def oldest_pending(self) -> int | None:
         """When the oldest item came that Kafka has not confirmed; microseconds since the epoch."""
         return self._pending[0].received_at if self._pending else None
 
+    def _messages(
+        self, partition: int, lines: list[Line], taken: Mapping[int, int]
+    ) -> list[list[Line]]:
+        """Return the lines of each message: without what Kafka has, or has refused."""
+        first = taken.get(partition, 0)
+        if lines[0].position < first or self._refused:
+            lines = [
+                line
+                for line in lines
+                if line.position >= first and line.position not in self._refused
+            ]
+        messages: list[list[Line]] = []
+        for texts in split_messages([line.text for line in lines], self._limit):
+            part, lines = lines[: len(texts)], lines[len(texts) :]
+            messages.append(part)
+        return messages
+
+    def _hand_over(
+        self, pending: Pending, partition: int, lines: list[Line], endpoint: str
+    ) -> None:
+        value = encode_message([line.text for line in lines])
+        headers: list[tuple[str, str | bytes | None]] = [
+            (ENDPOINT_HEADER, endpoint.encode()),
+            (JOURNAL_HEADER, self._journal_id.encode()),
+            (POSITION_HEADER, str(lines[-1].position + 1).encode()),
+        ]
+        key = message_key(self._exchange, partition)
+        on_delivery = partial(self._on_delivery, pending, lines)
+        try:
+            self._kafka.produce(self._topic, value, key, partition, on_delivery, headers=headers)
+        except (BufferError, KafkaException) as error:
+            cause = error.args[0]
+            is_too_large = (
+                isinstance(cause, KafkaError) and cause.code() == KafkaError.MSG_SIZE_TOO_LARGE
+            )
+            if not is_too_large:
+                raise self._error or ProducerError(f"topic {self._topic}: {error}") from error
+            self._refuse(cause, partition, lines, len(value))
+        else:
+            pending.messages += 1
+
     def _move_on(self) -> None:
         while self._pending and not self._pending[0].messages:
-            self.delivered = self._pending.popleft().end
+            self._delivered.position = self._pending.popleft().end
+        if self._error:
+            raise self._error
 
     def _on_error(self, error: KafkaError) -> None:
-        away = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - public, underscore and all
-        if self._delivering and error.code() == away:
+        unavailable = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - public, underscore and all
+        if self._delivering and error.code() == unavailable:
             self._delivering = False
-            log.warning("kafka away topic=%s pending=%d", self._topic, len(self._kafka))
+            log.warning("kafka unavailable topic=%s pending=%d", self._topic, len(self._kafka))
 
-    def _on_batch_delivery(
-        self, pending: Pending, error: KafkaError | None, message: Message
+    def _on_delivery(
+        self, pending: Pending, lines: list[Line], error: KafkaError | None, message: Message
     ) -> None:
-        pending.messages -= 1
-        self._on_delivery(error, message)
-
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error:
-            self._refused(error, message.topic(), message.partition(), message.key(), len(message))
+            self._failed(error, message, lines)
             return
+        pending.messages -= 1
+        partition, offset = message.partition(), message.offset()
+        if partition is not None and offset is not None and offset >= 0:
+            place = self._delivered.places[partition]
+            place.next_offset, place.position = offset + 1, lines[-1].position + 1
         self._metrics.messages.inc()
         self._metrics.delivery_delay.observe(message.latency() or 0.0)
         if not self._delivering:
             self._delivering = True
             log.info("delivering topic=%s", self._topic)
 
-    def _refused(
-        self,
-        error: KafkaError,
-        topic: str | None,
-        partition: int | None,
-        key: bytes | None,
-        size: int,
+    def _failed(self, error: KafkaError, message: Message, lines: list[Line]) -> None:
+        """The first failure is the cause; those that follow it are its consequences."""
+        if error.code() == KafkaError.INVALID_RECORD:
+            self._refuse(error, message.partition(), lines, len(message))
+        if self._error:
+            return
+        reason = f"topic {self._topic}: {explain(error, self._topic, self._settings)}"
+        is_too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        self._error = TooLargeError(reason) if is_too_large else ProducerError(reason)
+
+    def _refuse(
+        self, error: KafkaError, partition: int | None, lines: list[Line], size: int
     ) -> None:
+        self._refused.update(line.position for line in lines)
         self._metrics.delivery_errors.inc()
         log.error(
-            "delivery failed topic=%s partition=%s key=%r bytes=%d reason=%r",
-            topic,
+            "message refused topic=%s partition=%s items=%d first=%d bytes=%d reason=%r",
+            self._topic,
             partition,
-            key,
+            len(lines),
+            lines[0].position,
             size,
             str(error),
         )

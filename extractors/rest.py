@@ -1,38 +1,54 @@
-"""The list of an exchange's symbols over plain HTTP, asked for again where the exchange is busy."""
+"""Requests to an exchange's REST server: few, one at a time, and none while a ban lasts."""
 
-from collections.abc import Callable
-from typing import Any
+import zlib
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from extractors.ban import Ban
+from extractors.deadline import Deadline
+from extractors.refusal import obeying, refusal
+from extractors.stream import opened_stream
 
-from extractors.feed import FeedError, Instrument, read_json
+HEADERS = {"User-Agent": "cryptopricesrt", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
-TIME_LIMITS = (5.0, 20.0)
-"""Seconds to connect, and seconds between two bytes of the answer."""
+LONGEST_BODY = 64_000_000
+"""Bytes of an answer that are read. Binance's symbol list has 10 million or more."""
 
-BUSY = (429, 500, 502, 503, 504)
-RETRY = Retry(total=3, backoff_factor=1.0, status_forcelist=BUSY, raise_on_status=False)
-"""Three more times, after 0, 2 and 4 seconds, or as long as the answer's Retry-After says."""
+_GZIP = 16 + zlib.MAX_WBITS
 
 
-def get_instruments(url: str, read: Callable[[Any], list[Instrument]]) -> list[Instrument]:
-    """What `read` finds in the JSON value at the URL: at least one, or every symbol would seem gone.
+def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
+    """Return the text of a successful answer, without following redirects or trying again.
 
-    Raises FeedError for another answer, OSError for none.
+    Raise FeedError for another answer or while a ban lasts, OSError for none.
     """
-    with requests.Session() as session:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=RETRY))
-        answer = session.get(url, timeout=TIME_LIMITS)
-    path = answer.request.path_url
-    if answer.status_code != 200:
-        raise FeedError("refused", f"{path} answered {answer.status_code}")
+    with obeying(ban):
+        with opened_stream(url, deadline) as stream, closing(stream):
+            address = urlsplit(url)
+            connection = HTTPConnection(address.netloc)
+            connection.sock = stream
+            try:
+                connection.request(
+                    method,
+                    f"{address.path}?{address.query}" if address.query else address.path,
+                    headers={**HEADERS, "Host": address.netloc},
+                )
+                with connection.getresponse() as answer:
+                    body = _body(answer)
+            except HTTPException as error:
+                raise ConnectionError(f"{address.path}: {error!r:.200}") from error
+        if answer.status != 200:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            raise refusal(address.path, url, answer.status, headers, body)
+    return str(body, "utf-8", "replace")
+
+
+def _body(answer: HTTPResponse) -> bytes:
+    body = answer.read(LONGEST_BODY)
+    if answer.headers.get("content-encoding") != "gzip":
+        return body
     try:
-        instruments = read(read_json(answer.text))
-    except (ValueError, LookupError, TypeError) as error:
-        raise FeedError("unreadable", f"{path}: {error!r}") from error
-    if not instruments:
-        raise FeedError("unreadable", f"{path}: no symbols")
-    return instruments
+        return zlib.decompressobj(_GZIP).decompress(body, LONGEST_BODY)
+    except zlib.error as error:
+        raise ConnectionError(f"an answer that is no gzip: {error}") from error

@@ -6,7 +6,7 @@ from threading import Event
 
 
 class Stop:
-    """Requested once, by a signal; the process is then to be gone within `limit` seconds."""
+    """Requested once, by a signal; the process is to end within `limit` seconds then."""
 
     def __init__(self, limit: float) -> None:
         self.requested = Event()
@@ -20,5 +20,12 @@ class Stop:
             self.requested.set()
 
     def seconds_left(self) -> float:
-        """Infinite until the request, never negative."""
+        """Return the seconds until the deadline: infinite until the request, never negative."""
         return max(0.0, self._deadline - time.monotonic())
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, though not beyond the deadline; a request that comes meanwhile ends the sleep."""
+        if self.requested.is_set():
+            time.sleep(min(seconds, self.seconds_left()))
+        else:
+            self.requested.wait(seconds)

@@ -1,11 +1,14 @@
 """The exchanges' feeds with settings for tests, and what their connections tell."""
 
+import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import Empty, Queue
+from queue import Empty
 from threading import Event, Thread
 from typing import Any, TypeVar
 
+from extractors.backlog import Backlog
 from extractors.binance import BinanceFeed
 from extractors.connection import stay_connected
 from extractors.feed import Feed
@@ -32,47 +35,68 @@ def binance_feed(
 
 
 def kucoin_feed(
-    rest_url: str = f"http://{NOWHERE}", silence_limit: float = 15.0, age_limit: float = 3600.0
+    rest_url: str = f"http://{NOWHERE}",
+    silence_limit: float = 15.0,
+    age_limit: float = 3600.0,
+    batch_seconds: float = 0.1,
 ) -> KucoinFeed:
     """KuCoin without its limit on attempts to connect."""
-    feed = KucoinFeed(rest_url, silence_limit=silence_limit, age_limit=age_limit)
+    feed = KucoinFeed(
+        rest_url, batch_seconds=batch_seconds, silence_limit=silence_limit, age_limit=age_limit
+    )
     feed.connect_interval = 0.0
     return feed
 
 
+class Notices:
+    """What the connections of a feed put into their backlog, one notice after another."""
+
+    def __init__(self, limit: int) -> None:
+        self.backlog = Backlog(limit)
+        self._taken: deque[Notice] = deque()
+
+    def get(self, timeout: float = DEADLINE) -> Notice:
+        """Return the next one. Raise Empty when none comes in time."""
+        if not self._taken:
+            self._taken += self.backlog.take(timeout)
+        if not self._taken:
+            raise Empty
+        return self._taken.popleft()
+
+
 @contextmanager
-def listening(feed: Feed, backlog: int = 0) -> Iterator[Queue[Notice]]:
-    """What the feed's connections tell, one connection after another."""
-    notices: Queue[Notice] = Queue(maxsize=backlog)
+def listening(feed: Feed, limit: int = 1_000_000) -> Iterator[Notices]:
+    """Yield what the feed's connections tell, one connection after another."""
+    notices = Notices(limit)
     stop = Event()
-    thread = Thread(target=stay_connected, args=(feed, notices, stop, Metrics(feed.name)))
+    thread = Thread(target=stay_connected, args=(feed, notices.backlog, stop, Metrics(feed.name)))
     thread.start()
     try:
         yield notices
     finally:
         stop.set()
-        wait_for(lambda: has_left(thread, notices))
+        wait_for(lambda: has_ended(thread, notices.backlog))
 
 
-def has_left(thread: Thread, notices: Queue[Notice]) -> bool:
-    """Makes room for its last words if nobody reads any more."""
-    if notices.full():
-        notices.get()
+def has_ended(thread: Thread, backlog: Backlog) -> bool:
+    """Make room for its last notices if nobody reads any more."""
+    if backlog.is_full:
+        backlog.take(0.0)
     return not thread.is_alive()
 
 
-def told_until(notices: Queue[Notice], last: Callable[[Notice], bool]) -> list[Notice]:
+def told_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]:
     """The next notices, up to the one that is the last."""
     told: list[Notice] = []
     while not told or not last(told[-1]):
         try:
-            told.append(notices.get(timeout=DEADLINE))
+            told.append(notices.get())
         except Empty:
             raise AssertionError(f"nothing more for {DEADLINE:g} s, but: {told}") from None
     return told
 
 
-def next_of(notices: Queue[Notice], kind: type[Kind]) -> Kind:
+def next_of(notices: Notices, kind: type[Kind]) -> Kind:
     """The next notice of this kind; others are passed over."""
     [*_, notice] = told_until(notices, lambda notice: isinstance(notice, kind))
     assert isinstance(notice, kind)
@@ -81,10 +105,10 @@ def next_of(notices: Queue[Notice], kind: type[Kind]) -> Kind:
 
 def tickers(frame: Frame) -> list[dict[str, Any]]:
     """What the exchange sent, without `received_at`."""
-    items = [raw_data.item() for raw_data in frame.raw_data]
+    items = [json.loads(raw_data.item()) for raw_data in frame.raw_data]
     return [{name: item[name] for name in item if name != "received_at"} for item in items]
 
 
-def next_tickers(notices: Queue[Notice], frames: int = 1) -> list[dict[str, Any]]:
+def next_tickers(notices: Notices, frames: int = 1) -> list[dict[str, Any]]:
     """The tickers of the next frames."""
     return [ticker for _ in range(frames) for ticker in tickers(next_of(notices, Frame))]

@@ -118,7 +118,7 @@ def test_full_queue_holds_the_reading_up_and_loses_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with websocket_server(sends(*([each] for each in NUMBERED))) as url:
-        with listening(binance_feed(url), backlog=2) as notices:
+        with listening(binance_feed(url), limit=2) as notices:
             wait_for(lambda: "queue full" in caplog.text)
             assert next_tickers(notices, 50) == NUMBERED
             with pytest.raises(Empty):
@@ -154,7 +154,7 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
         gone.set()
 
     with websocket_server(talk, tls=tls) as url:
-        with listening(binance_feed(url), backlog=4) as notices:
+        with listening(binance_feed(url), limit=4) as notices:
             wait_for(notices.full)
             assert gone.wait(DEADLINE)
             told = told_until(notices, lambda notice: isinstance(notice, Ended))
@@ -177,7 +177,7 @@ def test_pings_in_text_that_can_not_be_sent_hide_none_either(
         gone.set()
 
     with kucoin(talk, ping_interval=0.001) as url:
-        with listening(kucoin_feed(url), backlog=4) as notices:
+        with listening(kucoin_feed(url), limit=4) as notices:
             wait_for(notices.full)
             assert gone.wait(DEADLINE)
             assert next_tickers(notices, 50) == numbered
@@ -196,7 +196,7 @@ def test_close_frame_is_heard_though_it_can_not_be_answered() -> None:
         aborts(connection)
         gone.set()
 
-    with websocket_server(talk) as url, listening(binance_feed(url), backlog=4) as notices:
+    with websocket_server(talk) as url, listening(binance_feed(url), limit=4) as notices:
         wait_for(notices.full)
         assert gone.wait(DEADLINE)
         assert next_tickers(notices, 50) == NUMBERED

@@ -1,0 +1,121 @@
+"""Ask a topic how far Kafka has a journal: its own messages carry their position as a header."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from core.message import JOURNAL_HEADER, POSITION_HEADER
+from extractors.delivered import Delivered, Place
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 10.0
+"""Seconds for each request."""
+
+STILL_FOR = 1.0
+"""Seconds for which none of the journal's messages must have arrived: bytes of a killed process may
+still be in flight."""
+
+
+class TopicError(OSError):
+    """A topic can't be read now."""
+
+
+def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
+    """Bring the record up to date with the journal's messages in the topic. Raise TopicError.
+
+    Read from the recorded offsets to the ends, again and again until nothing of the journal came.
+    Others may write to the topic meanwhile. Of a partition without a record only the last message is
+    read.
+    """
+    with closing(consumer_to_look(configuration)) as consumer:
+        try:
+            _read_to_the_ends(consumer, topic, delivered)
+            is_still = False
+            while not is_still:
+                time.sleep(STILL_FOR)
+                is_still = not _read_to_the_ends(consumer, topic, delivered)
+        except KafkaException as error:
+            raise TopicError(f"topic {topic}: {error}") from error
+
+
+def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
+    """Record the ends of a topic that has nothing of the journal yet. Raise TopicError."""
+    with closing(consumer_to_look(configuration)) as consumer:
+        try:
+            for partition in range(delivered.counts[-1][1]):
+                _, end = _ends(consumer, topic, partition)
+                delivered.places[partition] = Place(end, 0)
+        except KafkaException as error:
+            raise TopicError(f"topic {topic}: {error}") from error
+
+
+def consumer_to_look(configuration: Mapping[str, str]) -> Consumer:
+    """Return a consumer that joins no group and commits nothing."""
+    return Consumer(
+        {
+            **configuration,
+            "group.id": "extractors",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "log_level": 2,
+        }
+    )
+
+
+def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:
+    """Return whether anything of the journal came."""
+    came = False
+    for partition in range(delivered.counts[-1][1]):
+        low, end = _ends(consumer, topic, partition)
+        place = delivered.places.get(partition) or Place(end - 1, 0)
+        # A topic that was created again is shorter than it was; all of it is new.
+        start = low if place.next_offset > end else max(low, place.next_offset)
+        delivered.places[partition] = place
+        for message in _messages(consumer, topic, partition, start, end):
+            position = _position(message, delivered.journal_id)
+            if position is not None:
+                place.position = position
+                came = True
+        place.next_offset = end
+    return came
+
+
+def _messages(
+    consumer: Consumer, topic: str, partition: int, start: int, end: int
+) -> Iterator[Message]:
+    """Yield the messages from offset `start` to the one before `end`."""
+    if start >= end:
+        return
+    consumer.assign([TopicPartition(topic, partition, start)])
+    while True:
+        message = consumer.poll(TIMEOUT)
+        if message is None:
+            raise TopicError(f"{topic}/{partition}: no message at {start} for {TIMEOUT:g} s")
+        if error := message.error():
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, underscore and all
+                return
+            raise TopicError(f"{topic}/{partition}: {error}")
+        yield message
+        if (message.offset() or 0) >= end - 1:
+            return
+
+
+def _ends(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return the partition's first offset and its next one."""
+    ends = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
+    if ends is None:
+        raise TopicError(f"{topic}/{partition}: no answer within {TIMEOUT:g} s")
+    return ends
+
+
+def _position(message: Message, journal_id: str) -> int | None:
+    headers = dict(message.headers() or [])
+    if headers.get(JOURNAL_HEADER) != journal_id.encode():
+        return None
+    position = headers.get(POSITION_HEADER)
+    return int(position) if position else None
