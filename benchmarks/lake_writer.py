@@ -36,16 +36,16 @@ KEPT_DAYS = 90
 
 
 def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, float]:
-    servers, root = settings.kafka_bootstrap_servers, f"{lake_root(settings)}/benchmark"
+    root = f"{lake_root(settings)}/benchmark"
     with TemporaryDirectory() as folder:
         checkpoint = fresh_checkpoint(folder, what)
-        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, {}, MESSAGES_PER_BATCH).coalesce(
-            TASKS
-        )
+        records = kafka_records(
+            spark, settings, EXCHANGE_OF_TOPIC, {}, MESSAGES_PER_BATCH
+        ).coalesce(TASKS)
         sink: Sink
         if what == "raw":
             rows, sink = records, Archive(spark, root)
-            sink.resume(partitions_of_topics(servers, EXCHANGE_OF_TOPIC))
+            sink.resume(partitions_of_topics(settings, EXCHANGE_OF_TOPIC))
         else:
             rows = records.transform(explode_items).transform(normalise)
             sink = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
@@ -75,9 +75,8 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
                 table.stop_soon()
                 enough.set()
 
-        servers = settings.kafka_bootstrap_servers
         records = kafka_records(
-            spark, servers, EXCHANGE_OF_TOPIC, table.resume(), MESSAGES_OF_A_SECOND
+            spark, settings, EXCHANGE_OF_TOPIC, table.resume(), MESSAGES_OF_A_SECOND
         )
         tickers = records.transform(explode_items).transform(normalise)
         stream = tickers.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)

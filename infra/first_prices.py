@@ -8,6 +8,7 @@ import psycopg2
 import requests
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from core.kafka_client import client_configuration
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import supervision
@@ -76,9 +77,7 @@ def _part_that_gave_nothing(stack: Stack, exchanges: list[str]) -> str:
 
 
 def _messages(settings: Settings, topic: str) -> int:
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "first-prices"}
-    )
+    consumer = Consumer({**client_configuration(settings), "group.id": "first-prices"})
     try:
         partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
         offsets = [

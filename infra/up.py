@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
 
+from core.kafka_client import client_configuration
 from core.settings import Settings
 from infra import ports, supervision
 from infra.services import kafka, object_store, postgres
@@ -48,6 +49,7 @@ def services_up(stack: Stack) -> None:
     with _alone(stack):
         if not supervision.is_running(stack):
             _refuse_second_stack(stack)
+            _refuse_secure_kafka(stack)
             if supervision.stop(stack):
                 print("left over from a killed supervisor: ended")
             ports.refuse_busy(_ports(stack))
@@ -103,6 +105,15 @@ def _refuse_second_stack(stack: Stack) -> None:
     for other in all_stacks(stack.settings):
         if other.feed != stack.feed and supervision.is_running(other):
             raise StackError(f"the {other.feed} stack is up, on the same ports: make down first")
+
+
+def _refuse_secure_kafka(stack: Stack) -> None:
+    """The local broker speaks clear text, on loopback; every client would wait for an answer."""
+    if client_configuration(stack.settings).get("security.protocol", "plaintext") != "plaintext":
+        raise StackError(
+            f"KAFKA_CLIENT_PROPERTIES={stack.settings.kafka_client_properties}: the local stack's own "
+            "Kafka has neither TLS nor logins. Unset it, or use your services: make initialise"
+        )
 
 
 @contextmanager

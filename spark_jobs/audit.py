@@ -11,7 +11,6 @@ difference. Nor is a candle compared that is kept no more.
 import sys
 import tempfile
 from collections.abc import Iterable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,6 @@ from pyspark.sql import functions as F
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.candle_days import RETENTION
 from spark_jobs.dead_letters import letters_of
 from spark_jobs.differences import differences
 from spark_jobs.entry import run
@@ -69,19 +67,16 @@ class Verdict(NamedTuple):
     expired: list[str]
 
 
-def audit(
-    spark: SparkSession,
-    bootstrap_servers: str,
-    database_url: str,
-    candles_kept: timedelta = RETENTION,
-) -> list[Verdict]:
+def audit(spark: SparkSession, settings: Settings) -> list[Verdict]:
     """Raises OffsetError where the topics do not hold what the tables' progress says."""
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
-        snapshot = take_snapshot(database_url, tuple(EXCHANGE_OF_TOPIC), QUERIES, Path(folder))
-        oldest = starting_offsets(bootstrap_servers, EXCHANGE_OF_TOPIC, {})
+        snapshot = take_snapshot(
+            settings.database_url, tuple(EXCHANGE_OF_TOPIC), QUERIES, Path(folder)
+        )
+        oldest = starting_offsets(settings, EXCHANGE_OF_TOPIC, {})
         # Only to find out whether they fit.
-        starting_offsets(bootstrap_servers, EXCHANGE_OF_TOPIC, snapshot.progress)
-        records = partial(kept_records, spark, bootstrap_servers, oldest)
+        starting_offsets(settings, EXCHANGE_OF_TOPIC, snapshot.progress)
+        records = partial(kept_records, spark, settings, oldest)
         tickers = records(snapshot.progress).transform(explode_items).transform(normalise)
         rows = tickers.transform(per_minute).persist()
 
@@ -91,7 +86,7 @@ def audit(
         fresh = rows.transform(fresh_candles)
         candles, whole = (
             stored("candles_1m", fresh),
-            is_whole(records, oldest, snapshot, candles_kept),
+            is_whole(records, oldest, snapshot, settings.candles_retention),
         )
         of_candles = verdict(
             "candles_1m", candles.where(whole), fresh.where(whole), candles.where(~whole)
@@ -105,17 +100,17 @@ def audit(
             "live_prices", prices, known.transform(fresh_live_prices), prices.where(expired)
         )
 
-        fresh = fresh_letters(rows, bootstrap_servers)
+        fresh = fresh_letters(rows, settings)
         letters = stored("dead_letters", fresh)
         of_letters = verdict("dead_letters", letters.where(~expired), fresh, letters.where(expired))
         rows.unpersist()
     return [of_prices, of_candles, of_letters]
 
 
-def fresh_letters(rows: DataFrame, bootstrap_servers: str) -> DataFrame:
+def fresh_letters(rows: DataFrame, settings: Settings) -> DataFrame:
     """The dead letters among what per_minute gives. The payload is hexadecimal."""
     dead = rows.where("reason IS NOT NULL").toArrow()
-    letters = letters_of(dead, partial(messages_at, bootstrap_servers))
+    letters = letters_of(dead, partial(messages_at, settings))
     as_text = [(*each[:5], each.payload.hex(), *each[6:]) for each in letters]
     return rows.sparkSession.createDataFrame(as_text, LETTER)
 
@@ -160,9 +155,7 @@ def _some(indent: str, shown: list[str], count: int) -> Iterable[str]:
 def main() -> None:
     settings = Settings.from_environment(JOBS)
     spark = spark_session("audit")
-    verdicts = audit(
-        spark, settings.kafka_bootstrap_servers, settings.database_url, settings.candles_retention
-    )
+    verdicts = audit(spark, settings)
     print("\n".join(report(verdicts)))
     spark.stop()
     sys.exit(int(any(each.differ for each in verdicts)))

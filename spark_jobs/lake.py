@@ -33,7 +33,7 @@ def lake_records(
     """
     records = kafka_records(
         spark,
-        settings.kafka_bootstrap_servers,
+        settings,
         EXCHANGE_OF_TOPIC,
         progress,
         MESSAGES_PER_BATCH,

@@ -59,10 +59,10 @@ def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> 
 
 def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     """Starts both queries where Postgres says, and its upkeep; their sinks, whose connections stay open."""
-    servers, folder = settings.kafka_bootstrap_servers, settings.checkpoint_dir
-    records = partial(kafka_records, spark, servers)
+    folder = settings.checkpoint_dir
+    records = partial(kafka_records, spark, settings)
     candles_kept = settings.candles_retention
-    prices = PriceSink(settings.database_url, partial(messages_at, servers), candles_kept)
+    prices = PriceSink(settings.database_url, partial(messages_at, settings), candles_kept)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()
     raw = records(prices.topics, prices.progress())

@@ -25,9 +25,8 @@ def raw_archive(records: DataFrame, archive: Archive, checkpoint: str) -> DataSt
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
     """Starts the query where the archive's names say; its sink. For `tasks` see lake_records."""
     keep_others_out(settings.checkpoint_dir, Archive.query)
-    servers = settings.kafka_bootstrap_servers
     archive = Archive(spark, lake_root(settings))
-    progress = archive.resume(partitions_of_topics(servers, EXCHANGE_OF_TOPIC))
+    progress = archive.resume(partitions_of_topics(settings, EXCHANGE_OF_TOPIC))
     records = lake_records(spark, settings, progress, tasks)
     raw_archive(records, archive, fresh_checkpoint(settings.checkpoint_dir, archive.query)).start()
     return [archive]

@@ -29,9 +29,9 @@ class ExpiredError(JobError):
     """Kafka can't give again what the tables hold."""
 
 
-def refuse_expired(bootstrap_servers: str) -> None:
+def refuse_expired(settings: Settings) -> None:
     """Raises ExpiredError where the beginning of a topic has."""
-    oldest = starting_offsets(bootstrap_servers, EXCHANGE_OF_TOPIC, {})
+    oldest = starting_offsets(settings, EXCHANGE_OF_TOPIC, {})
     cut = [
         f"{topic}/{number} begins at offset {low}"
         for topic, partitions in oldest.items()
@@ -55,7 +55,7 @@ def empty_tables(database_url: str) -> None:
 
 def main() -> None:
     settings = Settings.from_environment(JOBS)
-    refuse_expired(settings.kafka_bootstrap_servers)
+    refuse_expired(settings)
     empty_tables(settings.database_url)
 
 

@@ -1,12 +1,14 @@
 """The Kafka source: topics, from the offsets that the sink says."""
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 
+from core.kafka_client import client_configuration, missing_right, spark_options
+from core.settings import Settings
 from spark_jobs.errors import JobError
 from spark_jobs.schemas import RECORD
 
@@ -20,6 +22,8 @@ PartitionOffsets = Mapping[str, Mapping[str, int]]
 Place = tuple[str, int, int]
 
 KAFKA_TIMEOUT = 30.0
+
+NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 READ_ON = 100
 """Messages between two that are wanted: so many are read rather than leapt over."""
@@ -38,9 +42,13 @@ class OffsetError(JobError):
     """The topic does not hold what comes next. The message says which offset, and what to do."""
 
 
+class RightError(JobError):
+    """The brokers do not let this user read. The message names the missing right."""
+
+
 def kafka_records(
     spark: SparkSession,
-    bootstrap_servers: str,
+    settings: Settings,
     topics: Iterable[str],
     progress: Offsets,
     messages_per_batch: int = RAW_MESSAGES_PER_BATCH,
@@ -55,10 +63,10 @@ def kafka_records(
         "minOffsetsPerTrigger": str(messages_per_batch),
         "maxTriggerDelay": f"{seconds_to_fill}s",
     }
-    starting = starting_offsets(bootstrap_servers, topics, progress)
+    starting = starting_offsets(settings, topics, progress)
     return (
         spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .options(**spark_options(settings))
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", json.dumps(starting))
         .option("includeHeaders", "true")
@@ -73,7 +81,7 @@ def kafka_records(
 
 
 def kept_records(
-    spark: SparkSession, bootstrap_servers: str, oldest: PartitionOffsets, ends: Offsets
+    spark: SparkSession, settings: Settings, oldest: PartitionOffsets, ends: Offsets
 ) -> DataFrame:
     """What is in Kafka now, as schemas.RECORD: from the oldest offsets up to, not including, the ends.
 
@@ -85,7 +93,7 @@ def kept_records(
     }
     return (
         spark.read.format("kafka")
-        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .options(**spark_options(settings))
         .option("subscribe", ",".join(oldest))
         .option("startingOffsets", json.dumps(oldest))
         .option("endingOffsets", json.dumps(ending))
@@ -97,45 +105,51 @@ def kept_records(
 
 
 def starting_offsets(
-    bootstrap_servers: str, topics: Iterable[str], progress: Offsets
+    settings: Settings, topics: Iterable[str], progress: Offsets
 ) -> PartitionOffsets:
     """For every partition of the topics: the sink's next offset, or the oldest that is kept."""
-    with closing(_consumer(bootstrap_servers)) as consumer:
-        return {
-            topic: {
-                str(partition): starting_offset(
-                    topic,
-                    partition,
-                    progress.get((topic, partition)),
-                    *consumer.get_watermark_offsets(
-                        TopicPartition(topic, partition), timeout=KAFKA_TIMEOUT
-                    ),
-                )
-                for partition in partitions_of(consumer, topic)
-            }
-            for topic in topics
-        }
+    starting: dict[str, dict[str, int]] = {}
+    with closing(_consumer(settings)) as consumer:
+        for topic in topics:
+            with _rights_explained(settings, topic):
+                starting[topic] = {
+                    str(partition): starting_offset(
+                        topic,
+                        partition,
+                        progress.get((topic, partition)),
+                        *consumer.get_watermark_offsets(
+                            TopicPartition(topic, partition), timeout=KAFKA_TIMEOUT
+                        ),
+                    )
+                    for partition in partitions_of(consumer, topic)
+                }
+    return starting
 
 
-def partitions_of_topics(bootstrap_servers: str, topics: Iterable[str]) -> list[tuple[str, int]]:
+def partitions_of_topics(settings: Settings, topics: Iterable[str]) -> list[tuple[str, int]]:
     """Every partition of the topics. Raises OffsetError for a topic that is not there."""
-    with closing(_consumer(bootstrap_servers)) as consumer:
-        return [(topic, number) for topic in topics for number in partitions_of(consumer, topic)]
+    found: list[tuple[str, int]] = []
+    with closing(_consumer(settings)) as consumer:
+        for topic in topics:
+            with _rights_explained(settings, topic):
+                found += [(topic, number) for number in partitions_of(consumer, topic)]
+    return found
 
 
-def messages_at(bootstrap_servers: str, places: Iterable[Place]) -> dict[Place, bytes]:
+def messages_at(settings: Settings, places: Iterable[Place]) -> dict[Place, bytes]:
     """What the messages at these places hold; empty for one without a value.
 
     Raises OffsetError for one that is not there any more.
     """
     messages = {}
     at = None
-    with closing(_consumer(bootstrap_servers)) as consumer:
+    with closing(_consumer(settings)) as consumer:
         for place in sorted(places):
             # A fetch brings many messages, and a new start throws them away.
             if at is None or at[:2] != place[:2] or place[2] - at[2] > READ_ON:
                 consumer.assign([TopicPartition(*place)])
-            messages[place] = _next_at(consumer, place)
+            with _rights_explained(settings, place[0]):
+                messages[place] = _next_at(consumer, place)
             at = place
     return messages
 
@@ -143,18 +157,24 @@ def messages_at(bootstrap_servers: str, places: Iterable[Place]) -> dict[Place, 
 def _next_at(consumer: Consumer, place: Place) -> bytes:
     while True:
         message = consumer.poll(KAFKA_TIMEOUT)
-        offset = None if message is None or message.error() else message.offset()
+        error = message.error() if message else None
+        if error and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            # librdkafka asks for the group's coordinator, which a reader outside the group never needs.
+            continue
+        if error and error.code() == NO_RIGHT:
+            raise KafkaException(error)
+        offset = None if message is None or error else message.offset()
         if message is None or offset is None or offset > place[2]:
             raise OffsetError(f"the message at {place} can't be read again: {message}")
         if offset == place[2]:
             return message.value() or b""
 
 
-def _consumer(bootstrap_servers: str) -> Consumer:
+def _consumer(settings: Settings) -> Consumer:
     """Only to ask and to look: it joins no group and commits nothing."""
     return Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **client_configuration(settings),
             "group.id": "spark_jobs",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
@@ -165,8 +185,21 @@ def _consumer(bootstrap_servers: str) -> Consumer:
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     metadata = consumer.list_topics(topic, timeout=KAFKA_TIMEOUT).topics[topic]
     if metadata.error is not None:
+        if metadata.error.code() == NO_RIGHT:
+            raise KafkaException(metadata.error)
         raise OffsetError(f"topic {topic}: {metadata.error.str()}. Was it created?")
     return sorted(metadata.partitions)
+
+
+@contextmanager
+def _rights_explained(settings: Settings, topic: str) -> Iterator[None]:
+    """Raise RightError, which names the missing right, where the brokers refuse for want of one."""
+    try:
+        yield
+    except KafkaException as error:
+        if error.args[0].code() != NO_RIGHT:
+            raise
+        raise RightError(f"Kafka: {missing_right(settings, 'Read', f'topic {topic}')}") from error
 
 
 def starting_offset(

@@ -2,12 +2,15 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from core.kafka_client import client_configuration, missing_right
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS, RAW_TOPIC_DAYS
 from infra import places
@@ -19,12 +22,18 @@ CLUSTER_ID = "cryptopricesrt-0000000"
 
 LEADERS_DEADLINE = 30.0
 
+REFUSED = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001 - public, underscore and all
+"""A wrong password, or a certificate that is not trusted."""
+
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
 
 # The archive cuts hours by this time, so a partition's may not go back. And no topic loses or refuses
 # a message because a producer's clock is wrong.
 BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+
+# One replica in the local broker; a managed Kafka demands three.
+BROKERS_DEFAULT = -1
 
 RAW_TOPIC_PARTITIONS = 4
 RAW_TOPIC_CONFIG = BROKERS_CLOCK | {
@@ -42,11 +51,11 @@ FEED_EVENTS_CONFIG = BROKERS_CLOCK | {"retention.ms": str(30 * DAY_MS)}
 
 TOPICS = [
     *(
-        NewTopic(topic, RAW_TOPIC_PARTITIONS, replication_factor=1, config=RAW_TOPIC_CONFIG)
+        NewTopic(topic, RAW_TOPIC_PARTITIONS, BROKERS_DEFAULT, config=RAW_TOPIC_CONFIG)
         for topic in EXCHANGE_OF_TOPIC
     ),
-    NewTopic(INSTRUMENTS, 1, replication_factor=1, config=INSTRUMENTS_CONFIG),
-    NewTopic(FEED_EVENTS, 1, replication_factor=1, config=FEED_EVENTS_CONFIG),
+    NewTopic(INSTRUMENTS, 1, BROKERS_DEFAULT, config=INSTRUMENTS_CONFIG),
+    NewTopic(FEED_EVENTS, 1, BROKERS_DEFAULT, config=FEED_EVENTS_CONFIG),
 ]
 
 
@@ -95,23 +104,45 @@ def _format(properties: Path) -> None:
 
 
 def is_ready(settings: Settings) -> bool:
-    admin = _admin(settings)
+    """Raise StackError when the broker answers, but refuses the connection: waiting can't help."""
+    problems: list[KafkaError] = []
+    admin = _admin(settings, problems.append)
     try:
         return bool(admin.list_topics(timeout=1).brokers)
     except KafkaException:
+        # Runs the callback.
+        admin.poll(0)
+        for problem in problems:
+            if problem.code() in REFUSED:
+                raise StackError(f"Kafka refuses the connection: {problem.str()}") from None
         return False
 
 
 def initialise(settings: Settings) -> None:
-    """Creates the topics that are not there yet; returns when every partition has a leader."""
+    """Create the topics that do not exist yet; return when every partition has a leader.
+
+    No right to create any is needed when all of them exist.
+    """
     admin = _admin(settings)
-    for topic, created in admin.create_topics(TOPICS).items():
+    present = admin.list_topics(timeout=30).topics
+    if missing := [each for each in TOPICS if each.topic not in present]:
+        _create(settings, admin, missing)
+    _wait_for_leaders(admin)
+
+
+def _create(settings: Settings, admin: AdminClient, topics: list[NewTopic]) -> None:
+    for topic, created in admin.create_topics(topics).items():
         try:
             created.result(timeout=30)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise StackError(f"topic {topic} could not be created: {error}") from error
-    _wait_for_leaders(admin)
+            match error.args[0].code():
+                case KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    reason = missing_right(settings, "Create", f"topic {topic}")
+                case _:
+                    reason = str(error)
+            raise StackError(f"topic {topic} could not be created: {reason}") from error
 
 
 def _wait_for_leaders(admin: AdminClient) -> None:
@@ -135,6 +166,9 @@ def _leaderless(admin: AdminClient) -> list[str]:
     ]
 
 
-def _admin(settings: Settings) -> AdminClient:
+def _admin(
+    settings: Settings, on_error: Callable[[KafkaError], object] = lambda _error: None
+) -> AdminClient:
     # The client's own log would tell of every refused connection while the broker starts.
-    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": on_error}
+    return AdminClient(client_configuration(settings) | quiet)

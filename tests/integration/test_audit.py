@@ -52,7 +52,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
     run_live_prices(spark, database, tmp_path)
 
     def audited() -> list[Verdict]:
-        return audit(spark, database.kafka_bootstrap_servers, database.database_url)
+        return audit(spark, database)
 
     old = "kucoin OLD-USDT"
     prices, candles, letters = audited()

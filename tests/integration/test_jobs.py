@@ -36,7 +36,7 @@ def database_at_ends(owner: connection, database: Settings, ends: Offsets) -> Se
 
 
 def stream(spark: SparkSession, settings: Settings, progress: Offsets) -> DataFrame:
-    return kafka_records(spark, settings.kafka_bootstrap_servers, EXCHANGE_OF_TOPIC, progress)
+    return kafka_records(spark, settings, EXCHANGE_OF_TOPIC, progress)
 
 
 def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
@@ -101,7 +101,7 @@ def test_a_topic_that_does_not_exist_is_refused_by_name(
     spark: SparkSession, settings: Settings
 ) -> None:
     with pytest.raises(OffsetError, match="topic no_such_topic"):
-        kafka_records(spark, settings.kafka_bootstrap_servers, ["no_such_topic"], {})
+        kafka_records(spark, settings, ["no_such_topic"], {})
 
 
 def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(

@@ -55,9 +55,8 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     assert [len(before[table]) for table in TABLES] == [2, 2, 1, 2, 1]
 
     produce(database, BINANCE_RAW_DATA, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
-    servers = database.kafka_bootstrap_servers
-    with closing(PriceSink(database.database_url, partial(messages_at, servers))) as sink:
-        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
+    with closing(PriceSink(database.database_url, partial(messages_at, database))) as sink:
+        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
         run_once(live_prices(records, sink, checkpoint.as_uri()))
     assert sorted(path.name for path in (checkpoint / "commits").glob("[0-9]*")) == ["0", "1"]
     assert rows(owner, "SELECT rows_written, dead_letters FROM batches ORDER BY id") == [
@@ -66,7 +65,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     ]
     counted = "SELECT open::int, close::int, updates FROM candles_1m WHERE exchange = 'binance'"
     assert rows(owner, counted) == [(0, 9, 4)]
-    verdicts = audit(spark, servers, database.database_url)
+    verdicts = audit(spark, database)
     assert [(each.table, each.rows, each.differ) for each in verdicts] == [
         ("live_prices", 2, 0),
         ("candles_1m", 2, 0),

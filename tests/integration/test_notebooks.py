@@ -64,7 +64,7 @@ def lake(
         assert [process.terminate() for process in processes] == [0, 0]
     archive = Archive(spark, lake_root(own))
     progress = {**before, **archive.resume(list(before))}
-    records = kafka_records(spark, own.kafka_bootstrap_servers, EXCHANGE_OF_TOPIC, progress)
+    records = kafka_records(spark, own, EXCHANGE_OF_TOPIC, progress)
     run_once(raw_archive(records, archive, str(tmp_path / "checkpoint")))
     return own
 

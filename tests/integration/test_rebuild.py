@@ -40,4 +40,4 @@ def test_what_has_expired_in_kafka_is_not_deleted_from_the_tables(settings: Sett
     produce(settings, BINANCE_RAW_DATA, [item(BTCUSDT)])
     expire_all(settings)
     with pytest.raises(ExpiredError, match="binance_raw_data/0 begins at offset"):
-        refuse_expired(settings.kafka_bootstrap_servers)
+        refuse_expired(settings)

@@ -33,10 +33,9 @@ def run_live_prices(
     spark: SparkSession, database: Settings, folder: Path, candles_kept: timedelta = RETENTION
 ) -> None:
     """Run the live job once: it resumes where Postgres says, with a new checkpoint."""
-    servers = database.kafka_bootstrap_servers
-    read_messages = partial(messages_at, servers)
+    read_messages = partial(messages_at, database)
     with closing(PriceSink(database.database_url, read_messages, candles_kept)) as sink:
-        records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
+        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
         run_once(live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices")))
 
 

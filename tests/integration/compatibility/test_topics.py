@@ -48,9 +48,8 @@ def test_the_live_job_makes_the_same_tables_of_the_topics(
 
 
 def run_small_topics(spark: SparkSession, database: Settings, folder: Path) -> None:
-    servers = database.kafka_bootstrap_servers
     with closing(SmallTopicsSink(database.database_url)) as sink:
-        few = kafka_records(spark, servers, sink.topics, sink.progress())
+        few = kafka_records(spark, database, sink.topics, sink.progress())
         run_once(small_topics(few, sink, str(folder / "small_topics")))
 
 

@@ -28,10 +28,9 @@ class DyingPriceSink(PriceSink):
 
 def main() -> None:
     settings = Settings.from_environment(JOBS)
-    servers = settings.kafka_bootstrap_servers
     spark = spark_session("dies_after_commit")
-    sink = DyingPriceSink(settings.database_url, partial(messages_at, servers))
-    records = kafka_records(spark, servers, EXCHANGE_OF_TOPIC, sink.progress())
+    sink = DyingPriceSink(settings.database_url, partial(messages_at, settings))
+    records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, sink.progress())
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, "live_prices")
     live_prices(records, sink, checkpoint).start().awaitTermination()
 

@@ -1,0 +1,145 @@
+"""A Kafka with TLS, logins and access rights serves every client of the project by one file."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from core.kafka_client import client_configuration
+from core.kafka_properties_file import read_properties
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, INSTRUMENTS, KUCOIN_RAW_DATA
+from infra.services import kafka
+from infra.stack import StackError
+from spark_jobs.sources import RightError, messages_at, partitions_of_topics, starting_offsets
+from tests.support.kafka import place
+from tests.support.secure_kafka import MECHANISMS, SecureKafka, secure_kafka
+
+TIMEOUT = 30.0
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as running:
+        yield running
+
+
+def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:
+    """Produce a message and return its place. Raise KafkaException when it is refused."""
+    delivered: list[Message] = []
+
+    def done(error: KafkaError | None, message: Message) -> None:
+        if error:
+            raise KafkaException(error)
+        delivered.append(message)
+
+    producer = Producer({**client_configuration(settings), "log_level": 0})
+    producer.produce(topic, value, partition=0, on_delivery=done)
+    assert producer.flush(TIMEOUT) == 0
+    return place(delivered[0])
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_message_is_written_and_read_after_a_login_over_tls(
+    broker: SecureKafka, mechanism: str
+) -> None:
+    settings = broker.login(mechanism)
+    for right in ("Write", "Read"):
+        broker.grant(right, KUCOIN_RAW_DATA)
+    sent = send(settings, KUCOIN_RAW_DATA, mechanism.encode())
+    assert messages_at(settings, [sent]) == {sent: mechanism.encode()}
+
+
+@pytest.mark.parametrize("kind", ["PEM", "PKCS12"])
+def test_message_is_written_and_read_with_a_client_certificate(
+    broker: SecureKafka, kind: str
+) -> None:
+    settings = broker.certified("trader", kind)
+    for right in ("Write", "Read"):
+        broker.grant(right, KUCOIN_RAW_DATA, principal="CN=trader")
+    sent = send(settings, KUCOIN_RAW_DATA, kind.encode())
+    assert messages_at(settings, [sent]) == {sent: kind.encode()}
+
+
+def test_certificate_of_another_authority_is_refused_with_the_reason(
+    broker: SecureKafka, tmp_path: Path
+) -> None:
+    strange = replace(broker.settings, kafka_client_properties=str(tmp_path / "strange"))
+    Path(strange.kafka_client_properties).write_text(
+        "\n".join(
+            line
+            for line in Path(broker.settings.kafka_client_properties).read_text().splitlines()
+            if not line.startswith("ssl.truststore")
+        )
+    )
+    with pytest.raises(StackError, match=r"^Kafka refuses the connection: .*certificate"):
+        kafka.is_ready(strange)
+
+
+def test_wrong_password_is_refused_with_the_reason_and_never_shown(broker: SecureKafka) -> None:
+    with pytest.raises(
+        StackError, match=r"^Kafka refuses the connection: .*uthentication"
+    ) as wrong:
+        kafka.is_ready(broker.login("SCRAM-SHA-256", "tr0ub4dor"))
+    assert "tr0ub4dor" not in str(wrong.value)
+
+
+def test_missing_right_to_read_is_named_with_user_and_topic(broker: SecureKafka) -> None:
+    expected = f"^Kafka: user prices needs Read on topic {BINANCE_RAW_DATA}$"
+    for read in (
+        lambda: partitions_of_topics(broker.settings, [BINANCE_RAW_DATA]),
+        lambda: starting_offsets(broker.settings, [BINANCE_RAW_DATA], {}),
+    ):
+        with pytest.raises(RightError, match=expected):
+            read()
+    sent = send(broker.owner, BINANCE_RAW_DATA, b"[]")
+    broker.grant("Describe", BINANCE_RAW_DATA)
+    with pytest.raises(RightError, match=expected):
+        messages_at(broker.settings, [sent])
+    broker.revoke("Describe", BINANCE_RAW_DATA)
+
+
+def test_topics_that_exist_need_no_right_to_create_and_a_missing_one_names_it(
+    broker: SecureKafka,
+) -> None:
+    topics = [each.topic for each in kafka.TOPICS]
+    for topic in topics:
+        broker.grant("Describe", topic)
+    kafka.initialise(broker.settings)
+    broker.revoke("Describe", INSTRUMENTS)
+    with pytest.raises(StackError) as refused:
+        kafka.initialise(broker.settings)
+    assert str(refused.value) == (
+        "topic instruments could not be created: user prices needs Create on topic instruments"
+    )
+    for topic in topics:
+        broker.revoke("Describe", topic)
+
+
+def test_keys_and_certificates_may_stand_in_the_file_itself(broker: SecureKafka) -> None:
+    settings = broker.certified("inline")
+    path = Path(settings.kafka_client_properties)
+    key, certificate = (
+        Path(read_properties(path)["ssl.keystore.location"])
+        .read_text()
+        .split("-----END PRIVATE KEY-----\n")
+    )
+    trusted = Path(read_properties(path)["ssl.truststore.location"]).read_text()
+    values = {
+        "security.protocol": "SSL",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.key": key + "-----END PRIVATE KEY-----",
+        "ssl.keystore.certificate.chain": certificate + trusted,
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.certificates": trusted,
+    }
+    path.write_text(
+        "".join(
+            f"{name}={value.strip()}\n".replace("\n", "\\n\\\n") + "\n"
+            for name, value in values.items()
+        )
+    )
+    broker.grant("Write", KUCOIN_RAW_DATA, principal="CN=inline")
+    assert send(settings, KUCOIN_RAW_DATA, b"[]")[0] == KUCOIN_RAW_DATA

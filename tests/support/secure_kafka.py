@@ -1,0 +1,218 @@
+"""A Kafka of a test's own with TLS, logins and access rights, as managed services have it.
+
+with secure_kafka(tmp_path) as broker:
+    broker.grant("Write", "binance_raw_data")
+    …broker.settings are those of a user who may do what was granted, and nothing else…
+    broker.revoke("Write", "binance_raw_data")
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from core.kafka_client import client_configuration
+from core.settings import Settings
+from infra import places
+from infra.ports import free_ports
+from infra.services import kafka
+from tests.support.certificates import STORE_PASSWORD, Authority, Certificate
+from tests.support.process import Process, running
+from tests.support.waiting import wait_for
+
+USER, PASSWORD = "prices", 'p"a ss;1\\'
+"""A login whose password needs every kind of quoting."""
+
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+ITERATIONS = 4096
+TIMEOUT = 30.0
+
+PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m")
+
+
+class SecureKafka:
+    """The running broker. `owner` has the settings of its owner, who may do everything."""
+
+    def __init__(self, folder: Path, authority: Authority, ports: "Ports") -> None:
+        self._folder = folder
+        self._authority = authority
+        self._ports = ports
+        self.owner = Settings(kafka_bootstrap_servers=f"127.0.0.1:{ports.owners}")
+        self._admin = AdminClient({**client_configuration(self.owner)})
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of USER, over TLS with SCRAM."""
+        return self.login("SCRAM-SHA-512")
+
+    def login(self, mechanism: str, password: str = PASSWORD) -> Settings:
+        """Settings of USER with another mechanism or password."""
+        module = PLAIN if mechanism == "PLAIN" else SCRAM
+        jaas_config = f'{module} required username="{USER}" password="{_quoted(password)}";'
+        lines = {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": mechanism,
+            # Once more for the file itself.
+            "sasl.jaas.config": jaas_config.replace("\\", "\\\\"),
+        }
+        return self._client(self._ports.logins, f"{mechanism}-{len(password)}", lines)
+
+    def certified(self, name: str, kind: str = "PEM") -> Settings:
+        """Settings of a client that has a certificate, as a PEM or a PKCS12 file, in place of a login."""
+        certificate = self._authority.sign(name)
+        lines = {"security.protocol": "SSL", "ssl.keystore.type": kind}
+        if kind == "PEM":
+            lines["ssl.keystore.location"] = str(certificate.both)
+        else:
+            lines["ssl.keystore.location"] = str(certificate.store)
+            lines["ssl.keystore.password"] = STORE_PASSWORD
+        return self._client(self._ports.certificates, f"{name}-{kind}", lines)
+
+    def add_user(self) -> None:
+        """Make USER known to the SCRAM mechanisms; PLAIN has it from the broker's configuration."""
+        # One request each: a request may alter a user once.
+        for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+            credential = ScramCredentialInfo(mechanism, ITERATIONS)
+            login = UserScramCredentialUpsertion(USER, credential, PASSWORD.encode())
+            done = self._admin.alter_user_scram_credentials([login])
+            done[USER].result(timeout=TIMEOUT)
+
+    def grant(
+        self,
+        operation: str,
+        name: str,
+        kind: ResourceType = ResourceType.TOPIC,
+        principal: str = USER,
+    ) -> None:
+        """Let a user do something; returns when the broker knows it."""
+        binding = AclBinding(*_rule(operation, name, kind, principal))
+        self._admin.create_acls([binding])[binding].result(timeout=TIMEOUT)
+        wait_for(lambda: self._rules(operation, name, kind, principal))
+
+    def revoke(
+        self,
+        operation: str,
+        name: str,
+        kind: ResourceType = ResourceType.TOPIC,
+        principal: str = USER,
+    ) -> None:
+        """Take a right away; returns when the broker no longer knows it."""
+        rule = AclBindingFilter(*_rule(operation, name, kind, principal))
+        self._admin.delete_acls([rule])[rule].result(timeout=TIMEOUT)
+        wait_for(lambda: self._rules(operation, name, kind, principal), lambda rules: not rules)
+
+    def _rules(
+        self, operation: str, name: str, kind: ResourceType, principal: str
+    ) -> list[AclBinding]:
+        rule = AclBindingFilter(*_rule(operation, name, kind, principal))
+        return list(self._admin.describe_acls(rule).result(timeout=TIMEOUT))
+
+    def _client(self, port: int, name: str, lines: dict[str, str]) -> Settings:
+        path = self._folder / f"{name}.properties"
+        trust = {
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self._authority.certificate),
+        }
+        path.write_text("".join(f"{name}={value}\n" for name, value in (lines | trust).items()))
+        return Settings(
+            kafka_bootstrap_servers=f"127.0.0.1:{port}", kafka_client_properties=str(path)
+        )
+
+
+class Ports:
+    """One port for each way to connect."""
+
+    def __init__(self) -> None:
+        self.owners, self.logins, self.certificates, self.controller = free_ports(4)
+
+
+@contextmanager
+def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
+    """Yield a broker with the project's topics. It is killed at the end of the block."""
+    authority, ports = Authority(folder / "certificates"), Ports()
+    properties = folder / "server.properties"
+    properties.write_text(_server_properties(folder, authority.sign("broker"), authority, ports))
+    _format(properties)
+    log4j = places.PROJECT / "infra" / "kafka" / "log4j2.properties"
+    command = [*JAVA, f"-Dlog4j2.configurationFile={log4j}", "-cp", kafka.CLASSPATH]
+    process = Process([*command, "kafka.Kafka", properties], folder / "broker.log")
+    with running(process):
+        broker = SecureKafka(folder, authority, ports)
+        process.wait_for(lambda: kafka.is_ready(broker.owner))
+        kafka.initialise(broker.owner)
+        broker.add_user()
+        yield broker
+
+
+def _server_properties(
+    folder: Path, certificate: Certificate, authority: Authority, ports: Ports
+) -> str:
+    user = f'{PLAIN} required user_{USER}="{_quoted(PASSWORD)}";'.replace("\\", "\\\\")
+    return f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{ports.controller}
+controller.listener.names=CONTROLLER
+listeners=OWNER://127.0.0.1:{ports.owners},LOGIN://127.0.0.1:{ports.logins},\
+CERTIFICATE://127.0.0.1:{ports.certificates},CONTROLLER://127.0.0.1:{ports.controller}
+listener.security.protocol.map=OWNER:PLAINTEXT,LOGIN:SASL_SSL,CERTIFICATE:SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=OWNER
+listener.name.certificate.ssl.client.auth=required
+ssl.keystore.type=PEM
+ssl.keystore.location={certificate.both}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority.certificate}
+sasl.enabled.mechanisms={",".join(MECHANISMS)}
+listener.name.login.plain.sasl.jaas.config={user}
+listener.name.login.scram-sha-256.sasl.jaas.config={SCRAM} required;
+listener.name.login.scram-sha-512.sasl.jaas.config={SCRAM} required;
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+log.dirs={folder}/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def _format(properties: Path) -> None:
+    command = [*JAVA, "-cp", kafka.CLASSPATH, "kafka.tools.StorageTool", "format"]
+    command += ["--cluster-id", kafka.CLUSTER_ID, "--config", str(properties)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or done.stdout
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _rule(
+    operation: str, name: str, kind: ResourceType, principal: str
+) -> tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]:
+    return (
+        kind,
+        name,
+        ResourcePatternType.LITERAL,
+        f"User:{principal}",
+        "*",
+        AclOperation[operation.upper()],
+        AclPermissionType.ALLOW,
+    )
