@@ -213,7 +213,7 @@ ATTEMPTS: list[tuple[str, Fault, str, float]] = [
     ("binance", Unauthorized(), "refused: handshake answered 401", 0.0),
     ("kucoin", Unauthorized(), "refused: handshake answered 401", 0.0),
     ("binance", TooManyRequests(wait=4.0), "refused: handshake answered 429", 4.0),
-    ("kucoin", TooManyRequests(wait=4.0), "refused: bullet-public answered 429", 4.0),
+    ("kucoin", TooManyRequests(wait=4.0), "refused: /api/v1/bullet-public answered 429", 4.0),
     ("binance", RefuseSubscription(code=3), "error_3: ", 0.0),
     ("kucoin", RefuseSubscription(code=403), "error_403: ", 0.0),
     ("kucoin", RefuseWelcome(code=401), "error_401: ", 0.0),

@@ -6,6 +6,7 @@ import pytest
 
 from core.message import encode_item
 from extractors.binance import BinanceRawData, BinanceSession
+from extractors.deadline import Deadline
 from extractors.feed import FeedError, RawData, ShutdownAnnounced, UnreadableRawData
 from tests.support.feeds import binance_feed
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
@@ -106,6 +107,6 @@ def test_sequence_is_the_event_time(ticker: dict[str, object], sequence: int | N
 
 
 def test_endpoint_is_the_all_tickers_stream() -> None:
-    endpoint = binance_feed("wss://stream.binance.com:9443").endpoint()
+    endpoint = binance_feed("wss://stream.binance.com:9443").endpoint(Deadline(10.0))
     assert endpoint.url == "wss://stream.binance.com:9443/ws/!miniTicker@arr"
     assert endpoint.host == "stream.binance.com"

@@ -133,7 +133,7 @@ def tls(
     if not request.param:
         return None
     pem = certificate(tmp_path)
-    monkeypatch.setenv("WEBSOCKET_CLIENT_CA_BUNDLE", str(pem))
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     context = SSLContext(PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     return context

@@ -16,6 +16,7 @@ from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS
 from extractors import producer as producer_module
 from extractors.binance import BinanceFeed
+from extractors.deadline import Deadline
 from extractors.extractor import ASKED, FAILED, HOPELESS, extract
 from extractors.feed import ConfigurationError, Endpoint
 from extractors.metrics import Metrics
@@ -45,8 +46,6 @@ def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtur
     caplog.set_level("INFO")
     monkeypatch.setattr("extractors.batcher.AGE_LIMIT", 0.1)
     monkeypatch.setattr("extractors.known_instruments.TIMEOUT", 0.5)
-    # Nobody answers at these tests' REST address.
-    monkeypatch.setattr("extractors.rest.RETRY", 0)
 
 
 @pytest.fixture
@@ -234,7 +233,7 @@ def test_connections_that_died_end_the_process_with_an_error(
 
 
 class Unknown(BinanceFeed):
-    def endpoint(self) -> Endpoint:
+    def endpoint(self, deadline: Deadline) -> Endpoint:
         raise ConfigurationError("error_404", "no such stream")
 
 

@@ -1,14 +1,12 @@
-"""KuCoin's bullet, its protocol on a connection, and frames of /market/ticker:all to raw data."""
+"""KuCoin's protocol on a connection, and frames of /market/ticker:all to raw data."""
 
 import json
 
 import pytest
 
 from extractors.feed import ConfigurationError, FeedError, RawData, UnreadableRawData
-from extractors.kucoin import KucoinRawData, KucoinSession, read_bullet
-from tests.support.feeds import kucoin_feed
+from extractors.kucoin import KucoinRawData, KucoinSession
 from tests.support.frames import CRO_USDT, RECEIVED_AT, recorded_kucoin_frames
-from tests.support.loopback import bullet, http_server
 
 WELCOME = '{"id":"hQvf8jkno","type":"welcome"}'
 ACK = '{"id":"1","type":"ack"}'
@@ -121,63 +119,3 @@ def test_pings_in_text_at_every_interval() -> None:
     pings = [json.loads(text) for second in range(61) for text in session.due(float(second))]
     assert [ping["type"] for ping in pings] == ["ping"] * 3
     assert len({ping["id"] for ping in pings}) == 3
-
-
-def test_bullet_names_the_endpoint_and_the_token_goes_encoded_into_its_url() -> None:
-    endpoint = read_bullet(bullet("wss://ws-api-spot.kucoin.com", "a+b/c==", ping_interval=18.0))
-    assert endpoint.url.startswith("wss://ws-api-spot.kucoin.com/?token=a%2Bb%2Fc%3D%3D&connectId=")
-    assert endpoint.host == "ws-api-spot.kucoin.com"
-    assert endpoint.ping_interval == 18.0
-    assert "a%2Bb" not in repr(endpoint)
-
-
-def test_bullet_may_name_several_servers_and_any_is_taken() -> None:
-    answer = json.loads(bullet("wss://one.kucoin.com", "t"))
-    servers = answer["data"]["instanceServers"]
-    servers.append({**servers[0], "endpoint": "wss://two.kucoin.com/"})
-    hosts = {read_bullet(json.dumps(answer)).host for _ in range(100)}
-    assert hosts == {"one.kucoin.com", "two.kucoin.com"}
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "<html>502 secret</html>",
-        "[]",
-        '{"code":"200000","data":{"token":"secret","instanceServers":[]}}',
-        '{"code":"200000","data":{"token":"secret"}}',
-        bullet("https://kucoin.com", "secret"),
-        bullet("wss://kucoin.com", "secret", ping_interval=0),
-    ],
-)
-def test_bullet_that_can_not_be_read_is_refused_without_its_token(answer: str) -> None:
-    with pytest.raises(FeedError, match="can't be read") as refused:
-        read_bullet(answer)
-    assert "secret" not in str(refused.value)
-
-
-def test_bullet_with_an_error_code_is_refused_with_it() -> None:
-    with pytest.raises(FeedError, match="code 400100: nothing here"):
-        read_bullet('{"code":"400100","msg":"nothing here"}')
-
-
-def test_every_connection_asks_for_a_token_of_its_own() -> None:
-    tokens = iter(["first", "second"])
-    with http_server(lambda: bullet("ws://127.0.0.1:9", next(tokens))) as url:
-        feed = kucoin_feed(url)
-        urls = [feed.endpoint().url, feed.endpoint().url]
-    assert ["token=first" in urls[0], "token=second" in urls[1]] == [True, True]
-
-
-def test_too_many_requests_name_the_pause_that_is_demanded() -> None:
-    with http_server(lambda: "", status=429, headers={"gw-ratelimit-reset": "14000"}) as url:
-        with pytest.raises(FeedError, match="429") as refused:
-            kucoin_feed(url).endpoint()
-    assert refused.value.retry_after == 14.0
-
-
-def test_server_that_fails_is_named_by_its_status() -> None:
-    with http_server(lambda: "oops", status=503) as url:
-        with pytest.raises(FeedError, match="bullet-public answered 503") as refused:
-            kucoin_feed(url).endpoint()
-    assert refused.value.retry_after == 0.0

@@ -1,0 +1,120 @@
+"""What an exchange says when it refuses a request: its reason, and the pause that it demands."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlsplit
+
+from extractors.ban import Ban
+from extractors.feed import FeedError
+from extractors.json_text import read_json
+
+LONGEST_PAUSE = 3 * 24 * 3600.0
+"""Seconds. Binance bans an address for three days at most (rest-api.md, IP limits)."""
+
+LONGEST_MESSAGE = 200
+"""Characters of an exchange's message that are kept."""
+
+_CUT = "…"
+
+
+@contextmanager
+def obeying(ban: Ban) -> Iterator[None]:
+    """Guard one request: a refusal with a pause begins the ban, or extends it.
+
+    Raise FeedError without entering the block while the ban lasts.
+    """
+    if left := ban.left():
+        raise FeedError(
+            "refused", f"no request for {left:.0f} s, as the exchange demanded", retry_after=left
+        )
+    try:
+        yield
+    except FeedError as error:
+        ban.extend(error.retry_after)
+        raise
+
+
+def refusal(
+    asked: str,
+    url: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    at_once: bool = False,
+) -> FeedError:
+    """Return the error for an answer that is no success. Its text shows nothing of the URL's query.
+
+    `asked` names the request. The names of `headers` are in lower case.
+    """
+    reason = _reason(str(body, "utf-8", "replace"))
+    return FeedError(
+        "refused",
+        f"{asked} answered {status}{bounded(reason, url)}",
+        at_once=at_once,
+        retry_after=demanded_pause(status, headers),
+    )
+
+
+def coded_reason(answer: Mapping[str, object]) -> str:
+    """Return code and message as both exchanges write them: {"code":-1003,"msg":"Too many requests"}."""
+    message = answer.get("msg")
+    return f" code {answer['code']}" + (f": {message}" if message else "")
+
+
+def bounded(text: str, url: str) -> str:
+    """Return the text on one line, at most LONGEST_MESSAGE characters, without the URL's query.
+
+    A server may repeat what it was asked, and that may hold a token.
+    """
+    for _, value in parse_qsl(urlsplit(url).query):
+        text = text.replace(value, _CUT)
+    text = re.sub(r"\?\S+", f"?{_CUT}", text)
+    line = "".join(each if each.isprintable() else " " for each in text).rstrip()
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + _CUT
+
+
+def _reason(text: str) -> str:
+    """Return what follows "answered 403": code and message, or the words of another text."""
+    try:
+        answer = read_json(text)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and "code" in answer:
+        return coded_reason(answer)
+    # Gateways send pages of HTML: keep the words.
+    words = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", text).split()
+    return f": {' '.join(words)}" if words else ""
+
+
+def demanded_pause(status: int, headers: Mapping[str, str]) -> float:
+    """Return the seconds that a refusal asks us to wait, at most LONGEST_PAUSE; 0 if it says nothing.
+
+    `Retry-After` (RFC 9110) has seconds or a date. KuCoin's `gw-ratelimit-reset` has milliseconds; it
+    comes with every answer, and only with 429 has the limit been reached.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value:
+        pause = float(value) if value.isdecimal() else _seconds_until(value, headers.get("date"))
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        milliseconds = headers.get("gw-ratelimit-reset", "").strip()
+        pause = float(milliseconds) / 1000 if milliseconds.isdecimal() else 0.0
+    else:
+        pause = 0.0
+    return min(max(pause, 0.0), LONGEST_PAUSE)
+
+
+def _seconds_until(date: str, now: str | None) -> float:
+    """Return 0 for what is no date. `now` is the server's own date: our clock may be wrong."""
+    try:
+        then = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return 0.0
+    try:
+        return then - parsedate_to_datetime(now or "").timestamp()
+    except ValueError:
+        return then - time.time()

@@ -1,0 +1,55 @@
+"""Read an exchange's symbol list entry by entry: an odd entry costs none of its neighbours."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from extractors.feed import FeedError, Instrument, SymbolList
+
+log = logging.getLogger(__name__)
+
+LIST_LIMIT = 60.0
+"""Seconds for a list, from the name of its server to its last byte."""
+
+LONGEST_ENTRY = 200
+"""Characters of an odd entry that are logged."""
+
+
+class SymbolReader:
+    """Read lists with `read`, from one entry to its instrument; log each odd entry once.
+
+    `read` may raise LookupError, TypeError or ValueError.
+    """
+
+    def __init__(self, read: Callable[[Any], Instrument]) -> None:
+        self._read = read
+        self._named: set[str] = set()
+
+    def read_list(self, path: str, entries: object) -> SymbolList:
+        """Return what can be read. Raise FeedError, with the path, if that is nothing at all.
+
+        An empty list would make every known symbol a delisted one.
+        """
+        if not isinstance(entries, list):
+            raise FeedError("unreadable", f"{path}: no list but {type(entries).__name__}")
+        instruments: list[Instrument] = []
+        odd: dict[str, str] = {}
+        unread: set[str] = set()
+        for entry in entries:
+            try:
+                instruments.append(self._read(entry))
+            except (LookupError, TypeError, ValueError) as error:
+                symbol = entry.get("symbol") if isinstance(entry, dict) else None
+                if isinstance(symbol, str):
+                    unread.add(symbol)
+                name = symbol if isinstance(symbol, str) else json.dumps(entry)
+                odd[f"{name:.{LONGEST_ENTRY}}"] = f"{error!r:.{LONGEST_ENTRY}}"
+        if not instruments:
+            first = "".join(f": {name}: {reason}" for name, reason in list(odd.items())[:1])
+            raise FeedError("unreadable", f"{path}: no symbols{first}")
+        for name, reason in odd.items():
+            if name not in self._named:
+                self._named.add(name)
+                log.warning("symbol passed over path=%s entry=%r reason=%r", path, name, reason)
+        return SymbolList(instruments, frozenset(unread))
