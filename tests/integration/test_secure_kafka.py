@@ -1,29 +1,40 @@
 """A Kafka with TLS, logins and access rights serves every client of the project by one file."""
 
+import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import ResourceType  # type: ignore[attr-defined]
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection
 
 from core.kafka_client import client_configuration
 from core.kafka_properties_file import read_properties
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, INSTRUMENTS, KUCOIN_RAW_DATA
+from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
+from infra.ports import free_ports
 from infra.services import kafka
 from infra.stack import StackError
 from spark_jobs.sources import RightError, messages_at, partitions_of_topics, starting_offsets
-from tests.support.kafka import place
-from tests.support.secure_kafka import MECHANISMS, SecureKafka, secure_kafka
+from tests.support.extractor import Extractor
+from tests.support.frames import BTCUSDT
+from tests.support.kafka import Topic, place
+from tests.support.loopback import websocket_server
+from tests.support.process import running
+from tests.support.secure_kafka import MECHANISMS, PASSWORD, SecureKafka, secure_kafka
 
 TIMEOUT = 30.0
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
-    with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as running:
-        yield running
+    with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
+        yield broker
 
 
 def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:
@@ -41,15 +52,56 @@ def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:
     return place(delivered[0])
 
 
+@contextmanager
+def extractor_of(settings: Settings, folder: Path) -> Iterator[Extractor]:
+    """Run Binance's extractor while the exchange sends one frame each 50 ms."""
+
+    def talk(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                connection.send(json.dumps([BTCUSDT]))
+                time.sleep(0.05)
+
+    with websocket_server(talk) as url:
+        leading_there = replace(
+            settings,
+            binance_ws_url=url,
+            binance_rest_url=url.replace("ws://", "http://"),
+            journal_dir=str(folder),
+            binance_metrics_port=free_ports(1)[0],
+        )
+        with running(Extractor("binance", leading_there, folder / "extractor.log")) as process:
+            yield process
+
+
+def test_extractor_delivers_with_the_rights_that_the_document_names(
+    broker: SecureKafka, tmp_path: Path
+) -> None:
+    received = Topic(broker.owner, BINANCE_RAW_DATA)
+    rights = [
+        *(
+            (right, topic)
+            for right in ("Write", "Read")
+            for topic in (BINANCE_RAW_DATA, INSTRUMENTS)
+        ),
+        ("Write", FEED_EVENTS),
+    ]
+    broker.grant("Describe", "extractors", ResourceType.GROUP)
+    with broker.granted(*rights), extractor_of(broker.settings, tmp_path) as process:
+        process.wait_for(received.messages)
+        assert process.terminate() == 0
+        assert "uthorization" not in process.log()
+        assert PASSWORD not in process.log()
+
+
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_message_is_written_and_read_after_a_login_over_tls(
     broker: SecureKafka, mechanism: str
 ) -> None:
     settings = broker.login(mechanism)
-    for right in ("Write", "Read"):
-        broker.grant(right, KUCOIN_RAW_DATA)
-    sent = send(settings, KUCOIN_RAW_DATA, mechanism.encode())
-    assert messages_at(settings, [sent]) == {sent: mechanism.encode()}
+    with broker.granted(("Write", KUCOIN_RAW_DATA), ("Read", KUCOIN_RAW_DATA)):
+        sent = send(settings, KUCOIN_RAW_DATA, mechanism.encode())
+        assert messages_at(settings, [sent]) == {sent: mechanism.encode()}
 
 
 @pytest.mark.parametrize("kind", ["PEM", "PKCS12"])
@@ -95,27 +147,24 @@ def test_missing_right_to_read_is_named_with_user_and_topic(broker: SecureKafka)
         with pytest.raises(RightError, match=expected):
             read()
     sent = send(broker.owner, BINANCE_RAW_DATA, b"[]")
-    broker.grant("Describe", BINANCE_RAW_DATA)
-    with pytest.raises(RightError, match=expected):
+    with (
+        broker.granted(("Describe", BINANCE_RAW_DATA)),
+        pytest.raises(RightError, match=expected),
+    ):
         messages_at(broker.settings, [sent])
-    broker.revoke("Describe", BINANCE_RAW_DATA)
 
 
 def test_topics_that_exist_need_no_right_to_create_and_a_missing_one_names_it(
     broker: SecureKafka,
 ) -> None:
-    topics = [each.topic for each in kafka.TOPICS]
-    for topic in topics:
-        broker.grant("Describe", topic)
-    kafka.initialise(broker.settings)
-    broker.revoke("Describe", INSTRUMENTS)
-    with pytest.raises(StackError) as refused:
+    with broker.granted(*(("Describe", each.topic) for each in kafka.TOPICS)):
         kafka.initialise(broker.settings)
+        broker.revoke("Describe", INSTRUMENTS)
+        with pytest.raises(StackError) as refused:
+            kafka.initialise(broker.settings)
     assert str(refused.value) == (
         "topic instruments could not be created: user prices needs Create on topic instruments"
     )
-    for topic in topics:
-        broker.revoke("Describe", topic)
 
 
 def test_keys_and_certificates_may_stand_in_the_file_itself(broker: SecureKafka) -> None:

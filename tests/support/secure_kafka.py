@@ -116,6 +116,17 @@ class SecureKafka:
         self._admin.delete_acls([rule])[rule].result(timeout=TIMEOUT)
         wait_for(lambda: self._rules(operation, name, kind, principal), lambda rules: not rules)
 
+    @contextmanager
+    def granted(self, *rights: tuple[str, str]) -> Iterator[None]:
+        """USER may do operations on topics, for the length of a block."""
+        for operation, topic in rights:
+            self.grant(operation, topic)
+        try:
+            yield
+        finally:
+            for operation, topic in rights:
+                self.revoke(operation, topic)
+
     def _rules(
         self, operation: str, name: str, kind: ResourceType, principal: str
     ) -> list[AclBinding]:

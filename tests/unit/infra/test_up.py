@@ -1,0 +1,27 @@
+"""What the local stack refuses before it starts anything."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+from infra.stack import StackError, stack_of
+from infra.up import services_up
+
+
+def test_local_stack_refuses_properties_of_a_secure_kafka(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody runs Postgres here, so that any user may own the folder.
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    path = tmp_path / "client.properties"
+    path.write_text("security.protocol=SSL\n")
+    settings = Settings(stack_dir=str(tmp_path), kafka_client_properties=str(path))
+    with pytest.raises(StackError) as refused:
+        services_up(stack_of("demo", settings))
+    assert str(refused.value) == (
+        f"KAFKA_CLIENT_PROPERTIES={path}: the local stack's own Kafka has neither TLS nor logins. "
+        "Unset it, or use your services: make initialise"
+    )
+    assert [each.name for each in (tmp_path / "demo").iterdir()] == ["lock"]
