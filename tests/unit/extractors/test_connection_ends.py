@@ -4,7 +4,6 @@ import json
 import struct
 import time
 from contextlib import suppress
-from queue import Queue
 from threading import Event
 
 import pytest
@@ -12,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
+from extractors.backlog import Backlog
 from extractors.connection import Connection
 from extractors.feed import ConfigurationError, Feed, FeedError
 from extractors.metrics import Metrics
@@ -38,12 +38,12 @@ RESET = "broken: ConnectionResetError: [Errno 104] Connection reset by peer"
 
 def lived(feed: Feed) -> tuple[list[Notice], FeedError]:
     """What one connection told, and why it ended."""
-    notices: Queue[Notice] = Queue()
-    connection = Connection(1, feed, notices, Event(), Metrics(feed.name), [])
+    backlog = Backlog(1_000)
+    connection = Connection(1, feed, backlog, Event(), Metrics(feed.name), [], Event())
     connection.start()
     wait_for(connection.is_alive, lambda is_alive: not is_alive)
     assert connection.error is not None
-    told = [notices.get() for _ in range(notices.qsize())]
+    told = backlog.take(0.0)
     [ended] = [notice for notice in told if isinstance(notice, Ended)]
     is_final = isinstance(connection.error, ConfigurationError)
     assert ended == told[-1]

@@ -3,6 +3,8 @@
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,22 @@ def test_unusable_proxy_is_no_reason_to_try_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
     with pytest.raises(ConfigurationError, match=r"^unreachable: HTTPS_PROXY: "):
         connect(binance_feed(BINANCE))
+
+
+def test_process_with_an_unusable_proxy_ends_for_good_and_says_why() -> None:
+    own = {"KUCOIN_REST_URL": KUCOIN, "ALL_PROXY": "socks5://u:s3cret@proxy.example:1080"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "extractors", "kucoin"],
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "ALL_PROXY: a proxy of kind socks5:// is not supported. Name an HTTP proxy, or add the"
+        " exchange's host to NO_PROXY\n"
+    )
 
 
 def get(url: str) -> str:
