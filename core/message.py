@@ -62,9 +62,14 @@ def unreadable_item(text: str, received_at: int) -> bytes:
 
 def received_at_of(item: bytes) -> int:
     """Return when an item was received. Raise ValueError for a text that is no item."""
-    at = item[item.rindex(b":") + 1 : -1]
+    fields, _, at = item[:-1].rpartition(b":")
+    if fields.endswith(b'"received_at"') and at.isdigit():
+        return int(at)
     # Items of version 0.1.0 have it elsewhere if the exchange had a field of that name.
-    return int(at if at.isdigit() else json.loads(item)["received_at"])
+    match json.loads(item):
+        case {"received_at": int(received_at)}:
+            return received_at
+    raise ValueError("an item without received_at")
 
 
 def encode_item(item: Item) -> bytes:
