@@ -14,8 +14,10 @@ DEPTH_LIMIT = 100
 """Levels of nesting. A ticker has two; readers of JSON give up somewhere below a thousand."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_FLAT_OBJECT = re.compile(rb'\s*(\{[^{}\[\]"]*+(?:' + _STRING + rb'[^{}\[\]"]*+)*+\})\s*([,\]])')
-_TOKEN = re.compile(_STRING + rb'|[{}\[\],"]')
+_FLAT_OBJECT = re.compile(
+    rb'\s*(\{[^{}\[\]"]*+(?:' + _STRING + rb'[^{}\[\]"]*+)*+\})\s*([,\]])', re.DOTALL
+)
+_TOKEN = re.compile(_STRING + rb'|[{}\[\],"]', re.DOTALL)
 
 
 def read_json(text: bytes | str) -> Any:
@@ -74,7 +76,7 @@ def _end_of_element(array: bytes, position: int) -> int:
             raise ValueError("a string without an end")
         elif not depth and mark in b",]":
             return token.start()
-        elif mark in b"}]":
+        elif depth and mark in b"}]":
             depth -= 1
     raise ValueError("an array without an end")
 
@@ -93,12 +95,12 @@ def _refuse(name: str) -> NoReturn:
 
 def _is_deeper(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             child
             for each in level
-            if isinstance(each, dict | list)
             for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return False

@@ -11,7 +11,7 @@ PARSED_TEXT = st.text(st.characters()).map(lambda text: str(json.loads(json.dump
 SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(-(10**30), 10**30),
+    st.integers(-(2**63), 2**64 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
     PARSED_TEXT,
 )
