@@ -1,12 +1,17 @@
 # From a bare machine to live prices. `make help` lists the commands.
 
-ifneq ($(wildcard .env),)
-include .env
-export $(shell sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' .env)
-endif
-
 PYTHON ?= python3
 FEED   ?= live
+
+# Not by include: make would take $ for a variable and # for a comment, and keep quotes.
+ifneq ($(wildcard .env),)
+DOTENV := $(shell $(PYTHON) infra/env_file.py .env)
+ifneq ($(firstword $(DOTENV)),READ)
+$(error .env was not read)
+endif
+dotenv_names := $(foreach each,$(wordlist 2,$(words $(DOTENV)),$(DOTENV)),$(firstword $(subst =, ,$(each))))
+$(foreach name,$(dotenv_names),$(eval export $(name) := $$(patsubst $(name)=%,%,$$(filter $(name)=%,$$(DOTENV)))))
+endif
 
 TOOLS := .tools
 BIN   := .venv/bin

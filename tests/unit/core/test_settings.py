@@ -28,6 +28,7 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "KUCOIN_REST_URL": "https://api.kucoin.com",
         "BINANCE_SILENCE_LIMIT": "10.0",
         "KUCOIN_SILENCE_LIMIT": "15.0",
+        "KUCOIN_BATCH_SECONDS": "1.0",
         "CONNECTION_AGE_LIMIT": "82800.0",
         "JOURNAL_DIR": ".stack/journal",
         "JOURNAL_LIMIT_BYTES": "10000000000",
