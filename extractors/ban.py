@@ -1,4 +1,4 @@
-"""Until when an exchange wants no request from us."""
+"""Remember until when an exchange wants no request from this process."""
 
 import time
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from threading import Lock
 
 
 class Ban:
-    """The end of the longest pause that was demanded, for all threads of a process.
+    """End of the longest pause that the exchange demanded, shared by all threads of the process.
 
-    Whoever goes on asking is banned for longer: Binance answers 429, then 418 for two minutes to three
-    days (rest-api.md, IP limits). Requests of every kind count. `clock` is monotonic, in seconds.
+    A client that keeps asking is banned for longer: Binance answers 429, then 418 for two minutes to
+    three days (rest-api.md, IP limits). Every kind of request counts. `clock` is monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,6 +22,6 @@ class Ban:
         return max(0.0, self._until - self._clock())
 
     def extend(self, seconds: float) -> None:
-        """Begin a ban of so many seconds. One that lasts longer stays as it is."""
+        """Begin a ban of `seconds` from now. A ban that ends later stays as it is."""
         with self._lock:
             self._until = max(self._until, self._clock() + seconds)

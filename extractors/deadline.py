@@ -1,7 +1,7 @@
-"""One limit for all steps of an attempt to connect, or of a request.
+"""Limit the time of all steps of an attempt to connect, or of a request, together.
 
-A timeout of a socket starts anew with every byte, so a server that sends a byte now and then is never
-given up. A deadline does not move.
+A socket's own timeout starts again with every byte, so a server that sends one byte now and then would
+never time out. A deadline does not move.
 """
 
 import time
@@ -12,7 +12,7 @@ from threading import Event, Timer
 
 
 class Deadline:
-    """`seconds` from its creation."""
+    """A moment `seconds` after its creation."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

@@ -1,7 +1,7 @@
-"""Which known symbols a new symbol list has lost, and when to believe it.
+"""Decide which known symbols are delisted because a symbol list lacks them.
 
-An exchange delists a few symbols at a time. A list that lost a tenth of them or more is rather a
-faulty answer, so it must be confirmed by another one, ten minutes later.
+An exchange delists a few symbols at a time. A list that lacks a tenth of the known symbols or more is
+probably a faulty answer, so a second list must confirm it ten minutes later.
 """
 
 import time
@@ -23,9 +23,9 @@ class Delisting:
         self._missing_since: dict[str, float] = {}
 
     def gone(self, known: Mapping[str, Instrument], listed: Set[str]) -> tuple[set[str], set[str]]:
-        """Return the symbols that left the list, and those that may have: they await confirmation.
+        """Return the symbols that are delisted, and those that a later list has to confirm.
 
-        `known` is by symbol; those that are DELISTED already do not count.
+        `known` is by symbol. Symbols that are DELISTED already do not count.
         """
         now = self._clock()
         active = {symbol for symbol, each in known.items() if each.status != DELISTED}

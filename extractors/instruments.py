@@ -19,21 +19,21 @@ REFRESH_INTERVAL = 3600.0
 """Seconds between two looks at the list."""
 
 RETRY_INTERVAL = 2.0
-"""Seconds after which a list that could not be had is asked for again; doubled with every failure."""
+"""Seconds from the first failure to the next attempt; doubled with every failure."""
 
 LONGEST_RETRY_INTERVAL = 60.0
 
 
 class News(NamedTuple):
-    """What a symbol list has that was not known."""
+    """Difference between a symbol list and what was known."""
 
     changed: list[Instrument]
     unconfirmed: set[str]
-    """Known symbols that the list has not. A later list is to confirm it."""
+    """Known symbols that the list lacks; a later list has to confirm it."""
 
 
 def news(known: Mapping[str, Instrument], listed: SymbolList, delisting: Delisting) -> News:
-    """Return what is new or different, and as DELISTED what left the list. `known` is by symbol."""
+    """Return new and changed instruments, and delisted ones as DELISTED. `known` is by symbol."""
     now = {each.symbol: each for each in listed.instruments}
     gone, unconfirmed = delisting.gone(known, now.keys() | listed.unread)
     delisted = [replace(known[symbol], status=DELISTED) for symbol in known if symbol in gone]
@@ -58,8 +58,8 @@ def read_instrument(value: bytes) -> Instrument:
 class InstrumentWatch(Thread):
     """Ask for the list at the start and every hour; put what changed into the backlog.
 
-    A thread of its own: a list that is unavailable delays nothing. `read_known` returns what the topic
-    says, by symbol.
+    Runs in its own thread, so an unavailable list delays nothing. `read_known` returns the topic's
+    instruments by symbol.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Open one WebSocket to an exchange, from the question where it is to the answered handshake."""
+"""Open one WebSocket to an exchange: ask where it is, connect, and wait for the handshake."""
 
 from websocket import WebSocketBadStatusException
 
@@ -10,7 +10,7 @@ from extractors.stream import opened_stream
 from extractors.web_socket import Socket
 
 OPEN_LIMIT = 10.0
-"""Seconds for all steps together: names, the endpoint, TCP, a proxy, TLS, the handshake."""
+"""Seconds for all steps together: name lookup, KuCoin's token, TCP, proxy, TLS and handshake."""
 
 
 def connect(feed: Feed) -> tuple[Endpoint, Socket]:

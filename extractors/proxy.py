@@ -1,6 +1,6 @@
-"""The HTTP proxy that the environment names for an address: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+"""Find the HTTP proxy for an address in HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 
-REST and WebSocket go through it alike, with HTTP CONNECT.
+REST and WebSocket both use it, with HTTP CONNECT. Credentials never appear in an error or a log.
 """
 
 import base64
@@ -20,7 +20,7 @@ SCHEMES = {"ws": "http", "http": "http", "wss": "https", "https": "https"}
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where it listens, and the value of Proxy-Authorization, which is never shown."""
+    """Host and port of a proxy, and the value of Proxy-Authorization, which is never shown."""
 
     host: str
     port: int
@@ -75,7 +75,7 @@ def _is_in(host: str, proxies: dict[str, str]) -> bool:
 
 
 def _read_proxy(name: str, value: str) -> Proxy:
-    """Return the proxy of a variable. An error names the variable, and not its value: see password."""
+    """Return the proxy of a variable. An error does not show the value: it may hold a password."""
     try:
         address = urlsplit(value if "://" in value else f"http://{value}")
         host, port = address.hostname, address.port or DEFAULT_PORT

@@ -1,4 +1,4 @@
-"""What an exchange says when it refuses a request: its reason, and the pause that it demands."""
+"""Read an exchange's refusal: its reason, and the pause that it demands."""
 
 import re
 import time
@@ -23,7 +23,7 @@ _CUT = "…"
 
 @contextmanager
 def obeying(ban: Ban) -> Iterator[None]:
-    """Guard one request: a refusal with a pause begins the ban, or extends it.
+    """Guard one request: a refusal that demands a pause begins or extends the ban.
 
     Raise FeedError without entering the block while the ban lasts.
     """

@@ -27,9 +27,9 @@ class SymbolReader:
         self._named: set[str] = set()
 
     def read_list(self, path: str, entries: object) -> SymbolList:
-        """Return what can be read. Raise FeedError, with the path, if that is nothing at all.
+        """Return the readable entries. Raise FeedError, which names the path, if there are none.
 
-        An empty list would make every known symbol a delisted one.
+        An empty list would delist every known symbol.
         """
         if not isinstance(entries, list):
             raise FeedError("unreadable", f"{path}: no list but {type(entries).__name__}")
