@@ -159,9 +159,11 @@ class Producer:
         return pending
 
     def close(self) -> None:
-        """Give up what is not confirmed."""
-        self._kafka.purge()
+        """Give up what is not confirmed, after a second for what is in flight."""
+        self._kafka.purge(in_flight=False)
         self._kafka.flush(CLOSE_LIMIT)
+        self._kafka.purge()
+        self._kafka.poll(0)
 
     @property
     def oldest_pending(self) -> int | None:

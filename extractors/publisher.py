@@ -67,6 +67,10 @@ class Publisher(Thread):
         """Take no more messages; end when all are delivered."""
         self._is_closed = True
 
+    def unpublished(self) -> int:
+        """Return how many messages Kafka has not confirmed."""
+        return len(self._waiting) + len(self._returned) + len(self._kafka)
+
     def run(self) -> None:
         topics = (FEED_EVENTS, INSTRUMENTS)
         if not wait_for_topics(self._kafka, topics, self._settings, self._stop_requested):
@@ -76,15 +80,13 @@ class Publisher(Thread):
             is_closed = self._is_closed
             self._send()
             self._kafka.poll(WAKE_INTERVAL)
-            if is_closed and not (self._waiting or self._returned or len(self._kafka)):
+            if is_closed and not self.unpublished():
                 return
             if self._failed:
                 log.warning("publishing again in=%g reason=%r", RETRY_INTERVAL, self._failed)
                 self._failed = ""
                 self._stop_requested.pause(RETRY_INTERVAL)
-        log.warning(
-            "messages unpublished=%d", len(self._waiting) + len(self._returned) + len(self._kafka)
-        )
+        log.warning("messages unpublished=%d", self.unpublished())
 
     def _send(self) -> None:
         # Before the others, as an event begins before it ends.

@@ -70,39 +70,46 @@ def consumer_to_look(configuration: Mapping[str, str]) -> Consumer:
 def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:
     """Return whether anything of the journal came."""
     came = False
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
     for partition in range(delivered.counts[-1][1]):
         low, end = _ends(consumer, topic, partition)
-        place = delivered.places.get(partition) or Place(end - 1, 0)
+        place = delivered.places.setdefault(partition, Place(end - 1, 0))
         # A topic that was created again is shorter than it was; all of it is new.
         start = low if place.next_offset > end else max(low, place.next_offset)
-        delivered.places[partition] = place
-        for message in _messages(consumer, topic, partition, start, end):
-            position = _position(message, delivered.journal_id)
-            if position is not None:
-                place.position = position
-                came = True
         place.next_offset = end
+        if start < end:
+            starts[partition], ends[partition] = start, end
+    for message in _messages(consumer, topic, starts, ends):
+        position = _position(message, delivered.journal_id)
+        if position is not None:
+            delivered.places[message.partition() or 0].position = position
+            came = True
     return came
 
 
 def _messages(
-    consumer: Consumer, topic: str, partition: int, start: int, end: int
+    consumer: Consumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int]
 ) -> Iterator[Message]:
-    """Yield the messages from offset `start` to the one before `end`."""
-    if start >= end:
-        return
-    consumer.assign([TopicPartition(topic, partition, start)])
-    while True:
+    """Yield each partition's messages from its start to the one before its end."""
+    unread = set(starts)
+    consumer.assign([TopicPartition(topic, each, starts[each]) for each in unread])
+    while unread:
         message = consumer.poll(TIMEOUT)
         if message is None:
-            raise TopicError(f"{topic}/{partition}: no message at {start} for {TIMEOUT:g} s")
+            raise TopicError(f"topic {topic}: no message of {sorted(unread)} for {TIMEOUT:g} s")
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None and offset is not None
         if error := message.error():
-            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, underscore and all
-                return
-            raise TopicError(f"{topic}/{partition}: {error}")
-        yield message
-        if (message.offset() or 0) >= end - 1:
-            return
+            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, underscore and all
+                raise TopicError(f"{topic}/{partition}: {error}")
+            unread.discard(partition)
+            continue
+        if offset < ends[partition]:
+            yield message
+        # The last offset may have no message of its own, as that of a transaction's end.
+        if offset >= ends[partition] - 1:
+            unread.discard(partition)
 
 
 def _ends(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

@@ -1,60 +1,71 @@
-"""From a journal to Kafka: in order, and after a restart behind what Kafka already has."""
+"""From a journal to Kafka: in order, and after a failure or a restart behind what Kafka already has."""
 
-import gc
-from collections.abc import Callable, Iterator
-from functools import partial
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS
+from core.topics import BINANCE_RAW_DATA
+from extractors import kafka_follower as module
 from extractors import producer as producer_module
+from extractors.batcher import Batch
+from extractors.binance import BinanceFeed
+from extractors.delivered import Delivered
 from extractors.journal import Journal
 from extractors.kafka_follower import KafkaFollower
 from extractors.metrics import Metrics
-from extractors.producer import Producer
+from extractors.producer import Producer, ProducerError, TooLargeError
+from extractors.resume import TopicError
 from extractors.stop import Stop
-from extractors.taken import TopicError, taken_positions
-from tests.support.journals import RECEIVED_AT, item, journal_in, left_behind, symbol_of
+from tests.support.feeds import NOWHERE, binance_feed
+from tests.support.journals import RECEIVED_AT, item, journal_in, left_behind
 from tests.support.kafka import Topic, items_of
 from tests.support.small_kafka import (
+    PARTITIONS,
     SYMBOLS,
     by_partition,
+    create,
     numbers_by_partition,
+    send,
     small_kafka,
 )
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.independent
 
-Taken = Callable[[], dict[int, int]]
-
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extractors.kafka_follower.RETRY_INTERVAL", 0.05)
-    monkeypatch.setattr("extractors.batcher.AGE_LIMIT", 0.1)
-    monkeypatch.setattr("extractors.taken.STILL_FOR", 0.05)
+    monkeypatch.setattr("extractors.kafka_follower.SAVE_INTERVAL", 0.05)
+    monkeypatch.setattr("extractors.kafka_topics.RETRY_INTERVAL", 0.2)
+    monkeypatch.setattr("extractors.resume.STILL_FOR", 0.05)
 
 
 @pytest.fixture
 def kafka() -> Iterator[Settings]:
-    with small_kafka(BINANCE_RAW_DATA, INSTRUMENTS, FEED_EVENTS) as settings:
+    with small_kafka(BINANCE_RAW_DATA) as settings:
         yield settings
 
 
 class Following:
-    """A follower of a journal, with a real producer."""
+    """A follower of a journal, with real producers."""
 
     def __init__(
-        self, journal: Journal, kafka: Settings, taken: Taken | None = None, limit: float = 10.0
+        self,
+        journal: Journal,
+        kafka: Settings,
+        limit: float = 10.0,
+        feed: BinanceFeed | None = None,
     ) -> None:
-        servers = kafka.kafka_bootstrap_servers
         self.stop = Stop(limit)
-        self.producer = Producer("binance", servers, journal.id, self.stop, Metrics("binance"))
-        taken = taken or partial(taken_positions, "binance", journal.id, servers)
-        self.thread = KafkaFollower(journal, self.producer, taken, symbol_of, self.stop)
+        self.metrics = Metrics("binance")
+        feed = feed or binance_feed()
+        self.thread = KafkaFollower(feed, journal, kafka, self.stop, self.metrics)
         self.thread.start()
 
     def wait_for_end(self) -> None:
@@ -64,6 +75,10 @@ class Following:
 def write(journal: Journal, numbers: range) -> None:
     items = [item(number, SYMBOLS[number % len(SYMBOLS)]) for number in numbers]
     assert not journal.append("stream.binance.com", items, RECEIVED_AT, 0.0)
+
+
+def wait_for_delivery(journal: Journal, position: int) -> None:
+    wait_for(lambda: journal.delivered, lambda delivered: delivered == position)
 
 
 def numbers_in(topic: Topic) -> dict[int, list[int]]:
@@ -84,22 +99,41 @@ def test_everything_of_a_journal_is_in_kafka_in_order_when_the_journal_is_closed
         journal.close()
         following.wait_for_end()
     assert numbers_in(topic) == numbers_by_partition(range(1000))
-    assert following.thread.error is None
-    assert following.producer.delivered == 1000
+    assert journal.delivered == 1000
     assert not following.stop.requested.is_set()
+
+
+def test_a_feed_of_arrays_is_sent_at_once(kafka: Settings, tmp_path: Path) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        for first in (0, 20):
+            write(journal, range(first, first + 20))
+            wait_for_delivery(journal, first + 20)
+        journal.close()
+        following.wait_for_end()
+    # One message of each array for each partition that its symbols have.
+    assert [len(each) for each in by_partition(topic).values()] == [2] * PARTITIONS
+
+
+class Collecting(BinanceFeed):
+    batch_seconds = 0.2
 
 
 def test_a_batch_is_sent_when_it_is_old_enough_though_nothing_follows(
     kafka: Settings, tmp_path: Path
 ) -> None:
     topic = Topic(kafka, BINANCE_RAW_DATA)
+    feed = Collecting(NOWHERE, NOWHERE, silence_limit=10.0, age_limit=3600.0)
     with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka)
-        write(journal, range(3))
-        wait_for(lambda: following.producer.delivered, lambda delivered: delivered == 3)
+        following = Following(journal, kafka, feed=feed)
+        write(journal, range(0, 40, 20))
+        write(journal, range(40, 60, 20))
+        wait_for_delivery(journal, 3)
         journal.close()
         following.wait_for_end()
-    assert numbers_in(topic) == numbers_by_partition(range(3))
+    [[message]] = by_partition(topic).values()
+    assert [each["number"] for each in items_of(message)] == [0, 20, 40]
 
 
 def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
@@ -110,7 +144,7 @@ def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         write(journal, range(100))
-        wait_for(lambda: following.producer.delivered, lambda delivered: delivered == 100)
+        wait_for_delivery(journal, 100)
         write(journal, range(100, 250))
         left = left_behind(tmp_path / "j")
         journal.close()
@@ -128,107 +162,288 @@ def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
     assert all(after[each][: len(before[each])] == before[each] for each in before)
 
 
-def test_each_partition_goes_on_where_it_was(kafka: Settings, tmp_path: Path) -> None:
-    """Kafka took the last messages of some partitions and not of others."""
+def test_without_its_record_a_new_process_learns_from_the_last_messages(
+    kafka: Settings, tmp_path: Path
+) -> None:
+    """Version 0.1.0 kept no record."""
     topic = Topic(kafka, BINANCE_RAW_DATA)
     with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
         write(journal, range(100))
-    everything = numbers_by_partition(range(100))
-    with journal_in(tmp_path / "j") as journal:
+        wait_for_delivery(journal, 100)
         journal.close()
-        taken = {0: everything[0][-1] + 1, 2: everything[2][4] + 1}
-        Following(journal, kafka, lambda: taken).wait_for_end()
-    assert numbers_in(topic) == {1: everything[1], 2: everything[2][5:], 3: everything[3]}
+        following.wait_for_end()
+    (tmp_path / "j" / "delivered").unlink()
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        write(journal, range(100, 150))
+        journal.close()
+        following.wait_for_end()
+    assert numbers_in(topic) == numbers_by_partition(range(150))
+
+
+def test_messages_of_others_behind_ours_change_nothing(kafka: Settings, tmp_path: Path) -> None:
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        write(journal, range(100))
+        wait_for_delivery(journal, 100)
+        journal.close()
+        following.wait_for_end()
+    for partition in range(PARTITIONS):
+        send(kafka, BINANCE_RAW_DATA, partition)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        write(journal, range(100, 150))
+        journal.close()
+        following.wait_for_end()
+    assert numbers_in(topic) == numbers_by_partition(range(150))
+
+
+def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a backlog of uploads: nothing of it delays what comes now."""
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        write(journal, range(1000))
+        wait_for_delivery(journal, 1000)
+        journal.close()
+        following.wait_for_end()
+    starts: list[int] = []
+
+    class Reader(module.JournalReader):
+        def __init__(self, journal: Journal, position: int, symbol_of: Any) -> None:
+            starts.append(position)
+            super().__init__(journal, position, symbol_of)
+
+    monkeypatch.setattr(module, "JournalReader", Reader)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        journal.close()
+        following.wait_for_end()
+    assert starts == [1000]
+
+
+def test_items_keep_the_partitions_of_the_time_when_they_were_sent_first(
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process knew two partitions; items that it left are not moved, nor sent twice."""
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    with monkeypatch.context() as patch, journal_in(tmp_path / "j") as journal:
+        patch.setattr(Producer, "wait_for_topic", lambda producer: 2)
+        following = Following(journal, kafka)
+        write(journal, range(100))
+        wait_for_delivery(journal, 100)
+        write(journal, range(100, 200))
+        left = left_behind(tmp_path / "j")
+        journal.close()
+        following.wait_for_end()
+    assert numbers_in(topic).keys() == {0, 1}
+    for _ in range(2):
+        with journal_in(left) as journal:
+            following = Following(journal, kafka)
+            journal.close()
+            following.wait_for_end()
+            assert sum(map(len, numbers_in(topic).values())) == 200
+            assert numbers_in(topic).keys() == {0, 1}
+    with journal_in(left) as journal:
+        following = Following(journal, kafka)
+        write(journal, range(200, 300))
+        journal.close()
+        following.wait_for_end()
+    found = numbers_in(topic)
+    assert sorted(number for each in found.values() for number in each) == list(range(300))
+    new = {partition: [n for n in each if n >= 200] for partition, each in found.items()}
+    assert new == numbers_by_partition(range(200, 300))
 
 
 def test_nothing_is_sent_before_kafka_has_said_what_it_has(
-    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     topic = Topic(kafka, BINANCE_RAW_DATA)
     with journal_in(tmp_path / "j") as journal:
         write(journal, range(100))
     asked: list[int] = []
+    ask = module.catch_up
 
-    def taken() -> dict[int, int]:
+    def catch_up(name: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
         asked.append(sum(map(len, numbers_in(topic).values())))
         if len(asked) < 3:
             raise TopicError("no leader")
-        return {}
+        ask(name, configuration, delivered)
 
+    monkeypatch.setattr(module, "catch_up", catch_up)
     with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
         journal.close()
-        Following(journal, kafka, taken).wait_for_end()
+        following.wait_for_end()
     assert asked == [0, 0, 0]
-    assert caplog.text.count("waiting reason='no leader'") == 2
+    assert caplog.text.count("producer failed retry_in=0.05 reason='no leader'") == 2
     assert numbers_in(topic) == numbers_by_partition(range(100))
 
 
 def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing_again(
-    kafka: Settings, tmp_path: Path
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = Topic(kafka, BINANCE_RAW_DATA)
     with journal_in(tmp_path / "j") as journal:
         write(journal, range(100))
+
+    def catch_up(*_: object) -> None:
+        raise TopicError("no leader")
+
+    monkeypatch.setattr(module, "catch_up", catch_up)
     with journal_in(tmp_path / "j") as journal:
-        stop: list[Stop] = []
-
-        def taken() -> dict[int, int]:
-            wait_for(lambda: stop)
-            stop[0].request()
-            raise TopicError("no leader")
-
-        following = Following(journal, kafka, taken)
-        stop.append(following.stop)
+        following = Following(journal, kafka, limit=0.5)
+        following.stop.request()
         journal.close()
         following.wait_for_end()
         assert journal.items_from(0) == 100
     assert topic.messages() == []
-    assert following.producer.delivered == 0
+    assert journal.delivered == 0
 
 
-def test_a_new_journal_is_not_asked_for_at_kafka(kafka: Settings, tmp_path: Path) -> None:
-    def taken() -> dict[int, int]:
+def test_a_stop_before_the_topic_was_known_still_sends_what_the_time_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_kafka() as kafka, journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        write(journal, range(100))
+        following.stop.request()
+        create(kafka, BINANCE_RAW_DATA)
+        journal.close()
+        following.wait_for_end()
+        assert journal.delivered == 100
+
+
+def test_a_new_journal_is_not_asked_for_at_kafka(
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def catch_up(*_: object) -> None:
         raise AssertionError("asked")
 
+    monkeypatch.setattr(module, "catch_up", catch_up)
     with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka, taken)
+        following = Following(journal, kafka)
         write(journal, range(10))
         journal.close()
         following.wait_for_end()
-    assert following.producer.delivered == 10
+    assert journal.delivered == 10
 
 
 def test_without_kafka_the_stop_ends_it_and_the_journal_keeps_everything(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
-        with small_kafka(BINANCE_RAW_DATA, INSTRUMENTS, FEED_EVENTS) as kafka:
+        with small_kafka(BINANCE_RAW_DATA) as kafka:
             following = Following(journal, kafka, limit=0.5)
             write(journal, range(10))
-            wait_for(lambda: following.producer.delivered, lambda delivered: delivered == 10)
+            wait_for_delivery(journal, 10)
         write(journal, range(10, 20))
         following.stop.request()
         following.wait_for_end()
-        assert following.producer.delivered == 10
+        assert journal.delivered == 10
         assert journal.items_from(0) == 20
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file .*jsonl.*:ResourceWarning")
-def test_a_producer_that_can_not_go_on_ends_it_with_the_error_and_the_process_with_it(
+def test_without_kafka_from_the_start_the_lag_is_that_of_the_oldest_item(tmp_path: Path) -> None:
+    away = Settings(kafka_bootstrap_servers=NOWHERE)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, away, limit=0.1)
+        assert following.thread.oldest_undelivered() is None
+        write(journal, range(10))
+        assert journal.items_from(journal.delivered) == 10
+        assert following.thread.oldest_undelivered() == RECEIVED_AT
+        following.stop.request()
+        following.wait_for_end()
+
+
+@pytest.mark.parametrize("error", [ProducerError("fenced"), TooLargeError("1,000 bytes")])
+def test_after_a_producer_that_failed_the_next_one_goes_on_with_each_item_once(
     kafka: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    error: ProducerError,
 ) -> None:
-    """A local queue that is full: the first symbol's message fits, the second one's does not."""
+    topic = Topic(kafka, BINANCE_RAW_DATA)
+    sent: list[Batch] = []
+    send_batch = Producer.send
+
+    def send_and_fail(producer: Producer, batch: Batch, taken: Mapping[int, int]) -> None:
+        """What fails is in flight."""
+        send_batch(producer, batch, taken)
+        sent.append(batch)
+        if len(sent) == 1:
+            raise error
+
+    monkeypatch.setattr(Producer, "send", send_and_fail)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        for first in range(0, 1000, 50):
+            write(journal, range(first, first + 50))
+        journal.close()
+        following.wait_for_end()
+    assert numbers_in(topic) == numbers_by_partition(range(1000))
+    assert caplog.text.count("producer failed") == 1
+    assert not following.stop.requested.is_set()
+
+
+def test_a_topic_that_takes_only_smaller_messages_gets_smaller_ones(
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+    fails = [TooLargeError("topic: too large")] * 2
+
+    class Strict(Producer):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            limits.append(arguments[5])
+
+        def poll(self, timeout: float = 0.0) -> None:
+            super().poll(timeout)
+            if fails:
+                raise fails.pop()
+
+    monkeypatch.setattr(module, "Producer", Strict)
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        write(journal, range(10))
+        wait_for_delivery(journal, 10)
+        journal.close()
+        following.wait_for_end()
+    assert limits == [1_000_000, 500_000, 250_000]
+
+
+def test_a_local_queue_that_is_full_costs_nothing(
+    kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first symbol's message fits, the second one's does not, until the queue is larger."""
+    topic = Topic(kafka, BINANCE_RAW_DATA)
     monkeypatch.setitem(producer_module.CONFIGURATION, "queue.buffering.max.messages", 1)
     monkeypatch.setitem(producer_module.CONFIGURATION, "linger.ms", 1000)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         write(journal, range(100))
+        failures = following.metrics.producer_failures
+        wait_for(lambda: failures._value.get() > 0)  # noqa: SLF001
+        monkeypatch.setitem(producer_module.CONFIGURATION, "queue.buffering.max.messages", 1000)
+        journal.close()
         following.wait_for_end()
-        assert journal.items_from(0) == 100
-    assert f"topic {BINANCE_RAW_DATA}: " in str(following.thread.error)
-    assert "producer failed reason=" in caplog.text
-    assert following.stop.requested.is_set()
-    # The process ends now; in this one the reader's open file goes with the error.
-    del following
-    gc.collect()
+    assert numbers_in(topic) == numbers_by_partition(range(100))
+
+
+def test_the_record_says_what_kafka_has(kafka: Settings, tmp_path: Path) -> None:
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, replace(kafka))
+        write(journal, range(100))
+        wait_for_delivery(journal, 100)
+        journal.close()
+        following.wait_for_end()
+        record = json.loads((tmp_path / "j" / "delivered").read_text())
+        everything = numbers_by_partition(range(100))
+        assert record == {
+            "journal": journal.id,
+            "position": 100,
+            "places": {str(each): [1, everything[each][-1] + 1] for each in sorted(everything)},
+            "counts": [[0, PARTITIONS]],
+        }
