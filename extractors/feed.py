@@ -14,6 +14,9 @@ from core.message import Item, unreadable_item
 from extractors.ban import Ban
 from extractors.deadline import Deadline
 
+SEQUENCE_DIGITS = 19
+"""Most digits of a sequence."""
+
 
 class FeedError(Exception):
     """This connection, or this attempt at one, is over. The next one asks for its endpoint anew.
@@ -182,6 +185,8 @@ def read_sequence(value: object) -> int | None:
 
     Exchanges change from the one to the other (Kucoin/kucoin-futures-go-sdk issue 17).
     """
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if 0 <= value < 10**SEQUENCE_DIGITS else None
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value) if len(value) <= SEQUENCE_DIGITS else None
+    return None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.message import encode_item
+from core.message import unreadable_item
 from extractors.binance import BinanceRawData, BinanceSession
 from extractors.deadline import Deadline
 from extractors.feed import FeedError, RawData, ShutdownAnnounced, UnreadableRawData
@@ -12,43 +12,100 @@ from tests.support.feeds import binance_feed
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
 
 
-def receive(text: str) -> list[RawData]:
-    return BinanceSession().receive(text, RECEIVED_AT)
+def receive(text: str | bytes) -> list[RawData]:
+    data = text.encode() if isinstance(text, str) else text
+    return BinanceSession().receive(data, RECEIVED_AT)
+
+
+def item(ticker: str) -> bytes:
+    """The text of a ticker as it goes to Kafka."""
+    return f'{ticker[:-1]},"received_at":{RECEIVED_AT}}}'.encode()
+
+
+def unreadable(text: str) -> bytes:
+    return unreadable_item(text, RECEIVED_AT)
 
 
 def test_array_becomes_one_raw_data_per_ticker_in_its_order() -> None:
-    assert receive(json.dumps([BTCUSDT, ETHUSDT])) == [
-        BinanceRawData(BTCUSDT, RECEIVED_AT),
-        BinanceRawData(ETHUSDT, RECEIVED_AT),
+    first, second = json.dumps(BTCUSDT).encode(), json.dumps(ETHUSDT, indent=1).encode()
+    assert receive(b" [ %s ,\n%s]\n" % (first, second)) == [
+        BinanceRawData(first, "BTCUSDT", BTCUSDT["E"], RECEIVED_AT),
+        BinanceRawData(second, "ETHUSDT", ETHUSDT["E"], RECEIVED_AT),
     ]
 
 
-def test_item_is_the_exchanges_object_and_received_at() -> None:
-    [raw_data] = receive(json.dumps([{**BTCUSDT, "x": {"new": ["field"]}}]))
+def test_array_without_tickers_brings_nothing() -> None:
+    assert receive("[]") == receive(" [ ]\n") == []
+
+
+def test_item_is_the_exchanges_text_and_received_at() -> None:
+    ticker = json.dumps({**BTCUSDT, "x": {"new": ["field"]}})
+    [raw_data] = receive(f"[{ticker}]")
     assert raw_data.symbol == "BTCUSDT"
-    assert raw_data.item() == {
-        **BTCUSDT,
-        "x": {"new": ["field"]},
-        "received_at": RECEIVED_AT,
-    }
+    assert raw_data.item() == item(ticker)
 
 
 def test_symbol_that_is_not_ascii_stays_as_it_is_written() -> None:
-    [raw_data] = receive(json.dumps([{**BTCUSDT, "s": "币安人生USDT"}]))
-    assert raw_data.symbol == "币安人生USDT"
+    for ticker in (r'{"s":"\u5e01安人生USDT"}', '{"s":"币安人生USDT"}'):
+        [raw_data] = receive(f"[{ticker}]")
+        assert raw_data.symbol == "币安人生USDT"
+        assert raw_data.item() == item(ticker)
 
 
 def test_bad_element_travels_on_and_costs_no_neighbour() -> None:
-    nameless = {"e": "24hrMiniTicker", "c": "1"}
-    numbered = {"s": 7, "c": "1"}
-    raw_data = receive(json.dumps([BTCUSDT, None, "币", nameless, numbered, ETHUSDT]))
+    nameless = '{"e":"24hrMiniTicker","c":"1"}'
+    numbered = '{"s":7,"c":"1"}'
+    first, last = json.dumps(BTCUSDT), json.dumps(ETHUSDT)
+    raw_data = receive(f'[{first}, null, "币", {nameless},{numbered},{last}]')
     assert [each.symbol for each in raw_data] == ["BTCUSDT", "", "", "", "", "ETHUSDT"]
-    assert [each.item() for each in raw_data[1:5]] == [
-        {"unreadable": "null", "received_at": RECEIVED_AT},
-        {"unreadable": '"币"', "received_at": RECEIVED_AT},
-        {**nameless, "received_at": RECEIVED_AT},
-        {**numbered, "received_at": RECEIVED_AT},
+    assert [each.item() for each in raw_data] == [
+        item(first),
+        unreadable("null"),
+        unreadable('"币"'),
+        item(nameless),
+        item(numbered),
+        item(last),
     ]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        '{"s":"BTCUSDT","c":NaN}',
+        '{"s":"BTCUSDT","c":}',
+        '{"s":"BTCUSDT"}}',
+        '{"s":"\ud800"}',
+        f'{{"s":"A","x":{"[" * 100}1{"]" * 100}}}',
+        f'{{"s":"A","x":{"[" * 100_000}1{"]" * 100_000}}}',
+    ],
+    ids=["NaN", "no value", "a brace", "no UTF-8", "deep", "very deep"],
+)
+def test_element_that_is_no_json_is_kept_beside_readable_neighbours(element: str) -> None:
+    first, last = json.dumps(BTCUSDT), json.dumps(ETHUSDT)
+    data = f"[{first},{element},{last}]".encode("utf-8", "surrogatepass")
+    raw_data = receive(data)
+    assert [each.symbol for each in raw_data] == ["BTCUSDT", "", "ETHUSDT"]
+    assert [each.item() for each in raw_data] == [
+        item(first),
+        unreadable(element.replace("\ud800", "\\xed\\xa0\\x80")),
+        item(last),
+    ]
+    assert isinstance(raw_data[1], UnreadableRawData)
+
+
+def test_ticker_of_any_depth_is_kept_to_the_letter_or_as_unreadable_text() -> None:
+    kept = set[int]()
+    for depth in range(1, 2_001):
+        opening, field, closing = ("[", "", "]") if depth % 2 else ("{", '"x":', "}")
+        inner = (opening + field) * (depth - 1) + "0" + closing * (depth - 1)
+        ticker = f'{{"s":"A","x":{inner}}}'
+        [raw_data] = receive(f"[{ticker}]")
+        if isinstance(raw_data, UnreadableRawData):
+            assert raw_data.item() == unreadable(ticker)
+        else:
+            assert raw_data.item() == item(ticker)
+            kept.add(depth)
+    assert kept == set(range(1, 101))
 
 
 @pytest.mark.parametrize(
@@ -57,30 +114,34 @@ def test_bad_element_travels_on_and_costs_no_neighbour() -> None:
         "",
         "<html>502</html>",
         json.dumps([BTCUSDT])[:-1],
-        '[{"s":"BTCUSDT","c":NaN}]',
+        json.dumps([BTCUSDT])[:-3],
+        json.dumps([BTCUSDT]) * 2,
+        '\ufeff[{"s":"BTCUSDT"}]',
         '{"e":"24hrMiniTicker","s":"BTCUSDT"}',
         "[" * 100_000,
         "9" * 5_000,
         "1e" + "9" * 30,
     ],
-    ids=["empty", "html", "cut off", "NaN", "object", "deep", "long", "large"],
+    ids=[
+        *("empty", "html", "cut off", "cut off in a string", "two arrays", "BOM"),
+        *("object", "deep", "long", "large"),
+    ],
 )
 def test_text_that_is_no_array_of_tickers_is_kept(text: str) -> None:
-    assert receive(text) == [UnreadableRawData(text, RECEIVED_AT)]
+    [raw_data] = receive(text)
+    assert raw_data == UnreadableRawData(text.encode(), RECEIVED_AT)
+    assert raw_data.item() == unreadable(text)
 
 
-def test_numbers_keep_their_value() -> None:
-    [raw_data] = receive(
-        '[{"s":"X","a":85439.99,"b":12345678901234567890,"c":0.123456789012345678,"d":1e999}]'
-    )
-    assert json.loads(encode_item(raw_data.item())) == {
-        "s": "X",
-        "a": 85439.99,
-        "b": 12345678901234567890,
-        "c": "0.123456789012345678",
-        "d": "1e999",
-        "received_at": RECEIVED_AT,
-    }
+def test_bytes_that_are_no_utf8_become_escapes() -> None:
+    [raw_data] = receive(b'{"s":"\xff\xfe"}')
+    assert raw_data.item() == unreadable('{"s":"\\xff\\xfe"}')
+
+
+def test_numbers_keep_their_digits() -> None:
+    ticker = '{"s":"X","a":85439.990,"b":123456789012345678901,"c":0.123456789012345678,"d":1E999}'
+    [raw_data] = receive(f"[{ticker}]")
+    assert raw_data.item() == item(ticker)
 
 
 def test_answer_to_a_request_brings_nothing() -> None:
@@ -100,10 +161,22 @@ def test_error_ends_the_connection_and_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ticker", "sequence"), [(BTCUSDT, 1743147448467), ({"s": "BTCUSDT"}, None), ({"E": "1"}, None)]
+    ("ticker", "sequence"),
+    [
+        ('{"s":"BTCUSDT","E":1743147448467}', 1743147448467),
+        ('{"s":"BTCUSDT","E":"1743147448467"}', 1743147448467),
+        ('{"s":"BTCUSDT"}', None),
+        ('{"E":"1.0"}', None),
+        ('{"E":1.0}', None),
+        ('{"E":true}', None),
+        ('{"E":null}', None),
+    ],
 )
-def test_sequence_is_the_event_time(ticker: dict[str, object], sequence: int | None) -> None:
-    assert BinanceRawData(ticker, RECEIVED_AT).sequence == sequence
+def test_sequence_is_the_event_time_written_as_a_number_or_as_text(
+    ticker: str, sequence: int | None
+) -> None:
+    [raw_data] = receive(f"[{ticker}]")
+    assert (raw_data.sequence, raw_data.item()) == (sequence, item(ticker))
 
 
 def test_endpoint_is_the_all_tickers_stream() -> None:

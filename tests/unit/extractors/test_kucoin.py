@@ -1,43 +1,89 @@
 """KuCoin's protocol on a connection, and frames of /market/ticker:all to raw data."""
 
 import json
+from typing import Any
 
 import pytest
 
+from core.message import unreadable_item
 from extractors.feed import ConfigurationError, FeedError, RawData, UnreadableRawData
 from extractors.kucoin import KucoinRawData, KucoinSession
 from tests.support.frames import CRO_USDT, RECEIVED_AT, recorded_kucoin_frames
 
-WELCOME = '{"id":"hQvf8jkno","type":"welcome"}'
-ACK = '{"id":"1","type":"ack"}'
+WELCOME = b'{"id":"hQvf8jkno","type":"welcome"}'
+ACK = b'{"id":"1","type":"ack"}'
 
 
-def receive(text: str) -> list[RawData]:
-    return KucoinSession(ping_interval=18.0, now=0.0).receive(text, RECEIVED_AT)
+def receive(text: str | bytes) -> list[RawData]:
+    data = text.encode() if isinstance(text, str) else text
+    return KucoinSession(ping_interval=18.0, now=0.0).receive(data, RECEIVED_AT)
+
+
+def item(frame: str) -> bytes:
+    """The text of a frame as it goes to Kafka."""
+    return f'{frame[:-1]},"received_at":{RECEIVED_AT}}}'.encode()
 
 
 @pytest.mark.parametrize("frame", [CRO_USDT, *recorded_kucoin_frames()])
-def test_item_is_the_exchanges_frame_and_received_at(frame: dict[str, object]) -> None:
-    [raw_data] = receive(json.dumps(frame))
-    assert raw_data == KucoinRawData(frame, RECEIVED_AT)
+def test_item_is_the_exchanges_text_and_received_at(frame: dict[str, Any]) -> None:
+    text = json.dumps(frame)
+    [raw_data] = receive(text)
+    sequence = int(frame["data"]["sequence"])
+    assert raw_data == KucoinRawData(text.encode(), frame["subject"], sequence, RECEIVED_AT)
     assert raw_data.symbol == frame["subject"]
-    assert raw_data.item() == {**frame, "received_at": RECEIVED_AT}
+    assert raw_data.item() == item(text)
+
+
+def test_item_keeps_digits_repeated_keys_and_escapes() -> None:
+    frame = (
+        r'{"type":"message", "subject":"\u5e01\/USDT","subject":"币-USDT",'
+        r'"data":{"price":0.10,"size":1E5,"sequence":1234567890123456789},"received_at":"own"}'
+    )
+    [raw_data] = receive(frame)
+    assert (raw_data.symbol, raw_data.sequence) == ("币-USDT", 1234567890123456789)
+    assert raw_data.item() == item(frame)
 
 
 def test_message_without_a_subject_travels_on_without_a_symbol() -> None:
-    frame = {"type": "message", "topic": "/market/ticker:all", "data": {"Time": 1}}
-    [raw_data] = receive(json.dumps(frame))
+    frame = '{"type":"message","topic":"/market/ticker:all","data":{"Time":1}}'
+    [raw_data] = receive(frame)
     assert raw_data.symbol == ""
-    assert raw_data.item() == {**frame, "received_at": RECEIVED_AT}
+    assert raw_data.item() == item(frame)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"type":"notice"}', json.dumps(CRO_USDT)[:-9]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", '{"type":"notice"}', json.dumps(CRO_USDT)[:-9]),
+        '{"type":"message","data":{"price":NaN}}',
+        '\ufeff{"type":"message"}',
+    ],
+)
 def test_text_that_the_documents_do_not_know_is_kept(text: str) -> None:
-    assert receive(text) == [UnreadableRawData(text, RECEIVED_AT)]
+    [raw_data] = receive(text)
+    assert raw_data == UnreadableRawData(text.encode(), RECEIVED_AT)
+    assert raw_data.item() == unreadable_item(text, RECEIVED_AT)
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_frame_of_any_depth_is_kept_to_the_letter_or_as_unreadable_text(brackets: str) -> None:
+    opening, closing = brackets[0], brackets[1]
+    kept = set[int]()
+    for depth in range(1, 2_001):
+        field = '"x":' if opening == "{" else ""
+        inner = (opening + field) * (depth - 1) + "0" + closing * (depth - 1)
+        frame = f'{{"type":"message","subject":"A-B","data":{inner}}}'
+        [raw_data] = receive(frame)
+        if isinstance(raw_data, UnreadableRawData):
+            assert raw_data.item() == unreadable_item(frame, RECEIVED_AT)
+        else:
+            assert (raw_data.symbol, raw_data.item()) == ("A-B", item(frame))
+            kept.add(depth)
+    assert kept == set(range(1, 101))
 
 
 @pytest.mark.parametrize("text", [WELCOME, ACK, '{"id":"1","type":"pong","timestamp":1}'])
-def test_control_frames_bring_nothing(text: str) -> None:
+def test_control_frames_bring_nothing(text: str | bytes) -> None:
     assert receive(text) == []
 
 
@@ -71,17 +117,34 @@ def test_error_ends_the_connection_and_its_code_says_what_follows(
     ("data", "sequence"),
     [
         (CRO_USDT["data"], 915875484),
+        ({"sequence": 915875484}, 915875484),
+        ({"sequence": "9" * 19}, 9_999_999_999_999_999_999),
+        ({"sequence": 9_999_999_999_999_999_999}, 9_999_999_999_999_999_999),
+        ({"sequence": "1" + "0" * 19}, None),
+        ({"sequence": 10**19}, None),
+        ({"sequence": "-1"}, None),
+        ({"sequence": -1}, None),
         ({"sequence": "9.5"}, None),
-        ({"sequence": 9}, None),
+        ({"sequence": 9.0}, None),
+        ({"sequence": True}, None),
+        ({"sequence": "\u0669"}, None),
         ({"sequence": "9" * 5_000}, None),
         ({}, None),
         ("915875484", None),
         (None, None),
     ],
-    ids=["digits", "fraction", "number", "too long", "missing", "text", "null"],
+    ids=[
+        *("digits", "number", "largest digits", "largest number", "longer digits", "larger number"),
+        *("negative digits", "negative number", "fraction", "float", "true", "no ASCII"),
+        *("too long", "missing", "text", "null"),
+    ],
 )
-def test_sequence_is_the_tickers_own_number(data: object, sequence: int | None) -> None:
-    assert KucoinRawData({**CRO_USDT, "data": data}, RECEIVED_AT).sequence == sequence
+def test_sequence_is_the_tickers_own_number_written_as_a_number_or_as_text(
+    data: object, sequence: int | None
+) -> None:
+    frame = json.dumps({**CRO_USDT, "data": data}, ensure_ascii=False)
+    [raw_data] = receive(frame)
+    assert (raw_data.sequence, raw_data.item()) == (sequence, item(frame))
 
 
 def test_subscribes_once_and_only_after_the_welcome() -> None:
@@ -101,7 +164,7 @@ def test_subscribes_once_and_only_after_the_welcome() -> None:
 
 @pytest.mark.parametrize(("received", "awaited"), [([], "welcome"), ([WELCOME], "ack")])
 def test_answer_that_does_not_come_in_time_ends_the_connection(
-    received: list[str], awaited: str
+    received: list[bytes], awaited: str
 ) -> None:
     session = KucoinSession(ping_interval=18.0, now=100.0)
     for text in received:
