@@ -99,7 +99,8 @@ def demanded_pause(status: int, headers: Mapping[str, str]) -> float:
     """
     value = headers.get("retry-after", "").strip()
     if value:
-        pause = float(value) if value.isdecimal() else _seconds_until(value, headers.get("date"))
+        is_number = re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII)
+        pause = float(value) if is_number else _seconds_until(value, headers.get("date"))
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
         milliseconds = headers.get("gw-ratelimit-reset", "").strip()
         pause = float(milliseconds) / 1000 if milliseconds.isdecimal() else 0.0

@@ -83,6 +83,7 @@ def test_bytes_that_are_no_text_are_still_a_reason() -> None:
         (418, {"retry-after": "259200"}, 259_200.0),
         (418, {"retry-after": "9" * 400}, 259_200.0),
         (503, {"retry-after": " 20 "}, 20.0),
+        (429, {"retry-after": "1.5"}, 1.5),
         (429, {"retry-after": "-5"}, 0.0),
         (429, {"retry-after": "soon"}, 0.0),
         (429, {"retry-after": ""}, 0.0),
