@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
 from core.settings import JOBS, Settings
@@ -22,6 +23,7 @@ from spark_jobs.metrics import JobMetrics
 from spark_jobs.progress_events import listen
 from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
+from spark_jobs.sources import raise_if_refused
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +95,11 @@ def _run(
     if prefixes := [prefix for sink in sinks for prefix in sink.prefixes]:
         LakeSizes(spark, lake_root(settings), prefixes, metrics).start()
     metrics.serve(settings.metrics_host, metrics_port(settings))
-    _wait(spark, sinks, asked_to_end)
+    try:
+        _wait(spark, sinks, asked_to_end)
+    except StreamingQueryException as error:
+        raise_if_refused(error, settings)
+        raise
     spark.stop()
 
 

@@ -1,6 +1,7 @@
 """The Kafka source: topics, from the offsets that the sink says."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
@@ -22,6 +23,9 @@ PartitionOffsets = Mapping[str, Mapping[str, int]]
 Place = tuple[str, int, int]
 
 KAFKA_TIMEOUT = 30.0
+
+NOT_AUTHORISED = re.compile(r"Not authorized to access topics: \[(.+?)\]")
+"""Words of Kafka's Java client, in the exception of a query."""
 
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
@@ -189,6 +193,15 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
             raise KafkaException(metadata.error)
         raise OffsetError(f"topic {topic}: {metadata.error.str()}. Was it created?")
     return sorted(metadata.partitions)
+
+
+def raise_if_refused(error: Exception, settings: Settings) -> None:
+    """Raise RightError when a query failed because the brokers do not let this user read."""
+    if "TopicAuthorizationException" not in str(error):
+        return
+    named = NOT_AUTHORISED.search(str(error))
+    topics = f"topic {named[1]}" if named else "the topics that the query reads"
+    raise RightError(f"Kafka: {missing_right(settings, 'Read', topics)}") from error
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT
 from tests.support.kafka import Topic, place
 from tests.support.loopback import websocket_server
-from tests.support.process import running
-from tests.support.secure_kafka import MECHANISMS, PASSWORD, SecureKafka, secure_kafka
+from tests.support.process import run, running
+from tests.support.secure_kafka import JAVA, MECHANISMS, PASSWORD, USER, SecureKafka, secure_kafka
 
 TIMEOUT = 30.0
 
@@ -192,3 +192,14 @@ def test_keys_and_certificates_may_stand_in_the_file_itself(broker: SecureKafka)
     )
     broker.grant("Write", KUCOIN_RAW_DATA, principal="CN=inline")
     assert send(settings, KUCOIN_RAW_DATA, b"[]")[0] == KUCOIN_RAW_DATA
+
+
+@pytest.mark.parametrize("way", ["login", "PEM", "PKCS12"])
+def test_the_same_file_serves_kafkas_own_tools(broker: SecureKafka, way: str) -> None:
+    settings = broker.settings if way == "login" else broker.certified("tool", way)
+    principal = USER if way == "login" else "CN=tool"
+    broker.grant("Describe", FEED_EVENTS, principal=principal)
+    command = [*JAVA, "-cp", kafka.CLASSPATH, "org.apache.kafka.tools.GetOffsetShell"]
+    command += ["--bootstrap-server", settings.kafka_bootstrap_servers, "--topic", FEED_EVENTS]
+    done = run([*command, "--command-config", settings.kafka_client_properties])
+    assert done.stdout.startswith(f"{FEED_EVENTS}:0:")
