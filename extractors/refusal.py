@@ -18,6 +18,9 @@ LONGEST_PAUSE = 3 * 24 * 3600.0
 LONGEST_MESSAGE = 200
 """Characters of an exchange's message that are kept."""
 
+SHORTEST_SECRET = 6
+"""Characters. A shorter value of a query, such as the 2 of v=2, may be part of any message."""
+
 _CUT = "…"
 
 
@@ -72,7 +75,8 @@ def bounded(text: str, url: str) -> str:
     A server may repeat what it was asked, and that may hold a token.
     """
     for _, value in parse_qsl(urlsplit(url).query):
-        text = text.replace(value, _CUT)
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, _CUT)
     text = re.sub(r"\?\S+", f"?{_CUT}", text)
     line = "".join(each if each.isprintable() else " " for each in text).rstrip()
     return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + _CUT

@@ -65,6 +65,12 @@ def test_reason_shows_neither_token_nor_query(body: str) -> None:
     assert text.startswith("refused: /list answered 401")
 
 
+def test_short_value_of_a_query_does_not_mutilate_the_reason() -> None:
+    url = "wss://host.example/?v=2&token=s3cret-part"
+    error = refusal("handshake", url, 403, {}, b'{"code":"400302","msg":"not in 2 places"}')
+    assert str(error) == "refused: handshake answered 403 code 400302: not in 2 places"
+
+
 def test_reason_is_one_line_of_bounded_length() -> None:
     text = bounded("a\nb\x00c\ud800" + "x" * 10_000, URL)
     assert text.startswith("a b c x") and text.endswith("x…")
