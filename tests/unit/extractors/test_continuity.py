@@ -11,8 +11,8 @@ STARTED = 1_743_147_448_000_000
 HOST = "ws-api-spot.kucoin.com"
 OTHER_HOST = "ws-api-spot-2.kucoin.com"
 
-TICKER = KucoinRawData({"subject": "CRO-USDT"}, 0)
-UNREADABLE = UnreadableRawData("?", 0)
+TICKER = KucoinRawData(b'{"subject":"CRO-USDT"}', "CRO-USDT", None, 0)
+UNREADABLE = UnreadableRawData(b"?", 0)
 
 
 class Story:
@@ -39,7 +39,8 @@ class Story:
         return self._continuity.frame(frame, doubled)
 
     def ended(self, connection: int, second: int, reason: str) -> list[FeedEvent]:
-        return self._continuity.ended(Ended(connection, at(second), reason, reason))
+        cause = reason.partition(":")[0]
+        return self._continuity.ended(Ended(connection, at(second), cause, reason))
 
 
 def at(second: int) -> int:
@@ -100,10 +101,39 @@ def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Story)
 
 def test_attempts_that_never_stood_are_no_events(flowing: Story) -> None:
     flowing.ended(1, 3, "closed: 1001")
-    assert flowing.ended(2, 4, "refused: handshake answered 401") == []
+    assert flowing.ended(2, 4, "unreadable: no token") == []
     assert flowing.ended(3, 5, "unreachable: ConnectionRefusedError") == []
     flowing.opened(4, 6)
     assert flowing.frame(4, 7) == [event("interruption", "closed: 1001", 2, 7)]
+
+
+def test_refusal_during_an_interruption_publishes_it_again_once_for_each_reason(
+    flowing: Story,
+) -> None:
+    flowing.ended(1, 3, "closed: 1001")
+    region = "refused: handshake answered 451: restricted location"
+    assert flowing.ended(2, 4, region) == [event("interruption", f"closed: 1001; {region}", 2)]
+    assert flowing.ended(3, 5, region) == []
+    assert flowing.ended(4, 6, "unreachable: ConnectionRefusedError") == []
+    assert flowing.ended(5, 7, region) == []
+    busy = "refused: handshake answered 429"
+    assert flowing.ended(6, 8, busy) == [event("interruption", f"closed: 1001; {busy}", 2)]
+    flowing.opened(7, 9)
+    assert flowing.frame(7, 10) == [event("interruption", f"closed: 1001; {busy}", 2, 10)]
+    assert flowing.ended(7, 11, "closed: 1006")[1:] == [event("interruption", "closed: 1006", 10)]
+
+
+def test_refusal_at_the_start_is_a_reason_of_the_first_interruption(story: Story) -> None:
+    story.start()
+    assert story.ended(1, 1, "refused: bullet-public answered 403") == [
+        event("interruption", "start; refused: bullet-public answered 403", 0, endpoint=None)
+    ]
+
+
+def test_refusal_during_a_rotation_is_no_event(flowing: Story) -> None:
+    assert flowing.ended(2, 4, "refused: handshake answered 429") == []
+    assert flowing.frame(1, 5) == []
+    assert flowing.ended(1, 6, "closed: 1001")[1:] == [event("interruption", "closed: 1001", 5)]
 
 
 def test_connection_without_a_ticker_begins_no_second_interruption(flowing: Story) -> None:

@@ -5,21 +5,24 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractors.doubles import REMEMBERED, Doubles
+from extractors.doubles import LATEST_REPEAT, REMEMBERED, Doubles
 from extractors.feed import RawData, UnreadableRawData
-from extractors.kucoin import KucoinRawData
+from extractors.kucoin import KucoinRawData, KucoinSession
 from extractors.notices import Ended, Frame, Opening
 
 Arrival = tuple[int, str, int]
 """Connection, symbol and sequence."""
 
 
-def ticker(symbol: str, sequence: int, received_at: int = 0) -> KucoinRawData:
-    return KucoinRawData({"subject": symbol, "data": {"sequence": str(sequence)}}, received_at)
+SECOND = 1_000_000
 
 
-def frame(connection: int, *raw_data: RawData) -> Frame:
-    return Frame(connection, 0, "kucoin.com", list(raw_data), size=100)
+def ticker(symbol: str, sequence: int | None, received_at: int = 0) -> KucoinRawData:
+    return KucoinRawData(b"{}", symbol, sequence, received_at)
+
+
+def frame(connection: int, *raw_data: RawData, at: int = 0) -> Frame:
+    return Frame(connection, at, "kucoin.com", list(raw_data), size=100)
 
 
 def opened(*connections: int) -> Doubles:
@@ -29,15 +32,17 @@ def opened(*connections: int) -> Doubles:
     return doubles
 
 
-def end(doubles: Doubles, connection: int) -> None:
-    doubles.ended(Ended(connection, 0, "closed", "closed: 1001"))
+def end(doubles: Doubles, connection: int, at: int = 0) -> None:
+    doubles.ended(Ended(connection, at, "closed", "closed: 1001"))
 
 
-def brought(doubles: Doubles, connection: int, sequences: Iterable[int]) -> list[int]:
-    """The sequences of symbol A that come out."""
+def brought(
+    doubles: Doubles, connection: int, sequences: Iterable[int], at: int = 0, symbol: str = "A"
+) -> list[int]:
+    """The sequences of the symbol that come out."""
     out: list[int] = []
     for sequence in sequences:
-        for each in doubles.without(frame(connection, ticker("A", sequence))).raw_data:
+        for each in doubles.without(frame(connection, ticker(symbol, sequence), at=at)).raw_data:
             assert each.sequence == sequence
             out.append(sequence)
     return out
@@ -67,7 +72,7 @@ def test_what_one_connection_repeats_is_kept() -> None:
 
 def test_what_has_no_sequence_is_kept_on_both_connections() -> None:
     doubles = opened(1, 2)
-    nameless = (UnreadableRawData("?", 0), KucoinRawData({"subject": "A"}, 0))
+    nameless = (UnreadableRawData(b"?", 0), ticker("A", None))
     for connection in (1, 2):
         assert doubles.without(frame(connection, *nameless)) == frame(connection, *nameless)
 
@@ -105,6 +110,62 @@ def test_second_rotation_doubles_nothing_that_the_first_one_left_out() -> None:
     end(doubles, 1)
     doubles.opening(Opening(3, 0))
     assert brought(doubles, 3, [1]) == []
+
+
+def test_outside_a_rotation_only_the_last_sequence_is_remembered() -> None:
+    """A successor begins with the exchange's latest ticker of each symbol."""
+    doubles = opened(1)
+    brought(doubles, 1, [1, 2, 3])
+    brought(doubles, 1, [7], symbol="B")
+    doubles.opening(Opening(2, 0))
+    assert brought(doubles, 2, [7], symbol="B") == []
+    assert brought(doubles, 2, [3]) == []
+    assert brought(doubles, 2, [2]) == [2]
+    assert brought(doubles, 1, [2]) == []
+
+
+def test_successor_may_lag_behind_its_predecessor_for_60_s_after_it_ended() -> None:
+    assert LATEST_REPEAT == 60 * SECOND
+    doubles = opened(1, 2)
+    brought(doubles, 1, [1, 2, 3])
+    end(doubles, 1, at=10 * SECOND)
+    assert brought(doubles, 2, [1], at=10 * SECOND) == []
+    assert brought(doubles, 2, [2], at=70 * SECOND - 1) == []
+    assert brought(doubles, 2, [3, 1], at=70 * SECOND) == [3, 1]
+
+
+def test_each_later_rotation_begins_with_the_last_sequences_whoever_brought_them() -> None:
+    doubles = opened(1)
+    brought(doubles, 1, [1], symbol="quiet")
+    doubles.opening(Opening(2, 1 * SECOND))
+    brought(doubles, 1, [1, 2], at=2 * SECOND)
+    end(doubles, 1, at=3 * SECOND)
+    assert brought(doubles, 2, [3, 4], at=100 * SECOND) == [3, 4]
+    doubles.opening(Opening(3, 200 * SECOND))
+    assert brought(doubles, 3, [4, 5], at=201 * SECOND) == [5]
+    assert brought(doubles, 3, [1], at=201 * SECOND, symbol="quiet") == []
+    assert brought(doubles, 3, [3], at=201 * SECOND) == [3]
+
+
+def test_rotation_soon_after_an_interruption_begins_with_what_came_since() -> None:
+    doubles = opened(1)
+    brought(doubles, 1, [1])
+    end(doubles, 1, at=1 * SECOND)
+    doubles.opening(Opening(2, 2 * SECOND))
+    assert brought(doubles, 2, [1, 2], at=3 * SECOND) == [1, 2]
+    doubles.opening(Opening(3, 4 * SECOND))
+    assert brought(doubles, 3, [1, 2, 3], at=5 * SECOND) == [3]
+
+
+def test_sequence_as_a_number_and_as_text_is_the_same_ticker() -> None:
+    doubles = opened(1, 2)
+    session = KucoinSession(ping_interval=18.0, now=0.0)
+    [digits], [number] = (
+        session.receive(b'{"type":"message","subject":"A","data":{"sequence":%s}}' % sequence, 0)
+        for sequence in (b'"915875484"', b"915875484")
+    )
+    assert doubles.without(frame(1, digits)).raw_data == [digits]
+    assert doubles.without(frame(2, number)).raw_data == []
 
 
 def test_only_so_many_sequences_of_a_symbol_are_remembered() -> None:
