@@ -1,8 +1,7 @@
-"""Segments: packed without a change, and found again whatever a crash made of their files."""
+"""Segments: compressed without a change, and found again whatever a crash made of their files."""
 
 import gzip
 import logging
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.message import encode_item
 from extractors.found_segments import found_segments
 from extractors.segment import Segment
-from tests.support.journals import RECEIVED_AT, files_in, items, left_behind
+from tests.support.journals import RECEIVED_AT, files_in, items, pack
 
-LINES = [encode_item(each) + b"\n" for each in items(range(10, 15))]
+LINES = [each + b"\n" for each in items(range(10, 15))]
 PLAIN = "00000000000000000100-kucoin.com.jsonl"
 PACKED = "00000000000000000100-00000000000000000104-kucoin.com.jsonl.gz"
 
@@ -23,8 +21,9 @@ PACKED = "00000000000000000100-00000000000000000104-kucoin.com.jsonl.gz"
 def closed_segment(folder: Path) -> Segment:
     """Of five lines, at the positions 100 to 104."""
     content = b"".join(LINES)
-    (folder / PLAIN).write_bytes(content)
-    return Segment(folder, "kucoin.com", 100, 105, RECEIVED_AT, size=len(content), is_closed=True)
+    path = folder / PLAIN
+    path.write_bytes(content)
+    return Segment(path, "kucoin.com", 100, 105, RECEIVED_AT, size=len(content), is_closed=True)
 
 
 def content_of(segment: Segment) -> bytes:
@@ -32,42 +31,50 @@ def content_of(segment: Segment) -> bytes:
         return file.read()
 
 
-def test_packed_segment_has_the_same_lines_in_fewer_bytes(tmp_path: Path) -> None:
+def test_compressed_segment_has_the_same_lines_in_fewer_bytes(tmp_path: Path) -> None:
     segment = closed_segment(tmp_path)
-    segment.pack()
-    assert files_in(tmp_path) == [PACKED]
+    compressed = segment.compressed()
+    assert gzip.decompress(compressed) == b"".join(LINES)
+    assert len(compressed) < segment.size
+
+
+def test_compressing_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    segment = closed_segment(tmp_path)
+    segment.compressed()
+    assert files_in(tmp_path) == [PLAIN]
     assert content_of(segment) == b"".join(LINES)
-    assert segment.is_packed
-    assert segment.size == (tmp_path / PACKED).stat().st_size < len(b"".join(LINES))
-
-
-def test_packing_twice_is_packing_once(tmp_path: Path) -> None:
-    segment = closed_segment(tmp_path)
-    segment.pack()
-    before = (tmp_path / PACKED).stat()
-    segment.pack()
-    after = (tmp_path / PACKED).stat()
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert segment.size == len(b"".join(LINES))
 
 
 def test_same_items_are_the_same_bytes_without_name_and_time(tmp_path: Path) -> None:
-    packed = []
+    compressed = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        segment = closed_segment(tmp_path / name)
-        segment.pack()
-        packed.append(segment.packed.read_bytes())
-    assert packed[0] == packed[1]
-    flags, time = packed[0][3], packed[0][4:8]
+        compressed.append(closed_segment(tmp_path / name).compressed())
+    assert compressed[0] == compressed[1]
+    flags, time = compressed[0][3], compressed[0][4:8]
     assert (flags, time) == (0, bytes(4))
 
 
-def test_open_reads_on_while_the_segment_is_packed_and_deleted(tmp_path: Path) -> None:
+def test_segment_that_version_0_1_0_packed_is_compressed_already(tmp_path: Path) -> None:
+    closed_segment(tmp_path)
+    content = pack(tmp_path / PLAIN).read_bytes()
+    (segment,) = found_segments(tmp_path)
+    assert segment.compressed() == content
+
+
+def test_segment_without_its_file_can_not_be_compressed(tmp_path: Path) -> None:
+    segment = closed_segment(tmp_path)
+    segment.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        segment.compressed()
+
+
+def test_open_reads_on_while_the_segment_is_deleted(tmp_path: Path) -> None:
     segment = closed_segment(tmp_path)
     with segment.open() as file:
         assert file.readline() == LINES[0]
-        segment.pack()
-        segment.delete()
+        segment.path.unlink()
         assert file.read() == b"".join(LINES[1:])
     assert files_in(tmp_path) == []
 
@@ -77,17 +84,18 @@ def test_plain_file_is_found_as_a_closed_segment(tmp_path: Path) -> None:
     (segment,) = found_segments(tmp_path)
     assert (segment.endpoint, segment.first, segment.end) == ("kucoin.com", 100, 105)
     assert (segment.size, segment.received_at) == (size, RECEIVED_AT)
-    assert (segment.is_closed, segment.is_packed, segment.is_uploaded) == (True, False, False)
+    assert (segment.path, segment.is_closed, segment.is_uploaded) == (tmp_path / PLAIN, True, False)
     assert content_of(segment) == b"".join(LINES)
 
 
 def test_packed_file_is_found_as_it_was(tmp_path: Path) -> None:
-    before = closed_segment(tmp_path)
-    before.pack()
+    closed_segment(tmp_path)
+    path = pack(tmp_path / PLAIN)
+    assert files_in(tmp_path) == [PACKED]
     (segment,) = found_segments(tmp_path)
     assert (segment.endpoint, segment.first, segment.end) == ("kucoin.com", 100, 105)
-    assert (segment.size, segment.received_at) == (before.size, RECEIVED_AT)
-    assert (segment.is_closed, segment.is_packed, segment.is_uploaded) == (True, True, False)
+    assert (segment.size, segment.received_at) == (path.stat().st_size, RECEIVED_AT)
+    assert (segment.path, segment.is_closed, segment.is_uploaded) == (path, True, False)
     assert content_of(segment) == b"".join(LINES)
 
 
@@ -99,6 +107,7 @@ def test_found_ones_come_in_the_order_of_their_positions(tmp_path: Path) -> None
 
 
 def test_crash_before_the_packed_one_was_whole_costs_nothing(tmp_path: Path) -> None:
+    """As version 0.1.0 packed: into a temporary file, which then got its name."""
     closed_segment(tmp_path)
     (tmp_path / PLAIN).with_suffix(".tmp").write_bytes(b"\x1f\x8b half")
     (segment,) = found_segments(tmp_path)
@@ -107,38 +116,13 @@ def test_crash_before_the_packed_one_was_whole_costs_nothing(tmp_path: Path) -> 
 
 
 def test_crash_before_the_plain_one_was_gone_doubles_nothing(tmp_path: Path) -> None:
-    closed_segment(tmp_path).pack()
+    closed_segment(tmp_path)
+    pack(tmp_path / PLAIN)
     closed_segment(tmp_path)
     assert files_in(tmp_path) == [PACKED, PLAIN]
     (segment,) = found_segments(tmp_path)
     assert files_in(tmp_path) == [PACKED]
     assert content_of(segment) == b"".join(LINES)
-
-
-def test_crash_at_any_moment_of_packing_costs_and_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "j"
-    folder.mkdir()
-    segment = closed_segment(folder)
-    left: list[Path] = []
-    for name in ("rename", "unlink"):
-        change = getattr(Path, name)
-
-        def crash_before(*arguments: object, change: Callable[..., object] = change) -> object:
-            left.append(left_behind(folder))
-            return change(*arguments)
-
-        monkeypatch.setattr(Path, name, crash_before)
-    segment.pack()
-    monkeypatch.undo()
-    assert [files_in(each) for each in left] == [
-        [PLAIN, str(Path(PLAIN).with_suffix(".tmp"))],
-        [PACKED, PLAIN],
-    ]
-    for each in left:
-        (found,) = found_segments(each)
-        assert content_of(found) == b"".join(LINES)
 
 
 def test_plain_one_counts_where_the_packed_one_beside_it_is_none(
