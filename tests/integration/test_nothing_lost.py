@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import requests
 
+from core.message import encode_item
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from extractors.journal import Journal
@@ -222,7 +223,7 @@ def test_what_can_not_be_flushed_at_sigterm_stays_and_follows_after_the_next_sta
         market.wait_for_frames(5)
         market.close()
         market.end()
-        assert {name.split("-")[-1] for name in market.journal_files()} == {"127.0.0.1.jsonl.gz"}
+        assert {name.split("-")[-1] for name in market.journal_files()} == {"127.0.0.1.jsonl"}
     market.begin()
     market.close()
     market.wait_for_kafka()
@@ -260,16 +261,16 @@ def test_kill_at_any_moment_loses_nothing_older_than_a_second_and_doubles_nothin
 
 
 def leave_in_journal(folder: Path, exchange: str) -> "Counter[str]":
-    """The items of a closed segment of 900 kB, as a process leaves them; half of it once packed."""
+    """The items of a closed segment of 900 kB, as a process leaves them."""
     name = {"binance": "s", "kucoin": "subject"}[exchange]
     now = time.time_ns() // 1000
-    items = [
+    items: list[dict[str, Any]] = [
         {name: f"LEFT{number % 7}", "noise": secrets.token_hex(450), "received_at": now}
         for number in range(900)
     ]
     journal = Journal(folder, limit=10_000_000)
     with closing(journal):
-        assert not journal.append("127.0.0.1", items, now, now=0.0)
+        assert not journal.append("127.0.0.1", [encode_item(each) for each in items], now, now=0.0)
     journal.unlock()
     return counted(items)
 
