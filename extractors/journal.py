@@ -15,6 +15,7 @@ segments that Kafka has, though landing/ lacks them, and then refuses what comes
 One thread appends; any may read.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -39,6 +40,9 @@ HOUR = 3_600_000_000
 
 DISK_RETRY = 1.0
 """Seconds after a failed write before the disk is tried again."""
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors that deleting a segment may cure; any other would cost all that Kafka has, for nothing."""
 
 GAP = 1_000_000_000
 """More items than a power failure can take."""
@@ -100,17 +104,12 @@ class Journal:
                     return f"{self._limit} bytes are the limit"
             if now < self._retry_disk_at:
                 return self._disk_error
-            try:
-                segment = self._open_segment(endpoint, received_at, now)
-                self._write(segment, text)
-            except OSError as error:
-                # A reader may have buffered part of the truncated write; a new segment discards it.
-                self._close_segment()
-                if self._drop_oldest():
-                    return self.append(endpoint, items, received_at, now)
-                self._disk_error = f"{self.folder}: {error}"
-                self._retry_disk_at = now + DISK_RETRY
-                return self._disk_error
+            while error := self._disk_refusal(endpoint, text, received_at, now):
+                if not (error.errno in DISK_IS_FULL and self._drop_oldest()):
+                    self._disk_error = f"{self.folder}: {error}"
+                    self._retry_disk_at = now + DISK_RETRY
+                    return self._disk_error
+            segment = self._segments[-1]
             segment.size += len(text)
             self.size += len(text)
             segment.end += len(items)
@@ -164,11 +163,11 @@ class Journal:
             self._changed.wait_for(lambda: self.is_closed or self._has_items_at(position), timeout)
 
     def delete(self, segment: Segment) -> None:
-        """Both followers have it, or there is no room for it."""
+        """Both followers have it, or there is no room for it. Raise OSError."""
         with self._changed:
             if segment in self._segments:
+                segment.path.unlink(missing_ok=True)
                 self._remove(segment)
-                segment.path.unlink()
 
     def set_aside(self, segment: Segment, reason: object) -> None:
         """Rename a segment that can't be read."""
@@ -189,7 +188,11 @@ class Journal:
         oldest = self._segments[0] if self._segments else None
         if oldest is None or not oldest.is_closed or oldest.end > self.delivered:
             return False
-        self.delete(oldest)
+        try:
+            self.delete(oldest)
+        except OSError as error:
+            log.error("segment not deleted file=%s reason=%r", oldest.path, str(error))
+            return False
         if not oldest.is_uploaded:
             items = oldest.end - oldest.first
             self.dropped += items
@@ -220,12 +223,24 @@ class Journal:
         self._segments.append(segment)
         return segment
 
+    def _disk_refusal(
+        self, endpoint: str, text: bytes, received_at: int, now: float
+    ) -> OSError | None:
+        """Write the text to the open segment. Return the error if the disk does not take it."""
+        try:
+            self._write(self._open_segment(endpoint, received_at, now), text)
+        except OSError as error:
+            # A reader may have buffered part of the truncated write; a new segment discards it.
+            self._close_segment()
+            return error
+        return None
+
     def _write(self, segment: Segment, text: bytes) -> None:
         """Write all, or nothing: half a line would spoil the next one."""
         assert self._file
         try:
             if self._file.write(text) < len(text):
-                raise OSError("written in part: is the disk full?")
+                raise OSError(errno.ENOSPC, "written in part: is the disk full?")
         except OSError:
             self._file.truncate(segment.size)
             raise
