@@ -22,7 +22,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit soak-extractors soak-jobs benchmark-backlog benchmark-lake benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-backlog benchmark-lake benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -115,6 +115,10 @@ soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away fo
 test-unit: setup  ## what needs neither a service nor Spark, in half a minute
 	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 5
 
+CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
+test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## client libraries of others against the replay exchange
+	@$(BIN)/pytest tests/clients
+
 lint: setup  ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -153,6 +157,11 @@ benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICK
 $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
 	@$(PYTHON) -m venv $(@D)
 	$(call quietly,rivals: installing what benchmarks/rivals/requirements.lock names,$(@D)/bin/pip install --require-hashes -r $<,rivals)
+	@touch $@
+
+$(TOOLS)/clients/%/.ready: tests/clients/environments/%.lock | prerequisites $(TOOLS)/logs
+	@$(PYTHON) -m venv $(@D)
+	$(call quietly,$*: installing what $< names,$(@D)/bin/pip install --require-hashes -r $<,client-$*)
 	@touch $@
 
 # Set-up, skipped when it is there.

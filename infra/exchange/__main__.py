@@ -9,7 +9,13 @@ from typing import Any
 
 from core.settings import EXCHANGE, SettingError, Settings
 from infra.exchange.landing import landing_at
-from infra.exchange.limits import BinanceLimits, KucoinLimits, Limits
+from infra.exchange.limits import (
+    BINANCE_QUOTAS,
+    KUCOIN_QUOTAS,
+    BinanceLimits,
+    KucoinLimits,
+    Limits,
+)
 from infra.exchange.recording import Recording
 from infra.exchange.server import Simulation, serving
 
@@ -97,15 +103,15 @@ def add_limits(parser: ArgumentParser) -> None:
 
 
 def limits_of(exchange: str, given: Namespace) -> dict[str, Any]:
-    return {
-        each.name: getattr(given, f"{exchange}_{each.name}") for each in fields(LIMITS[exchange])
-    }
+    options = vars(given)
+    names = [each.name for each in fields(LIMITS[exchange]) if each.name != "quotas"]
+    return {name: options[f"{exchange}_{name}"] for name in names}
 
 
 def market_of(given: Namespace, settings: Settings) -> Simulation | Recording:
     """Raises ValueError for what can't be."""
-    binance = BinanceLimits(**limits_of("binance", given))
-    kucoin = KucoinLimits(**limits_of("kucoin", given))
+    binance = BinanceLimits(**limits_of("binance", given), quotas=BINANCE_QUOTAS)
+    kucoin = KucoinLimits(**limits_of("kucoin", given), quotas=KUCOIN_QUOTAS)
     if "recording" in given:
         return Recording(
             landing=landing_at(given.recording, settings),

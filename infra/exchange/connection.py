@@ -1,7 +1,7 @@
 """One client's WebSocket: what it is sent, what it suffers, and why it ended."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -29,6 +29,13 @@ SILENT_LOOK = 0.02
 ENDINGS = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
 OpeningFault = TypeVar("OpeningFault", bound=Opening)
+
+Envelope = Callable[[str, str], str]
+"""From the name of a stream and a text of it to the text that is sent."""
+
+
+def no_envelope(stream: str, text: str) -> str:
+    return text
 
 
 class Ending(StrEnum):
@@ -66,6 +73,7 @@ class Connection:
         """`lifetime` is in seconds."""
         self.exchange = dialect.exchange
         self.socket = socket
+        self.envelope: Envelope = no_envelope
         self.frames = 0
         self.ending: Ending | None = None
         self.reason = ""
@@ -150,11 +158,16 @@ class Connection:
             await self.socket.ping(payload)
 
     async def receive(self) -> WSMessage | None:
-        """The next text, binary or pong; None when the connection has ended. Answers pings."""
-        while (message := await self.socket.receive()).type is WSMsgType.PING:
-            if self._speaks:
-                await self.socket.pong(message.data)
+        """Return the next message, None when the connection has ended. A ping is answered first."""
+        message = await self.socket.receive()
+        if message.type is WSMsgType.PING and self._speaks:
+            await self.socket.pong(message.data)
         return None if message.type in ENDINGS else message
+
+    def announce_shutdown(self) -> None:
+        """Announce that the exchange will close the connection, if its protocol has a message for it."""
+        if announcement := self._dialect.announcement():
+            self.send(self.envelope(*announcement))
 
     def close(self, code: WSCloseCode, reason: str, delay: float = 0.0) -> None:
         """In an orderly way. Data goes on until the delay, in seconds, is over."""
@@ -210,8 +223,7 @@ class Connection:
             case Close():
                 self.close(WSCloseCode.OK, strike.name())
             case Shutdown():
-                if announcement := self._dialect.announcement():
-                    self.send(announcement)
+                self.announce_shutdown()
                 self.close(WSCloseCode.GOING_AWAY, strike.name(), strike.lead)
             case Error():
                 self.send(self._dialect.error(strike.code))

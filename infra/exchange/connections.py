@@ -60,10 +60,8 @@ class Connections:
         return next(iter(self._waiting.take(kind)), None)
 
     def shut_down(self) -> None:
-        announcement = self._dialect.announcement()
         for connection in self._open:
-            if announcement:
-                connection.send(announcement)
+            connection.announce_shutdown()
             connection.close(WSCloseCode.GOING_AWAY, "server shutdown")
 
     @asynccontextmanager

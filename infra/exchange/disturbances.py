@@ -30,8 +30,8 @@ class Dialect:
     error: Callable[[int], str]
     """The frame that tells of an error with this code."""
 
-    announcement: Callable[[], str | None]
-    """The frame that announces a shutdown."""
+    announcement: Callable[[], tuple[str, str] | None]
+    """The stream and the text that announce a shutdown."""
 
     order_key: Callable[[str], str]
     """Of a data frame. Those with the same key have an order."""

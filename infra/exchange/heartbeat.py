@@ -21,6 +21,9 @@ class Heartbeat:
         self._unanswered[payload] = now
         self._next_ping += self._interval
 
-    def pong(self, payload: bytes) -> None:
-        if payload in self._unanswered:
+    def pong(self, payload: bytes) -> bool:
+        """Return whether it answers a ping."""
+        answers = payload in self._unanswered
+        if answers:
             self._unanswered.clear()
+        return answers

@@ -1,15 +1,17 @@
-"""The frames that KuCoin sends, as texts. Pure."""
+"""Texts that KuCoin sends: tickers, errors. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from infra.exchange.disturbances import Dialect
 from infra.exchange.encoding import encode_json
 from infra.exchange.instrument import Instrument
+from infra.exchange.streams import Update
 
-TOPIC = "/market/ticker:all"
+PREFIX = "/market/ticker:"
+TOPIC = f"{PREFIX}all"
 
 # KuCoin's words for its codes (www.kucoin.com/docs-new/error-code/websocket).
 PROBLEMS = {
@@ -24,6 +26,43 @@ PROBLEMS = {
 }
 
 
+class KucoinUpdate(Update):
+    """Instruments that changed, for `/market/ticker:all` and `/market/ticker:<symbol>`."""
+
+    def __init__(self, changes: Sequence[Instrument]) -> None:
+        self._changes = {instrument.pair.symbol: instrument for instrument in changes}
+
+    def serves(self, stream: str) -> bool:
+        return stream.startswith(PREFIX)
+
+    def messages(self, stream: str) -> Sequence[str]:
+        if stream == TOPIC:
+            return [encode_json(ticker(each)) for each in self._changes.values()]
+        if not (instrument := self._changes.get(stream.removeprefix(PREFIX))):
+            return ()
+        return [encode_json(ticker(instrument) | {"topic": stream, "subject": "trade.ticker"})]
+
+    def symbols(self) -> Collection[str]:
+        return self._changes.keys()
+
+    def fields(self, symbol: str) -> Mapping[str, Any] | None:
+        """Return the data of the ticker, with the day's figures under the names of
+        `/market/snapshot`.
+        """
+        if not (instrument := self._changes.get(symbol)):
+            return None
+        price, size = instrument.pair.price_increment, instrument.pair.size_increment
+        day = instrument.day
+        return {
+            **ticker(instrument)["data"],
+            "open": decimal_text(day.open * price),
+            "high": decimal_text(day.high * price),
+            "low": decimal_text(day.low * price),
+            "vol": decimal_text(day.base_volume * size),
+            "volValue": decimal_text(day.quote_volume * price * size),
+        }
+
+
 def refusal(command_id: str, code: int, problem: str = "") -> str:
     """{"id":"1","type":"error","code":404,"data":"topic does not exist"}"""
     data = problem or problem_of(code)
@@ -31,17 +70,12 @@ def refusal(command_id: str, code: int, problem: str = "") -> str:
 
 
 def error(code: int) -> str:
-    """Between the data, in answer to nothing, it carries no id."""
+    """Return an error that answers no command, so it has no id."""
     return encode_json({"type": "error", "code": code, "data": problem_of(code)})
 
 
 def problem_of(code: int) -> str:
     return PROBLEMS.get(code, f"error {code}")
-
-
-def tickers(instruments: Sequence[Instrument]) -> list[str]:
-    """One frame each."""
-    return [encode_json(ticker(instrument)) for instrument in instruments]
 
 
 def ticker(instrument: Instrument) -> dict[str, Any]:
@@ -70,13 +104,14 @@ def ticker(instrument: Instrument) -> dict[str, Any]:
 
 
 def decimal_text(amount: Decimal) -> str:
-    """No zeros at the end and no exponent: 0.000000114, 2160."""
+    """Return an amount without zeros at the end or an exponent: 0.000000114, 2160."""
     return f"{amount.normalize():f}"
 
 
-def subject(text: str) -> str:
-    """Of a ticker: its symbol."""
-    return str(json.loads(text)["subject"])
+def order_key(text: str) -> str:
+    """Return the symbol that a ticker is of, with its topic."""
+    frame = json.loads(text)
+    return f"{frame['topic']} {frame['subject']}"
 
 
 DIALECT = Dialect(
@@ -84,7 +119,7 @@ DIALECT = Dialect(
     lacks=frozenset(),
     error=error,
     announcement=lambda: None,
-    order_key=subject,
+    order_key=order_key,
     spoilt=(
         lambda text, number: [text, f"unreadable {number}"],
         lambda text, number: [text, encode_json({"type": "unknown", "data": number})],

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from infra.exchange.feed import Feed, Subscribers
-from infra.exchange.recorded_frames import RecordedFrame
+from infra.exchange.feed import Feed
+from infra.exchange.recorded_frames import RecordedFrame, RecordedItem
+from infra.exchange.recorded_updates import RecordedUpdate
+from infra.exchange.streams import Subscriptions, Update
 from infra.exchange.timeline import Timeline
 
 log = logging.getLogger(__name__)
@@ -17,46 +19,66 @@ READ_CHARACTERS = 1_000_000
 class RecordedFeed(Feed):
     """Once the timeline has begun it goes on, as an exchange does, whoever listens."""
 
-    def __init__(self, exchange: str, frames: Iterator[RecordedFrame], timeline: Timeline) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        frames: Iterator[RecordedFrame],
+        timeline: Timeline,
+        update: Callable[[Sequence[RecordedFrame]], RecordedUpdate],
+    ) -> None:
         """To take a frame may block."""
         self._exchange = exchange
         self._frames = frames
         self._timeline = timeline
+        self._update = update
+        self._newest: dict[str, RecordedItem] = {}
 
-    def snapshot(self) -> Sequence[str]:
-        """None: what is sent is what was recorded."""
+    def serves(self, stream: str) -> bool:
+        return self._update([]).serves(stream)
+
+    def greeting(self, stream: str) -> Sequence[str]:
+        """Return nothing: a recording is sent as it was received, without additions."""
         return ()
 
-    async def run(self, subscribers: Subscribers) -> None:
-        """Returns at the end of the recording. Raises OSError when an object can't be had."""
+    def state(self) -> Update:
+        return self._update([RecordedFrame(0, "", tuple(self._newest.values()))])
+
+    async def run(self, subscriptions: Subscriptions) -> None:
+        """Return at the end of the recording. Raise OSError when an object can't be read."""
         reading = self._read()
-        await self._timeline.begin(subscribers)
+        await self._timeline.begin(subscriptions)
         count = 0
         while frames := await reading:
             reading = self._read()
-            await self._send(frames, subscribers)
+            await self._send(frames, subscriptions)
             count += len(frames)
         log.info("%s: the recording is over after %d frames", self._exchange, count)
 
     def _read(self) -> asyncio.Future[list[RecordedFrame]]:
         return asyncio.get_running_loop().run_in_executor(None, take, self._frames, READ_CHARACTERS)
 
-    async def _send(self, frames: Sequence[RecordedFrame], subscribers: Subscribers) -> None:
-        """Each when it is due; those that are due by now together."""
+    async def _send(self, frames: Sequence[RecordedFrame], subscriptions: Subscriptions) -> None:
+        """Publish each frame when it is due; frames that are due by now are published together."""
         clock = asyncio.get_running_loop().time
-        due_by_now: list[str] = []
-        for received_at, text in frames:
-            wait = self._timeline.due(received_at) - clock()
+        due_by_now: list[RecordedFrame] = []
+        for frame in frames:
+            wait = self._timeline.due(frame.received_at) - clock()
             if wait > 0:
-                subscribers.broadcast(due_by_now)
+                self._publish(due_by_now, subscriptions)
                 due_by_now = []
                 await asyncio.sleep(wait)
-            due_by_now.append(text)
-        subscribers.broadcast(due_by_now)
+            due_by_now.append(frame)
+        self._publish(due_by_now, subscriptions)
+
+    def _publish(self, frames: Sequence[RecordedFrame], subscriptions: Subscriptions) -> None:
+        if frames:
+            update = self._update(frames)
+            self._newest.update({symbol: items[-1] for symbol, items in update.items.items()})
+            subscriptions.publish(update)
 
 
 def take(frames: Iterator[RecordedFrame], characters: int) -> list[RecordedFrame]:
-    """The next ones, until they are that long."""
+    """Return the next frames, until together they are that long."""
     taken: list[RecordedFrame] = []
     while characters > 0 and (frame := next(frames, None)):
         taken.append(frame)

@@ -18,6 +18,7 @@ from infra.exchange.recorded_frames import (
     kucoin_frames,
     read_items,
 )
+from infra.exchange.recorded_updates import RecordedBinance, RecordedKucoin
 from infra.exchange.symbols import BINANCE_SYMBOLS, binance_listing, binance_trading, kucoin_listing
 from infra.exchange.timeline import Timeline
 
@@ -53,8 +54,9 @@ class Recording:
                 f"below whose names end with {SUFFIX}"
             )
         timeline = Timeline(min(starts), self.speed)
+        updates = {"binance": RecordedBinance, "kucoin": RecordedKucoin}
         binance, kucoin = (
-            RecordedFeed(exchange, chain(first, frames[exchange]), timeline)
+            RecordedFeed(exchange, chain(first, frames[exchange]), timeline, updates[exchange])
             for exchange, first in firsts.items()
         )
         symbols = binance_listing()

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from infra.exchange.answers import json_answer
 from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.binance_frames import BinanceUpdate
 from infra.exchange.coins import Coins
 from infra.exchange.connection import Observer
 from infra.exchange.control import control_routes
 from infra.exchange.feed import now_ms
 from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import tickers
+from infra.exchange.kucoin_frames import KucoinUpdate
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.market import Market
 from infra.exchange.simulated_feed import SimulatedFeed
@@ -83,14 +84,14 @@ class Simulation:
         )
         return (
             Binance(
-                SimulatedFeed(binance, mini_ticker_array),
+                SimulatedFeed(binance, BinanceUpdate),
                 binance_symbols,
                 binance_pairs,
                 self.binance,
                 observer,
             ),
             Kucoin(
-                SimulatedFeed(kucoin, tickers, KUCOIN_PARTS),
+                SimulatedFeed(kucoin, KucoinUpdate, KUCOIN_PARTS),
                 kucoin_symbols,
                 self.kucoin,
                 observer,
@@ -107,7 +108,7 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
     app = web.Application()
     connections = {"binance": binance.connections, "kucoin": kucoin.connections}
     app.add_routes([*binance.routes(), *kucoin.routes(), *control_routes(connections)])
-    app.add_routes([web.get("/healthz", healthz)])
+    app.add_routes([web.get("/healthz", healthz), *unknown_paths()])
 
     async def shut_down(_: web.Application) -> None:
         for each in connections.values():
@@ -126,6 +127,22 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
                 feed.cancel()
     finally:
         await runner.cleanup()
+
+
+def unknown_paths() -> list[web.RouteDef]:
+    """Each exchange's answer to paths that it does not have; added last, to match nothing else."""
+
+    async def binance(request: web.Request) -> web.Response:
+        text = "<html><body><h2>404 Not found</h2></body></html>"
+        return web.Response(status=404, text=text, content_type="text/html")
+
+    async def kucoin(request: web.Request) -> web.Response:
+        return json_answer({"code": "404000", "msg": "Url Not Found"}, status=404)
+
+    return [
+        web.route("*", "/api/v3/{tail:.*}", binance),
+        web.route("*", "/api/{version:v1|v2}/{tail:.*}", kucoin),
+    ]
 
 
 async def healthz(request: web.Request) -> web.Response:

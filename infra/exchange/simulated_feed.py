@@ -3,40 +3,47 @@
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from infra.exchange.feed import Feed, Subscribers, now_ms
+from infra.exchange.feed import Feed, now_ms
 from infra.exchange.instrument import Instrument
 from infra.exchange.market import Market
 from infra.exchange.pace import Pace
+from infra.exchange.streams import Subscriptions, Update
 
 
 class SimulatedFeed(Feed):
-    """Never ends. While nobody listens, the market stands still."""
+    """Never ends. While there is no subscription, the market stands still."""
 
     def __init__(
         self,
         market: Market,
-        texts: Callable[[Sequence[Instrument]], Sequence[str]],
+        update: Callable[[Sequence[Instrument]], Update],
         parts: int = 1,
     ) -> None:
-        """`texts` makes the frames of the instruments that changed.
+        """`update` words the instruments that changed as the exchange does.
 
-        A period has so many parts, and every instrument has its own: so a period lies between two
-        frames of an instrument, and the frames are spread evenly over it.
+        A period has `parts` parts, and every instrument belongs to one of them. So two frames of an
+        instrument are a period apart, and the frames are spread evenly over the period.
         """
         self._market = market
-        self._texts = texts
+        self._update = update
         self._parts = parts
 
-    def snapshot(self) -> Sequence[str]:
-        return self._texts(self._market.instruments)
+    def serves(self, stream: str) -> bool:
+        return self._update([]).serves(stream)
 
-    async def run(self, subscribers: Subscribers) -> NoReturn:
+    def greeting(self, stream: str) -> Sequence[str]:
+        return self.state().messages(stream)
+
+    def state(self) -> Update:
+        return self._update(self._market.instruments)
+
+    async def run(self, subscriptions: Subscriptions) -> NoReturn:
         instruments = [self._market.instruments[part :: self._parts] for part in range(self._parts)]
         while True:
-            await subscribers.present()
+            await subscriptions.present()
             pace = Pace(self._market.period / self._parts)
-            while subscribers:
+            while subscriptions:
                 for part in instruments:
                     await pace.turn()
                     if changes := self._market.turn(part, now_ms()):
-                        subscribers.broadcast(self._texts(changes))
+                        subscriptions.publish(self._update(changes))

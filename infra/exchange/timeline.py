@@ -2,7 +2,7 @@
 
 import asyncio
 
-from infra.exchange.feed import Subscribers
+from infra.exchange.streams import Subscriptions
 
 
 class Timeline:
@@ -18,15 +18,15 @@ class Timeline:
         self._begun = asyncio.Event()
         self._began_at = 0.0
 
-    async def begin(self, subscribers: Subscribers) -> None:
-        """Wait until there are subscribers, of this feed or of another."""
+    async def begin(self, subscriptions: Subscriptions) -> None:
+        """Wait until there are subscriptions, to this feed or to another."""
         async with asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(self._begin_when_present(subscribers))
+            listening = tasks.create_task(self._begin_when_present(subscriptions))
             await self._begun.wait()
             listening.cancel()
 
-    async def _begin_when_present(self, subscribers: Subscribers) -> None:
-        await subscribers.present()
+    async def _begin_when_present(self, subscriptions: Subscriptions) -> None:
+        await subscriptions.present()
         if not self._begun.is_set():
             self._began_at = asyncio.get_running_loop().time()
             self._begun.set()

@@ -36,12 +36,12 @@ from core.topics import (
 )
 from infra import supervision
 from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.binance_frames import BinanceUpdate
 from infra.exchange.coins import Coins
 from infra.exchange.faults import Close, Unreadable
 from infra.exchange.feed import now_ms
 from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import tickers
+from infra.exchange.kucoin_frames import KucoinUpdate
 from infra.exchange.market import Market
 from infra.exchange.server import KUCOIN_PARTS
 from infra.exchange.simulated_feed import SimulatedFeed
@@ -94,8 +94,8 @@ def exchanges() -> tuple[Binance, Kucoin]:
     arrays = Market(binance, coins, seed=SEED, period=1.0, changed=0.4, traded=1, now=now)
     frames = Market(kucoin, coins, seed=SEED, period=0.1, changed=0.1, traded=0.1, now=now)
     return (
-        Binance(SimulatedFeed(arrays, mini_ticker_array), binance, binance),
-        Kucoin(SimulatedFeed(frames, tickers, KUCOIN_PARTS), listing),
+        Binance(SimulatedFeed(arrays, BinanceUpdate), binance, binance),
+        Kucoin(SimulatedFeed(frames, KucoinUpdate, KUCOIN_PARTS), listing),
     )
 
 

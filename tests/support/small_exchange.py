@@ -10,10 +10,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.binance_frames import BinanceUpdate
 from infra.exchange.coins import Coins
 from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import tickers
+from infra.exchange.kucoin_frames import KucoinUpdate
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.market import Market
 from infra.exchange.server import KUCOIN_PARTS
@@ -38,8 +38,8 @@ def exchanges(
     pairs = kucoin_trading(listing)
     frames = Market(pairs, Coins(pairs, 1), seed=1, period=0.05, changed=1, traded=1, now=0)
     return (
-        Binance(SimulatedFeed(arrays, mini_ticker_array), symbols, symbols, binance, ledger),
-        Kucoin(SimulatedFeed(frames, tickers, KUCOIN_PARTS), listing, kucoin, ledger),
+        Binance(SimulatedFeed(arrays, BinanceUpdate), symbols, symbols, binance, ledger),
+        Kucoin(SimulatedFeed(frames, KucoinUpdate, KUCOIN_PARTS), listing, kucoin, ledger),
     )
 
 

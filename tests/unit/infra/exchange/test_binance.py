@@ -8,17 +8,16 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-import requests
 import websocket
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.binance_frames import BinanceUpdate
 from infra.exchange.coins import Coins
 from infra.exchange.heartbeat import Heartbeat
 from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import tickers
+from infra.exchange.kucoin_frames import KucoinUpdate
 from infra.exchange.limits import BinanceLimits
 from infra.exchange.market import Market
 from infra.exchange.simulated_feed import SimulatedFeed
@@ -44,7 +43,7 @@ def binance(
     pairs = binance_trading(listing, symbols)
     coins = Coins(pairs, seed=1)
     market = Market(pairs, coins, seed=1, period=period, changed=0.6, traded=1, now=0)
-    return Binance(SimulatedFeed(market, mini_ticker_array), listing, pairs, limits)
+    return Binance(SimulatedFeed(market, BinanceUpdate), listing, pairs, limits)
 
 
 def kucoin() -> Kucoin:
@@ -52,7 +51,7 @@ def kucoin() -> Kucoin:
     listing = kucoin_listing()[:1]
     pairs = kucoin_trading(listing)
     market = Market(pairs, Coins(pairs, 1), seed=1, period=1, changed=1, traded=1, now=0)
-    return Kucoin(SimulatedFeed(market, tickers), listing)
+    return Kucoin(SimulatedFeed(market, KucoinUpdate), listing)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +64,6 @@ def array(client: ClientConnection) -> list[dict[str, Any]]:
     tickers = json.loads(text_of(client))
     assert isinstance(tickers, list)
     return tickers
-
-
-def answer(client: ClientConnection, request: str) -> object:
-    """The first object after a request: data are arrays, answers are not."""
-    client.send(request)
-    answers = (m for m in map(json.loads, texts(client)) if not isinstance(m, list))
-    return next(answers)
 
 
 def test_an_array_holds_the_tickers_that_changed_as_binance_prints_them(address: str) -> None:
@@ -128,63 +120,6 @@ def test_all_clients_get_the_same_arrays(address: str) -> None:
         of_other = other.recv(timeout=DEADLINE)
         assert next(text for text in texts(one) if text == of_other)
         assert [text_of(one) for _ in range(3)] == [text_of(other) for _ in range(3)]
-
-
-def test_exchange_info_tells_base_quote_and_what_trades(address: str) -> None:
-    info = requests.get(f"http://{address}/api/v3/exchangeInfo", timeout=DEADLINE).json()
-    assert info["timezone"] == "UTC"
-    symbols = {symbol["symbol"]: symbol for symbol in info["symbols"]}
-    assert symbols["币安人生USDT"] == {
-        "symbol": "币安人生USDT",
-        "status": "TRADING",
-        "baseAsset": "币安人生",
-        "quoteAsset": "USDT",
-    }
-    assert (symbols["ADAEUR"]["baseAsset"], symbols["ADAEUR"]["quoteAsset"]) == ("ADA", "EUR")
-    assert symbols["BTCBUSD"]["status"] == "BREAK"
-    assert sum(symbol["status"] == "TRADING" for symbol in info["symbols"]) == 300
-
-
-def test_a_stream_can_be_subscribed_to_and_left_by_request(address: str) -> None:
-    with connect(f"ws://{address}/ws") as client:
-        request = {"method": "SUBSCRIBE", "params": [STREAM], "id": 1}
-        assert answer(client, json.dumps(request)) == {"result": None, "id": 1}
-        assert array(client)[0]["e"] == "24hrMiniTicker"
-        request = {"method": "LIST_SUBSCRIPTIONS", "id": "a"}
-        assert answer(client, json.dumps(request)) == {"result": [STREAM], "id": "a"}
-        request = {"method": "UNSUBSCRIBE", "params": [STREAM], "id": 2}
-        assert answer(client, json.dumps(request)) == {"result": None, "id": 2}
-        with pytest.raises(TimeoutError):
-            client.recv(timeout=0.2)
-
-
-@pytest.mark.parametrize(
-    ("request_text", "code", "problem", "request_id"),
-    [
-        ('{"method":"SUBSCRIBE","params":["!nothing@arr"],"id":7}', 2, "invalid stream", 7),
-        ('{"method":"SUBSCRIB","params":[],"id":8}', 2, "unknown variant `SUBSCRIB`", 8),
-        ('{"id":9}', 2, "missing field `method`", 9),
-        ("[]", 2, "missing field `method`", None),
-        ("what", 3, "Invalid JSON: expected value at line 1 column 1", None),
-    ],
-)
-def test_a_request_that_can_not_be_met_is_answered_by_an_error(
-    address: str, request_text: str, code: int, problem: str, request_id: int | None
-) -> None:
-    with connect(f"ws://{address}/ws") as client:
-        message = answer(client, request_text)
-    assert isinstance(message, dict)
-    assert message["id"] == request_id
-    assert message["error"]["code"] == code
-    assert problem in message["error"]["msg"]
-
-
-def test_an_unknown_stream_name_is_answered_by_an_error(address: str) -> None:
-    with connect(f"ws://{address}/ws/!nothing@arr") as client:
-        assert json.loads(client.recv(timeout=DEADLINE)) == {
-            "error": {"code": 2, "msg": "Invalid request: invalid stream"},
-            "id": None,
-        }
 
 
 def test_a_client_that_answers_pings_stays_connected() -> None:

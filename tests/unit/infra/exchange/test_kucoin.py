@@ -14,10 +14,10 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, Inv
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.binance_frames import BinanceUpdate
 from infra.exchange.coins import Coins
 from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import tickers
+from infra.exchange.kucoin_frames import KucoinUpdate
 from infra.exchange.limits import KucoinLimits
 from infra.exchange.market import Market
 from infra.exchange.server import KUCOIN_PARTS
@@ -39,7 +39,7 @@ def binance() -> Binance:
     listing = binance_listing()[:1]
     coins = Coins(listing, seed=1)
     market = Market(listing, coins, seed=1, period=1, changed=1, traded=1, now=0)
-    return Binance(SimulatedFeed(market, mini_ticker_array), listing, listing)
+    return Binance(SimulatedFeed(market, BinanceUpdate), listing, listing)
 
 
 def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
@@ -49,7 +49,7 @@ def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
     market = Market(
         pairs, Coins(pairs, seed=1), seed=1, period=0.1, changed=200 / 634, traded=0.02, now=0
     )
-    return Kucoin(SimulatedFeed(market, tickers, KUCOIN_PARTS), listing, limits)
+    return Kucoin(SimulatedFeed(market, KucoinUpdate, KUCOIN_PARTS), listing, limits)
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def test_a_client_that_reads_too_slowly_is_cut() -> None:
     # 63,400 frames a second: the backlog fills quickly.
     market = Market(pairs, Coins(pairs, 1), seed=1, period=0.01, changed=1, traded=0, now=0)
     ledger = Ledger()
-    feed = SimulatedFeed(market, tickers, KUCOIN_PARTS)
+    feed = SimulatedFeed(market, KucoinUpdate, KUCOIN_PARTS)
     exchange = Kucoin(feed, kucoin_listing(), observer=ledger)
     with (
         running(binance(), exchange) as address,

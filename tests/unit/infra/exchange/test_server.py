@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import connect
 
 from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import mini_ticker_array
+from infra.exchange.binance_frames import BinanceUpdate
 from infra.exchange.coins import Coins
 from infra.exchange.instrument import Instrument
 from infra.exchange.limits import BinanceLimits
@@ -114,7 +114,7 @@ def test_a_feed_that_fails_ends_the_server_with_its_error() -> None:
     broken = BrokenMarket(pairs, Coins(pairs, seed=1), seed=1, period=1, changed=1, traded=1, now=0)
     with (
         pytest.raises(ExceptionGroup) as failed,
-        running(Binance(SimulatedFeed(broken, mini_ticker_array), pairs, pairs), kucoin) as address,
+        running(Binance(SimulatedFeed(broken, BinanceUpdate), pairs, pairs), kucoin) as address,
         connect(f"ws://{address}/ws/!miniTicker@arr") as client,
         pytest.raises(ConnectionClosedOK),
     ):

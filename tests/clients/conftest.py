@@ -1,0 +1,43 @@
+"""A replay exchange with the limits of the real ones, for each module."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from infra.exchange.limits import BINANCE_QUOTAS, KUCOIN_QUOTAS, BinanceLimits, KucoinLimits
+from infra.exchange.server import Simulation
+from tests.clients.sent import canonical, items_sent
+from tests.support.ledger import Ledger
+from tests.support.replay_exchange import running
+from tests.support.waiting import DEADLINE
+
+
+@dataclass
+class Exchange:
+    address: str
+    ledger: Ledger
+
+    def get(self, path: str) -> Any:
+        """Return an answer of the REST interface. Prices stand still while nobody subscribes."""
+        return requests.get(f"http://{self.address}{path}", timeout=DEADLINE).json()
+
+    def assert_sent(self, exchange: str, *items: object) -> None:
+        """Raise AssertionError for an object that the exchange did not send like this."""
+        sent = items_sent(self.ledger, exchange)
+        for item in items:
+            assert canonical(item) in sent, f"not sent: {item}"
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Exchange]:
+    ledger = Ledger()
+    simulation = Simulation(
+        kucoin_rate=500,
+        binance=BinanceLimits(quotas=BINANCE_QUOTAS),
+        kucoin=KucoinLimits(quotas=KUCOIN_QUOTAS),
+    )
+    with running(*simulation.exchanges(ledger)) as address:
+        yield Exchange(address, ledger)

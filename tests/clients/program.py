@@ -1,0 +1,42 @@
+"""A program that uses a client library, run in the library's own environment."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.places import PROJECT
+from tests.support.process import run
+
+PROGRAMS = Path(__file__).parent / "programs"
+ENVIRONMENTS = PROJECT / ".tools/clients"
+
+DEADLINE = 120.0
+"""Seconds that a program may run; by itself each takes less than ten."""
+
+
+class Reports:
+    """What a program printed: a name and a value in each line."""
+
+    def __init__(self, lines: list[str]) -> None:
+        # A library may print lines of its own.
+        self._reports = [tuple(json.loads(line)) for line in lines if line.startswith('["')]
+
+    def of(self, name: str) -> list[Any]:
+        return [value for what, value in self._reports if what == name]
+
+    def one(self, name: str) -> Any:
+        """Return the only value of a name. Raise AssertionError if there are none or several."""
+        values = self.of(name)
+        assert len(values) == 1, f"{name}: {values}, of {self._reports}"
+        return values[0]
+
+
+def run_program(library: str, address: str) -> Reports:
+    """Run the program of a library against an exchange at `host:port`.
+
+    Raise AssertionError if it fails or its environment is missing.
+    """
+    python = ENVIRONMENTS / library / "bin/python"
+    assert python.exists(), f"{python} is missing: make test-clients makes it"
+    program = PROGRAMS / f"use_{library}.py"
+    return Reports(run([python, program, address], deadline=DEADLINE).stdout.splitlines())
