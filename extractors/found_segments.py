@@ -1,11 +1,11 @@
 """Find the segments that a previous process left in a journal's folder."""
 
 import gzip
-import json
 import os
 import re
 from pathlib import Path
 
+from extractors.json_text import load_json
 from extractors.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
 
 
@@ -50,7 +50,7 @@ def _plain(path: Path, name: re.Match[str]) -> Segment | None:
 
 
 def _received_at(line: bytes) -> int:
-    item = json.loads(line)
+    item = load_json(line)
     if not isinstance(item, dict):
         raise ValueError("its first line is no item")
     return int(item["received_at"])
@@ -69,6 +69,6 @@ def _cut_to_whole_lines(path: Path) -> int:
 
 def _is_item(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(load_json(line), dict)
     except ValueError:
         return False

@@ -71,8 +71,8 @@ class JournalReader:
 
     def _symbol(self, text: bytes) -> str:
         item: Item = load_json(text)
-        if not isinstance(item, dict):
-            raise ValueError("an item is no object")
+        if not (isinstance(item, dict) and isinstance(item.get("received_at"), int)):
+            raise ValueError("a line is no item")
         return self._symbol_of(item)
 
     def _enter(self, segment: Segment) -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.message import encode_item
 from extractors.batcher import Batch, Batcher
 from extractors.journal_reader import JournalReader, Line
 from tests.support.journals import (
@@ -20,7 +19,7 @@ from tests.support.journals import (
     left_behind,
     lines_of,
     number_of,
-    pack_all,
+    pack,
     symbol_of,
 )
 
@@ -36,15 +35,18 @@ class Append:
 
 
 @dataclass(frozen=True)
-class Pack:
-    """The closed segments; of the last one, plain and packed file are both there after a crash."""
+class Upgrade:
+    """From version 0.1.0, which packed closed segments and died.
+
+    If it was cut short, plain and packed file of the last one are both there.
+    """
 
     is_cut_short: bool
 
 
 @dataclass(frozen=True)
 class Kill:
-    """-9, maybe in the middle of a line, or of packing."""
+    """-9, maybe in the middle of a line."""
 
     torn: bytes
 
@@ -61,9 +63,9 @@ class Terminate:
     """The journal is closed first."""
 
 
-Step = Append | Pack | Kill | PowerFailure | Terminate
+Step = Append | Upgrade | Kill | PowerFailure | Terminate
 
-TORN = st.sampled_from([b"", b"{", encode_item(item(999)), encode_item(item(999))[:-1], bytes(50)])
+TORN = st.sampled_from([b"", b"{", item(999), item(999)[:-1], bytes(50)])
 APPENDS = st.builds(
     Append, st.integers(1, 5), st.sampled_from(["one", "two"]), st.sampled_from([0, 61, 1801])
 )
@@ -72,7 +74,9 @@ CRASHES = st.one_of(
     st.builds(PowerFailure, st.floats(0.0, 1.0)),
     st.builds(Terminate),
 )
-STEPS = st.lists(st.one_of(APPENDS, APPENDS, st.builds(Pack, st.booleans()), CRASHES), max_size=25)
+STEPS = st.lists(
+    st.one_of(APPENDS, APPENDS, st.builds(Upgrade, st.booleans()), CRASHES), max_size=25
+)
 
 
 class Life:
@@ -112,15 +116,11 @@ class Life:
                         assert all(before < position for position in fresh.values())
                         self.given += [(journal.id, position) for position in fresh.values()]
                         self.kept |= fresh
-                    case Pack():
-                        plain = [each for each in journal.closed_segments() if not each.is_packed]
-                        if step.is_cut_short and plain:
-                            content = plain[-1].plain.read_bytes()
-                        pack_all(journal)
-                        if step.is_cut_short and plain:
-                            plain[-1].plain.write_bytes(content)
-                            self.folder = left_behind(self.folder)
-                            return steps[index + 1 :]
+                    case Upgrade():
+                        closed = [each.path.name for each in journal.closed_segments()]
+                        self.folder = left_behind(self.folder)
+                        self._pack(closed, step.is_cut_short)
+                        return steps[index + 1 :]
                     case Kill():
                         self.folder = left_behind(self.folder)
                         if plain_files := sorted(self.folder.glob("*.jsonl")):
@@ -137,6 +137,14 @@ class Life:
             else:
                 index = len(steps)
         return steps[index + 1 :]
+
+    def _pack(self, closed: list[str], is_cut_short: bool) -> None:
+        plain_files = [self.folder / name for name in closed if name.endswith(".jsonl")]
+        for path in plain_files:
+            content = path.read_bytes()
+            pack(path)
+            if is_cut_short and path == plain_files[-1]:
+                path.write_bytes(content)
 
     def _lose(self, share: float) -> None:
         plain_files = sorted(self.folder.glob("*.jsonl"))
@@ -189,7 +197,7 @@ def test_batches_have_what_is_left_once_and_in_the_order_of_each_symbol(
         life = Life(Path(folder) / "j")
         life.live(steps)
         wanted = sorted(life.kept.values())[skipped:]
-        batcher = Batcher()
+        batcher = Batcher(1.0)
         batches: list[Batch] = []
         with (
             journal_in(life.folder) as journal,

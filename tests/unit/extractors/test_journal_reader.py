@@ -4,7 +4,7 @@ import gzip
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.message import Item, encode_item
+from core.message import unreadable_item
 from extractors import journal as journal_module
 from extractors import journal_reader as journal_reader_module
 from extractors.binance import symbol_of as binance_symbol_of
@@ -72,15 +72,24 @@ def test_reader_follows_from_segment_to_segment(journal: Journal) -> None:
         assert next_numbers(reader) == [3]
 
 
-@pytest.mark.parametrize("is_packed", [False, True])
+@contextmanager
+def packed_in(folder: Path) -> Iterator[Journal]:
+    """What is in the folder, for the process that follows version 0.1.0, which packed it."""
+    copy = left_behind(folder)
+    pack_all(copy)
+    assert not list(copy.glob("*.jsonl"))
+    with journal_in(copy) as journal:
+        yield journal
+
+
 @pytest.mark.parametrize("position", range(8))
-def test_reading_begins_at_any_position(journal: Journal, position: int, is_packed: bool) -> None:
+def test_reading_begins_at_any_position(journal: Journal, position: int) -> None:
     append(journal, range(3), endpoint="one")
     append(journal, range(3, 6), endpoint="two")
     append(journal, [6], endpoint="one")
-    if is_packed:
-        pack_all(journal)
     assert numbers(journal, position) == list(range(position, 7))
+    with packed_in(journal.folder) as packed:
+        assert numbers(packed, position) == list(range(position, 7))
 
 
 def test_reading_goes_on_behind_what_was_deleted(journal: Journal) -> None:
@@ -95,37 +104,48 @@ def test_symbol_that_is_no_ascii_comes_back(journal: Journal) -> None:
     journal.append("one", [item(1, symbol) for symbol in symbols], RECEIVED_AT, 0.0)
     lines = lines_of(journal)
     assert [each.symbol for each in lines] == symbols
-    assert [each.text for each in lines] == [encode_item(item(1, symbol)) for symbol in symbols]
+    assert [each.text for each in lines] == [item(1, symbol) for symbol in symbols]
 
 
-@pytest.mark.parametrize("is_packed", [False, True])
+def test_item_comes_back_to_the_letter(journal: Journal) -> None:
+    texts = [
+        b'{ "s":"A" , "s":"A","c":0.10,"d":1E5,"received_at":"own","received_at":5}',
+        rb'{"s":"\u5e01\ud800","x":"a\nb","received_at":5}',
+        '{"s":"A","x":"\x85\u2028","received_at":5}'.encode(),
+        b'{"s":"A","x":%s1%s,"received_at":5}' % (b"[" * 500, b"]" * 500),
+    ]
+    journal.append("one", texts, RECEIVED_AT, 0.0)
+    assert [each.text for each in lines_of(journal)] == texts
+    with packed_in(journal.folder) as packed:
+        assert [each.text for each in lines_of(packed)] == texts
+
+
 @pytest.mark.parametrize("position", range(4))
 def test_item_that_is_larger_than_a_chunk_is_an_item_like_others(
-    journal: Journal, is_packed: bool, position: int
+    journal: Journal, position: int
 ) -> None:
-    large: Item = {"s": "A", "number": 1, "unreadable": "x" * 2_500_000, "received_at": RECEIVED_AT}
+    large = b'{"s":"A","number":1,"x":"%s","received_at":5}' % (b"x" * 2_500_000)
     journal.append("one", [item(0), large, item(2), item(3)], RECEIVED_AT, 0.0)
     assert numbers(journal, position) == list(range(position, 4))
     journal.close()
-    if is_packed:
-        pack_all(journal)
     assert numbers(journal, position) == list(range(position, 4))
+    with packed_in(journal.folder) as packed:
+        assert numbers(packed, position) == list(range(position, 4))
 
 
 @given(
     counts=st.lists(st.integers(1, 20), min_size=1, max_size=20),
     chunk=st.integers(60, 500),
     position=st.integers(0, 50),
-    is_packed=st.booleans(),
 )
 def test_where_a_chunk_ends_makes_no_difference(
     tmp_path_factory: pytest.TempPathFactory,
     counts: list[int],
     chunk: int,
     position: int,
-    is_packed: bool,
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch, journal_in(tmp_path_factory.mktemp("j")) as journal:
+    folder = tmp_path_factory.mktemp("j")
+    with pytest.MonkeyPatch.context() as patch, journal_in(folder) as journal:
         patch.setattr(journal_reader_module, "CHUNK", chunk)
         number = 0
         with closing(JournalReader(journal, position, symbol_of)) as reader:
@@ -135,9 +155,9 @@ def test_where_a_chunk_ends_makes_no_difference(
                 number += count
                 followed += [number_of(line) for line in rest_of(reader)]
             assert followed == list(range(position, number))
-        if is_packed:
-            pack_all(journal)
         assert numbers(journal, position) == list(range(position, number))
+        with packed_in(folder) as packed:
+            assert numbers(packed, position) == list(range(position, number))
 
 
 def corrupt(name: str, content: bytes, folder: Path, caplog: pytest.LogCaptureFixture) -> list[int]:
@@ -146,8 +166,8 @@ def corrupt(name: str, content: bytes, folder: Path, caplog: pytest.LogCaptureFi
         for number, endpoint in enumerate(["one", "kucoin.com", "two"]):
             append(journal, range(3 * number, 3 * number + 3), endpoint=endpoint)
         journal.close()
-        pack_all(journal)
     left = left_behind(folder)
+    pack_all(left)
     next(left.glob("*-kucoin.com.jsonl.gz")).unlink()
     (left / name).write_bytes(content)
     with journal_in(left) as journal:
@@ -161,7 +181,7 @@ def corrupt(name: str, content: bytes, folder: Path, caplog: pytest.LogCaptureFi
     return numbers
 
 
-THREE = [encode_item(item(number)) + b"\n" for number in (3, 4, 5)]
+THREE = [item(number) + b"\n" for number in (3, 4, 5)]
 PACKED = "00000000000000000003-00000000000000000005-kucoin.com.jsonl.gz"
 PLAIN = "00000000000000000003-kucoin.com.jsonl"
 
@@ -208,12 +228,17 @@ def test_corrupt_line_amid_a_plain_segment_sets_it_aside_and_the_rest_is_read(
     assert corrupt(PLAIN, content, tmp_path / "j", caplog) == [0, 1, 2, 6, 7, 8]
 
 
-def test_item_of_a_real_feed_that_is_no_object_sets_its_segment_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "spoilt", [b"7", b"{}", b'{"s":"BTCUSDT"}', b'{"s":"BTCUSDT","received_at":"now"}']
+)
+def test_line_of_a_real_feed_that_is_no_item_sets_its_segment_aside(
+    tmp_path: Path, spoilt: bytes
+) -> None:
     with journal_in(tmp_path / "j") as journal:
         append(journal, [1, 2, 3])
     (path,) = tmp_path.glob("j/*.jsonl")
     first, _, last = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + b"7\n" + last)
+    path.write_bytes(first + spoilt + b"\n" + last)
     with (
         journal_in(tmp_path / "j") as journal,
         closing(JournalReader(journal, 0, binance_symbol_of)) as reader,
@@ -231,7 +256,17 @@ def test_segment_that_was_deleted_before_a_reader_came_is_passed_over(journal: J
         assert next_numbers(reader) == [2]
 
 
-def test_reader_has_all_while_other_threads_append_pack_and_delete(
+def test_unreadable_item_of_a_real_feed_has_no_symbol(journal: Journal) -> None:
+    texts = [unreadable_item('{"s":"BTC', RECEIVED_AT), b'{"s":"BTCUSDT","received_at":5}']
+    journal.append("one", texts, RECEIVED_AT, 0.0)
+    with closing(JournalReader(journal, 0, binance_symbol_of)) as reader:
+        assert [(each.symbol, each.text) for each in reader.read()] == [
+            ("", texts[0]),
+            ("BTCUSDT", texts[1]),
+        ]
+
+
+def test_reader_has_all_while_other_threads_append_compress_and_delete(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 2_000)
@@ -244,14 +279,16 @@ def test_reader_has_all_while_other_threads_append_pack_and_delete(
             append(journal, range(number, number + 3))
         journal.close()
 
-    def pack_and_delete() -> None:
+    compressed: list[bytes] = []
+
+    def compress_and_delete() -> None:
         while not done.is_set():
-            pack_all(journal)
             for segment in journal.closed_segments():
+                compressed.append(segment.compressed())
                 if segment.end <= reader.position:
                     journal.delete(segment)
 
-    threads = [Thread(target=write), Thread(target=pack_and_delete)]
+    threads = [Thread(target=write), Thread(target=compress_and_delete)]
     for thread in threads:
         thread.start()
     read: list[int] = []
@@ -268,8 +305,12 @@ def test_reader_has_all_while_other_threads_append_pack_and_delete(
             thread.join()
     reader.close()
     assert read == list(range(count))
-    pack_all(journal)
-    assert journal.size == sum(segment.packed.stat().st_size for segment in journal.segments())
+    left = journal.segments()
+    compressed += [segment.compressed() for segment in left]
+    in_segments = {line for each in compressed for line in gzip.decompress(each).splitlines()}
+    assert in_segments == {item(number) for number in range(count)}
+    assert journal.size == sum(segment.path.stat().st_size for segment in left)
+    assert files_in(journal.folder) == [segment.path.name for segment in left]
 
 
 def waiting(journal: Journal, position: int) -> Thread:
