@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.exchange.binance_frames import combined, error, refusal
+from infra.exchange.binance_frames import BUSY, combined, refusal
 from infra.exchange.connection import Connection, no_envelope
 from infra.exchange.encoding import encode_json
 from infra.exchange.faults import RefuseSubscription
@@ -41,10 +41,12 @@ class BinanceCommands:
         Binance ignores a name in the address that it does not know: ccxt connects to /ws/0.
         """
         connection.envelope = combined if is_combined else no_envelope
-        if refused := connection.opening(RefuseSubscription):
-            connection.send(error(refused.code))
-            return
-        self._subscriptions.add(connection, [each for each in streams if self._feed.serves(each)])
+        served = [each for each in streams if self._feed.serves(each)]
+        refused = connection.opening(RefuseSubscription)
+        if served and refused:
+            connection.send(refusal(refused.code, BUSY))
+        else:
+            self._subscriptions.add(connection, served)
 
     def answer(self, connection: Connection, text: str) -> str:
         """Do what a request says and return the answer.
@@ -60,8 +62,6 @@ class BinanceCommands:
         if not is_request_id(request_id):
             problem = "Invalid request: request ID must be an unsigned integer"
             return refusal(2, problem)
-        if refused := connection.opening(RefuseSubscription):
-            return error(refused.code, request_id)
         try:
             result = self._result(connection, request)
         except InvalidRequest as wrong:
@@ -100,6 +100,8 @@ class BinanceCommands:
 
     def _subscribe(self, connection: Connection, streams: Sequence[str]) -> None:
         """Subscribe to all streams, or to none if there is no data for one of them."""
+        if refused := connection.opening(RefuseSubscription):
+            raise InvalidRequest(refused.code, BUSY)
         if not all(map(self._feed.serves, streams)):
             raise InvalidRequest(2, "Invalid request: invalid stream")
         if len({*self._subscriptions.of(connection), *streams}) > MOST_STREAMS:

@@ -14,6 +14,8 @@ from infra.exchange.streams import Update
 STREAM = "!miniTicker@arr"
 # The second name is in none of Binance's documents, but python-binance has it from Binance's page.
 ALL_MINI_TICKERS = frozenset({STREAM, f"{STREAM}@1000ms"})
+# The words of an error that a fault brings, whatever its code.
+BUSY = "Service is busy"
 
 
 class BinanceUpdate(Update):
@@ -117,9 +119,9 @@ def decimal_text(amount: Decimal) -> str:
     return f"{amount:.8f}"
 
 
-def error(code: int, request_id: object = None) -> str:
-    """Return an error frame. Its words are the same for every code."""
-    return refusal(code, "Service is busy", request_id)
+def error(code: int) -> str:
+    """Return an error that answers no request."""
+    return refusal(code, BUSY)
 
 
 def shutdown_announcement() -> tuple[str, str]:

@@ -10,6 +10,8 @@ from ccxt.base.errors import BadRequest, BadSymbol, ExchangeError
 
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
 DEADLINE = 30
+# Without these, watch_ticker uses streams that the exchange does not have.
+ONE_SYMBOL = {"binance": {"name": "miniTicker"}, "kucoin": {"spotMethod": "/market/ticker"}}
 
 
 def report(what: str, value: object) -> None:
@@ -59,6 +61,8 @@ async def common(exchange: Any) -> None:
             for ticker in (await exchange.watch_tickers(SYMBOLS)).values():
                 missing.discard(ticker["symbol"])
                 report(f"{name} watched by symbol", essence(ticker))
+        ticker = await exchange.watch_ticker("BTC/USDT", ONE_SYMBOL[name])
+        report(f"{name} watched alone", essence(ticker))
 
 
 async def binance(exchange: Any) -> None:

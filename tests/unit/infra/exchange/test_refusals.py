@@ -127,6 +127,18 @@ def test_an_error_in_place_of_binances_data(address: str) -> None:
             client.recv(timeout=0.1)
 
 
+def test_an_error_in_answer_to_binances_subscribe_alone(address: str) -> None:
+    inflict(address, "binance", RefuseSubscription(code=509))
+    with connect(f"ws://{address}/ws") as client:
+        client.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+        assert json.loads(text_of(client)) == {"result": [], "id": 1}
+        client.send('{"method":"SUBSCRIBE","params":["!miniTicker@arr"],"id":2}')
+        assert json.loads(text_of(client)) == {
+            "error": {"code": 509, "msg": "Service is busy"},
+            "id": 2,
+        }
+
+
 @pytest.mark.parametrize(
     ("exchange", "error"),
     [
