@@ -42,6 +42,9 @@ WAKE_INTERVAL = 0.25
 FLUSH_SHARE = 5.0
 """Seconds of the stop that belong to the followers, should a connection's thread be slow to end."""
 
+COLLECT_SHARE = 0.01
+"""Share of a batch's seconds for which notices collect before the next write to the journal."""
+
 SUMMARY_INTERVAL = 60.0
 
 MOST_ITEMS = 5_000
@@ -119,6 +122,8 @@ class Extractor:
         # In this order: once the listener has ended, an empty backlog stays empty.
         while (listener.is_alive() and self._stop.seconds_left() > FLUSH_SHARE) or self.backlog:
             self._take(self.backlog.take(WAKE_INTERVAL))
+            # Items that wait for their batch anyway may collect here: a write for each costs more.
+            time.sleep(self._feed.batch_seconds * COLLECT_SHARE)
             now = time.monotonic()
             self._journal.close_if_due(now)
             if now >= summary_due:

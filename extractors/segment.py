@@ -24,8 +24,8 @@ PACKED = re.compile(r"(?P<first>\d{20})-(?P<last>\d{20})-(?P<endpoint>.+)\.jsonl
 CHUNK = 1_000_000
 """Bytes that are read at a time."""
 
-COMPRESSION_LEVEL = 3
-"""The best of gzip's fast levels: docs/extractors.md has the figures."""
+COMPRESSION_LEVEL = 6
+"""Of gzip: 6.6 : 1 at 11 ms of CPU per MB; level 3 has 5.9 : 1 at 5 ms."""
 
 
 class CorruptSegmentError(Exception):
