@@ -2,6 +2,7 @@
 
 import math
 import socket
+import time
 
 import pytest
 import requests
@@ -30,14 +31,16 @@ def served(metrics: Metrics) -> Samples:
 
 def test_what_happened_is_counted() -> None:
     metrics = Metrics("kucoin")
-    metrics.received(size=300, items=2)
-    metrics.received(size=200, items=1)
-    metrics.doubles.inc(1)
+    metrics.received(frames=1, size=300, items=2, doubles=0)
+    metrics.received(frames=4, size=200, items=1, doubles=1)
     metrics.queue_full.inc()
     for _ in range(3):
         metrics.batches.inc()
     metrics.messages.inc(4)
     metrics.delivery_errors.inc()
+    for _ in range(2):
+        metrics.producer_failures.inc()
+    metrics.refused.inc(5)
     for cause in ("silence", "closed", "silence"):
         metrics.connection_ended(cause)
     metrics.watch_queue(lambda: 17)
@@ -46,7 +49,7 @@ def test_what_happened_is_counted() -> None:
     assert (
         samples.items()
         >= {
-            "extractor_frames_total": 2.0,
+            "extractor_frames_total": 5.0,
             "extractor_bytes_total": 500.0,
             "extractor_items_total": 3.0,
             "extractor_doubles_total": 1.0,
@@ -54,6 +57,8 @@ def test_what_happened_is_counted() -> None:
             "extractor_batches_total": 3.0,
             "extractor_messages_total": 4.0,
             "extractor_delivery_errors_total": 1.0,
+            "extractor_producer_failures_total": 2.0,
+            "extractor_refused_items_total": 5.0,
             "extractor_connections_total{silence}": 2.0,
             "extractor_connections_total{closed}": 1.0,
             "extractor_queued_notices": 17.0,
@@ -66,7 +71,7 @@ def test_what_happened_is_counted() -> None:
     assert 0.0 <= samples["extractor_last_frame_age_seconds"] < 5.0
     assert (
         metrics.totals()
-        == "frames=2 items=3 doubles=1 refused_items=0 messages=4 delivery_errors=1"
+        == "frames=5 items=3 doubles=1 refused_items=5 messages=4 delivery_errors=1"
     )
 
 
@@ -82,9 +87,30 @@ def test_what_never_happened_is_zero_and_the_last_frame_has_no_age() -> None:
     )
 
 
+def test_journal_and_followers_are_asked_when_prometheus_asks() -> None:
+    metrics = Metrics("kucoin")
+    size, dropped, oldest = 100, 0, None
+    metrics.watch_journal(lambda: size, lambda: dropped)
+    metrics.watch_follower("kafka", lambda: size, lambda: oldest)
+    samples = served(metrics)
+    assert samples["extractor_journal_bytes"] == samples["extractor_kafka_lag_items"] == 100.0
+    assert samples["extractor_dropped_items"] == samples["extractor_kafka_lag_seconds"] == 0.0
+    size, dropped, oldest = 50, 7, time.time_ns() // 1000 - 90_000_000
+    samples = served(metrics)
+    assert samples["extractor_journal_bytes"] == samples["extractor_kafka_lag_items"] == 50.0
+    assert samples["extractor_dropped_items"] == 7.0
+    assert 90.0 <= samples["extractor_kafka_lag_seconds"] < 150.0
+
+
+def test_follower_of_an_item_from_the_future_has_no_lag() -> None:
+    metrics = Metrics("kucoin")
+    metrics.watch_follower("landing", lambda: 1, lambda: time.time_ns() // 1000 + 90_000_000)
+    assert served(metrics)["extractor_landing_lag_seconds"] == 0.0
+
+
 def test_two_extractors_in_one_process_count_for_themselves() -> None:
     one, other = Metrics("kucoin"), Metrics("kucoin")
-    one.received(size=100, items=1)
+    one.received(frames=1, size=100, items=1, doubles=0)
     assert served(other)["extractor_frames_total"] == 0.0
     assert served(one)["extractor_frames_total"] == 1.0
 
