@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from core.message import encode_item
 from core.settings import Settings
 from extractors.journal import Journal
 from extractors.metrics import Metrics
@@ -35,13 +37,16 @@ def landing(settings: Settings) -> Landing:
     return Landing(settings, "binance")
 
 
-def segment_with(journal: Journal, items: list[dict[str, object]]) -> Segment:
-    """The next one, closed and packed."""
-    assert not journal.append("stream.binance.com", items, RECEIVED_AT, now=0.0)
+def append(journal: Journal, items: list[dict[str, Any]]) -> None:
+    texts = [encode_item(each) for each in items]
+    assert not journal.append("stream.binance.com", texts, RECEIVED_AT, now=0.0)
+
+
+def segment_with(journal: Journal, items: list[dict[str, Any]]) -> Segment:
+    """The next one, closed."""
+    append(journal, items)
     journal.close_if_due(now=60.0)
-    segment = journal.closed_segments()[-1]
-    journal.pack(segment)
-    return segment
+    return journal.closed_segments()[-1]
 
 
 def test_segment_becomes_an_object_named_by_time_journal_and_positions(
@@ -77,8 +82,9 @@ def test_wrong_credentials_are_an_error_without_the_secret(
 
 
 def follower(journal: Journal, settings: Settings, delivered: int) -> S3UploaderThread:
+    journal.delivered = delivered
     uploader = S3Uploader(settings, "binance", journal.id)
-    return S3UploaderThread(journal, uploader, lambda: delivered, Stop(10.0), Metrics("binance"))
+    return S3UploaderThread(journal, uploader, Stop(10.0), Metrics("binance"))
 
 
 def test_segment_is_deleted_only_when_kafka_has_it_too(
@@ -106,7 +112,7 @@ def test_thread_uploads_what_the_journal_left_and_ends_with_it(
 ) -> None:
     thread = follower(journal, settings, delivered=2)
     thread.start()
-    assert not journal.append("stream.binance.com", ITEMS, RECEIVED_AT, now=0.0)
+    append(journal, ITEMS)
     journal.close()
     wait_for(thread.is_alive, lambda is_alive: not is_alive)
     assert [json.dumps(each) for each in landing.items()] == [json.dumps(each) for each in ITEMS]
