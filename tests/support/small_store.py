@@ -1,6 +1,6 @@
 """An object store that records what is put into it, and answers what a test says."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,8 +27,20 @@ class Store:
             aws_secret_access_key="password123",
         )
         self.puts: list[Put] = []
+        self.objects: set[str] = set()
+        """The paths of those that it has taken."""
         self.status = 200
         self.code = ""
+        self.has_conditional_writes = True
+        self.during_put: Callable[[], object] = lambda: None
+
+    def answer(self, put: Put) -> tuple[int, str]:
+        """The status, and an error's code or nothing."""
+        if "if-none-match" in put.headers and not self.has_conditional_writes:
+            return 501, "NotImplemented"
+        if self.status == 200:
+            self.objects.add(put.path)
+        return self.status, self.code
 
 
 @contextmanager
@@ -39,9 +51,17 @@ def small_store() -> Iterator[Store]:
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            taking.puts.append(Put(self.path, headers, body))
-            error = f"<Error><Code>{taking.code}</Code></Error>".encode() if taking.code else b""
-            self.send_response(taking.status)
+            put = Put(self.path, headers, body)
+            taking.during_put()
+            taking.puts.append(put)
+            status, code = taking.answer(put)
+            self.answer(status, f"<Error><Code>{code}</Code></Error>".encode() if code else b"")
+
+        def do_HEAD(self) -> None:
+            self.answer(200 if self.path in taking.objects else 404, b"")
+
+        def answer(self, status: int, error: bytes) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", str(len(error)))
             self.send_header("Connection", "close")
             self.end_headers()

@@ -1,5 +1,7 @@
 """What the object store is asked for: the same object for the same segment, whoever sends it."""
 
+import gzip
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +9,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from extractors.journal import Journal
-from extractors.s3_uploader import S3Uploader
-from tests.support.journals import RECEIVED_AT, append, journal_in, left_behind, pack_all
+from extractors.metrics import Metrics
+from extractors.s3_uploader import S3Uploader, S3UploaderThread
+from extractors.stop import Stop
+from tests.support.journals import (
+    RECEIVED_AT,
+    append,
+    files_in,
+    items,
+    journal_in,
+    left_behind,
+    pack_all,
+)
 from tests.support.small_store import Put, Store, small_store
 
 
@@ -22,12 +34,14 @@ def one_store() -> Iterator[Store]:
 def store(one_store: Store) -> Store:
     """Empty, and it takes what comes."""
     one_store.puts.clear()
+    one_store.objects.clear()
     one_store.status, one_store.code = 200, ""
+    one_store.has_conditional_writes = True
+    one_store.during_put = lambda: None
     return one_store
 
 
 def upload_all(store: Store, journal: Journal) -> list[Put]:
-    pack_all(journal)
     uploader = S3Uploader(store.settings, "kucoin", journal.id)
     before = len(store.puts)
     for segment in journal.closed_segments():
@@ -52,12 +66,13 @@ def test_object_is_named_by_time_journal_and_positions(store: Store, tmp_path: P
         )
 
 
-def test_object_is_the_packed_file_with_its_endpoint(store: Store, tmp_path: Path) -> None:
+def test_object_is_the_compressed_segment_with_its_endpoint(store: Store, tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
         append(journal, range(7), endpoint="stream.binance.com")
         journal.close()
         (put,) = upload_all(store, journal)
-        assert put.body == journal.segments()[0].packed.read_bytes()
+        assert put.body == journal.segments()[0].compressed()
+    assert gzip.decompress(put.body).splitlines() == items(range(7))
     assert put.headers["x-amz-meta-endpoint"] == "stream.binance.com"
     assert put.headers["content-type"] == "application/gzip"
     assert "content-encoding" not in put.headers
@@ -87,19 +102,123 @@ def test_any_other_refusal_is_an_error_after_one_attempt(
 
 
 def test_next_process_sends_the_same_object(store: Store, tmp_path: Path) -> None:
-    """Whether the one before had packed its segments or not."""
+    """Whether the one before had closed its segments or not."""
     with journal_in(tmp_path / "j") as journal:
         append(journal, range(7), endpoint="one", received_at=RECEIVED_AT + 1)
         append(journal, range(7, 9), endpoint="two", received_at=RECEIVED_AT + 2)
-        unpacked = left_behind(tmp_path / "j")
+        killed = left_behind(tmp_path / "j")
         journal.close()
         sent = upload_all(store, journal)
-        packed = left_behind(tmp_path / "j")
+        closed = left_behind(tmp_path / "j")
     assert len(sent) == 2
-    for folder in (unpacked, packed):
+    for folder in (killed, closed):
         with journal_in(folder) as journal:
             again = upload_all(store, journal)
         assert [(put.path, put.body) for put in again] == [(put.path, put.body) for put in sent]
+
+
+def test_segment_that_version_0_1_0_packed_is_sent_as_it_is_under_the_same_name(
+    store: Store, tmp_path: Path
+) -> None:
+    with journal_in(tmp_path / "j") as journal:
+        append(journal, range(7))
+        journal.close()
+        (sent,) = upload_all(store, journal)
+    folder = left_behind(tmp_path / "j")
+    pack_all(folder)
+    (packed,) = folder.glob("*.jsonl.gz")
+    with journal_in(folder) as journal:
+        (again,) = upload_all(store, journal)
+    assert (again.path, again.body) == (sent.path, packed.read_bytes())
+
+
+def test_store_without_conditional_writes_is_asked_before_each_one(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store.has_conditional_writes = False
+    with journal_in(tmp_path / "j") as journal:
+        for number in range(3):
+            append(journal, [number], endpoint=str(number))
+        journal.close()
+        first, second, third = journal.closed_segments()
+        uploader = S3Uploader(store.settings, "kucoin", journal.id)
+        for segment in (first, second, first, third):
+            uploader.upload(segment)
+    # The first one is sent twice: with the condition, and without.
+    conditional, *taken = store.puts
+    assert "if-none-match" in conditional.headers
+    assert [gzip.decompress(put.body).splitlines() for put in taken] == [
+        items([number]) for number in range(3)
+    ]
+    assert [put.path for put in taken if "if-none-match" in put.headers] == []
+    assert caplog.text.count("store has no conditional writes") == 1
+    assert caplog.text.count("already uploaded") == 1
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """Of three closed segments."""
+    with journal_in(tmp_path / "j") as journal:
+        for number in range(3):
+            append(journal, [number], endpoint=str(number))
+        journal.close()
+        yield journal
+
+
+def follower(store: Store, journal: Journal) -> S3UploaderThread:
+    uploader = S3Uploader(store.settings, "kucoin", journal.id)
+    return S3UploaderThread(journal, uploader, Stop(10.0), Metrics("kucoin"))
+
+
+def test_segment_is_deleted_when_both_kafka_and_the_store_have_it(
+    store: Store, journal: Journal
+) -> None:
+    landing = follower(store, journal)
+    journal.delivered = 2
+    landing.follow()
+    assert len(store.objects) == 3
+    assert [each.first for each in journal.segments()] == [2]
+    assert len(files_in(journal.folder)) == 1
+    journal.delivered = 3
+    landing.delete_taken()
+    assert journal.segments() == []
+    assert len(store.puts) == 3
+
+
+def test_items_that_wait_are_those_that_are_in_no_object(store: Store, journal: Journal) -> None:
+    landing = follower(store, journal)
+    assert (landing.items_waiting(), landing.oldest_waiting()) == (3, RECEIVED_AT)
+    landing.follow()
+    assert (landing.items_waiting(), landing.oldest_waiting()) == (0, None)
+
+
+def test_refusal_of_the_store_is_counted_and_the_rest_waits(
+    store: Store, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    landing = follower(store, journal)
+    store.status, store.code = 503, "SlowDown"
+    journal.delivered = 3
+    landing.follow()
+    landing.follow()
+    assert len(store.puts) == 1
+    assert "upload failed retry_in=5 " in caplog.text and "SlowDown" in caplog.text
+    assert (landing.items_waiting(), len(journal.segments())) == (3, 3)
+
+
+def test_segment_that_is_dropped_before_its_turn_is_no_failure(
+    store: Store, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    landing = follower(store, journal)
+    dropped = journal.segments()[1]
+    store.during_put = lambda: journal.delete(dropped)
+    landing.follow()
+    assert [gzip.decompress(put.body).splitlines() for put in store.puts] == [
+        items([0]),
+        items([2]),
+    ]
+    assert "upload failed" not in caplog.text
+    assert landing.items_waiting() == 0
 
 
 def test_name_has_the_time_to_the_microsecond(store: Store, tmp_path: Path) -> None:
