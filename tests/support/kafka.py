@@ -18,16 +18,16 @@ DEADLINE = 60.0
 
 
 class Topic:
-    """What has come to a topic since this was made."""
+    """What has come to a topic since this was made, in partitions that were added since, too."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._name = name
         self._consumer = _consumer(settings)
-        self._partitions = self._consumer.list_topics(name, DEADLINE).topics[name].partitions
         self._starts = self._ends()
 
-    def _ends(self) -> list[int]:
-        return [self._end(TopicPartition(self._name, number)) for number in self._partitions]
+    def _ends(self) -> dict[int, int]:
+        partitions = self._consumer.list_topics(self._name, DEADLINE).topics[self._name].partitions
+        return {number: self._end(TopicPartition(self._name, number)) for number in partitions}
 
     def _end(self, partition: TopicPartition) -> int:
         def end() -> int | KafkaException:
@@ -44,13 +44,12 @@ class Topic:
         return found
 
     def messages(self) -> list[Message]:
+        ends = self._ends()
+        starts = {partition: self._starts.get(partition, 0) for partition in ends}
         self._consumer.assign(
-            [
-                TopicPartition(self._name, partition, start)
-                for partition, start in zip(self._partitions, self._starts, strict=True)
-            ]
+            [TopicPartition(self._name, partition, start) for partition, start in starts.items()]
         )
-        count = sum(self._ends()) - sum(self._starts)
+        count = sum(ends.values()) - sum(starts.values())
         messages = self._consumer.consume(count, DEADLINE) if count else []
         assert len(messages) == count
         return messages

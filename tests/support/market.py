@@ -1,0 +1,220 @@
+"""Both exchanges at full speed, an extractor for each, and what Kafka and landing/ have of it.
+
+Everything that the exchanges wrote is compared item by item: nothing is lost, nothing doubled.
+"""
+
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import requests
+from confluent_kafka import Message
+
+from core.message import JOURNAL_HEADER
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
+from infra.exchange.faults import Close, Unauthorized
+from infra.exchange.server import Simulation
+from tests.support.extractor import Extractor
+from tests.support.kafka import Topic, all_items
+from tests.support.landing import Landing
+from tests.support.ledger import Ledger, Written
+from tests.support.replay_exchange import clear, inflict, running, settings_at
+from tests.support.waiting import wait_for
+
+EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
+DEADLINE = 240.0
+"""Seconds. A backlog of a minute takes its time on a busy machine."""
+
+KILL_MARGIN = 1_000_000
+"""Microseconds: what came so shortly before a kill may be lost."""
+
+REFUSED = "refused: handshake answered 401"
+
+Start = Callable[[str, Settings], Extractor]
+
+
+class Market:
+    """Both exchanges at full speed, and an extractor for each."""
+
+    def __init__(
+        self, address: str, ledger: Ledger, settings: Settings, start: Start, owner: Settings
+    ) -> None:
+        self.settings = settings_at(settings, address)
+        self.address = address
+        self._ledger = ledger
+        self._start = start
+        self._topics = {each: Topic(owner, TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
+        self._landings = {each: Landing(settings, each) for each in EXCHANGES}
+        self.extractors: dict[str, Extractor] = {}
+        self.killed_at: list[float] = []
+
+    def begin(self, **changed: Any) -> None:
+        for each in EXCHANGES:
+            clear(self.address, each)
+            self.extractors[each] = self._start(each, replace(self.settings, **changed))
+        self.wait_for_frames()
+
+    def wait_for_frames(self, frames: int = 3) -> None:
+        """Wait until each exchange has written this number of frames from now on."""
+        before = self._frames()
+        wait_for(
+            self._frames,
+            lambda now: all(now[each] >= before[each] + frames for each in EXCHANGES),
+            deadline=DEADLINE,
+        )
+
+    def _frames(self) -> dict[str, int]:
+        return {e: sum(len(each.frames) for each in self.connections(e)) for e in EXCHANGES}
+
+    def connections(self, exchange: str) -> list[Written]:
+        return self._ledger.connections(exchange)
+
+    def close(self) -> None:
+        """In an orderly way, for good; returns when the extractors have read all that was written."""
+        refused = {each: self.extractors[each].log().count(REFUSED) for each in EXCHANGES}
+        for each in EXCHANGES:
+            inflict(self.address, each, Unauthorized(), "every")
+            inflict(self.address, each, Close(), "standing")
+        for each in EXCHANGES:
+            self._wait_for_log(each, REFUSED, refused[each] + 1)
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until each extractor has written it."""
+        for each in EXCHANGES:
+            self._wait_for_log(each, text, times=1)
+
+    def _wait_for_log(self, exchange: str, text: str, times: int) -> None:
+        extractor = self.extractors[exchange]
+        extractor.wait_for(extractor.log, lambda log: log.count(text) >= times, deadline=DEADLINE)
+
+    def wait_for_kafka(self) -> None:
+        """Wait until it has everything that was received."""
+        self._wait_until_taken("kafka_lag_items")
+
+    def _wait_until_taken(self, lag: str) -> None:
+        for each in self.extractors.values():
+            each.wait_for(
+                lambda each=each: _metric(each, lag),  # type: ignore[misc]
+                lambda items: items == 0,
+                deadline=DEADLINE,
+            )
+
+    def kill(self) -> None:
+        """End both with SIGKILL."""
+        for each in self.extractors.values():
+            each.kill()
+        self.killed_at.append(time.time() * 1e6)
+
+    def end(self) -> None:
+        """Send SIGTERM to both before waiting: each may take seconds."""
+        for each in self.extractors.values():
+            each.signal(signal.SIGTERM)
+        for each in self.extractors.values():
+            assert each.wait(each.stop_limit) == 0, each.log()
+
+    def end_with_empty_journals(self) -> None:
+        """On a busy machine the last upload may take longer than a stop allows: then start again.
+
+        The exchanges still refuse every connection.
+        """
+        self.end()
+        if self.journal_files():
+            for each in EXCHANGES:
+                self.extractors[each] = self._start(each, self.settings)
+            self._wait_until_taken("kafka_lag_items")
+            self._wait_until_taken("landing_lag_items")
+            self.end()
+
+    def in_topic(self, exchange: str) -> "Counter[str]":
+        return counted(all_items(self.messages(exchange)))
+
+    def messages(self, exchange: str) -> list[Message]:
+        """Return those that extractors have sent."""
+        return [
+            message
+            for message in self._topics[exchange].messages()
+            if JOURNAL_HEADER in dict(message.headers() or [])
+        ]
+
+    def in_landing(self, exchange: str) -> "Counter[str]":
+        return counted(self._landings[exchange].items())
+
+    def journal_files(self) -> list[str]:
+        return [path.name for path in self._journal.rglob("*.jsonl*")]
+
+    @property
+    def _journal(self) -> Path:
+        return self.extractors["binance"].journal
+
+
+def _metric(extractor: Extractor, name: str) -> float | Exception:
+    try:
+        return extractor.metric(name)
+    except (requests.ConnectionError, ValueError) as error:
+        # It has just been started.
+        return error
+
+
+def counted(items: Iterable[dict[str, Any]]) -> "Counter[str]":
+    """Items without the time of their receipt, as text."""
+    return Counter(
+        json.dumps({name: item[name] for name in item if name != "received_at"}) for item in items
+    )
+
+
+def written(connections: Iterable[Written], until: Callable[[Written], float]) -> "Counter[str]":
+    """The items of the frames that were written to each connection until then."""
+    items: list[dict[str, Any]] = []
+    for connection in connections:
+        for frame in connection.frames:
+            if frame.written_at <= until(connection):
+                assert frame.text
+                value = json.loads(frame.text)
+                items += value if isinstance(value, list) else [value]
+    return counted(items)
+
+
+def everything(connection: Written) -> float:
+    return float("inf")
+
+
+@contextmanager
+def market_of(settings: Settings, start: Start, owner: Settings | None = None) -> Iterator[Market]:
+    """A market whose extractors have these settings. `owner` may read the topics."""
+    ledger = Ledger()
+    with running(*Simulation().exchanges(observer=ledger)) as address:
+        yield Market(address, ledger, settings, start, owner or settings)
+
+
+def assert_exact(market: Market) -> None:
+    """All connections were closed in an orderly way."""
+    for each in EXCHANGES:
+        connections = market.connections(each)
+        assert [connection.ending for connection in connections] == ["closed"] * len(connections)
+        sent = written(connections, everything)
+        assert market.in_topic(each) == sent
+        assert market.in_landing(each) == sent
+    assert market.journal_files() == []
+
+
+def assert_exact_after_kills(market: Market) -> None:
+    """The last connections were closed in an orderly way; `market.kill` ended those before."""
+    for exchange in EXCHANGES:
+        connections = market.connections(exchange)
+        endings = [connection.ending for connection in connections]
+        assert endings == ["left"] * len(market.killed_at) + ["closed"]
+        numbers = [connection.number for connection in connections]
+        ends = dict(zip(numbers, [*market.killed_at, float("inf")], strict=True))
+        sure = written(connections, lambda c, ends=ends: ends[c.number] - KILL_MARGIN)  # type: ignore[misc]
+        found = market.in_topic(exchange)
+        assert not sure - found
+        assert not found - written(connections, everything)
+        assert market.in_landing(exchange) == found
+    assert market.journal_files() == []
