@@ -53,12 +53,14 @@ def simulated_seconds(now: int) -> Iterator[list[Message]]:
         items: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         for instrument in binance.turn(binance.instruments, now):
             place = "binance", partition_of(instrument.pair.symbol, PARTITIONS)
-            items[place].append(encode_item(ticker_item(mini_ticker(instrument), now * 1000)))
+            text = encode_item(mini_ticker(instrument))
+            items[place].append(ticker_item(text, now * 1000))
         for tenth in range(10):
             moment = now + 100 * tenth
             for instrument in kucoin.turn(kucoin.instruments, moment):
                 place = "kucoin", partition_of(instrument.pair.symbol, PARTITIONS)
-                items[place].append(encode_item(ticker_item(ticker(instrument), moment * 1000)))
+                text = encode_item(ticker(instrument))
+                items[place].append(ticker_item(text, moment * 1000))
         yield [
             (
                 TOPIC_OF_EXCHANGE[exchange],
