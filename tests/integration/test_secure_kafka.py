@@ -21,12 +21,13 @@ from infra.ports import free_ports
 from infra.services import kafka
 from infra.stack import StackError
 from spark_jobs.sources import RightError, messages_at, partitions_of_topics, starting_offsets
+from tests.support.broker import JAVA
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT
 from tests.support.kafka import Topic, place
 from tests.support.loopback import websocket_server
 from tests.support.process import run, running
-from tests.support.secure_kafka import JAVA, MECHANISMS, PASSWORD, USER, SecureKafka, secure_kafka
+from tests.support.secure_kafka import MECHANISMS, PASSWORD, USER, SecureKafka, secure_kafka
 
 TIMEOUT = 30.0
 

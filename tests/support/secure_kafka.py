@@ -6,7 +6,6 @@ with secure_kafka(tmp_path) as broker:
     broker.revoke("Write", "binance_raw_data")
 """
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,11 +25,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
-from infra import places
 from infra.ports import free_ports
 from infra.services import kafka
+from tests.support.broker import broker, format_data
 from tests.support.certificates import STORE_PASSWORD, Authority, Certificate
-from tests.support.process import Process, running
+from tests.support.process import running
 from tests.support.waiting import wait_for
 
 USER, PASSWORD = "prices", 'p"a ss;1\\'
@@ -42,7 +41,6 @@ TIMEOUT = 30.0
 
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
-JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m")
 
 
 class SecureKafka:
@@ -158,16 +156,13 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
     authority, ports = Authority(folder / "certificates"), Ports()
     properties = folder / "server.properties"
     properties.write_text(_server_properties(folder, authority.sign("broker"), authority, ports))
-    _format(properties)
-    log4j = places.PROJECT / "infra" / "kafka" / "log4j2.properties"
-    command = [*JAVA, f"-Dlog4j2.configurationFile={log4j}", "-cp", kafka.CLASSPATH]
-    process = Process([*command, "kafka.Kafka", properties], folder / "broker.log")
-    with running(process):
-        broker = SecureKafka(folder, authority, ports)
-        process.wait_for(lambda: kafka.is_ready(broker.owner))
-        kafka.initialise(broker.owner)
-        broker.add_user()
-        yield broker
+    format_data(properties)
+    with running(broker(properties, folder / "broker.log")) as process:
+        secure = SecureKafka(folder, authority, ports)
+        process.wait_for(lambda: kafka.is_ready(secure.owner))
+        kafka.initialise(secure.owner)
+        secure.add_user()
+        yield secure
 
 
 def _server_properties(
@@ -202,13 +197,6 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
-
-
-def _format(properties: Path) -> None:
-    command = [*JAVA, "-cp", kafka.CLASSPATH, "kafka.tools.StorageTool", "format"]
-    command += ["--cluster-id", kafka.CLUSTER_ID, "--config", str(properties)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr or done.stdout
 
 
 def _quoted(text: str) -> str:

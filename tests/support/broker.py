@@ -1,0 +1,25 @@
+"""A Kafka broker as a child process, whose configuration a test writes."""
+
+import subprocess
+from pathlib import Path
+
+from infra import places
+from infra.services import kafka
+from tests.support.process import Process
+
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m")
+
+
+def format_data(properties: Path) -> None:
+    """Prepare the data folder that a configuration names."""
+    command = [*JAVA, "-cp", kafka.CLASSPATH, "kafka.tools.StorageTool", "format"]
+    command += ["--cluster-id", kafka.CLUSTER_ID, "--config", str(properties)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or done.stdout
+
+
+def broker(properties: Path, log: Path) -> Process:
+    """Start a broker; it is not ready yet."""
+    log4j = places.PROJECT / "infra" / "kafka" / "log4j2.properties"
+    command = [*JAVA, f"-Dlog4j2.configurationFile={log4j}", "-cp", kafka.CLASSPATH]
+    return Process([*command, "kafka.Kafka", properties], log)
