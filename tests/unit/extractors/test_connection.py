@@ -9,6 +9,7 @@ import pytest
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
+from core.message import received_at_of
 from extractors.binance import BinanceFeed, BinanceSession
 from extractors.feed import Endpoint
 from extractors.notices import Ended, Frame, Listing, Opened, Opening
@@ -58,7 +59,7 @@ def test_frames_come_in_order_with_their_host_their_time_and_their_size() -> Non
     assert [each.symbol for each in first.raw_data] == ["BTCUSDT"]
     assert [each.symbol for each in second.raw_data] == ["ETHUSDT", "币"]
     assert first.size == len(json.dumps([BTCUSDT]).encode())
-    assert second.raw_data[0].item()["received_at"] == second.at
+    assert [received_at_of(each.item()) for each in second.raw_data] == [second.at, second.at]
     assert before <= first.at <= second.at <= after
 
 
@@ -140,14 +141,32 @@ def test_each_kucoin_connection_has_a_token_of_its_own_and_no_log_shows_it(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_topic_that_the_exchange_does_not_know_ends_all_attempts() -> None:
-    error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
+@pytest.mark.parametrize(
+    ("code", "problem"), [(404, "topic does not exist"), (400, "topic is invalid")]
+)
+def test_topic_that_the_exchange_does_not_know_ends_all_attempts(code: int, problem: str) -> None:
+    error = {"id": "1", "type": "error", "code": code, "data": problem}
     with kucoin(sends(error)) as url, listening(kucoin_feed(url)) as notices:
         ended = next_of(notices, Ended)
-        assert (ended.cause, ended.reason) == ("error_404", "error_404: topic does not exist")
+        assert (ended.cause, ended.reason) == (f"error_{code}", f"error_{code}: {problem}")
         assert ended.is_final
         with pytest.raises(Empty):
             notices.get(timeout=0.3)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_topic_that_has_worked_is_tried_again_though_the_exchange_does_not_know_it() -> None:
+    def works(connection: ServerConnection) -> None:
+        connection.send(json.dumps(CRO_USDT))
+        connection.close(1001, "going away")
+
+    error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
+    talk = on_connections(works, sends(error), sends(error), sends(CRO_USDT))
+    with kucoin(talk) as url, listening(kucoin_feed(url)) as notices:
+        told = told_until(notices, lambda each: isinstance(each, Frame) and each.connection == 4)
+    ended = [each for each in told if isinstance(each, Ended)]
+    assert [each.cause for each in ended] == ["closed", "error_404", "error_404"]
+    assert [each.is_final for each in ended] == [False, False, False]
 
 
 class BrokenSession(BinanceSession):

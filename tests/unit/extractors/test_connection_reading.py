@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from queue import Empty, Queue
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
@@ -11,6 +12,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from extractors.notices import Ended, Frame
+from extractors.web_socket import READ_SIZE
 from tests.support.feeds import (
     binance_feed,
     kucoin_feed,
@@ -35,9 +37,23 @@ from tests.support.waiting import DEADLINE, pass_time, wait_for
 
 pytestmark = pytest.mark.independent
 
+FULL = "backlog full, reading waits connection=1"
+
+
+CLOSE_1001 = b"\x88\x02\x03\xe9"
+
+NUMBERED = [{**BTCUSDT, "E": number} for number in range(50)]
+
 
 def websocket_frame(payload: bytes) -> bytes:
-    return struct.pack("!BBH", 0x81, 126, len(payload)) + payload
+    if len(payload) < 65_536:
+        return struct.pack("!BBH", 0x81, 126, len(payload)) + payload
+    return struct.pack("!BBQ", 0x81, 127, len(payload)) + payload
+
+
+def websocket_frames(tickers: Iterable[object]) -> bytes:
+    """Each ticker as a frame of Binance."""
+    return b"".join(websocket_frame(json.dumps([each]).encode()) for each in tickers)
 
 
 def test_frame_that_comes_in_pieces_with_pauses_arrives_whole() -> None:
@@ -71,7 +87,7 @@ def test_bytes_that_are_no_utf8_are_kept_and_the_connection_goes_on() -> None:
 
     with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
         first, second = next_of(notices, Frame), next_of(notices, Frame)
-    assert (first.has_ticker, tickers(first)) == (False, [{"unreadable": '[{"s":"\\xff\\xfe"}]'}])
+    assert (first.has_ticker, tickers(first)) == (False, [{"unreadable": '{"s":"\\xff\\xfe"}'}])
     assert (second.has_ticker, tickers(second)) == (True, [BTCUSDT])
 
 
@@ -111,18 +127,16 @@ def test_kucoin_hears_a_ping_in_text_at_every_interval() -> None:
     assert [ping["type"] for ping in pings] == ["ping", "ping"]
 
 
-NUMBERED = [{**BTCUSDT, "E": number} for number in range(50)]
-
-
-def test_full_queue_holds_the_reading_up_and_loses_nothing(
+def test_full_backlog_holds_the_reading_up_and_loses_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with websocket_server(sends(*([each] for each in NUMBERED))) as url:
         with listening(binance_feed(url), limit=2) as notices:
-            wait_for(lambda: "queue full" in caplog.text)
+            wait_for(lambda: FULL in caplog.text)
             assert next_tickers(notices, 50) == NUMBERED
             with pytest.raises(Empty):
-                notices.get_nowait()
+                notices.get(timeout=0.0)
+    assert "backlog has room, reading goes on connection=1" in caplog.text
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "TLS"])
@@ -139,24 +153,41 @@ def tls(
     return context
 
 
+class Burst:
+    """Sends one text, and all others while the client's full backlog holds its reading up; then ends."""
+
+    def __init__(self, texts: list[str], end: Talk, ping_every: int = 1_000) -> None:
+        self._texts = texts
+        self._end = end
+        self._ping_every = ping_every
+        self._is_held_up = Event()
+        self._gone = Event()
+
+    def talk(self, connection: ServerConnection) -> None:
+        connection.send(self._texts[0])
+        assert self._is_held_up.wait(DEADLINE)
+        for number, text in enumerate(self._texts[1:]):
+            connection.send(text)
+            if number % self._ping_every == 2:
+                connection.ping()
+        self._end(connection)
+        self._gone.set()
+
+    def happens(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Return when the server is gone, and nothing but the first text was read."""
+        wait_for(lambda: FULL in caplog.text)
+        self._is_held_up.set()
+        assert self._gone.wait(DEADLINE)
+
+
 @pytest.mark.parametrize("end", [leaves, aborts])
 def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the_end(
-    end: Talk, tls: SSLContext | None
+    end: Talk, tls: SSLContext | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gone = Event()
-
-    def talk(connection: ServerConnection) -> None:
-        for number, ticker in enumerate(NUMBERED):
-            connection.send(json.dumps([ticker]))
-            if number % 5 == 2:
-                connection.ping()
-        end(connection)
-        gone.set()
-
-    with websocket_server(talk, tls=tls) as url:
-        with listening(binance_feed(url), limit=4) as notices:
-            wait_for(notices.full)
-            assert gone.wait(DEADLINE)
+    burst = Burst([json.dumps([ticker]) for ticker in NUMBERED], end, ping_every=5)
+    with websocket_server(burst.talk, tls=tls) as url:
+        with listening(binance_feed(url), limit=2) as notices:
+            burst.happens(caplog)
             told = told_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
         each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
@@ -167,38 +198,121 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
 def test_pings_in_text_that_can_not_be_sent_hide_none_either(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    gone = Event()
     numbered = [{**CRO_USDT, "subject": f"S{number}"} for number in range(50)]
-
-    def talk(connection: ServerConnection) -> None:
-        for ticker in numbered:
-            connection.send(json.dumps(ticker))
-        aborts(connection)
-        gone.set()
-
-    with kucoin(talk, ping_interval=0.001) as url:
-        with listening(kucoin_feed(url), limit=4) as notices:
-            wait_for(notices.full)
-            assert gone.wait(DEADLINE)
+    burst = Burst([json.dumps(ticker) for ticker in numbered], aborts)
+    with kucoin(burst.talk, ping_interval=0.001) as url:
+        with listening(kucoin_feed(url), limit=2) as notices:
+            burst.happens(caplog)
             assert next_tickers(notices, 50) == numbered
             ended = next_of(notices, Ended)
     assert (ended.connection, ended.cause) == (1, "broken")
     assert "send failed connection=1" in caplog.text
 
 
-def test_close_frame_is_heard_though_it_can_not_be_answered() -> None:
-    gone = Event()
+def test_close_frame_is_heard_though_it_can_not_be_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def closes_and_aborts(connection: ServerConnection) -> None:
+        connection.socket.sendall(CLOSE_1001)
+        aborts(connection)
+
+    burst = Burst([json.dumps([ticker]) for ticker in NUMBERED], closes_and_aborts)
+    with websocket_server(burst.talk) as url:
+        with listening(binance_feed(url), limit=2) as notices:
+            burst.happens(caplog)
+            assert next_tickers(notices, 50) == NUMBERED
+            ended = next_of(notices, Ended)
+    assert (ended.cause, ended.reason) == ("closed", "closed: 1001")
+
+
+def test_frames_that_come_in_one_packet_all_arrive_with_the_control_frames_between_them(
+    tls: SSLContext | None,
+) -> None:
+    def talk(connection: ServerConnection) -> None:
+        ping, pong = b"\x89\x02hi", b"\x8a\x00"
+        between = [websocket_frames(NUMBERED[first : first + 10]) for first in range(0, 50, 10)]
+        connection.socket.sendall(ping + pong.join(between) + ping)
+        until_closed(connection)
+
+    with websocket_server(talk, tls=tls) as url, listening(binance_feed(url)) as notices:
+        assert next_tickers(notices, 50) == NUMBERED
+
+
+def test_pings_between_frames_are_answered() -> None:
+    answered = Event()
 
     def talk(connection: ServerConnection) -> None:
+        pongs = []
         for ticker in NUMBERED:
             connection.send(json.dumps([ticker]))
-        connection.socket.sendall(b"\x88\x02\x03\xe9")
-        aborts(connection)
-        gone.set()
+            pongs.append(connection.ping())
+        if all(pong.wait(DEADLINE) for pong in pongs):
+            answered.set()
+        until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url), limit=4) as notices:
-        wait_for(notices.full)
-        assert gone.wait(DEADLINE)
+    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
         assert next_tickers(notices, 50) == NUMBERED
-        ended = next_of(notices, Ended)
-    assert (ended.cause, ended.reason) == ("closed", "closed: 1001")
+        assert answered.wait(DEADLINE)
+
+
+def test_frames_larger_than_one_read_arrive_and_so_do_those_around_them(
+    tls: SSLContext | None,
+) -> None:
+    """Sizes just below and above that of a read, and one of many reads."""
+    sizes = [READ_SIZE + more for more in range(-300, 301, 100)] + [10 * READ_SIZE]
+    padded = [
+        each
+        for number, size in enumerate(sizes)
+        for each in (NUMBERED[number], {"s": "A", "pad": "x" * size, "E": number})
+    ]
+
+    def talk(connection: ServerConnection) -> None:
+        connection.socket.sendall(websocket_frames([*padded, NUMBERED[0]]))
+        until_closed(connection)
+
+    with websocket_server(talk, tls=tls) as url, listening(binance_feed(url)) as notices:
+        assert next_tickers(notices, len(padded) + 1) == [*padded, NUMBERED[0]]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4], ids=lambda cut: f"{cut} bytes of it")
+def test_close_frame_ends_the_connection_after_the_frames_of_its_packet_though_it_is_cut(
+    cut: int,
+) -> None:
+    def talk(connection: ServerConnection) -> None:
+        connection.socket.sendall(websocket_frames(NUMBERED) + CLOSE_1001[:cut])
+        if cut < len(CLOSE_1001):
+            pass_time(0.3)  # longer than the thread waits for a frame
+            connection.socket.sendall(CLOSE_1001[cut:])
+        until_closed(connection)
+
+    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+        told = told_until(notices, lambda notice: isinstance(notice, Ended))
+    assert [
+        each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
+    ] == NUMBERED
+    assert isinstance(told[-1], Ended)
+    assert (told[-1].cause, told[-1].reason) == ("closed", "closed: 1001")
+
+
+def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
+    def talk(connection: ServerConnection) -> None:
+        first, second = websocket_frames(NUMBERED[:3]), websocket_frames(NUMBERED[3:])
+        connection.socket.sendall(first + CLOSE_1001 + second)
+        until_closed(connection)
+
+    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+        told = told_until(notices, lambda notice: isinstance(notice, Ended))
+    assert [
+        each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
+    ] == NUMBERED[:3]
+
+
+def test_frames_before_an_error_frame_in_the_same_packet_are_kept() -> None:
+    def talk(connection: ServerConnection) -> None:
+        error = websocket_frame(b'{"error":{"code":2,"msg":"Invalid request"},"id":2}')
+        connection.socket.sendall(websocket_frames(NUMBERED) + error)
+        until_closed(connection)
+
+    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+        assert next_tickers(notices, 50) == NUMBERED
+        assert next_of(notices, Ended).cause == "error_2"

@@ -19,6 +19,7 @@ from tests.support.loopback import (
     Talk,
     kucoin,
     on_connections,
+    sends,
     token_of,
     websocket_server,
 )
@@ -183,15 +184,38 @@ def test_old_connection_that_the_exchange_closes_meanwhile_leaves_the_work_to_th
     assert connections(told, Opening) == [1, 2]
 
 
+def steady_kucoin(connection: ServerConnection) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            connection.send(json.dumps(CRO_USDT))
+            pass_time(0.02)
+
+
+def refuses(code: int) -> Talk:
+    return sends({"id": "1", "type": "error", "code": code, "data": "topic does not exist"})
+
+
+def test_topic_that_is_refused_during_a_rotation_is_tried_again_while_the_old_one_goes_on() -> None:
+    talk = on_connections(steady_kucoin, refuses(404), refuses(400), steady_kucoin)
+    with kucoin(talk) as url, listening(kucoin_feed(url, age_limit=0.4)) as notices:
+        told = told_until(notices, has_ended(1))
+    ended = [each for each in told if isinstance(each, Ended)]
+    assert [(each.connection, each.cause, each.is_final) for each in ended] == [
+        (2, "error_404", False),
+        (3, "error_400", False),
+        (1, "rotated", False),
+    ]
+    for refused in ended[:2]:
+        assert frames(told[told.index(refused) :], 1)
+    assert frames(told, 4)
+
+
 def test_new_kucoin_connection_has_a_token_of_its_own() -> None:
     tokens: list[str] = []
 
     def talk(connection: ServerConnection) -> None:
         tokens.append(token_of(connection))
-        with suppress(ConnectionClosed):
-            while True:
-                connection.send(json.dumps(CRO_USDT))
-                pass_time(0.02)
+        steady_kucoin(connection)
 
     with kucoin(talk) as url, listening(kucoin_feed(url, age_limit=0.4)) as notices:
         told = told_until(notices, has_ended(1))
