@@ -109,7 +109,7 @@ def limits_of(exchange: str, given: Namespace) -> dict[str, Any]:
 
 
 def market_of(given: Namespace, settings: Settings) -> Simulation | Recording:
-    """Raises ValueError for what can't be."""
+    """Raise ValueError for what can't be."""
     binance = BinanceLimits(**limits_of("binance", given), quotas=BINANCE_QUOTAS)
     kucoin = KucoinLimits(**limits_of("kucoin", given), quotas=KUCOIN_QUOTAS)
     if "recording" in given:

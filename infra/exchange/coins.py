@@ -21,7 +21,7 @@ class Coins:
     """Values are floats that nobody sees: what is printed is counted in whole increments."""
 
     def __init__(self, pairs: Iterable[Pair], seed: int) -> None:
-        """Raises ValueError for a pair whose quote `data/coins.csv` does not know."""
+        """Raise ValueError for a pair whose quote `data/coins.csv` does not know."""
         self._random = Random(f"coins {seed}")
         self.swing: dict[str, float] = defaultdict(lambda: USUAL_SWING)
         self.dollars: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""One client's WebSocket: what it is sent, what it suffers, and why it ended."""
+"""One client's WebSocket: its data, the faults inflicted on it, and the reason of its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,9 +21,9 @@ from infra.exchange.faults import (
     Strike,
 )
 
-# The exchanges close a socket that is read too slowly. Held back here: some 16,000 KuCoin frames.
+# The exchanges close a socket that is read too slowly. This backlog is some 16,000 KuCoin frames.
 LARGEST_BACKLOG_BYTES = 4_000_000
-# How often a connection that was silenced looks whether its client has gone, in seconds.
+# Interval at which a silenced connection checks whether its client has gone, in seconds.
 SILENT_LOOK = 0.02
 
 ENDINGS = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
@@ -48,19 +48,19 @@ class Ending(StrEnum):
 
 
 class Observer(Protocol):
-    """Told of what the exchange does to its connections, from the exchange's thread."""
+    """Receives what the exchange does to its connections, in the exchange's thread."""
 
     def opened(self, connection: "Connection") -> None: ...
 
     def sending(self, connection: "Connection", texts: Sequence[str]) -> None:
-        """Data, just before it goes to the transport."""
+        """Called with data just before it goes to the transport."""
 
     def ended(self, connection: "Connection") -> None:
-        """Just before the close frame, or before the connection is broken."""
+        """Called just before the close frame, or before the connection is broken."""
 
 
 class Connection:
-    """Data goes to the transport as ready frames: those of a feed are made once for all clients."""
+    """Writes encoded frames to the transport; a feed encodes its frames once for all clients."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Connection:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Until the block ends; the block is cut short when the exchange ends the connection."""
+        """Keep the connection open for the block, which is cancelled when the exchange ends it."""
         if self._observer:
             self._observer.opened(self)
         try:
@@ -109,8 +109,9 @@ class Connection:
         await self._shake_hands()
 
     async def _shake_hands(self) -> None:
-        """The close, or the answer to the client's. Waits for the client's answer, but not until
-        it has read what it has still to read.
+        """Close the connection, or answer the client's close.
+
+        Wait for the client's answer, but not until it has read the frames sent before.
         """
         if self.ending is Ending.CLOSED:
             code, reason = self._farewell
@@ -128,21 +129,21 @@ class Connection:
             self._disturbances.add(fault)
 
     def recover(self) -> None:
-        """From what it suffers, though not from an end that has begun."""
+        """Remove all faults. An end that has begun goes on."""
         self._openings.clear()
         self._disturbances = None
 
     def opening(self, kind: type[OpeningFault]) -> OpeningFault | None:
-        """The fault of this kind, if it suffers one."""
+        """Return the fault of this kind that was inflicted, if any."""
         return next((fault for fault in self._openings if isinstance(fault, kind)), None)
 
     def send(self, *texts: str) -> None:
-        """Control frames."""
+        """Send control frames."""
         if self._is_writable():
             self._write(encode_frames(texts), len(texts))
 
     def send_data(self, texts: Sequence[str], frames: bytes) -> None:
-        """`frames` are the texts encoded."""
+        """Send data; `frames` are the texts encoded."""
         if self._disturbances is None:
             self._send_data(texts, frames)
             return
@@ -170,7 +171,7 @@ class Connection:
             self.send(self.envelope(*announcement))
 
     def close(self, code: WSCloseCode, reason: str, delay: float = 0.0) -> None:
-        """In an orderly way. Data goes on until the delay, in seconds, is over."""
+        """Close with a close frame. Data goes on until the delay, in seconds, is over."""
         if self.ending or self._timer.expired():
             return
         if self._is_silent:
@@ -200,7 +201,7 @@ class Connection:
         self.frames += count
 
     def _is_writable(self) -> bool:
-        """Sending never waits: a client that reads too slowly is cut off, as the exchanges do."""
+        """Return whether the transport takes more. Cut off a client that reads too slowly."""
         if not self._speaks:
             return False
         if self._transport.get_write_buffer_size() > LARGEST_BACKLOG_BYTES:
@@ -209,7 +210,7 @@ class Connection:
         return True
 
     def _strike(self, strike: Strike, text: str) -> None:
-        """In front of a data frame."""
+        """Apply a fault that is due before a data frame."""
         match strike:
             case Drop():
                 self._break(strike.name())

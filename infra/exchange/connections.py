@@ -1,4 +1,4 @@
-"""The open connections of one exchange, and the faults that are meant for them."""
+"""Open connections of one exchange, and the faults inflicted on them."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -14,19 +14,18 @@ from infra.exchange.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
-# How long a client may take to answer a close, in seconds.
+# Timeout for a client's answer to a close, in seconds.
 CLOSE_TIMEOUT = 5.0
 
 Reach = int | Literal["every", "standing"]
-"""Which connections a fault is meant for: the next so many, every one from now on, or those that
-are open now."""
+"""Connections that a fault is inflicted on: the next n, every one from now on, or the open ones."""
 
 RefusalFault = TypeVar("RefusalFault", bound=Refusal)
 
 
 class Connections:
     def __init__(self, dialect: Dialect, lifetime: float, observer: Observer | None) -> None:
-        """After its lifetime, in seconds, a connection is closed."""
+        """A connection is closed after its lifetime, in seconds."""
         self._dialect = dialect
         self._lifetime = lifetime
         self._observer = observer
@@ -34,7 +33,7 @@ class Connections:
         self._waiting = Waiting()
 
     def inflict(self, fault: Fault, reach: Reach) -> None:
-        """Raises ValueError for a fault that can't be had here."""
+        """Raise ValueError for a fault that the exchange's protocol has no place for."""
         exchange, name = self._dialect.exchange, fault.name()
         if type(fault) in self._dialect.lacks:
             raise ValueError(f"fault={name!r}: {exchange} has no place for it")
@@ -50,13 +49,13 @@ class Connections:
                 self._waiting.add(fault, reach)
 
     def clear(self) -> None:
-        """No fault waits any more, and the open connections recover."""
+        """Remove all faults, those that wait and those of open connections."""
         self._waiting.clear()
         for connection in self._open:
             connection.recover()
 
     def refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
-        """Whether the request that is being answered is to be refused."""
+        """Return the fault that refuses the current request, if one waits."""
         return next(iter(self._waiting.take(kind)), None)
 
     def shut_down(self) -> None:
@@ -66,9 +65,9 @@ class Connections:
 
     @asynccontextmanager
     async def accept(self, request: web.Request) -> AsyncIterator[Connection]:
-        """The WebSocket that a request asks for. Its opening and its end are a line in the log.
+        """Open the WebSocket that a request asks for, for the length of the block.
 
-        The block is cut short when the exchange ends the connection.
+        The block is cancelled when the exchange ends the connection. Log the opening and the end.
         """
         socket = web.WebSocketResponse(
             autoping=False, autoclose=False, compress=False, timeout=CLOSE_TIMEOUT

@@ -43,7 +43,7 @@ def control_routes(exchanges: Mapping[str, Connections]) -> list[web.RouteDef]:
 
 
 def order_of(text: str) -> tuple[Fault, Reach]:
-    """Raises ValueError that names the parameter and its value."""
+    """Raise ValueError that names the parameter and its value."""
     try:
         order = json.loads(text)
     except json.JSONDecodeError as error:

@@ -132,7 +132,7 @@ LEAST = {"every": 1, "after_frames": 0, "lead": 0, "wait": 0}
 
 
 def fault_of(name: object, parameters: Mapping[str, object]) -> Fault:
-    """Raises ValueError that names the parameter and its value."""
+    """Raise ValueError that names the parameter and its value."""
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"fault={name!r}: expected one of {', '.join(KINDS)}")

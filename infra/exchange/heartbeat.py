@@ -1,4 +1,4 @@
-"""Binance's pings: when one is due, and when a client that answers none is lost."""
+"""Schedule of Binance's pings, and detection of clients that do not answer them."""
 
 
 class Heartbeat:
@@ -11,7 +11,7 @@ class Heartbeat:
         self._unanswered: dict[bytes, float] = {}
 
     def due(self) -> float:
-        """When there is next something to do."""
+        """Return the time of the next ping or timeout."""
         return min([self._next_ping, *(sent + self._timeout for sent in self._unanswered.values())])
 
     def is_lost(self, now: float) -> bool:

@@ -24,10 +24,10 @@ ATTEMPTS = 5
 
 class Landing(Protocol):
     def names(self, exchange: str) -> list[str]:
-        """Of the objects that there are now, in no order. Raises OSError."""
+        """Of the objects that there are now, in no order. Raise OSError."""
 
     def read(self, name: str) -> bytes:
-        """The whole object: an extractor writes some 8 MB at the most. Raises OSError."""
+        """The whole object: an extractor writes some 8 MB at the most. Raise OSError."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Bucket(Landing):
 
 
 def landing_at(address: str, settings: Settings) -> Landing:
-    """`address` is a folder or s3://bucket/prefix. Raises ValueError where it names no bucket."""
+    """`address` is a folder or s3://bucket/prefix. Raise ValueError where it names no bucket."""
     url = urlsplit(address)
     if url.scheme != "s3":
         return Folder(Path(address))

@@ -65,7 +65,7 @@ def read_items(name: str, content: bytes) -> Iterator[RecordedItem]:
 
 
 def read_lines(content: bytes) -> Iterator[bytes]:
-    """Raises EOFError, BadGzipFile or zlib.error where no more can be read."""
+    """Raise EOFError, BadGzipFile or zlib.error where no more can be read."""
     if not content:
         raise EOFError("it is empty")
     rest = b""
@@ -78,7 +78,7 @@ def read_lines(content: bytes) -> Iterator[bytes]:
 
 
 def read_item(line: bytes) -> RecordedItem:
-    """Raises ValueError for what is no item."""
+    """Raise ValueError for what is no item."""
     text = line.decode()
     try:
         item = json.loads(text)

@@ -1,4 +1,4 @@
-"""A landing archive in the place of the simulation."""
+"""Exchanges that play a landing archive instead of a simulation."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ Framing = Callable[[Iterable[RecordedItem]], Iterator[RecordedFrame]]
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What is played, and how many times as fast as it was received."""
+    """An archive, and how many times as fast as received it is played."""
 
     landing: Landing
     speed: float = 1.0
@@ -35,10 +35,10 @@ class Recording:
     kucoin: KucoinLimits = field(default_factory=KucoinLimits)
 
     def exchanges(self, observer: Observer | None = None) -> tuple[Binance, Kucoin]:
-        """`observer` is told what goes to the connections of both. Reads the first frames.
+        """Return both exchanges, after reading the first frames. `observer` receives what they send.
 
-        Raises ValueError for a speed that can't be right or an archive with nothing to play,
-        OSError for one that can't be read.
+        Raise ValueError for an invalid speed or an archive with nothing to play, and OSError
+        for an archive that can't be read.
         """
         if not 0 < self.speed < math.inf:
             raise ValueError(f"speed {self.speed}: expected above 0")
@@ -67,6 +67,6 @@ class Recording:
         )
 
     def _frames(self, exchange: str, framing: Framing) -> Iterator[RecordedFrame]:
-        """Object by object: only one is held at a time."""
+        """Read object by object, so that only one is in memory."""
         names = sorted(self.landing.names(exchange))
         return framing(item for name in names for item in read_items(name, self.landing.read(name)))

@@ -1,4 +1,4 @@
-"""Both exchanges on one port; what they serve is a simulation or a recording."""
+"""Serve both exchanges on one port, and set up the simulation of their markets."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,18 +30,18 @@ from infra.exchange.symbols import (
 BINANCE_PERIOD = 1.0
 # KuCoin sends at most one frame per symbol and 100 ms: 6,340 a second for its 634 symbols.
 KUCOIN_PERIOD = 0.1
-# Its feed has a turn in each of so many parts of a period.
+# Number of parts of a period; the feed has a turn in each.
 KUCOIN_PARTS = 10
-# 7 of 821 recorded frames told of a new price. A trade at the old price does not, so they are more.
+# 7 of 821 recorded frames changed the price. More are trades, for some keep the price.
 KUCOIN_TRADED = 0.02
 
-# How long the server may take to close its connections, in seconds; aiohttp may wait twice as long.
+# Timeout for closing the connections, in seconds; aiohttp may wait twice as long.
 SHUTDOWN_TIMEOUT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What is simulated. The shares and rates are means."""
+    """Settings of the simulated markets. Shares and rates are means."""
 
     seed: int = 1
     binance_symbols: int = BINANCE_SYMBOLS
@@ -51,16 +51,16 @@ class Simulation:
     kucoin: KucoinLimits = field(default_factory=KucoinLimits)
 
     def exchanges(self, observer: Observer | None = None) -> tuple[Binance, Kucoin]:
-        """`observer` is told what goes to the connections of both.
+        """Return both exchanges. `observer` receives what goes to their connections.
 
-        Raises ValueError for a setting that can't be right.
+        Raise ValueError for an invalid setting.
         """
         binance_symbols, kucoin_symbols = binance_listing(), kucoin_listing()
         binance_pairs = binance_trading(binance_symbols, self.binance_symbols)
         kucoin_pairs = kucoin_trading(kucoin_symbols)
         if not self.kucoin_rate > 0:
             raise ValueError(f"{self.kucoin_rate} KuCoin frames a second: expected above 0")
-        # To generate more load than KuCoin could, its period is cut short.
+        # Shorten the period to generate more load than KuCoin's limit of frames per symbol allows.
         kucoin_period = min(KUCOIN_PERIOD, len(kucoin_pairs) / self.kucoin_rate)
         coins = Coins([*binance_pairs, *kucoin_pairs], self.seed)
         now = now_ms()
@@ -101,9 +101,9 @@ class Simulation:
 
 @asynccontextmanager
 async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> AsyncIterator[int]:
-    """Serve until the block ends; gives the port. A feed that fails ends the block with its error.
+    """Serve for the length of the block and yield the port. A failed feed raises its error there.
 
-    Raises OSError when the port can't be had.
+    Raise OSError if the port is taken.
     """
     app = web.Application()
     connections = {"binance": binance.connections, "kucoin": kucoin.connections}

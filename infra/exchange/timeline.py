@@ -1,4 +1,4 @@
-"""When a recorded frame is due."""
+"""The times at which recorded frames are due."""
 
 import asyncio
 
@@ -32,5 +32,5 @@ class Timeline:
             self._begun.set()
 
     def due(self, received_at: int) -> float:
-        """On the clock of the event loop."""
+        """Return when a frame is due, on the clock of the event loop."""
         return self._began_at + (received_at - self._origin) / self._microseconds_per_second

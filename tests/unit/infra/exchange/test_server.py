@@ -158,6 +158,25 @@ def test_times_and_tokens_are_set_by_options(tmp_path: Path) -> None:
             pass
 
 
+def test_it_has_the_limits_of_the_exchanges_on_new_connections(tmp_path: Path) -> None:
+    with running_process(Exchange(tmp_path)) as exchange:
+        address = exchange.address()
+        data = bullet(address)
+        url = f"ws://{address}/?token={quote(data['token'], safe='')}"
+        kucoin = []
+        for _ in range(31):
+            with connect(url) as client:
+                kucoin.append(json.loads(client.recv(timeout=DEADLINE))["type"])
+        with requests.Session() as session:
+            # Without an upgrade there is no WebSocket, but each counts as an attempt.
+            attempts = [
+                session.get(f"http://{address}/ws", timeout=DEADLINE).status_code
+                for _ in range(301)
+            ]
+    assert kucoin == 30 * ["welcome"] + ["error"]
+    assert attempts == 300 * [400] + [429]
+
+
 def test_a_time_that_can_not_be_is_refused_by_name_and_value() -> None:
     with pytest.raises(ValueError, match="BinanceLimits: ping_interval of 0 s: expected above 0"):
         BinanceLimits(ping_interval=0)
