@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-import requests
-from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
 from infra.exchange.binance import Binance
@@ -23,7 +22,6 @@ from infra.exchange.market import Market
 from infra.exchange.server import KUCOIN_PARTS
 from infra.exchange.simulated_feed import SimulatedFeed
 from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
-from infra.exchange.tokens import Tokens
 from tests.support.ledger import Ledger
 from tests.support.replay_exchange import kucoin_url, running
 from tests.support.small_exchange import ended, text_of, texts
@@ -85,51 +83,6 @@ def subscribe(client: ClientConnection) -> list[dict[str, Any]]:
     client.send(json.dumps(SUBSCRIBE))
     assert message(client) == {"id": "1", "type": "ack"}
     return [message(client) for _ in range(634)]
-
-
-def test_bullet_public_gives_a_token_and_an_endpoint_on_the_host_that_was_asked(
-    address: str,
-) -> None:
-    port = address.rpartition(":")[2]
-    answer = requests.post(f"http://localhost:{port}/api/v1/bullet-public", timeout=DEADLINE).json()
-    assert answer["code"] == "200000"
-    assert answer["data"]["instanceServers"] == [
-        {
-            "endpoint": f"ws://localhost:{port}/",
-            "encrypt": False,
-            "protocol": "websocket",
-            "pingInterval": 18000,
-            "pingTimeout": 10000,
-        }
-    ]
-    assert len(answer["data"]["token"]) > 150
-
-
-def test_every_request_gets_a_token_of_its_own(address: str) -> None:
-    assert kucoin_url(address) != kucoin_url(address)
-
-
-@pytest.mark.parametrize("query", ["", "?token=", "?token=invented"])
-def test_a_handshake_without_a_valid_token_is_refused_with_401(address: str, query: str) -> None:
-    with pytest.raises(InvalidStatus) as refused, connect(f"ws://{address}/{query}"):
-        pass
-    assert refused.value.response.status_code == 401
-    assert b"token is invalid" in (refused.value.response.body or b"")
-
-
-def test_a_token_that_expired_is_refused_with_401() -> None:
-    with running(binance(), kucoin(KucoinLimits(token_lifetime=1e-9))) as address:
-        with pytest.raises(InvalidStatus) as refused, connect(kucoin_url(address)):
-            pass
-        assert refused.value.response.status_code == 401
-        assert b"token is expired" in (refused.value.response.body or b"")
-
-
-def test_a_token_is_good_for_its_lifetime_and_for_any_number_of_connections() -> None:
-    tokens = Tokens(lifetime=10, once=False)
-    token = tokens.issue(now=100)
-    assert [tokens.use(token, now) for now in (100, 109)] == [None, None]
-    assert tokens.use(token, now=110) == "token is expired"
 
 
 def test_nothing_comes_between_the_welcome_and_a_subscription(address: str) -> None:
@@ -307,14 +260,3 @@ def test_a_client_that_reads_too_slowly_is_cut() -> None:
         with pytest.raises(ConnectionClosedError):
             for _ in texts(client):
                 pass
-
-
-def test_the_list_of_symbols_is_kucoins_own_answer(address: str) -> None:
-    answer = requests.get(f"http://{address}/api/v2/symbols", timeout=DEADLINE).json()
-    assert answer["code"] == "200000"
-    assert len(answer["data"]) == 634
-    symbols = {listed["symbol"]: listed for listed in answer["data"]}
-    renamed = symbols["BCHSV-USDT"]
-    assert renamed["name"] == "BSV-USDT"
-    assert (renamed["baseCurrency"], renamed["quoteCurrency"]) == ("BSV", "USDT")
-    assert symbols["ZEL-BTC"]["enableTrading"] is False

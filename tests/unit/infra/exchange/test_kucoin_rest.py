@@ -46,6 +46,13 @@ def test_the_symbols_are_the_same_in_both_versions_and_one_by_one(address: str) 
     assert data(address, "v1/symbols") == symbols
     assert len(symbols) == 634
     assert data(address, "v2/symbols/BTC-USDT") in symbols
+    renamed = data(address, "v2/symbols/BCHSV-USDT")
+    assert [renamed[name] for name in ("name", "baseCurrency", "quoteCurrency")] == [
+        "BSV-USDT",
+        "BSV",
+        "USDT",
+    ]
+    assert data(address, "v2/symbols/ZEL-BTC")["enableTrading"] is False
     market = data(address, "v2/symbols", market="KCS")
     assert market == [symbol for symbol in symbols if symbol["market"] == "KCS"]
     assert 0 < len(market) < 634
