@@ -6,6 +6,7 @@ one does no harm: it only makes the next process read a little more of the topic
 
 import json
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -62,8 +63,8 @@ class Delivered:
             log.warning("record of deliveries unreadable reason=%r", str(error))
             return cls(journal_id)
 
-    def save(self, folder: Path) -> None:
-        """Replace the file. Raise OSError."""
+    def save(self, folder: Path, *, durably: bool = False) -> None:
+        """Replace the file, `durably` so that a power failure leaves it. Raise OSError."""
         record = {
             "journal": self.journal_id,
             "position": self.position,
@@ -74,11 +75,18 @@ class Delivered:
             "counts": self.counts,
         }
         temporary = folder / "delivered.tmp"
-        temporary.write_text(json.dumps(record))
+        with temporary.open("w") as file:
+            json.dump(record, file)
+            if durably:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.rename(folder / "delivered")
 
     def partitions_are(self, count: int, position: int) -> None:
-        """The topic has `count` partitions; nothing at `position` or after it was sent yet."""
+        """Note the topic's number of partitions, for items at `position` and after it.
+
+        None of those may have been sent yet.
+        """
         if self.counts and self.counts[-1][1] > count:
             # Kafka never takes partitions away: the topic was deleted and created again.
             self.counts.clear()

@@ -17,7 +17,7 @@ from extractors.journal import Journal
 from extractors.journal_reader import JournalReader
 from extractors.metrics import Metrics
 from extractors.producer import Producer, ProducerError, TooLargeError
-from extractors.resume import TopicError, begin, catch_up
+from extractors.resume import begin, catch_up
 from extractors.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class KafkaFollower(Thread):
         self._stop_requested = stop
         self._metrics = metrics
         self._delivered = Delivered.load(journal.folder, journal.id)
+        self._saved_counts = list(self._delivered.counts)
         self._refused: set[int] = set()
         self._message_bytes = MAX_MESSAGE_BYTES
         self._save_at = 0.0
@@ -86,7 +87,7 @@ class KafkaFollower(Thread):
                 try:
                     self._follow(producer)
                     return
-                except (ProducerError, TopicError) as error:
+                except (ProducerError, OSError) as error:
                     self._metrics.producer_failures.inc()
                     log.error("producer failed retry_in=%g reason=%r", RETRY_INTERVAL, str(error))
                     if isinstance(error, TooLargeError):
@@ -126,9 +127,13 @@ class KafkaFollower(Thread):
         log.info("flushed undelivered=%d", producer.flush())
 
     def _resume(self, partitions: int) -> None:
-        """Learn what Kafka has. Raise TopicError."""
+        """Learn what Kafka has. Raise OSError."""
         is_new = not (self._journal.was_left or self._delivered.places)
         self._delivered.partitions_are(partitions, self._journal.end)
+        if self._delivered.counts != self._saved_counts:
+            # The next process must know them, or it would look for items in other partitions.
+            self._delivered.save(self._journal.folder, durably=True)
+            self._saved_counts = list(self._delivered.counts)
         ask = begin if is_new else catch_up
         ask(self._topic, client_configuration(self._settings), self._delivered)
         log.info("resumed position=%d taken=%s", self._delivered.start(), self._delivered.taken())

@@ -73,8 +73,12 @@ class Publisher(Thread):
 
     def run(self) -> None:
         topics = (FEED_EVENTS, INSTRUMENTS)
-        if not wait_for_topics(self._kafka, topics, self._settings, self._stop_requested):
-            return
+        if wait_for_topics(self._kafka, topics, self._settings, self._stop_requested):
+            self._publish_until_closed()
+        if unpublished := self.unpublished():
+            log.warning("messages unpublished=%d", unpublished)
+
+    def _publish_until_closed(self) -> None:
         while self._stop_requested.seconds_left():
             # In this order: a closed publisher takes no more.
             is_closed = self._is_closed
@@ -86,7 +90,6 @@ class Publisher(Thread):
                 log.warning("publishing again in=%g reason=%r", RETRY_INTERVAL, self._failed)
                 self._failed = ""
                 self._stop_requested.pause(RETRY_INTERVAL)
-        log.warning("messages unpublished=%d", self.unpublished())
 
     def _send(self) -> None:
         # Before the others, as an event begins before it ends.

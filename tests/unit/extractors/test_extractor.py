@@ -214,7 +214,7 @@ def test_a_producer_that_failed_ends_no_connection(
     topic = Topic(kafka, BINANCE_RAW_DATA)
     failures = iter([ProducerError("not authorised")])
 
-    def fail_once(delivered: Delivered, folder: Path) -> None:
+    def fail_once(delivered: Delivered, folder: Path, durably: bool = False) -> None:
         for error in failures:
             raise error
 
