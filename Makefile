@@ -22,7 +22,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-backlog benchmark-lake benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
+.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-lake benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -142,6 +142,15 @@ benchmark-streams: setup  ## the server's streams, from commit to client, and ho
 benchmark-whole-way: setup  ## from the exchange's send to a client, through everything
 	@$(BIN)/python -m benchmarks.whole_way
 
+benchmark-extractor: setup $(TOOLS)/rivals-cryptofeed/.ready  ## the extractor beside cryptofeed and a bare socket; RATE=25000 frames/s, 0 for as many as it takes; SECONDS_LONG=12 ROUNDS=3
+	@$(BIN)/python -m benchmarks.extractor --rate $(or $(RATE),25000) --seconds $(or $(SECONDS_LONG),12) --rounds $(or $(ROUNDS),3)
+
+benchmark-async-twin: setup $(TOOLS)/rivals-async_twin/.ready  ## the extractor beside its twin in asyncio; RATE, SECONDS_LONG and ROUNDS as above
+	@$(BIN)/python -m benchmarks.async_twin --rate $(or $(RATE),25000) --seconds $(or $(SECONDS_LONG),12) --rounds $(or $(ROUNDS),3)
+
+benchmark-batch-seconds: setup  ## what a shorter batch costs: from the exchange's send to Kafka; SECONDS_LONG=20 a step
+	@$(BIN)/python -m benchmarks.batch_seconds --seconds $(or $(SECONDS_LONG),20)
+
 benchmark-lake: setup  ## a backlog to raw parquet and to the tickers' table, and a small commit; TICKS=5000000
 	@$(BIN)/python -m benchmarks.lake --ticks $(or $(TICKS),5000000)
 
@@ -157,6 +166,11 @@ benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICK
 $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
 	@$(PYTHON) -m venv $(@D)
 	$(call quietly,rivals: installing what benchmarks/rivals/requirements.lock names,$(@D)/bin/pip install --require-hashes -r $<,rivals)
+	@touch $@
+
+$(TOOLS)/rivals-%/.ready: benchmarks/rivals/%.lock | prerequisites $(TOOLS)/logs
+	@$(PYTHON) -m venv $(@D)
+	$(call quietly,$*: installing what $< names,$(@D)/bin/pip install --require-hashes -r $<,rivals-$*)
 	@touch $@
 
 $(TOOLS)/clients/%/.ready: tests/clients/environments/%.lock | prerequisites $(TOOLS)/logs

@@ -1,0 +1,50 @@
+"""The extractor, which has threads, beside a twin of it in asyncio.
+
+    make benchmark-async-twin                      25,000 frames/s, three rounds
+    make benchmark-async-twin RATE=2000 SECONDS_LONG=20
+    make benchmark-async-twin RATE=0               as fast as each takes them
+
+The loads and the figures are those of benchmarks/extractor.py; the twin is
+benchmarks/async_twin_process.py. What receiving and parsing alone take is measured beside them, with the
+extractor's library and with two of asyncio: picows, the quickest, is the twin's.
+"""
+
+import os
+
+from benchmarks.extractor import BARE, EXTRACTOR, arguments
+from benchmarks.extractor_load import source_of
+from benchmarks.extractor_result import row
+from benchmarks.extractor_round import Contestant, rounds
+from benchmarks.extractor_topic import arrays
+from benchmarks.measuring import machine, own_stack, table
+from core.topics import KUCOIN_RAW_DATA
+from infra import places
+
+TWIN_PYTHON = str(places.TOOLS / "rivals-async_twin" / "bin" / "python")
+
+TWIN = Contestant(
+    "its twin in asyncio",
+    [TWIN_PYTHON, "-m", "benchmarks.async_twin_process"],
+    KUCOIN_RAW_DATA,
+    arrays,
+)
+RECEIVERS = [
+    Contestant(
+        f"{library} and orjson alone",
+        [TWIN_PYTHON, "benchmarks/rivals/receive.py", library, "{source}"],
+    )
+    for library in ("websockets", "picows")
+]
+
+
+def main() -> None:
+    load, number = arguments("The extractor beside its twin in asyncio")
+    with own_stack("async_twin") as stack, source_of(load, dict(os.environ)) as source:
+        results = rounds([EXTRACTOR, TWIN], load, stack, source, number)
+        results |= rounds([BARE, *RECEIVERS], load, stack, source, 1)
+    print(f"{machine()}; {load}; {number} rounds in turn: median (least to most)")
+    print(table(row(name, each) for name, each in results.items()))
+
+
+if __name__ == "__main__":
+    main()

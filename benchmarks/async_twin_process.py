@@ -1,0 +1,190 @@
+"""KuCoin's extractor in asyncio, for benchmarks/async_twin.py alone: one connection, until SIGTERM.
+
+    picows ─► journal ─┬─► follow ─► librdkafka ─► Kafka
+                       └─► upload ─► landing/
+
+The same work with the same code as the extractor's, wherever that has no threads: session, doubles,
+continuity, journal, its reader, batcher, the messages and librdkafka's settings. Where the extractor has
+a thread, this has a task of one loop, uvloop's. gzip runs in a thread, or it would hold up the socket for
+a tenth of a second. What a real extractor needs beside, such as rotation, is left out: it would only
+make this slower.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import uvloop
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+from benchmarks.async_twin_socket import CONNECTION, Receiver, listen
+from core.kafka_client import client_configuration
+from core.message import MAX_MESSAGE_BYTES
+from core.s3_client import client_arguments
+from core.settings import EXTRACTORS, Settings
+from core.topics import KUCOIN_RAW_DATA
+from extractors.batcher import Batcher
+from extractors.continuity import Continuity
+from extractors.deadline import Deadline
+from extractors.delivered import Delivered
+from extractors.doubles import Doubles
+from extractors.extractor import COLLECT_SHARE, MOST_ITEMS
+from extractors.journal import Journal
+from extractors.journal_reader import JournalReader
+from extractors.kafka_follower import READ_INTERVAL, SAVE_INTERVAL
+from extractors.kucoin import KucoinFeed
+from extractors.metrics import Metrics
+from extractors.notices import Frame, Opened, Opening, now_us
+from extractors.open_socket import OPEN_LIMIT
+from extractors.producer import Producer
+from extractors.resume import begin
+from extractors.s3_uploader import LOOK_INTERVAL
+from extractors.stop import Stop
+
+STOP_LIMIT = 7.0
+
+CONFIG = AioConfig(
+    request_checksum_calculation="when_required", response_checksum_validation="when_required"
+)
+
+
+class Twin:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._feed = KucoinFeed(
+            settings.kucoin_rest_url,
+            batch_seconds=settings.kucoin_batch_seconds,
+            silence_limit=settings.kucoin_silence_limit,
+            age_limit=settings.connection_age_limit,
+        )
+        self._metrics = Metrics(self._feed.name)
+        self._metrics.serve(settings.metrics_host, settings.kucoin_metrics_port)
+        folder = Path(settings.journal_dir) / self._feed.name
+        self._journal = Journal(folder, settings.journal_limit_bytes)
+        self._doubles = Doubles()
+        self._continuity = Continuity(self._feed.name, now_us())
+
+    async def run(self) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        self._continuity.start()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._upload())
+            try:
+                await self._listen(stop)
+            finally:
+                self._journal.close()
+        self._journal.unlock()
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        self._doubles.opening(Opening(CONNECTION, now_us()))
+        endpoint = await asyncio.to_thread(self._feed.endpoint, Deadline(OPEN_LIMIT))
+        self._continuity.opened(Opened(CONNECTION, now_us(), endpoint.host))
+        session = self._feed.session(endpoint, time.monotonic())
+        collect_seconds = self._feed.batch_seconds * COLLECT_SHARE
+
+        def receiver() -> Receiver:
+            return Receiver(session, endpoint.host, collect_seconds, self._take)
+
+        await listen(endpoint, receiver, self._feed.silence_limit, stop)
+
+    def _take(self, frames: list[Frame]) -> None:
+        """Write the frames' items to the journal."""
+        items: list[bytes] = []
+        received = size = 0
+        for frame in frames:
+            first = self._doubles.without(frame)
+            self._continuity.frame(frame, len(first.raw_data) < len(frame.raw_data))
+            items += [each.item() for each in first.raw_data]
+            received += len(frame.raw_data)
+            size += frame.size
+        self._metrics.received(len(frames), size, received, received - len(items))
+        for start in range(0, len(items), MOST_ITEMS):
+            part = items[start : start + MOST_ITEMS]
+            if self._journal.append(frames[0].endpoint, part, frames[0].at, time.monotonic()):
+                self._metrics.refused.inc(len(part))
+        self._journal.close_if_due(time.monotonic())
+
+    async def _follow(self) -> None:
+        """Until the journal is closed and all is delivered."""
+        stop = Stop(STOP_LIMIT)
+        delivered = Delivered.load(self._journal.folder, self._journal.id)
+        producer = Producer(
+            self._feed.name,
+            self._settings,
+            self._journal.id,
+            delivered,
+            set(),
+            MAX_MESSAGE_BYTES,
+            stop,
+            self._metrics,
+        )
+        with closing(producer):
+            partitions = producer.wait_for_topic() or 0
+            delivered.partitions_are(partitions, self._journal.end)
+            begin(KUCOIN_RAW_DATA, client_configuration(self._settings), delivered)
+            batcher = Batcher(self._feed.batch_seconds)
+            save_at = 0.0
+            with closing(JournalReader(self._journal, 0, self._feed.symbol_of)) as reader:
+                while True:
+                    # In this order: a closed journal without another line is at its end.
+                    is_closed = self._journal.is_closed
+                    lines = reader.read()
+                    now = time.monotonic()
+                    for batch in batcher.add(lines, now):
+                        producer.send(batch, {})
+                        # Between two batches the socket may be read.
+                        await asyncio.sleep(0)
+                    producer.poll()
+                    self._journal.delivered = delivered.position
+                    if now >= save_at:
+                        save_at = now + SAVE_INTERVAL
+                        with suppress(OSError):
+                            delivered.save(self._journal.folder)
+                    if is_closed and not lines:
+                        break
+                    await asyncio.sleep(READ_INTERVAL)
+            for batch in batcher.flush():
+                producer.send(batch, {})
+            stop.request()
+            producer.flush()
+            self._journal.delivered = delivered.position
+
+    async def _upload(self) -> None:
+        """Until the journal is closed and all is uploaded."""
+        arguments = client_arguments(self._settings)
+        async with get_session().create_client("s3", **arguments, config=CONFIG) as s3:
+            while True:
+                is_closed = self._journal.is_closed
+                for segment in self._journal.closed_segments():
+                    if not segment.is_uploaded:
+                        await s3.put_object(
+                            Bucket=self._settings.s3_bucket,
+                            Key=f"landing/async_twin/{segment.path.name}.gz",
+                            Body=await asyncio.to_thread(segment.compressed),
+                            Metadata={"endpoint": segment.endpoint},
+                            ContentType="application/gzip",
+                            IfNoneMatch="*",
+                        )
+                        segment.is_uploaded = True
+                        self._metrics.uploads.inc()
+                    if segment.end <= self._journal.delivered:
+                        self._journal.delete(segment)
+                if is_closed:
+                    break
+                await asyncio.sleep(LOOK_INTERVAL)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO)
+    uvloop.run(Twin(Settings.from_environment(EXTRACTORS)).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What it costs to send a batch sooner: from the exchange's send to Kafka, and who works for it.
+
+    make benchmark-batch-seconds
+
+The replay exchange, both extractors, Kafka and the live job, step by step: Binance's array as it was,
+collected for a second, and as it is, sent at once; then KuCoin's batch of 1, 0.5, 0.2 and 0.1 s. The
+latency lasts from the exchange's send of a ticker to the broker's append of its message, on one clock.
+CPU is in percent of a core.
+"""
+
+import argparse
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from statistics import quantiles
+from typing import NamedTuple
+
+import orjson
+import psutil
+
+from benchmarks.batch_seconds_exchange import Sends, identity
+from benchmarks.child import child
+from benchmarks.extractor_topic import Offsets, messages_between, offsets
+from benchmarks.measuring import machine, own_stack, process, table
+from core.topics import TOPIC_OF_EXCHANGE
+from infra import places, supervision
+from infra.stack import Stack, StackError
+from infra.up import wait_until
+
+PYTHON = str(places.VENV_BIN / "python")
+SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
+
+JOB_WARM_SECONDS = 30.0
+"""The JVM compiles then."""
+
+STEP_WARM_SECONDS = 4.0
+"""The extractors connect, and the exchange sends all symbols once."""
+
+START_LIMIT = 60.0
+CLOCK = 0.002
+"""Seconds by which a ticker may seem to be in Kafka before it was sent: the broker's time is in ms."""
+
+
+class Step(NamedTuple):
+    name: str
+    binance: str
+    """The module that is Binance's extractor."""
+    kucoin_batch_seconds: float
+
+
+AS_IT_WAS, AS_IT_IS = "benchmarks.batch_seconds_binance", "extractors"
+STEPS = (
+    Step("Binance 1 s, as it was; KuCoin 1 s", AS_IT_WAS, 1.0),
+    Step("Binance at once; KuCoin 1 s", AS_IT_IS, 1.0),
+    Step("Binance at once; KuCoin 0.5 s", AS_IT_IS, 0.5),
+    Step("Binance at once; KuCoin 0.2 s", AS_IT_IS, 0.2),
+    Step("Binance at once; KuCoin 0.1 s", AS_IT_IS, 0.1),
+)
+
+
+class Measured(NamedTuple):
+    """A step: its time, CPU in seconds by program, and by exchange the offsets before and after."""
+
+    step: Step
+    seconds: float
+    cpu: Mapping[str, float]
+    offsets: Mapping[str, tuple[Offsets, Offsets]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What a shorter batch costs, and what it gives")
+    parser.add_argument("--seconds", type=float, default=20)
+    seconds = parser.parse_args().seconds
+    with own_stack("batch_seconds") as stack:
+        port = stack.settings.exchange_port
+        log = stack.log_folder / "job.log"
+        with (
+            child("benchmarks.batch_seconds_exchange", port, environment=os.environ) as exchange,
+            process([SPARK_SUBMIT, "spark_jobs/live_prices.py"], stack, stack.settings, log) as job,
+        ):
+            measured = [
+                run(step, seconds, stack, job, 0.0 if place else JOB_WARM_SECONDS)
+                for place, step in enumerate(STEPS)
+            ]
+            sends: Sends = exchange.result()
+        rows = [row(each, sends, stack) for each in measured]
+    print(f"{machine()}; {seconds:g} s for each step, live_prices beside it")
+    print(table(rows))
+
+
+def run(
+    step: Step, seconds: float, stack: Stack, job: psutil.Popen, warm_seconds: float
+) -> Measured:
+    """Raise StackError when nothing comes to Kafka, or when a program ends by itself."""
+    settings = replace(
+        stack.settings,
+        kucoin_batch_seconds=step.kucoin_batch_seconds,
+        journal_dir=str(stack.folder / "journals" / str(STEPS.index(step))),
+    )
+    commands = {
+        "Binance's": [PYTHON, "-m", step.binance, "binance"],
+        "KuCoin's": [PYTHON, "-m", "extractors", "kucoin"],
+    }
+    at_first = ends(stack)
+    with ExitStack() as running:
+        programs: dict[str, psutil.Process] = {
+            name: running.enter_context(
+                process(command, stack, settings, stack.log_folder / f"{name}.log")
+            )
+            for name, command in commands.items()
+        }
+        programs |= {"Kafka": kafka_of(stack), "live_prices": job}
+
+        def is_written() -> bool:
+            now = ends(stack)
+            return all(now[name] != at_first[name] for name in now)
+
+        if not wait_until(is_written, deadline=START_LIMIT):
+            raise StackError(f"nothing comes to Kafka; the logs are in {stack.log_folder}")
+        time.sleep(STEP_WARM_SECONDS + warm_seconds)
+        before, began = ends(stack), time.monotonic()
+        cpu = {name: cpu_of(each) for name, each in programs.items()}
+        time.sleep(seconds)
+        used = {name: cpu_of(each) - cpu[name] for name, each in programs.items()}
+        took, after = time.monotonic() - began, ends(stack)
+    return Measured(step, took, used, {name: (before[name], after[name]) for name in before})
+
+
+def ends(stack: Stack) -> dict[str, Offsets]:
+    """Return the ends of the raw topics, by exchange."""
+    return {name: offsets(stack.settings, topic) for name, topic in TOPIC_OF_EXCHANGE.items()}
+
+
+def kafka_of(stack: Stack) -> psutil.Process:
+    [pid] = [each["pid"] for each in supervision.programs(stack) if each["name"] == "kafka"]
+    return psutil.Process(pid)
+
+
+def cpu_of(program: psutil.Process) -> float:
+    """Return seconds of user and system time of the program and its children. Raise NoSuchProcess."""
+    total = 0.0
+    for each in (program, *program.children(recursive=True)):
+        times = each.cpu_times()
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def row(measured: Measured, sends: Sends, stack: Stack) -> dict[str, str]:
+    cells = {"batch": measured.step.name}
+    for exchange, (before, after) in measured.offsets.items():
+        cuts = quantiles(latencies(exchange, before, after, sends, stack), n=100)
+        messages = sum(after[each] - before[each] for each in after)
+        cells |= {
+            f"{exchange} ms: p50": f"{1000 * cuts[49]:.0f}",
+            f"{exchange} p95": f"{1000 * cuts[94]:.0f}",
+            f"{exchange} messages/s": f"{messages / measured.seconds:.1f}",
+        }
+    return cells | {
+        f"{name} CPU": f"{seconds / measured.seconds:.1%}" for name, seconds in measured.cpu.items()
+    }
+
+
+def latencies(
+    exchange: str, before: Offsets, after: Offsets, sends: Sends, stack: Stack
+) -> list[float]:
+    """Return the seconds of each ticker from its latest send before the append to the append."""
+    found: list[float] = []
+    messages = messages_between(stack.settings, TOPIC_OF_EXCHANGE[exchange], before, after)
+    for value, appended in messages:
+        for item in orjson.loads(value):
+            times = sends[exchange][identity(item)]
+            sent = times[bisect_right(times, appended + CLOCK) - 1]
+            found.append(appended - sent)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The extractor of KuCoin as it is run, beside cryptofeed's Kafka backend and a bare socket.
+
+    make benchmark-extractor                       25,000 frames/s, three rounds
+    make benchmark-extractor RATE=2000 SECONDS_LONG=20
+    make benchmark-extractor RATE=0                as fast as each takes them
+
+A generator sends KuCoin's frames, made before. Each contestant in turn has the machine for itself, with
+Kafka and MinIO. The extractor does all that it does: journal, Kafka, gzip and upload to landing/,
+metrics. The bare socket receives and parses; nothing in Python that uses these libraries can take less.
+cryptofeed can't subscribe to `/market/ticker:all`: it gets as many frames of the 300 single symbols
+that it takes on a connection.
+
+The frames come over loopback without TLS, which would cost each contestant the same. CPU is user and
+system time of the process, all its threads, in the steady part. The delay lasts from when a frame was
+due to its append by the broker, so the batch's second is in it.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from benchmarks.extractor_load import Load, source_of
+from benchmarks.extractor_result import Result, row
+from benchmarks.extractor_round import Contestant, rounds
+from benchmarks.extractor_topic import arrays, in_order
+from benchmarks.measuring import machine, own_stack, table
+from core.topics import KUCOIN_RAW_DATA
+from infra import places
+from infra.stack import Stack
+
+PYTHON = str(places.VENV_BIN / "python")
+CRYPTOFEED_PYTHON = str(places.TOOLS / "rivals-cryptofeed" / "bin" / "python")
+CRYPTOFEED_TOPIC = "cryptofeed"
+
+EXTRACTOR = Contestant(
+    "the extractor", [PYTHON, "-m", "extractors", "kucoin"], KUCOIN_RAW_DATA, arrays
+)
+BARE = Contestant(
+    "websocket-client and orjson alone",
+    [PYTHON, "benchmarks/rivals/receive.py", "websocket-client", "{source}"],
+)
+CRYPTOFEED = Contestant(
+    "cryptofeed, Kafka backend",
+    [CRYPTOFEED_PYTHON, "benchmarks/rivals/cryptofeed_kafka.py", "{source}", CRYPTOFEED_TOPIC],
+    CRYPTOFEED_TOPIC,
+    in_order,
+)
+
+GOAL_RATE, GOAL_CPU, GOAL_MEGABYTES = 25_000, 38.0, 200.0
+
+
+def main() -> None:
+    load, number = arguments("The extractor beside cryptofeed and a bare socket")
+    with own_stack("extractor") as stack, source_of(load, dict(os.environ)) as source:
+        create_topic(stack)
+        results = rounds([EXTRACTOR, BARE, CRYPTOFEED], load, stack, source, number)
+    print(f"{machine()}; {load}; {number} rounds in turn: median (least to most)")
+    print(table(row(name, each) for name, each in results.items()))
+    if load.rate == GOAL_RATE:
+        print(verdict(results[EXTRACTOR.name]))
+
+
+def arguments(description: str) -> tuple[Load, int]:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rate", type=float, default=25_000, help="0: as fast as they are taken")
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    return Load(given.rate, given.seconds), given.rounds
+
+
+def create_topic(stack: Stack) -> None:
+    """One partition, stamped by the broker as the raw topics are."""
+    admin = AdminClient({"bootstrap.servers": stack.settings.kafka_bootstrap_servers})
+    topic = NewTopic(CRYPTOFEED_TOPIC, 1, 1, config={"message.timestamp.type": "LogAppendTime"})
+    for created in admin.create_topics([topic]).values():
+        created.result(timeout=30)
+
+
+def verdict(results: Sequence[Result]) -> str:
+    is_met = all(
+        each.cpu <= GOAL_CPU and each.megabytes < GOAL_MEGABYTES and not each.missing
+        for each in results
+    )
+    return (
+        f"goal, in every round: {GOAL_CPU:.0f} us of CPU for each frame at most, below "
+        f"{GOAL_MEGABYTES:.0f} MB, no frame missing: {'met' if is_met else 'not met'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

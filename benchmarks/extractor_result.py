@@ -1,0 +1,112 @@
+"""The figures of a round, from what the source sent, what Kafka has and what the process took. Pure."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from math import inf
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.extractor_source import Sent
+from benchmarks.extractor_topic import Appended
+
+WARM_SECONDS = 2.0
+"""Left out: caches fill, and the first batch is still being collected."""
+
+SAME_BATCH = 0.25
+"""Seconds within which all partitions' messages of a batch are appended."""
+
+LEAST_SAMPLES = 8
+
+
+class Sample(NamedTuple):
+    """User and system time of the process so far, at a time since the epoch; seconds."""
+
+    at: float
+    cpu: float
+
+
+class Result(NamedTuple):
+    rate: float
+    """Frames a second as they came to Kafka; of one without Kafka, as they were read."""
+    cpu: float
+    """Microseconds of user and system time for each frame that was sent meanwhile."""
+    megabytes: float
+    """Peak of the resident memory."""
+    calls: float | None
+    """System calls for each frame; None where they can't be counted."""
+    delay_50: float | None
+    """Median of the ms from a frame's due time, or its sending, to its append; None without Kafka."""
+    delay_99: float | None
+    missing: int | None
+    """Frames that Kafka did not have when the round ended; None without Kafka."""
+
+
+def rate_of_appends(appended: Sequence[Appended]) -> float:
+    """Return frames a second without the first batch and the last, which waits for frames in vain."""
+    times = sorted(each.at for each in appended)
+    if not times:
+        return 0.0
+    begin = bisect_right(times, times[0] + SAME_BATCH)
+    end = bisect_left(times, times[-1] - SAME_BATCH)
+    if begin >= end:
+        return 0.0
+    return (end - begin) / (times[end - 1] - times[begin - 1])
+
+
+def cpu_of_a_frame(samples: Sequence[Sample], sent: Sequence[Sent]) -> float:
+    """Return microseconds of the steady time; where that is too short, of the whole run."""
+    begin, end = sent[0].at + WARM_SECONDS, sent[-1].at
+    steady = [each for each in samples if begin <= each.at <= end]
+    if len(steady) < LEAST_SAMPLES:
+        return 1e6 * (samples[-1].cpu - samples[0].cpu) / sent[-1].frames
+    first, last = steady[0], steady[-1]
+    return 1e6 * (last.cpu - first.cpu) / (sent_at(sent, last.at) - sent_at(sent, first.at))
+
+
+def sent_at(sent: Sequence[Sent], at: float) -> int:
+    """Return how many frames had been sent."""
+    place = bisect_right(sent, at, key=lambda each: each.at)
+    return sent[place - 1].frames if place else 0
+
+
+def delays(appended: Sequence[Appended], sent: Sequence[Sent]) -> tuple[float, float]:
+    """Return p50 and p99 in ms, of all frames that were due after the start; missing ones are endless."""
+    at = {each.number: each.at for each in appended}
+    began = sent[0].due + WARM_SECONDS
+    found: list[float] = []
+    first = 0
+    for each in sent:
+        if each.due >= began:
+            found += [at.get(number, inf) - each.due for number in range(first, each.frames)]
+        first = each.frames
+    found.sort()
+    last = len(found) - 1
+    return 1000 * found[last // 2], 1000 * found[last * 99 // 100]
+
+
+def row(name: str, results: Sequence[Result]) -> dict[str, str]:
+    """Return the medians, and in brackets the least and the most, of several rounds."""
+
+    def of(field: Callable[[Result], float | None], digits: int = 0) -> str:
+        return _median([field(each) for each in results], digits)
+
+    return {
+        "": name,
+        "frames/s": of(lambda each: each.rate),
+        "CPU us/frame": of(lambda each: each.cpu, 1),
+        "MB": of(lambda each: each.megabytes),
+        "system calls/frame": of(lambda each: each.calls, 2),
+        "delay ms: p50": of(lambda each: each.delay_50),
+        "p99": of(lambda each: each.delay_99),
+        "missing": of(lambda each: each.missing),
+    }
+
+
+def _median(values: Sequence[float | None], digits: int) -> str:
+    known = [each for each in values if each is not None]
+    if not known:
+        return "-"
+    if min(known) == max(known):
+        return f"{known[0]:,.{digits}f}"
+    low, middle, high = (f"{each:,.{digits}f}" for each in (min(known), median(known), max(known)))
+    return f"{middle} ({low} to {high})"

@@ -1,0 +1,135 @@
+"""Rounds: one contestant at a time, alone with Kafka, MinIO and the source of frames.
+
+It is started and subscribes; then the frames come. A round ends when all of them were read and nothing
+more came to Kafka for SETTLED seconds, or at its limit: then the contestant has fallen behind.
+"""
+
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from benchmarks.extractor_calls import system_calls
+from benchmarks.extractor_load import Load, Source
+from benchmarks.extractor_result import (
+    Result,
+    Sample,
+    cpu_of_a_frame,
+    delays,
+    rate_of_appends,
+    row,
+)
+from benchmarks.extractor_topic import Offsets, Reader, messages_between, offsets
+from benchmarks.measuring import process, table
+from core.settings import Settings
+from infra.stack import Stack, StackError
+from infra.up import wait_until
+
+SAMPLE_SECONDS = 0.25
+SETTLED = 2.5
+"""Seconds; a batch is collected for one."""
+
+START_LIMIT = 60.0
+LATE_LIMIT = 8.0
+"""Seconds beyond the load's own."""
+
+
+class Contestant(NamedTuple):
+    name: str
+    command: Sequence[str]
+    """{source} stands for the host:port of the source."""
+    topic: str = ""
+    read: Reader | None = None
+    """None for one that writes nothing to Kafka."""
+
+
+def rounds(
+    contestants: Sequence[Contestant], load: Load, stack: Stack, source: Source, number: int
+) -> dict[str, list[Result]]:
+    """Let the contestants take turns. Return the results of each, by its name."""
+    results: defaultdict[str, list[Result]] = defaultdict(list)
+    for turn in range(number):
+        for place, contestant in enumerate(contestants):
+            name = f"round-{turn}-{place}"
+            result = _round(contestant, load, stack, source, name)
+            results[contestant.name].append(result)
+            print(table([{"round": f"{turn + 1}"} | row(contestant.name, [result])]), flush=True)
+    return results
+
+
+def _round(contestant: Contestant, load: Load, stack: Stack, source: Source, name: str) -> Result:
+    """Raise StackError if it does not subscribe, or ends by itself."""
+    folder, log = stack.folder / "journals" / name, stack.log_folder / f"{name}.log"
+    settings = replace(
+        stack.settings, kucoin_rest_url=f"http://{source.address}", journal_dir=str(folder)
+    )
+    starts = _offsets(contestant, settings)
+    command = [part.format(source=source.address) for part in contestant.command]
+    with process(command, stack, settings, log) as started:
+        _wait_until_subscribed(contestant, started, source, log)
+        with system_calls(started.pid) as calls:
+            source.start(load)
+            samples = _samples(started, load, source)
+        _wait_until_settled(contestant, settings, samples[0].at + load.seconds + LATE_LIMIT)
+        memory = _peak(started)
+        state, sent = source.state(), source.sent()
+        ends = _offsets(contestant, settings)
+    shutil.rmtree(folder, ignore_errors=True)
+    cpu = cpu_of_a_frame(samples, sent)
+    each = calls.count / sent[-1].frames if calls.count is not None else None
+    if contestant.read is None:
+        rate = sent[-1].frames / ((state.read_at or sent[-1].at) - state.began)
+        return Result(rate, cpu, memory, each, None, None, None)
+    appended = contestant.read(messages_between(settings, contestant.topic, starts, ends))
+    missing = load.frames - len({each.number for each in appended})
+    rate = rate_of_appends(appended)
+    return Result(rate, cpu, memory, each, *delays(appended, sent), missing)
+
+
+def _wait_until_subscribed(
+    contestant: Contestant, started: psutil.Popen, source: Source, log: Path
+) -> None:
+    def is_subscribed() -> bool:
+        if started.poll() is not None:
+            raise StackError(f"{contestant.name} ended: {log.read_text()[-2000:]}")
+        return source.state().is_waiting
+
+    if not wait_until(is_subscribed, deadline=START_LIMIT):
+        raise StackError(f"{contestant.name} does not subscribe: {log.read_text()[-2000:]}")
+
+
+def _samples(started: psutil.Popen, load: Load, source: Source) -> list[Sample]:
+    """Return the CPU's time, again and again until all frames are read or the limit is reached."""
+    samples: list[Sample] = []
+    while True:
+        times = started.cpu_times()
+        samples.append(Sample(time.time(), times.user + times.system))
+        is_late = samples[-1].at > samples[0].at + load.seconds + LATE_LIMIT
+        if is_late or source.state().read_at:
+            return samples
+        time.sleep(SAMPLE_SECONDS)
+
+
+def _wait_until_settled(contestant: Contestant, settings: Settings, limit: float) -> None:
+    latest, since = _offsets(contestant, settings), time.time()
+    while time.time() < min(since + SETTLED, limit) and latest:
+        time.sleep(SAMPLE_SECONDS)
+        if (now := _offsets(contestant, settings)) != latest:
+            latest, since = now, time.time()
+
+
+def _offsets(contestant: Contestant, settings: Settings) -> Offsets:
+    return offsets(settings, contestant.topic) if contestant.read else {}
+
+
+def _peak(started: psutil.Popen) -> float:
+    """Return the most memory that was ever resident, in MB."""
+    for line in Path(f"/proc/{started.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise StackError(f"process {started.pid} has no VmHWM")
