@@ -8,8 +8,10 @@ is named, counted and left out.
 """
 
 import logging
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 import confluent_kafka
@@ -146,7 +148,10 @@ class Producer:
 
     def poll(self, timeout: float = 0.0) -> None:
         """Serve the delivery reports, waiting up to `timeout` seconds for one. Raise ProducerError."""
-        self._kafka.poll(timeout)
+        try:
+            self._kafka.poll(timeout)
+        except KafkaException as error:
+            raise self._cause_of(error) from error
         self._move_on()
 
     def flush(self) -> int:
@@ -154,16 +159,17 @@ class Producer:
 
         Raise ProducerError.
         """
-        pending = self._kafka.flush(self._stop.seconds_left())
-        self._move_on()
-        return pending
+        # Not by the client's own flush: it calls back while a fatal error is raised.
+        while len(self._kafka) and (left := self._stop.seconds_left()):
+            self.poll(min(left, ROOM_INTERVAL))
+        return len(self._kafka)
 
     def close(self) -> None:
         """Give up what is not confirmed, after a second for what is in flight."""
         self._kafka.purge(in_flight=False)
-        self._kafka.flush(CLOSE_LIMIT)
+        self._wait_for_reports(lambda: not len(self._kafka))
         self._kafka.purge()
-        self._kafka.poll(0)
+        self._wait_for_reports(lambda: not len(self._kafka))
 
     @property
     def oldest_pending(self) -> int | None:
@@ -200,16 +206,30 @@ class Producer:
         on_delivery = partial(self._on_delivery, pending, lines)
         try:
             self._kafka.produce(self._topic, value, key, partition, on_delivery, headers=headers)
-        except (BufferError, KafkaException) as error:
+        except BufferError as error:
+            raise self._error or ProducerError(f"topic {self._topic}: {error}") from error
+        except KafkaException as error:
             cause = error.args[0]
-            is_too_large = (
-                isinstance(cause, KafkaError) and cause.code() == KafkaError.MSG_SIZE_TOO_LARGE
-            )
-            if not is_too_large:
-                raise self._error or ProducerError(f"topic {self._topic}: {error}") from error
+            if cause.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise self._cause_of(error) from error
             self._refuse(cause, partition, lines, len(value))
         else:
             pending.messages += 1
+
+    def _cause_of(self, error: KafkaException) -> ProducerError:
+        """The client raises a fatal error before it reports the message that it is about."""
+        self._wait_for_reports(lambda: self._error is not None)
+        return self._error or ProducerError(self._reason(error.args[0]))
+
+    def _reason(self, error: KafkaError) -> str:
+        return f"topic {self._topic}: {explain(error, self._topic, self._settings)}"
+
+    def _wait_for_reports(self, is_enough: Callable[[], bool]) -> None:
+        """Serve reports for up to a second, whatever the producer's state."""
+        end = time.monotonic() + CLOSE_LIMIT
+        while not is_enough() and (left := end - time.monotonic()) > 0:
+            with suppress(KafkaException):
+                self._kafka.poll(left)
 
     def _move_on(self) -> None:
         while self._pending and not self._pending[0].messages:
@@ -246,7 +266,7 @@ class Producer:
             self._refuse(error, message.partition(), lines, len(message))
         if self._error:
             return
-        reason = f"topic {self._topic}: {explain(error, self._topic, self._settings)}"
+        reason = self._reason(error)
         is_too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
         self._error = TooLargeError(reason) if is_too_large else ProducerError(reason)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import confluent_kafka
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from core.message import MAX_MESSAGE_BYTES, encode_item, partition_of
 from core.settings import Settings
@@ -194,6 +194,7 @@ class HeldBack:
     def __init__(self) -> None:
         self._callbacks: list[Callable[..., None]] = []
         self._due: list[tuple[Callable[..., None], KafkaError | None]] = []
+        self.fatal: KafkaError | None = None
 
     def produce(self, *arguments: Any, headers: object) -> None:
         self._callbacks.append(arguments[4])
@@ -203,6 +204,9 @@ class HeldBack:
         self._due.append((self._callbacks[number], error))
 
     def poll(self, timeout: float) -> None:
+        if fatal := self.fatal:
+            self.fatal = None
+            raise KafkaException(fatal)
         while self._due:
             callback, error = self._due.pop(0)
             callback(error, Report())
@@ -283,6 +287,28 @@ def test_an_error_that_is_not_about_the_record_leaves_it_undelivered_and_ends_th
         producing.producer.poll()
     assert (producing.delivered.position, producing.refused) == (1, set())
     assert "delivery_errors=0" in producing.metrics.totals()
+
+
+def test_a_fatal_error_is_named_by_the_message_that_caused_it(held_back: HeldBack) -> None:
+    """The client raises it first, and reports the message at the next call."""
+    producing = Producing(Settings())
+    producing.send(Batch([large_line(0, 10)]))
+    held_back.fatal = KafkaError(KafkaError._GAPLESS_GUARANTEE, fatal=True)  # noqa: SLF001
+    held_back.report(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    with pytest.raises(
+        ProducerError, match=f"needs Write and Describe on topic {BINANCE_RAW_DATA}"
+    ):
+        producing.producer.poll()
+
+
+def test_a_fatal_error_without_a_message_is_named_by_itself(
+    held_back: HeldBack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_LIMIT", 0.05)
+    producing = Producing(Settings())
+    held_back.fatal = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, fatal=True)
+    with pytest.raises(ProducerError, match="needs IdempotentWrite on the cluster"):
+        producing.producer.poll()
 
 
 def test_the_first_error_is_the_one_that_is_named(held_back: HeldBack) -> None:
