@@ -29,7 +29,7 @@ from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import wait_for
 
 EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
-DEADLINE = 240.0
+DEADLINE = 60.0
 """Seconds. A backlog of a minute takes its time on a busy machine."""
 
 KILL_MARGIN = 1_000_000
@@ -85,10 +85,10 @@ class Market:
         for each in EXCHANGES:
             self._wait_for_log(each, REFUSED, refused[each] + 1)
 
-    def wait_for_log(self, text: str) -> None:
-        """Wait until each extractor has written it."""
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        """Wait until the extractors of each exchange have written it."""
         for each in EXCHANGES:
-            self._wait_for_log(each, text, times=1)
+            self._wait_for_log(each, text, times)
 
     def _wait_for_log(self, exchange: str, text: str, times: int) -> None:
         extractor = self.extractors[exchange]

@@ -4,12 +4,15 @@ with own_kafka(tmp_path, settings) as broker:
     …broker.settings are the settings with its address…
 """
 
+import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
+from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -28,7 +31,11 @@ from tests.support.process import run
 from tests.support.waiting import wait_for
 
 TIMEOUT = 30.0
+NUMBERS = tuple("0123456789")
 PAYLOAD = " payload: "
+
+FOREIGN_INTERVAL = 0.01
+"""Seconds between two bursts of a foreign producer."""
 
 
 class OwnKafka:
@@ -37,7 +44,7 @@ class OwnKafka:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._port, self._controller = free_ports(2)
         self.settings = replace(settings, kafka_bootstrap_servers=f"127.0.0.1:{self._port}")
-        self.data = folder / "data"
+        self._data = folder / "data"
         self._log = folder / "broker.log"
         self._properties = folder / "server.properties"
         self._properties.write_text(self._server_properties())
@@ -51,6 +58,7 @@ class OwnKafka:
 
     def restart(self) -> None:
         """Start it after it was killed or has ended; return when it serves."""
+        self.process.kill()
         self.process = broker(self._properties, self._log)
         self.wait_until_ready()
 
@@ -60,13 +68,32 @@ class OwnKafka:
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
 
     def partitions(self, topic: str) -> list[Path]:
-        """Return the folders of the topic's partitions, those of a deleted topic too."""
-        return [path for path in self.data.glob(f"{topic}-*") if path.is_dir()]
+        """Return the folders of the topic's partitions."""
+        return [path for path in self._data.glob(f"{topic}-*") if path.name.endswith(NUMBERS)]
 
-    def delete(self, topic: str) -> None:
-        """Delete a topic; its files stay for a minute."""
+    def delete(self, topic: str) -> list[Path]:
+        """Delete a topic. Return the folders of its partitions: Kafka keeps them for some time."""
+        pattern = f"{topic}-*-delete"
+        before = {*self._data.glob(pattern)}
+        count = len(self._led(topic))
+        self._delete(topic)
+        return wait_for(
+            lambda: [path for path in self._data.glob(pattern) if path not in before],
+            lambda paths: len(paths) == count,
+        )
+
+    def _delete(self, topic: str) -> None:
         self._admin.delete_topics([topic])[topic].result(timeout=TIMEOUT)
         wait_for(lambda: topic not in self._admin.list_topics(timeout=TIMEOUT).topics)
+
+    def lose(self, topic: str, size: int) -> None:
+        """Cut bytes off the end of each partition's file, as a power failure would.
+
+        The broker must not be running.
+        """
+        for partition in self.partitions(topic):
+            newest = max(partition.glob("*.log"))
+            os.truncate(newest, max(0, newest.stat().st_size - size))
 
     def create_topics(self) -> None:
         """Create those of the project's topics that are missing."""
@@ -75,7 +102,7 @@ class OwnKafka:
     def renew_topics(self) -> None:
         """Give the next test empty topics with their usual partitions and settings."""
         for each in kafka.TOPICS:
-            self.delete(each.topic)
+            self._delete(each.topic)
         self.create_topics()
 
     def grow(self, topic: str, partitions: int) -> None:
@@ -103,7 +130,8 @@ controller.quorum.voters=1@127.0.0.1:{self._controller}
 listeners=PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={self.data}
+log.dirs={self._data}
+log.segment.delete.delay.ms=600000
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -113,13 +141,35 @@ group.initial.rebalance.delay.ms=0
 """
 
 
-def values_in(partition: Path) -> list[str]:
-    """Return the values of the messages in a partition's files, which nobody writes to."""
-    segments = ",".join(str(path) for path in sorted(partition.glob("*.log")))
+def values_in(partitions: Iterable[Path]) -> list[str]:
+    """Return the values of the messages in partitions' files, to which nobody writes."""
+    segments = [str(path) for partition in partitions for path in sorted(partition.glob("*.log"))]
     command = [*JAVA, "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-cp", kafka.CLASSPATH]
-    command += ["kafka.tools.DumpLogSegments", "--print-data-log", "--files", segments]
+    command += ["kafka.tools.DumpLogSegments", "--print-data-log", "--files", ",".join(segments)]
     lines = run(command).stdout.splitlines()
     return [line.partition(PAYLOAD)[2] for line in lines if PAYLOAD in line]
+
+
+@contextmanager
+def foreign_producer(settings: Settings, topic: str) -> Iterator[None]:
+    """Somebody else writes to all partitions of a topic all the time."""
+    stop = Event()
+
+    def write() -> None:
+        producer = Producer({**client_configuration(settings), "log_level": 0})
+        while not stop.is_set():
+            for _ in range(20):
+                producer.produce(topic, b"[]")
+            producer.poll(FOREIGN_INTERVAL)
+        producer.flush(TIMEOUT)
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        writer.join()
 
 
 @contextmanager

@@ -1,0 +1,144 @@
+"""Kafka loses a producer's state, its disk, a topic: each item that it had not confirmed arrives once.
+
+A foreign producer in a raw topic delays and doubles nothing.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
+from tests.support.market import (
+    EXCHANGES,
+    Market,
+    Start,
+    assert_exact,
+    assert_exact_after_kills,
+    counted,
+    everything,
+    market_of,
+    written,
+)
+from tests.support.own_kafka import OwnKafka, foreign_producer, own_kafka, values_in
+from tests.support.waiting import pass_time, wait_for
+
+OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
+KILLS = int(os.environ.get("KILLS", "2"))
+LOST_BYTES = 20_000
+"""Of each partition's file: some of its last messages."""
+
+
+@pytest.fixture(scope="module")
+def one_broker(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[OwnKafka]:
+    with own_kafka(tmp_path_factory.mktemp("own-kafka"), settings) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(one_broker: OwnKafka) -> OwnKafka:
+    """With empty topics."""
+    one_broker.renew_topics()
+    return one_broker
+
+
+@pytest.fixture
+def market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
+    with market_of(broker.settings, extractor) as market:
+        yield market
+
+
+def items_in(partitions: list[Path]) -> "Counter[str]":
+    """The items in the files of partitions that nobody writes to."""
+    return counted(item for value in values_in(partitions) for item in json.loads(value))
+
+
+def test_broker_without_room_on_its_disk_costs_nothing_once_it_has_some(
+    market: Market, broker: OwnKafka
+) -> None:
+    market.begin()
+    market.wait_for_log("delivering topic=")
+    broker.limit_files(200_000)
+    # Kafka ends when its only disk fails.
+    wait_for(broker.process.is_running, lambda is_running: not is_running)
+    pass_time(OUTAGE)
+    market.wait_for_frames()
+    broker.restart()
+    market.wait_for_frames()
+    market.close()
+    market.wait_for_kafka()
+    market.end_with_empty_journals()
+    assert_exact(market)
+
+
+def test_topic_that_is_deleted_and_created_again_gets_what_the_old_one_had_not_confirmed(
+    market: Market, broker: OwnKafka
+) -> None:
+    market.begin()
+    market.wait_for_log("delivering topic=")
+    market.wait_for_frames(5)
+    old = {each: broker.delete(TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
+    market.wait_for_frames()
+    pass_time(OUTAGE)
+    broker.create_topics()
+    market.wait_for_frames()
+    market.close()
+    market.wait_for_kafka()
+    market.end_with_empty_journals()
+    for each in EXCHANGES:
+        sent = written(market.connections(each), everything)
+        assert market.in_topic(each) + items_in(old[each]) == sent
+        assert market.in_landing(each) == sent
+
+
+def test_producer_whose_last_messages_kafka_has_lost_is_followed_by_another(
+    market: Market, broker: OwnKafka
+) -> None:
+    """Kafka does not wait for its disk: a power failure takes what it has confirmed last.
+
+    To the broker the next message has a sequence that does not follow: OUT_OF_ORDER_SEQUENCE_NUMBER,
+    which ends an idempotent producer for good.
+    """
+    market.begin()
+    market.wait_for_log("delivering topic=")
+    market.wait_for_frames(5)
+    broker.process.kill()
+    partitions = {each: broker.partitions(TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
+    before = {each: items_in(partitions[each]) for each in EXCHANGES}
+    for each in EXCHANGES:
+        broker.lose(TOPIC_OF_EXCHANGE[each], LOST_BYTES)
+    after = {each: items_in(partitions[each]) for each in EXCHANGES}
+    broker.restart()
+    market.wait_for_log("producer failed")
+    market.wait_for_frames()
+    market.close()
+    market.wait_for_kafka()
+    market.end_with_empty_journals()
+    for each in EXCHANGES:
+        assert before[each] - after[each]
+        sent = written(market.connections(each), everything)
+        assert market.in_topic(each) == sent - (before[each] - after[each])
+        assert market.in_landing(each) == sent
+
+
+def test_foreign_producer_delays_no_start_and_doubles_nothing(
+    market: Market, broker: OwnKafka
+) -> None:
+    with ExitStack() as foreign:
+        for topic in TOPIC_OF_EXCHANGE.values():
+            foreign.enter_context(foreign_producer(broker.settings, topic))
+        market.begin()
+        for kills in range(KILLS):
+            market.wait_for_log("delivering topic=", times=kills + 1)
+            pass_time(1.0)
+            market.kill()
+            market.begin()
+        market.close()
+        market.wait_for_kafka()
+        market.end_with_empty_journals()
+    assert_exact_after_kills(market)
