@@ -29,11 +29,12 @@ class Result(NamedTuple):
     rate: float
     """Frames a second as they came to Kafka; of one without Kafka, as they were read."""
     cpu: float
-    """Microseconds of user and system time for each frame that was sent meanwhile."""
+    """Microseconds of user and system time for each frame. Of one that falls behind, and of a run
+    without a rate: of the whole round, for each frame that came to Kafka."""
     megabytes: float
     """Peak of the resident memory."""
     calls: float | None
-    """System calls for each frame; None where they can't be counted."""
+    """System calls of the whole round for each frame; None where they can't be counted."""
     delay_50: float | None
     """Median of the ms from a frame's due time, or its sending, to its append; None without Kafka."""
     delay_99: float | None
@@ -53,14 +54,22 @@ def rate_of_appends(appended: Sequence[Appended]) -> float:
     return (end - begin) / (times[end - 1] - times[begin - 1])
 
 
-def cpu_of_a_frame(samples: Sequence[Sample], sent: Sequence[Sent]) -> float:
-    """Return microseconds of the steady time; where that is too short, of the whole run."""
+def steady_cpu(samples: Sequence[Sample], sent: Sequence[Sent]) -> float:
+    """Return microseconds for each frame, while frames were sent; for one that keeps pace with them.
+
+    Raise ValueError if that was too short to tell.
+    """
     begin, end = sent[0].at + WARM_SECONDS, sent[-1].at
     steady = [each for each in samples if begin <= each.at <= end]
     if len(steady) < LEAST_SAMPLES:
-        return 1e6 * (samples[-1].cpu - samples[0].cpu) / sent[-1].frames
+        raise ValueError(f"frames were sent for {end - sent[0].at:.1f} s: too short to tell")
     first, last = steady[0], steady[-1]
     return 1e6 * (last.cpu - first.cpu) / (sent_at(sent, last.at) - sent_at(sent, first.at))
+
+
+def whole_cpu(samples: Sequence[Sample], frames: int) -> float:
+    """Return microseconds for each frame, of the whole round; its frames may be read long before."""
+    return 1e6 * (samples[-1].cpu - samples[0].cpu) / frames if frames else inf
 
 
 def sent_at(sent: Sequence[Sent], at: float) -> int:

@@ -19,10 +19,11 @@ from benchmarks.extractor_load import Load, Source
 from benchmarks.extractor_result import (
     Result,
     Sample,
-    cpu_of_a_frame,
     delays,
     rate_of_appends,
     row,
+    steady_cpu,
+    whole_cpu,
 )
 from benchmarks.extractor_topic import Offsets, Reader, messages_between, offsets
 from benchmarks.measuring import process, table
@@ -75,20 +76,25 @@ def _round(contestant: Contestant, load: Load, stack: Stack, source: Source, nam
         with system_calls(started.pid) as calls:
             source.start(load)
             samples = _samples(started, load, source)
-        _wait_until_settled(contestant, settings, samples[0].at + load.seconds + LATE_LIMIT)
+            _wait_until_settled(contestant, settings, samples[0].at + load.seconds + LATE_LIMIT)
+            samples.append(_sample(started))
         memory = _peak(started)
         state, sent = source.state(), source.sent()
         ends = _offsets(contestant, settings)
     shutil.rmtree(folder, ignore_errors=True)
-    cpu = cpu_of_a_frame(samples, sent)
-    each = calls.count / sent[-1].frames if calls.count is not None else None
     if contestant.read is None:
-        rate = sent[-1].frames / ((state.read_at or sent[-1].at) - state.began)
-        return Result(rate, cpu, memory, each, None, None, None)
-    appended = contestant.read(messages_between(settings, contestant.topic, starts, ends))
-    missing = load.frames - len({each.number for each in appended})
-    rate = rate_of_appends(appended)
-    return Result(rate, cpu, memory, each, *delays(appended, sent), missing)
+        frames = sent[-1].frames
+        rate = frames / ((state.read_at or sent[-1].at) - state.began)
+        delay_50 = delay_99 = missing = None
+    else:
+        appended = contestant.read(messages_between(settings, contestant.topic, starts, ends))
+        frames = len({each.number for each in appended})
+        rate, missing = rate_of_appends(appended), load.frames - frames
+        delay_50, delay_99 = delays(appended, sent)
+    keeps_pace = load.rate and not missing
+    cpu = steady_cpu(samples, sent) if keeps_pace else whole_cpu(samples, frames)
+    each = calls.count / frames if calls.count is not None and frames else None
+    return Result(rate, cpu, memory, each, delay_50, delay_99, missing)
 
 
 def _wait_until_subscribed(
@@ -107,12 +113,16 @@ def _samples(started: psutil.Popen, load: Load, source: Source) -> list[Sample]:
     """Return the CPU's time, again and again until all frames are read or the limit is reached."""
     samples: list[Sample] = []
     while True:
-        times = started.cpu_times()
-        samples.append(Sample(time.time(), times.user + times.system))
+        samples.append(_sample(started))
         is_late = samples[-1].at > samples[0].at + load.seconds + LATE_LIMIT
         if is_late or source.state().read_at:
             return samples
         time.sleep(SAMPLE_SECONDS)
+
+
+def _sample(started: psutil.Popen) -> Sample:
+    times = started.cpu_times()
+    return Sample(time.time(), times.user + times.system)
 
 
 def _wait_until_settled(contestant: Contestant, settings: Settings, limit: float) -> None:
