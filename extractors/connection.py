@@ -225,14 +225,14 @@ class Connection(Thread):
                     frame = Frame(self._number, at, host, raw_data, len(data))
                     frames.append(frame)
                     if frame.has_ticker:
-                        self._last_ticker = at_monotonic = time.monotonic()
-                        self._first_ticker = self._first_ticker or at_monotonic
+                        self._last_ticker = time.monotonic()
+                        if self._first_ticker is None:
+                            self._first_ticker = self._last_ticker
+                            self._has_worked.set()
         finally:
             # What came before the end of the connection, too.
             if frames:
                 self._put(*frames)
-        if self._first_ticker and not self._has_worked.is_set():
-            self._has_worked.set()
 
     def _put(self, *notices: Notice) -> None:
         """Block while the backlog is full: what was read is not dropped.

@@ -13,6 +13,7 @@ from core.message import received_at_of
 from extractors.binance import BinanceFeed, BinanceSession
 from extractors.feed import Endpoint
 from extractors.notices import Ended, Frame, Listing, Opened, Opening
+from infra.exchange.encoding import encode_frames
 from tests.support.feeds import (
     binance_feed,
     kucoin_feed,
@@ -29,6 +30,7 @@ from tests.support.loopback import (
     on_connections,
     sends,
     token_of,
+    until_closed,
     websocket_server,
 )
 from tests.support.waiting import wait_for
@@ -157,8 +159,9 @@ def test_topic_that_the_exchange_does_not_know_ends_all_attempts(code: int, prob
 @pytest.mark.usefixtures("hasty")
 def test_topic_that_has_worked_is_tried_again_though_the_exchange_does_not_know_it() -> None:
     def works(connection: ServerConnection) -> None:
-        connection.send(json.dumps(CRO_USDT))
-        connection.close(1001, "going away")
+        # In one packet: the end of the connection comes with its only ticker.
+        connection.socket.sendall(encode_frames([json.dumps(CRO_USDT)]) + b"\x88\x02\x03\xe9")
+        until_closed(connection)
 
     error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
     talk = on_connections(works, sends(error), sends(error), sends(CRO_USDT))
