@@ -228,7 +228,7 @@ def test_a_producer_that_failed_ends_no_connection(
 
     with websocket_server(sends_to_one) as url:
         extracting = Extracting(binance_feed(url), kafka, tmp_path)
-        extracting.stop_when(caplog, RESUMED, 2)
+        extracting.stop_when(caplog, RESUMED)
         assert extracting.wait() == ASKED
     assert numbers(all_items(topic.messages()), "BTCUSDT") == list(range(FRAMES))
     assert "producer failed retry_in=0.05 reason='not authorised'" in caplog.text
