@@ -16,8 +16,9 @@ RECORD = Delivered(
 )
 
 
-def test_record_that_was_saved_is_loaded_as_it_was(tmp_path: Path) -> None:
-    RECORD.save(tmp_path)
+@pytest.mark.parametrize("durably", [False, True])
+def test_record_that_was_saved_is_loaded_as_it_was(tmp_path: Path, durably: bool) -> None:
+    RECORD.save(tmp_path, durably=durably)
     assert Delivered.load(tmp_path, OURS) == RECORD
 
 
