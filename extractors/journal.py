@@ -74,6 +74,7 @@ class Journal:
         self._changed = threading.Condition(threading.RLock())
         self._file: IO[bytes] | None = None
         self._close_at = 0.0
+        self._is_full = False
         self._disk_error = ""
         self._retry_disk_at = 0.0
         self.is_closed = False
@@ -99,8 +100,10 @@ class Journal:
         text = b"\n".join(items) + b"\n"
         # A reader may set the segment aside at any moment.
         with self._changed:
-            while self.size + len(text) > self._limit:
+            while self._is_full or self.size + len(text) > self._limit:
                 if not self._drop_oldest():
+                    # Until there is room again, lest small writes slip in between refused ones.
+                    self._is_full = True
                     return f"{self._limit} bytes are the limit"
             if now < self._retry_disk_at:
                 return self._disk_error
@@ -208,6 +211,7 @@ class Journal:
     def _remove(self, segment: Segment) -> None:
         self._segments.remove(segment)
         self.size -= segment.size
+        self._is_full = False
 
     def _open_segment(self, endpoint: str, received_at: int, now: float) -> Segment:
         if self._file:
