@@ -103,7 +103,7 @@ class Journal:
             while self._is_full or self.size + len(text) > self._limit:
                 if not self._drop_oldest():
                     # Until there is room again, lest small writes slip in between refused ones.
-                    self._is_full = True
+                    self._is_full = bool(self._segments)
                     return f"{self._limit} bytes are the limit"
             if now < self._retry_disk_at:
                 return self._disk_error

@@ -185,6 +185,13 @@ def test_full_journal_refuses_whole_and_keeps_what_it_has(tmp_path: Path) -> Non
         assert journal.size == 3 * BYTES
 
 
+def test_write_that_is_larger_than_the_limit_costs_no_later_one(tmp_path: Path) -> None:
+    with journal_in(tmp_path / "j", limit=2 * BYTES) as journal:
+        assert not append(journal, [10, 11, 12])
+        assert append(journal, [13, 14])
+        assert numbers(journal) == [13, 14]
+
+
 def test_full_journal_takes_again_when_a_segment_was_deleted(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j", limit=2 * BYTES) as journal:
         append(journal, [10], endpoint="one")
