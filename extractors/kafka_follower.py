@@ -34,8 +34,6 @@ RETRY_INTERVAL = 2.0
 SAVE_INTERVAL = 1.0
 """Seconds between two records of what Kafka has."""
 
-LEAST_MESSAGE_BYTES = 10_000
-
 
 class KafkaFollower(Thread):
     """Follows the journal until it is closed and all is delivered, or the stop's time is over.
@@ -87,15 +85,20 @@ class KafkaFollower(Thread):
                 try:
                     self._follow(producer)
                     return
+                except TooLargeError as error:
+                    pause = 0.0
+                    self._message_bytes //= 2
+                    log.warning(
+                        "messages halved bytes=%d reason=%r", self._message_bytes, str(error)
+                    )
                 except (ProducerError, OSError) as error:
+                    pause = RETRY_INTERVAL
                     self._metrics.producer_failures.inc()
-                    log.error("producer failed retry_in=%g reason=%r", RETRY_INTERVAL, str(error))
-                    if isinstance(error, TooLargeError):
-                        self._message_bytes = max(LEAST_MESSAGE_BYTES, self._message_bytes // 2)
+                    log.error("producer failed retry_in=%g reason=%r", pause, str(error))
                 finally:
                     self._undelivered = self._oldest_in_journal
                     self._record()
-            self._stop_requested.pause(RETRY_INTERVAL)
+            self._stop_requested.pause(pause)
 
     def _follow(self, producer: Producer) -> None:
         partitions = producer.wait_for_topic()

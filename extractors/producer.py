@@ -21,6 +21,7 @@ from core.kafka_client import client_configuration
 from core.message import (
     ENDPOINT_HEADER,
     JOURNAL_HEADER,
+    MAX_MESSAGE_BYTES,
     POSITION_HEADER,
     encode_message,
     message_key,
@@ -46,6 +47,10 @@ ROOM_INTERVAL = 0.5
 CLOSE_LIMIT = 1.0
 """Seconds for the reports of messages that are given up."""
 
+FRAMING = 48_588
+"""Bytes beside a message's items: key, headers and the rest of the batch. The broker's default limit
+is 1,048,588."""
+
 CONFIGURATION = {
     "enable.idempotence": True,
     # Without it, messages behind one that fails would be written, and their positions would hide it.
@@ -58,15 +63,12 @@ CONFIGURATION = {
     # A message waits for Kafka without a limit.
     "message.timeout.ms": 0,
     "reconnect.backoff.max.ms": 1000,
+    "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
     # More than MOST_PENDING of the largest: the local queue is never what is full.
     "queue.buffering.max.kbytes": 1_048_576,
     # Its own log repeats each failed attempt to connect; what matters of it is said below.
     "log_level": 2,
 }
-
-FRAMING = 48_588
-"""Bytes beside a message's items: key, headers and the rest of the batch. The broker's default limit
-is 1,048,588."""
 
 
 class ProducerError(Exception):
@@ -90,7 +92,8 @@ class Producer:
     """Writes what one exchange sends, for one thread. `stop` says when waiting for Kafka is over.
 
     `delivered` is brought up to date as Kafka confirms. `refused` are the positions of items that
-    Kafka has refused for themselves; more are added. A message has at most `limit` bytes of items.
+    Kafka has refused for themselves; more are added. A message has at most `limit` bytes of items, or
+    one item.
     """
 
     def __init__(
@@ -120,7 +123,6 @@ class Producer:
             {
                 **client_configuration(settings),
                 **CONFIGURATION,
-                "message.max.bytes": limit + FRAMING,
                 "batch.size": limit,
                 "error_cb": self._on_error,
             }
@@ -262,13 +264,15 @@ class Producer:
 
     def _failed(self, error: KafkaError, message: Message, lines: list[Line]) -> None:
         """The first failure is the cause; those that follow it are its consequences."""
-        if error.code() == KafkaError.INVALID_RECORD:
-            self._refuse(error, message.partition(), lines, len(message))
-        if self._error:
-            return
-        reason = self._reason(error)
         is_too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
-        self._error = TooLargeError(reason) if is_too_large else ProducerError(reason)
+        # The client puts no other message into the batch of one that fills it.
+        is_alone = len(lines) == 1 and len(message) >= self._limit
+        if error.code() == KafkaError.INVALID_RECORD or (is_too_large and is_alone):
+            self._refuse(error, message.partition(), lines, len(message))
+            is_too_large = False
+        if not self._error:
+            reason = self._reason(error)
+            self._error = TooLargeError(reason) if is_too_large else ProducerError(reason)
 
     def _refuse(
         self, error: KafkaError, partition: int | None, lines: list[Line], size: int

@@ -5,19 +5,12 @@ The outages are short in every test run; `make soak-extractors` has them at full
 
 import os
 import random
-import secrets
-import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from core.message import encode_item
 from core.settings import Settings
-from extractors.journal import Journal
 from infra.stack import Stack
 from tests.support.market import (
     EXCHANGES,
@@ -25,8 +18,8 @@ from tests.support.market import (
     Start,
     assert_exact,
     assert_exact_after_kills,
-    counted,
     everything,
+    leave_in_journal,
     market_of,
     written,
 )
@@ -95,27 +88,15 @@ def test_kill_at_any_moment_loses_nothing_older_than_a_second_and_doubles_nothin
     assert_exact_after_kills(market)
 
 
-def leave_in_journal(folder: Path, exchange: str) -> "Counter[str]":
-    """The items of a closed segment of 900 kB, as a process leaves them."""
-    name = {"binance": "s", "kucoin": "subject"}[exchange]
-    now = time.time_ns() // 1000
-    items: list[dict[str, Any]] = [
-        {name: f"LEFT{number % 7}", "noise": secrets.token_hex(450), "received_at": now}
-        for number in range(900)
-    ]
-    journal = Journal(folder, limit=10_000_000)
-    with closing(journal):
-        assert not journal.append("127.0.0.1", [encode_item(each) for each in items], now, now=0.0)
-    journal.unlock()
-    return counted(items)
-
-
 def test_full_journal_keeps_the_oldest_and_counts_what_it_refuses(
     market: Market, stack: Stack, tmp_path: Path
 ) -> None:
     with unavailable(stack, "kafka", "minio"):
         # Room comes when a closed segment is taken, and the open one is closed after a minute only.
-        left = {each: leave_in_journal(tmp_path / "journal" / each, each) for each in EXCHANGES}
+        left = {
+            each: leave_in_journal(tmp_path / "journal" / each, each, [900] * 900)
+            for each in EXCHANGES
+        }
         market.begin(journal_limit_bytes=1_500_000)
         market.wait_for_log("journal full")
         market.wait_for_frames()

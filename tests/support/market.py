@@ -4,11 +4,12 @@ Everything that the exchanges wrote is compared item by item: nothing is lost, n
 """
 
 import json
+import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from typing import Any
 import requests
 from confluent_kafka import Message
 
-from core.message import JOURNAL_HEADER
+from core.message import JOURNAL_HEADER, encode_item
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
+from extractors.journal import Journal
 from infra.exchange.faults import Close, Unauthorized
 from infra.exchange.server import Simulation
 from tests.support.extractor import Extractor
@@ -167,6 +169,25 @@ def counted(items: Iterable[dict[str, Any]]) -> "Counter[str]":
     return Counter(
         json.dumps({name: item[name] for name in item if name != "received_at"}) for item in items
     )
+
+
+def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Counter[str]":
+    """Return the items of a closed segment, as a process leaves them.
+
+    They have seven symbols in turn, and about these sizes, in bytes that can't be compressed by more
+    than half.
+    """
+    name = {"binance": "s", "kucoin": "subject"}[exchange]
+    now = time.time_ns() // 1000
+    items: list[dict[str, Any]] = [
+        {name: f"LEFT{number % 7}", "noise": secrets.token_hex(size // 2), "received_at": now}
+        for number, size in enumerate(sizes)
+    ]
+    journal = Journal(folder, limit=100_000_000)
+    with closing(journal):
+        assert not journal.append("127.0.0.1", [encode_item(each) for each in items], now, now=0.0)
+    journal.unlock()
+    return counted(items)
 
 
 def written(connections: Iterable[Written], until: Callable[[Written], float]) -> "Counter[str]":

@@ -348,6 +348,20 @@ def test_a_topic_that_takes_only_smaller_messages_is_told_from_other_failures(
     assert producing.refused == set()
 
 
+def test_an_item_that_is_too_large_for_the_topic_by_itself_is_named_and_counted(
+    held_back: HeldBack,
+) -> None:
+    """It fills its batch, so no other message made that too large."""
+    producing = Producing(Settings(), limit=100)
+    producing.send(Batch([large_line(0, 50), large_line(1, 200), large_line(2, 50)]))
+    held_back.report(1, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    with pytest.raises(ProducerError) as failure:
+        producing.producer.poll()
+    assert not isinstance(failure.value, TooLargeError)
+    assert producing.refused == {1}
+    assert "delivery_errors=1" in producing.metrics.totals()
+
+
 def test_nothing_is_delivered_while_kafka_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     stop = Stop(0.3)
