@@ -8,10 +8,11 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import requests
@@ -37,6 +38,8 @@ DEADLINE = 60.0
 KILL_MARGIN = 1_000_000
 """Microseconds: what came so shortly before a kill may be lost."""
 
+LEFT_SYMBOLS = 97
+
 REFUSED = "refused: handshake answered 401"
 
 Start = Callable[[str, Settings], Extractor]
@@ -58,10 +61,14 @@ class Market:
         self.killed_at: list[float] = []
 
     def begin(self, **changed: Any) -> None:
+        self.start(**changed)
+        self.wait_for_frames()
+
+    def start(self, **changed: Any) -> None:
+        """Start the extractors, with some settings changed; they may connect."""
         for each in EXCHANGES:
             clear(self.address, each)
             self.extractors[each] = self._start(each, replace(self.settings, **changed))
-        self.wait_for_frames()
 
     def wait_for_frames(self, frames: int = 3) -> None:
         """Wait until each exchange has written this number of frames from now on."""
@@ -174,15 +181,19 @@ def counted(items: Iterable[dict[str, Any]]) -> "Counter[str]":
 def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Counter[str]":
     """Return the items of a closed segment, as a process leaves them.
 
-    They have seven symbols in turn, and about these sizes, in bytes that can't be compressed by more
-    than half.
+    They have 97 symbols in turn, a sequence, and about these sizes, in bytes that can't be compressed
+    by more than half.
     """
-    name = {"binance": "s", "kucoin": "subject"}[exchange]
     now = time.time_ns() // 1000
+    symbols = [f"LEFT{number % LEFT_SYMBOLS}" for number in range(len(sizes))]
     items: list[dict[str, Any]] = [
-        {name: f"LEFT{number % 7}", "noise": secrets.token_hex(size // 2), "received_at": now}
-        for number, size in enumerate(sizes)
+        {"s": symbol, "E": number}
+        if exchange == "binance"
+        else {"subject": symbol, "data": {"sequence": str(number)}}
+        for number, symbol in enumerate(symbols)
     ]
+    for item, size in zip(items, sizes, strict=True):
+        item |= {"noise": secrets.token_hex(size // 2), "received_at": now}
     journal = Journal(folder, limit=100_000_000)
     with closing(journal):
         assert not journal.append("127.0.0.1", [encode_item(each) for each in items], now, now=0.0)
@@ -225,17 +236,25 @@ def assert_exact(market: Market) -> None:
     assert market.journal_files() == []
 
 
-def assert_exact_after_kills(market: Market) -> None:
-    """The last connections were closed in an orderly way; `market.kill` ended those before."""
+def assert_exact_after_kills(
+    market: Market, left: Mapping[str, "Counter[str]"] = MappingProxyType({})
+) -> None:
+    """The last connections were closed in an orderly way; `market.kill` ended those before.
+
+    `left` are items that were in the journals at the start.
+    """
+
+    def last_sure(connection: Written) -> float:
+        if connection.ending == "closed":
+            return everything(connection)
+        return min(at for at in market.killed_at if at > connection.opened_at) - KILL_MARGIN
+
     for exchange in EXCHANGES:
         connections = market.connections(exchange)
-        endings = [connection.ending for connection in connections]
-        assert endings == ["left"] * len(market.killed_at) + ["closed"]
-        numbers = [connection.number for connection in connections]
-        ends = dict(zip(numbers, [*market.killed_at, float("inf")], strict=True))
-        sure = written(connections, lambda c, ends=ends: ends[c.number] - KILL_MARGIN)  # type: ignore[misc]
+        before = left.get(exchange, Counter())
         found = market.in_topic(exchange)
-        assert not sure - found
-        assert not found - written(connections, everything)
+        assert connections[-1].ending == "closed"
+        assert not before + written(connections, last_sure) - found
+        assert not found - before - written(connections, everything)
         assert market.in_landing(exchange) == found
     assert market.journal_files() == []

@@ -1,0 +1,113 @@
+"""A topic that gets more partitions while its journal has items: each is in it once, in its order."""
+
+import os
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+
+from core.message import partition_of
+from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
+from tests.support.kafka import all_items, items_of, place
+from tests.support.ledger import identities
+from tests.support.market import (
+    EXCHANGES,
+    Market,
+    Start,
+    assert_exact_after_kills,
+    leave_in_journal,
+    market_of,
+)
+from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.waiting import pass_time
+
+KILLS = int(os.environ.get("KILLS", "3"))
+LEFT = 20_000
+BEFORE, AFTER = 4, 6
+"""Partitions."""
+
+
+@pytest.fixture(scope="module")
+def one_broker(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[OwnKafka]:
+    with own_kafka(tmp_path_factory.mktemp("own-kafka"), settings) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(one_broker: OwnKafka) -> OwnKafka:
+    """With empty topics."""
+    one_broker.renew_topics()
+    return one_broker
+
+
+@pytest.fixture
+def market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
+    with market_of(broker.settings, extractor) as market:
+        yield market
+
+
+def grow(broker: OwnKafka) -> None:
+    for topic in TOPIC_OF_EXCHANGE.values():
+        broker.grow(topic, AFTER)
+
+
+def places(messages: list[Message]) -> dict[str, dict[int, list[int]]]:
+    """By symbol and partition the sequences in their order."""
+    found: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for message in messages:
+        for symbol, sequence in identities(items_of(message)):
+            found[str(symbol)][place(message)[1]].append(int(sequence))
+    return found
+
+
+@pytest.mark.parametrize("is_running", [False, True], ids=["between processes", "under load"])
+def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_killed(
+    is_running: bool, market: Market, broker: OwnKafka, tmp_path: Path
+) -> None:
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    left = {
+        each: leave_in_journal(tmp_path / "journal" / each, each, [900] * LEFT)
+        for each in EXCHANGES
+    }
+    market.start()
+    # A part of what was left is sent then.
+    market.wait_for_log("delivering topic=")
+    if is_running:
+        grow(broker)
+        market.wait_for_frames()
+        market.kill()
+    else:
+        market.kill()
+        grow(broker)
+    sent = {each: len(all_items(market.messages(each))) for each in EXCHANGES}
+    print(f"sent at the kill: {sent}")
+    for _ in range(KILLS - 1):
+        market.start()
+        pass_time(chance.uniform(1.0, 3.0))
+        market.kill()
+    market.begin()
+    market.close()
+    market.wait_for_kafka()
+    market.end_with_empty_journals()
+    assert_exact_after_kills(market, left)
+    for each in EXCHANGES:
+        found = places(market.messages(each))
+        last = market.connections(each)[-1]
+        new = {symbol for frame in last.frames for symbol, _ in frame.identities}
+        for symbol, partitions in found.items():
+            before, after = partition_of(symbol, BEFORE), partition_of(symbol, AFTER)
+            if symbol.startswith("LEFT"):
+                assert list(partitions) == [before]
+            in_order = partitions.pop(before, [])
+            if before != after:
+                in_order += partitions.get(after, [])
+                assert (after in partitions) or symbol not in new
+            partitions.pop(after, None)
+            assert not partitions
+            assert in_order == sorted(in_order)
