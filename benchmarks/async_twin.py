@@ -1,4 +1,4 @@
-"""The extractor, which has threads, beside a twin of it in asyncio.
+"""Measure the extractor, which has threads, beside a twin of it in asyncio.
 
     make benchmark-async-twin                      25,000 frames/s, three rounds
     make benchmark-async-twin RATE=2000 SECONDS_LONG=20

@@ -1,4 +1,4 @@
-"""KuCoin's extractor in asyncio, for benchmarks/async_twin.py alone: one connection, until SIGTERM.
+"""Run a twin of KuCoin's extractor in asyncio, on one connection, until SIGTERM; for measuring only.
 
     picows ─► journal ─┬─► follow ─► librdkafka ─► Kafka
                        └─► upload ─► landing/

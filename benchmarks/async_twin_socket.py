@@ -1,4 +1,4 @@
-"""The twin's connection: KuCoin's session on picows, whose frames come as callbacks of the loop."""
+"""Receive for the twin: KuCoin's session on picows, which calls back for each frame."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What it costs to send a batch sooner: from the exchange's send to Kafka, and who works for it.
+"""Measure what shorter batches cost: latency from the exchange's send to Kafka, messages and CPU.
 
     make benchmark-batch-seconds
 

@@ -1,4 +1,4 @@
-"""The extractor of Binance as it was: its items wait up to a second for their batch.
+"""Run Binance's extractor as it was: its items wait up to a second for their batch.
 
 python -m benchmarks.batch_seconds_binance binance: as `python -m extractors binance`.
 """

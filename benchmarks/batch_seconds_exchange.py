@@ -1,4 +1,4 @@
-"""The replay exchange, which remembers when it sent each ticker.
+"""Run the replay exchange and record when it sent each ticker.
 
 python -m benchmarks.batch_seconds_exchange PORT: until its input ends, then one line of JSON: by exchange
 and ticker (`identity`), the times of its sends in seconds since the epoch, ascending.

@@ -1,18 +1,18 @@
-"""The extractor of KuCoin as it is run, beside cryptofeed's Kafka backend and a bare socket.
+"""Measure KuCoin's extractor as it is run, beside cryptofeed's Kafka backend and a bare socket.
 
     make benchmark-extractor                       25,000 frames/s, three rounds
     make benchmark-extractor RATE=2000 SECONDS_LONG=20
     make benchmark-extractor RATE=0                as fast as each takes them
 
-A generator sends KuCoin's frames, made before. Each contestant in turn has the machine for itself, with
-Kafka and MinIO. The extractor does all that it does: journal, Kafka, gzip and upload to landing/,
-metrics. The bare socket receives and parses; nothing in Python that uses these libraries can take less.
-cryptofeed can't subscribe to `/market/ticker:all`: it gets as many frames of the 300 single symbols
-that it takes on a connection.
+A generator sends prebuilt KuCoin frames. The contestants run in turn, each alone with Kafka and MinIO.
+The extractor does all that it does: journal, Kafka, gzip and upload to landing/, metrics. The bare socket
+only receives and parses. cryptofeed can't subscribe to `/market/ticker:all`: it gets the same number of
+frames, of the 300 single symbols that it accepts on one connection.
 
 The frames come over loopback without TLS, which would cost each contestant the same. CPU is user and
-system time of the process, all its threads, in the steady part. The delay lasts from when a frame was
-due to its append by the broker, so the batch's second is in it.
+system time of the process, all its threads. The delay lasts from when a frame was due to its append by
+the broker, so a batch's second is in it. perf counts the system calls meanwhile, which makes each of them
+a little longer.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""System calls of a process, counted by perf where it is there and allowed."""
+"""Count the system calls of a process with perf, where it is installed and allowed."""
 
 import shutil
 import signal

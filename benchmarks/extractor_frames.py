@@ -1,4 +1,4 @@
-"""KuCoin's frames as bytes that are ready to send: made before, so that sending them costs little.
+"""Build KuCoin's frames as bytes that are ready to send, so that the generator needs little CPU.
 
 Symbols, fields and widths are KuCoin's own; prices walk at random. Frame number i has the time
 FIRST_TIME + i, by which it is recognised wherever it arrives. Symbols come in a random order, each as

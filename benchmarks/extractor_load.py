@@ -1,4 +1,4 @@
-"""Orders to the source of frames, and what it says of them."""
+"""Start the source of frames, order a run and ask for its progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

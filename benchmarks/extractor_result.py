@@ -1,4 +1,4 @@
-"""The figures of a round, from what the source sent, what Kafka has and what the process took. Pure."""
+"""Compute a round's figures from what was sent, what Kafka has and the CPU's samples. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence

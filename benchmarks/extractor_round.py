@@ -1,4 +1,4 @@
-"""Rounds: one contestant at a time, alone with Kafka, MinIO and the source of frames.
+"""Run rounds: one contestant at a time, alone with Kafka, MinIO and the source of frames.
 
 It is started and subscribes; then the frames come. A round ends when all of them were read and nothing
 more came to Kafka for SETTLED seconds, or at its limit: then the contestant has fallen behind.

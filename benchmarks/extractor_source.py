@@ -1,9 +1,9 @@
-"""A KuCoin that sends prebuilt frames, at a rate or as fast as they are taken; a process of its own.
+"""Serve as KuCoin and send prebuilt frames, at a rate or as fast as they are taken.
 
-python -m benchmarks.extractor_source PORT FRAMES: until its input ends, then one line of JSON, which is
-empty. It speaks bullet-public, the list of symbols, the WebSocket's welcome and ack, for one client at a
-time. Frames start when the benchmark orders a run, so that the client's start is not measured. A ping of
-the WebSocket follows the last frame: its pong tells that all frames were read.
+python -m benchmarks.extractor_source PORT FRAMES: a process of its own, until its input ends. It speaks
+bullet-public, the list of symbols, and the WebSocket's welcome and ack, for one client at a time. Frames
+start when the benchmark orders a run, so that the client's start is not measured. A ping of the WebSocket
+follows the last frame: its pong shows that all frames were read.
 
     GET  /state              `State`
     POST /run?rate=&frames=  frames a second, 0 for as fast as they are taken; `frames` in all

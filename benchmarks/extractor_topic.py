@@ -1,4 +1,4 @@
-"""What a contestant wrote to Kafka: when the broker appended each frame."""
+"""Read what a contestant wrote to Kafka, and when the broker appended each frame."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
