@@ -94,7 +94,8 @@ def left_behind(folder: Path) -> Path:
     copy = next(
         path for n in count(1) if not (path := folder.with_name(f"{folder.name}-{n}")).exists()
     )
-    return shutil.copytree(folder, copy)
+    # The record of deliveries is replaced meanwhile: by the time of the copy its new one may be gone.
+    return shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("delivered.tmp"))
 
 
 def files_in(folder: Path) -> list[str]:
