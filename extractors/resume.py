@@ -62,6 +62,8 @@ def consumer_to_look(configuration: Mapping[str, str]) -> Consumer:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            # At the end of a partition Kafka would wait half a second for more.
+            "fetch.wait.max.ms": 10,
             "log_level": 2,
         }
     )
