@@ -5,7 +5,8 @@ A journal is a folder with its id, its segments (segment.py) and a record of wha
 items that the disk lost in a power failure, and no two items may have one position. A folder without
 segments begins a new journal with a new id.
 
-A segment is closed after 60 s, at 8 MB, at the full hour and where the endpoint changes.
+A segment is closed after 60 s, at 8 MB (in a small journal at an eighth of its limit), at the full
+hour and where the endpoint changes.
 
 Guarantee: after kill -9 all that append() has taken is there; after a power failure the last seconds
 may be missing. A torn end is cut off at the next start; a segment that can't be read is renamed to
@@ -34,6 +35,10 @@ from extractors.segment import Segment, set_aside
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 8_000_000
+LEAST_SEGMENT_BYTES = 100_000
+SEGMENTS_WITHIN_LIMIT = 8
+"""Segments of a full journal at least: the open one can't be dropped."""
+
 SEGMENT_SECONDS = 60.0
 HOUR = 3_600_000_000
 """Microseconds."""
@@ -70,6 +75,8 @@ class Journal:
             raise JournalError(f"{folder}: {error}") from error
         self.folder = folder
         self._limit = limit
+        small = max(LEAST_SEGMENT_BYTES, limit // SEGMENTS_WITHIN_LIMIT)
+        self._segment_bytes = min(SEGMENT_BYTES, small)
         # Held to read or change the list of segments, or the open file.
         self._changed = threading.Condition(threading.RLock())
         self._file: IO[bytes] | None = None
@@ -117,7 +124,7 @@ class Journal:
             self.size += len(text)
             segment.end += len(items)
             self.end = segment.end
-            if segment.size >= SEGMENT_BYTES:
+            if segment.size >= self._segment_bytes:
                 self._close_segment()
             self._changed.notify_all()
         return ""

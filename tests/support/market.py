@@ -179,7 +179,7 @@ def counted(items: Iterable[dict[str, Any]]) -> "Counter[str]":
 
 
 def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Counter[str]":
-    """Return the items of a closed segment, as a process leaves them.
+    """Return the items of closed segments, as a process leaves them.
 
     They have 97 symbols in turn, a sequence, and about these sizes, in bytes that can't be compressed
     by more than half.
@@ -196,7 +196,9 @@ def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Coun
         item |= {"noise": secrets.token_hex(size // 2), "received_at": now}
     journal = Journal(folder, limit=100_000_000)
     with closing(journal):
-        assert not journal.append("127.0.0.1", [encode_item(each) for each in items], now, now=0.0)
+        for first in range(0, len(items), 1000):
+            part = [encode_item(each) for each in items[first : first + 1000]]
+            assert not journal.append("127.0.0.1", part, now, now=0.0)
     journal.unlock()
     return counted(items)
 

@@ -93,6 +93,18 @@ def test_segment_closes_with_the_append_that_fills_it(
         assert spans(journal) == [("kucoin.com", 0, 6), ("kucoin.com", 6, 7)]
 
 
+@pytest.mark.parametrize(
+    ("limit", "size"), [(10_000_000_000, 8_000_000), (2_000_000, 250_000), (400_000, 100_000)]
+)
+def test_segments_of_a_small_journal_are_small_so_that_there_are_closed_ones_to_drop(
+    tmp_path: Path, limit: int, size: int
+) -> None:
+    with journal_in(tmp_path / "j", limit) as journal:
+        for item, closed in ((b"x" * (size - 2), 0), (b"", 1)):
+            assert not journal.append("kucoin.com", [item], RECEIVED_AT, now=0.0)
+            assert len(journal.closed_segments()) == closed
+
+
 def test_segment_closes_at_the_full_hour_of_what_was_received(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
         append(journal, [1], received_at=RECEIVED_AT + HOUR - 1)

@@ -1,0 +1,157 @@
+"""Without the object store or room on the disk, Kafka gets everything, and what landing/ lacks is named."""
+
+import re
+import resource
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+
+from core.settings import Settings
+from infra.stack import Stack
+from tests.support.extractor import Extractor
+from tests.support.kafka import items_of
+from tests.support.landing import Landing
+from tests.support.market import (
+    EXCHANGES,
+    Market,
+    Start,
+    assert_exact_after_kills,
+    everything,
+    leave_in_journal,
+    market_of,
+    written,
+)
+from tests.support.stacks import unavailable
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.independent
+
+DROPPED = re.compile(r"segment dropped, landing lacks it items=(\d+) first=(\d+) last=(\d+) ")
+OBJECT = re.compile(r"-(\d{20})-(\d{20})\.jsonl\.gz")
+"""Its first and its last position."""
+
+BACKLOG = 40_000
+"""Items of about 1 kB."""
+
+ROOM = 20_000
+"""Bytes: the log and the records of the journal have it, a frame of Binance has more."""
+
+SOON = 15_000_000
+"""Microseconds. On a machine that is not busy it takes two to three seconds, with the start of Python,
+a second for what may still arrive of the process before, and one of collecting for KuCoin."""
+
+
+@pytest.fixture
+def market(settings: Settings, extractor: Start) -> Iterator[Market]:
+    with market_of(settings, extractor) as market:
+        yield market
+
+
+def test_store_that_is_unavailable_until_the_journal_is_full_costs_kafka_nothing(
+    market: Market, stack: Stack, settings: Settings
+) -> None:
+    landings = {each: Landing(settings, each) for each in EXCHANGES}
+    with unavailable(stack, "minio"):
+        market.begin(journal_limit_bytes=1_000_000)
+        market.wait_for_log("segment dropped", times=2)
+        market.wait_for_frames()
+    market.close()
+    market.wait_for_kafka()
+    dropped = {each: market.extractors[each].metric("dropped_items") for each in EXCHANGES}
+    market.end_with_empty_journals()
+    for each in EXCHANGES:
+        sent = written(market.connections(each), everything)
+        assert market.in_topic(each) == sent
+        found = market.in_landing(each)
+        assert not found - sent
+        assert (sent - found).total() == dropped[each] > 0
+        assert "items are lost" not in market.extractors[each].log()
+        named = [
+            (int(first), int(last))
+            for items, first, last in DROPPED.findall(market.extractors[each].log())
+            if int(items) == int(last) - int(first) + 1
+        ]
+        there = [
+            (int(first), int(last))
+            for first, last in OBJECT.findall(" ".join(landings[each].keys()))
+        ]
+        spans = sorted(named + there)
+        assert spans[0][0] == 0
+        assert spans[-1][1] == sent.total() - 1
+        assert all(first == last + 1 for (_, last), (first, _) in pairwise(spans))
+
+
+def test_backlog_of_uploads_holds_up_no_item_after_a_start(
+    market: Market, stack: Stack, tmp_path: Path
+) -> None:
+    left = {
+        each: leave_in_journal(tmp_path / "journal" / each, each, [1000] * BACKLOG)
+        for each in EXCHANGES
+    }
+    with unavailable(stack, "minio"):
+        market.begin()
+        wait_for(
+            lambda: {each: market.extractors[each].metric("kafka_lag_items") for each in EXCHANGES},
+            lambda lags: all(lag < BACKLOG / 10 for lag in lags.values()),
+        )
+        market.kill()
+    started = time.time_ns() // 1000
+    market.begin()
+    for each in EXCHANGES:
+        [first, *_] = wait_for(lambda each=each: live(market.messages(each), started))  # type: ignore[misc]
+        waited = first - started
+        print(f"{each}: an item was in Kafka {waited / 1e6:.1f} s after the start")
+        assert waited < SOON
+    market.close()
+    market.wait_for_kafka()
+    market.end_with_empty_journals()
+    assert_exact_after_kills(market, left)
+
+
+def live(messages: list[Message], started: int) -> list[int]:
+    """When Kafka got messages with items that were received since the start, in microseconds."""
+    return sorted(
+        message.timestamp()[1] * 1000
+        for message in messages
+        if items_of(message)[-1]["received_at"] > started
+    )
+
+
+def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
+    market: Market, stack: Stack
+) -> None:
+    """No file grows beyond what it has then, so no segment takes a frame of Binance."""
+    market.begin()
+    market.wait_for_log("delivering topic=")
+    for each in market.extractors.values():
+        limit_files(each, ROOM)
+    market.wait_for_log("journal full")
+    market.wait_for_frames(6)
+    files = market.journal_files()
+    for each in market.extractors.values():
+        limit_files(each, resource.RLIM_INFINITY)
+    market.wait_for_log("journal takes again")
+    market.wait_for_frames()
+    market.close()
+    market.wait_for_kafka()
+    metrics = ("refused_items_total", "dropped_items")
+    counts = {e: [market.extractors[e].metric(name) for name in metrics] for e in EXCHANGES}
+    market.end_with_empty_journals()
+    for each in EXCHANGES:
+        refused, dropped = counts[each]
+        sent = written(market.connections(each), everything)
+        found = market.in_topic(each)
+        assert not found - sent
+        assert (sent - found).total() == refused > 0
+        assert not market.in_landing(each) - found
+        assert (found - market.in_landing(each)).total() == dropped
+    assert len(files) < 10, files
+
+
+def limit_files(extractor: Extractor, size: int) -> None:
+    """Let no file of the process grow beyond a size in bytes, as a full disk would."""
+    resource.prlimit(extractor.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
