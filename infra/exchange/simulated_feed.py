@@ -45,5 +45,7 @@ class SimulatedFeed(Feed):
             while subscriptions:
                 for part in instruments:
                     await pace.turn()
+                    if not subscriptions:
+                        break
                     if changes := self._market.turn(part, now_ms()):
                         subscriptions.publish(self._update(changes))

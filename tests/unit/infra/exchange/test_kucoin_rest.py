@@ -72,6 +72,9 @@ def test_prices_are_those_that_the_topic_sent(address: str, ledger: Ledger) -> N
         client.send(SUBSCRIBE)
         for _ in range(1000):
             text_of(client)
+        client.send(json.dumps({**json.loads(SUBSCRIBE), "id": "2", "type": "unsubscribe"}))
+        while json.loads(text_of(client)).get("id") != "2":
+            pass
     # Nobody subscribes any more, so the market stands still.
     sent: dict[str, dict[str, Any]] = {}
     for frame in ledger.connections("kucoin")[-1].frames:
