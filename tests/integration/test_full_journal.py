@@ -127,13 +127,13 @@ def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
     """No file grows beyond what it has then, so no segment takes a frame of Binance."""
     market.begin()
     market.wait_for_log("delivering topic=")
-    for each in market.extractors.values():
-        limit_files(each, ROOM)
+    for extractor in market.extractors.values():
+        limit_files(extractor, ROOM)
     market.wait_for_log("journal full")
     market.wait_for_frames(6)
     files = market.journal_files()
-    for each in market.extractors.values():
-        limit_files(each, resource.RLIM_INFINITY)
+    for extractor in market.extractors.values():
+        limit_files(extractor, resource.RLIM_INFINITY)
     market.wait_for_log("journal takes again")
     market.wait_for_frames()
     market.close()

@@ -3,7 +3,7 @@
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from core.message import partition_of
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from tests.support.kafka import all_items, items_of, place
-from tests.support.ledger import identities
+from tests.support.ledger import Identity, identities
 from tests.support.market import (
     EXCHANGES,
     Market,
@@ -55,12 +55,19 @@ def grow(broker: OwnKafka) -> None:
         broker.grow(topic, AFTER)
 
 
+def pairs(found: Iterable[Identity]) -> Iterator[tuple[str, int]]:
+    """Symbol and sequence of items, which all have them."""
+    for identity in found:
+        assert isinstance(identity, tuple)
+        yield identity
+
+
 def places(messages: list[Message]) -> dict[str, dict[int, list[int]]]:
     """By symbol and partition the sequences in their order."""
     found: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for message in messages:
-        for symbol, sequence in identities(items_of(message)):
-            found[str(symbol)][place(message)[1]].append(int(sequence))
+        for symbol, sequence in pairs(identities(items_of(message))):
+            found[symbol][place(message)[1]].append(sequence)
     return found
 
 
@@ -99,7 +106,7 @@ def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_
     for each in EXCHANGES:
         found = places(market.messages(each))
         last = market.connections(each)[-1]
-        new = {symbol for frame in last.frames for symbol, _ in frame.identities}
+        new = {symbol for frame in last.frames for symbol, _ in pairs(frame.identities)}
         for symbol, partitions in found.items():
             before, after = partition_of(symbol, BEFORE), partition_of(symbol, AFTER)
             if symbol.startswith("LEFT"):

@@ -16,10 +16,11 @@ from extractors.batcher import Batch
 from extractors.binance import BinanceFeed
 from extractors.delivered import Delivered
 from extractors.journal import Journal
+from extractors.journal_reader import JournalReader
 from extractors.kafka_follower import KafkaFollower
 from extractors.metrics import Metrics
 from extractors.producer import Producer, ProducerError, TooLargeError
-from extractors.resume import TopicError
+from extractors.resume import TopicError, catch_up
 from extractors.stop import Stop
 from tests.support.feeds import NOWHERE, binance_feed
 from tests.support.journals import RECEIVED_AT, item, journal_in, left_behind
@@ -212,7 +213,7 @@ def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
         following.wait_for_end()
     starts: list[int] = []
 
-    class Reader(module.JournalReader):
+    class Reader(JournalReader):
         def __init__(self, journal: Journal, position: int, symbol_of: Any) -> None:
             starts.append(position)
             super().__init__(journal, position, symbol_of)
@@ -265,15 +266,14 @@ def test_nothing_is_sent_before_kafka_has_said_what_it_has(
     with journal_in(tmp_path / "j") as journal:
         write(journal, range(100))
     asked: list[int] = []
-    ask = module.catch_up
 
-    def catch_up(name: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
+    def ask(name: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
         asked.append(sum(map(len, numbers_in(topic).values())))
         if len(asked) < 3:
             raise TopicError("no leader")
-        ask(name, configuration, delivered)
+        catch_up(name, configuration, delivered)
 
-    monkeypatch.setattr(module, "catch_up", catch_up)
+    monkeypatch.setattr(module, "catch_up", ask)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         journal.close()

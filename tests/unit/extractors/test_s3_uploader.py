@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from core.settings import EXTRACTORS, Settings
 from extractors.journal import Journal
 from extractors.metrics import Metrics
 from extractors.s3_uploader import S3Uploader, S3UploaderThread
@@ -79,13 +80,34 @@ def test_object_is_the_compressed_segment_with_its_endpoint(store: Store, tmp_pa
     assert not [name for name in put.headers if name.startswith("x-amz-checksum")]
 
 
-def test_object_that_is_there_is_not_replaced(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", ["PreconditionFailed", ""], ids=["S3", "an answer without body"])
+def test_object_that_is_there_is_not_replaced(store: Store, tmp_path: Path, code: str) -> None:
     with journal_in(tmp_path / "j") as journal:
         append(journal, [1])
         journal.close()
-        store.status, store.code = 412, "PreconditionFailed"
+        store.status, store.code = 412, code
         (put,) = upload_all(store, journal)
         assert put.headers["if-none-match"] == "*"
+
+
+def test_temporary_credentials_of_the_environment_sign_with_their_session_token(
+    store: Store, tmp_path: Path
+) -> None:
+    environment = {
+        "S3_ENDPOINT_URL": store.settings.s3_endpoint_url,
+        "AWS_ACCESS_KEY_ID": "ASIAKEY",
+        "AWS_SECRET_ACCESS_KEY": "tr0ub4dor",
+        "AWS_SESSION_TOKEN": "a/b+c==",
+    }
+    settings = Settings.from_environment(EXTRACTORS, environment)
+    with journal_in(tmp_path / "j") as journal:
+        append(journal, [1])
+        journal.close()
+        S3Uploader(settings, "kucoin", journal.id).upload(journal.segments()[0])
+    (put,) = store.puts
+    assert put.headers["x-amz-security-token"] == "a/b+c=="
+    assert "Credential=ASIAKEY/" in put.headers["authorization"]
+    assert "tr0ub4dor" not in str(put.headers)
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (503, "SlowDown")])
