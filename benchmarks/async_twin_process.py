@@ -166,7 +166,7 @@ class Twin:
                     if not segment.is_uploaded:
                         await s3.put_object(
                             Bucket=self._settings.s3_bucket,
-                            Key=f"landing/async_twin/{segment.path.name}.gz",
+                            Key=f"landing/async_twin/{self._journal.id}-{segment.path.name}.gz",
                             Body=await asyncio.to_thread(segment.compressed),
                             Metadata={"endpoint": segment.endpoint},
                             ContentType="application/gzip",

@@ -78,6 +78,8 @@ def _round(contestant: Contestant, load: Load, stack: Stack, source: Source, nam
             samples = _samples(started, load, source)
             _wait_until_settled(contestant, settings, samples[0].at + load.seconds + LATE_LIMIT)
             samples.append(_sample(started))
+        if started.poll() is not None:
+            raise StackError(f"{contestant.name} ended: {log.read_text()[-2000:]}")
         memory = _peak(started)
         state, sent = source.state(), source.sent()
         ends = _offsets(contestant, settings)
