@@ -50,7 +50,7 @@ SIMULATION = Simulation(
     kucoin=KucoinLimits(ping_interval=0.5, silence_timeout=5.0, tokens_once=True),
 )
 
-CONNECT_INTERVAL = {"binance": 1.0, "kucoin": 2.0}
+CONNECT_INTERVAL = {"binance": 1.1, "kucoin": 2.2}
 SLACK = 15.0
 """Seconds for a handshake on a machine that is busy with other tests."""
 

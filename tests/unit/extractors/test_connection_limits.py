@@ -1,0 +1,51 @@
+"""However often connections end, new ones come no faster than the exchange allows."""
+
+import pytest
+
+from extractors.binance import BinanceFeed
+from extractors.feed import Feed
+from extractors.kucoin import KucoinFeed
+from extractors.notices import Ended
+from infra.exchange.faults import RefuseSubscription
+from infra.exchange.limits import BinanceLimits, KucoinLimits, Quotas
+from infra.exchange.rates import Quota
+from infra.exchange.server import Simulation
+from tests.support.feeds import binance_feed, kucoin_feed, listening, next_of
+from tests.support.replay_exchange import inflict, running
+
+pytestmark = pytest.mark.independent
+
+ENOUGH = Quota(1_000_000, 60)
+FASTER = 10
+"""Times faster than the exchanges' own limits: 300 connections in 300 s, and 30 in 60 s."""
+
+
+def quotas(connections: Quota) -> Quotas:
+    return Quotas(connections=connections, messages=ENOUGH, weight=ENOUGH)
+
+
+SIMULATION = Simulation(
+    binance_symbols=1,
+    binance=BinanceLimits(quotas=quotas(Quota(10, 1))),
+    kucoin=KucoinLimits(quotas=quotas(Quota(5, 1))),
+)
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kucoin"])
+def test_attempts_that_fail_at_once_are_repeated_no_faster_than_the_exchange_allows(
+    exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the random pauses only the limit is left.
+    monkeypatch.setattr("extractors.backoff.FIRST_CEILING", 0.0)
+    with running(*SIMULATION.exchanges()) as address:
+        inflict(address, exchange, RefuseSubscription(code=500), "every")
+        feed: Feed
+        if exchange == "binance":
+            feed = binance_feed(f"ws://{address}")
+            feed.connect_interval = BinanceFeed.connect_interval / FASTER
+        else:
+            feed = kucoin_feed(f"http://{address}")
+            feed.connect_interval = KucoinFeed.connect_interval / FASTER
+        with listening(feed) as notices:
+            causes = {next_of(notices, Ended).cause for _ in range(15)}
+    assert causes == {"error_500"}
