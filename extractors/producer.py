@@ -11,7 +11,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
 import confluent_kafka
@@ -71,6 +70,10 @@ CONFIGURATION = {
 }
 
 
+ABOUT_ANOTHER = (KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE)  # noqa: SLF001 - public
+"""Fatal errors that follow from another one."""
+
+
 class ProducerError(Exception):
     """This producer can't go on; another one can."""
 
@@ -119,6 +122,7 @@ class Producer:
         self._pending: deque[Pending] = deque()
         self._delivering = False
         self._error: ProducerError | None = None
+        self._fatal: KafkaError | None = None
         self._kafka = confluent_kafka.Producer(
             {
                 **client_configuration(settings),
@@ -150,10 +154,7 @@ class Producer:
 
     def poll(self, timeout: float = 0.0) -> None:
         """Serve the delivery reports, waiting up to `timeout` seconds for one. Raise ProducerError."""
-        try:
-            self._kafka.poll(timeout)
-        except KafkaException as error:
-            raise self._cause_of(error) from error
+        self._serve(timeout)
         self._move_on()
 
     def flush(self) -> int:
@@ -213,29 +214,44 @@ class Producer:
         except KafkaException as error:
             cause = error.args[0]
             if cause.code() != KafkaError.MSG_SIZE_TOO_LARGE:
-                raise self._cause_of(error) from error
+                raise self._failure(cause) from error
             self._refuse(cause, partition, lines, len(value))
         else:
             pending.messages += 1
 
-    def _cause_of(self, error: KafkaException) -> ProducerError:
-        """The client raises a fatal error before it reports the message that it is about."""
-        self._wait_for_reports(lambda: self._error is not None)
-        return self._error or ProducerError(self._reason(error.args[0]))
-
-    def _reason(self, error: KafkaError) -> str:
-        return f"topic {self._topic}: {explain(error, self._topic, self._settings)}"
+    def _serve(self, timeout: float) -> None:
+        try:
+            self._kafka.poll(timeout)
+        except KafkaException as error:
+            self._fatal = error.args[0]
 
     def _wait_for_reports(self, is_enough: Callable[[], bool]) -> None:
         """Serve reports for up to a second, whatever the producer's state."""
         end = time.monotonic() + CLOSE_LIMIT
         while not is_enough() and (left := end - time.monotonic()) > 0:
-            with suppress(KafkaException):
-                self._kafka.poll(left)
+            self._serve(left)
+
+    def _failure(self, error: KafkaError) -> ProducerError:
+        """Return the cause of an error.
+
+        The client raises a fatal error before it reports the message that it may be about.
+        """
+        self._wait_for_reports(lambda: self._error is not None or not self._is_vague(error))
+        if self._error and self._is_vague(error):
+            return self._error
+        return ProducerError(self._reason(self._fatal or error))
+
+    def _is_vague(self, error: KafkaError) -> bool:
+        return (self._fatal or error).code() in ABOUT_ANOTHER
+
+    def _reason(self, error: KafkaError) -> str:
+        return f"topic {self._topic}: {explain(error, self._topic, self._settings)}"
 
     def _move_on(self) -> None:
         while self._pending and not self._pending[0].messages:
             self._delivered.position = self._pending.popleft().end
+        if self._fatal:
+            raise self._failure(self._fatal)
         if self._error:
             raise self._error
 

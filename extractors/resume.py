@@ -29,7 +29,8 @@ def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered)
 
     Read from the recorded offsets to the ends, again and again until nothing of the journal came.
     Others may write to the topic meanwhile. Of a partition without a record only the last message is
-    read.
+    read, and all of a partition that is shorter than recorded. The latter was either created again,
+    and has nothing of the journal, or has lost its end, which is to be sent again.
     """
     with closing(consumer_to_look(configuration)) as consumer:
         try:
@@ -71,23 +72,33 @@ def consumer_to_look(configuration: Mapping[str, str]) -> Consumer:
 
 def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:
     """Return whether anything of the journal came."""
-    came = False
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
+    shorter: set[int] = set()
     for partition in range(delivered.counts[-1][1]):
         low, end = _ends(consumer, topic, partition)
         place = delivered.places.setdefault(partition, Place(end - 1, 0))
-        # A topic that was created again is shorter than it was; all of it is new.
-        start = low if place.next_offset > end else max(low, place.next_offset)
-        place.next_offset = end
-        if start < end:
-            starts[partition], ends[partition] = start, end
+        if place.next_offset > end:
+            shorter.add(partition)
+            place.next_offset = low
+        ends[partition] = end
+        if (start := max(low, place.next_offset)) < end:
+            starts[partition] = start
+    came: set[int] = set()
     for message in _messages(consumer, topic, starts, ends):
-        position = _position(message, delivered.journal_id)
-        if position is not None:
-            delivered.places[message.partition() or 0].position = position
-            came = True
-    return came
+        partition, offset = message.partition() or 0, message.offset() or 0
+        place = delivered.places[partition]
+        # With the position, because the next message may not be readable now.
+        place.next_offset = offset + 1
+        if (position := _position(message, delivered.journal_id)) is not None:
+            place.position = position
+            came.add(partition)
+    for partition, end in ends.items():
+        delivered.places[partition].next_offset = end
+    for partition in shorter & came:
+        # The topic was not created again: Kafka has lost what it had confirmed last.
+        delivered.position = min(delivered.position, delivered.places[partition].position)
+    return bool(came)
 
 
 def _messages(

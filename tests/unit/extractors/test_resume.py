@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import Message
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from extractors import resume
 from extractors.delivered import Delivered, Place
 from extractors.resume import TopicError, begin, catch_up
 from tests.support.feeds import NOWHERE
@@ -97,6 +100,42 @@ def test_of_a_topic_that_was_created_again_everything_is_read(kafka: Settings) -
     send_positions(kafka, 0, 17)
     send_positions(kafka, 0, 99, journal=ANOTHER)
     assert taken(kafka, record({0: Place(1000, 5)})) == {0: 17}
+
+
+def test_what_kafka_has_lost_of_what_it_had_confirmed_is_to_be_sent_again(kafka: Settings) -> None:
+    send_positions(kafka, 0, 17, 42)
+    send_positions(kafka, 1, 50)
+    delivered = record({0: Place(1000, 90), 1: Place(1, 50), 2: Place(1000, 80)})
+    delivered.position = 95
+    assert taken(kafka, delivered) == {0: 42, 1: 50, 2: 80}
+    assert (delivered.position, delivered.start()) == (42, 42)
+
+
+def test_of_a_topic_that_was_created_again_nothing_is_sent_again(kafka: Settings) -> None:
+    send_positions(kafka, 0, 99, journal=ANOTHER)
+    delivered = record({n: Place(1000, 90) for n in range(PARTITIONS)})
+    delivered.position = 95
+    assert taken(kafka, delivered) == dict.fromkeys(range(PARTITIONS), 90)
+    assert delivered.start() == 95
+
+
+def test_messages_that_could_not_be_read_are_read_by_the_next_attempt(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_positions(kafka, 0, 17, 42)
+    delivered = record({0: Place(0, 0)})
+    messages = resume._messages  # noqa: SLF001
+
+    def broken(*arguments: Any) -> Iterator[Message]:
+        yield next(iter(messages(*arguments)))
+        raise TopicError("no leader")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resume, "_messages", broken)
+        with pytest.raises(TopicError):
+            taken(kafka, delivered)
+    assert delivered.places[0] == Place(1, 17)
+    assert taken(kafka, delivered) == {0: 42}
 
 
 def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
