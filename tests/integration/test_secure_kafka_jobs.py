@@ -1,0 +1,80 @@
+"""The jobs read from a Kafka with TLS, logins and access rights."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from psycopg2.extensions import connection
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from spark_jobs.sources import RightError, kafka_records, raise_if_refused
+from tests.support.frames import BTCUSDT
+from tests.support.kafka import produce
+from tests.support.postgres import rows
+from tests.support.queries import run_live_prices, run_once
+from tests.support.secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
+
+RECEIVED_AT = 1743147448501233
+RIGHTS = (("Read", BINANCE_RAW_DATA), ("Read", KUCOIN_RAW_DATA))
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
+        produce(broker.owner, BINANCE_RAW_DATA, [BTCUSDT | {"received_at": RECEIVED_AT}])
+        yield broker
+
+
+def over(kafka: Settings, database: Settings) -> Settings:
+    return replace(
+        database,
+        kafka_bootstrap_servers=kafka.kafka_bootstrap_servers,
+        kafka_client_properties=kafka.kafka_client_properties,
+    )
+
+
+def test_live_job_reads_after_a_login_over_tls(
+    spark: SparkSession,
+    broker: SecureKafka,
+    database: Settings,
+    owner: connection,
+    tmp_path: Path,
+) -> None:
+    with broker.granted(*RIGHTS):
+        run_live_prices(spark, over(broker.settings, database), tmp_path)
+    assert rows(owner, "SELECT symbol, price::float FROM live_prices") == [("BTCUSDT", 85439.99)]
+
+
+def test_live_job_reads_with_a_client_certificate(
+    spark: SparkSession,
+    broker: SecureKafka,
+    database: Settings,
+    owner: connection,
+    tmp_path: Path,
+) -> None:
+    settings = broker.certified("job", "PKCS12")
+    for right, topic in RIGHTS:
+        broker.grant(right, topic, principal="CN=job")
+    run_live_prices(spark, over(settings, database), tmp_path)
+    assert rows(owner, "SELECT symbol FROM live_prices") == [("BTCUSDT",)]
+
+
+def test_query_that_may_read_no_longer_names_the_missing_right(
+    spark: SparkSession, broker: SecureKafka, tmp_path: Path
+) -> None:
+    with broker.granted(("Read", BINANCE_RAW_DATA)):
+        records = kafka_records(spark, broker.settings, [BINANCE_RAW_DATA], {})
+
+    def write(batch: DataFrame, _batch_id: int) -> None:
+        batch.count()
+
+    query = records.writeStream.option("checkpointLocation", str(tmp_path)).foreachBatch(write)
+    with pytest.raises(StreamingQueryException) as failed:
+        run_once(query)
+    with pytest.raises(RightError, match=f"^Kafka: user {USER} needs Read on "):
+        raise_if_refused(failed.value, broker.settings)
+    assert PASSWORD not in str(failed.value)
