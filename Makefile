@@ -103,7 +103,9 @@ test: test-unit browser  ## everything, against stacks of its own on free ports
 
 soak-extractors: setup  ## the extractors' tests at full length, about an hour
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
-	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py
+	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py \
+	  tests/integration/test_kafka_faults.py tests/integration/test_more_partitions.py \
+	  tests/integration/test_revoked_rights.py
 
 soak-jobs: setup  ## five minutes on simulated exchanges, the live job killed five times; its tables must equal Kafka
 	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose \
