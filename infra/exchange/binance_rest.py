@@ -94,9 +94,10 @@ class BinanceRest:
         return json_answer({"serverTime": now_ms()})
 
     async def _exchange_info(self, request: web.Request) -> web.Response:
-        check_parameters(request, {"symbol", "symbols"})
+        check_parameters(request, {"symbol", "symbols", "showPermissionSets"})
         symbols = self._asked(request)
-        text = self._symbols.answer(now_ms(), symbols)
+        permission_sets = request.query.get("showPermissionSets") != "false"
+        text = self._symbols.answer(now_ms(), symbols, permission_sets=permission_sets)
         return web.Response(text=text, content_type="application/json")
 
     async def _day(self, request: web.Request) -> web.Response:

@@ -38,12 +38,15 @@ class SymbolList:
             for symbol, pair in self._pairs.items()
         }
 
-    def answer(self, now: int, symbols: Iterable[str] | None) -> str:
+    def answer(self, now: int, symbols: Iterable[str] | None, *, permission_sets: bool) -> str:
         """Return the list of these symbols, or of all if it is None. `now` is in milliseconds."""
         texts = self._texts.values() if symbols is None else [self._texts[each] for each in symbols]
+        listed = ",".join(texts)
+        if not permission_sets:
+            listed = listed.replace('"permissionSets":[["SPOT"]]', '"permissionSets":[]')
         return (
             f'{{"timezone":"UTC","serverTime":{now},"rateLimits":{encode_json(RATE_LIMITS)},'
-            f'"exchangeFilters":[],"symbols":[{",".join(texts)}]}}'
+            f'"exchangeFilters":[],"symbols":[{listed}]}}'
         )
 
 

@@ -55,6 +55,10 @@ def test_exchange_info_has_base_quote_and_what_trades(address: str) -> None:
 
 def test_exchange_info_has_the_steps_of_prices_and_sizes(address: str) -> None:
     (symbol,) = get(address, "exchangeInfo", symbol="BTCUSDT").json()["symbols"]
+    asked = {"symbol": "BTCUSDT", "showPermissionSets": "false"}
+    (shorter,) = get(address, "exchangeInfo", **asked).json()["symbols"]
+    assert symbol["permissionSets"] == [["SPOT"]]
+    assert shorter == {**symbol, "permissionSets": []}
     price, size = symbol["filters"]
     assert (price["filterType"], price["tickSize"]) == ("PRICE_FILTER", "0.01000000")
     assert (size["filterType"], size["stepSize"]) == ("LOT_SIZE", "0.00001000")

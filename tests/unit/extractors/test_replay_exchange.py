@@ -1,4 +1,4 @@
-"""However often connections end, new ones come no faster than the exchange allows."""
+"""Against the replay exchange: its symbol lists are read, and its limits are kept."""
 
 import pytest
 
@@ -49,3 +49,11 @@ def test_attempts_that_fail_at_once_are_repeated_no_faster_than_the_exchange_all
         with listening(feed) as notices:
             causes = {next_of(notices, Ended).cause for _ in range(15)}
     assert causes == {"error_500"}
+
+
+def test_the_symbol_lists_of_both_exchanges_are_read_whole() -> None:
+    with running(*SIMULATION.exchanges()) as address:
+        binance = binance_feed(rest_url=f"http://{address}").instruments()
+        kucoin = kucoin_feed(f"http://{address}").instruments()
+    assert (len(binance.instruments), binance.unread) == (3651, frozenset())
+    assert (len(kucoin.instruments), kucoin.unread) == (634, frozenset())
