@@ -1,7 +1,8 @@
 """Send batches to an exchange's raw topic.
 
 Guarantee of one producer: what send() has taken is written once and in order per partition, however
-long Kafka is unavailable (idempotence, acks=all, no time limit). When a message fails for another
+long Kafka is unavailable (idempotence, acks=all, no time limit). A partition has one message in
+flight, so it shall not matter what Kafka remembers of the producer. When a message fails for another
 reason than itself, nothing that follows it in its partition is written, and the producer is done; a
 new one goes on after what Kafka has. A message that Kafka refuses for itself, too large or invalid,
 is named, counted and left out.
@@ -37,11 +38,8 @@ from extractors.stop import Stop
 
 log = logging.getLogger(__name__)
 
-MOST_PENDING = 500
-"""Messages that wait for Kafka in memory; beyond them the journal keeps what comes."""
-
-ROOM_INTERVAL = 0.5
-"""Seconds between two looks whether fewer messages are pending."""
+WAIT_INTERVAL = 0.5
+"""Seconds between two looks whether the stop's time is over."""
 
 CLOSE_LIMIT = 1.0
 """Seconds for the reports of messages that are given up."""
@@ -63,8 +61,6 @@ CONFIGURATION = {
     "message.timeout.ms": 0,
     "reconnect.backoff.max.ms": 1000,
     "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
-    # More than MOST_PENDING of the largest: the local queue is never what is full.
-    "queue.buffering.max.kbytes": 1_048_576,
     # Its own log repeats each failed attempt to connect; what matters of it is said below.
     "log_level": 2,
 }
@@ -88,7 +84,8 @@ class Pending:
     def __init__(self, batch: Batch) -> None:
         self.end = batch.end
         self.received_at = batch.received_at
-        self.messages = 0
+        self.messages = 1
+        """One more than that while not all are handed over."""
 
 
 class Producer:
@@ -120,6 +117,7 @@ class Producer:
         self._stop = stop
         self._metrics = metrics
         self._pending: deque[Pending] = deque()
+        self._in_flight: set[int] = set()
         self._delivering = False
         self._error: ProducerError | None = None
         self._fatal: KafkaError | None = None
@@ -138,19 +136,22 @@ class Producer:
         return partitions[self._topic] if partitions else None
 
     def send(self, batch: Batch, taken: Mapping[int, int]) -> None:
-        """Hand over one JSON array per partition. Block while many messages are pending.
+        """Hand over one JSON array per partition.
 
-        `taken` are the positions up to which Kafka has the partitions already. Raise ProducerError.
+        Block until Kafka has confirmed the message before in each partition. When the stop's time is
+        over, what is left stays in the journal. `taken` are the positions up to which Kafka has the
+        partitions already. Raise ProducerError.
         """
         pending = Pending(batch)
         self._pending.append(pending)
         self._metrics.batches.inc()
         for partition, lines in batch.by_partition(self._delivered.partition_of).items():
             for part in self._messages(partition, lines, taken):
+                if not self._wait_for(partition):
+                    return
                 self._hand_over(pending, partition, part, batch.endpoint)
+        pending.messages -= 1
         self.poll()
-        while len(self._kafka) > MOST_PENDING and self._stop.seconds_left():
-            self.poll(ROOM_INTERVAL)
 
     def poll(self, timeout: float = 0.0) -> None:
         """Serve the delivery reports, waiting up to `timeout` seconds for one. Raise ProducerError."""
@@ -164,7 +165,7 @@ class Producer:
         """
         # Not by the client's own flush: it calls back while a fatal error is raised.
         while len(self._kafka) and (left := self._stop.seconds_left()):
-            self.poll(min(left, ROOM_INTERVAL))
+            self.poll(min(left, WAIT_INTERVAL))
         return len(self._kafka)
 
     def close(self) -> None:
@@ -196,6 +197,18 @@ class Producer:
             messages.append(part)
         return messages
 
+    def _wait_for(self, partition: int) -> bool:
+        """Block until the partition has no message in flight. Return False when the stop came first.
+
+        Kafka takes any sequence from a producer that it does not know, as in a topic that was created
+        again: it would write the next message though the one before failed.
+        """
+        while left := self._stop.seconds_left():
+            if partition not in self._in_flight:
+                return True
+            self.poll(min(left, WAIT_INTERVAL))
+        return False
+
     def _hand_over(
         self, pending: Pending, partition: int, lines: list[Line], endpoint: str
     ) -> None:
@@ -206,7 +219,7 @@ class Producer:
             (POSITION_HEADER, str(lines[-1].position + 1).encode()),
         ]
         key = message_key(self._exchange, partition)
-        on_delivery = partial(self._on_delivery, pending, lines)
+        on_delivery = partial(self._on_delivery, pending, partition, lines)
         try:
             self._kafka.produce(self._topic, value, key, partition, on_delivery, headers=headers)
         except BufferError as error:
@@ -218,6 +231,7 @@ class Producer:
             self._refuse(cause, partition, lines, len(value))
         else:
             pending.messages += 1
+            self._in_flight.add(partition)
 
     def _serve(self, timeout: float) -> None:
         try:
@@ -262,14 +276,20 @@ class Producer:
             log.warning("kafka unavailable topic=%s pending=%d", self._topic, len(self._kafka))
 
     def _on_delivery(
-        self, pending: Pending, lines: list[Line], error: KafkaError | None, message: Message
+        self,
+        pending: Pending,
+        partition: int,
+        lines: list[Line],
+        error: KafkaError | None,
+        message: Message,
     ) -> None:
         if error:
             self._failed(error, message, lines)
             return
         pending.messages -= 1
-        partition, offset = message.partition(), message.offset()
-        if partition is not None and offset is not None and offset >= 0:
+        self._in_flight.discard(partition)
+        offset = message.offset()
+        if offset is not None and offset >= 0:
             place = self._delivered.places[partition]
             place.next_offset, place.position = offset + 1, lines[-1].position + 1
         self._metrics.messages.inc()

@@ -3,6 +3,7 @@
 import re
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -52,19 +53,22 @@ def market(settings: Settings, extractor: Start) -> Iterator[Market]:
 
 
 def test_store_that_is_unavailable_until_the_journal_is_full_costs_kafka_nothing(
-    market: Market, stack: Stack, settings: Settings
+    market: Market, stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
     landings = {each: Landing(settings, each) for each in EXCHANGES}
+    # Binance alone would fill the journal after 50 s.
+    folder = tmp_path / "journal" / "binance"
+    left = {"binance": leave_in_journal(folder, "binance", [900] * 3000), "kucoin": Counter()}
     with unavailable(stack, "minio"):
-        market.begin(journal_limit_bytes=1_000_000)
-        market.wait_for_log("segment dropped", times=2)
+        market.begin(journal_limit_bytes=4_000_000)
+        market.wait_for_log("segment dropped")
         market.wait_for_frames()
     market.close()
     market.wait_for_kafka()
     dropped = {each: market.extractors[each].metric("dropped_items") for each in EXCHANGES}
     market.end_with_empty_journals()
     for each in EXCHANGES:
-        sent = written(market.connections(each), everything)
+        sent = left[each] + written(market.connections(each), everything)
         assert market.in_topic(each) == sent
         found = market.in_landing(each)
         assert not found - sent
@@ -80,9 +84,9 @@ def test_store_that_is_unavailable_until_the_journal_is_full_costs_kafka_nothing
             for first, last in OBJECT.findall(" ".join(landings[each].keys()))
         ]
         spans = sorted(named + there)
-        assert spans[0][0] == 0
-        assert spans[-1][1] == sent.total() - 1
-        assert all(first == last + 1 for (_, last), (first, _) in pairwise(spans))
+        assert sum(last + 1 - first for first, last in spans) == sent.total()
+        # A restart skips positions.
+        assert all(first > last for (_, last), (first, _) in pairwise(spans))
 
 
 def test_backlog_of_uploads_holds_up_no_item_after_a_start(

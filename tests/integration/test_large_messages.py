@@ -1,12 +1,22 @@
 """A topic that takes only small messages gets small ones, and costs only the items that are too large."""
 
+import secrets
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from core.message import Item, encode_item
 from core.settings import Settings
-from core.topics import TOPIC_OF_EXCHANGE
+from core.topics import BINANCE_RAW_DATA, TOPIC_OF_EXCHANGE
+from extractors.batcher import Batch
+from extractors.delivered import Delivered, Place
+from extractors.journal_reader import Line
+from extractors.metrics import Metrics
+from extractors.producer import Producer, TooLargeError
+from extractors.stop import Stop
+from tests.support.kafka import Topic
 from tests.support.market import (
     EXCHANGES,
     Market,
@@ -59,3 +69,29 @@ def test_messages_become_small_and_only_items_that_are_too_large_by_themselves_a
         assert not market.in_topic(each) - sent
         assert refused[each] == len(too_large) == TOO_LARGE
         assert market.in_landing(each) == sent
+
+
+def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: OwnKafka) -> None:
+    """Kafka would take the second one of a producer of which it has no message yet."""
+    delivered = Delivered("journal", places={number: Place(0, 0) for number in range(4)})
+    delivered.partitions_are(4, 0)
+    topic = Topic(broker.settings, BINANCE_RAW_DATA)
+    producer = Producer(
+        "binance",
+        broker.settings,
+        "journal",
+        delivered,
+        set(),
+        3 * LARGEST,
+        Stop(30.0),
+        Metrics("binance"),
+    )
+    items: list[Item] = [
+        {"noise": secrets.token_hex(LARGEST // 2), "received_at": 1} for _ in range(3)
+    ]
+    items += [{"number": number, "received_at": 1} for number in range(5_000)]
+    lines = [Line(number, "127.0.0.1", "A", encode_item(each)) for number, each in enumerate(items)]
+    with closing(producer), pytest.raises(TooLargeError):
+        producer.send(Batch(lines), {})
+        producer.flush()
+    assert topic.messages() == []

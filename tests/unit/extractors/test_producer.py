@@ -125,9 +125,15 @@ def test_the_record_has_the_place_of_each_partitions_last_message(kafka: Setting
     assert producing.delivered.places == {n: Place(2, end) for n, end in ends.items()}
 
 
+APART = sorted({partition_of(each, PARTITIONS): each for each in ("A", *SYMBOLS)}.values())
+"""A symbol of each partition."""
+
+
 def large_line(position: int, size: int) -> Line:
-    text = encode_item({"s": "A", "number": position, "x": "9" * size, "received_at": position})
-    return Line(position, "stream.binance.com", "A", text)
+    """Lines that are ten positions apart are in different partitions."""
+    symbol = APART[position // 10 % PARTITIONS]
+    text = encode_item({"s": symbol, "number": position, "x": "9" * size, "received_at": position})
+    return Line(position, "stream.binance.com", symbol, text)
 
 
 def test_more_than_a_message_holds_becomes_several_with_a_position_each(kafka: Settings) -> None:
@@ -180,7 +186,7 @@ def test_an_item_too_large_for_a_message_is_named_and_counted_and_its_neighbours
     assert producing.producer.flush() == 0
     [messages] = by_partition(topic).values()
     assert numbers_of(messages) == [0, 2]
-    partition = partition_of("A", PARTITIONS)
+    partition = partition_of(APART[0], PARTITIONS)
     named = f"message refused topic=binance_raw_data partition={partition} items=1 first=1 bytes="
     assert named in caplog.text
     assert "delivery_errors=1" in producing.metrics.totals()
@@ -195,6 +201,10 @@ class HeldBack:
         self._callbacks: list[Callable[..., None]] = []
         self._due: list[tuple[Callable[..., None], KafkaError | None]] = []
         self.fatal: KafkaError | None = None
+
+    @property
+    def produced(self) -> int:
+        return len(self._callbacks)
 
     def produce(self, *arguments: Any, headers: object) -> None:
         self._callbacks.append(arguments[4])
@@ -240,15 +250,14 @@ def held_back(monkeypatch: pytest.MonkeyPatch) -> HeldBack:
 
 def test_a_batch_is_delivered_when_all_of_its_messages_are(held_back: HeldBack) -> None:
     producing = Producing(Settings())
-    # Too large for one message.
-    producing.send(Batch([large_line(n, MAX_MESSAGE_BYTES - 1000) for n in (7, 8)]))
+    producing.send(Batch([large_line(n, 10) for n in (7, 17)]))
     assert (producing.delivered.position, producing.producer.oldest_pending) == (0, 7)
     held_back.report(1)
     producing.producer.poll()
     assert (producing.delivered.position, producing.producer.oldest_pending) == (0, 7)
     held_back.report(0)
     producing.producer.poll()
-    assert (producing.delivered.position, producing.producer.oldest_pending) == (9, None)
+    assert (producing.delivered.position, producing.producer.oldest_pending) == (18, None)
 
 
 def test_a_batch_that_is_confirmed_waits_for_the_older_ones(held_back: HeldBack) -> None:
@@ -353,12 +362,12 @@ def test_an_item_that_is_too_large_for_the_topic_by_itself_is_named_and_counted(
 ) -> None:
     """It fills its batch, so no other message made that too large."""
     producing = Producing(Settings(), limit=100)
-    producing.send(Batch([large_line(0, 50), large_line(1, 200), large_line(2, 50)]))
+    producing.send(Batch([large_line(0, 50), large_line(10, 200), large_line(20, 50)]))
     held_back.report(1, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
     with pytest.raises(ProducerError) as failure:
         producing.producer.poll()
     assert not isinstance(failure.value, TooLargeError)
-    assert producing.refused == {1}
+    assert producing.refused == {10}
     assert "delivery_errors=1" in producing.metrics.totals()
 
 
@@ -382,18 +391,21 @@ def test_nothing_is_delivered_while_kafka_is_unavailable(caplog: pytest.LogCaptu
     assert producing.delivered.position == 10
 
 
-def test_much_that_is_pending_is_waited_for_until_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PENDING", 0)
-    monkeypatch.setattr(module, "ROOM_INTERVAL", 0.05)
+def test_a_partitions_next_message_waits_for_the_one_before_until_the_stop(
+    held_back: HeldBack,
+) -> None:
+    """What is left then is neither sent nor delivered, though more is confirmed."""
     stop = Stop(0.2)
-    with small_kafka(BINANCE_RAW_DATA) as kafka:
-        producing = Producing(kafka, stop)
-        producing.send(batch_of(range(10)))
-        assert producing.delivered.position == 10
+    producing = Producing(Settings(), stop)
+    producing.send(Batch([large_line(0, 10)]))
     stop.request()
-    producing.send(batch_of(range(10, 20)))
+    producing.send(Batch([large_line(1, 10)]))
     assert stop.seconds_left() == 0
-    assert producing.delivered.position == 10
+    held_back.report(0)
+    producing.producer.poll()
+    producing.send(Batch([large_line(2, 10)]))
+    assert held_back.produced == 1
+    assert producing.delivered.position == 1
 
 
 def test_a_full_local_queue_is_an_error_of_the_producer(monkeypatch: pytest.MonkeyPatch) -> None:
