@@ -1,21 +1,24 @@
 """Requests to an exchange's REST server: few, one at a time, and none while a ban lasts."""
 
-import zlib
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from socket import socket
 from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
 
 from extractors.ban import Ban
 from extractors.deadline import Deadline
 from extractors.refusal import obeying, refusal
 from extractors.stream import opened_stream
 
-HEADERS = {"User-Agent": "cryptopricesrt", "Accept": "application/json", "Accept-Encoding": "gzip"}
+HEADERS = {"User-Agent": "cryptopricesrt", "Accept": "application/json"}
 
 LONGEST_BODY = 64_000_000
 """Bytes of an answer that are read. Binance's symbol list has 10 million or more."""
-
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
@@ -23,32 +26,45 @@ def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
 
     Raise FeedError for another answer or while a ban lasts, OSError for none.
     """
+    path = urlsplit(url).path
     with obeying(ban):
-        with opened_stream(url, deadline) as stream, closing(stream):
-            address = urlsplit(url)
-            connection = HTTPConnection(address.netloc)
-            connection.sock = stream
+        with opened_stream(url, deadline) as stream, closing(stream), requests.Session() as session:
+            # The stream is through the proxy already, and no other credentials are to be sent.
+            session.trust_env = False
+            session.mount(url, _OverStream(stream))
             try:
-                connection.request(
-                    method,
-                    f"{address.path}?{address.query}" if address.query else address.path,
-                    headers={**HEADERS, "Host": address.netloc},
+                answer = session.request(
+                    method, url, headers=HEADERS, allow_redirects=False, stream=True
                 )
-                with connection.getresponse() as answer:
-                    body = _body(answer)
-            except HTTPException as error:
-                raise ConnectionError(f"{address.path}: {error!r:.200}") from error
-        if answer.status != 200:
+                body = answer.raw.read(LONGEST_BODY, decode_content=True)
+            except (requests.RequestException, HTTPError) as error:
+                raise ConnectionError(f"{path}: {error!r:.200}") from error
+        if answer.status_code != 200:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            raise refusal(address.path, url, answer.status, headers, body)
+            raise refusal(path, url, answer.status_code, headers, body)
     return str(body, "utf-8", "replace")
 
 
-def _body(answer: HTTPResponse) -> bytes:
-    body = answer.read(LONGEST_BODY)
-    if answer.headers.get("content-encoding") != "gzip":
-        return body
-    try:
-        return zlib.decompressobj(_GZIP).decompress(body, LONGEST_BODY)
-    except zlib.error as error:
-        raise ConnectionError(f"an answer that is no gzip: {error}") from error
+class _OverStream(HTTPAdapter):
+    """Sends one request over a connection that is open already, TLS included.
+
+    So REST has the WebSocket's staggered attempts, proxy and deadline.
+    """
+
+    def __init__(self, stream: socket) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *_: object, **__: object
+    ) -> HTTPConnectionPool:
+        stream = self._stream
+
+        class Connection(HTTPConnection):
+            def _new_conn(self) -> socket:
+                return stream
+
+        address = urlsplit(request.url or "")
+        pool = HTTPConnectionPool(str(address.hostname), address.port)
+        pool.ConnectionCls = Connection
+        return pool
