@@ -101,7 +101,7 @@ test: test-unit browser  ## everything, against stacks of its own on free ports
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
-soak-extractors: setup  ## the extractors' tests at full length, about an hour
+soak-extractors: setup  ## the extractors' tests at full length, half an hour or more
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
 	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py \
 	  tests/integration/test_kafka_faults.py tests/integration/test_more_partitions.py \
@@ -114,7 +114,7 @@ soak-jobs: setup  ## five minutes on simulated exchanges, the live job killed fi
 soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away for 30 s twice
 	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
 
-test-unit: setup  ## what needs neither a service nor Spark, in half a minute
+test-unit: setup  ## what needs neither a service nor Spark, in three quarters of a minute
 	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 5
 
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
