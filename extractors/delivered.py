@@ -6,12 +6,12 @@ one does no harm: it only makes the next process read a little more of the topic
 
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from core.message import partition_of
+from extractors.replace_file import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +74,7 @@ class Delivered:
             },
             "counts": self.counts,
         }
-        temporary = folder / "delivered.tmp"
-        with temporary.open("w") as file:
-            json.dump(record, file)
-            if durably:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.rename(folder / "delivered")
+        replace_file(folder / "delivered", json.dumps(record), durably=durably)
 
     def partitions_are(self, count: int, position: int) -> None:
         """Note the topic's number of partitions, for items at `position` and after it.

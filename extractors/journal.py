@@ -19,7 +19,6 @@ One thread appends; any may read.
 import errno
 import fcntl
 import logging
-import os
 import re
 import secrets
 import threading
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import IO
 
 from extractors.found_segments import found_segments
+from extractors.replace_file import replace_file
 from extractors.segment import Segment, set_aside
 
 log = logging.getLogger(__name__)
@@ -279,13 +279,5 @@ def _begin(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
     last = segments[-1].end if segments else 0
     reserved = int(known["next"]) if known else 0
     first = reserved if reserved >= last else last + GAP
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as file:
-        file.write(f"{journal_id} {first + GAP}")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    replace_file(path, f"{journal_id} {first + GAP}", durably=True)
     return journal_id, first

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Mapping
 from contextlib import closing
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException
 
 from core.message import instrument_key
 from core.topics import INSTRUMENTS
 from extractors.feed import Instrument
 from extractors.instruments import read_instrument
-from extractors.resume import TopicError, consumer_to_look
+from extractors.topic_reader import TopicError, consumer_to_look, messages_to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -35,26 +35,15 @@ def known_instruments(exchange: str, configuration: Mapping[str, str]) -> dict[s
 
 def _messages(configuration: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Keys and values, in order for each key."""
-    found: list[tuple[bytes, bytes]] = []
     with closing(consumer_to_look(configuration)) as consumer:
         try:
             partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
-            unread = set(partitions.partitions)
-            consumer.assign(
-                [TopicPartition(INSTRUMENTS, each, OFFSET_BEGINNING) for each in unread]
-            )
+            if partitions.error:
+                raise TopicError(f"topic {INSTRUMENTS}: {partitions.error.str()}")
+            starts = dict.fromkeys(partitions.partitions, OFFSET_BEGINNING)
+            return [
+                (message.key() or b"", message.value() or b"")
+                for message in messages_to_the_end(consumer, INSTRUMENTS, starts, TIMEOUT)
+            ]
         except KafkaException as error:
             raise TopicError(f"topic {INSTRUMENTS}: {error}") from error
-        if partitions.error:
-            raise TopicError(f"topic {INSTRUMENTS}: {partitions.error.str()}")
-        while unread:
-            message = consumer.poll(TIMEOUT)
-            if message is None:
-                raise TopicError(f"topic {INSTRUMENTS}: nothing for {TIMEOUT:g} s")
-            if problem := message.error():
-                if problem.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, underscore and all
-                    raise TopicError(f"topic {INSTRUMENTS}: {problem.str()}")
-                unread.discard(message.partition())
-                continue
-            found.append((message.key() or b"", message.value() or b""))
-    return found

@@ -1,16 +1,14 @@
 """Ask a topic how far Kafka has a journal: its own messages carry their position as a header."""
 
-import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from core.message import JOURNAL_HEADER, POSITION_HEADER
 from extractors.delivered import Delivered, Place
-
-log = logging.getLogger(__name__)
+from extractors.topic_reader import TopicError, consumer_to_look, messages_to_the_end
 
 TIMEOUT = 10.0
 """Seconds for each request."""
@@ -18,10 +16,6 @@ TIMEOUT = 10.0
 STILL_FOR = 1.0
 """Seconds for which none of the journal's messages must have arrived: bytes of a killed process may
 still be in flight."""
-
-
-class TopicError(OSError):
-    """A topic can't be read now."""
 
 
 def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
@@ -54,22 +48,6 @@ def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) ->
             raise TopicError(f"topic {topic}: {error}") from error
 
 
-def consumer_to_look(configuration: Mapping[str, str]) -> Consumer:
-    """Return a consumer that joins no group and commits nothing."""
-    return Consumer(
-        {
-            **configuration,
-            "group.id": "extractors",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            # At the end of a partition Kafka would wait half a second for more.
-            "fetch.wait.max.ms": 10,
-            "log_level": 2,
-        }
-    )
-
-
 def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:
     """Return whether anything of the journal came."""
     starts: dict[int, int] = {}
@@ -85,7 +63,7 @@ def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> b
         if (start := max(low, place.next_offset)) < end:
             starts[partition] = start
     came: set[int] = set()
-    for message in _messages(consumer, topic, starts, ends):
+    for message in messages_to_the_end(consumer, topic, starts, TIMEOUT, ends):
         partition, offset = message.partition() or 0, message.offset() or 0
         place = delivered.places[partition]
         # With the position, because the next message may not be readable now.
@@ -99,30 +77,6 @@ def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> b
         # The topic was not created again: Kafka has lost what it had confirmed last.
         delivered.position = min(delivered.position, delivered.places[partition].position)
     return bool(came)
-
-
-def _messages(
-    consumer: Consumer, topic: str, starts: Mapping[int, int], ends: Mapping[int, int]
-) -> Iterator[Message]:
-    """Yield each partition's messages from its start to the one before its end."""
-    unread = set(starts)
-    consumer.assign([TopicPartition(topic, each, starts[each]) for each in unread])
-    while unread:
-        message = consumer.poll(TIMEOUT)
-        if message is None:
-            raise TopicError(f"topic {topic}: no message of {sorted(unread)} for {TIMEOUT:g} s")
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None and offset is not None
-        if error := message.error():
-            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, underscore and all
-                raise TopicError(f"{topic}/{partition}: {error}")
-            unread.discard(partition)
-            continue
-        if offset < ends[partition]:
-            yield message
-        # The last offset may have no message of its own, as that of a transaction's end.
-        if offset >= ends[partition] - 1:
-            unread.discard(partition)
 
 
 def _ends(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

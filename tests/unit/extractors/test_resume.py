@@ -10,9 +10,9 @@ from confluent_kafka import Message
 from core.kafka_client import client_configuration
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
-from extractors import resume
 from extractors.delivered import Delivered, Place
-from extractors.resume import TopicError, begin, catch_up
+from extractors.resume import begin, catch_up
+from extractors.topic_reader import TopicError, messages_to_the_end
 from tests.support.feeds import NOWHERE
 from tests.support.small_kafka import PARTITIONS, send, small_kafka
 
@@ -124,14 +124,13 @@ def test_messages_that_could_not_be_read_are_read_by_the_next_attempt(
 ) -> None:
     send_positions(kafka, 0, 17, 42)
     delivered = record({0: Place(0, 0)})
-    messages = resume._messages  # noqa: SLF001
 
     def broken(*arguments: Any) -> Iterator[Message]:
-        yield next(iter(messages(*arguments)))
+        yield next(messages_to_the_end(*arguments))
         raise TopicError("no leader")
 
     with monkeypatch.context() as patched:
-        patched.setattr(resume, "_messages", broken)
+        patched.setattr("extractors.resume.messages_to_the_end", broken)
         with pytest.raises(TopicError):
             taken(kafka, delivered)
     assert delivered.places[0] == Place(1, 17)
