@@ -18,6 +18,8 @@ from infra.stack import Stack
 from infra.up import services_up
 from tests.conftest import STACK
 from tests.support.extractor import Extractor
+from tests.support.market import Market, Start, market_of
+from tests.support.own_kafka import OwnKafka, own_kafka
 from tests.support.stacks import end_and_delete, new_database
 from tests.support.waiting import shown
 
@@ -90,6 +92,27 @@ def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
     for each in started:
         each.kill()
         print(shown(each.log()))
+
+
+@pytest.fixture
+def market(settings: Settings, extractor: Start) -> Iterator[Market]:
+    """Both exchanges, an extractor for each, on the worker's stack."""
+    with market_of(settings, extractor) as market:
+        yield market
+
+
+@pytest.fixture(scope="module")
+def one_broker(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[OwnKafka]:
+    """A Kafka of the module's own, which its tests may break."""
+    with own_kafka(tmp_path_factory.mktemp("own-kafka"), settings) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(one_broker: OwnKafka) -> OwnKafka:
+    """With empty topics."""
+    one_broker.renew_topics()
+    return one_broker
 
 
 # Not for the session: Playwright's event loop would still run when other tests start theirs.

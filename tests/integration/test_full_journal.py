@@ -4,7 +4,6 @@ import re
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,11 +18,9 @@ from tests.support.landing import Landing
 from tests.support.market import (
     EXCHANGES,
     Market,
-    Start,
     assert_exact_after_kills,
     everything,
     leave_in_journal,
-    market_of,
     written,
 )
 from tests.support.stacks import unavailable
@@ -44,12 +41,6 @@ ROOM = 20_000
 SOON = 15_000_000
 """Microseconds. On a machine that is not busy it takes two to three seconds, with the start of Python,
 a second for what may still arrive of the process before, and one of collecting for KuCoin."""
-
-
-@pytest.fixture
-def market(settings: Settings, extractor: Start) -> Iterator[Market]:
-    with market_of(settings, extractor) as market:
-        yield market
 
 
 def test_store_that_is_unavailable_until_the_journal_is_full_costs_kafka_nothing(

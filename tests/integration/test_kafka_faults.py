@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from tests.support.market import (
     EXCHANGES,
@@ -25,26 +24,13 @@ from tests.support.market import (
     market_of,
     written,
 )
-from tests.support.own_kafka import OwnKafka, foreign_producer, own_kafka, values_in
+from tests.support.own_kafka import OwnKafka, foreign_producer, values_in
 from tests.support.waiting import pass_time, wait_for
 
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
 KILLS = int(os.environ.get("KILLS", "2"))
 LOST_BYTES = 20_000
 """Of each partition's file: some of its last messages."""
-
-
-@pytest.fixture(scope="module")
-def one_broker(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[OwnKafka]:
-    with own_kafka(tmp_path_factory.mktemp("own-kafka"), settings) as broker:
-        yield broker
-
-
-@pytest.fixture
-def broker(one_broker: OwnKafka) -> OwnKafka:
-    """With empty topics."""
-    one_broker.renew_topics()
-    return one_broker
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from confluent_kafka import Message
 
 from core.message import partition_of
-from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from tests.support.kafka import all_items, items_of, place
 from tests.support.ledger import Identity, identities
@@ -22,26 +21,13 @@ from tests.support.market import (
     leave_in_journal,
     market_of,
 )
-from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.own_kafka import OwnKafka
 from tests.support.waiting import pass_time
 
 KILLS = int(os.environ.get("KILLS", "3"))
 LEFT = 20_000
 BEFORE, AFTER = 4, 6
 """Partitions."""
-
-
-@pytest.fixture(scope="module")
-def one_broker(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[OwnKafka]:
-    with own_kafka(tmp_path_factory.mktemp("own-kafka"), settings) as broker:
-        yield broker
-
-
-@pytest.fixture
-def broker(one_broker: OwnKafka) -> OwnKafka:
-    """With empty topics."""
-    one_broker.renew_topics()
-    return one_broker
 
 
 @pytest.fixture

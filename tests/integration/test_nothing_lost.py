@@ -5,22 +5,18 @@ The outages are short in every test run; `make soak-extractors` has them at full
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
 from infra.stack import Stack
 from tests.support.market import (
     EXCHANGES,
     Market,
-    Start,
     assert_exact,
     assert_exact_after_kills,
     everything,
     leave_in_journal,
-    market_of,
     written,
 )
 from tests.support.stacks import unavailable
@@ -30,12 +26,6 @@ pytestmark = pytest.mark.independent
 
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "8"))
 KILLS = int(os.environ.get("KILLS", "3"))
-
-
-@pytest.fixture
-def market(settings: Settings, extractor: Start) -> Iterator[Market]:
-    with market_of(settings, extractor) as market:
-        yield market
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from extractors.journal_reader import JournalReader
 from extractors.kafka_follower import KafkaFollower
 from extractors.metrics import Metrics
 from extractors.producer import Producer, ProducerError, TooLargeError
-from extractors.resume import TopicError, catch_up
+from extractors.resume import catch_up
 from extractors.stop import Stop
+from extractors.topic_reader import TopicError
 from tests.support.feeds import NOWHERE, binance_feed
 from tests.support.journals import RECEIVED_AT, item, journal_in, left_behind
 from tests.support.kafka import Topic, items_of
@@ -80,6 +81,16 @@ def write(journal: Journal, numbers: range) -> None:
 
 def wait_for_delivery(journal: Journal, position: int) -> None:
     wait_for(lambda: journal.delivered, lambda delivered: delivered == position)
+
+
+def deliver(kafka: Settings, folder: Path, count: int) -> None:
+    """One process brings Kafka the first items of a new journal, and ends."""
+    with journal_in(folder) as journal:
+        following = Following(journal, kafka)
+        write(journal, range(count))
+        wait_for_delivery(journal, count)
+        journal.close()
+        following.wait_for_end()
 
 
 def numbers_in(topic: Topic) -> dict[int, list[int]]:
@@ -168,12 +179,7 @@ def test_without_its_record_a_new_process_learns_from_the_last_messages(
 ) -> None:
     """Version 0.1.0 kept no record."""
     topic = Topic(kafka, BINANCE_RAW_DATA)
-    with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka)
-        write(journal, range(100))
-        wait_for_delivery(journal, 100)
-        journal.close()
-        following.wait_for_end()
+    deliver(kafka, tmp_path / "j", 100)
     (tmp_path / "j" / "delivered").unlink()
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
@@ -185,12 +191,7 @@ def test_without_its_record_a_new_process_learns_from_the_last_messages(
 
 def test_messages_of_others_behind_ours_change_nothing(kafka: Settings, tmp_path: Path) -> None:
     topic = Topic(kafka, BINANCE_RAW_DATA)
-    with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka)
-        write(journal, range(100))
-        wait_for_delivery(journal, 100)
-        journal.close()
-        following.wait_for_end()
+    deliver(kafka, tmp_path / "j", 100)
     for partition in range(PARTITIONS):
         send(kafka, BINANCE_RAW_DATA, partition)
     with journal_in(tmp_path / "j") as journal:
@@ -205,12 +206,7 @@ def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a backlog of uploads: nothing of it delays what comes now."""
-    with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka)
-        write(journal, range(1000))
-        wait_for_delivery(journal, 1000)
-        journal.close()
-        following.wait_for_end()
+    deliver(kafka, tmp_path / "j", 1000)
     starts: list[int] = []
 
     class Reader(JournalReader):
@@ -412,12 +408,7 @@ def test_a_topic_that_takes_only_smaller_messages_gets_smaller_ones(
                 raise fails.pop()
 
     monkeypatch.setattr(module, "Producer", Strict)
-    with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka)
-        write(journal, range(10))
-        wait_for_delivery(journal, 10)
-        journal.close()
-        following.wait_for_end()
+    deliver(kafka, tmp_path / "j", 10)
     assert limits == [1_000_000, 500_000, 250_000]
 
 
