@@ -71,7 +71,7 @@ class Measured(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a shorter batch costs, and what it gives")
+    parser = argparse.ArgumentParser(description="Measure what a shorter batch costs and gains")
     parser.add_argument("--seconds", type=float, default=20)
     seconds = parser.parse_args().seconds
     with own_stack("batch_seconds") as stack:

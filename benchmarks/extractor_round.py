@@ -43,7 +43,7 @@ LATE_LIMIT = 8.0
 class Contestant(NamedTuple):
     name: str
     command: Sequence[str]
-    """{source} stands for the host:port of the source."""
+    """{source} is replaced by the host:port of the source."""
     topic: str = ""
     read: Reader | None = None
     """None for one that writes nothing to Kafka."""

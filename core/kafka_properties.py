@@ -201,7 +201,7 @@ def _readable(name: str, location: str) -> str:
 
 
 def _pem(name: str, text: str) -> str:
-    """Put each line break where OpenSSL expects it; Java also reads PEM that stands in one line."""
+    """Put each line break where OpenSSL expects it; Java also reads PEM on one line."""
     blocks = []
     for block in text.split("-----END ")[:-1]:
         label, _, body = block.partition("-----BEGIN ")[2].partition("-----")

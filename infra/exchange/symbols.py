@@ -52,7 +52,7 @@ def binance_listing() -> list[Pair]:
 def binance_trading(listing: Sequence[Pair], count: int) -> list[Pair]:
     """The `count` busiest of those that may be taken to trade. More symbols include the fewer.
 
-    Raise ValueError when there are not so many.
+    Raise ValueError when there are fewer.
     """
     alive = {pair.base for pair in listing if pair.quote in YOUNG_QUOTES}.union(BINANCE_QUOTES)
     trading = [pair for pair in listing if pair.base in alive and pair.quote in BINANCE_QUOTES]

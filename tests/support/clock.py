@@ -2,7 +2,7 @@
 
 
 class Clock:
-    """Monotonic, in seconds; it stands still by itself."""
+    """Monotonic, in seconds; it does not advance by itself."""
 
     def __init__(self) -> None:
         self.now = 1000.0
