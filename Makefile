@@ -79,7 +79,7 @@ audit: setup  ## do the tables say what Kafka says? Names every row that differs
 
 dead-letters: setup  ## what could not be read, and why; REPLAY=1 reads it again, after a fix
 ifdef REPLAY
-	$(call while_jobs_rest,spark-submit spark_jobs/replay_dead_letters.py)
+	$(call while_jobs_rest,python -m spark_jobs.replay_dead_letters)
 else
 	@$(IN_STACK) python -m spark_jobs.list_dead_letters
 endif

@@ -20,9 +20,8 @@ from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs import ticker_table
 from spark_jobs.archive import Archive
 from spark_jobs.batch_end import batch_end
-from spark_jobs.items import explode_items
 from spark_jobs.lake import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
-from spark_jobs.normalise import normalise
+from spark_jobs.messages import messages, tickers
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
@@ -47,7 +46,7 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
             rows, sink = records, Archive(spark, root)
             sink.resume(partitions_of_topics(settings, EXCHANGE_OF_TOPIC))
         else:
-            rows = records.transform(explode_items).transform(normalise)
+            rows = records.transform(messages).transform(tickers)
             sink = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
             sink.resume()
         began, used = time.monotonic(), cpu_seconds()
@@ -78,8 +77,8 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
         records = kafka_records(
             spark, settings, EXCHANGE_OF_TOPIC, table.resume(), MESSAGES_OF_A_SECOND
         )
-        tickers = records.transform(explode_items).transform(normalise)
-        stream = tickers.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
+        read = records.transform(messages).transform(tickers)
+        stream = read.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
         query = stream.start()
         enough.wait()
         query.stop()

@@ -30,7 +30,7 @@ from infra.services import postgres
 from infra.stack import StackError, delete, stack_on_free_ports
 from infra.up import wait_until
 from spark_jobs.price_sink import PriceSink
-from spark_jobs.schemas import AMOUNTS, CANDLE, TICKER
+from spark_jobs.tickers.columns import AMOUNTS, IS_TICKER, REDUCED, arrow_schema
 from spark_jobs.upkeep import one_step
 
 BATCHES_PER_SECOND = 3.5
@@ -39,15 +39,7 @@ SYMBOLS = {BINANCE_RAW_DATA: 1440, KUCOIN_RAW_DATA: 634}
 VERSIONS = 16
 WARM_MINUTES = 5
 
-TIME, AMOUNT = pa.timestamp("us", tz="UTC"), pa.decimal128(38, 18)
-TYPES: dict[str, pa.DataType] = {
-    **dict.fromkeys(("exchange", "symbol", "endpoint", "topic", "reason"), pa.string()),
-    **dict.fromkeys((*AMOUNTS, "open", "high", "low", "close"), AMOUNT),
-    **dict.fromkeys(("traded_at", "event_time", "received_at", "minute"), TIME),
-    **dict.fromkeys(("partition", "position"), pa.int32()),
-}
-COLUMNS = (*TICKER, "reason", *CANDLE[2:], "first_offset", "last_offset")
-SCHEMA = pa.schema([(name, TYPES.get(name, pa.int64())) for name in COLUMNS])
+SCHEMA = arrow_schema(REDUCED)
 
 SIZES = """
 SELECT
@@ -78,13 +70,6 @@ class Rows:
 
     def toArrow(self) -> pa.Table:
         return self._rows
-
-
-class ReducedPriceSink(PriceSink):
-    """The live job's sink, for batches that are reduced already."""
-
-    def _reduce(self, batch: DataFrame) -> DataFrame:
-        return batch
 
 
 class Tickers:
@@ -122,7 +107,7 @@ class Tickers:
         return rows
 
     def _ticker(self, topic: str, number: int) -> dict[str, Any]:
-        amounts = {name: self._amount() for name in (*AMOUNTS, *CANDLE[3:7])}
+        amounts = {name: self._amount() for name in (*AMOUNTS, "open", "high", "low", "close")}
         return amounts | {
             "exchange": EXCHANGE_OF_TOPIC[topic],
             "symbol": f"SYMBOL{number}USDT",
@@ -131,6 +116,7 @@ class Tickers:
             "partition": number % 4,
             "position": number,
             "updates": 1,
+            "kind": IS_TICKER,
         }
 
     def _amount(self) -> Decimal:
@@ -170,7 +156,7 @@ def run(settings: Settings, minutes: int) -> None:
     print(" | ".join(HEADINGS), flush=True)
     with (
         closing(psycopg2.connect(settings.database_url)) as database,
-        closing(ReducedPriceSink(settings.database_url, lambda _places: {})) as sink,
+        closing(PriceSink(settings.database_url)) as sink,
     ):
         began = time.monotonic()
         number = 0

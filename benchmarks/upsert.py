@@ -23,7 +23,7 @@ from benchmarks.table_size import SYMBOLS, Tickers, own_postgres
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import copy_into
 from spark_jobs.price_sink import COLUMNS, UPSERT, PriceSink
-from spark_jobs.schemas import TICKER
+from spark_jobs.tickers.columns import TICKER
 
 WARM = 10
 

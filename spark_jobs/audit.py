@@ -20,19 +20,16 @@ from pyspark.sql import functions as F
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.dead_letters import letters_of
 from spark_jobs.differences import differences
 from spark_jobs.entry import run
 from spark_jobs.expired import is_expired, is_whole
 from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
-from spark_jobs.items import explode_items
-from spark_jobs.minutes import per_minute
-from spark_jobs.normalise import normalise
+from spark_jobs.messages import messages, minutes
 from spark_jobs.running import log_to_stderr
-from spark_jobs.schemas import CANDLE, TICKER
 from spark_jobs.session import spark_session
 from spark_jobs.snapshot import read_copy, take_snapshot
-from spark_jobs.sources import kept_records, messages_at, starting_offsets
+from spark_jobs.sources import kept_records, starting_offsets
+from spark_jobs.tickers.columns import CANDLE, IS_DEAD_LETTER, IS_TICKER, TICKER
 
 SHOWN = 20
 
@@ -51,8 +48,8 @@ QUERIES = {
 }
 
 LETTER = (
-    "topic STRING, partition INT, offset LONG, position INT, reason STRING, payload STRING,"
-    " received_at TIMESTAMP, endpoint STRING"
+    *("topic", "partition", "offset", "position"),
+    *("reason", "payload", "received_at", "endpoint"),
 )
 
 
@@ -77,8 +74,7 @@ def audit(spark: SparkSession, settings: Settings) -> list[Verdict]:
         # Only to find out whether they fit.
         starting_offsets(settings, EXCHANGE_OF_TOPIC, snapshot.progress)
         records = partial(kept_records, spark, settings, oldest)
-        tickers = records(snapshot.progress).transform(explode_items).transform(normalise)
-        rows = tickers.transform(per_minute).persist()
+        rows = records(snapshot.progress).transform(messages).transform(minutes).persist()
 
         def stored(table: str, fresh: DataFrame) -> DataFrame:
             return read_copy(spark, snapshot.files[table], fresh.schema)
@@ -95,24 +91,23 @@ def audit(spark: SparkSession, settings: Settings) -> list[Verdict]:
         expired = is_expired(oldest)
         prices = stored("live_prices", rows.select(*TICKER))
         # A price of an expired message is right, unless Kafka holds a newer one.
-        known = rows.unionByName(prices.where(expired), allowMissingColumns=True)
+        older = prices.where(expired).withColumn("kind", F.lit(IS_TICKER))
+        known = rows.unionByName(older, allowMissingColumns=True)
         of_prices = verdict(
             "live_prices", prices, known.transform(fresh_live_prices), prices.where(expired)
         )
 
-        fresh = fresh_letters(rows, settings)
+        fresh = fresh_letters(rows)
         letters = stored("dead_letters", fresh)
         of_letters = verdict("dead_letters", letters.where(~expired), fresh, letters.where(expired))
         rows.unpersist()
     return [of_prices, of_candles, of_letters]
 
 
-def fresh_letters(rows: DataFrame, settings: Settings) -> DataFrame:
-    """The dead letters among what per_minute gives. The payload is hexadecimal."""
-    dead = rows.where("reason IS NOT NULL").toArrow()
-    letters = letters_of(dead, partial(messages_at, settings))
-    as_text = [(*each[:5], each.payload.hex(), *each[6:]) for each in letters]
-    return rows.sparkSession.createDataFrame(as_text, LETTER)
+def fresh_letters(rows: DataFrame) -> DataFrame:
+    """The dead letters among rows of columns.REDUCED. The payload is hexadecimal, as in the copy."""
+    dead = rows.where(F.col("kind") == IS_DEAD_LETTER)
+    return dead.withColumn("payload", F.lower(F.hex("payload"))).select(*LETTER)
 
 
 def verdict(table: str, stored: DataFrame, fresh: DataFrame, expired: DataFrame) -> Verdict:

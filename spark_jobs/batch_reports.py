@@ -8,6 +8,7 @@ from typing import Any
 
 from spark_jobs.lag import LagClock
 from spark_jobs.metrics import JobMetrics
+from spark_jobs.reading import MOST, Share
 from spark_jobs.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -16,14 +17,16 @@ log = logging.getLogger(__name__)
 class BatchReports:
     """For progress_events.listen, which calls `report` after each batch of any query.
 
-    query=live_prices batch=311 messages=8 ticks=1003 written=871 refused=0 dead=0 without_candle=0
-    addBatch=0.171 ... triggerExecution=0.262 ... lag_messages=0 lag_seconds=0.0 binance_age=0.310 ...
+    query=live_prices batch=311 messages=8 ticks=1003 written=871 refused=0 dead=0 unread=0
+    without_candle=0 addBatch=0.171 ... triggerExecution=0.262 ... lag_messages=0 lag_seconds=0.0
+    binance_age=0.310 ...
     """
 
     def __init__(self, metrics: JobMetrics) -> None:
         self._sinks: dict[str, Sink] = {}
         self._metrics = metrics
         self._clocks: defaultdict[str, LagClock] = defaultdict(LagClock)
+        self._unreadable: set[str] = set()
 
     def watch(self, sink: Sink) -> None:
         self._sinks[sink.query] = sink
@@ -45,6 +48,8 @@ class BatchReports:
         phases = {name: ms / 1000 for name, ms in progress["durationMs"].items()}
         self._metrics.batch(query, messages, counts, phases, lag)
         self._metrics.prices(newest)
+        self._metrics.faults(sink.reading())
+        self._report_unreadable(sink.unreadable())
         words = {
             "query": query,
             "batch": progress["batchId"],
@@ -59,3 +64,20 @@ class BatchReports:
             },
         }
         log.info(" ".join(f"{name}={value}" for name, value in words.items()))
+
+    def _report_unreadable(self, shares: Mapping[str, Share]) -> None:
+        """Warn when most of what an exchange sends can't be read any more, and when it can again."""
+        self._metrics.unreadable(shares)
+        for exchange, share in shares.items():
+            was_so = exchange in self._unreadable
+            if share.unreadable > MOST and not was_so:
+                self._unreadable.add(exchange)
+                log.warning(
+                    "most of what %s sends can't be read: %.0f %% of the last minute's items: %s",
+                    exchange,
+                    100 * share.unreadable,
+                    share.cause,
+                )
+            elif share.unreadable <= MOST and was_so:
+                self._unreadable.remove(exchange)
+                log.info("most of what %s sends can be read again", exchange)

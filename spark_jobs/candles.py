@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor
 
 from spark_jobs.candle_days import kept_span, make_days
 from spark_jobs.postgres_sink import copy_into
-from spark_jobs.schemas import CANDLE
+from spark_jobs.tickers.columns import CANDLE
 
 COLUMNS = ", ".join(CANDLE)
 
@@ -58,7 +58,7 @@ SET
 
 
 def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: timedelta) -> int:
-    """Of rows with the columns of schemas.CANDLE, all whose minute lies in the days that are kept.
+    """Of rows with the columns of columns.CANDLE, all whose minute lies in the days that are kept.
 
     Returns how many tickers count in no candle because their minute does not, or is NULL.
     """
@@ -66,7 +66,7 @@ def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: 
     minute = pc.field("minute")
     kept = rows.filter((minute >= since) & (minute < until))
     make_days(statements, _days(kept))
-    copy_into(statements, "incoming_candles", kept.select(CANDLE))
+    copy_into(statements, "incoming_candles", kept.select([*CANDLE]))
     statements.execute(MERGE)
     return tickers_in(rows) - tickers_in(kept)
 

@@ -10,9 +10,9 @@ from pyspark.sql import functions as F
 
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import kept_span
-from spark_jobs.minutes import AHEAD_LIMIT
 from spark_jobs.snapshot import Snapshot
 from spark_jobs.sources import Offsets, PartitionOffsets
+from spark_jobs.tickers.reducer import AHEAD_LIMIT
 
 # The records from the oldest up to these offsets; nothing of a partition without one.
 RecordsUpTo = Callable[[Offsets], DataFrame]
@@ -39,7 +39,7 @@ def is_whole(
     since, until = kept_span(snapshot.taken_at, candles_kept)
     whole = (F.col("minute") >= since) & (F.col("minute") < until)
     for exchange, end in received_until(records, oldest, snapshot).items():
-        is_later = F.col("minute") > F.lit(end) + F.expr(AHEAD_LIMIT)
+        is_later = F.col("minute") > F.lit(end + AHEAD_LIMIT)
         whole &= (F.col("exchange") != exchange) | is_later
     return whole
 

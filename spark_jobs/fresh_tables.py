@@ -1,25 +1,26 @@
 """The tables of the live job from all tickers at once: what any split into batches must lead to.
 
-`rows` is what per_minute gives: a row per symbol, partition and minute. Rows with a `reason` are passed over.
+`rows` has columns.REDUCED: one row or more per symbol, partition and minute. Other kinds are left
+out.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.newer import age_order
-from spark_jobs.schemas import CANDLE, TICKER
+from spark_jobs.tickers.columns import CANDLE, IS_TICKER, TICKER
 
 
 def fresh_live_prices(rows: DataFrame) -> DataFrame:
     """Columns of schemas.TICKER: the newest ticker of each symbol."""
-    tickers = rows.where("reason IS NULL").groupBy("exchange", "symbol")
+    tickers = rows.where(F.col("kind") == IS_TICKER).groupBy("exchange", "symbol")
     newest = tickers.agg(F.max_by(F.struct(*TICKER), age_order()).alias("newest"))
     return newest.select("newest.*")
 
 
 def fresh_candles(rows: DataFrame) -> DataFrame:
     """Columns of schemas.CANDLE: a row per symbol and minute, without the tickers that have no minute."""
-    parts = rows.where("reason IS NULL AND minute IS NOT NULL")
+    parts = rows.where((F.col("kind") == IS_TICKER) & F.col("minute").isNotNull())
     candles = parts.groupBy("exchange", "symbol", "minute").agg(
         F.min(F.struct("open_sequence", "open")).alias("first"),
         F.max(F.struct("close_sequence", "close")).alias("last"),

@@ -7,11 +7,13 @@ A batch is reduced before it comes here. Each of its rows has `topic` and `parti
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.errors import JobError
 from spark_jobs.sources import Offsets
 
 
@@ -24,11 +26,31 @@ def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
     return {(topic, partition): offset for topic, partition, offset in statements.fetchall()}
 
 
-def overlaps(rows: pa.Table, progress: Offsets) -> bool:
-    places = rows.select(["topic", "partition", "first_offset"]).to_pylist()
-    return any(
-        row["first_offset"] < progress.get((row["topic"], row["partition"]), 0) for row in places
+class ProgressError(JobError):
+    """Another program has moved kafka_progress into a batch. The next start resumes where it is now."""
+
+
+def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
+    """Return the rows that lie beyond the progress.
+
+    Raise ProgressError for a row that lies on both sides: its tickers can't be told apart any more.
+    """
+    places = rows.select(["topic", "partition"]).to_pylist()
+    next_offsets = pa.array(
+        [progress.get((row["topic"], row["partition"]), 0) for row in places], pa.int64()
     )
+    is_cut = pc.and_(
+        pc.less(rows["first_offset"], next_offsets),
+        pc.less_equal(next_offsets, rows["last_offset"]),
+    )
+    for cut in rows.filter(is_cut).slice(0, 1).to_pylist():
+        raise ProgressError(
+            f"kafka_progress has next_offset {progress[cut['topic'], cut['partition']]} for "
+            f"{cut['topic']}/{cut['partition']}, within a batch that was read from "
+            f"{cut['first_offset']} to {cut['last_offset']}: another program has changed it. "
+            "Nothing of the batch was written; the next start resumes at that offset"
+        )
+    return rows.filter(pc.greater_equal(rows["first_offset"], next_offsets))
 
 
 def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:

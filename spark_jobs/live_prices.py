@@ -13,14 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
-from spark_jobs.items import explode_items
-from spark_jobs.normalise import normalise
+from spark_jobs.messages import messages, minutes
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import fresh_checkpoint, run_job
 from spark_jobs.sink import Sink
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
-from spark_jobs.sources import kafka_records, messages_at
+from spark_jobs.sources import kafka_records
 from spark_jobs.upkeep import Upkeep
 
 # A message is one row.
@@ -38,9 +37,10 @@ PROGRESS_BESIDE_THE_BATCH = {
 
 def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStreamWriter:
     """The query, not started yet."""
-    tickers = records.transform(explode_items).transform(normalise)
     return (
-        tickers.writeStream.queryName(sink.query)
+        records.transform(messages)
+        .transform(minutes)
+        .writeStream.queryName(sink.query)
         .option("checkpointLocation", checkpoint)
         .foreachBatch(sink.write)
     )
@@ -62,7 +62,7 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     folder = settings.checkpoint_dir
     records = partial(kafka_records, spark, settings)
     candles_kept = settings.candles_retention
-    prices = PriceSink(settings.database_url, partial(messages_at, settings), candles_kept)
+    prices = PriceSink(settings.database_url, candles_kept)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()
     raw = records(prices.topics, prices.progress())

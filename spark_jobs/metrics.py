@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from spark_jobs.errors import JobError
 from spark_jobs.lag import Lag
+from spark_jobs.reading import Reading, Share
 from spark_jobs.storage import Usage
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 120)
@@ -54,6 +55,18 @@ class JobMetrics:
             ["exchange"],
             registry=registry,
         )
+        self._unreadable = Gauge(
+            "job_unreadable_share",
+            "Of the last minute's items of an exchange, those that could not be read; from 0 to 1",
+            ["exchange"],
+            registry=registry,
+        )
+        self._faults = Counter(
+            "job_unreadable",
+            "Items that became dead letters, and fields without a value, by cause",
+            ["exchange", "kind", "cause"],
+            registry=registry,
+        )
         self._prefix_bytes = Gauge(
             "job_prefix_bytes",
             "What lies below a prefix of the bucket, every five minutes",
@@ -86,6 +99,18 @@ class JobMetrics:
         """When each exchange's newest price was received. Its age is time() less this, and grows."""
         for exchange, received_at in newest.items():
             self._newest.labels(exchange).set(received_at.timestamp())
+
+    def unreadable(self, shares: Mapping[str, Share]) -> None:
+        for exchange, share in shares.items():
+            self._unreadable.labels(exchange).set(share.unreadable)
+
+    def faults(self, reading: Reading) -> None:
+        """What could not be read of a batch."""
+        for exchange, of_exchange in reading.items():
+            for cause, count in of_exchange["dead_letters"].items():
+                self._faults.labels(exchange, "dead_letter", cause).inc(count)
+            for cause, seen in of_exchange["unread"].items():
+                self._faults.labels(exchange, "unread", cause).inc(seen["count"])
 
     def prefix(self, name: str, usage: Usage) -> None:
         self._prefix_bytes.labels(name).set(usage.bytes)

@@ -17,7 +17,7 @@ from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_progress import beyond, locked_progress, move_on, next_offsets, overlaps
+from spark_jobs.kafka_progress import locked_progress, move_on, next_offsets, not_written
 from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 
@@ -91,15 +91,17 @@ class PostgresSink(Sink):
     def _write_batch(self, batch: DataFrame) -> Counts:
         """One transaction, tried again after an error that passes, for RETRY_LIMIT at most.
 
-        Whether a COMMIT that was not answered took place, kafka_progress says to the next attempt.
+        Spark computes the batch before it begins. Whether a COMMIT that was not answered took place,
+        kafka_progress says to the next attempt.
         """
+        rows = batch.toArrow()
         limit = time.monotonic() + RETRY_LIMIT
         delay = FIRST_DELAY
         while True:
             try:
                 if self._connection.closed:
                     self._connect()
-                return self._transaction(batch)
+                return self._transaction(rows)
             except PASSING as error:
                 if time.monotonic() + delay > limit:
                     raise
@@ -109,27 +111,20 @@ class PostgresSink(Sink):
                     raise
                 delay = min(2 * delay, LONGEST_DELAY)
 
-    def _transaction(self, batch: DataFrame) -> Counts:
+    def _transaction(self, rows: pa.Table) -> Counts:
         """What lies below the progress is left out."""
         with self._connection, self._connection.cursor() as statements:
-            progress = locked_progress(statements, self.topics)
-            rows = self._reduce(batch).toArrow()
-            if overlaps(rows, progress):
-                rows = self._reduce(beyond(batch, progress)).toArrow()
-            if not rows.num_rows:
+            new = not_written(rows, locked_progress(statements, self.topics))
+            if not new.num_rows:
                 return {}
-            reached = next_offsets(rows)
-            counts = self._write_rows(statements, rows, reached)
+            reached = next_offsets(new)
+            counts = self._write_rows(statements, new, reached)
             move_on(statements, reached)
         return counts
 
     @abstractmethod
-    def _reduce(self, batch: DataFrame) -> DataFrame:
-        """What comes to the driver; see kafka_progress for the columns that it must have."""
-
-    @abstractmethod
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
-        """`reached` is the progress that the rows make."""
+        """`reached` is the progress that the rows make. See kafka_progress for the columns they must have."""
 
 
 def lock_out_others(statements: cursor, lock: int) -> None:

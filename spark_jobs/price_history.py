@@ -13,9 +13,8 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
 from spark_jobs.batch_end import batch_end
-from spark_jobs.items import explode_items
 from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
-from spark_jobs.normalise import normalise
+from spark_jobs.messages import messages, tickers
 from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.sink import Sink
 from spark_jobs.ticker_table import TickerTable
@@ -23,8 +22,7 @@ from spark_jobs.ticker_table import TickerTable
 
 def price_history(records: DataFrame, table: TickerTable, checkpoint: str) -> DataStreamWriter:
     """The query, not started yet."""
-    tickers = records.transform(explode_items).transform(normalise)
-    return lake_query(tickers, table, checkpoint)
+    return lake_query(records.transform(messages).transform(tickers), table, checkpoint)
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:

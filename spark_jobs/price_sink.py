@@ -12,13 +12,13 @@ from pyspark.sql import DataFrame
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
-from spark_jobs.dead_letters import ReadMessages, insert_dead_letters, letters_of
-from spark_jobs.minutes import per_minute
+from spark_jobs.dead_letters import insert_dead_letters, letters_of
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
-from spark_jobs.schemas import TICKER
+from spark_jobs.reading import LastMinute, Reading, Share, reading_of
 from spark_jobs.sink import Counts
 from spark_jobs.sources import Offsets
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD, TICKER
 
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
 
@@ -35,7 +35,7 @@ WHERE {sql_age_order("EXCLUDED")} > {sql_age_order("live_prices")}
 
 
 class PriceSink(PostgresSink):
-    """Writes batches of what normalise gives."""
+    """Writes batches of rows of columns.REDUCED."""
 
     query = "live_prices"
     topics = tuple(EXCHANGE_OF_TOPIC)
@@ -46,50 +46,58 @@ class PriceSink(PostgresSink):
         {CREATE_INCOMING_CANDLES}
     """
 
-    def __init__(
-        self,
-        database_url: str,
-        read_messages: ReadMessages,
-        candles_kept: timedelta = RETENTION,
-    ) -> None:
-        """`read_messages` is asked for what dead letters say. Older candles than those kept are left out."""
+    def __init__(self, database_url: str, candles_kept: timedelta = RETENTION) -> None:
+        """Older candles than those kept are left out."""
         super().__init__(database_url)
-        self._read_messages = read_messages
         self._candles_kept = candles_kept
         self._newest: Mapping[str, datetime] = {}
-
-    def _reduce(self, batch: DataFrame) -> DataFrame:
-        return per_minute(batch)
+        self._last_minute = LastMinute()
+        self._reading: Reading = {}
 
     def newest(self) -> Mapping[str, datetime]:
         return self._newest
 
+    def reading(self) -> Reading:
+        return self._reading
+
+    def unreadable(self) -> Mapping[str, Share]:
+        return self._last_minute.shares()
+
+    def _write_batch(self, batch: DataFrame) -> Counts:
+        counts = super()._write_batch(batch)
+        self._last_minute.add(self._reading if counts else {})
+        return counts
+
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
-        is_dead = pc.is_valid(rows["reason"])
-        good, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
+        good, dead, unread = (
+            rows.filter(pc.field("kind") == kind) for kind in (IS_TICKER, IS_DEAD_LETTER, IS_UNREAD)
+        )
         # now() is the start of the transaction.
         statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
         batch_id, now = statements.fetchone() or ()
-        copy_into(statements, "incoming", good.select(TICKER))
+        copy_into(statements, "incoming", good.select([*TICKER]))
         statements.execute(UPSERT, {"batch_id": batch_id})
         written = statements.rowcount
         symbols = good.group_by(["exchange", "symbol"]).aggregate([]).num_rows
         without_candle = merge_candles(statements, good, now, self._candles_kept)
-        insert_dead_letters(statements, letters_of(dead, self._read_messages))
+        insert_dead_letters(statements, letters_of(dead))
+        reading = reading_of(rows)
         statements.execute(
             "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
-            " offsets, started_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            " reading, offsets, started_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 batch_id,
                 written,
                 symbols - written,
                 dead.num_rows,
                 without_candle,
+                json.dumps(reading),
                 json.dumps(_by_topic(reached)),
                 now,
             ),
         )
         statements.execute("SELECT pg_notify('live_prices', %s)", (str(batch_id),))
+        self._reading = reading
         for exchange, received_at in _newest(good).items():
             known = self._newest.get(exchange, received_at)
             self._newest = {**self._newest, exchange: max(known, received_at)}
@@ -98,6 +106,7 @@ class PriceSink(PostgresSink):
             "written": written,
             "refused": symbols - written,
             "dead": dead.num_rows,
+            "unread": tickers_in(unread),
             "without_candle": without_candle,
         }
 

@@ -1,6 +1,6 @@
 """Reads the raw topics' dead letters again: after a fix, what they say becomes prices and candles.
 
-    spark-submit spark_jobs/replay_dead_letters.py
+    python -m spark_jobs.replay_dead_letters
 
 While the live job is stopped; it is refused otherwise. A letter that can be read now goes the way of any
 ticker, and in the same transaction its row of dead_letters goes: it counts once. Its price wins only if
@@ -14,29 +14,32 @@ enough to delete a topic's rows of kafka_progress, and the live job reads it fro
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import polars as pl
 import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import connection, cursor
 from psycopg2.extras import execute_values
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
-from core.message import ENDPOINT_HEADER
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
-from spark_jobs.dead_letters import DeadLetter, place_of
+from spark_jobs.dead_letters import DeadLetter
 from spark_jobs.entry import run
-from spark_jobs.items import WHOLE_MESSAGE, explode_items
-from spark_jobs.normalise import normalise
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import log_to_stderr
-from spark_jobs.schemas import RECORD
-from spark_jobs.session import spark_session
-from spark_jobs.sources import Place
+from spark_jobs.tickers.columns import (
+    IS_DEAD_LETTER,
+    MESSAGE,
+    READ,
+    REDUCED,
+    as_table,
+    polars_schema,
+)
+from spark_jobs.tickers.element_reader import WHOLE_MESSAGE, read_elements
+from spark_jobs.tickers.reducer import reduce_to_minutes
 
 # Of a transaction.
 LETTERS_AT_ONCE = 1000
@@ -61,27 +64,20 @@ class Stored(NamedTuple):
 class ReplaySink(PriceSink):
     """The live job's sink, for what comes from dead letters."""
 
-    def __init__(self, database_url: str, candles_kept: timedelta) -> None:
-        self._messages: dict[Place, bytes] = {}
-        super().__init__(database_url, lambda _places: self._messages, candles_kept)
-
-    def replay(self, tickers: DataFrame, letters: Sequence[DeadLetter]) -> int:
-        """One transaction. Returns how many of the letters could be read."""
-        known = {letter[:4] for letter in letters}
-        # Asked for what is a dead letter only now: an element of a message that was dead as a whole.
-        self._messages = {
-            letter[:3]: letter.payload for letter in letters if letter.position == WHOLE_MESSAGE
-        }
+    def replay(self, stored: Sequence[Stored]) -> int:
+        """One transaction. Return how many of the letters could be read."""
+        rows = rows_of(stored)
+        dead = rows.filter(pc.field("kind") == IS_DEAD_LETTER)
+        still_dead = keys_of(dead)
+        known = {each.letter[:4] for each in stored}
+        # An element of a message that was dead as a whole may be a dead letter only now.
+        is_new = pa.array([key not in known for key in still_dead], pa.bool_())
+        good = rows.filter(pc.field("kind") != IS_DEAD_LETTER)
+        found = pa.concat_tables([good, dead.filter(is_new)])
+        readable = known.difference(still_dead)
         with self._connection, self._connection.cursor() as statements:
-            rows = self._reduce(tickers).toArrow()
-            is_dead = pc.is_valid(rows["reason"])
-            good, dead = rows.filter(pc.invert(is_dead)), rows.filter(is_dead)
-            still_dead = [(*place_of(row), row["position"]) for row in dead.to_pylist()]
-            is_new = pa.array([key not in known for key in still_dead], pa.bool_())
-            found = pa.concat_tables([good, dead.filter(is_new)])
             if found.num_rows:
                 self._write_rows(statements, found, reached={})
-            readable = known.difference(still_dead)
             _delete(statements, readable)
         return len(readable)
 
@@ -90,38 +86,33 @@ def _delete(statements: cursor, keys: Collection[Key]) -> None:
     execute_values(statements, DELETE, sorted(keys), page_size=LETTERS_AT_ONCE)
 
 
-def tickers_of(spark: SparkSession, stored: Sequence[Stored]) -> DataFrame:
-    """What normalise gives, each with the place and position that the letter had.
+def rows_of(stored: Sequence[Stored]) -> pa.Table:
+    """Return rows of columns.REDUCED, each with the place and the position that its letter had."""
+    read = [pl.DataFrame(schema=polars_schema(READ)), *map(read_again, stored)]
+    return as_table(reduce_to_minutes(pl.concat(read)), REDUCED)
 
-    Each letter is read as a message of its own, an item as an array of one, so that none can spoil
-    another. Its number stands for its offset meanwhile.
-    """
-    records = [_record(number, *each) for number, each in enumerate(stored)]
-    places = [(n, each.letter.offset, each.letter.position) for n, each in enumerate(stored)]
-    was = spark.createDataFrame(places, "number LONG, was_offset LONG, was_position INT")
-    tickers = (
-        spark.createDataFrame(records, RECORD).transform(explode_items).transform(normalise)
-    ).withColumnRenamed("offset", "number")
-    is_item = F.col("was_position") != WHOLE_MESSAGE
-    position = F.when(is_item, F.col("was_position")).otherwise(F.col("position"))
+
+def read_again(stored: Stored) -> pl.DataFrame:
+    """Return rows of columns.READ. An item is read as an array of one, so that none can spoil another."""
+    letter = stored.letter
+    is_item = letter.position != WHOLE_MESSAGE
+    message = {
+        "value": b"[" + letter.payload + b"]" if is_item else letter.payload,
+        "timestamp": stored.written_at,
+        **{name: getattr(letter, name) for name in ("endpoint", "topic", "partition", "offset")},
+    }
+    rows = read_elements(pl.DataFrame([message], polars_schema(MESSAGE)))
     return (
-        tickers.join(was, "number")
-        .withColumn("offset", F.col("was_offset"))
-        .withColumn("position", position)
+        rows.with_columns(pl.lit(letter.position, pl.Int32).alias("position")) if is_item else rows
     )
 
 
-def _record(number: int, letter: DeadLetter, written_at: datetime) -> tuple[Any, ...]:
-    """A row of schemas.RECORD."""
-    is_whole = letter.position == WHOLE_MESSAGE
-    value = letter.payload if is_whole else b"[" + letter.payload + b"]"
-    headers = [] if letter.endpoint is None else [(ENDPOINT_HEADER, letter.endpoint.encode())]
-    return (None, value, letter.topic, letter.partition, number, written_at, 0, headers)
+def keys_of(letters: pa.Table) -> list[Key]:
+    rows = letters.select(["topic", "partition", "offset", "position"]).to_pylist()
+    return [(row["topic"], row["partition"], row["offset"], row["position"]) for row in rows]
 
 
-def replay_dead_letters(
-    spark: SparkSession, database_url: str, candles_kept: timedelta = RETENTION
-) -> tuple[int, int]:
+def replay_dead_letters(database_url: str, candles_kept: timedelta = RETENTION) -> tuple[int, int]:
     """How many there were, and how many of them could be read.
 
     Raises SecondLiveJobError beside a live job.
@@ -133,7 +124,7 @@ def replay_dead_letters(
     ):
         for stored in all_letters(database):
             seen += len(stored)
-            readable += sink.replay(tickers_of(spark, stored), [each.letter for each in stored])
+            readable += sink.replay(stored)
     return seen, readable
 
 
@@ -156,10 +147,8 @@ def all_letters(database: connection) -> Iterator[list[Stored]]:
 
 def main() -> None:
     settings = Settings.from_environment(JOBS)
-    spark = spark_session("replay_dead_letters")
-    seen, readable = replay_dead_letters(spark, settings.database_url, settings.candles_retention)
+    seen, readable = replay_dead_letters(settings.database_url, settings.candles_retention)
     print(f"{seen} dead letters, {readable} can be read now")
-    spark.stop()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
+from spark_jobs.reading import Reading, Share
+
 # What a batch did, for its line in the log: {"written": 1240, "refused": 3}.
 Counts = Mapping[str, int]
 
@@ -38,6 +40,14 @@ class Sink(ABC):
 
     def newest(self) -> Mapping[str, datetime]:
         """By exchange, when the newest price that was read was received; empty for other sinks."""
+        return {}
+
+    def reading(self) -> Reading:
+        """What became of the items of the last batch; empty for other sinks."""
+        return {}
+
+    def unreadable(self) -> Mapping[str, Share]:
+        """By exchange, how much of the last minute could not be read; empty for other sinks."""
         return {}
 
     def stop_soon(self) -> None:

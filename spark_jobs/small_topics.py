@@ -3,10 +3,9 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.items import JSON_BLANKS
 from spark_jobs.schemas import SMALL_TOPICS
+from spark_jobs.tickers.values import MICROSECOND
 from spark_jobs.written import (
-    MICROSECOND,
     count_of,
     missing,
     moment,
@@ -15,11 +14,12 @@ from spark_jobs.written import (
     unusable,
 )
 
+JSON_BLANKS = " \t\r\n"
 OPTIONAL = ("endpoint", "reason", "to")
 
 
 def parse_small_topics(records: DataFrame) -> DataFrame:
-    """Columns topic, partition, offset, instruments, feed_events, fault, payload.
+    """Columns topic, partition, first_offset, last_offset, instruments, feed_events, fault, payload.
 
     `instruments` and `feed_events` are structs of the table's columns and the offset; NULL where the
     message is no row of that table. For a dead letter both are NULL, `fault` says why, and `payload`
@@ -47,7 +47,7 @@ def parse_small_topics(records: DataFrame) -> DataFrame:
     return judged.select(
         "topic",
         "partition",
-        "offset",
+        *(F.col("offset").alias(name) for name in ("first_offset", "last_offset")),
         *(row_of(topic).alias(topic) for topic in SMALL_TOPICS),
         "fault",
         # A record without a value has no bytes.

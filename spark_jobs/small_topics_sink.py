@@ -12,14 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
-from pyspark.sql import DataFrame
 
 from spark_jobs.dead_letters import DeadLetter, insert_dead_letters
-from spark_jobs.items import WHOLE_MESSAGE
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import SMALL_TOPICS
 from spark_jobs.sink import Counts
 from spark_jobs.sources import Offsets
+from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 
 UPSERT_INSTRUMENTS = """
 INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
@@ -54,7 +53,7 @@ UPSERTS = {"instruments": UPSERT_INSTRUMENTS, "feed_events": UPSERT_FEED_EVENTS}
 
 
 class SmallTopicsSink(PostgresSink):
-    """Writes batches of what parse_small_topics gives."""
+    """Writes batches of what parse_small_topics returns: each message is a row, for they are few."""
 
     query = "small_topics"
     topics = tuple(SMALL_TOPICS)
@@ -67,10 +66,6 @@ class SmallTopicsSink(PostgresSink):
         SELECT exchange, endpoint, kind, reason, "from", "to", frames, 0::bigint AS "offset"
         FROM feed_events WITH NO DATA
     """
-
-    def _reduce(self, batch: DataFrame) -> DataFrame:
-        """Each message is a row: they are few, and SQL has the order that decides between them."""
-        return batch.selectExpr("*", "offset AS first_offset", "offset AS last_offset")
 
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
         for table, upsert in UPSERTS.items():
@@ -86,7 +81,7 @@ def _letter(row: dict[str, Any]) -> DeadLetter:
     return DeadLetter(
         row["topic"],
         row["partition"],
-        row["offset"],
+        row["first_offset"],
         WHOLE_MESSAGE,
         row["fault"],
         row["payload"],

@@ -19,18 +19,12 @@ Offsets = Mapping[tuple[str, int], int]
 # The same as Spark's Kafka source is told: by topic, and by partition as text.
 PartitionOffsets = Mapping[str, Mapping[str, int]]
 
-# A message: topic, partition, offset.
-Place = tuple[str, int, int]
-
 KAFKA_TIMEOUT = 30.0
 
 NOT_AUTHORISED = re.compile(r"Not authorized to access topics: \[(.+?)\]")
 """Words of Kafka's Java client, in the exception of a query."""
 
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
-
-READ_ON = 100
-"""Messages between two that are wanted: so many are read rather than leapt over."""
 
 # A message holds hundreds of tickers. After an outage prices move on every few seconds, and the
 # driver's memory is bounded.
@@ -138,40 +132,6 @@ def partitions_of_topics(settings: Settings, topics: Iterable[str]) -> list[tupl
             with _rights_explained(settings, topic):
                 found += [(topic, number) for number in partitions_of(consumer, topic)]
     return found
-
-
-def messages_at(settings: Settings, places: Iterable[Place]) -> dict[Place, bytes]:
-    """What the messages at these places hold; empty for one without a value.
-
-    Raises OffsetError for one that is not there any more.
-    """
-    messages = {}
-    at = None
-    with closing(_consumer(settings)) as consumer:
-        for place in sorted(places):
-            # A fetch brings many messages, and a new start throws them away.
-            if at is None or at[:2] != place[:2] or place[2] - at[2] > READ_ON:
-                consumer.assign([TopicPartition(*place)])
-            with _rights_explained(settings, place[0]):
-                messages[place] = _next_at(consumer, place)
-            at = place
-    return messages
-
-
-def _next_at(consumer: Consumer, place: Place) -> bytes:
-    while True:
-        message = consumer.poll(KAFKA_TIMEOUT)
-        error = message.error() if message else None
-        if error and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            # librdkafka asks for the group's coordinator, which a reader outside the group never needs.
-            continue
-        if error and error.code() == NO_RIGHT:
-            raise KafkaException(error)
-        offset = None if message is None or error else message.offset()
-        if message is None or offset is None or offset > place[2]:
-            raise OffsetError(f"the message at {place} can't be read again: {message}")
-        if offset == place[2]:
-            return message.value() or b""
 
 
 def _consumer(settings: Settings) -> Consumer:

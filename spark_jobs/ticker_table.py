@@ -16,35 +16,21 @@ from uuid import uuid4
 
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_progress import beyond
-from spark_jobs.schemas import AMOUNTS, TICKER
 from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 from spark_jobs.ticker_upkeep import TickerUpkeep
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, TICKER
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 APPLICATION = "price_history"
 PARTITIONED_BY = ("date", "exchange")
 
-COLUMNS = {
-    "exchange": "STRING",
-    "symbol": "STRING",
-    **dict.fromkeys(AMOUNTS, "DECIMAL(38,18)"),
-    "traded_at": "TIMESTAMP",
-    "event_time": "TIMESTAMP",
-    "sequence": "BIGINT",
-    "received_at": "TIMESTAMP",
-    "endpoint": "STRING",
-    "topic": "STRING",
-    "partition": "INT",
-    "offset": "BIGINT",
-    "position": "INT",
-    "date": "DATE",
-}
+COLUMNS = {**TICKER, "date": "DATE"}
 
 PROPERTIES = {
     # Nobody asks for a range of amounts; what is asked for is found without opening every file.
@@ -93,7 +79,7 @@ class Progress:
 
 
 class TickerTable(Sink):
-    """Writes batches of what normalise gives to the Delta table `<root>/tickers`; counts dead letters.
+    """Writes batches of rows of columns.READ to the Delta table `<root>/tickers`; counts dead letters.
 
     Effectively once. One job writes to a table: a batch that meets another's commit raises TableError.
     """
@@ -141,7 +127,7 @@ class TickerTable(Sink):
         counts = Observation()
         (
             batch.transform(beyond, before.next_offsets)
-            .observe(counts, F.count("*").alias("ticks"), F.count("reason").alias("dead"))
+            .observe(counts, count_of(IS_TICKER, "ticks"), count_of(IS_DEAD_LETTER, "dead"))
             .transform(rows_of)
             .write.format("delta")
             .mode("append")
@@ -179,10 +165,15 @@ class TickerTable(Sink):
         )
 
 
-def rows_of(tickers: DataFrame) -> DataFrame:
+def count_of(kind: str, name: str) -> Column:
+    """The number of rows of a kind."""
+    return F.count(F.when(F.col("kind") == kind, True)).alias(name)
+
+
+def rows_of(read: DataFrame) -> DataFrame:
     """What can be read, in the table's columns: of each task an exchange's day, a symbol's rows together."""
     return (
-        tickers.where("reason IS NULL")
+        read.where(F.col("kind") == IS_TICKER)
         .select(*TICKER, F.to_date("received_at").alias("date"))
         .sortWithinPartitions(*PARTITIONED_BY, "symbol", "received_at")
     )

@@ -6,15 +6,7 @@ Each function reads one such column: the value, or NULL when the text is none.
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-# DECIMAL(38,18) holds 20 digits before the point and 18 behind it. A cast would round what has more.
-EXACT_AMOUNT = r"^-?[0-9]{1,20}(\.[0-9]{1,18}0*)?$"
-NAME_LENGTH = 100
-SHOWN_LENGTH = 100
-
-# 2000-01-01 to 2100-01-01, in microseconds. What lies outside is no time of ours, and would overflow
-# further on.
-EARLIEST, LATEST = 946_684_800_000_000, 4_102_444_800_000_000
-MICROSECOND, MILLISECOND = 1, 1000
+from spark_jobs.tickers.values import EARLIEST, LATEST, NAME_LENGTH, SHOWN_LENGTH
 
 
 def written(name: str) -> Column:
@@ -31,12 +23,6 @@ def text_of(name: str) -> Column:
     """NULL for what has a NUL character, which Postgres refuses."""
     text = written(name)
     return F.when(~text.contains("\0"), text)
-
-
-def amount(name: str) -> Column:
-    """DECIMAL(38,18), exactly the number that was written."""
-    text = written(name)
-    return F.when(text.rlike(EXACT_AMOUNT), text.try_cast("DECIMAL(38,18)"))
 
 
 def whole_number(name: str) -> Column:

@@ -72,14 +72,14 @@ def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays
             record([ticker(CRO_USDT, "9", 9)], KUCOIN_RAW_DATA, partition=2, offset=3),
         )
         with pytest.raises(SecondLiveJobError, match="stop it first"):
-            replay_dead_letters(spark, database.database_url)
+            replay_dead_letters(database.database_url)
     insert(owner, LETTERS)
     progress = contents(owner, ["kafka_progress"])
     old = 'SELECT * FROM dead_letters WHERE position = 5 OR "offset" >= 5 OR topic = %s ORDER BY 1, 3, 4'
     before = rows(owner, old, FEED_EVENTS)
     before = [tuple(map(bytes_of, row)) for row in before]
 
-    assert replay_dead_letters(spark, database.database_url) == (8, 4)
+    assert replay_dead_letters(database.database_url) == (8, 4)
     prices = (
         'SELECT symbol, price, partition, "offset", position, endpoint FROM live_prices ORDER BY 1'
     )
@@ -106,7 +106,7 @@ def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays
     assert contents(owner, ["kafka_progress"]) == progress
 
     tables = contents(owner, TABLES)
-    assert replay_dead_letters(spark, database.database_url) == (5, 0)
+    assert replay_dead_letters(database.database_url) == (5, 0)
     assert contents(owner, TABLES) == tables
     batches = "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches ORDER BY id"
     assert rows(owner, batches)[1:] == [(2, 1, 1, {})]

@@ -7,7 +7,6 @@ checkpoint is kept, and written in step with the batches: effectively once depen
 import signal
 import time
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from psycopg2.extensions import connection
@@ -18,7 +17,7 @@ from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from spark_jobs.audit import audit
 from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
-from spark_jobs.sources import kafka_records, messages_at
+from spark_jobs.sources import kafka_records
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.jobs import spark_submit
 from tests.support.kafka import expire_all, produce
@@ -55,7 +54,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     assert [len(before[table]) for table in TABLES] == [2, 2, 1, 2, 1]
 
     produce(database, BINANCE_RAW_DATA, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
-    with closing(PriceSink(database.database_url, partial(messages_at, database))) as sink:
+    with closing(PriceSink(database.database_url)) as sink:
         records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
         run_once(live_prices(records, sink, checkpoint.as_uri()))
     assert sorted(path.name for path in (checkpoint / "commits").glob("[0-9]*")) == ["0", "1"]

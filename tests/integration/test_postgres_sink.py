@@ -8,38 +8,28 @@ from decimal import Decimal
 import psycopg2
 import pytest
 from psycopg2.extensions import connection
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import KUCOIN_RAW_DATA
 from spark_jobs import postgres_sink
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
-from spark_jobs.sources import Place
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, tickers
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record
 from tests.support.postgres import contents, execute, rows
-from tests.support.queries import price_sink
+from tests.support.queries import price_sink, write
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
 
 
-# What the test wrote, by its place: static records are in no Kafka that could be asked again.
-MESSAGES: dict[Place, bytes] = {}
-
-
 @pytest.fixture
 def sink(database: Settings) -> Iterator[PriceSink]:
-    with price_sink(database, MESSAGES) as opened:
+    with price_sink(database) as opened:
         yield opened
 
 
 def prices(owner: connection) -> dict[str, Decimal]:
     return dict(rows(owner, "SELECT symbol, price FROM live_prices"))
-
-
-def write(spark: SparkSession, sink: PriceSink, *batch: Row) -> None:
-    MESSAGES.update({(r["topic"], r["partition"], r["offset"]): bytes(r["value"]) for r in batch})
-    sink.write(tickers(spark, *batch), 0)
 
 
 def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
@@ -226,7 +216,7 @@ def test_a_second_live_job_is_refused(
 ) -> None:
     monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     with pytest.raises(SecondLiveJobError):
-        PriceSink(database.database_url, lambda _places: MESSAGES)
+        PriceSink(database.database_url)
 
 
 def test_the_reader_reads_and_can_not_write(

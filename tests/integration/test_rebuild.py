@@ -9,7 +9,7 @@ from core.topics import BINANCE_RAW_DATA, INSTRUMENTS
 from spark_jobs import postgres_sink
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.rebuild import ExpiredError, empty_tables, refuse_expired
-from tests.support.frames import BTCUSDT, item, record, tickers
+from tests.support.frames import BTCUSDT, item, record, reduced
 from tests.support.kafka import expire_all, produce
 from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink
@@ -25,8 +25,8 @@ def test_the_raw_topics_tables_and_progress_are_emptied_and_the_rest_stays(
 ) -> None:
     monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     execute(owner, "INSERT INTO kafka_progress VALUES (%s, 0, 5)", INSTRUMENTS)
-    batch = tickers(spark, record([item(BTCUSDT), item(BTCUSDT, c="bad")]))
-    with price_sink(database, {(BINANCE_RAW_DATA, 0, 0): b"[]"}) as sink:
+    batch = reduced(spark, record([item(BTCUSDT), item(BTCUSDT, c="bad")]))
+    with price_sink(database) as sink:
         sink.write(batch, 0)
         with pytest.raises(SecondLiveJobError, match="make stop-jobs"):
             empty_tables(database.database_url)

@@ -14,7 +14,7 @@ from core.settings import Settings
 from spark_jobs import postgres_sink
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
-from tests.support.frames import BTCUSDT, item, record, tickers
+from tests.support.frames import BTCUSDT, item, record, reduced
 from tests.support.postgres import dies_at_commit, end_sessions, execute, no_connections, rows
 from tests.support.queries import price_sink
 from tests.support.waiting import DEADLINE, wait_for
@@ -44,7 +44,7 @@ def sink(database: Settings) -> Iterator[PriceSink]:
 
 def write_one(spark: SparkSession, sink: PriceSink, offset: int = 0) -> None:
     ticker = item(BTCUSDT, NOW, E=NOW // 1000)
-    sink.write(tickers(spark, record([ticker], offset=offset)), offset)
+    sink.write(reduced(spark, record([ticker], offset=offset)), offset)
 
 
 def end_writers(owner: connection) -> None:
@@ -84,7 +84,7 @@ def test_lost_connection_is_opened_again_and_nothing_counts_twice(
     assert updates(owner) == [(2,)]
     monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
     with pytest.raises(SecondLiveJobError):
-        PriceSink(database.database_url, lambda _places: {})
+        PriceSink(database.database_url)
 
 
 @pytest.mark.parametrize("arrives", [True, False], ids=["its answer", "it"])

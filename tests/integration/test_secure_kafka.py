@@ -20,7 +20,7 @@ from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_D
 from infra.ports import free_ports
 from infra.services import kafka
 from infra.stack import StackError
-from spark_jobs.sources import RightError, messages_at, partitions_of_topics, starting_offsets
+from spark_jobs.sources import RightError, partitions_of_topics, starting_offsets
 from tests.support.broker import JAVA
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT
@@ -36,6 +36,14 @@ TIMEOUT = 30.0
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
         yield broker
+
+
+def is_kept(settings: Settings, sent: tuple[str, int, int]) -> bool:
+    """Whether the jobs' client, which asks for the oldest offset, finds the topic of a message."""
+    topic, partition, offset = sent
+    return starting_offsets(settings, [topic], {(topic, partition): offset + 1})[topic] == {
+        "0": offset + 1
+    }
 
 
 def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:
@@ -102,7 +110,7 @@ def test_message_is_written_and_read_after_a_login_over_tls(
     settings = broker.login(mechanism)
     with broker.granted(("Write", KUCOIN_RAW_DATA), ("Read", KUCOIN_RAW_DATA)):
         sent = send(settings, KUCOIN_RAW_DATA, mechanism.encode())
-        assert messages_at(settings, [sent]) == {sent: mechanism.encode()}
+        assert is_kept(settings, sent)
 
 
 @pytest.mark.parametrize("kind", ["PEM", "PKCS12"])
@@ -113,7 +121,7 @@ def test_message_is_written_and_read_with_a_client_certificate(
     for right in ("Write", "Read"):
         broker.grant(right, KUCOIN_RAW_DATA, principal="CN=trader")
     sent = send(settings, KUCOIN_RAW_DATA, kind.encode())
-    assert messages_at(settings, [sent]) == {sent: kind.encode()}
+    assert is_kept(settings, sent)
 
 
 def test_certificate_of_another_authority_is_refused_with_the_reason(
@@ -147,12 +155,6 @@ def test_missing_right_to_read_is_named_with_user_and_topic(broker: SecureKafka)
     ):
         with pytest.raises(RightError, match=expected):
             read()
-    sent = send(broker.owner, BINANCE_RAW_DATA, b"[]")
-    with (
-        broker.granted(("Describe", BINANCE_RAW_DATA)),
-        pytest.raises(RightError, match=expected),
-    ):
-        messages_at(broker.settings, [sent])
 
 
 def test_topics_that_exist_need_no_right_to_create_and_a_missing_one_names_it(

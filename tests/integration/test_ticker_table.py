@@ -14,7 +14,7 @@ from spark_jobs.batch_end import batch_end
 from spark_jobs.sources import Offsets
 from spark_jobs.ticker_table import Progress, TableError, TickerTable
 from spark_jobs.ticker_upkeep import TickerUpkeep
-from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, record, tickers
+from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, read, record
 
 DAY = timedelta(days=1)
 RECEIVED_ON = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
@@ -37,7 +37,7 @@ class Job:
 
     def _tickers(self, *batch: tuple[int, Sequence[object]]) -> DataFrame:
         rows = [record(items, offset=offset) for offset, items in batch]
-        return tickers(self._spark, *rows)
+        return read(self._spark, *rows)
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from core.topics import BINANCE_RAW_DATA
-from spark_jobs.items import explode_items
-from spark_jobs.normalise import normalise
+from spark_jobs.messages import messages, minutes, tickers
 from spark_jobs.schemas import RECORD
 
 RECEIVED_AT = 1743147448501233  # 2025-03-28 07:37:28.501233 UTC
@@ -127,6 +126,11 @@ def records(spark: SparkSession, *rows: Row) -> DataFrame:
     return table(spark, rows, RECORD)
 
 
-def tickers(spark: SparkSession, *rows: Row) -> DataFrame:
-    """The tickers and dead letters of Kafka records, as the jobs make them."""
-    return records(spark, *rows).transform(explode_items).transform(normalise)
+def read(spark: SparkSession, *rows: Row) -> DataFrame:
+    """The tickers, dead letters and unread fields of Kafka records, as the jobs read them."""
+    return records(spark, *rows).transform(messages).transform(tickers)
+
+
+def reduced(spark: SparkSession, *rows: Row) -> DataFrame:
+    """The same reduced to a row per symbol and minute, as the live job writes them."""
+    return records(spark, *rows).transform(messages).transform(minutes)

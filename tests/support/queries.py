@@ -1,11 +1,9 @@
 """The jobs' queries over what is in Kafka now, and their writing of batches that are in no Kafka."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
@@ -16,11 +14,10 @@ from spark_jobs.candle_days import RETENTION
 from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import Place, kafka_records, messages_at
-from tests.support.frames import tickers
+from spark_jobs.sources import kafka_records
+from tests.support.frames import reduced
 
 DEADLINE = 240
-NO_MESSAGES: Mapping[Place, bytes] = MappingProxyType({})
 
 
 def run_once(query: DataStreamWriter) -> None:
@@ -33,21 +30,18 @@ def run_live_prices(
     spark: SparkSession, database: Settings, folder: Path, candles_kept: timedelta = RETENTION
 ) -> None:
     """Run the live job once: it resumes where Postgres says, with a new checkpoint."""
-    read_messages = partial(messages_at, database)
-    with closing(PriceSink(database.database_url, read_messages, candles_kept)) as sink:
+    with closing(PriceSink(database.database_url, candles_kept)) as sink:
         records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
         run_once(live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices")))
 
 
 @contextmanager
-def price_sink(
-    database: Settings, messages: Mapping[Place, bytes] = NO_MESSAGES
-) -> Iterator[PriceSink]:
-    """The live job's sink. It finds the text of dead letters in `messages` instead of Kafka."""
-    with closing(PriceSink(database.database_url, lambda _places: dict(messages))) as sink:
+def price_sink(database: Settings) -> Iterator[PriceSink]:
+    """The live job's sink."""
+    with closing(PriceSink(database.database_url)) as sink:
         yield sink
 
 
 def write(spark: SparkSession, sink: PriceSink, *batch: Row) -> None:
     """Write Kafka records as a batch of the live job."""
-    sink.write(tickers(spark, *batch), 0)
+    sink.write(reduced(spark, *batch), 0)

@@ -18,7 +18,7 @@ from spark_jobs.price_sink import PriceSink
 from spark_jobs.schemas import SMALL_TOPICS
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
-from tests.compatibility.kept import Place, Record, Version, next_offsets
+from tests.compatibility.kept import Record, Version, next_offsets
 from tests.compatibility.records import ALL_DAYS, as_read, item_received_at, micros, ticker_record
 from tests.support.event_stream import event_stream
 from tests.support.frames import records
@@ -90,9 +90,10 @@ def test_a_newer_batch_is_written_on_top(
     letters = rows(kept, "SELECT t::text FROM dead_letters t ORDER BY 1")
     assert letters
 
-    with closing(PriceSink(restored.database_url, no_messages, ALL_DAYS)) as sink:
+    with closing(PriceSink(restored.database_url, ALL_DAYS)) as sink:
         assert sink.progress() == next_offsets(old)
-        write(spark, sink, *as_read([*old, new]))
+        write(spark, sink, *as_read(old))
+        write(spark, sink, *as_read([new]))
 
     assert rows(kept, price) == [(Decimal("1.5"), sequence + 1, item_received_at(new))]
     assert rows(kept, candle, minute) == [(opened, Decimal("1.5"), updates + 1)]
@@ -129,8 +130,3 @@ def small_record(old: Iterable[Record], topic: str, message: dict[str, Any]) -> 
     """A message behind all others of its topic."""
     offset = next_offsets(old)[topic, 0]
     return Record(topic, 0, offset, 0, b"binance", [], json.dumps(message).encode())
-
-
-def no_messages(places: Iterable[Place]) -> dict[Place, bytes]:
-    assert not list(places)
-    return {}

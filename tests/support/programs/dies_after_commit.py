@@ -5,7 +5,6 @@ spark-submit tests/support/programs/dies_after_commit.py
 
 import os
 import signal
-from functools import partial
 
 from pyspark.sql import DataFrame
 
@@ -15,7 +14,7 @@ from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.session import spark_session
-from spark_jobs.sources import kafka_records, messages_at
+from spark_jobs.sources import kafka_records
 
 
 class DyingPriceSink(PriceSink):
@@ -29,7 +28,7 @@ class DyingPriceSink(PriceSink):
 def main() -> None:
     settings = Settings.from_environment(JOBS)
     spark = spark_session("dies_after_commit")
-    sink = DyingPriceSink(settings.database_url, partial(messages_at, settings))
+    sink = DyingPriceSink(settings.database_url)
     records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, sink.progress())
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, "live_prices")
     live_prices(records, sink, checkpoint).start().awaitTermination()

@@ -8,8 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.topics import KUCOIN_RAW_DATA
 from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
-from spark_jobs.minutes import per_minute
-from tests.support.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item, record, table, tickers
+from tests.support.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item, record, reduced, table
 
 AMOUNT = "DECIMAL(38,18)"
 PRICES = (
@@ -35,13 +34,13 @@ RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 
 
 def rows(spark: SparkSession) -> DataFrame:
-    """What per_minute returns: repeats, ties, late ones, two partitions and bad ones, in no order."""
+    """Repeats, ties, late ones, two partitions and bad ones, in no order."""
     e = BTCUSDT["E"]
 
     def coin(price: str, event: int, received_at: int = RECEIVED_AT) -> dict[str, object]:
         return item(BTCUSDT, received_at, s="币安人生USDT", c=price, E=event, v=WIDEST, q=None)
 
-    read = tickers(
+    return reduced(
         spark,
         record([coin("7", e + MINUTE // 1000, RECEIVED_AT + MINUTE)], offset=8),
         record([coin("3", e), coin(SMALLEST, e), coin("bad", e), "bad"], offset=7),
@@ -49,7 +48,6 @@ def rows(spark: SparkSession) -> DataFrame:
         record(b"[", offset=9),
         record([item(CRO_USDT, size=None, bestAskSize=WIDEST)] * 2, KUCOIN_RAW_DATA, endpoint=None),
     )
-    return per_minute(read)
 
 
 def test_the_newest_ticker_of_each_symbol_with_all_its_columns(spark: SparkSession) -> None:

@@ -22,7 +22,7 @@ FEED_EVENT = (
     " frames LONG, offset LONG"
 )
 PARSED = (
-    "topic STRING, partition INT, offset LONG,"
+    "topic STRING, partition INT, first_offset LONG, last_offset LONG,"
     f" instruments STRUCT<{INSTRUMENT}>, feed_events STRUCT<{FEED_EVENT}>,"
     " fault STRING, payload BINARY"
 )

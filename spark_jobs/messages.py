@@ -1,0 +1,61 @@
+"""Kafka records to messages, and messages to tickers or minutes, on the executors.
+
+The functions of spark_jobs.tickers over DataFrames. They run in Spark's Python workers, which receive and
+return whole Arrow batches: see docs/decisions/018-one-reader-over-arrow.md.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+import polars as pl
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from core.message import ENDPOINT_HEADER
+from spark_jobs.tickers.columns import MESSAGE, READ, REDUCED, as_frame, as_table, ddl
+from spark_jobs.tickers.reader import read_messages
+from spark_jobs.tickers.reducer import reduce_to_minutes
+
+# A host, perhaps with a port. Headers are bytes that anybody may have written.
+HOST = r"^[A-Za-z0-9.:_\[\]-]{1,255}$"
+
+
+def messages(records: DataFrame) -> DataFrame:
+    """Columns of columns.MESSAGE, of Kafka records with those of schemas.RECORD."""
+    return records.withColumn("endpoint", endpoint()).select(*MESSAGE)
+
+
+def endpoint() -> Column:
+    """The host that the message's frames came from; NULL where no header says."""
+    named = F.filter("headers", lambda header: header["key"] == ENDPOINT_HEADER)
+    host = F.get(named, 0)["value"].cast("string")
+    return F.when(host.rlike(HOST), host)
+
+
+def tickers(messages: DataFrame) -> DataFrame:
+    """Columns of columns.READ: the tickers, the dead letters, and the fields that can't be read."""
+    return messages.mapInArrow(partial(_each, read_messages, READ), ddl(READ))
+
+
+def minutes(messages: DataFrame) -> DataFrame:
+    """Columns of columns.REDUCED: a row per symbol and minute of each Arrow batch, and all else.
+
+    A symbol keeps to one partition, and a partition to one task, so nothing is shuffled. A symbol that is
+    in two Arrow batches has a row of each: whoever writes them merges what is rare.
+    """
+    return messages.mapInArrow(partial(_each, read_and_reduce, REDUCED), ddl(REDUCED))
+
+
+def read_and_reduce(messages: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of columns.REDUCED of messages with columns.MESSAGE."""
+    return reduce_to_minutes(read_messages(messages))
+
+
+def _each(
+    transform: Callable[[pl.DataFrame], pl.DataFrame],
+    columns: Mapping[str, str],
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield from as_table(transform(as_frame(batch)), columns).to_batches()

@@ -1,0 +1,102 @@
+"""What became of the items of a batch: counted by exchange and cause, for the log, the metrics and readers.
+
+{"kucoin": {"tickers": 1240, "dead_letters": {"sequence is missing": 3},
+            "unread": {"bid is empty": {"count": 12, "symbol": "ETC-BTC", "written": "",
+                                        "partition": 2, "offset": 1620, "position": 17}}}}
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD
+
+Reading = Mapping[str, dict[str, Any]]
+
+MINUTE = 60.0
+MOST = 0.5
+"""Of what an exchange sends: if more can't be read, its prices are not to be relied on."""
+COLUMNS = (
+    *("exchange", "symbol", "partition", "offset", "position"),
+    *("kind", "field", "reason", "payload", "updates"),
+)
+
+
+class Share(NamedTuple):
+    """Of an exchange's items, those that could not be read, from 0 to 1, and the most frequent cause."""
+
+    unreadable: float
+    cause: str
+
+
+def reading_of(rows: pa.Table) -> Reading:
+    """Return what became of the items of rows with columns.REDUCED."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows.select(list(COLUMNS)).to_pylist():
+        of_exchange = found.setdefault(
+            row["exchange"], {"tickers": 0, "dead_letters": {}, "unread": {}}
+        )
+        if row["kind"] == IS_TICKER:
+            of_exchange["tickers"] += row["updates"]
+        elif row["kind"] == IS_DEAD_LETTER:
+            dead = of_exchange["dead_letters"]
+            dead[cause_of(row["reason"])] = dead.get(cause_of(row["reason"]), 0) + row["updates"]
+        elif row["kind"] == IS_UNREAD:
+            cause = f"{row['field']} {row['reason']}"
+            example = {name: row[name] for name in ("symbol", "partition", "offset", "position")}
+            seen = of_exchange["unread"].setdefault(
+                cause, {"count": 0, "written": row["payload"].decode(), **example}
+            )
+            seen["count"] += row["updates"]
+    return found
+
+
+def cause_of(reason: str) -> str:
+    """Return a reason without the value: `price can't be read` of `price can't be read: abc`."""
+    return reason.partition(":")[0]
+
+
+def unreadable_of(of_exchange: Mapping[str, Any]) -> Counter[str]:
+    """Return how many items made no ticker, by cause."""
+    no_price = {
+        cause: seen["count"]
+        for cause, seen in of_exchange["unread"].items()
+        if cause.startswith("price ")
+    }
+    return Counter(of_exchange["dead_letters"]) + Counter(no_price)
+
+
+class LastMinute:
+    """What became of the items of the batches of the last minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._readings: deque[tuple[float, Reading]] = deque()
+
+    def add(self, reading: Reading) -> None:
+        self._readings.append((self._clock(), reading))
+
+    def shares(self) -> dict[str, Share]:
+        """Return the share of each exchange that sent anything."""
+        while self._readings and self._readings[0][0] < self._clock() - MINUTE:
+            self._readings.popleft()
+        return shares_of(reading for _at, reading in self._readings)
+
+
+def shares_of(readings: Iterable[Reading]) -> dict[str, Share]:
+    tickers: Counter[str] = Counter()
+    causes: dict[str, Counter[str]] = {}
+    for reading in readings:
+        for exchange, of_exchange in reading.items():
+            tickers[exchange] += of_exchange["tickers"]
+            causes.setdefault(exchange, Counter()).update(unreadable_of(of_exchange))
+    return {
+        exchange: Share(
+            found.total() / max(1, found.total() + tickers[exchange]),
+            found.most_common(1)[0][0] if found else "",
+        )
+        for exchange, found in causes.items()
+    }

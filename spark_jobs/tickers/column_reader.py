@@ -1,0 +1,248 @@
+"""Many messages to rows at once, column by column: only those that it understands completely.
+
+Arrow's own JSON reader is told the types. It refuses what element_reader would read otherwise: a key that
+is there twice, an amount that is not quoted, a text where a time should be.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from functools import cache
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.json
+
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.tickers import values
+from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, READ, as_frame, polars_schema
+from spark_jobs.tickers.element_reader import CLOCK_LIMIT
+from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE, Field
+from spark_jobs.tickers.values import NAME_LENGTH, SHOWN_LENGTH, Unreadable
+
+SCHEMA = polars_schema(READ)
+AMOUNT = SCHEMA["price"]
+NOTHING = pl.DataFrame(schema=SCHEMA)
+
+# DECIMAL(38,18) holds 20 digits before the point and 18 behind it. A cast would round what has more.
+PLAIN_AMOUNT = r"^-?[0-9]{1,20}(\.[0-9]{1,18}0*)?$"
+PLAIN_INTEGER = r"^-?[0-9]{1,18}$"
+
+BETWEEN_ITEMS, ON_LINES = b"},{", b"}\n{"
+
+OF_THE_MESSAGE = ("endpoint", "timestamp", "topic", "partition", "offset")
+MESSAGE = "message"
+"""The number of the message that an item is from."""
+
+
+def read_columns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return rows of columns.READ, and the messages that are left to element_reader.
+
+    `messages` has columns.MESSAGE and one topic. Of a message all rows are returned, or none.
+    """
+    topic: str = messages["topic"][0]
+    items = _items(messages)
+    if items is None:
+        return NOTHING, messages
+    read = _with_odd_amounts(items.with_columns(_plain_values(topic)), topic)
+    not_understood = read.filter(~_is_understood(topic))[MESSAGE].unique()
+    understood = read.filter(~pl.col(MESSAGE).is_in(not_understood.implode()))
+    rows = pl.concat([_tickers(understood), *_unread(understood, topic)], how="diagonal")
+    is_read = pl.int_range(pl.len()).is_in(understood[MESSAGE].unique().implode())
+    missing = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in rows]
+    return rows.with_columns(missing).select(*SCHEMA), messages.filter(~is_read)
+
+
+def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
+    """Return a row per item: OF_THE_MESSAGE, `message`, `position`, and what is written, a column per path.
+
+    Only of messages that can be parsed; None where none can.
+    """
+    topic: str = messages["topic"][0]
+    bodies: list[bytes | None] = messages["value"].to_list()
+    found = {number: body for number, body in enumerate(bodies) if body and _is_plain(body)}
+    written = _parse(topic, [*found.values()])
+    if written is None:
+        found = {
+            number: body for number, body in found.items() if _parse(topic, [body]) is not None
+        }
+        written = _parse(topic, [*found.values()])
+    if written is None:
+        return None
+    counts = pl.Series([_count(body) for body in found.values()], dtype=pl.Int64)
+    places = (
+        messages[[*found]]
+        .select(OF_THE_MESSAGE)
+        .with_columns(
+            pl.Series(MESSAGE, [*found], dtype=pl.Int64),
+            pl.int_ranges(0, counts, dtype=pl.Int32).alias("position"),
+        )
+        .explode("position")
+    )
+    return pl.concat([places, written], how="horizontal")
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether it looks like an array of objects, in UTF-8: Arrow's reader does not look for that."""
+    if not (body.startswith(b"[{") and body.endswith(b"}]")):
+        return False
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _count(body: bytes) -> int:
+    return body.count(BETWEEN_ITEMS) + 1
+
+
+def _parse(topic: str, bodies: Sequence[bytes]) -> pl.DataFrame | None:
+    """Return a row per item, in order; None where anything is not as it should be."""
+    if not bodies:
+        return None
+    lines = b"\n".join(body[1:-1] for body in bodies).replace(BETWEEN_ITEMS, ON_LINES)
+    try:
+        table = pa.json.read_json(
+            io.BytesIO(lines),
+            # One block: a row must not be cut.
+            pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            pa.json.ParseOptions(explicit_schema=_types(topic), unexpected_field_behavior="ignore"),
+        )
+    except pa.ArrowInvalid:
+        return None
+    # Each line is one object or more; if there are as many rows as lines, each is one.
+    if table.num_rows != sum(_count(body) for body in bodies):
+        return None
+    # Columns of a struct are named data.price then, as _written names them.
+    return as_frame(table.flatten())
+
+
+@cache
+def _types(topic: str) -> pa.Schema:
+    """Of the keys that are read; the values below a second key are those of a struct."""
+    flat: dict[str, pa.DataType] = {UNREADABLE: pa.string()}
+    nested: dict[str, dict[str, pa.DataType]] = {}
+    for field in FIELDS[topic].values():
+        *outer, key = field.path
+        of_key = nested.setdefault(outer[0], {}) if outer else flat
+        if of_key.get(key) != pa.int64():
+            of_key[key] = pa.int64() if field.is_time else pa.string()
+    structs = {key: pa.struct(list(inner.items())) for key, inner in nested.items()}
+    return pa.schema([*flat.items(), *structs.items()])
+
+
+def _written(field: Field) -> pl.Expr:
+    return pl.col(".".join(field.path))
+
+
+@cache
+def _plain_values(topic: str) -> list[pl.Expr]:
+    """Each column of the ticker; NULL where nothing is written, or nothing plain."""
+    times = {field.path for field in FIELDS[topic].values() if field.is_time}
+    return [
+        _plain_value(field, is_number=field.path in times).alias(name)
+        for name, field in FIELDS[topic].items()
+    ]
+
+
+def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
+    """A value as element_reader reads it. `is_number` says that a JSON number is written."""
+    written = _written(field)
+    if field.read is values.name:
+        is_plain = written.str.len_chars().is_between(1, NAME_LENGTH)
+        return pl.when(is_plain & ~written.str.contains("\0", literal=True)).then(written)
+    if field.read is values.amount:
+        return pl.when(written.str.contains(PLAIN_AMOUNT)).then(written).cast(AMOUNT)
+    if field.read is values.whole_number:
+        is_plain = pl.lit(True) if is_number else written.str.contains(PLAIN_INTEGER)
+        return pl.when(is_plain).then(written).cast(pl.Int64)
+    unit = values.MILLISECOND if field.read is values.milliseconds else values.MICROSECOND
+    is_plain = written.is_between(values.EARLIEST // unit, values.LATEST // unit)
+    return pl.when(is_plain).then(written * unit)
+
+
+def _with_odd_amounts(read: pl.DataFrame, topic: str) -> pl.DataFrame:
+    """Add those that are written in another form, and in `fault_<name>` why one can't be read."""
+    for name, field in FIELDS[topic].items():
+        if field.read is not values.amount:
+            continue
+        is_odd = _written(field).is_not_null() & pl.col(name).is_null()
+        odd = read.filter(is_odd).select(_written(field).alias("written")).to_series().unique()
+        if not len(odd):
+            continue
+        found = pl.DataFrame(
+            [(text, *_amount_or_fault(text)) for text in odd],
+            {"written": pl.String, "amount": AMOUNT, f"fault_{name}": pl.String},
+            orient="row",
+        )
+        joined = read.join(
+            found, left_on=_written(field), right_on="written", how="left", maintain_order="left"
+        )
+        read = joined.with_columns(pl.coalesce(name, "amount").alias(name)).drop("amount")
+    return read
+
+
+def _amount_or_fault(text: str) -> tuple[Decimal | None, str | None]:
+    try:
+        return values.amount(text), None
+    except Unreadable as reason:
+        return None, str(reason)
+
+
+def _is_understood(topic: str) -> pl.Expr:
+    """Whether an item has what a ticker needs, so that none of it is a dead letter.
+
+    A time that is out of range is left to element_reader, which shows it as it was written.
+    """
+    fields = FIELDS[topic]
+    has_needed = pl.all_horizontal(pl.col(name).is_not_null() for name in REQUIRED)
+    is_written = pl.col("timestamp").is_null() | (
+        pl.col("received_at") - CLOCK_LIMIT <= pl.col("timestamp").dt.epoch("us")
+    )
+    has_price = pl.col("price").is_not_null() | _is_absent(fields["price"])
+    times = [name for name, field in fields.items() if field.is_time and name not in REQUIRED]
+    has_times = [_written(fields[name]).is_null() | pl.col(name).is_not_null() for name in times]
+    return pl.all_horizontal(
+        has_needed, is_written, has_price, pl.col(UNREADABLE).is_null(), *has_times
+    )
+
+
+def _is_absent(field: Field) -> pl.Expr:
+    return _written(field).is_null() | (_written(field) == "")
+
+
+def _tickers(read: pl.DataFrame) -> pl.DataFrame:
+    return read.filter(pl.col("price") > 0).select(
+        pl.col("topic").replace_strict(EXCHANGE_OF_TOPIC).alias("exchange"),
+        *(
+            pl.col(name).cast(kind)
+            for name, kind in SCHEMA.items()
+            if name in read.columns and name != "exchange"
+        ),
+        pl.lit(IS_TICKER).alias("kind"),
+    )
+
+
+def _unread(read: pl.DataFrame, topic: str) -> Iterator[pl.DataFrame]:
+    """Yield a row for each field that has no value, though something is written, or is no price."""
+    for name, field in FIELDS[topic].items():
+        faults: list[tuple[pl.Expr, pl.Expr]] = []
+        if name == "price":
+            faults.append((_is_absent(field), pl.lit("is absent")))
+            faults.append((pl.col("price") <= 0, pl.lit("is zero or less")))
+        elif f"fault_{name}" in read.columns:
+            faults.append((pl.col(f"fault_{name}").is_not_null(), pl.col(f"fault_{name}")))
+        for is_fault, reason in faults:
+            shown = _written(field).fill_null("null").str.slice(0, SHOWN_LENGTH)
+            yield read.filter(is_fault).select(
+                pl.col("topic").replace_strict(EXCHANGE_OF_TOPIC).alias("exchange"),
+                *("symbol", "topic", "partition", "offset", "position", "endpoint"),
+                pl.col("received_at").cast(SCHEMA["received_at"]),
+                pl.lit(IS_UNREAD).alias("kind"),
+                pl.lit(name).alias("field"),
+                reason.alias("reason"),
+                shown.str.replace_all("\0", "\ufffd", literal=True)
+                .cast(pl.Binary)
+                .alias("payload"),
+            )

@@ -1,0 +1,86 @@
+"""Tickers to one row per symbol and minute, with the newest ticker and its candle."""
+
+from datetime import timedelta
+
+import polars as pl
+
+from spark_jobs.newer import polars_age_order
+from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, REDUCED, polars_schema
+
+AHEAD_LIMIT = timedelta(minutes=5)
+"""An exchange's clock may be ahead of ours by so much."""
+
+KEY = ("exchange", "symbol", "topic", "partition", "minute")
+
+# A dead letter and a field that has no value are counted by these.
+CAUSE = ("exchange", "topic", "partition", "field", "reason")
+
+SCHEMA = polars_schema(REDUCED)
+COUNTS = (
+    pl.len().cast(pl.Int64).alias("updates"),
+    pl.col("offset").min().alias("first_offset"),
+    pl.col("offset").max().alias("last_offset"),
+)
+
+
+def reduce_to_minutes(read: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of columns.REDUCED of rows of columns.READ.
+
+    Tickers: one row per symbol, partition and minute of event_time, with the newest ticker and the
+    candle of that minute. `minute` is NULL where no candle can be, because the event lies too far ahead of
+    its receipt. Dead letters: each a row of its own. Unread fields: one row per cause, with an example.
+    """
+    kind = pl.col("kind")
+    parts = [
+        _minutes(read.filter(kind == IS_TICKER)),
+        _causes(read.filter(kind == IS_UNREAD)),
+        _each(read.filter(~kind.is_in([IS_TICKER, IS_UNREAD]))),
+    ]
+    return pl.concat([part.select(_all_of(part)) for part in parts])
+
+
+def _minutes(tickers: pl.DataFrame) -> pl.DataFrame:
+    """A symbol keeps to one partition, but where it does not, offsets must not be mixed."""
+    minute = pl.when(pl.col("event_time") <= pl.col("received_at") + AHEAD_LIMIT).then(
+        pl.col("event_time").dt.truncate("1m")
+    )
+    price, sequence = pl.col("price"), pl.col("sequence")
+    return (
+        tickers.with_columns(minute.alias("minute"))
+        .sort(polars_age_order())
+        .group_by(KEY)
+        .agg(
+            pl.all().exclude(KEY).last(),
+            price.filter(sequence == sequence.min()).min().alias("open"),
+            price.max().alias("high"),
+            price.min().alias("low"),
+            price.filter(sequence == sequence.max()).max().alias("close"),
+            sequence.min().alias("open_sequence"),
+            sequence.max().alias("close_sequence"),
+            *COUNTS,
+        )
+    )
+
+
+def _causes(unread: pl.DataFrame) -> pl.DataFrame:
+    return (
+        unread.sort("offset", "position")
+        .group_by(CAUSE)
+        .agg(pl.all().exclude(CAUSE).first(), *COUNTS)
+    )
+
+
+def _each(dead: pl.DataFrame) -> pl.DataFrame:
+    return dead.with_columns(
+        pl.lit(1, pl.Int64).alias("updates"),
+        pl.col("offset").alias("first_offset"),
+        pl.col("offset").alias("last_offset"),
+    )
+
+
+def _all_of(part: pl.DataFrame) -> list[pl.Expr]:
+    """Every column of columns.REDUCED; NULL where the part has none."""
+    return [
+        pl.col(name) if name in part.columns else pl.lit(None, kind).alias(name)
+        for name, kind in SCHEMA.items()
+    ]

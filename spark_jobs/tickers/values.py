@@ -1,0 +1,126 @@
+"""From what a message has written to a value: exactly that value, or Unreadable with the reason.
+
+JSON is decoded with `Number` for its numbers, so that each keeps its digits until it is read here.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Any
+
+UNIT = Decimal("1e-18")
+EXACT = Context(prec=38, Emax=10**6, Emin=-(10**6), traps=[Inexact, InvalidOperation])
+"""Raises where DECIMAL(38,18) would have to round."""
+
+DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
+INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+
+NAME_LENGTH = 100
+SHOWN_LENGTH = 100
+
+# 2000-01-01 to 2100-01-01, in microseconds. What lies outside is no time of a ticker, and would overflow
+# further on.
+EARLIEST, LATEST = 946_684_800_000_000, 4_102_444_800_000_000
+MICROSECOND, MILLISECOND = 1, 1000
+
+INT64 = 2**63
+
+Read = Callable[[Any], Any]
+
+
+class Number(str):
+    """A JSON number, as it was written."""
+
+    __slots__ = ()
+
+
+class Unreadable(ValueError):
+    """A value that can't be read; the message is the reason, such as "has more than 18 decimals"."""
+
+
+def amount(written: Any) -> Decimal:
+    """Return the number of a text or a JSON number, with or without exponent. Nothing is rounded."""
+    number = _decimal(written)
+    try:
+        return EXACT.quantize(number, UNIT)
+    except Inexact as error:
+        raise Unreadable("has more than 18 decimals") from error
+    except InvalidOperation as error:
+        raise Unreadable("has more than 20 digits before the point") from error
+
+
+def whole_number(written: Any) -> int:
+    """Return the whole number, up to 64 bits, of a text or a JSON number: `7`, `"7"`, `7.0` and `7E0`."""
+    if isinstance(written, str) and INTEGER.fullmatch(written):
+        number = int(written)
+    else:
+        exact = _decimal(written)
+        if exact.adjusted() > 19:
+            raise Unreadable("is out of range")
+        if exact != exact.to_integral_value():
+            raise Unreadable("is no whole number")
+        number = int(exact)
+    if not -INT64 <= number < INT64:
+        raise Unreadable("is out of range")
+    return number
+
+
+def microseconds(written: Any) -> int:
+    """Return a time that was written in microseconds since the epoch."""
+    return _moment(written, MICROSECOND)
+
+
+def milliseconds(written: Any) -> int:
+    """Return a time that was written in milliseconds since the epoch, in microseconds."""
+    return _moment(written, MILLISECOND)
+
+
+def name(written: Any) -> str:
+    """Return a text of 1 to 100 characters that Postgres accepts in a key."""
+    found = text(written)
+    if not 0 < len(found) <= NAME_LENGTH:
+        raise Unreadable("is empty" if not found else f"has more than {NAME_LENGTH} characters")
+    return found
+
+
+def text(written: Any) -> str:
+    """Return a text that Postgres accepts: without NUL and lone surrogates."""
+    if not isinstance(written, str) or isinstance(written, Number):
+        raise Unreadable("is no text")
+    if "\0" in written:
+        raise Unreadable("has a NUL character")
+    try:
+        written.encode()
+    except UnicodeEncodeError as error:
+        raise Unreadable("has a lone surrogate") from error
+    return written
+
+
+def shown(written: Any) -> str:
+    """Return up to 100 characters of what was written, for a reason. Without NUL, which Postgres refuses."""
+    match written:
+        case str():
+            found = written[:SHOWN_LENGTH].replace("\0", "\ufffd")
+            return found.encode(errors="replace").decode()
+        case bool():
+            return str(written).lower()
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+    return "null"
+
+
+def _decimal(written: Any) -> Decimal:
+    if not isinstance(written, str):
+        raise Unreadable("is no number")
+    if not DECIMAL.fullmatch(written):
+        raise Unreadable("is no number" if written else "is empty")
+    return Decimal(written)
+
+
+def _moment(written: Any, unit: int) -> int:
+    at = whole_number(written) * unit
+    if not EARLIEST <= at <= LATEST:
+        raise Unreadable("is out of range")
+    return at
