@@ -15,7 +15,7 @@ import pyarrow.json
 
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.tickers import values
-from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, READ, as_frame, polars_schema
+from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, PLACE, READ, as_frame, polars_schema
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE, Field
 from spark_jobs.tickers.values import NAME_LENGTH, SHOWN_LENGTH, Unreadable
@@ -45,12 +45,17 @@ def read_columns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     if items is None:
         return NOTHING, messages
     read = _with_odd_amounts(items.with_columns(_plain_values(topic)), topic)
-    not_understood = read.filter(~_is_understood(topic))[MESSAGE].unique()
-    understood = read.filter(~pl.col(MESSAGE).is_in(not_understood.implode()))
-    rows = pl.concat([_tickers(understood), *_unread(understood, topic)], how="diagonal")
-    is_read = pl.int_range(pl.len()).is_in(understood[MESSAGE].unique().implode())
-    missing = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in rows]
-    return rows.with_columns(missing).select(*SCHEMA), messages.filter(~is_read)
+    not_understood = read.filter(_is_understood(topic).not_())[MESSAGE].unique().implode()
+    if len(not_understood[0]):
+        read = read.filter(pl.col(MESSAGE).is_in(not_understood).not_())
+    return _rows(read, topic), _left(messages, read)
+
+
+def _left(messages: pl.DataFrame, read: pl.DataFrame) -> pl.DataFrame:
+    numbers = read[MESSAGE].unique()
+    if len(numbers) == len(messages):
+        return messages[:0]
+    return messages.filter(pl.int_range(pl.len()).is_in(numbers.implode()).not_())
 
 
 def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
@@ -164,20 +169,22 @@ def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
 
 def _with_odd_amounts(read: pl.DataFrame, topic: str) -> pl.DataFrame:
     """Add those that are written in another form, and in `fault_<name>` why one can't be read."""
-    for name, field in FIELDS[topic].items():
-        if field.read is not values.amount:
-            continue
-        is_odd = _written(field).is_not_null() & pl.col(name).is_null()
-        odd = read.filter(is_odd).select(_written(field).alias("written")).to_series().unique()
-        if not len(odd):
-            continue
+    amounts = {n: field for n, field in FIELDS[topic].items() if field.read is values.amount}
+    is_odd = {
+        name: _written(field).is_not_null() & pl.col(name).is_null()
+        for name, field in amounts.items()
+    }
+    (any_odd,) = read.select(each.any().alias(name) for name, each in is_odd.items()).to_dicts()
+    for name in (name for name in amounts if any_odd[name]):
+        written = _written(amounts[name])
+        odd = read.filter(is_odd[name]).select(written.alias("written").unique()).to_series()
         found = pl.DataFrame(
             [(text, *_amount_or_fault(text)) for text in odd],
             {"written": pl.String, "amount": AMOUNT, f"fault_{name}": pl.String},
             orient="row",
         )
         joined = read.join(
-            found, left_on=_written(field), right_on="written", how="left", maintain_order="left"
+            found, left_on=written, right_on="written", how="left", maintain_order="left"
         )
         read = joined.with_columns(pl.coalesce(name, "amount").alias(name)).drop("amount")
     return read
@@ -212,37 +219,46 @@ def _is_absent(field: Field) -> pl.Expr:
     return _written(field).is_null() | (_written(field) == "")
 
 
-def _tickers(read: pl.DataFrame) -> pl.DataFrame:
-    return read.filter(pl.col("price") > 0).select(
-        pl.col("topic").replace_strict(EXCHANGE_OF_TOPIC).alias("exchange"),
-        *(
-            pl.col(name).cast(kind)
-            for name, kind in SCHEMA.items()
-            if name in read.columns and name != "exchange"
-        ),
-        pl.lit(IS_TICKER).alias("kind"),
-    )
+def _rows(read: pl.DataFrame, topic: str) -> pl.DataFrame:
+    """Tickers, and the fields that have no value although something is written."""
+    tickers = read.select(_columns(topic, pl.lit(IS_TICKER), [*FIELDS[topic]]))
+    unread = [*_unread(read, topic)]
+    if not unread:
+        return tickers
+    return pl.concat([tickers.filter(pl.col("price") > 0), *unread])
 
 
 def _unread(read: pl.DataFrame, topic: str) -> Iterator[pl.DataFrame]:
-    """Yield a row for each field that has no value, though something is written, or is no price."""
-    for name, field in FIELDS[topic].items():
-        faults: list[tuple[pl.Expr, pl.Expr]] = []
-        if name == "price":
-            faults.append((_is_absent(field), pl.lit("is absent")))
-            faults.append((pl.col("price") <= 0, pl.lit("is zero or less")))
-        elif f"fault_{name}" in read.columns:
-            faults.append((pl.col(f"fault_{name}").is_not_null(), pl.col(f"fault_{name}")))
-        for is_fault, reason in faults:
-            shown = _written(field).fill_null("null").str.slice(0, SHOWN_LENGTH)
-            yield read.filter(is_fault).select(
-                pl.col("topic").replace_strict(EXCHANGE_OF_TOPIC).alias("exchange"),
-                *("symbol", "topic", "partition", "offset", "position", "endpoint"),
-                pl.col("received_at").cast(SCHEMA["received_at"]),
-                pl.lit(IS_UNREAD).alias("kind"),
-                pl.lit(name).alias("field"),
-                reason.alias("reason"),
-                shown.str.replace_all("\0", "\ufffd", literal=True)
-                .cast(pl.Binary)
-                .alias("payload"),
+    """Yield rows, one for each field without a value; for a price also where it is zero or less."""
+    price = pl.col("price")
+    faults = {
+        name.removeprefix("fault_"): pl.col(name)
+        for name in read.columns
+        if name.startswith("fault_") and name != "fault_price"
+    }
+    if not read.select((price > 0).all() & price.is_not_null().all()).item():
+        no_price = pl.when(price.is_null()).then(pl.lit("is absent"))
+        faults["price"] = no_price.when(price <= 0).then(pl.lit("is zero or less"))
+    for name, reason in faults.items():
+        shown = _written(FIELDS[topic][name]).fill_null("null").str.slice(0, SHOWN_LENGTH)
+        yield read.filter(reason.is_not_null()).select(
+            _columns(
+                topic,
+                pl.lit(IS_UNREAD),
+                ["symbol", "received_at"],
+                field=pl.lit(name),
+                reason=reason,
+                payload=shown.str.replace_all("\0", "\ufffd", literal=True).cast(pl.Binary),
             )
+        )
+
+
+def _columns(topic: str, kind: pl.Expr, read: Sequence[str], **others: pl.Expr) -> list[pl.Expr]:
+    """Every column of columns.READ: where the item is from, what is named, and NULL for the rest."""
+    known = {
+        "exchange": pl.lit(EXCHANGE_OF_TOPIC[topic]),
+        "kind": kind,
+        **{name: pl.col(name) for name in ("endpoint", *PLACE, *read)},
+        **others,
+    }
+    return [known.get(name, pl.lit(None)).cast(of).alias(name) for name, of in SCHEMA.items()]

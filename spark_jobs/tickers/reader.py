@@ -6,14 +6,16 @@ from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
 
+NOTHING = pl.DataFrame(schema=polars_schema(READ))
+
 
 def read_messages(messages: pl.DataFrame) -> pl.DataFrame:
     """Return rows of columns.READ of messages with columns.MESSAGE, of any topics of exchanges.
 
     An array without elements returns no row. The order of rows is not defined.
     """
-    read = [pl.DataFrame(schema=polars_schema(READ))]
-    for of_topic in messages.partition_by("topic"):
-        rows, left = read_columns(of_topic)
+    read = [NOTHING]
+    for topic in messages["topic"].unique():
+        rows, left = read_columns(messages.filter(pl.col("topic") == topic))
         read += [rows, read_elements(left)] if len(left) else [rows]
     return pl.concat(read)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 from spark_jobs.newer import polars_age_order
-from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, REDUCED, polars_schema
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD, REDUCED, polars_schema
 
 AHEAD_LIMIT = timedelta(minutes=5)
 """An exchange's clock may be ahead of ours by so much."""
@@ -15,7 +15,7 @@ KEY = ("exchange", "symbol", "topic", "partition", "minute")
 # A dead letter and a field that has no value are counted by these.
 CAUSE = ("exchange", "topic", "partition", "field", "reason")
 
-SCHEMA = polars_schema(REDUCED)
+NOTHING = pl.DataFrame(schema=polars_schema(REDUCED))
 COUNTS = (
     pl.len().cast(pl.Int64).alias("updates"),
     pl.col("offset").min().alias("first_offset"),
@@ -30,13 +30,9 @@ def reduce_to_minutes(read: pl.DataFrame) -> pl.DataFrame:
     candle of that minute. `minute` is NULL where no candle can be, because the event lies too far ahead of
     its receipt. Dead letters: each a row of its own. Unread fields: one row per cause, with an example.
     """
-    kind = pl.col("kind")
-    parts = [
-        _minutes(read.filter(kind == IS_TICKER)),
-        _causes(read.filter(kind == IS_UNREAD)),
-        _each(read.filter(~kind.is_in([IS_TICKER, IS_UNREAD]))),
-    ]
-    return pl.concat([part.select(_all_of(part)) for part in parts])
+    reduce = {IS_TICKER: _minutes, IS_UNREAD: _causes, IS_DEAD_LETTER: _each}
+    parts = [reduce[kind](read.filter(pl.col("kind") == kind)) for kind in read["kind"].unique()]
+    return pl.concat([NOTHING, *parts], how="diagonal")
 
 
 def _minutes(tickers: pl.DataFrame) -> pl.DataFrame:
@@ -76,11 +72,3 @@ def _each(dead: pl.DataFrame) -> pl.DataFrame:
         pl.col("offset").alias("first_offset"),
         pl.col("offset").alias("last_offset"),
     )
-
-
-def _all_of(part: pl.DataFrame) -> list[pl.Expr]:
-    """Every column of columns.REDUCED; NULL where the part has none."""
-    return [
-        pl.col(name) if name in part.columns else pl.lit(None, kind).alias(name)
-        for name, kind in SCHEMA.items()
-    ]

@@ -57,12 +57,12 @@ def test_each_message_is_a_row_of_its_topics_table(spark: SparkSession) -> None:
         spark,
         [
             (
-                *(INSTRUMENTS, 0, 7),
+                *(INSTRUMENTS, 0, 7, 7),
                 ("binance", symbol, "币安人生", "USDT", "TRADING", seen_later, 7),
                 *(None, None, None),
             ),
-            (FEED_EVENTS, 0, 8, None, started, None, None),
-            (FEED_EVENTS, 0, 0, None, ended, None, None),
+            (FEED_EVENTS, 0, 8, 8, None, started, None, None),
+            (FEED_EVENTS, 0, 0, 0, None, ended, None, None),
         ],
         PARSED,
     )
