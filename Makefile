@@ -132,8 +132,8 @@ lock:  ## renew requirements.lock from pyproject.toml; needs uv
 	  --generate-hashes --no-header --quiet --upgrade --output-file requirements.lock
 
 ##@ Benchmarks, on a stack of their own
-benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## a backlog to Postgres, beside rivals; TICKS=20000000
-	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000)
+benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## a backlog to Postgres, beside rivals; TICKS=20000000 ROUNDS=1
+	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000) --rounds $(or $(ROUNDS),1)
 
 benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600
 	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600)
@@ -185,6 +185,11 @@ setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready 
 
 prerequisites:
 	@$(PYTHON) infra/prerequisites.py
+
+executor-packages: setup $(TOOLS)/executor-packages.tar.gz  ## what executors on other machines need: see docs/scaling.md
+
+$(TOOLS)/executor-packages.tar.gz: requirements.lock infra/executor_packages.py $(shell find core spark_jobs -name '*.py') | .venv/.ready $(TOOLS)/logs
+	$(call quietly,executor packages: packing,$(BIN)/python infra/executor_packages.py $@,executor-packages)
 
 $(TOOLS)/logs:
 	@mkdir -p $@

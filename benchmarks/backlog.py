@@ -1,34 +1,49 @@
-"""A backlog in Kafka to Postgres: the live job, and rivals on the same topics.
+"""Measure a backlog in Kafka to Postgres: the live job, and rivals on the same topics.
 
-    make benchmark-backlog                     20 million ticks
-    make benchmark-backlog TICKS=2000000
+    make benchmark-backlog                     20 million ticks, one round
+    make benchmark-backlog TICKS=5000000 ROUNDS=3
 
-The live job takes all of it: live_prices, candles and dead letters, each number checked. Its time counts
-from the start of its first transaction to its last commit, cold JVM included, while the second query reads
-the small topics. A rival runs for RIVAL_SECONDS, its first batch left out, and does less: Quix Streams keeps
-all fields, as text, of the latest ticker or, without a key, of every one; the two of Spark keep price,
-sequence and time of the latest. None makes candles or dead letters: what can't be read is lost, or ends it.
+The contestants run in turn, each alone. Time counts for all of them from the start of the process, so a
+cold JVM is included, to the commit of the last tick. A contestant that has not read all after LIMIT seconds
+is stopped, and measured up to its last commit. CPU is user and system time of the process and of all that
+it started.
+
+The live job does all of its work: prices, candles and dead letters, each number checked. The rivals do less.
+Quix Streams keeps all fields, as text, of the latest ticker or, without a key, of every one. The three of
+Spark keep price, sequence and time of the latest. None makes candles or dead letters: what can't be read is
+lost, or ends it.
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-import psycopg2
-from psycopg2.extensions import connection
-
+from benchmarks.backlog_parts import (
+    LIVE_JOB,
+    Parts,
+    batch_rows,
+    batches_of,
+    cpu_rows,
+    parts_of,
+    start_rows,
+)
+from benchmarks.backlog_run import Progress, Run
 from benchmarks.backlog_topic import fill
-from benchmarks.measuring import machine, megabytes, own_stack, process, table, with_database
+from benchmarks.measuring import own_stack, process, spread, with_database
+from benchmarks.process_tree import watched
+from benchmarks.report import publish
+from core.settings import Settings
 from infra import places
+from infra.ports import free_ports
 from infra.stack import Stack, StackError
 
 PYTHON = str(places.VENV_BIN / "python")
 SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
-QUIX_PYTHON = str(places.PROJECT / ".tools" / "rivals" / "bin" / "python")
+QUIX_PYTHON = str(places.TOOLS / "rivals" / "bin" / "python")
 IVY_SETTINGS = str(places.PROJECT / "infra" / "jars" / "ivysettings.xml")
 JDBC = [
     *("--packages", "org.postgresql:postgresql:42.7.13"),
@@ -38,134 +53,114 @@ QUIX_RIVAL = "benchmarks/rivals/quix.py"
 SPARK_RIVAL = "benchmarks/rivals/spark_sink.py"
 
 RIVALS = {
-    "Quix Streams, PostgreSQL sink, upsert": [QUIX_PYTHON, QUIX_RIVAL, "upsert"],
+    "Quix Streams, PostgreSQL sink with a key": [QUIX_PYTHON, QUIX_RIVAL, "upsert"],
     "Quix Streams, PostgreSQL sink, append": [QUIX_PYTHON, QUIX_RIVAL, "append"],
-    "Spark, JDBC append and merge": [SPARK_SUBMIT, *JDBC, SPARK_RIVAL, "jdbc"],
     "Spark, execute_values": [SPARK_SUBMIT, SPARK_RIVAL, "execute_values"],
+    "Spark, execute_values, tuned": [SPARK_SUBMIT, "benchmarks/rivals/spark_tuned.py"],
+    "Spark, JDBC append and merge": [SPARK_SUBMIT, *JDBC, SPARK_RIVAL, "jdbc"],
     "confluent-kafka and orjson alone": [PYTHON, "-m", "benchmarks.rivals.bare"],
 }
 
-RIVAL_SECONDS = 60.0
-START_LIMIT = 300.0
-LIVE_LIMIT = 1800.0
-
-DONE = """
-SELECT count(*), extract(epoch FROM max(committed_at) - min(started_at))::float8,
-    (SELECT coalesce(sum(updates), 0) FROM candles_1m)::bigint
-FROM batches
-"""
+LIMIT = 300.0
 
 
-class Result(NamedTuple):
-    """`memory` in MB, each second."""
+class Contest(NamedTuple):
+    """One stack with a full Kafka; every run gets a database of its own."""
 
+    stack: Stack
     ticks: int
-    seconds: float
-    memory: list[float]
+    numbers: Iterator[int]
 
-    @property
-    def rate(self) -> float:
-        return self.ticks / self.seconds
+    def live_job(self) -> tuple[Run, Parts]:
+        (page,) = free_ports(1)
+        command = [SPARK_SUBMIT, "--conf", f"spark.ui.port={page}", "spark_jobs/live_prices.py"]
+        with self._run(command, committed) as (run, settings, log):
+            return run, parts_of(run, settings, log, page)
 
+    def rival(self, command: list[str]) -> Run:
+        with self._run(command, printed) as (run, _settings, _log):
+            return run
 
-def watched(started: psutil.Popen, log: Path, is_done: Callable[[], bool]) -> list[float]:
-    """Memory in MB, each second until it is done. Raises StackError when the process ends before."""
-    memory = []
-    while not is_done():
-        if started.poll() is not None:
-            raise StackError(f"{started.args} ended: {log.read_text()[-2000:]}")
-        memory.append(megabytes(started))
-        time.sleep(1)
-    return memory
-
-
-def live_job(stack: Stack, ticks: int) -> Result:
-    settings = with_database(stack, "live")
-    log = stack.log_folder / "live.log"
-    command = [SPARK_SUBMIT, "spark_jobs/live_prices.py"]
-    limit = time.monotonic() + LIVE_LIMIT
-    with (
-        process(command, stack, settings, log) as started,
-        closing(psycopg2.connect(settings.database_url)) as database,
-    ):
-        database.autocommit = True
+    @contextmanager
+    def _run(
+        self, command: list[str], progress: Callable[[Settings, Path], list[Progress]]
+    ) -> Iterator[tuple[Run, Settings, Path]]:
+        """The process ends with the block."""
+        name = f"run_{next(self.numbers)}"
+        settings = with_database(self.stack, name)
+        log = self.stack.log_folder / f"{name}.log"
 
         def is_done() -> bool:
-            if time.monotonic() > limit:
-                raise StackError(f"not done after {LIVE_LIMIT:.0f} s")
-            return done(database)[2] >= ticks
+            reached = progress(settings, log)
+            return bool(reached) and reached[-1].ticks >= self.ticks
 
-        memory = watched(started, log, is_done)
-        _batches, seconds, counted = done(database)
-    return Result(counted, seconds, memory)
-
-
-def done(database: connection) -> tuple[int, float, int]:
-    """Batches, seconds and ticks."""
-    with database.cursor() as statements:
-        statements.execute(DONE)
-        ((batches, seconds, ticks),) = statements.fetchall()
-    return batches, seconds, ticks
+        with process(command, self.stack, settings, log) as started:
+            samples = watched(started, log, is_done, LIMIT)
+            reached = progress(settings, log)
+            if len(reached) < 2:
+                raise StackError(f"{command} committed too little: {log.read_text()[-2000:]}")
+            yield Run(started.create_time(), reached, samples), settings, log
 
 
-def rival(stack: Stack, number: int, command: list[str], ticks: int) -> Result:
-    settings = with_database(stack, f"rival_{number}")
-    log = stack.log_folder / f"rival_{number}.log"
-    limit = time.monotonic() + START_LIMIT
-
-    def is_done() -> bool:
-        said = list(progress(log))
-        if len(said) < 2:
-            if time.monotonic() > limit:
-                raise StackError(f"{command} did nothing: {log.read_text()[-2000:]}")
-            return False
-        return said[-1][1] - said[0][1] > RIVAL_SECONDS or said[-1][0] >= ticks
-
-    with process(command, stack, settings, log) as started:
-        memory = watched(started, log, is_done)
-    said = list(progress(log))
-    (first, began), (last, _) = said[0], said[-1]
-    # What is idle at the end says the same number again and again.
-    ended = next(at for count, at in said if count == last)
-    return Result(last - first, ended - began, memory)
+def committed(settings: Settings, _log: Path) -> list[Progress]:
+    return [Progress(batch.ticks, batch.committed_at) for batch in batches_of(settings)]
 
 
-def progress(log: Path) -> Iterator[tuple[int, float]]:
-    """What the rival says: ticks so far, and the time."""
+def printed(_settings: Settings, log: Path) -> list[Progress]:
+    """Return what a rival says: ticks so far, and the time. One that is idle repeats itself."""
+    said: dict[int, float] = {}
     for line in log.read_text().splitlines():
         words = line.split()
         if len(words) == 2 and words[0].isdigit() and int(words[0]):
-            yield int(words[0]), float(words[1])
+            said.setdefault(int(words[0]), float(words[1]))
+    return [Progress(ticks, at) for ticks, at in said.items()]
 
 
-def report(results: dict[str, Result]) -> str:
-    quickest = results["live_prices"]
-    return table(
-        {
-            "": name,
-            "ticks/s": f"{result.rate:,.0f}",
-            "live_prices is": f"{quickest.rate / result.rate:.1f} x",
-            "ticks": f"{result.ticks:,}",
-            "seconds": f"{result.seconds:.1f}",
-            "MB, half-way": f"{result.memory[len(result.memory) // 2]:.0f}",
-            "MB, at the end": f"{result.memory[-1]:.0f}",
-        }
-        for name, result in results.items()
-    )
+def row(name: str, runs: Sequence[Run], ours: Sequence[Run]) -> dict[str, str]:
+    def of(figure: Callable[[Run], float], digits: int = 0) -> str:
+        return spread([figure(run) for run in runs], digits)
+
+    ratios = [run.rate / our.rate for run, our in zip(runs, ours, strict=True)]
+    return {
+        "": name,
+        "ticks/s": of(lambda run: run.rate),
+        "of the live job": f"{spread(ratios, 2)} x",
+        "after the first batch": of(lambda run: run.steady_rate),
+        "ticks": of(lambda run: run.ticks),
+        "s": of(lambda run: run.seconds, 1),
+        "CPU s": of(lambda run: run.cpu, 1),
+        "CPU us/tick": of(lambda run: run.cpu_of_a_tick, 2),
+        "MB at the end": of(lambda run: run.samples[-1].megabytes),
+        "most": of(lambda run: max(each.megabytes for each in run.samples)),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Backlog in Kafka to Postgres, beside rivals")
     parser.add_argument("--ticks", type=int, default=20_000_000)
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
+    runs: dict[str, list[Run]] = defaultdict(list)
+    parts: list[Parts] = []
     with own_stack("backlog") as stack:
         ticks = fill(stack.settings.kafka_bootstrap_servers, arguments.ticks)
-        print(f"{machine()}; {ticks:,} ticks in Kafka", flush=True)
-        results = {"live_prices": live_job(stack, ticks)}
-        print(report(results), flush=True)
-        for number, (name, command) in enumerate(RIVALS.items()):
-            results[name] = rival(stack, number, command, ticks)
-        print(report(results))
+        contest = Contest(stack, ticks, count())
+        for number in range(1, arguments.rounds + 1):
+            run, of_run = contest.live_job()
+            runs[LIVE_JOB].append(run)
+            parts.append(of_run)
+            print(f"round {number}: {LIVE_JOB} {run.rate:,.0f} ticks/s", flush=True)
+            for name, command in RIVALS.items():
+                runs[name].append(contest.rival(command))
+                print(f"round {number}: {name} {runs[name][-1].rate:,.0f} ticks/s", flush=True)
+    publish(
+        "backlog",
+        f"{ticks:,} ticks in Kafka, {arguments.rounds} rounds in turn: median (least to most)",
+        [row(name, each, runs[LIVE_JOB]) for name, each in runs.items()],
+        start_rows(parts),
+        batch_rows(parts),
+        cpu_rows(parts),
+    )
 
 
 if __name__ == "__main__":

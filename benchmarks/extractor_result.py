@@ -3,11 +3,11 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from math import inf
-from statistics import median
 from typing import NamedTuple
 
 from benchmarks.extractor_source import Sent
 from benchmarks.extractor_topic import Appended
+from benchmarks.measuring import spread
 
 WARM_SECONDS = 2.0
 """Left out: caches fill, and the first batch is still being collected."""
@@ -97,7 +97,8 @@ def row(name: str, results: Sequence[Result]) -> dict[str, str]:
     """Return the medians, and in brackets the least and the most, of several rounds."""
 
     def of(field: Callable[[Result], float | None], digits: int = 0) -> str:
-        return _median([field(each) for each in results], digits)
+        known = [value for each in results if (value := field(each)) is not None]
+        return spread(known, digits) if known else "-"
 
     return {
         "": name,
@@ -109,13 +110,3 @@ def row(name: str, results: Sequence[Result]) -> dict[str, str]:
         "p99": of(lambda each: each.delay_99),
         "missing": of(lambda each: each.missing),
     }
-
-
-def _median(values: Sequence[float | None], digits: int) -> str:
-    known = [each for each in values if each is not None]
-    if not known:
-        return "-"
-    if min(known) == max(known):
-        return f"{known[0]:,.{digits}f}"
-    low, middle, high = (f"{each:,.{digits}f}" for each in (min(known), median(known), max(known)))
-    return f"{middle} ({low} to {high})"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -107,3 +108,11 @@ def table(rows: Iterable[Mapping[str, object]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """Return the median, and in brackets the least and the most where they differ."""
+    low, middle, high = (
+        f"{each:,.{digits}f}" for each in (min(values), median(values), max(values))
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"

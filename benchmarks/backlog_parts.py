@@ -1,0 +1,153 @@
+"""Where the live job's time goes while it reads a backlog: before its first batch, and in each later one.
+
+The parts of a batch's time come from the durations that Spark reports and the job logs, from Spark's page,
+and from the table batches, which has the start and the end of each transaction. The CPU time comes from the
+process tree.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import psycopg2
+
+from benchmarks.backlog_run import Run
+from benchmarks.measuring import spread
+from benchmarks.process_tree import JVM, PYTHON, WORKERS, cpu_at
+from benchmarks.report import Rows
+from benchmarks.spark_page import jobs_of
+from core.settings import Settings
+
+LIVE_JOB = "live_prices"
+
+BATCHES = """
+SELECT
+    extract(epoch FROM started_at)::float8,
+    sum(dead_letters + (
+        SELECT coalesce(sum((value->>'tickers')::bigint), 0) FROM jsonb_each(reading)
+    )) OVER (ORDER BY id)::bigint,
+    extract(epoch FROM committed_at)::float8
+FROM batches ORDER BY id
+"""
+
+# In what its transaction's two columns do not have: the time of the whole, and of Spark's own parts.
+LINE = re.compile(rf"^(\S+) .* query={LIVE_JOB} (batch=.*)$", re.MULTILINE)
+
+
+class Batch(NamedTuple):
+    """A transaction: its start, all ticks up to it, and its end."""
+
+    started_at: float
+    ticks: int
+    committed_at: float
+
+
+class Parts(NamedTuple):
+    """`start` in seconds, `batch` in ms of a batch, `tick` in microseconds of a tick."""
+
+    start: Mapping[str, float]
+    batch: Mapping[str, float]
+    tick: Mapping[str, float]
+
+
+def batches_of(settings: Settings) -> list[Batch]:
+    """Return the batches that the live job has committed."""
+    with closing(psycopg2.connect(settings.database_url)) as database:
+        with database, database.cursor() as statements:
+            statements.execute(BATCHES)
+            return [Batch(*row) for row in statements.fetchall()]
+
+
+def logged(log: Path) -> list[dict[str, float]]:
+    """Return the numbers of each line that the job writes after a batch, and its time as `at`."""
+    lines = []
+    for at, words in LINE.findall(log.read_text()):
+        pairs = dict(word.split("=", 1) for word in words.split())
+        lines.append(
+            {"at": datetime.fromisoformat(at).timestamp()}
+            | {name: float(value) for name, value in pairs.items()}
+        )
+    return lines
+
+
+def parts_of(run: Run, settings: Settings, log: Path, page: int) -> Parts:
+    """Return the parts of a run that has just ended; `page` is the port of its driver's page."""
+    lines, batches, jobs = logged(log), batches_of(settings), jobs_of(page, LIVE_JOB)
+    # The newest batches may not be reported yet. The first is not counted: it is where the JVM compiles.
+    later = range(1, min(len(lines), len(batches), len(jobs)))
+    first, last = batches[0], batches[later[-1]]
+    ticks = last.ticks - first.ticks
+
+    def mean(part: Callable[[int], float]) -> float:
+        return 1e3 * fmean(part(number) for number in later)
+
+    transaction = mean(lambda n: batches[n].committed_at - batches[n].started_at)
+    tasks = mean(lambda n: jobs[n].took)
+    asking = mean(lambda n: lines[n]["latestOffset"] + lines[n]["getBatch"])
+    planning = mean(lambda n: lines[n]["queryPlanning"])
+    adding = mean(lambda n: lines[n]["addBatch"])
+    whole = 1e3 * (last.committed_at - first.committed_at) / len(later)
+
+    def used(part: str | None = None) -> float:
+        seconds = cpu_at(run.samples, last.committed_at, part) - cpu_at(
+            run.samples, first.committed_at, part
+        )
+        return 1e6 * seconds / ticks
+
+    in_tasks = 1e6 * sum(jobs[n].cpu for n in later) / ticks
+    first_trigger = lines[0]["at"] - lines[0]["triggerExecution"]
+    return Parts(
+        {
+            "the process starts to its first batch begins: JVM, session, Kafka asked": first_trigger
+            - run.began,
+            "the first batch, up to its commit: code is compiled, workers start": first.committed_at
+            - first_trigger,
+        },
+        {
+            "tasks: Kafka, Arrow, reading and reducing": tasks,
+            "the driver beside the tasks: starts them, takes their rows": adding
+            - tasks
+            - transaction,
+            "planning": planning,
+            "Postgres: the transaction": transaction,
+            "Kafka asked for its newest offsets": asking,
+            "the rest, such as from one batch to the next": whole - adding - planning - asking,
+            "in all": whole,
+        },
+        {
+            "Python workers: reading and reducing": used(WORKERS),
+            "tasks in the JVM: Kafka, Arrow": in_tasks,
+            "the rest of the JVM: driver, compiler, collector": used(JVM) - in_tasks,
+            "the driver's Python: Arrow to Postgres": used(PYTHON),
+            "in all": used(),
+        },
+    )
+
+
+def start_rows(parts: Sequence[Parts]) -> Rows:
+    return [
+        {"the live job's start": name, "s": spread([each.start[name] for each in parts], 1)}
+        for name in parts[0].start
+    ]
+
+
+def batch_rows(parts: Sequence[Parts]) -> Rows:
+    return [
+        {
+            "a batch of the live job": name,
+            "ms, mean": spread([each.batch[name] for each in parts]),
+            "share": f"{fmean(each.batch[name] / each.batch['in all'] for each in parts):.0%}",
+        }
+        for name in parts[0].batch
+    ]
+
+
+def cpu_rows(parts: Sequence[Parts]) -> Rows:
+    return [
+        {"CPU of the live job": name, "us/tick": spread([each.tick[name] for each in parts], 2)}
+        for name in parts[0].tick
+    ]

@@ -1,0 +1,50 @@
+"""One run over a backlog, and its figures. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from benchmarks.process_tree import Sample, cpu_at
+
+
+class Progress(NamedTuple):
+    """How many ticks were committed so far, and when."""
+
+    ticks: int
+    at: float
+
+
+class Run(NamedTuple):
+    """`began` is when the process was started; there are two commits at least."""
+
+    began: float
+    progress: Sequence[Progress]
+    samples: Sequence[Sample]
+
+    @property
+    def ticks(self) -> int:
+        return self.progress[-1].ticks
+
+    @property
+    def seconds(self) -> float:
+        return self.progress[-1].at - self.began
+
+    @property
+    def rate(self) -> float:
+        """Ticks a second from the start of the process."""
+        return self.ticks / self.seconds
+
+    @property
+    def steady_rate(self) -> float:
+        """Ticks a second from the first commit on."""
+        first, last = self.progress[0], self.progress[-1]
+        return (last.ticks - first.ticks) / (last.at - first.at)
+
+    @property
+    def cpu(self) -> float:
+        """Seconds up to the last commit."""
+        return cpu_at(self.samples, self.progress[-1].at)
+
+    @property
+    def cpu_of_a_tick(self) -> float:
+        """Microseconds."""
+        return 1e6 * self.cpu / self.ticks

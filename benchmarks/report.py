@@ -1,0 +1,48 @@
+"""What a benchmark found: printed for who runs it, and kept for docs/benchmarks.md."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.measuring import machine, table
+from infra import places
+
+FOLDER = places.TOOLS / "benchmarks"
+
+Rows = Sequence[Mapping[str, str]]
+"""The lines of a table; the keys of each are the table's columns."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The newest run of one benchmark. `conditions` says how much was measured, and how often."""
+
+    name: str
+    conditions: str
+    tables: Sequence[Rows]
+    notes: Sequence[str]
+    command: str
+    day: str
+
+
+def publish(name: str, conditions: str, *tables: Rows, notes: Sequence[str] = ()) -> None:
+    """Print the tables, and keep them in place of those of an earlier run."""
+    command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    report = Report(name, conditions, tables, notes, command, time.strftime("%Y-%m-%d"))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    _file(name).write_text(json.dumps(asdict(report), indent=1))
+    print(f"{machine()}; {conditions}")
+    print("\n\n".join([*map(table, tables), *notes]), flush=True)
+
+
+def published(name: str) -> Report | None:
+    """Return the newest run of a benchmark on this machine, None where there is none."""
+    file = _file(name)
+    return Report(**json.loads(file.read_text())) if file.exists() else None
+
+
+def _file(name: str) -> Path:
+    return FOLDER / f"{name}.json"

@@ -1,0 +1,54 @@
+"""Read from the driver's page what the jobs of a query took, batch by batch."""
+
+import re
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import requests
+
+from infra.spark_cluster import HOST
+
+NUMBER = re.compile(r"batch = (\d+)")
+
+
+class SparkJobs(NamedTuple):
+    """Seconds: from the first start to the last end, of all tasks, and of their threads in the JVM."""
+
+    took: float
+    tasks: float
+    cpu: float
+
+
+def jobs_of(page: int, query: str) -> dict[int, SparkJobs]:
+    """Return what Spark's jobs of each batch of the query took; `page` is the port of the driver's page."""
+    application = f"http://{HOST}:{page}/api/v1/applications"
+    (running,) = requests.get(application, timeout=5).json()
+    stages = {each["stageId"]: each for each in _read(application, running["id"], "stages")}
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for job in _read(application, running["id"], "jobs"):
+        described = job.get("description", "")
+        batch = NUMBER.search(described)
+        if described.startswith(query) and batch and "completionTime" in job:
+            found[int(batch[1])].append(job)
+    return {batch: _sum(jobs, stages) for batch, jobs in found.items()}
+
+
+def _read(application: str, number: str, what: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = requests.get(f"{application}/{number}/{what}", timeout=20).json()
+    return found
+
+
+def _sum(jobs: list[dict[str, Any]], stages: dict[int, dict[str, Any]]) -> SparkJobs:
+    took = sum(moment(job["completionTime"]) - moment(job["submissionTime"]) for job in jobs)
+    of_jobs = [stages[number] for job in jobs for number in job["stageIds"] if number in stages]
+    return SparkJobs(
+        took,
+        sum(stage["executorRunTime"] for stage in of_jobs) / 1e3,
+        sum(stage["executorCpuTime"] for stage in of_jobs) / 1e9,
+    )
+
+
+def moment(text: str) -> float:
+    """Return the seconds since the epoch of such as `2026-11-26T20:31:07.123GMT`."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fGMT").replace(tzinfo=UTC).timestamp()
