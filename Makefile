@@ -97,7 +97,7 @@ notebook: setup  ## JupyterLab on notebooks/, in the environment of the running 
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Most tests wait most of the time, so two cores carry four of them.
-test: test-unit browser  ## everything, against stacks of its own on free ports
+test: test-unit browser executor-packages  ## everything, against stacks of its own on free ports
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
@@ -189,7 +189,7 @@ prerequisites:
 executor-packages: setup $(TOOLS)/executor-packages.tar.gz  ## what executors on other machines need: see docs/scaling.md
 
 $(TOOLS)/executor-packages.tar.gz: requirements.lock infra/executor_packages.py $(shell find core spark_jobs -name '*.py') | .venv/.ready $(TOOLS)/logs
-	$(call quietly,executor packages: packing,$(BIN)/python infra/executor_packages.py $@,executor-packages)
+	$(call quietly,executor packages: packing,$(BIN)/python -m infra.executor_packages,executor-packages)
 
 $(TOOLS)/logs:
 	@mkdir -p $@

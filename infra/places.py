@@ -11,6 +11,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = PROJECT / ".tools"
 KAFKA_JARS = TOOLS / "jars" / "kafka"
 SPARK_CONF = TOOLS / "spark-conf"
+EXECUTOR_PACKAGES = TOOLS / "executor-packages.tar.gz"
 VENV_BIN = Path(sys.prefix) / "bin"
 MIGRATIONS = PROJECT / "infra" / "migrations"
 

@@ -36,9 +36,10 @@ PROGRESS_BESIDE_THE_BATCH = {
 
 
 def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStreamWriter:
-    """The query, not started yet."""
+    """The query, not started yet. It reads with one task per core, since each has a Python worker."""
     return (
-        records.transform(messages)
+        records.coalesce(records.sparkSession.sparkContext.defaultParallelism)
+        .transform(messages)
         .transform(minutes)
         .writeStream.queryName(sink.query)
         .option("checkpointLocation", checkpoint)

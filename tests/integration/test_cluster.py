@@ -1,6 +1,11 @@
-"""Each job on a Spark cluster: two workers, so two executors, neither of which is the driver."""
+"""Each job on a Spark cluster: two workers, so two executors, neither of which is the driver.
+
+Their Python has none of the project's packages: these come with the job, in the archive that
+make executor-packages makes.
+"""
 
 import re
+import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +18,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from infra import places
 from infra.ports import free_ports
 from infra.spark_cluster import executors, spark_cluster, submit
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -32,6 +38,13 @@ QUICK = [
     f"--conf=spark.executor.extraJavaOptions={JAVA}",
     # By default a job that waits for the cluster begins after 30 s with whatever executor is there first.
     f"--conf=spark.scheduler.maxRegisteredResourcesWaitingTime={DEADLINE:.0f}s",
+]
+PLAIN_PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+PACKAGES = [
+    f"--archives={places.EXECUTOR_PACKAGES}#packages",
+    "--conf=spark.executorEnv.PYTHONPATH=packages",
+    f"--conf=spark.pyspark.python={PLAIN_PYTHON}",
+    f"--conf=spark.pyspark.driver.python={places.VENV_BIN / 'python'}",
 ]
 # In microseconds: the start of a past minute, so that the candles do not depend on when the test began.
 BEGAN = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000
@@ -92,7 +105,7 @@ class Submitted(NamedTuple):
 
 def submitted(job: str, url: str, settings: Settings, folder: Path) -> Submitted:
     (page,) = free_ports(1)
-    command = [*submit(url, WORKERS, page), *QUICK, f"spark_jobs/{job}.py"]
+    command = [*submit(url, WORKERS, page), *QUICK, *PACKAGES, f"spark_jobs/{job}.py"]
     return Submitted(job, Process(command, folder / f"{job}.log", settings.environment()), page)
 
 
@@ -102,14 +115,15 @@ def that_read_all(jobs: list[Submitted]) -> list[Submitted]:
     return [each for each in jobs if lag_of(each.job, each.process.log()) == ["0"]]
 
 
-def assert_both_executors_worked(page: int) -> None:
-    """And that neither has started a Python."""
-    found = executors(page)
+def assert_both_executors_worked(submitted: Submitted) -> None:
+    """And that those which read tickers did it in a Python without the project's packages."""
+    found = executors(submitted.page)
     processes = executor_processes()
-    children = [child.name() for each in processes for child in each.children()]
+    children = [child.exe() for each in processes for child in each.children()]
     assert [each["completedTasks"] > 0 for each in found] == [True] * WORKERS
     assert len(processes) == WORKERS
-    assert not [name for name in children if name.startswith("python")]
+    pythons = [] if submitted.job == "raw_archive" else [str(PLAIN_PYTHON.resolve())] * WORKERS
+    assert children == pythons
 
 
 @pytest.mark.alone
@@ -126,7 +140,7 @@ def test_each_job_runs_on_both_workers_and_what_it_writes_equals_what_kafka_hold
             started.enter_context(running(each.process))
         while jobs:
             done = wait_for(lambda: that_read_all(jobs), deadline=DEADLINE)[0]
-            assert_both_executors_worked(done.page)
+            assert_both_executors_worked(done)
             done.process.kill()
             jobs.remove(done)
 
