@@ -135,14 +135,14 @@ lock:  ## renew requirements.lock from pyproject.toml; needs uv
 benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## a backlog to Postgres, beside rivals; TICKS=20000000 ROUNDS=1
 	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000) --rounds $(or $(ROUNDS),1)
 
-benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600
-	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600)
+benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1
+	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST))
 
 benchmark-streams: setup  ## the server's streams, from commit to client, and how far they go
 	@$(BIN)/python -m benchmarks.streams
 
-benchmark-whole-way: setup  ## from the exchange's send to a client, through everything
-	@$(BIN)/python -m benchmarks.whole_way
+benchmark-whole-way: setup  ## from the exchange's send to a client, through everything; SECONDS_LONG=120, AGAINST=revision ROUNDS=1
+	@$(BIN)/python -m benchmarks.whole_way$(if $(AGAINST),_versions --against $(AGAINST) --rounds $(or $(ROUNDS),1)) --seconds $(or $(SECONDS_LONG),120)
 
 benchmark-extractor: setup $(TOOLS)/rivals-cryptofeed/.ready  ## the extractor beside cryptofeed and a bare socket; RATE=25000 frames/s, 0 for as many as it takes; SECONDS_LONG=12 ROUNDS=3
 	@$(BIN)/python -m benchmarks.extractor --rate $(or $(RATE),25000) --seconds $(or $(SECONDS_LONG),12) --rounds $(or $(ROUNDS),3)

@@ -16,7 +16,8 @@ from benchmarks.extractor_load import source_of
 from benchmarks.extractor_result import row
 from benchmarks.extractor_round import Contestant, rounds
 from benchmarks.extractor_topic import arrays
-from benchmarks.measuring import machine, own_stack, table
+from benchmarks.measuring import own_stack
+from benchmarks.report import publish
 from core.topics import KUCOIN_RAW_DATA
 from infra import places
 
@@ -45,8 +46,11 @@ def main() -> None:
         results = rounds([EXTRACTOR, TWIN], load, stack, source, number)
         brief = load._replace(seconds=min(load.seconds, RECEIVER_SECONDS))
         results |= rounds([BARE, *RECEIVERS], brief, stack, source, 1)
-    print(f"{machine()}; {load}; {number} rounds in turn: median (least to most)")
-    print(table(row(name, each) for name, each in results.items()))
+    publish(
+        "async_twin",
+        f"{load}; {number} rounds in turn: median (least to most)",
+        [row(name, each) for name, each in results.items()],
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ import psutil
 from benchmarks.batch_seconds_exchange import Sends, identity
 from benchmarks.child import child
 from benchmarks.extractor_topic import Offsets, messages_between, offsets
-from benchmarks.measuring import machine, own_stack, process, table
+from benchmarks.measuring import own_stack, process
+from benchmarks.process_tree import sample
+from benchmarks.report import publish
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import places, supervision
 from infra.stack import Stack, StackError
@@ -87,8 +89,7 @@ def main() -> None:
             ]
             sends: Sends = exchange.result()
         rows = [row(each, sends, stack) for each in measured]
-    print(f"{machine()}; {seconds:g} s for each step, live_prices beside it")
-    print(table(rows))
+    publish("batch_seconds", f"{seconds:g} s for each step, live_prices beside it", rows)
 
 
 def run(
@@ -122,9 +123,9 @@ def run(
             raise StackError(f"nothing comes to Kafka; the logs are in {stack.log_folder}")
         time.sleep(STEP_WARM_SECONDS + warm_seconds)
         before, began = ends(stack), time.monotonic()
-        cpu = {name: cpu_of(each) for name, each in programs.items()}
+        cpu = {name: sample(each).seconds for name, each in programs.items()}
         time.sleep(seconds)
-        used = {name: cpu_of(each) - cpu[name] for name, each in programs.items()}
+        used = {name: sample(each).seconds - cpu[name] for name, each in programs.items()}
         took, after = time.monotonic() - began, ends(stack)
     return Measured(step, took, used, {name: (before[name], after[name]) for name in before})
 
@@ -137,15 +138,6 @@ def ends(stack: Stack) -> dict[str, Offsets]:
 def kafka_of(stack: Stack) -> psutil.Process:
     [pid] = [each["pid"] for each in supervision.programs(stack) if each["name"] == "kafka"]
     return psutil.Process(pid)
-
-
-def cpu_of(program: psutil.Process) -> float:
-    """Return seconds of user and system time of the program and its children. Raise NoSuchProcess."""
-    total = 0.0
-    for each in (program, *program.children(recursive=True)):
-        times = each.cpu_times()
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def row(measured: Measured, sends: Sends, stack: Stack) -> dict[str, str]:

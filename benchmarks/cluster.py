@@ -5,9 +5,10 @@
 
 Beside the standalone cluster, whose executors are processes of their own, the same in the driver's own
 process: local[1] and local[2]. Time counts from the end of the first batch, in which the JVMs compile, to
-that of the last. `tasks` is the share of that time in which Spark's cores had a task, `Postgres` that in
-which the live job's connection had a statement running, `machine` that in which this machine's cores were
-busy.
+that of the last. `task us/tick` is the time of tasks for each tick: where it stays the same, a worker does
+as much beside another as alone. `tasks` is the share of the time in which Spark's cores had a task,
+`Postgres` that in which the live job's connection had a statement running, `machine` that in which this
+machine's cores were busy.
 """
 
 import argparse
@@ -27,7 +28,8 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from benchmarks.backlog_topic import fill
-from benchmarks.measuring import machine, own_stack, process, table, with_database
+from benchmarks.measuring import own_stack, process, spread, with_database
+from benchmarks.report import Rows, publish
 from infra.ports import free_ports
 from infra.services import object_store
 from infra.spark_cluster import executors, spark_cluster, submit
@@ -57,9 +59,10 @@ class Batch(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Ticks a second, and shares of the time."""
+    """Ticks a second, microseconds of tasks for a tick, and shares of the time."""
 
     rate: float
+    task: float
     tasks: float
     postgres: float
     machine: float
@@ -120,9 +123,11 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
     seconds = last.ended_at - first.ended_at
     share = 1 - first.messages / sum(batch.messages for batch in found)
     active = [is_busy for at, is_busy in statements if first.ended_at <= at <= last.ended_at]
+    in_tasks = worked[1] - worked[0]
     return Run(
         ticks * share / seconds,
-        (worked[1] - worked[0]) / seconds / cores,
+        1e6 * in_tasks / (ticks * share),
+        in_tasks / seconds / cores,
         sum(active) / len(active),
         busy,
     )
@@ -140,22 +145,21 @@ def is_active(database: connection) -> bool:
     return bool(count)
 
 
-def report(runs: dict[str, list[Run]]) -> str:
-    """Medians; of the ticks a second the slowest and the quickest run too."""
+def rows(job: str, runs: dict[str, list[Run]]) -> Rows:
+    """Return the medians; where runs differ, the least and the most too."""
     one = median(run.rate for run in runs[ONE])
-    return table(
+    return [
         {
-            "": name,
-            "ticks/s": f"{median(run.rate for run in of_master):,.0f}",
-            "slowest": f"{min(run.rate for run in of_master):,.0f}",
-            "quickest": f"{max(run.rate for run in of_master):,.0f}",
+            job: name,
+            "ticks/s": spread([run.rate for run in of_master]),
+            "task us/tick": spread([run.task for run in of_master], 2),
             f"of {ONE}": f"{median(run.rate for run in of_master) / one:.2f} x",
             "tasks": f"{median(run.tasks for run in of_master):.0%}",
             "Postgres": f"{median(run.postgres for run in of_master):.0%}",
             "machine": f"{median(run.machine for run in of_master):.0%}",
         }
         for name, of_master in runs.items()
-    )
+    ]
 
 
 def main() -> None:
@@ -166,8 +170,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with own_stack("cluster") as stack:
         ticks = fill(stack.settings.kafka_bootstrap_servers, arguments.ticks)
-        print(f"{machine()}; {ticks:,} ticks in Kafka, {arguments.runs} runs", flush=True)
         number = 0
+        tables: list[Rows] = []
         for job in arguments.job or JOBS:
             runs: dict[str, list[Run]] = defaultdict(list)
             for _ in range(arguments.runs):
@@ -175,7 +179,8 @@ def main() -> None:
                     number += 1
                     runs[place[0]].append(measured(stack, job, place, ticks, number))
                     print(f"{job} {place[0]}: {runs[place[0]][-1].rate:,.0f} ticks/s", flush=True)
-            print(f"\n{job}\n{report(runs)}\n", flush=True)
+            tables.append(rows(job, runs))
+    publish("cluster", f"{ticks:,} ticks in Kafka, {arguments.runs} rounds in turn", *tables)
 
 
 if __name__ == "__main__":

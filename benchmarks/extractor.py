@@ -26,7 +26,8 @@ from benchmarks.extractor_load import Load, source_of
 from benchmarks.extractor_result import Result, row
 from benchmarks.extractor_round import Contestant, rounds
 from benchmarks.extractor_topic import arrays, in_order
-from benchmarks.measuring import machine, own_stack, table
+from benchmarks.measuring import own_stack
+from benchmarks.report import publish
 from core.topics import KUCOIN_RAW_DATA
 from infra import places
 from infra.stack import Stack
@@ -57,10 +58,12 @@ def main() -> None:
     with own_stack("extractor") as stack, source_of(load, dict(os.environ)) as source:
         create_topic(stack)
         results = rounds([EXTRACTOR, BARE, CRYPTOFEED], load, stack, source, number)
-    print(f"{machine()}; {load}; {number} rounds in turn: median (least to most)")
-    print(table(row(name, each) for name, each in results.items()))
-    if load.rate == GOAL_RATE:
-        print(verdict(results[EXTRACTOR.name]))
+    publish(
+        "extractor",
+        f"{load}; {number} rounds in turn: median (least to most)",
+        [row(name, each) for name, each in results.items()],
+        notes=[verdict(results[EXTRACTOR.name])] if load.rate == GOAL_RATE else [],
+    )
 
 
 def arguments(description: str) -> tuple[Load, int]:

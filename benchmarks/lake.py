@@ -15,7 +15,8 @@ import json
 import time
 from typing import Any
 
-from benchmarks.measuring import machine, own_stack, process, table
+from benchmarks.measuring import own_stack, process
+from benchmarks.report import publish
 from benchmarks.simulated import fill, simulated_seconds
 from infra import places
 from infra.stack import Stack, StackError
@@ -80,18 +81,20 @@ def main() -> None:
     arguments = parser.parse_args()
     with own_stack("lake") as stack:
         ticks = fill(stack.settings, arguments.ticks)
-        print(f"{machine()}; {ticks:,} ticks in Kafka", flush=True)
         backlogs = {name: written(stack, name) for name in ("raw", "tickers")}
         if backlogs["tickers"]["rows"] != ticks:
             raise StackError(f"{backlogs['tickers']['rows']} tickers of {ticks} were written")
-        rows = [backlog_row(name, ticks, found) for name, found in backlogs.items()]
-        print(table(rows))
-        print(f"the same messages as gzip JSON: {gzip_bytes():.1f} MB per million", flush=True)
         commits = [
             commit_row("price_history", written(stack, "commits")),
             commit_row("with defaults", written(stack, "default_commits", *DEFAULTS)),
         ]
-        print(table(commits))
+    publish(
+        "lake",
+        f"{ticks:,} ticks in Kafka",
+        [backlog_row(name, ticks, found) for name, found in backlogs.items()],
+        commits,
+        notes=[f"The same messages as gzip JSON: {gzip_bytes():.1f} MB per million."],
+    )
 
 
 if __name__ == "__main__":

@@ -1,162 +1,160 @@
-"""From produced to committed, at 4,000 ticks a second.
+"""Measure the time from produced to committed, at 4,000 ticks a second.
 
-    make benchmark-latency                     ten minutes of the live job alone
-    make benchmark-latency JOB=jobs            the same with the lake's queries in the application
+    make benchmark-latency                          ten minutes of the live job alone
+    make benchmark-latency JOB=jobs                 the same with the lake's queries in the application
+    make benchmark-latency AGAINST=7ba3d17 ROUNDS=3 SECONDS_LONG=120
+
+Each contestant runs on a fresh stack, in turn: the job; with AGAINST the same job of that git revision, with
+the libraries and the tables of that revision; and a query that does nothing with its batches, which shows
+what Spark itself takes.
 
 Each message is sent at its time: Binance's once a second, as its feed comes, KuCoin's spread over the
 second. The time of a tick is that from the call of produce() to the commit of the transaction that had
 its message, by the `offsets` and `committed_at` of the table batches; both clocks are this machine's.
-The first minute is left out: the JVM compiles then.
+The first minute is left out: the JVM compiles then. CPU is that of the job, with all its processes.
 """
 
 import argparse
-import bisect
-import time
+import json
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import psutil
 import psycopg2
-from confluent_kafka import Message, Producer
 
-from benchmarks.measuring import machine, megabytes, own_stack, process, table
-from benchmarks.ticks import TICKS_A_SECOND, Ticks, messages
-from core.message import ENDPOINT_HEADER, message_key
+from benchmarks.latency_load import Load, Partitions, Reached, is_reached, percentile, waits
+from benchmarks.measuring import own_stack, process, spread, with_database
+from benchmarks.process_tree import sample
+from benchmarks.report import Rows, publish
+from benchmarks.ticks import TICKS_A_SECOND
+from benchmarks.versions import THIS, Version, version_of
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC
-from extractors.producer import CONFIGURATION
-from infra import places
 from infra.stack import StackError
 from infra.up import wait_until
 
 WARM_SECONDS = 60
-START_LIMIT = 120.0
-SPREAD = (0.0, 0.25, 0.5, 0.75)
+COMMIT_LIMIT = 120.0
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 BATCHES = "SELECT offsets, extract(epoch FROM committed_at)::float8 FROM batches ORDER BY id"
 
 
-class Sent(NamedTuple):
-    topic: str
-    partition: int
-    offset: int
-    ticks: int
-    at: float
+class Contestant(NamedTuple):
+    """`committed` returns what was committed so far, of settings and the process's log."""
+
+    name: str
+    program: str
+    version: Version
+    committed: Callable[[Settings, Path], Partitions]
 
 
-class Load:
-    """Sends what `messages` gives, each at its time, and keeps which offset it got."""
+class Result(NamedTuple):
+    """`waited` in seconds by the names of SHARES, `cpu` in seconds a second."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._producer = Producer({**CONFIGURATION, "bootstrap.servers": bootstrap_servers})
-        self.sent: list[Sent] = []
-
-    def run(self, started: psutil.Popen, seconds: int) -> None:
-        """Raises StackError when the job ends meanwhile."""
-        began = time.time()
-        until = int((began + seconds) * 1e6)
-        for number, message in enumerate(messages(seconds, until)):
-            # Eight messages a second: four of Binance, then four of KuCoin.
-            second, place = divmod(number, 2 * len(SPREAD))
-            is_binance = message.topic == BINANCE_RAW_DATA
-            due = began + second + (0.0 if is_binance else SPREAD[place % len(SPREAD)])
-            self._producer.poll(max(0.0, due - time.time()))
-            time.sleep(max(0.0, due - time.time()))
-            self._send(message)
-            if started.poll() is not None:
-                raise StackError(f"{started.args} ended with {started.returncode}")
-        self._producer.flush()
-
-    def _send(self, message: Ticks) -> None:
-        at = time.time()
-
-        def delivered(error: object, found: Message) -> None:
-            if error:
-                raise StackError(f"Kafka refused a message: {error}")
-            self.sent.append(
-                Sent(message.topic, message.partition, found.offset() or 0, message.ticks, at)
-            )
-
-        self._producer.produce(
-            message.topic,
-            message.value,
-            message_key(EXCHANGE_OF_TOPIC[message.topic], message.partition),
-            message.partition,
-            headers=[(ENDPOINT_HEADER, "127.0.0.1")],
-            on_delivery=delivered,
-        )
+    waited: dict[str, float]
+    cpu: float
+    before: float
+    after: float
 
 
-def waits(settings: Settings, sent: list[Sent]) -> list[tuple[float, int]]:
-    """Seconds that the ticks of each message waited for their commit, and how many ticks they are."""
-    reached: dict[tuple[str, int], tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
+def in_postgres(settings: Settings, _log: Path) -> Partitions:
     with closing(psycopg2.connect(settings.database_url)) as database:
         with database, database.cursor() as statements:
             statements.execute(BATCHES)
-            for topics, committed_at in statements.fetchall():
-                for topic, partitions in topics.items():
-                    for partition, next_offset in partitions.items():
-                        offsets, times = reached[topic, int(partition)]
-                        offsets.append(next_offset)
-                        times.append(committed_at)
-    found = []
-    for topic, partition, offset, ticks, at in sent:
-        offsets, times = reached[topic, partition]
-        found.append((times[bisect.bisect_right(offsets, offset)] - at, ticks))
-    return found
+            return by_partition(statements.fetchall())
 
 
-def percentile(found: list[tuple[float, int]], share: float) -> float:
-    """Of the ticks: the seconds within which this share of them was committed."""
-    rest = share * sum(ticks for _, ticks in found)
-    for seconds, ticks in sorted(found):
-        rest -= ticks
-        if rest <= 0:
-            return seconds
-    raise ValueError(f"share={share}: expected 0 to 1")
+def printed(_settings: Settings, log: Path) -> Partitions:
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return by_partition((line["offsets"], line["at"]) for line in lines)
+
+
+def by_partition(batches: Iterable[tuple[dict[str, Any], float]]) -> Partitions:
+    reached: dict[tuple[str, int], tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
+    for topics, at in batches:
+        for topic, partitions in topics.items():
+            for partition, offset in partitions.items():
+                offsets, times = reached[topic, int(partition)]
+                offsets.append(offset)
+                times.append(at)
+    return {place: Reached(*each) for place, each in reached.items()}
+
+
+EMPTY = Contestant("a query that does nothing", "benchmarks/empty_query.py", THIS, printed)
+
+
+def measured(contestant: Contestant, seconds: int) -> Result:
+    _name, program, version, committed = contestant
+    with own_stack("latency") as stack:
+        settings = with_database(stack, "latency", version)
+        load = Load(settings.kafka_bootstrap_servers)
+        log = stack.log_folder / "job.log"
+        command = [str(version.bin / "spark-submit"), program]
+        with process(command, stack, settings, log, version) as started:
+            load.run(started, WARM_SECONDS)
+            warm, before = len(load.sent), sample(started)
+            load.run(started, seconds)
+            after = sample(started)
+            if not wait_until(
+                lambda: is_reached(load.sent, committed(settings, log)), deadline=COMMIT_LIMIT
+            ):
+                raise StackError(
+                    f"not all was committed in {COMMIT_LIMIT:.0f} s: {log.read_text()[-2000:]}"
+                )
+            waited = waits(load.sent[warm:], committed(settings, log))
+    return Result(
+        {name: percentile(waited, share) for name, share in SHARES.items()},
+        (after.seconds - before.seconds) / (after.at - before.at),
+        before.megabytes,
+        after.megabytes,
+    )
+
+
+def rows(results: dict[str, list[Result]]) -> Rows:
+    first, *_, empty = results.values()
+
+    def row(name: str, found: Sequence[Result]) -> dict[str, str]:
+        ratios = [
+            each.waited["p50"] / of.waited["p50"] for each, of in zip(found, first, strict=True)
+        ]
+        beyond = [
+            each.waited["p50"] - of.waited["p50"] for each, of in zip(found, empty, strict=True)
+        ]
+        return {
+            "seconds, produced to committed": name,
+            **{share: spread([each.waited[share] for each in found], 2) for share in SHARES},
+            f"p50, of {next(iter(results))}": f"{spread(ratios, 2)} x",
+            "p50 beyond the empty query's": spread(beyond, 2),
+            "CPU s/s": spread([each.cpu for each in found], 2),
+            "MB before": spread([each.before for each in found]),
+            "after": spread([each.after for each in found]),
+        }
+
+    return [row(name, found) for name, found in results.items()]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="From produced to committed at 4,000 ticks/s")
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--job", choices=("live_prices", "jobs"), default="live_prices")
-    arguments = parser.parse_args()
-    command = [str(places.VENV_BIN / "spark-submit"), f"spark_jobs/{arguments.job}.py"]
-    with own_stack("latency") as stack:
-        settings = stack.settings
-        load = Load(settings.kafka_bootstrap_servers)
-        with (
-            process(command, stack, settings, stack.log_folder / "job.log") as started,
-            closing(psycopg2.connect(settings.database_url)) as database,
-        ):
-            database.autocommit = True
-            load.run(started, WARM_SECONDS)
-            warm, before = len(load.sent), megabytes(started)
-            load.run(started, arguments.seconds)
-            after = megabytes(started)
-
-            def is_committed() -> bool:
-                with database.cursor() as statements:
-                    statements.execute("SELECT sum(updates) FROM candles_1m")
-                    return statements.fetchall() == [(sum(each.ticks for each in load.sent),)]
-
-            if not wait_until(is_committed, deadline=START_LIMIT):
-                raise StackError(
-                    f"not all was committed {START_LIMIT:.0f} s after the last message"
-                )
-            found = waits(settings, load.sent[warm:])
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-    print(f"{machine()}; {TICKS_A_SECOND:,} ticks/s for {arguments.seconds} s")
-    print(
-        table(
-            [
-                {"seconds, produced to committed": arguments.job}
-                | {name: f"{percentile(found, share):.2f}" for name, share in shares.items()}
-                | {"MB before": f"{before:.0f}", "after": f"{after:.0f}"}
-            ]
-        )
-    )
+    parser.add_argument("--against", type=version_of, help="a git revision")
+    parser.add_argument("--rounds", type=int, default=1)
+    given = parser.parse_args()
+    versions = [THIS, *([given.against] if given.against else [])]
+    contestants = [
+        Contestant(f"{given.job}, {each.name}", f"spark_jobs/{given.job}.py", each, in_postgres)
+        for each in versions
+    ]
+    results: dict[str, list[Result]] = defaultdict(list)
+    for number in range(1, given.rounds + 1):
+        for each in (*contestants, EMPTY):
+            results[each.name].append(measured(each, given.seconds))
+            p50 = results[each.name][-1].waited["p50"]
+            print(f"round {number}: {each.name}: p50 {p50:.2f} s", flush=True)
+    conditions = f"{TICKS_A_SECOND:,} ticks/s for {given.seconds} s, {given.rounds} rounds in turn"
+    publish("latency", conditions, rows(results))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import psutil
 
+from benchmarks.versions import THIS, Version
 from core.settings import Settings
-from infra import places, supervision
-from infra.services import postgres
-from infra.stack import Stack, delete, stack_on_free_ports
+from infra import supervision
+from infra.stack import Stack, StackError, delete, stack_on_free_ports
 from infra.up import services_up
 
 STOP_LIMIT = 60.0
@@ -36,8 +36,8 @@ def own_stack(name: str) -> Iterator[Stack]:
         stack.folder.parent.rmdir()
 
 
-def with_database(stack: Stack, name: str) -> Settings:
-    """The stack's settings with a database of that name: all tables, no rows."""
+def with_database(stack: Stack, name: str, version: Version = THIS) -> Settings:
+    """Return the stack's settings with a database of that name: all tables of a version, no rows."""
     base, _, _ = stack.settings.database_url.rpartition("/")
     reader, _, _ = stack.settings.reader_database_url.rpartition("/")
     settings = replace(
@@ -46,22 +46,28 @@ def with_database(stack: Stack, name: str) -> Settings:
         reader_database_url=f"{reader}/{name}",
         checkpoint_dir=str(stack.folder / "checkpoints" / name),
     )
-    postgres.initialise(settings)
+    command = [str(version.bin / "python"), "-m", "infra", "initialise"]
+    log = stack.log_folder / f"initialise_{name}.log"
+    with process(command, stack, settings, log, version) as started:
+        if started.wait():
+            raise StackError(f"{command} failed: {log.read_text()[-2000:]}")
     return settings
 
 
 @contextmanager
 def process(
-    command: Sequence[str], stack: Stack, settings: Settings, log: Path
+    command: Sequence[str], stack: Stack, settings: Settings, log: Path, version: Version = THIS
 ) -> Iterator[psutil.Popen]:
-    """Runs in the project's folder; its output goes to `log`. Ended, with its children, with the block."""
+    """Run a command in a version's folder; its output goes to `log`. It ends, with its children, with the
+    block.
+    """
     environment = os.environ | replace(stack, settings=settings).environment()
-    environment["PATH"] = f"{places.VENV_BIN}{os.pathsep}{environment['PATH']}"
+    environment |= version.environment()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         started = psutil.Popen(
             command,
-            cwd=places.PROJECT,
+            cwd=version.folder,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -78,16 +84,6 @@ def _end(started: psutil.Popen) -> None:
         if started.poll() is None:
             os.killpg(started.pid, number)
             psutil.wait_procs([started], timeout=STOP_LIMIT)
-
-
-def megabytes(started: psutil.Popen) -> float:
-    """Resident memory of the process and its children."""
-    total = 0
-    for each in (started, *started.children(recursive=True)):
-        # It may have ended meanwhile.
-        with suppress(psutil.NoSuchProcess):
-            total += each.memory_info().rss
-    return total / 2**20
 
 
 def machine() -> str:

@@ -26,7 +26,8 @@ import psutil
 import requests
 
 from benchmarks.child import Child, child
-from benchmarks.measuring import machine, own_stack, table
+from benchmarks.measuring import own_stack
+from benchmarks.report import publish
 from benchmarks.stream_clients import Arrival
 from infra import places, ports
 from infra.stack import Stack
@@ -36,7 +37,7 @@ EVERYTHING, TEN, SLOW = 100, 1000, 50
 MOST_STEPS = 16
 TOO_LATE = 1.0
 
-Row = dict[str, object]
+Row = dict[str, str]
 
 
 class Measured(NamedTuple):
@@ -54,7 +55,6 @@ def main() -> None:
     arguments = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print(f"{machine()}; {arguments.seconds:.0f} s a step", flush=True)
     with own_stack("streams") as stack:
         environment = os.environ | stack.environment()
         results: list[Measured] = []
@@ -71,7 +71,7 @@ def main() -> None:
         sizes = results[0].large, results[0].small
         with child("benchmarks.bare_websockets", port, *sizes, environment=environment) as bare:
             results.append(measured("bare", bare, bare, port, 1, arguments.seconds))
-    print(table(result.row for result in results))
+    publish("streams", f"{arguments.seconds:.0f} s a step", [result.row for result in results])
 
 
 @contextmanager

@@ -4,8 +4,8 @@
 
 Drives the live job's own transaction, without Kafka and Spark, against a Postgres of its own with the
 stack's settings: 3.5 batches a second, each with another version of 1,000 to 1,300 of 2,074 symbols and
-of their candles, so some 4,000 rows a second in each table. Prints a line each minute, and at the end
-how live_prices has grown since the fifth.
+of their candles, so some 4,000 rows a second in each table. Prints a line each minute; kept are
+the first, the fifth and the last.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import pyarrow as pa
 from psycopg2.extensions import connection
 from pyspark.sql import DataFrame
 
+from benchmarks.report import publish
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from infra.services import postgres
@@ -154,13 +155,13 @@ def sizes(database: connection) -> tuple[Any, ...]:
 def run(settings: Settings, minutes: int) -> None:
     tickers = Tickers()
     print(" | ".join(HEADINGS), flush=True)
+    lines: list[dict[str, str]] = []
     with (
         closing(psycopg2.connect(settings.database_url)) as database,
         closing(PriceSink(settings.database_url)) as sink,
     ):
         began = time.monotonic()
         number = 0
-        live = []
         for minute in range(1, minutes + 1):
             rows = 0
             while number < minute * 60 * BATCHES_PER_SECOND:
@@ -172,11 +173,11 @@ def run(settings: Settings, minutes: int) -> None:
             late = time.monotonic() - began - minute * 60
             one_step(database)
             found = sizes(database)
-            live.append(int(found[0]))
             line = (minute, number, round(rows / 60), round(max(0.0, late), 1), *found)
-            print(" | ".join(str(value) for value in line), flush=True)
-        warm = live[min(WARM_MINUTES, minutes) - 1]
-        print(f"live_prices: {warm} kB after {WARM_MINUTES} minutes, {live[-1]} kB after {minutes}")
+            lines.append(dict(zip(HEADINGS, map(str, line), strict=True)))
+            print(" | ".join(lines[-1].values()), flush=True)
+    warm = min(WARM_MINUTES, minutes)
+    publish("table_size", f"{minutes} minutes", [lines[0], lines[warm - 1], lines[-1]])
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
-from benchmarks.measuring import machine, table
+from benchmarks.report import publish
 from benchmarks.table_size import SYMBOLS, Tickers, own_postgres
 from spark_jobs.newer import sql_age_order
 from spark_jobs.postgres_sink import copy_into
@@ -73,10 +73,11 @@ def main() -> None:
                 with database, database.cursor() as statements:
                     write(statements, rows)
                 took[name].append(time.perf_counter() - began)
-    print(f"{machine()}; {rounds} rounds of {symbols:,} rows")
     medians = {name: median(times[WARM:]) for name, times in took.items()}
-    print(
-        table(
+    publish(
+        "upsert",
+        f"{rounds} rounds of {symbols:,} rows",
+        [
             {
                 "": name,
                 "rows/s": f"{symbols / medians[name]:,.0f}",
@@ -86,7 +87,7 @@ def main() -> None:
                 "of bare COPY": f"{medians['bare COPY'] / medians[name]:.2f} x",
             }
             for name, times in took.items()
-        )
+        ],
     )
 
 

@@ -24,7 +24,8 @@ import psycopg2
 from confluent_kafka import Consumer, TopicPartition
 from websockets.sync.client import connect
 
-from benchmarks.measuring import machine, own_stack, table
+from benchmarks.measuring import own_stack
+from benchmarks.report import publish
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA
 from infra import first_prices, supervision
@@ -71,8 +72,8 @@ def main() -> None:
         sent = sent_at(arrivals)
         in_kafka = in_kafka_at(stack.settings, {arrival.place for arrival in arrivals})
         committed = committed_at(stack.settings)
-    print(f"{machine()}; {len(arrivals)} prices of Binance in {seconds:.0f} s")
-    print(table(rows(parts(arrival, sent, in_kafka, committed) for arrival in arrivals)))
+    took = [parts(arrival, sent, in_kafka, committed) for arrival in arrivals]
+    publish("whole_way", f"{len(arrivals):,} prices of Binance in {seconds:.0f} s", [*rows(took)])
 
 
 def followed(settings: Settings, seconds: float) -> Iterator[Arrival]:

@@ -1,0 +1,47 @@
+"""A query on the raw topics whose batches do nothing: what Spark takes between Kafka and a sink.
+
+    spark-submit benchmarks/empty_query.py
+
+It is started as the live job's is. No batch reads its records. Prints a line of JSON for each: when its
+function returned, and the next offset of each partition.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from core.settings import JOBS, Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.live_prices import PROGRESS_BESIDE_THE_BATCH
+from spark_jobs.progress_events import listen
+from spark_jobs.running import fresh_checkpoint
+from spark_jobs.session import spark_session
+from spark_jobs.sources import kafka_records
+
+
+def main() -> None:
+    spark, settings = spark_session("empty_query"), Settings.from_environment(JOBS)
+    returned: dict[int, float] = {}
+
+    def nothing(_batch: DataFrame, number: int) -> None:
+        returned[number] = time.time()
+
+    def report(progress: Mapping[str, Any]) -> None:
+        # Spark reports an idle query too.
+        at = returned.pop(progress["batchId"], None)
+        if at is not None:
+            (source,) = progress["sources"]
+            print(json.dumps({"at": at, "offsets": source["endOffset"]}), flush=True)
+
+    listen(spark, report)
+    records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, {})
+    checkpoint = fresh_checkpoint(settings.checkpoint_dir, "empty_query")
+    query = records.writeStream.option("checkpointLocation", checkpoint).foreachBatch(nothing)
+    query.options(**PROGRESS_BESIDE_THE_BATCH).start().awaitTermination()
+
+
+if __name__ == "__main__":
+    main()

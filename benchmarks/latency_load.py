@@ -1,0 +1,103 @@
+"""Send ticks to Kafka, each message at its time, and compute how long they waited for their commit."""
+
+import bisect
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import psutil
+from confluent_kafka import Message, Producer
+
+from benchmarks.ticks import Ticks, messages
+from core.message import ENDPOINT_HEADER, message_key
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC
+from extractors.producer import CONFIGURATION
+from infra.stack import StackError
+
+SPREAD = (0.0, 0.25, 0.5, 0.75)
+
+
+class Sent(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    ticks: int
+    at: float
+
+
+class Reached(NamedTuple):
+    """The next offsets of one partition that were committed, rising, and when."""
+
+    offsets: Sequence[int]
+    times: Sequence[float]
+
+
+Partitions = Mapping[tuple[str, int], Reached]
+
+
+class Load:
+    """Sends what `messages` returns, each at its time, and keeps which offset it got."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._producer = Producer({**CONFIGURATION, "bootstrap.servers": bootstrap_servers})
+        self.sent: list[Sent] = []
+
+    def run(self, started: psutil.Popen, seconds: int) -> None:
+        """Raise StackError when the job ends meanwhile."""
+        began = time.time()
+        until = int((began + seconds) * 1e6)
+        for number, message in enumerate(messages(seconds, until)):
+            # Eight messages a second: four of Binance, then four of KuCoin.
+            second, place = divmod(number, 2 * len(SPREAD))
+            is_binance = message.topic == BINANCE_RAW_DATA
+            due = began + second + (0.0 if is_binance else SPREAD[place % len(SPREAD)])
+            self._producer.poll(max(0.0, due - time.time()))
+            time.sleep(max(0.0, due - time.time()))
+            self._send(message)
+            if started.poll() is not None:
+                raise StackError(f"{started.args} ended with {started.returncode}")
+        self._producer.flush()
+
+    def _send(self, message: Ticks) -> None:
+        at = time.time()
+
+        def delivered(error: object, found: Message) -> None:
+            if error:
+                raise StackError(f"Kafka refused a message: {error}")
+            self.sent.append(
+                Sent(message.topic, message.partition, found.offset() or 0, message.ticks, at)
+            )
+
+        self._producer.produce(
+            message.topic,
+            message.value,
+            message_key(EXCHANGE_OF_TOPIC[message.topic], message.partition),
+            message.partition,
+            headers=[(ENDPOINT_HEADER, "127.0.0.1")],
+            on_delivery=delivered,
+        )
+
+
+def is_reached(sent: Sequence[Sent], reached: Partitions) -> bool:
+    """Return whether each message lies below a committed offset."""
+    last = {place: each.offsets[-1] for place, each in reached.items()}
+    return all(each.offset < last.get((each.topic, each.partition), 0) for each in sent)
+
+
+def waits(sent: Sequence[Sent], reached: Partitions) -> list[tuple[float, int]]:
+    """Return the seconds that each message waited for its commit, and how many ticks it has."""
+    found = []
+    for topic, partition, offset, ticks, at in sent:
+        offsets, times = reached[topic, partition]
+        found.append((times[bisect.bisect_right(offsets, offset)] - at, ticks))
+    return sorted(found)
+
+
+def percentile(waited: Sequence[tuple[float, int]], share: float) -> float:
+    """Return the seconds within which this share of the ticks was committed; `waited` is sorted."""
+    rest = share * sum(ticks for _, ticks in waited)
+    for seconds, ticks in waited:
+        rest -= ticks
+        if rest <= 0:
+            return seconds
+    raise ValueError(f"share={share}: expected 0 to 1")

@@ -1,0 +1,60 @@
+"""Versions of the project to measure beside each other: this one, and any other of its git history."""
+
+import os
+import subprocess
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from infra import places
+
+# What `make` tells its own children is meant for this version's Makefile.
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+
+
+class Version(NamedTuple):
+    """A folder with the project's files, and an environment as `make setup` makes it."""
+
+    name: str
+    folder: Path
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / ".venv" / "bin"
+
+    def environment(self) -> dict[str, str]:
+        """Return variables that make spark-submit and Python take this version's libraries and settings."""
+        return {
+            "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
+            "PYSPARK_PYTHON": str(self.bin / "python"),
+            "SPARK_CONF_DIR": str(self.folder / ".tools" / "spark-conf"),
+        }
+
+
+THIS = Version("this version", places.PROJECT)
+
+
+def version_of(revision: str) -> Version:
+    """Return the version of a git revision, with its own requirements.lock installed; kept for later runs."""
+    commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
+    folder = places.TOOLS / "versions" / commit
+    is_set_up = folder / ".tools" / ".ready"
+    if not is_set_up.exists():
+        with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", commit))) as files:
+            files.extractall(folder, filter="data")
+        tools = folder / ".tools"
+        # It takes minutes to build, and is the same.
+        (tools / "bin").mkdir(parents=True, exist_ok=True)
+        (tools / "bin" / "minio").unlink(missing_ok=True)
+        (tools / "bin" / "minio").symlink_to(places.TOOLS / "bin" / "minio")
+        environment = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
+        subprocess.run(["make", "setup"], cwd=folder, env=environment, check=True)
+        is_set_up.touch()
+    return Version(revision, folder)
+
+
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(
+        ["git", *arguments], cwd=places.PROJECT, check=True, stdout=subprocess.PIPE
+    ).stdout
