@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import psutil
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message
 
+from benchmarks.sending import producer, send
 from benchmarks.ticks import Ticks, messages
-from core.message import ENDPOINT_HEADER, message_key
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC
-from extractors.producer import CONFIGURATION
+from core.topics import BINANCE_RAW_DATA
 from infra.stack import StackError
 
 SPREAD = (0.0, 0.25, 0.5, 0.75)
@@ -39,7 +38,7 @@ class Load:
     """Sends what `messages` returns, each at its time, and keeps which offset it got."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._producer = Producer({**CONFIGURATION, "bootstrap.servers": bootstrap_servers})
+        self._producer = producer(bootstrap_servers)
         self.sent: list[Sent] = []
 
     def run(self, started: psutil.Popen, seconds: int) -> None:
@@ -61,21 +60,12 @@ class Load:
     def _send(self, message: Ticks) -> None:
         at = time.time()
 
-        def delivered(error: object, found: Message) -> None:
-            if error:
-                raise StackError(f"Kafka refused a message: {error}")
+        def delivered(found: Message) -> None:
             self.sent.append(
                 Sent(message.topic, message.partition, found.offset() or 0, message.ticks, at)
             )
 
-        self._producer.produce(
-            message.topic,
-            message.value,
-            message_key(EXCHANGE_OF_TOPIC[message.topic], message.partition),
-            message.partition,
-            headers=[(ENDPOINT_HEADER, "127.0.0.1")],
-            on_delivery=delivered,
-        )
+        send(self._producer, message, delivered)
 
 
 def is_reached(sent: Sequence[Sent], reached: Partitions) -> bool:

@@ -13,8 +13,12 @@ NUMBER = re.compile(r"batch = (\d+)")
 
 
 class SparkJobs(NamedTuple):
-    """Seconds: from the first start to the last end, of all tasks, and of their threads in the JVM."""
+    """A batch's: `began` in seconds since the epoch; the rest in seconds.
 
+    `took` is from start to end, `tasks` the sum of all tasks, `cpu` that of their threads in the JVM.
+    """
+
+    began: float
     took: float
     tasks: float
     cpu: float
@@ -43,6 +47,7 @@ def _sum(jobs: list[dict[str, Any]], stages: dict[int, dict[str, Any]]) -> Spark
     took = sum(moment(job["completionTime"]) - moment(job["submissionTime"]) for job in jobs)
     of_jobs = [stages[number] for job in jobs for number in job["stageIds"] if number in stages]
     return SparkJobs(
+        min(moment(job["submissionTime"]) for job in jobs),
         took,
         sum(stage["executorRunTime"] for stage in of_jobs) / 1e3,
         sum(stage["executorCpuTime"] for stage in of_jobs) / 1e9,

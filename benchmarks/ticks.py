@@ -1,16 +1,18 @@
 """Kafka messages of a made-up market, made fast: an hour of it in a minute.
 
 Symbols, fields and widths are the exchanges' own; each tick has a price, a sequence and times of its
-own. Half of the ticks come from each exchange, in one message per partition and second.
+own. Half of the ticks come from each exchange, in one message per partition and second, or in several where
+one would be too large.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from random import Random
 from typing import NamedTuple
 
-from core.message import encode_message, partition_of
+from core.message import encode_message, partition_of, split_messages
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from infra.exchange.symbols import (
     BINANCE_SYMBOLS,
@@ -35,11 +37,16 @@ class Ticks(NamedTuple):
     ticks: int
 
 
-def messages(seconds: int, until: int, seed: int = 1) -> Iterator[Ticks]:
-    """So many seconds, TICKS_A_SECOND each, the last of which ends at `until`, microseconds."""
-    random = Random(seed)
-    binance = cycle(binance_trading(binance_listing(), BINANCE_SYMBOLS))
-    kucoin = cycle(kucoin_trading(kucoin_listing()))
+def messages(
+    seconds: int, until: int, rate: int = TICKS_A_SECOND, symbols: int | None = None
+) -> Iterator[Ticks]:
+    """Return the messages of `seconds`, `rate` ticks each, the last of which ends at `until`, microseconds.
+
+    `symbols` is their number; None means all that the two exchanges really have.
+    """
+    random = Random(1)
+    binance = cycle(_pairs(binance_trading(binance_listing(), BINANCE_SYMBOLS), symbols))
+    kucoin = cycle(_pairs(kucoin_trading(kucoin_listing()), symbols))
     sequence = until
     for second in range(until - seconds * SECOND, until, SECOND):
         for topic, pairs, text in (
@@ -47,14 +54,23 @@ def messages(seconds: int, until: int, seed: int = 1) -> Iterator[Ticks]:
             (KUCOIN_RAW_DATA, kucoin, ticker),
         ):
             parts: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
-            step = 2 * SECOND // TICKS_A_SECOND
-            for number, pair in enumerate(islice(pairs, TICKS_A_SECOND // 2)):
+            step = 2 * SECOND // rate
+            for number, pair in enumerate(islice(pairs, rate // 2)):
                 sequence += 1
-                count = 50_000 + int(1000 * random.random())
-                item = text(pair, count, sequence, second + number * step)
+                increments = 50_000 + int(1000 * random.random())
+                item = text(pair, increments, sequence, second + number * step)
                 parts[partition_of(pair.symbol, PARTITIONS)].append(item.encode())
             for partition, items in enumerate(parts):
-                yield Ticks(topic, partition, encode_message(items), len(items))
+                for part in split_messages(items):
+                    yield Ticks(topic, partition, encode_message(part), len(part))
+
+
+def _pairs(pairs: Sequence[Pair], symbols: int | None) -> Sequence[Pair]:
+    """Return half of so many symbols: those of the exchange, and more with a number before the name."""
+    if symbols is None:
+        return pairs
+    more = (replace(pair, symbol=f"{turn}{pair.symbol}") for turn in count(1) for pair in pairs)
+    return [*pairs, *islice(more, max(0, symbols // 2 - len(pairs)))][: symbols // 2]
 
 
 def mini_ticker(pair: Pair, count: int, sequence: int, received_at: int) -> str:
