@@ -22,7 +22,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -167,6 +167,13 @@ benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICK
 
 benchmark-growth: setup  ## CPU time of a tick by ticks a second and number of symbols, with a plot; SECONDS_LONG=20 a step
 	@$(BIN)/python -m benchmarks.growth --seconds $(or $(SECONDS_LONG),20)
+
+RIVALS := $(TOOLS)/rivals/.ready $(TOOLS)/rivals-cryptofeed/.ready $(TOOLS)/rivals-async_twin/.ready
+benchmarks: setup $(RIVALS)  ## all of them, each small, in 45 minutes; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+benchmark-document: setup  ## docs/benchmarks.md anew, from the newest run of each benchmark
+	@$(BIN)/python -m benchmarks.document
 
 $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
 	@$(PYTHON) -m venv $(@D)

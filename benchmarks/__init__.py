@@ -1,1 +1,1 @@
-"""Every figure that the README claims, each by one command."""
+"""Every figure that the documents claim, each by one command: docs/benchmarks.md."""

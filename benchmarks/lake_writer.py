@@ -87,10 +87,12 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
 
 
 def cpu_seconds() -> float:
-    """Of this process and of the JVM, which started it."""
-    process = psutil.Process()
-    times = [each.cpu_times() for each in (process, *process.parents()[:1])]
-    return sum(each.user + each.system for each in times)
+    """Of the JVM, which started this process, and of all that it started: this one and Python workers."""
+    jvm = psutil.Process().parents()[0]
+    times = [each.cpu_times() for each in (jvm, *jvm.children(recursive=True))]
+    return sum(
+        each.user + each.system + each.children_user + each.children_system for each in times
+    )
 
 
 def main(what: str) -> None:

@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Report:
-    """The newest run of one benchmark. `conditions` says how much was measured, and how often."""
+    """The newest run of a benchmark. `conditions` says how much was measured, and how often."""
 
     name: str
     conditions: str
@@ -30,7 +30,9 @@ class Report:
 
 def publish(name: str, conditions: str, *tables: Rows, notes: Sequence[str] = ()) -> None:
     """Print the tables, and keep them in place of those of an earlier run."""
-    command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    module = sys.modules["__main__"].__spec__
+    assert module is not None, "run it by python -m"
+    command = " ".join(["python", "-m", module.name, *sys.argv[1:]])
     report = Report(name, conditions, tables, notes, command, time.strftime("%Y-%m-%d"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     _file(name).write_text(json.dumps(asdict(report), indent=1))

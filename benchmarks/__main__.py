@@ -1,0 +1,47 @@
+"""Run all benchmarks, each at a size that fits into 45 minutes together, and write docs/benchmarks.md.
+
+make benchmarks
+"""
+
+import subprocess
+import sys
+import time
+
+from benchmarks.document import write
+
+SIZES = {
+    "backlog": "--ticks 4000000",
+    "latency": "--seconds 60",
+    "whole_way": "--seconds 60",
+    "streams": "--seconds 15",
+    "growth": "--seconds 10",
+    "cluster": "--ticks 3000000 --runs 1",
+    "extractor": "--rounds 1",
+    "async_twin": "--rounds 1",
+    "batch_seconds": "--seconds 10",
+    "lake": "--ticks 2000000",
+    "upsert": "--rounds 100",
+    "table_size": "--minutes 3",
+}
+
+
+def main() -> int:
+    """Return 1 when a benchmark failed; the others are run all the same."""
+    failed = []
+    for name, size in SIZES.items():
+        began = time.monotonic()
+        command = [sys.executable, "-m", f"benchmarks.{name}", *size.split()]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+        print(f"{name}: {(time.monotonic() - began) / 60:.1f} minutes\n", flush=True)
+    write()
+    if failed:
+        print(
+            f"failed: {', '.join(failed)}; the document has their last successful run",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Write docs/benchmarks.md: benchmarks/template.md, with the newest run of each benchmark on this machine.
+
+make benchmark-document
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from benchmarks.growth import PLOT
+from benchmarks.report import Report, Rows, published
+from infra import places
+
+DOCS = places.PROJECT / "docs"
+LIBRARIES = (
+    "pyspark",
+    "delta-spark",
+    "polars",
+    "pyarrow",
+    "confluent-kafka",
+    "orjson",
+    "psycopg2-binary",
+)
+
+TEMPLATE = places.PROJECT / "benchmarks" / "template.md"
+PLACE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
+"""Where the machine or a benchmark's tables go."""
+
+
+def document() -> str:
+    def filled(place: re.Match[str]) -> str:
+        name = place[1]
+        return machine() if name == "machine" else "\n\n".join(answer(published(name)))
+
+    return PLACE.sub(filled, TEMPLATE.read_text())
+
+
+def answer(report: Report | None) -> Iterator[str]:
+    if report is None:
+        yield "Not measured on this machine."
+        return
+    yield f"`{report.command}`, {report.day}: {report.conditions}."
+    yield from map(markdown, report.tables)
+    yield from report.notes
+
+
+def markdown(rows: Rows) -> str:
+    head = list(rows[0])
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *(list(row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine() -> str:
+    memory = psutil.virtual_memory().total / 2**30
+    return markdown(
+        [
+            {"machine": "cores", "": f"{os.cpu_count()}, {processor()}"},
+            {"machine": "memory", "": f"{memory:.0f} GB"},
+            {"machine": "Python", "": platform.python_version()},
+            {"machine": "Java", "": java()},
+            {"machine": "Kafka", "": kafka()},
+            {"machine": "Postgres", "": postgres()},
+            *({"machine": name, "": version(name)} for name in LIBRARIES),
+            {"machine": "quixstreams", "": quix()},
+        ]
+    )
+
+
+def processor() -> str:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def java() -> str:
+    said = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr
+    found = re.search(r'version "(.*?)"', said)
+    return found[1] if found else said
+
+
+def kafka() -> str:
+    (jar,) = places.KAFKA_JARS.glob("kafka_2.13-*.jar")
+    return jar.stem.rpartition("-")[2]
+
+
+def postgres() -> str:
+    program = places.site_packages() / places.POSTGRES_BIN / "postgres"
+    said = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    return said.split()[-1]
+
+
+def quix() -> str:
+    lock = places.PROJECT / "benchmarks" / "rivals" / "requirements.lock"
+    found = re.search(r"^quixstreams==(\S+)", lock.read_text(), re.MULTILINE)
+    return found[1] if found else "not locked"
+
+
+def write() -> None:
+    (DOCS / "benchmarks.md").write_text(document())
+    if PLOT.exists():
+        shutil.copyfile(PLOT, DOCS / "growth.svg")
+
+
+if __name__ == "__main__":
+    write()
