@@ -95,8 +95,8 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
 
     @api.get("/feeds")
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
-        """Of each exchange: where its prices come from, how old they are, what befell it."""
-        return await feeds(queries, known_prices(hub), which)
+        """Source, age, unreadable share and recent events of each feed."""
+        return await feeds(queries, known_prices(hub), hub.unreadable, which)
 
     return api
 

@@ -24,7 +24,7 @@ class Traffic:
 
 
 class Client:
-    """Who it is for the hub, which alone changes `known`, `is_behind` and `state_is_due`."""
+    """A client as the hub sees it. Only the hub changes `known`, `is_behind` and what is due."""
 
     def __init__(
         self,
@@ -45,6 +45,8 @@ class Client:
         """Something of its subscription changed while it was not ready."""
         self.state_is_due = False
         """It was not ready when there was a heartbeat, or a word on Postgres, to send."""
+        self.unreadable_is_due = False
+        """It was not ready when there was news of the exchanges that are mostly unreadable."""
         self._encode = encode
         self._told_at = self._moved_at = time.monotonic()
         self._waiting = 0

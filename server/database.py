@@ -21,6 +21,7 @@ from psycopg2.extensions import (
 
 from server.live_prices import Key, Reading
 from server.prices import PRICES_AFTER, price_of
+from server.unreadable import Unreadable, unreadable_of
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 
 QUIET_LIMIT = 2.0
 """Seconds without a notification after which a look shows whether Postgres is still there."""
+
+LAST_MINUTE_EVERY = 1.0
+"""Seconds between two reads of what could not be read in the last minute: it changes slowly."""
 
 ANSWER_LIMIT = 5.0
 """Seconds without a byte of an answer after which Postgres is away, even if its host is there."""
@@ -61,7 +65,8 @@ class DatabaseReader(threading.Thread):
     after a lost connection the same again. Notifications only say that it is worth looking, and may
     coalesce: a reading can span several batches. Where another database is found, or a last id that
     went back, all is read anew. `away` is called when Postgres is lost, `back` when it is read again;
-    one that hangs is lost where psycopg2 waits by `answered_in_time`.
+    one that hangs is lost where psycopg2 waits by `answered_in_time`. `last_minute` is called every
+    second or two with what could not be read, whether or not batches come.
     """
 
     def __init__(
@@ -71,12 +76,15 @@ class DatabaseReader(threading.Thread):
         publish: Callable[[Reading], object],
         away: Callable[[datetime], object],
         back: Callable[[], object],
+        last_minute: Callable[[Mapping[str, Unreadable]], object],
     ) -> None:
         super().__init__(name="database reader", daemon=True)
         self._url = url
         self._publish = publish
         self._away = away
         self._back = back
+        self._last_minute = last_minute
+        self._last_minute_due = time.monotonic()
         self._stopping = threading.Event()
         self._known: State | None = None
         self.away_since: datetime | None = None
@@ -115,12 +123,22 @@ class DatabaseReader(threading.Thread):
         with postgres, postgres.cursor() as statements:
             state = look(statements)
             reading = None if state == self._known else read(statements, state, self._known)
+            unreadable = unreadable_of(statements) if self._is_last_minute_due() else None
         if self.away_since is not None:
             self.away_since = None
             self._back()
+        # Before the prices: the first of them would make the server ready.
+        if unreadable is not None:
+            self._last_minute(unreadable)
         if reading is not None:
             self._known = state
             self._publish(reading)
+
+    def _is_last_minute_due(self) -> bool:
+        is_due = time.monotonic() >= self._last_minute_due
+        if is_due:
+            self._last_minute_due = time.monotonic() + LAST_MINUTE_EVERY
+        return is_due
 
     def _wait(self, postgres: connection) -> None:
         """For a notification, `stop`, or a quiet while."""

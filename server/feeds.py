@@ -1,7 +1,7 @@
 """How each exchange's feed is: where it comes from, how old its newest price is, what befell it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, get_args
 
@@ -12,6 +12,7 @@ from server.live_prices import LivePrices
 from server.prices import Price
 from server.provenance import is_simulated
 from server.query_connection import QueryConnection
+from server.unreadable import Unreadable
 
 EVENTS = """
 SELECT event.exchange, endpoint, kind, reason, "from", "to", frames
@@ -60,6 +61,9 @@ class Feed(BaseModel):
     newest_price_at: Instant | None
     age_seconds: Annotated[float | None, Field(description="Of the newest price, since it arrived")]
     symbols: Annotated[int, Field(description="How many have a price")]
+    unreadable: Annotated[
+        Unreadable | None, Field(description="null when it sent nothing in the last minute")
+    ]
     interruption: Annotated[FeedEvent | None, Field(description="The one that still goes on")]
     events: Annotated[list[FeedEvent], Field(description="The newest first")]
 
@@ -69,7 +73,12 @@ class Feeds(BaseModel):
     feeds: list[Feed]
 
 
-async def feeds(queries: QueryConnection, prices: LivePrices, which: FeedFilter) -> Feeds:
+async def feeds(
+    queries: QueryConnection,
+    prices: LivePrices,
+    unreadable: Mapping[str, Unreadable],
+    which: FeedFilter,
+) -> Feeds:
     exchanges: tuple[Exchange, ...] = get_args(Exchange)
     asked = {"exchanges": list(exchanges), "limit": which.limit}
     events = by_exchange(await queries.rows(EVENTS, asked))
@@ -78,7 +87,14 @@ async def feeds(queries: QueryConnection, prices: LivePrices, which: FeedFilter)
     return Feeds(
         id=prices.name(prices.id),
         feeds=[
-            feed(each, prices.of(each), interruptions[each], events[each], now)
+            feed(
+                each,
+                prices.of(each),
+                unreadable.get(each),
+                interruptions[each],
+                events[each],
+                now,
+            )
             for each in exchanges
         ],
     )
@@ -96,6 +112,7 @@ def by_exchange(rows: Iterable[tuple[Any, ...]]) -> defaultdict[str, list[FeedEv
 def feed(
     exchange: Exchange,
     prices: list[Price],
+    unreadable: Unreadable | None,
     interruptions: list[FeedEvent],
     events: list[FeedEvent],
     now: datetime,
@@ -109,6 +126,7 @@ def feed(
         newest_price_at=newest and newest.received_at,
         age_seconds=newest and round((now - newest.received_at).total_seconds(), 3),
         symbols=len(prices),
+        unreadable=unreadable,
         interruption=interruptions[0] if interruptions else None,
         events=events,
     )

@@ -3,16 +3,18 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 
 from server.client import Client, Traffic
 from server.live_prices import Key, LivePrices, Reading
-from server.message import Message, heartbeat, status
+from server.message import Message, heartbeat, status, unreadable
 from server.prices import Price
 from server.share import Share
 from server.subscription import Subscription
+from server.unreadable import Unreadable, mostly_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class Hub:
         """None until the database was read for the first time."""
         self.away_since: datetime | None = None
         """Since when Postgres can't be read; None while it can."""
+        self.unreadable: Mapping[str, Unreadable] = {}
+        """Of each exchange that sent something in the last minute."""
         self.closed = asyncio.Event()
         self.traffic = {"ws": Traffic(), "sse": Traffic()}
         """By the kind of stream."""
@@ -54,6 +58,9 @@ class Hub:
             if self.prices is not None:
                 client.known = _resumed(self.prices, client)
                 self._tell(self.prices, share, client)
+            # The state comes last: a message without it means that Postgres is read.
+            if mostly_unreadable(self.unreadable):
+                self._tell_unreadable([client])
             if self.away_since is not None:
                 self._tell_state([client])
             yield
@@ -88,6 +95,21 @@ class Hub:
     def postgres_is_back(self) -> None:
         self.away_since = None
         self._tell_state(self._clients(), is_back=True)
+
+    def last_minute(self, exchanges: Mapping[str, Unreadable]) -> None:
+        """Keep what could not be read, and send all clients what changed of it where it is most."""
+        before = mostly_unreadable(self.unreadable)
+        now = mostly_unreadable(exchanges)
+        self.unreadable = exchanges
+        for exchange in now.keys() - before:
+            found = exchanges[exchange]
+            log.warning(
+                "unreadable exchange=%s share=%s cause=%r", exchange, found.share, found.cause
+            )
+        for exchange in before.keys() - now:
+            log.info("readable again exchange=%s", exchange)
+        if now != before:
+            self._tell_unreadable(self._clients())
 
     async def look_after_clients(self) -> None:
         """Until it is cancelled: heartbeats, and the end of those who read nothing."""
@@ -164,25 +186,42 @@ class Hub:
         if client.is_behind and self.prices is not None:
             client.is_behind = False
             self._tell(self.prices, share, client)
+        if client.unreadable_is_due:
+            self._tell_unreadable([client])
         if client.state_is_due:
             self._tell_state([client])
 
     def _tell_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
         """Those who are not ready will hear what is so when they are."""
         now = datetime.now(UTC)
-        messages: dict[int | None, Message] = {}
+        message = cache(lambda known: self._state(known, now, is_back))
         for client in clients:
-            client.state_is_due = not client.is_ready
-            if client.is_ready:
-                if client.known not in messages:
-                    messages[client.known] = self._state(client.known, now, is_back)
-                client.send(messages[client.known])
-                client.known = None if self.prices is None else self.prices.id
+            client.state_is_due = not self._is_sent(client, message)
+
+    def _tell_unreadable(self, clients: Iterable[Client]) -> None:
+        """Clients that are not ready get the then current state once they are."""
+        now = datetime.now(UTC)
+        exchanges = mostly_unreadable(self.unreadable)
+        message = cache(lambda known: unreadable(*self._place(known), now, exchanges))
+        for client in clients:
+            client.unreadable_is_due = not self._is_sent(client, message)
+
+    def _is_sent(self, client: Client, message: Callable[[int | None], Message]) -> bool:
+        """Send the message for what the client knows, if it is ready."""
+        is_ready = client.is_ready
+        if is_ready:
+            client.send(message(client.known))
+            client.known = None if self.prices is None else self.prices.id
+        return is_ready
+
+    def _place(self, known: int | None) -> tuple[str | None, str | None]:
+        """The id and the previous id of a message without prices."""
+        if self.prices is None or known is None:
+            return None, None
+        return self.prices.name(self.prices.id), self.prices.name(known)
 
     def _state(self, known: int | None, now: datetime, is_back: bool) -> Message:
-        id = previous = None
-        if self.prices is not None and known is not None:
-            id, previous = self.prices.name(self.prices.id), self.prices.name(known)
+        id, previous = self._place(known)
         if self.away_since is not None:
             return status(id, previous, now, "away", self.away_since)
         return status(id, previous, now, "back", now) if is_back else heartbeat(id, previous, now)

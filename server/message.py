@@ -5,17 +5,21 @@
     {"type":"heartbeat","id":"5f3c1a2b-319","previous":"5f3c1a2b-312","time":"2025-03-28T07:37:28.501233Z"}
     {"type":"status","id":…,"previous":…,"time":…,"postgres":"away","since":…,"age_seconds":12.3}
     {"type":"status","id":…,"previous":…,"time":…,"postgres":"back","since":…,"age_seconds":0.0}
+    {"type":"unreadable","id":…,"previous":…,"time":…,"exchanges":[
+        {"exchange":"kucoin","share":0.973,"cause":"sequence is missing"}]}
 
 Whatever its type, `previous` is the id of the message before it on this stream. docs/server.md says
 what clients make of it.
 """
 
+import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 
 from server.prices import Price, instant
+from server.unreadable import Unreadable
 
 TEXT = 0x81
 """A WebSocket's text frame, the last of its message."""
@@ -71,6 +75,16 @@ def status(
         id,
         f'{{"type":"status",{_place(id, previous, now)},"postgres":"{postgres}",'
         f'"since":"{instant(since)}","age_seconds":{age:.1f}}}',
+    )
+
+
+def unreadable(
+    id: str | None, previous: str | None, now: datetime, exchanges: Mapping[str, Unreadable]
+) -> Message:
+    """Name the exchanges of which most can't be read; none says that all can be read again."""
+    rows = [{"exchange": exchange, **found.model_dump()} for exchange, found in exchanges.items()]
+    return Message(
+        id, f'{{"type":"unreadable",{_place(id, previous, now)},"exchanges":{json.dumps(rows)}}}'
     )
 
 

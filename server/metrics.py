@@ -73,6 +73,12 @@ class Metrics:
             ["exchange"],
             registry=self._registry,
         )
+        self._unreadable_share = Gauge(
+            "unreadable_share",
+            "Of the items that an exchange sent in the last minute, those that could not be read",
+            ["exchange"],
+            registry=self._registry,
+        )
         self._price_age = Histogram(
             "price_age_seconds",
             "Of a batch's newest price when it is sent, since the extractor received it",
@@ -99,17 +105,26 @@ class Metrics:
         up.set_function(is_up)
 
     def watch_newest_price(self, exchange: str, age: Callable[[], float | None]) -> None:
-        """`age` is in seconds; None, while there is no price, becomes NaN."""
+        """`age` is in seconds, None while there is no price."""
+        self._newest_price_age.labels(exchange).set_function(or_nan(age))
 
-        def value() -> float:
-            seconds = age()
-            return math.nan if seconds is None else seconds
-
-        self._newest_price_age.labels(exchange).set_function(value)
+    def watch_unreadable(self, exchange: str, share: Callable[[], float | None]) -> None:
+        """`share` is from 0 to 1, None while the exchange sends nothing."""
+        self._unreadable_share.labels(exchange).set_function(or_nan(share))
 
     def text(self) -> bytes:
         """In the text format of Prometheus."""
         return generate_latest(self._registry)
+
+
+def or_nan(value: Callable[[], float | None]) -> Callable[[], float]:
+    """NaN is how Prometheus writes a value that is not known."""
+
+    def known() -> float:
+        found = value()
+        return math.nan if found is None else found
+
+    return known
 
 
 class CountRequests:

@@ -25,6 +25,7 @@ def create_operations(
     metrics.watch_database(lambda: hub.prices is not None and hub.away_since is None)
     for exchange in limits:
         metrics.watch_newest_price(exchange, partial(age_now, hub, exchange))
+        metrics.watch_unreadable(exchange, partial(unreadable_now, hub, exchange))
 
     @operations.get("/healthz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     async def healthz() -> dict[str, str]:
@@ -35,9 +36,12 @@ def create_operations(
 
     @operations.get("/readyz", responses={503: {"model": Readiness}})
     async def readyz(response: Response) -> Readiness:
-        """Whether prices are live: 503 while Postgres is away, or an exchange's prices are old."""
+        """Whether prices are live.
+
+        503 while Postgres is unavailable, an exchange's prices are old, or most of its items unreadable.
+        """
         now = datetime.now(UTC)
-        state = readiness(hub.prices, hub.away_since, limits, now)
+        state = readiness(hub.prices, hub.unreadable, hub.away_since, limits, now)
         response.status_code = 200 if state.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return state
 
@@ -55,3 +59,8 @@ def create_operations(
 
 def age_now(hub: Hub, exchange: str) -> float | None:
     return newest_price_age(hub.prices, exchange, datetime.now(UTC))
+
+
+def unreadable_now(hub: Hub, exchange: str) -> float | None:
+    found = hub.unreadable.get(exchange)
+    return None if found is None else found.share

@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from core.settings import Settings
 from server.fields import Exchange, Instant
 from server.live_prices import LivePrices
+from server.unreadable import Unreadable
 
 
-class Freshness(BaseModel):
+class ExchangeReadiness(BaseModel):
     exchange: Exchange
     age_seconds: Annotated[
         float | None,
@@ -21,12 +22,20 @@ class Freshness(BaseModel):
     fresh: Annotated[
         bool, Field(description="There is a price, and it is not older than the limit")
     ]
+    unreadable: Annotated[
+        Unreadable | None, Field(description="null when it sent nothing in the last minute")
+    ]
+    readable: Annotated[
+        bool, Field(description="No more than half of the last minute's items could not be read")
+    ]
 
 
 class Readiness(BaseModel):
-    ready: Annotated[bool, Field(description="Postgres is read, and every exchange is fresh")]
+    ready: Annotated[
+        bool, Field(description="Postgres is read, and every exchange is fresh and readable")
+    ]
     database_away_since: Annotated[Instant | None, Field(description="null while it is read")]
-    exchanges: list[Freshness]
+    exchanges: list[ExchangeReadiness]
 
 
 def age_limits(settings: Settings) -> dict[Exchange, float]:
@@ -47,6 +56,7 @@ def newest_price_age(prices: LivePrices | None, exchange: str, now: datetime) ->
 
 def readiness(
     prices: LivePrices | None,
+    unreadable: Mapping[str, Unreadable],
     database_away_since: datetime | None,
     limits: Mapping[Exchange, float],
     now: datetime,
@@ -54,16 +64,20 @@ def readiness(
     exchanges = []
     for exchange, limit in limits.items():
         age = newest_price_age(prices, exchange, now)
+        found = unreadable.get(exchange)
         exchanges.append(
-            Freshness(
+            ExchangeReadiness(
                 exchange=exchange,
                 age_seconds=age,
                 limit_seconds=limit,
                 fresh=age is not None and age <= limit,
+                unreadable=found,
+                readable=found is None or not found.is_most,
             )
         )
     return Readiness(
-        ready=database_away_since is None and all(each.fresh for each in exchanges),
+        ready=database_away_since is None
+        and all(each.fresh and each.readable for each in exchanges),
         database_away_since=database_away_since,
         exchanges=exchanges,
     )

@@ -5,6 +5,7 @@ import { time } from "./format.js";
 import { admitted } from "./key.js";
 import { follow } from "./stream.js";
 import { Table } from "./table.js";
+import { showUnreadable } from "./unreadable.js";
 
 const search = document.querySelector("#search");
 const tabs = [...document.querySelectorAll("#tabs button")];
@@ -12,6 +13,7 @@ const shown = document.querySelector("#shown");
 const more = document.querySelector("#more");
 const connection = document.querySelector("#connection");
 const key = document.querySelector("#key");
+const banner = document.querySelector("#unreadable");
 
 const table = new Table(document.querySelector("tbody"), ({ rows, matching }) => {
   shown.textContent = matching ? `${rows} of ${matching} symbols` : "No symbol matches";
@@ -37,6 +39,9 @@ follow({
   changes(prices) {
     for (const [exchange, feed] of feeds) feed.update(of(exchange, prices));
     table.update(prices);
+  },
+  unreadable(exchanges) {
+    showUnreadable(banner, exchanges);
   },
   state(name, since) {
     connection.dataset.state = name;

@@ -10,9 +10,10 @@ const SILENCE_LIMIT = 15_000;
 /**
  * Calls `snapshot(prices)` and `changes(prices)` with lists of prices as /api/prices describes
  * them, and `state("connecting" | "live" | "reconnecting" | "away", since)`: away is Postgres,
- * since a time in ISO 8601.
+ * since a time in ISO 8601. `unreadable(exchanges)` is called with those of which most can't be
+ * read, and with none when a connection is lost: the next one says it again.
  */
-export function follow({ snapshot, changes, state }) {
+export function follow({ snapshot, changes, unreadable, state }) {
   const address = new URL("ws", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   let delay = FIRST_DELAY;
@@ -39,6 +40,8 @@ export function follow({ snapshot, changes, state }) {
         return;
       } else if (message.type === "changes") {
         changes(message.prices);
+      } else if (message.type === "unreadable") {
+        unreadable(message.exchanges);
       }
       id = message.id ?? id;
       delay = FIRST_DELAY;
@@ -52,6 +55,7 @@ export function follow({ snapshot, changes, state }) {
       socket.removeEventListener("close", lost);
       // Without waiting for the other side, which may have vanished.
       socket.close();
+      unreadable([]);
       state("reconnecting");
       // Not all pages at once when a server comes back.
       setTimeout(connect, delay * (0.5 + Math.random() / 2));

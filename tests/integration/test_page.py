@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
@@ -10,7 +11,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from tests.support.live_job import ticker, write_batch
-from tests.support.postgres import no_connections
+from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 
 # Two cores may be busy with a whole stack.
@@ -193,6 +194,45 @@ def test_the_page_says_since_when_postgres_is_away_and_goes_on_when_it_is_back(
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
     expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
     assert console == []
+
+
+def unreadable(dead: int) -> dict[str, Any]:
+    return {
+        "kucoin": {"tickers": 3, "dead_letters": {"sequence is missing": dead}, "unread": {}},
+        "binance": {"tickers": 3, "dead_letters": {"sequence is missing": 3}, "unread": {}},
+    }
+
+
+def test_a_banner_says_which_exchange_cannot_be_read_and_why_until_it_can_again(
+    database: Settings, owner: connection, server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    """A server that ends takes it along: the next one says it again."""
+    write_batch(
+        database.database_url,
+        [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "1")],
+        unreadable(dead=97),
+    )
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(server.page)
+    banner = page.get_by_role("status").filter(has_text="can't be read")
+    expect(banner).to_have_text(
+        "KuCoin: 97 % of what it sent in the last minute can't be read. "
+        "Cause: sequence is missing. Its prices may be old.",
+        use_inner_text=True,
+    )
+    expect(page.locator("#unreadable [data-exchange=binance]")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+    execute(owner, "UPDATE batches SET committed_at = committed_at - interval '1 minute'")
+
+    expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
+    expect(page.locator("#connection")).to_have_text("live")
+    write_batch(database.database_url, [], unreadable(dead=9))
+    expect(page.locator("#unreadable [data-exchange=kucoin] .share")).to_have_text("75 %")
+    assert console == []
+    assert server.terminate() == 0
+    expect(page.locator("#connection")).to_have_text("reconnecting")
+    expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
 
 
 def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it_was(

@@ -138,6 +138,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
         "simulated": True,
         "newest_price_at": received_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "symbols": 2,
+        "unreadable": None,
         "interruption": None,
         "events": [
             event("connection", None, 1, None, endpoint="h"),
@@ -151,6 +152,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
         "newest_price_at": None,
         "age_seconds": None,
         "symbols": 0,
+        "unreadable": None,
         "interruption": event("interruption", "silence", 1, None, endpoint="h"),
         "events": [
             event("connection", "reset", n, n, frames=7, endpoint="h") for n in range(13, 3, -1)

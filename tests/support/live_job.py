@@ -4,9 +4,9 @@ As by the job: rows, batch and notification in one transaction.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -56,14 +56,20 @@ def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
     )
 
 
-def write_batch(database_url: str, tickers: Sequence[Ticker]) -> int:
-    """The id of the batch. All tickers have the same columns."""
+def write_batch(
+    database_url: str,
+    tickers: Sequence[Ticker],
+    reading: Mapping[str, Any] | None = None,
+    age: timedelta = timedelta(),
+) -> int:
+    """Return the id of the batch. All tickers have the same columns; `age` is how long ago its commit is."""
     with closing(psycopg2.connect(database_url)) as postgres:
         with postgres, postgres.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets,"
-                " started_at) VALUES (%s, 0, 0, '{}', now()) RETURNING id",
-                (len(tickers),),
+                "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets, reading,"
+                " started_at, committed_at) VALUES (%s, 0, 0, '{}', %s, now(), now() - %s)"
+                " RETURNING id",
+                (len(tickers), json.dumps(reading or {}), age),
             )
             ((batch_id,),) = cursor.fetchall()
             if tickers:

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
 
 from server.feeds import by_exchange, feed
+from server.unreadable import Unreadable
 from tests.support.live_job import price
 
 NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+UNREADABLE = Unreadable(share=0.25, cause="price is absent")
 
 
 def test_a_feed_is_as_old_as_its_newest_price() -> None:
@@ -14,17 +16,19 @@ def test_a_feed_is_as_old_as_its_newest_price() -> None:
         price("kucoin", "C", "1", received_at=NOON - 5 * SECOND, endpoint="ws-api-spot.kucoin.com"),
     ]
 
-    told = feed("kucoin", prices, [], [], NOON)
+    told = feed("kucoin", prices, UNREADABLE, [], [], NOON)
 
     assert (told.newest_price_at, told.age_seconds) == (NOON - 2 * SECOND, 2)
     assert (told.endpoint, told.simulated, told.symbols) == ("127.0.0.1", True, 3)
+    assert told.unreadable == UNREADABLE
 
 
 def test_a_feed_without_a_price_has_no_age() -> None:
-    told = feed("kucoin", [], [], [], NOON)
+    told = feed("kucoin", [], None, [], [], NOON)
 
     assert (told.newest_price_at, told.age_seconds) == (None, None)
     assert (told.endpoint, told.simulated, told.symbols) == (None, None, 0)
+    assert told.unreadable is None
 
 
 def test_an_interruption_that_goes_on_is_told_beside_the_events() -> None:
@@ -34,7 +38,7 @@ def test_an_interruption_that_goes_on_is_told_beside_the_events() -> None:
     ]
     goes_on, connection = by_exchange(rows)["kucoin"]
 
-    told = feed("kucoin", [], [goes_on], [connection], NOON)
+    told = feed("kucoin", [], None, [goes_on], [connection], NOON)
 
     assert told.interruption == goes_on
     assert told.events == [connection]

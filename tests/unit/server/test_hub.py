@@ -8,6 +8,7 @@ import pytest
 from server.hub import Hub
 from server.live_prices import Key, Reading
 from server.subscription import Subscription
+from server.unreadable import Unreadable
 from tests.support.live_job import price
 from tests.support.wire import Wire, client_on
 
@@ -254,3 +255,72 @@ def test_without_a_first_reading_the_state_has_no_id(hub: Hub) -> None:
         (message,) = wire.messages()
 
     assert (message["type"], message["id"], message["previous"]) == ("status", None, None)
+
+
+def unreadable(id: str | None, previous: str | None, *exchanges: dict[str, Any]) -> Message:
+    return {"type": "unreadable", "id": id, "previous": previous, "exchanges": list(exchanges)}
+
+
+def timeless(wire: Wire) -> list[Message]:
+    return [
+        {name: value for name, value in message.items() if name != "time"}
+        for message in wire.messages()
+    ]
+
+
+def test_clients_hear_when_most_of_an_exchange_becomes_unreadable_and_when_it_changes(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.hub")
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as early:
+        early.messages()
+        for share, cause in ((0.5, "a"), (0.75, "a"), (0.75, "a"), (0.75, "b")):
+            hub.last_minute({"kucoin": Unreadable(share=share, cause=cause)})
+        with joined(hub) as late:
+            hub.last_minute({})
+            hub.last_minute({})
+
+            of = {"exchange": "kucoin", "share": 0.75}
+            assert timeless(early) == [
+                unreadable("e-1", "e-1", of | {"cause": "a"}),
+                unreadable("e-1", "e-1", of | {"cause": "b"}),
+                unreadable("e-1", "e-1"),
+            ]
+            assert timeless(late) == [
+                snapshot("e-1", row("BTC", "1")),
+                unreadable("e-1", "e-1", of | {"cause": "b"}),
+                unreadable("e-1", "e-1"),
+            ]
+    assert [record.getMessage() for record in caplog.records] == [
+        "unreadable exchange=kucoin share=0.75 cause='a'",
+        "readable again exchange=kucoin",
+    ]
+
+
+def test_a_client_that_was_not_ready_hears_only_what_is_unreadable_when_it_is(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as wire:
+        wire.messages()
+        wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
+        for cause in ("a", "b"):
+            hub.last_minute({"kucoin": Unreadable(share=1.0, cause=cause)})
+        wire.read()
+
+        assert timeless(wire) == [
+            changes("e-2", "e-1", row("BTC", "2")),
+            unreadable("e-2", "e-2", {"exchange": "kucoin", "share": 1.0, "cause": "b"}),
+        ]
+
+
+def test_a_stream_that_begins_while_postgres_is_away_ends_its_greeting_with_that(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    hub.last_minute({"kucoin": Unreadable(share=1.0, cause="a")})
+    hub.postgres_is_away(datetime.now(UTC))
+    with joined(hub) as wire:
+        assert [message["type"] for message in wire.messages()] == [
+            "snapshot",
+            "unreadable",
+            "status",
+        ]

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from server.hub import Hub
 from server.live_prices import Key, Reading
 from server.subscription import Subscription
+from server.unreadable import Unreadable, mostly_unreadable
 from tests.support.live_job import price
 from tests.support.wire import Wire, client_on
 
@@ -37,9 +39,12 @@ class OneClient:
         self.wire = Wire()
         self.id: str | None = None
         self.prices: dict[Key, str] = {}
+        self.unreadable: list[dict[str, Any]] = []
+        """Those that the newest message of this connection names; a new one begins without any."""
 
     def connect(self, hub: Hub) -> None:
         self.wire, self.connection = Wire(), ExitStack()
+        self.unreadable = []
         client = client_on(self.wire, self.subscription, self.id)
         self.connection.enter_context(hub.serving(client))
 
@@ -52,6 +57,8 @@ class OneClient:
 
     def listen(self) -> None:
         for message in self.wire.messages():
+            if message["type"] == "unreadable":
+                self.unreadable = message["exchanges"]
             if message["id"] is None:
                 # The server has not read the database yet.
                 continue
@@ -128,6 +135,21 @@ class Streams(RuleBasedStateMachine):
     @rule()
     def find_postgres(self) -> None:
         self.hub.postgres_is_back()
+
+    @rule(exchange=st.sampled_from(["binance", "kucoin"]), share=st.sampled_from([0.5, 0.6, 1.0]))
+    def look_at_the_last_minute(self, exchange: str, share: float) -> None:
+        self.hub.last_minute({exchange: Unreadable(share=share, cause="price is absent")})
+
+    @invariant()
+    def all_who_read_know_what_cannot_be_read(self) -> None:
+        expected = [
+            {"exchange": exchange, "share": found.share, "cause": found.cause}
+            for exchange, found in mostly_unreadable(self.hub.unreadable).items()
+        ]
+        for client in self.clients:
+            client.listen()
+            if client.connection is not None and not client.wire.waiting:
+                assert client.unreadable == expected
 
     @invariant()
     def all_who_read_have_their_share(self) -> None:

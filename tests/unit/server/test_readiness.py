@@ -5,20 +5,27 @@ import pytest
 from server.fields import Exchange
 from server.live_prices import LivePrices, Reading
 from server.readiness import Readiness, readiness
+from server.unreadable import Unreadable
 from tests.support.live_job import price
 
 NOW = datetime(2025, 3, 28, 12, tzinfo=UTC)
 LIMITS: dict[Exchange, float] = {"binance": 30.0, "kucoin": 60.0}
 
 
-def state(away_since: datetime | None = None, /, **ages: float) -> Readiness:
+def state(
+    away_since: datetime | None = None,
+    unreadable: dict[str, Unreadable] | None = None,
+    /,
+    **ages: float,
+) -> Readiness:
     """With a price of each age, and an older one beside it."""
     prices = [
         price(exchange, symbol, "1", received_at=NOW - timedelta(seconds=age + older))
         for exchange, age in ages.items()
         for symbol, older in (("A", 0), ("B", 999))
     ]
-    return readiness(LivePrices(Reading("e", 1, None, prices, {})), away_since, LIMITS, NOW)
+    known = LivePrices(Reading("e", 1, None, prices, {}))
+    return readiness(known, unreadable or {}, away_since, LIMITS, NOW)
 
 
 def test_it_is_ready_while_the_newest_price_of_each_exchange_is_within_its_limit() -> None:
@@ -49,6 +56,24 @@ def test_one_exchange_whose_prices_are_old_or_missing_is_enough_not_to_be(
     assert [each.fresh for each in told.exchanges] == fresh
 
 
+@pytest.mark.parametrize(
+    ("share", "readable"), [(0.0, True), (0.5, True), (0.501, False), (1.0, False)]
+)
+def test_one_exchange_of_which_most_cannot_be_read_is_enough_not_to_be(
+    share: float, readable: bool
+) -> None:
+    found = Unreadable(share=share, cause="sequence is missing")
+
+    told = state(None, {"kucoin": found}, binance=1.0, kucoin=1.0)
+
+    assert told.ready == readable
+    assert [(each.unreadable, each.readable) for each in told.exchanges] == [
+        (None, True),
+        (found, readable),
+    ]
+    assert all(each.fresh for each in told.exchanges)
+
+
 def test_without_postgres_it_is_not_ready_however_fresh_the_prices_are() -> None:
     told = state(NOW, binance=1.0, kucoin=1.0)
 
@@ -57,7 +82,7 @@ def test_without_postgres_it_is_not_ready_however_fresh_the_prices_are() -> None
 
 
 def test_before_the_first_reading_no_age_is_known() -> None:
-    told = readiness(None, NOW, LIMITS, NOW)
+    told = readiness(None, {}, NOW, LIMITS, NOW)
 
     assert [each.age_seconds for each in told.exchanges] == [None, None]
     assert not told.ready

@@ -1,0 +1,147 @@
+"""When most of what an exchange sends can't be read, the server says so, from what the live job wrote."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from psycopg2.extensions import connection
+from websockets.sync.client import ClientConnection, connect
+
+from core.settings import Settings
+from server.unreadable import LAST_MINUTE
+from tests.support.live_job import ticker, wait_for_batch, write_batch
+from tests.support.postgres import execute, rows
+from tests.support.server import DEADLINE, ServerProcess, running_server
+from tests.support.waiting import wait_for
+
+OF_EACH = [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "1")]
+OLD = timedelta(seconds=61)
+
+HEALTHY = {"binance": {"tickers": 5, "dead_letters": {"price can't be read": 1}, "unread": {}}}
+
+
+@pytest.fixture
+def server(database: Settings) -> Iterator[ServerProcess]:
+    """It has a fresh price of each exchange, of a batch that an earlier version wrote."""
+    batch_id = write_batch(database.database_url, OF_EACH)
+    limits = {"BINANCE_PRICE_AGE_LIMIT": "600", "KUCOIN_PRICE_AGE_LIMIT": "600"}
+    with running_server(database.reader_database_url, **limits) as server:
+        wait_for_batch(server, batch_id)
+        assert server.get("/readyz").status_code == 200
+        yield server
+
+
+def kucoin(tickers: int, dead: int = 0, without_price: int = 0) -> dict[str, Any]:
+    """The batch's reading, in which a field at the edge is unread more often than all else."""
+    place = {"symbol": "A-B", "written": "", "partition": 2, "offset": 1620, "position": 17}
+    return {
+        "kucoin": {
+            "tickers": tickers,
+            "dead_letters": {"sequence is missing": dead} if dead else {},
+            "unread": {
+                "bid is empty": {"count": 1000, **place},
+                "price is absent": {"count": without_price, **place},
+            },
+        }
+    }
+
+
+def unreadable(answer: requests.Response) -> list[dict[str, Any] | None]:
+    """Of Binance and KuCoin."""
+    body = answer.json()
+    return [each["unreadable"] for each in body.get("exchanges") or body["feeds"]]
+
+
+def wait_until_unreadable(server: ServerProcess, of_kucoin: Any) -> requests.Response:
+    return wait_for(lambda: server.get("/readyz"), lambda told: unreadable(told)[1] == of_kucoin)
+
+
+def samples(server: ServerProcess) -> list[str]:
+    lines = server.get("/metrics").text.splitlines()
+    return sorted(line for line in lines if line.startswith("unreadable_share{"))
+
+
+def receive_unreadable(client: ClientConnection) -> list[dict[str, Any]]:
+    while (message := json.loads(client.recv(DEADLINE)))["type"] != "unreadable":
+        pass
+    exchanges: list[dict[str, Any]] = message["exchanges"]
+    return exchanges
+
+
+def test_more_than_half_makes_it_not_ready_and_everyone_says_why_until_a_minute_has_passed(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    found = {"share": 0.625, "cause": "sequence is missing"}
+    with connect(server.stream) as client:
+        write_batch(database.database_url, [], HEALTHY | kucoin(3, dead=3, without_price=2))
+        told = wait_until_unreadable(server, found)
+        assert receive_unreadable(client) == [{"exchange": "kucoin", **found}]
+
+        assert (told.status_code, told.json()["ready"]) == (503, False)
+        assert [each["readable"] for each in told.json()["exchanges"]] == [True, False]
+        assert [each["fresh"] for each in told.json()["exchanges"]] == [True, True]
+        healthy = {"share": 0.167, "cause": "price can't be read"}
+        assert unreadable(told) == unreadable(server.get("/api/feeds")) == [healthy, found]
+        assert samples(server) == [
+            'unreadable_share{exchange="binance"} 0.167',
+            'unreadable_share{exchange="kucoin"} 0.625',
+        ]
+        assert "unreadable exchange=kucoin share=0.625 cause='sequence is missing'" in server.log()
+
+        execute(owner, "UPDATE batches SET committed_at = committed_at - interval '1 minute'")
+
+        assert receive_unreadable(client) == []
+        told = wait_until_unreadable(server, None)
+    assert told.status_code == 200
+    assert unreadable(server.get("/api/feeds")) == [None, None]
+    assert samples(server) == [
+        'unreadable_share{exchange="binance"} NaN',
+        'unreadable_share{exchange="kucoin"} NaN',
+    ]
+    assert "readable again exchange=kucoin" in server.log()
+
+
+def test_half_of_a_minute_is_not_most_of_it_and_what_is_older_does_not_count(
+    database: Settings, server: ServerProcess
+) -> None:
+    write_batch(database.database_url, [], kucoin(0, dead=100), OLD)
+    write_batch(database.database_url, [], kucoin(4))
+    write_batch(database.database_url, [], kucoin(0, without_price=4))
+
+    told = wait_until_unreadable(server, {"share": 0.5, "cause": "price is absent"})
+    assert (told.status_code, told.json()["exchanges"][1]["readable"]) == (200, True)
+
+    write_batch(database.database_url, [], kucoin(0, without_price=1))
+    told = wait_until_unreadable(server, {"share": 0.556, "cause": "price is absent"})
+    assert (told.status_code, told.json()["exchanges"][1]["readable"]) == (503, False)
+
+    write_batch(database.database_url, [], kucoin(1))
+    told = wait_until_unreadable(server, {"share": 0.5, "cause": "price is absent"})
+    assert told.status_code == 200
+
+
+def test_the_last_minute_is_found_without_reading_the_days_before(
+    database: Settings, owner: connection
+) -> None:
+    """Three days have a million batches; a tenth of them shows it as well."""
+    execute(
+        owner,
+        "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets, reading,"
+        " started_at, committed_at)"
+        " SELECT 1, 0, 0, '{}', %s, now(), now() - number * interval '250 ms'"
+        " FROM generate_series(100000, 0, -1) AS number",
+        json.dumps(kucoin(1, dead=1)),
+    )
+    execute(owner, "ANALYZE batches")
+
+    assert sorted(rows(owner, LAST_MINUTE), key=str)[:2] == [
+        ("kucoin", "price is absent", 0),
+        ("kucoin", "sequence is missing", 240),
+    ]
+    ((explained,),) = rows(owner, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {LAST_MINUTE}")
+    plan = explained[0]["Plan"]
+    (size,) = rows(owner, "SELECT pg_relation_size('batches') / 8192")[0]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100 < size / 10
