@@ -2,6 +2,9 @@
 
 Arrow's own JSON reader is told the types. It refuses what element_reader would read otherwise: a key that
 is there twice, an amount that is not quoted, a text where a time should be.
+
+Whatever it takes, it reads as element_reader would, with one exception: of values nested a thousand deep,
+which Python's own JSON reader refuses, nothing is read here either, and the rest of the message stays.
 """
 
 import io
@@ -88,8 +91,11 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether it looks like an array of objects, in UTF-8: Arrow's reader does not look for that."""
-    if not (body.startswith(b"[{") and body.endswith(b"}]")):
+    """Whether it looks like an array of objects, in UTF-8: Arrow's reader does not look for that.
+
+    Its reader also takes Inf for a number, which is none in any JSON.
+    """
+    if not (body.startswith(b"[{") and body.endswith(b"}]")) or b"Inf" in body:
         return False
     try:
         body.decode()

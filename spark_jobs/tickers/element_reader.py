@@ -1,14 +1,22 @@
 """One message to rows, element by element, in plain Python: slower, and the reference of column_reader."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.tickers import values
-from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD, READ, polars_schema
+from spark_jobs.tickers.columns import (
+    IS_DEAD_LETTER,
+    IS_TICKER,
+    IS_UNREAD,
+    READ,
+    arrow_schema,
+    as_frame,
+)
 from spark_jobs.tickers.elements import elements_of
 from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE, Field
 from spark_jobs.tickers.values import Unreadable, shown
@@ -20,24 +28,28 @@ CLOCK_LIMIT = 15 * 60_000_000
 """Microseconds that an extractor's clock may be ahead of Kafka's. One that is not kept right drifts by
 minutes; one in a wrong time zone is half an hour out."""
 
-EPOCH = datetime.fromtimestamp(0, UTC)
+ROWS_AT_ONCE = 10_000
+"""Python objects of so many rows exist at a time: a row takes ten times as much memory as in a frame."""
 
-# A row of columns.READ; what it lacks is NULL.
+# A row of columns.READ, times in microseconds since the epoch; what it lacks is NULL.
 Row = dict[str, Any]
 
-SCHEMA = polars_schema(READ)
-TIMES = [name for name, kind in READ.items() if kind == "TIMESTAMP"]
+SCHEMA = arrow_schema(READ)
 
 
 def read_elements(messages: pl.DataFrame) -> pl.DataFrame:
     """Return rows of columns.READ of messages with columns.MESSAGE, in the order of their items."""
-    rows = [row for message in messages.iter_rows(named=True) for row in rows_of(message)]
-    as_numbers = {**SCHEMA, **dict.fromkeys(TIMES, pl.Int64())}
-    return pl.DataFrame(rows, as_numbers, orient="row").cast({name: SCHEMA[name] for name in TIMES})
+    # A record may have any time, also one that Python's datetime can't hold.
+    numbered = messages.with_columns(pl.col("timestamp").dt.epoch("us"))
+    rows = chain.from_iterable(map(rows_of, numbered.iter_rows(named=True)))
+    tables = [SCHEMA.empty_table()]
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        tables.append(pa.Table.from_pylist(some, SCHEMA))
+    return as_frame(pa.concat_tables(tables))
 
 
 def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield rows of columns.READ, times in microseconds since the epoch.
+    """Yield the rows of a message; its `timestamp` too is in microseconds since the epoch.
 
     Each element is a ticker or a dead letter, or, without a price, neither; each field that can't be
     read is a row of its own beside it. A message that is no array is one dead letter at position -1. What
@@ -70,79 +82,74 @@ class DeadLetter(ValueError):
     """An item that can be no ticker; the message is the reason."""
 
 
-def _read(place: Row, item: Any, timestamp: datetime | None) -> Iterator[Row]:
+def _read(place: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
     """Raise DeadLetter where something is wrong that a ticker needs."""
     if not isinstance(item, dict):
         raise DeadLetter("the item is no JSON object")
     if item.get(UNREADABLE) is not None:
         raise DeadLetter("the extractor could not read this frame")
     fields = FIELDS[place["topic"]]
-    required = _required(item, fields, timestamp)
-    found, faults = _optional(item, fields)
+    written = {name: _written(item, field.path) for name, field in fields.items()}
+    required = _required(written, fields, timestamp)
+    found, faults = _optional(written, fields)
     if "price" not in faults:
         yield {**place, **required, **found, "kind": IS_TICKER}
     seen = {**place, "symbol": required["symbol"], "received_at": required["received_at"]}
     for name, reason in faults.items():
-        payload = shown(written(item, fields[name])).encode()
+        payload = shown(written[name]).encode()
         yield {**seen, "kind": IS_UNREAD, "field": name, "reason": reason, "payload": payload}
 
 
-def _required(item: Any, fields: Mapping[str, Field], timestamp: datetime | None) -> Row:
-    """Return what each ticker needs; with the price, where one is written."""
+def _written(item: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return what stands at the path, None where nothing does."""
+    found: Any = item
+    for key in path:
+        if not isinstance(found, dict):
+            return None
+        found = found.get(key)
+    return found
+
+
+def _required(written: Row, fields: Mapping[str, Field], timestamp: int | None) -> Row:
+    """Return what each ticker needs beside its price."""
     for name in REQUIRED:
-        if written(item, fields[name]) is None:
+        if written[name] is None:
             raise DeadLetter(f"{name} is missing")
-    found = {name: _needed(name, item, fields[name]) for name in REQUIRED}
+    found = {name: _needed(name, written, fields) for name in REQUIRED}
     # By the record's own timestamp, so that whoever reads it again decides the same.
-    if timestamp and found["received_at"] - CLOCK_LIMIT > microseconds_of(timestamp):
+    if timestamp is not None and found["received_at"] - CLOCK_LIMIT > timestamp:
         raise DeadLetter(f"received_at is ahead of Kafka's clock: {found['received_at']}")
     return found
 
 
-def _optional(item: Any, fields: Mapping[str, Field]) -> tuple[Row, dict[str, str]]:
+def _optional(written: Row, fields: Mapping[str, Field]) -> tuple[Row, dict[str, str]]:
     """Return the other values, and why a field has none although something is written.
 
     A price is needed, but an exchange that has none yet says so: absent, or zero. That is no dead letter.
     """
-    found: Row = {"price": None}
+    found: Row = {}
     faults: dict[str, str] = {}
-    if is_absent(item, fields["price"]):
+    if written["price"] in (None, ""):
         faults["price"] = "is absent"
     else:
-        found["price"] = _needed("price", item, fields["price"])
+        found["price"] = _needed("price", written, fields)
         if found["price"] <= 0:
             faults["price"] = "is zero or less"
-    for name in fields.keys() - {*REQUIRED, "price"}:
-        at = written(item, fields[name])
+    for name, field in fields.items():
+        if name in REQUIRED or name == "price" or written[name] is None:
+            continue
         try:
-            found[name] = None if at is None else fields[name].read(at)
+            found[name] = field.read(written[name])
         except Unreadable as reason:
             faults[name] = str(reason)
     return found, faults
 
 
-def is_absent(item: Any, field: Field) -> bool:
-    return written(item, field) in (None, "")
-
-
-def microseconds_of(timestamp: datetime) -> int:
-    return (timestamp - EPOCH) // timedelta(microseconds=1)
-
-
-def written(item: Mapping[str, Any], field: Field) -> Any:
-    """Return what stands at the field's path, None where nothing does."""
-    found: Any = item
-    for key in field.path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
-
-
-def _needed(name: str, item: Any, field: Field) -> Any:
-    at = written(item, field)
+def _needed(name: str, written: Row, fields: Mapping[str, Field]) -> Any:
     try:
-        return field.read(at)
+        return fields[name].read(written[name])
     except Unreadable as error:
-        raise DeadLetter(f"{name} can't be read: {shown(at)}") from error
+        raise DeadLetter(f"{name} can't be read: {shown(written[name])}") from error
 
 
 def _received_at(item: Any) -> int | None:

@@ -12,7 +12,8 @@ UNIT = Decimal("1e-18")
 EXACT = Context(prec=38, Emax=10**6, Emin=-(10**6), traps=[Inexact, InvalidOperation])
 """Raises where DECIMAL(38,18) would have to round."""
 
-DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
+# Where one digit could belong to two parts, a text of a million digits would take hours to refuse.
+DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 
 NAME_LENGTH = 100
@@ -116,7 +117,11 @@ def _decimal(written: Any) -> Decimal:
         raise Unreadable("is no number")
     if not DECIMAL.fullmatch(written):
         raise Unreadable("is no number" if written else "is empty")
-    return Decimal(written)
+    try:
+        return Decimal(written)
+    except InvalidOperation as error:
+        # An exponent of 19 digits.
+        raise Unreadable("is out of range") from error
 
 
 def _moment(written: Any, unit: int) -> int:

@@ -1,0 +1,62 @@
+"""Messages as the reader takes them, without Spark: frames of literal values, read to sorted rows."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from core.topics import BINANCE_RAW_DATA
+from spark_jobs.tickers.column_reader import read_columns
+from spark_jobs.tickers.columns import MESSAGE, polars_schema
+from spark_jobs.tickers.element_reader import read_elements
+from spark_jobs.tickers.reader import read_messages
+
+HOST = "stream.binance.com"
+
+Reader = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def message(
+    value: Any,
+    topic: str = BINANCE_RAW_DATA,
+    *,
+    partition: int = 0,
+    offset: int = 0,
+    timestamp: datetime | int | None = None,
+    endpoint: str | None = HOST,
+) -> dict[str, Any]:
+    """One message. `value` is JSON-encoded unless it is bytes, or None for a record without value."""
+    if not isinstance(value, bytes | None):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return {
+        "value": value,
+        "endpoint": endpoint,
+        "timestamp": timestamp,
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+    }
+
+
+def frame(*messages: dict[str, Any]) -> pl.DataFrame:
+    """A frame of columns.MESSAGE."""
+    columns = {name: [each[name] for each in messages] for name in MESSAGE}
+    return pl.DataFrame(columns, polars_schema(MESSAGE))
+
+
+def in_order(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows of columns.READ, sorted by their place, then by kind and field."""
+    return rows.sort("topic", "partition", "offset", "position", "kind", "field").to_dicts()
+
+
+def by_columns(messages: pl.DataFrame) -> pl.DataFrame:
+    """Read with read_columns, which must understand all."""
+    rows, left = read_columns(messages)
+    assert not len(left), f"left to read_elements: {left['value'].to_list()}"
+    return rows
+
+
+READERS: tuple[Reader, ...] = (read_elements, read_messages)
+"""What must read any message alike."""
