@@ -127,7 +127,11 @@ class TickerTable(Sink):
         counts = Observation()
         (
             batch.transform(beyond, before.next_offsets)
-            .observe(counts, count_of(IS_TICKER, "ticks"), count_of(IS_DEAD_LETTER, "dead"))
+            .observe(
+                counts,
+                count_of("ticks", IS_TICKER, IS_DEAD_LETTER),
+                count_of("dead", IS_DEAD_LETTER),
+            )
             .transform(rows_of)
             .write.format("delta")
             .mode("append")
@@ -165,9 +169,9 @@ class TickerTable(Sink):
         )
 
 
-def count_of(kind: str, name: str) -> Column:
-    """The number of rows of a kind."""
-    return F.count(F.when(F.col("kind") == kind, True)).alias(name)
+def count_of(name: str, *kinds: str) -> Column:
+    """The number of rows of these kinds."""
+    return F.count_if(F.col("kind").isin(*kinds)).alias(name)
 
 
 def rows_of(read: DataFrame) -> DataFrame:

@@ -41,9 +41,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 def is_kept(settings: Settings, sent: tuple[str, int, int]) -> bool:
     """Whether the jobs' client, which asks for the oldest offset, finds the topic of a message."""
     topic, partition, offset = sent
-    return starting_offsets(settings, [topic], {(topic, partition): offset + 1})[topic] == {
-        "0": offset + 1
-    }
+    found = starting_offsets(settings, [topic], {(topic, partition): offset + 1})
+    return found[topic][str(partition)] == offset + 1
 
 
 def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:

@@ -85,6 +85,7 @@ def test_what_is_no_json_object_is_a_dead_letter_with_its_bytes(spark: SparkSess
                 INSTRUMENTS,
                 0,
                 n,
+                n,
                 None,
                 None,
                 "the message is no JSON object",
