@@ -17,8 +17,8 @@ from spark_jobs.tickers.columns import MESSAGE, READ, REDUCED, as_frame, as_tabl
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
 
-# A host, perhaps with a port. Headers are bytes that anybody may have written.
-HOST = r"^[A-Za-z0-9.:_\[\]-]{1,255}$"
+# A host, perhaps with a port. Headers are bytes that anybody may have written: $ would allow a line end.
+HOST = r"^[A-Za-z0-9.:_\[\]-]{1,255}\z"
 
 
 def messages(records: DataFrame) -> DataFrame:

@@ -29,7 +29,7 @@ def message(
 ) -> dict[str, Any]:
     """One message. `value` is JSON-encoded unless it is bytes, or None for a record without value."""
     if not isinstance(value, bytes | None):
-        value = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        value = encoded(value)
     return {
         "value": value,
         "endpoint": endpoint,
@@ -38,6 +38,11 @@ def message(
         "partition": partition,
         "offset": offset,
     }
+
+
+def encoded(value: Any) -> bytes:
+    """Its JSON as exchanges write it, without blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def frame(*messages: dict[str, Any]) -> pl.DataFrame:

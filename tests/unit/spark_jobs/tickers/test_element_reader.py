@@ -156,9 +156,11 @@ def test_what_is_missing_or_bad_in_a_binance_item_is_named_with_its_value() -> N
     whole = item(BTCUSDT)
     missing = [without(whole, key) for key in ("s", "E", "received_at")]
     bad_symbols = [item(BTCUSDT, s=symbol) for symbol in ("", "A\0B", "x" * 101, 7)]
-    bad_times = [item(BTCUSDT, E=at) for at in (9223372036854775807, -1, 0, "soon", "", 1.5, {})]
+    times: list[Any] = [9223372036854775807, -1, 0, "soon", "", 1.5, {}]
+    bad_times = [item(BTCUSDT, E=at) for at in times]
     bad_receipts = [{**whole, "received_at": at} for at in (RECEIVED_AT * 1000, "now")]
-    bad_prices = [item(BTCUSDT, c=price) for price in ("abc", " ", "1\0", "1" * 21, True, [])]
+    prices: list[Any] = ["abc", " ", "1\0", "1" * 21, True, []]
+    bad_prices = [item(BTCUSDT, c=price) for price in prices]
     assert reasons([*missing, *bad_symbols, *bad_times, *bad_receipts, *bad_prices]) == [
         "symbol is missing",
         "event_time is missing",

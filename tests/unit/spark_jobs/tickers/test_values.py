@@ -181,7 +181,8 @@ def test_a_name_is_a_text_that_a_key_of_postgres_can_be() -> None:
     assert reason(name, "") == "is empty"
     assert reason(name, "A\0B") == "has a NUL character"
     assert reason(name, "A\ud800") == "has a lone surrogate"
-    for no_text in (Number("7"), True, None, {}, []):
+    no_texts: list[Any] = [Number("7"), True, None, {}, []]
+    for no_text in no_texts:
         assert reason(name, no_text) == "is no text"
 
 
