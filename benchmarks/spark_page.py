@@ -10,6 +10,8 @@ import requests
 from infra.spark_cluster import HOST
 
 NUMBER = re.compile(r"batch = (\d+)")
+LIMIT = 60.0
+"""Seconds: the page's first answer takes some, because its code is compiled then."""
 
 
 class SparkJobs(NamedTuple):
@@ -27,7 +29,7 @@ class SparkJobs(NamedTuple):
 def jobs_of(page: int, query: str) -> dict[int, SparkJobs]:
     """Return what Spark's jobs of each batch of the query took; `page` is the port of the driver's page."""
     application = f"http://{HOST}:{page}/api/v1/applications"
-    (running,) = requests.get(application, timeout=5).json()
+    (running,) = requests.get(application, timeout=LIMIT).json()
     stages = {each["stageId"]: each for each in _read(application, running["id"], "stages")}
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for job in _read(application, running["id"], "jobs"):
@@ -39,7 +41,7 @@ def jobs_of(page: int, query: str) -> dict[int, SparkJobs]:
 
 
 def _read(application: str, number: str, what: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = requests.get(f"{application}/{number}/{what}", timeout=20).json()
+    found: list[dict[str, Any]] = requests.get(f"{application}/{number}/{what}", timeout=LIMIT).json()
     return found
 
 

@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor
 
 from spark_jobs.candle_days import kept_span, make_days
 from spark_jobs.postgres_sink import copy_into
-from spark_jobs.tickers.columns import CANDLE
+from spark_jobs.tickers.columns import CANDLE, as_frame
 
 COLUMNS = ", ".join(CANDLE)
 
@@ -66,7 +66,7 @@ def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: 
     minute = pc.field("minute")
     kept = rows.filter((minute >= since) & (minute < until))
     make_days(statements, _days(kept))
-    copy_into(statements, "incoming_candles", kept.select([*CANDLE]))
+    copy_into(statements, "incoming_candles", as_frame(kept.select([*CANDLE])))
     statements.execute(MERGE)
     return tickers_in(rows) - tickers_in(kept)
 

@@ -10,9 +10,9 @@ import time
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+import polars as pl
 import psycopg2
 import pyarrow as pa
-import pyarrow.csv
 from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
@@ -138,9 +138,16 @@ def lock_out_others(statements: cursor, lock: int) -> None:
         ) from error
 
 
-def copy_into(statements: cursor, table: str, rows: pa.Table) -> None:
-    columns = ", ".join(f'"{name}"' for name in rows.column_names)
+# As Postgres reads them in any time zone: all of ours are UTC.
+COPIED_TIME = "%Y-%m-%d %H:%M:%S%.6fZ"
+
+
+def copy_into(statements: cursor, table: str, rows: pl.DataFrame) -> None:
+    """NULL and an empty text stay apart, because only texts are quoted."""
+    columns = ", ".join(f'"{name}"' for name in rows.columns)
     lines = io.BytesIO()
-    pyarrow.csv.write_csv(rows, lines)
+    rows.write_csv(
+        lines, include_header=False, quote_style="non_numeric", datetime_format=COPIED_TIME
+    )
     lines.seek(0)
-    statements.copy_expert(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv, HEADER)", lines)
+    statements.copy_expert(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)", lines)

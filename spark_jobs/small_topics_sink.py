@@ -18,6 +18,7 @@ from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.schemas import SMALL_TOPICS
 from spark_jobs.sink import Counts
 from spark_jobs.sources import Offsets
+from spark_jobs.tickers.columns import as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 
 UPSERT_INSTRUMENTS = """
@@ -70,7 +71,7 @@ class SmallTopicsSink(PostgresSink):
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
         for table, upsert in UPSERTS.items():
             versions = pa.Table.from_struct_array(rows[table].drop_null())
-            copy_into(statements, f"incoming_{table}", versions)
+            copy_into(statements, f"incoming_{table}", as_frame(versions))
             statements.execute(upsert)
         dead = rows.filter(pc.is_valid(rows["fault"])).to_pylist()
         insert_dead_letters(statements, [_letter(row) for row in dead])
