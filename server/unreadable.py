@@ -20,11 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 MOST = 0.5
 """If a larger share of an exchange's items can't be read, its prices are not to be relied on."""
 
-# Ids grow with committed_at, so the newest row that is too old bounds the others: the primary key is read
-# backwards from its end, and no further. A ticker has no cause.
+# A minute has some 250 batches, and ids grow with committed_at. So only the end of the primary key is read,
+# however many batches there are and whatever the planner believes of them. A ticker has no cause.
 LAST_MINUTE = """
 SELECT exchange, cause, sum(items)::bigint
-FROM batches, jsonb_each(reading) AS became (exchange, items_by_kind), LATERAL (
+FROM (
+    SELECT reading, committed_at FROM batches ORDER BY id DESC LIMIT 1000
+) AS newest, jsonb_each(reading) AS became (exchange, items_by_kind), LATERAL (
     SELECT NULL, (items_by_kind->>'tickers')::bigint
     UNION ALL
     SELECT key, value::bigint FROM jsonb_each_text(items_by_kind->'dead_letters')
@@ -32,9 +34,7 @@ FROM batches, jsonb_each(reading) AS became (exchange, items_by_kind), LATERAL (
     SELECT key, (value->>'count')::bigint FROM jsonb_each(items_by_kind->'unread')
     WHERE key LIKE 'price %'
 ) AS counted (cause, items)
-WHERE id > coalesce((
-    SELECT id FROM batches WHERE committed_at <= now() - interval '1 minute' ORDER BY id DESC LIMIT 1
-), 0)
+WHERE committed_at > now() - interval '1 minute'
 GROUP BY exchange, cause
 """
 

@@ -126,7 +126,7 @@ def test_half_of_a_minute_is_not_most_of_it_and_what_is_older_does_not_count(
 def test_the_last_minute_is_found_without_reading_the_days_before(
     database: Settings, owner: connection
 ) -> None:
-    """Three days have a million batches; a tenth of them shows it as well."""
+    """Seven hours of batches, of which Postgres has no statistics yet."""
     execute(
         owner,
         "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets, reading,"
@@ -135,13 +135,12 @@ def test_the_last_minute_is_found_without_reading_the_days_before(
         " FROM generate_series(100000, 0, -1) AS number",
         json.dumps(kucoin(1, dead=1)),
     )
-    execute(owner, "ANALYZE batches")
 
-    assert sorted(rows(owner, LAST_MINUTE), key=str)[:2] == [
-        ("kucoin", "price is absent", 0),
-        ("kucoin", "sequence is missing", 240),
-    ]
+    items = {cause: items for _exchange, cause, items in rows(owner, LAST_MINUTE)}
+    # Of four batches a second, those that did not become a minute old meanwhile.
+    assert 0 < items["sequence is missing"] == items[None] <= 240
+
     ((explained,),) = rows(owner, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {LAST_MINUTE}")
     plan = explained[0]["Plan"]
-    (size,) = rows(owner, "SELECT pg_relation_size('batches') / 8192")[0]
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100 < size / 10
+    ((size,),) = rows(owner, "SELECT pg_relation_size('batches') / 8192")
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < size / 20
