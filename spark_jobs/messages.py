@@ -4,8 +4,9 @@ The functions of spark_jobs.tickers over DataFrames. They run in Spark's Python 
 return whole Arrow batches: see docs/decisions/018-one-reader-over-arrow.md.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 
 import polars as pl
 import pyarrow as pa
@@ -52,10 +53,21 @@ def read_and_reduce(messages: pl.DataFrame) -> pl.DataFrame:
     return reduce_to_minutes(read_messages(messages))
 
 
+@cache
+def _spare_the_collector() -> None:
+    """Keep all that was imported out of garbage collections.
+
+    Spark's Python worker collects everything after each task, which takes 50 ms with polars, pyarrow and
+    pyspark in memory, and the next task waits for it.
+    """
+    gc.freeze()
+
+
 def _each(
     transform: Callable[[pl.DataFrame], pl.DataFrame],
     columns: Mapping[str, str],
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
+    _spare_the_collector()
     for batch in batches:
         yield from as_table(transform(as_frame(batch)), columns).to_batches()

@@ -14,8 +14,10 @@ from pyspark.sql import functions as F
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.newer import age_order, sql_age_order
 from spark_jobs.price_sink import PriceSink
+from spark_jobs.sources import Offsets
 from tests.support.frames import BTCUSDT, CRO_USDT, item, record
 from tests.support.plain_tables import (
     CANDLES,
@@ -117,6 +119,12 @@ def replayed_batches(draw: st.DrawFn) -> list[list[Row]]:
     return batches
 
 
+def beyond(batch: Iterable[Row], progress: Offsets) -> list[Row]:
+    return [
+        row for row in batch if row["offset"] >= progress.get((row["topic"], row["partition"]), 0)
+    ]
+
+
 def without_updates(found: Iterable[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
     return {candle[:-1] for candle in found}
 
@@ -150,7 +158,11 @@ def test_replayed_batches_count_each_ticker_once(
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
     for batch in batches:
-        write(spark, sink, *batch)
+        try:
+            write(spark, sink, *batch)
+        except ProgressError:
+            # The job ends, and the next one begins where Postgres says.
+            write(spark, sink, *beyond(batch, sink.progress()))
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
     tickers = tickers_of(read.values())
     assert set(rows(owner, LIVE)) == newest(tickers)

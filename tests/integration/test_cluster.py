@@ -64,12 +64,12 @@ def messages_at(number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     """One of each exchange."""
     at = BEGAN + 250_000 * number
     binance = [
-        item(BTCUSDT, at + n, s=f"{'ABC'[n]}{number % 5}USDT", c=f"{number}.{n}", E=at // 1000)
+        item(BTCUSDT, at + n, s=f"{'ABC'[n]}{number % 5}USDT", c=f"{number + 1}.{n}", E=at // 1000)
         for n in range(3)
     ]
     kucoin = [
         {
-            **item(CRO_USDT, at + n, price=f"{number}.{n}", sequence=str(number)),
+            **item(CRO_USDT, at + n, price=f"{number + 1}.{n}", sequence=str(number)),
             "subject": f"{n}-BTC",
         }
         for n in range(3)

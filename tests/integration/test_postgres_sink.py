@@ -13,9 +13,11 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import KUCOIN_RAW_DATA
 from spark_jobs import postgres_sink
+from spark_jobs.kafka_progress import ProgressError
+from spark_jobs.messages import messages, minutes
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
 from tests.support.postgres import contents, execute, rows
 from tests.support.queries import price_sink, write
 
@@ -82,7 +84,7 @@ def test_the_same_batch_twice_changes_nothing(
     assert len(before["live_prices"]) == 2
 
 
-def test_a_batch_that_reaches_below_the_progress_counts_only_what_is_new(
+def test_of_a_batch_that_reaches_below_the_progress_only_what_is_new_counts(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     first = record([item(BTCUSDT)], offset=0)
@@ -93,6 +95,21 @@ def test_a_batch_that_reaches_below_the_progress_counts_only_what_is_new(
         (1, 0, 0, {"binance_raw_data": {"0": 1}}),
         (1, 0, 1, {"binance_raw_data": {"0": 2}}),
     ]
+
+
+def test_a_batch_that_the_progress_was_moved_into_is_refused_and_its_rest_counts_once(
+    spark: SparkSession, sink: PriceSink, owner: connection
+) -> None:
+    batch = [record([item(BTCUSDT)], offset=n) for n in range(3)]
+    write(spark, sink, batch[0])
+    # By one task, so that one row stands for all three messages.
+    read_at_once = records(spark, *batch).coalesce(1).transform(messages).transform(minutes)
+    with pytest.raises(ProgressError, match="next_offset 1 for binance_raw_data/0"):
+        sink.write(read_at_once, 0)
+    assert len(rows(owner, "SELECT FROM batches")) == 1
+    write(spark, sink, *batch[1:])
+    assert sink.progress() == {("binance_raw_data", 0): 3}
+    assert rows(owner, "SELECT rows_written + rows_refused FROM batches") == [(1,), (1,)]
 
 
 def test_an_older_ticker_in_a_later_batch_does_not_put_the_old_price_back(
