@@ -189,9 +189,7 @@ def _with_odd_amounts(read: pl.DataFrame, topic: str) -> pl.DataFrame:
             {"written": pl.String, "amount": AMOUNT, f"fault_{name}": pl.String},
             orient="row",
         )
-        joined = read.join(
-            found, left_on=written, right_on="written", how="left", maintain_order="left"
-        )
+        joined = read.join(found, left_on=written, right_on="written", how="left")
         read = joined.with_columns(pl.coalesce(name, "amount").alias(name)).drop("amount")
     return read
 

@@ -40,6 +40,13 @@ def message(
     }
 
 
+def short(written: Any) -> str | None:
+    """The id of a parameter that is too long to be one; None for what pytest names itself."""
+    if isinstance(written, str | bytes) and len(written) > 30:
+        return f"{written[:20]!r} of {len(written)}"
+    return None
+
+
 def encoded(value: Any) -> bytes:
     """Its JSON as exchanges write it, without blanks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -11,7 +11,7 @@ from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
-from tests.support.messages import HOST, by_columns, encoded, frame, in_order, message
+from tests.support.messages import HOST, by_columns, encoded, frame, in_order, message, short
 
 RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
@@ -97,6 +97,7 @@ def test_a_kucoin_message_is_a_row_per_item_with_every_column() -> None:
         (".5", "0.5"),
         ("5.", "5"),
     ],
+    ids=short,
 )
 def test_amounts_are_exact_in_each_of_their_forms(written: str, value: str) -> None:
     (read,) = in_order(by_columns(frame(message([item(BTCUSDT, c=written)]))))
@@ -113,6 +114,7 @@ def test_amounts_are_exact_in_each_of_their_forms(written: str, value: str) -> N
         ("last_size", "size", "币" * 200 + "\0", "is no number", ("币" * 100).encode()),
         ("last_size", "size", "1\0", "is no number", b"1\xef\xbf\xbd"),
     ],
+    ids=short,
 )
 def test_an_amount_that_cannot_be_read_is_null_and_a_row_of_its_own(
     field: str, key: str, written: str, reason: str, shown: bytes
@@ -170,6 +172,7 @@ def test_a_price_of_nothing_or_less_is_no_ticker_and_no_dead_letter(
         replaced(b'"87304.35000000"', b"null"),
         b"[" + BTC.replace(b":", b" :\t").replace(b",", b"\r,") + b"]",
     ],
+    ids=short,
 )
 def test_what_is_understood_is_read_as_the_reference_reads_it(value: bytes) -> None:
     messages = frame(message(value))
@@ -220,6 +223,7 @@ def test_what_is_understood_is_read_as_the_reference_reads_it(value: bytes) -> N
         replaced(b'"BTCUSDT"', b'"' + b"x" * 101 + b'"'),
         with_key(b'1,"unreadable":"<html>"'),
     ],
+    ids=short,
 )
 def test_what_is_odd_is_left_with_all_of_its_message(value: bytes | None) -> None:
     rows, left = read_columns(frame(message(value)))
@@ -239,6 +243,7 @@ def test_what_is_odd_is_left_with_all_of_its_message(value: bytes | None) -> Non
         b"[" + encoded({**item(CRO_USDT), "data": []}) + b"]",
         b"[" + encoded({**item(CRO_USDT), "data": None}) + b"]",
     ],
+    ids=short,
 )
 def test_what_is_odd_in_a_kucoin_item_is_left(value: bytes) -> None:
     rows, left = read_columns(frame(message(value, KUCOIN_RAW_DATA)))

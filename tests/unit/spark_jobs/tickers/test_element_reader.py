@@ -13,7 +13,7 @@ from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import ROWS_AT_ONCE, read_elements
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
-from tests.support.messages import HOST, frame, message
+from tests.support.messages import HOST, frame, message, short
 
 RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
@@ -127,7 +127,7 @@ def test_neighbours_of_a_kucoin_item_whose_data_is_no_object_arrive(data: Any) -
         *(None, b"", b"not json", b"{}", b'{"s":"BTCUSDT"}', b"null", b"7", b"\xff\xfe\x00"),
         *(b'[{"s":', b"[}]", b"\xef\xbb\xbf[]", b'["\xff"]', b"[" * 100_000 + b"]" * 100_000),
     ],
-    ids=lambda value: repr(value)[:20],
+    ids=short,
 )
 def test_a_message_that_is_no_array_is_one_dead_letter_with_its_bytes(value: bytes | None) -> None:
     (found,) = rows(value)
@@ -225,6 +225,7 @@ def test_a_kucoin_item_may_lack_what_is_optional_and_not_its_sequence() -> None:
         ({"time": "soon"}, "traded_at", "is no number", b"soon"),
         ({"time": 1.5}, "traded_at", "is no whole number", b"1.5"),
     ],
+    ids=short,
 )
 def test_an_optional_field_that_cannot_be_read_is_null_and_counted_beside_the_ticker(
     changed: dict[str, Any], field: str, reason: str, written: bytes

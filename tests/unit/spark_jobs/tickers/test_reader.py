@@ -12,7 +12,7 @@ from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.reader import read_messages
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, recorded_kucoin_frames
-from tests.support.messages import READERS, Reader, encoded, frame, in_order, message
+from tests.support.messages import READERS, Reader, encoded, frame, in_order, message, short
 
 both_ways = pytest.mark.parametrize("read", READERS)
 
@@ -242,7 +242,7 @@ MEGABYTE = 1_000_000
             "symbol is missing",
         ),
     ],
-    ids=lambda value: f"{value[:12]!r} of {len(value)}",
+    ids=short,
 )
 def test_a_message_of_a_megabyte_of_nonsense_is_a_dead_letter_at_once(
     value: bytes, reason: str

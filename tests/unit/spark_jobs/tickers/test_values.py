@@ -21,6 +21,7 @@ from spark_jobs.tickers.values import (
     shown,
     whole_number,
 )
+from tests.support.messages import short
 
 MEGABYTE = 1_000_000
 
@@ -137,6 +138,7 @@ def test_a_whole_number_has_any_spelling_of_64_bits(written: str, value: int) ->
         ("1E99", "is out of range"),
         ("7" * 4_301, "is out of range"),
     ],
+    ids=short,
 )
 def test_what_is_no_whole_number_of_64_bits_is_refused(written: Any, expected: str) -> None:
     assert reason(whole_number, written) == expected
@@ -165,7 +167,7 @@ def test_times_are_microseconds_from_2000_to_2100() -> None:
         "1E" + "9" * MEGABYTE,
         "1E-" + "9" * MEGABYTE,
     ],
-    ids=lambda written: f"{written[:3]}…{written[-3:]} of {len(written)}",
+    ids=lambda written: f"{written[:3]} to {written[-3:]} of {len(written)}",
 )
 def test_a_huge_number_is_refused_at_once(read: Callable[[Any], Any], written: str) -> None:
     began = time.process_time()
@@ -200,6 +202,7 @@ def test_a_name_is_a_text_that_a_key_of_postgres_can_be() -> None:
         ("A\ud800", "A?"),
         ("币" * 101, "币" * 100),
     ],
+    ids=short,
 )
 def test_what_was_written_is_shown_in_up_to_100_characters(written: Any, expected: str) -> None:
     assert shown(written) == expected
