@@ -41,7 +41,9 @@ def jobs_of(page: int, query: str) -> dict[int, SparkJobs]:
 
 
 def _read(application: str, number: str, what: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = requests.get(f"{application}/{number}/{what}", timeout=LIMIT).json()
+    found: list[dict[str, Any]] = requests.get(
+        f"{application}/{number}/{what}", timeout=LIMIT
+    ).json()
     return found
 
 
