@@ -29,7 +29,7 @@ from spark_jobs.sources import kafka_records, partitions_of_topics
 from spark_jobs.storage import Storage
 from spark_jobs.ticker_table import TickerTable
 
-COMMITS, WARMING = 50, 20
+COMMITS, WARMING = 30, 10
 MESSAGES_OF_A_SECOND = 8
 KEPT_DAYS = 90
 
