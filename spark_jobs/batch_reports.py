@@ -8,7 +8,7 @@ from typing import Any
 
 from spark_jobs.lag import LagClock
 from spark_jobs.metrics import JobMetrics
-from spark_jobs.reading import MOST, Share
+from spark_jobs.reading import MOST, NOTHING_SENT, Share
 from spark_jobs.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class BatchReports:
         phases = {name: ms / 1000 for name, ms in progress["durationMs"].items()}
         self._metrics.batch(query, messages, counts, phases, lag)
         self._metrics.prices(newest)
-        self._metrics.faults(sink.reading())
+        for reading in sink.new_readings():
+            self._metrics.faults(reading)
         self._report_unreadable(sink.unreadable())
         words = {
             "query": query,
@@ -67,8 +68,10 @@ class BatchReports:
 
     def _report_unreadable(self, shares: Mapping[str, Share]) -> None:
         """Warn when most of what an exchange sends can't be read any more, and when it can again."""
-        self._metrics.unreadable(shares)
-        for exchange, share in shares.items():
+        # An exchange that sends nothing any more has no share.
+        known = {**dict.fromkeys(self._unreadable, NOTHING_SENT), **shares}
+        self._metrics.unreadable(known)
+        for exchange, share in known.items():
             was_so = exchange in self._unreadable
             if share.unreadable > MOST and not was_so:
                 self._unreadable.add(exchange)
@@ -80,4 +83,4 @@ class BatchReports:
                 )
             elif share.unreadable <= MOST and was_so:
                 self._unreadable.remove(exchange)
-                log.info("most of what %s sends can be read again", exchange)
+                log.info("no longer most of what %s sends can't be read", exchange)

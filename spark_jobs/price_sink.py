@@ -1,6 +1,7 @@
 """Tickers to Postgres: the newest of each symbol, candles, dead letters, and a word to whoever listens."""
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -56,19 +57,22 @@ class PriceSink(PostgresSink):
         self._newest: Mapping[str, datetime] = {}
         self._last_minute = LastMinute()
         self._reading: Reading = {}
+        self._new_readings: deque[Reading] = deque()
 
     def newest(self) -> Mapping[str, datetime]:
         return self._newest
 
-    def reading(self) -> Reading:
-        return self._reading
+    def new_readings(self) -> list[Reading]:
+        return [self._new_readings.popleft() for _ in range(len(self._new_readings))]
 
     def unreadable(self) -> Mapping[str, Share]:
         return self._last_minute.shares()
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         counts = super()._write_batch(batch)
-        self._last_minute.add(self._reading if counts else {})
+        if counts:
+            self._new_readings.append(self._reading)
+            self._last_minute.add(self._reading)
         return counts
 
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:

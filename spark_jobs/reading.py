@@ -32,6 +32,9 @@ class Share(NamedTuple):
     cause: str
 
 
+NOTHING_SENT = Share(0.0, "")
+
+
 def reading_of(rows: pa.Table) -> Reading:
     """Return what became of the items of rows with columns.REDUCED."""
     found: dict[str, dict[str, Any]] = {}

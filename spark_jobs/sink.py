@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -42,9 +42,9 @@ class Sink(ABC):
         """By exchange, when the newest price that was read was received; empty for other sinks."""
         return {}
 
-    def reading(self) -> Reading:
-        """What became of the items of the last batch; empty for other sinks."""
-        return {}
+    def new_readings(self) -> Sequence[Reading]:
+        """What became of the items of each batch since the last call; empty for other sinks."""
+        return ()
 
     def unreadable(self) -> Mapping[str, Share]:
         """By exchange, how much of the last minute could not be read; empty for other sinks."""

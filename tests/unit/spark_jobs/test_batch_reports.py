@@ -24,18 +24,19 @@ class SinkOfReadings(Sink):
         super().__init__()
         self.now = 0.0
         self._last_minute = LastMinute(lambda: self.now)
-        self._reading: Reading = {}
+        self._new_readings: list[Reading] = []
 
     def wrote(self, batch_id: int, reading: Reading, **counts: int) -> None:
         self._counts[batch_id] = counts
-        self._reading = reading
+        self._new_readings.append(reading)
         self._last_minute.add(reading)
 
     def newest(self) -> Mapping[str, datetime]:
         return {"kucoin": RECEIVED_AT}
 
-    def reading(self) -> Reading:
-        return self._reading
+    def new_readings(self) -> list[Reading]:
+        readings, self._new_readings = self._new_readings, []
+        return readings
 
     def unreadable(self) -> Mapping[str, Share]:
         return self._last_minute.shares()
@@ -176,10 +177,25 @@ def test_more_than_half_of_a_minute_unreadable_is_a_warning_with_its_cause_and_s
 
     sink.now = 60.1
     assert batch(4, kucoin(9, without_price=1)) == 0.1
-    assert told(caplog)[1:] == [("INFO", "most of what kucoin sends can be read again")]
+    assert told(caplog)[1:] == [("INFO", "no longer most of what kucoin sends can't be read")]
 
 
-def test_another_exchange_is_told_apart(
+def test_an_exchange_that_falls_silent_after_the_fault_has_no_share_any_more(
+    sink: SinkOfReadings,
+    metrics: JobMetrics,
+    reports: BatchReports,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink.wrote(1, kucoin(0, dead=9))
+    reports.report(progress(1))
+    sink.now = 60.1
+    sink.wrote(2, {"binance": {"tickers": 9, "dead_letters": {}, "unread": {}}})
+    reports.report(progress(2))
+    assert value(metrics, "job_unreadable_share", exchange="kucoin") == 0
+    assert told(caplog)[1:] == [("INFO", "no longer most of what kucoin sends can't be read")]
+
+
+def test_another_exchange_has_a_share_of_its_own(
     sink: SinkOfReadings,
     metrics: JobMetrics,
     reports: BatchReports,
