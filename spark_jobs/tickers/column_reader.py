@@ -7,10 +7,10 @@ Whatever it takes, it reads as element_reader would, with one exception: of valu
 which Python's own JSON reader refuses, nothing is read here either, and the rest of the message stays.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cache
+from typing import IO, cast
 
 import polars as pl
 import pyarrow as pa
@@ -68,16 +68,17 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
     """
     topic: str = messages["topic"][0]
     bodies: list[bytes | None] = messages["value"].to_list()
-    found = {number: body for number, body in enumerate(bodies) if body and _is_plain(body)}
+    found = {number: Body(body) for number, body in enumerate(bodies) if body and _is_plain(body)}
     written = _parse(topic, [*found.values()])
     if written is None:
+        # One that can't be parsed spoils all.
         found = {
             number: body for number, body in found.items() if _parse(topic, [body]) is not None
         }
         written = _parse(topic, [*found.values()])
     if written is None:
         return None
-    counts = pl.Series([_count(body) for body in found.values()], dtype=pl.Int64)
+    counts = pl.Series([body.items for body in found.values()], dtype=pl.Int64)
     places = (
         messages[[*found]]
         .select(OF_THE_MESSAGE)
@@ -90,6 +91,16 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
     return pl.concat([places, written], how="horizontal")
 
 
+class Body:
+    """A message's array, and the number of items that it has if nothing in it is odd."""
+
+    __slots__ = ("items", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.items = text.count(BETWEEN_ITEMS) + 1
+
+
 def _is_plain(body: bytes) -> bool:
     """Whether it looks like an array of objects, in UTF-8: Arrow's reader does not look for that.
 
@@ -97,6 +108,8 @@ def _is_plain(body: bytes) -> bool:
     """
     if not (body.startswith(b"[{") and body.endswith(b"}]")) or b"Inf" in body:
         return False
+    if body.isascii():
+        return True
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -104,26 +117,25 @@ def _is_plain(body: bytes) -> bool:
     return True
 
 
-def _count(body: bytes) -> int:
-    return body.count(BETWEEN_ITEMS) + 1
-
-
-def _parse(topic: str, bodies: Sequence[bytes]) -> pl.DataFrame | None:
+def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
     """Return a row per item, in order; None where anything is not as it should be."""
     if not bodies:
         return None
-    lines = b"\n".join(body[1:-1] for body in bodies).replace(BETWEEN_ITEMS, ON_LINES)
+    lines = b"\n".join(body.text[1:-1] for body in bodies).replace(BETWEEN_ITEMS, ON_LINES)
+    # Its stubs know no buffers of Arrow's own, which are read without a copy.
+    source = cast(IO[bytes], pa.BufferReader(lines))
+    # One block: a row must not be cut.
+    in_one = pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     try:
         table = pa.json.read_json(
-            io.BytesIO(lines),
-            # One block: a row must not be cut.
-            pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            source,
+            in_one,
             pa.json.ParseOptions(explicit_schema=_types(topic), unexpected_field_behavior="ignore"),
         )
     except pa.ArrowInvalid:
         return None
     # Each line is one object or more; if there are as many rows as lines, each is one.
-    if table.num_rows != sum(_count(body) for body in bodies):
+    if table.num_rows != sum(body.items for body in bodies):
         return None
     # Columns of a struct are named data.price then, as _written names them.
     return as_frame(table.flatten())

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
+import pytest
 
 from core.topics import BINANCE_RAW_DATA
 from spark_jobs.tickers.column_reader import read_columns
@@ -72,3 +73,7 @@ def by_columns(messages: pl.DataFrame) -> pl.DataFrame:
 
 READERS: tuple[Reader, ...] = (read_elements, read_messages)
 """What must read any message alike."""
+
+
+at_the_depth_limit = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""For tests of nested messages: where Python's stack ends, a callback of its collector may fail too."""

@@ -16,7 +16,7 @@ from server.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
 from tests.support.server import DEADLINE, free_port
 from tests.support.waiting import pass_time, wait_for
 
-LIMITS = ConnectionLimits(in_all=6, per_address=3, ask_within=0.4)
+LIMITS = ConnectionLimits(in_all=6, per_address=3, ask_within=0.8)
 LONG = 2 * LIMITS.ask_within
 LARGE = 8_000_000
 """Bytes: more than the kernel takes ahead."""

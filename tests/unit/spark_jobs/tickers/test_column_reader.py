@@ -11,7 +11,16 @@ from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
-from tests.support.messages import HOST, by_columns, encoded, frame, in_order, message, short
+from tests.support.messages import (
+    HOST,
+    at_the_depth_limit,
+    by_columns,
+    encoded,
+    frame,
+    in_order,
+    message,
+    short,
+)
 
 RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
@@ -273,6 +282,7 @@ def test_a_receipt_that_is_far_ahead_of_kafkas_clock_is_left() -> None:
     assert (rows["offset"].to_list(), left["offset"].to_list()) == ([0], [1])
 
 
+@at_the_depth_limit
 @pytest.mark.parametrize("depth", [10_000, 300_000])
 def test_beside_a_value_nested_too_deeply_for_python_only_the_columns_read_a_ticker(
     depth: int,

@@ -13,7 +13,7 @@ from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import ROWS_AT_ONCE, read_elements
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
-from tests.support.messages import HOST, frame, message, short
+from tests.support.messages import HOST, at_the_depth_limit, frame, message, short
 
 RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
@@ -121,6 +121,7 @@ def test_neighbours_of_a_kucoin_item_whose_data_is_no_object_arrive(data: Any) -
     assert (found[1]["reason"], found[1]["received_at"]) == ("sequence is missing", RECEIPT)
 
 
+@at_the_depth_limit
 @pytest.mark.parametrize(
     "value",
     [

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.tickers.elements import Element, elements_of
 from tests.support.json_texts import BLANKS, VALUES
+from tests.support.messages import at_the_depth_limit
 
 
 def test_an_element_is_its_own_text_and_its_value_with_numbers_as_written() -> None:
@@ -68,6 +69,7 @@ def test_a_message_that_is_no_array_in_utf_8_is_refused(message: bytes) -> None:
         elements_of(message)
 
 
+@at_the_depth_limit
 def test_a_message_that_is_nested_too_deeply_for_python_is_refused() -> None:
     with pytest.raises(RecursionError):
         elements_of(b"[" * 100_000 + b"]" * 100_000)

@@ -12,7 +12,16 @@ from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.reader import read_messages
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, recorded_kucoin_frames
-from tests.support.messages import READERS, Reader, encoded, frame, in_order, message, short
+from tests.support.messages import (
+    READERS,
+    Reader,
+    at_the_depth_limit,
+    encoded,
+    frame,
+    in_order,
+    message,
+    short,
+)
 
 both_ways = pytest.mark.parametrize("read", READERS)
 
@@ -225,6 +234,7 @@ def test_no_messages_are_no_rows() -> None:
 MEGABYTE = 1_000_000
 
 
+@at_the_depth_limit
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
