@@ -5,10 +5,11 @@
 
 Beside the standalone cluster, whose executors are processes of their own, the same in the driver's own
 process: local[1] and local[2]. Time counts from the end of the first batch, in which the JVMs compile, to
-that of the last. `task us/tick` is the time of tasks for each tick: where it stays the same, a worker does
-as much beside another as alone. `tasks` is the share of the time in which Spark's cores had a task,
-`Postgres` that in which the live job's connection had a statement running, `machine` that in which this
-machine's cores were busy.
+that of the last. `task us/tick` is the time of tasks for each tick, and `Python us/tick` the CPU time of
+their Python workers: where these stay the same, a worker does as much beside another as alone. Where the
+machine has no core left, tasks wait for one, and only the CPU time tells. `tasks` is the share of the time
+in which Spark's cores had a task, `Postgres` that in which the live job's connection had a statement
+running, `machine` that in which this machine's cores were busy.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from psycopg2.extensions import connection
 
 from benchmarks.backlog_topic import fill
 from benchmarks.measuring import own_stack, process, spread, with_database
+from benchmarks.process_tree import WORKERS, sample
 from benchmarks.report import Rows, publish
 from infra.ports import free_ports
 from infra.services import object_store
@@ -59,10 +61,11 @@ class Batch(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Ticks a second, microseconds of tasks for a tick, and shares of the time."""
+    """Ticks a second, microseconds for a tick, and shares of the time."""
 
     rate: float
     task: float
+    python: float
     tasks: float
     postgres: float
     machine: float
@@ -98,7 +101,7 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
     (page,) = free_ports(1)
     limit = time.monotonic() + RUN_LIMIT
     statements: list[tuple[float, bool]] = []
-    worked: list[float] = []
+    worked: list[tuple[float, float]] = []
     with (
         master(stack.folder / f"{job}_{number}", *place) as url,
         process(
@@ -111,22 +114,23 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
             if started.poll() is not None or time.monotonic() > limit:
                 raise StackError(f"{job} on {name} did not end: {log.read_text()[-2000:]}")
             if found and not worked:
-                worked.append(task_seconds(page))
+                worked.append((task_seconds(page), python_seconds()))
                 psutil.cpu_percent()
             statements.append((time.time(), is_active(database)))
             time.sleep(SAMPLE_SECONDS)
         busy = psutil.cpu_percent() / 100
         if not worked:
             raise StackError(f"{ticks:,} ticks came in one batch: too few to measure")
-        worked.append(task_seconds(page))
+        worked.append((task_seconds(page), python_seconds()))
     first, last = found[0], found[-1]
     seconds = last.ended_at - first.ended_at
     share = 1 - first.messages / sum(batch.messages for batch in found)
     active = [is_busy for at, is_busy in statements if first.ended_at <= at <= last.ended_at]
-    in_tasks = worked[1] - worked[0]
+    in_tasks, in_python = (after - before for before, after in zip(*worked, strict=True))
     return Run(
         ticks * share / seconds,
         1e6 * in_tasks / (ticks * share),
+        1e6 * in_python / (ticks * share),
         in_tasks / seconds / cores,
         sum(active) / len(active),
         busy,
@@ -136,6 +140,11 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
 def task_seconds(page: int) -> float:
     """What all tasks took so far."""
     return sum(int(each["totalDuration"]) for each in executors(page)) / 1000
+
+
+def python_seconds() -> float:
+    """What all Python workers took so far. The job and the cluster are children of this process."""
+    return sample(psutil.Process()).cpu.get(WORKERS, 0.0)
 
 
 def is_active(database: connection) -> bool:
@@ -153,6 +162,7 @@ def rows(job: str, runs: dict[str, list[Run]]) -> Rows:
             job: name,
             "ticks/s": spread([run.rate for run in of_master]),
             "task us/tick": spread([run.task for run in of_master], 2),
+            "Python us/tick": spread([run.python for run in of_master], 2),
             f"of {ONE}": f"{median(run.rate for run in of_master) / one:.2f} x",
             "tasks": f"{median(run.tasks for run in of_master):.0%}",
             "Postgres": f"{median(run.postgres for run in of_master):.0%}",

@@ -18,6 +18,8 @@ HOST = "127.0.0.1"
 SPARK_HOME = places.site_packages() / "pyspark"
 START_DEADLINE = 60.0
 STOP_DEADLINE = 20.0
+PAGE_LIMIT = 60.0
+"""Seconds for an answer of the driver's page: its code is compiled with the first."""
 INHERITED = ("PATH", "JAVA_HOME", "HOME", "TMPDIR")
 
 
@@ -96,6 +98,6 @@ def submit(master: str, cores: int, page: int) -> list[str]:
 def executors(page: int) -> list[dict[str, Any]]:
     """What the driver says of its executors; in local mode of the one that is the driver itself."""
     applications = f"http://{HOST}:{page}/api/v1/applications"
-    (application,) = requests.get(applications, timeout=5).json()
-    found = requests.get(f"{applications}/{application['id']}/executors", timeout=5).json()
+    (application,) = requests.get(applications, timeout=PAGE_LIMIT).json()
+    found = requests.get(f"{applications}/{application['id']}/executors", timeout=PAGE_LIMIT).json()
     return [each for each in found if each["totalCores"]]
