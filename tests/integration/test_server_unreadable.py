@@ -17,7 +17,6 @@ from tests.support.postgres import execute, rows
 from tests.support.server import DEADLINE, ServerProcess, running_server
 from tests.support.waiting import wait_for
 
-OF_EACH = [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "1")]
 OLD = timedelta(seconds=61)
 
 HEALTHY = {"binance": {"tickers": 5, "dead_letters": {"price can't be read": 1}, "unread": {}}}
@@ -26,7 +25,8 @@ HEALTHY = {"binance": {"tickers": 5, "dead_letters": {"price can't be read": 1},
 @pytest.fixture
 def server(database: Settings) -> Iterator[ServerProcess]:
     """It has a fresh price of each exchange, of a batch that an earlier version wrote."""
-    batch_id = write_batch(database.database_url, OF_EACH)
+    of_each = [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "1")]
+    batch_id = write_batch(database.database_url, of_each)
     limits = {"BINANCE_PRICE_AGE_LIMIT": "600", "KUCOIN_PRICE_AGE_LIMIT": "600"}
     with running_server(database.reader_database_url, **limits) as server:
         wait_for_batch(server, batch_id)
