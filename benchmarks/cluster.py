@@ -7,7 +7,7 @@ Beside the standalone cluster, whose executors are processes of their own, the s
 process: local[1] and local[2]. Time counts from the end of the first batch, in which the JVMs compile, to
 that of the last. `task us/tick` is the time of tasks for each tick, and `Python us/tick` the CPU time of
 their Python workers: where these stay the same, a worker does as much beside another as alone. Where the
-machine has no core left, tasks wait for one, and only the CPU time tells. `tasks` is the share of the time
+machine has no core left, tasks wait for one, and only the CPU time compares. `tasks` is the share of the time
 in which Spark's cores had a task, `Postgres` that in which the live job's connection had a statement
 running, `machine` that in which this machine's cores were busy.
 """
