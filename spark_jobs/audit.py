@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.dead_letters import DeadLetter
 from spark_jobs.differences import differences
 from spark_jobs.entry import run
 from spark_jobs.expired import is_expired, is_whole
@@ -46,11 +47,6 @@ QUERIES = {
     "dead_letters": 'SELECT topic, partition, "offset", position, reason, received_at, endpoint,'
     f" encode(payload, 'hex') AS payload FROM dead_letters WHERE topic IN ({TOPICS})",
 }
-
-LETTER = (
-    *("topic", "partition", "offset", "position"),
-    *("reason", "payload", "received_at", "endpoint"),
-)
 
 
 class Verdict(NamedTuple):
@@ -107,7 +103,7 @@ def audit(spark: SparkSession, settings: Settings) -> list[Verdict]:
 def fresh_letters(rows: DataFrame) -> DataFrame:
     """The dead letters among rows of columns.REDUCED. The payload is hexadecimal, as in the copy."""
     dead = rows.where(F.col("kind") == IS_DEAD_LETTER)
-    return dead.withColumn("payload", F.lower(F.hex("payload"))).select(*LETTER)
+    return dead.withColumn("payload", F.lower(F.hex("payload"))).select(*DeadLetter._fields)
 
 
 def verdict(table: str, stored: DataFrame, fresh: DataFrame, expired: DataFrame) -> Verdict:

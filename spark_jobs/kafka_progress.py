@@ -33,7 +33,7 @@ class ProgressError(JobError):
 def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
     """Return the rows that lie beyond the progress.
 
-    Raise ProgressError for a row that lies on both sides: its tickers can't be told apart any more.
+    Raise ProgressError for a row that lies on both sides: its tickers can't be separated any more.
     """
     places = rows.select(["topic", "partition"]).to_pylist()
     next_offsets = pa.array(

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER
 
 Reading = Mapping[str, dict[str, Any]]
 
@@ -37,17 +38,21 @@ NOTHING_SENT = Share(0.0, "")
 
 def reading_of(rows: pa.Table) -> Reading:
     """Return what became of the items of rows with columns.REDUCED."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows.select(list(COLUMNS)).to_pylist():
+    tickers = rows.filter(pc.field("kind") == IS_TICKER).group_by("exchange")
+    counted = tickers.aggregate([("updates", "sum")]).to_pylist()
+    found: dict[str, dict[str, Any]] = {
+        row["exchange"]: {"tickers": row["updates_sum"], "dead_letters": {}, "unread": {}}
+        for row in counted
+    }
+    # Nearly all rows are tickers, so the others may become Python objects.
+    for row in rows.filter(pc.field("kind") != IS_TICKER).select(list(COLUMNS)).to_pylist():
         of_exchange = found.setdefault(
             row["exchange"], {"tickers": 0, "dead_letters": {}, "unread": {}}
         )
-        if row["kind"] == IS_TICKER:
-            of_exchange["tickers"] += row["updates"]
-        elif row["kind"] == IS_DEAD_LETTER:
+        if row["kind"] == IS_DEAD_LETTER:
             dead = of_exchange["dead_letters"]
             dead[cause_of(row["reason"])] = dead.get(cause_of(row["reason"]), 0) + row["updates"]
-        elif row["kind"] == IS_UNREAD:
+        else:
             cause = f"{row['field']} {row['reason']}"
             example = {name: row[name] for name in ("symbol", "partition", "offset", "position")}
             seen = of_exchange["unread"].setdefault(

@@ -1,6 +1,6 @@
 """Many messages to rows at once, column by column: only those that it understands completely.
 
-Arrow's own JSON reader is told the types. It refuses what element_reader would read otherwise: a key that
+Arrow's own JSON reader gets the types. It refuses what element_reader would read otherwise: a key that
 is there twice, an amount that is not quoted, a text where a time should be.
 
 Whatever it takes, it reads as element_reader would, with one exception: of values nested a thousand deep,

@@ -29,7 +29,7 @@ CLOCK_LIMIT = 15 * 60_000_000
 minutes; one in a wrong time zone is half an hour out."""
 
 ROWS_AT_ONCE = 10_000
-"""Python objects of so many rows exist at a time: a row takes ten times as much memory as in a frame."""
+"""Rows that exist as Python objects at a time: there a row takes ten times as much memory as in a frame."""
 
 # A row of columns.READ, times in microseconds since the epoch; what it lacks is NULL.
 Row = dict[str, Any]
