@@ -2,13 +2,15 @@
 
 Guarantee: every data frame that is read from a socket enters the backlog once, in the order of its
 arrival. During a rotation two connections are open: the old one is closed only when data has flowed
-on the new one for a while. What an exchange sends while none is open is not asked for again.
+on the new one for a while, and it is read until the exchange has answered our close frame. What an
+exchange sends while none is open is not asked for again.
 """
 
 import itertools
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from threading import Event, Thread
 
 from websocket import WebSocket, WebSocketException
@@ -36,8 +38,11 @@ OVERLAP = 2.0
 """Seconds that both connections stay open: older frames may still be in flight, and Binance sends
 only once a second."""
 
-CLOSE_LIMIT = 1.0
-"""Seconds that the other side has to answer our close frame."""
+LEAVE_LIMIT = 10.0
+"""Seconds that the exchange has to answer our close frame. Until then its frames are read."""
+
+STOP_LIMIT = 1.0
+"""The same while the process stops."""
 
 
 def stay_connected(feed: Feed, backlog: Backlog, stop: Event, metrics: Metrics) -> None:
@@ -179,10 +184,24 @@ class Connection(Thread):
                 if now - opened >= self._feed.age_limit:
                     self._replace(f"age: {self._feed.age_limit:g} s")
                 self._receive(socket, session, endpoint.host)
+            self._leave(socket, session, endpoint.host)
         finally:
-            socket.close(timeout=CLOSE_LIMIT)
-            # close() leaves a socket open that the other side has closed first.
+            socket.send_close()
             socket.shutdown()  # type: ignore[no-untyped-call]
+
+    def _leave(self, socket: Socket, session: Session, host: str) -> None:
+        """Say goodbye, and read what the exchange sent before its answer.
+
+        The successor subscribed later than some of these frames were sent: a connection that lags
+        by more than the overlap is the only one that brings them.
+        """
+        socket.send_close()
+        left = time.monotonic()
+        with suppress(FeedError, WebSocketException, OSError):
+            while time.monotonic() - left < (
+                STOP_LIMIT if self._stop_requested.is_set() else LEAVE_LIMIT
+            ):
+                self._receive(socket, session, host)
 
     def _send(self, socket: WebSocket, session: Session, now: float) -> None:
         for text in session.due(now):

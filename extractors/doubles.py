@@ -6,8 +6,11 @@ from dataclasses import replace
 from extractors.feed import RawData
 from extractors.notices import Ended, Frame, Opening
 
-REMEMBERED = 100
-"""Sequences of each symbol: ten seconds of the fastest that an exchange sends."""
+REMEMBERED = 300
+"""Sequences of each symbol: fifteen seconds of the fastest that an exchange sends, on two connections.
+
+A connection that lags is read for up to ten seconds after its successor has taken over.
+"""
 
 LATEST_REPEAT = 60_000_000
 """Microseconds after a connection's end for which its successor may lag behind it."""

@@ -27,6 +27,7 @@ class Socket(WebSocket):
     _buffer = b""
     _position = 0
     _may_read = True
+    _is_closing = False
 
     def frames(self) -> Iterator[bytes]:
         """Yield the data frames of one read from the network; block until it came or timed out.
@@ -63,8 +64,11 @@ class Socket(WebSocket):
             super().pong(payload)
 
     def send_close(self, status: int = STATUS_NORMAL, reason: str | bytes = b"") -> None:
-        with suppress(WebSocketException, OSError):
-            super().send_close(status, reason)
+        """Send a close frame, the first time: one is all that either side may send (RFC 6455, 5.5.1)."""
+        if not self._is_closing:
+            self._is_closing = True
+            with suppress(WebSocketException, OSError):
+                super().send_close(status, reason)
 
 
 def closed(payload: bytes) -> FeedError:

@@ -8,7 +8,7 @@ class Quota:
     """`amount` in `seconds`."""
 
     amount: int
-    seconds: int
+    seconds: float
 
 
 @dataclass

@@ -16,8 +16,12 @@ from tests.support.replay_exchange import inflict, running
 pytestmark = pytest.mark.independent
 
 ENOUGH = Quota(1_000_000, 60)
-FASTER = 10
-"""Times faster than the exchanges' own limits: 300 connections in 300 s, and 30 in 60 s."""
+FASTER = 4
+"""Times faster than the exchanges' own limits: 300 connections in 300 s, and 30 in 60 s.
+
+A busy machine may delay an attempt by a quarter of a second before the next comes too early.
+"""
+PERMITTED = {"binance": 10, "kucoin": 5}
 
 
 def quotas(connections: Quota) -> Quotas:
@@ -26,8 +30,8 @@ def quotas(connections: Quota) -> Quotas:
 
 SIMULATION = Simulation(
     binance_symbols=1,
-    binance=BinanceLimits(quotas=quotas(Quota(10, 1))),
-    kucoin=KucoinLimits(quotas=quotas(Quota(5, 1))),
+    binance=BinanceLimits(quotas=quotas(Quota(PERMITTED["binance"], 10 / FASTER))),
+    kucoin=KucoinLimits(quotas=quotas(Quota(PERMITTED["kucoin"], 10 / FASTER))),
 )
 
 
@@ -47,7 +51,7 @@ def test_attempts_that_fail_at_once_are_repeated_no_faster_than_the_exchange_all
             feed = kucoin_feed(f"http://{address}")
             feed.connect_interval = KucoinFeed.connect_interval / FASTER
         with listening(feed) as notices:
-            causes = {next_of(notices, Ended).cause for _ in range(15)}
+            causes = {next_of(notices, Ended).cause for _ in range(PERMITTED[exchange] + 2)}
     assert causes == {"error_500"}
 
 

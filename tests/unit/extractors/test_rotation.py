@@ -23,6 +23,7 @@ from tests.support.loopback import (
     token_of,
     websocket_server,
 )
+from tests.support.slow_link import slow_link
 from tests.support.waiting import DEADLINE, pass_time
 
 pytestmark = pytest.mark.independent
@@ -110,6 +111,21 @@ def test_old_connection_ends_when_data_has_flowed_on_the_new_one_and_nothing_is_
     assert OVERLAP <= overlap < OVERLAP + 3.0
     last_of_the_old = (frames(told, 1)[-1].at - frames(told, 2)[0].at) / 1e6
     assert last_of_the_old > OVERLAP / 2
+    numbers = sorted(produced(told))
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_old_connection_that_lags_by_more_than_the_overlap_is_read_to_its_end() -> None:
+    market = Market()
+    lag = 2.5 * OVERLAP
+    with websocket_server(on_connections(market.shutting_down, market.steady)) as url:
+        with slow_link(int(url.rpartition(":")[2]), lag) as port:
+            with listening(binance_feed(f"ws://127.0.0.1:{port}")) as notices:
+                told = told_until(notices, has_ended(1))
+    ended = told[-1]
+    assert isinstance(ended, Ended) and ended.cause == "rotated"
+    first_of_the_new = frames(told, 2)[0].raw_data[0].sequence or 0
+    assert (frames(told, 1)[-1].raw_data[0].sequence or 0) > first_of_the_new
     numbers = sorted(produced(told))
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
