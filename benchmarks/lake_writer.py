@@ -21,7 +21,6 @@ from spark_jobs import ticker_table
 from spark_jobs.archive import Archive
 from spark_jobs.batch_end import batch_end
 from spark_jobs.lake import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
-from spark_jobs.messages import messages, tickers
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.session import spark_session
 from spark_jobs.sink import Sink
@@ -43,14 +42,13 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
         ).coalesce(TASKS)
         sink: Sink
         if what == "raw":
-            rows, sink = records, Archive(spark, root)
+            sink = Archive(spark, root)
             sink.resume(partitions_of_topics(settings, EXCHANGE_OF_TOPIC))
         else:
-            rows = records.transform(messages).transform(tickers)
             sink = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
             sink.resume()
         began, used = time.monotonic(), cpu_seconds()
-        query = lake_query(rows, sink, checkpoint).trigger(availableNow=True).start()
+        query = lake_query(records, sink, checkpoint).trigger(availableNow=True).start()
         query.awaitTermination()
         seconds, cpu = time.monotonic() - began, cpu_seconds() - used
     size = Storage(spark, root).usage(f"{root}/{what}").bytes
@@ -77,8 +75,7 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
         records = kafka_records(
             spark, settings, EXCHANGE_OF_TOPIC, table.resume(), MESSAGES_OF_A_SECOND
         )
-        read = records.transform(messages).transform(tickers)
-        stream = read.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
+        stream = records.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
         query = stream.start()
         enough.wait()
         query.stop()

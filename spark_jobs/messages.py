@@ -14,7 +14,16 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from core.message import ENDPOINT_HEADER
-from spark_jobs.tickers.columns import MESSAGE, READ, REDUCED, as_frame, as_table, ddl
+from spark_jobs.tickers import files
+from spark_jobs.tickers.columns import (
+    MESSAGE,
+    READ,
+    REDUCED,
+    TICKER_FILE,
+    as_frame,
+    as_table,
+    ddl,
+)
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
 
@@ -48,9 +57,36 @@ def minutes(messages: DataFrame) -> DataFrame:
     return messages.mapInArrow(partial(_each, read_and_reduce, REDUCED), ddl(REDUCED))
 
 
+def ticker_files(messages: DataFrame) -> DataFrame:
+    """Columns of columns.TICKER_FILE: of each task the parquet files of its tickers."""
+    return messages.mapInArrow(_files, ddl(TICKER_FILE))
+
+
 def read_and_reduce(messages: pl.DataFrame) -> pl.DataFrame:
     """Return rows of columns.REDUCED of messages with columns.MESSAGE."""
     return reduce_to_minutes(read_messages(messages))
+
+
+# Some 300 MB in a Python worker, while they are sorted.
+MOST_TICKERS_OF_A_FILE = 500_000
+
+
+def _files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    _spare_the_collector()
+    for read in _together(read_messages(as_frame(batch)) for batch in batches):
+        yield from as_table(files.ticker_files(read), TICKER_FILE).to_batches()
+
+
+def _together(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of several frames in one, each of MOST_TICKERS_OF_A_FILE or a little more."""
+    waiting: list[pl.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if sum(map(len, waiting)) >= MOST_TICKERS_OF_A_FILE:
+            yield pl.concat(waiting)
+            waiting.clear()
+    if waiting:
+        yield pl.concat(waiting)
 
 
 @cache

@@ -55,6 +55,12 @@ class Storage:
         found = self._filesystem.listStatus(path)
         return sorted(status.getPath().getName() for status in found if status.isDirectory())
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file. On S3 it appears whole, or not at all."""
+        stream = self._filesystem.create(self._path(name), True)
+        stream.write(content)
+        stream.close()
+
     def exists(self, name: str) -> bool:
         return bool(self._filesystem.exists(self._path(name)))
 

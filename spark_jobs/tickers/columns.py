@@ -66,6 +66,17 @@ CANDLE = {
 # first_offset to that at last_offset.
 REDUCED = {**READ, **CANDLE, "first_offset": "BIGINT", "last_offset": "BIGINT"}
 
+# Files of the table tickers/, as a task returns them: the number of tickers in one, what its commit says of
+# it, and the parquet. A row without content has the number of the dead letters that are in no file.
+TICKER_FILE = {
+    "date": "STRING",
+    "exchange": "STRING",
+    "tickers": "BIGINT",
+    "statistics": "STRING",
+    "content": "BINARY",
+    "dead_letters": "BIGINT",
+}
+
 _ARROW: Mapping[str, pa.DataType] = {
     "STRING": pa.string(),
     "BINARY": pa.binary(),

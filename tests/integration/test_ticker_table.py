@@ -14,7 +14,7 @@ from spark_jobs.batch_end import batch_end
 from spark_jobs.sources import Offsets
 from spark_jobs.ticker_table import Progress, TableError, TickerTable
 from spark_jobs.ticker_upkeep import TickerUpkeep
-from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, read, record
+from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, record, records
 
 DAY = timedelta(days=1)
 RECEIVED_ON = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
@@ -33,11 +33,11 @@ class Job:
         """Offsets of partition 0, and the items at each."""
         last = max(offset for offset, _items in batch)
         self._end = {(BINANCE_RAW_DATA, 0): last + 1}
-        self.table.write(self._tickers(*batch), 0)
+        self.table.write(self._records(*batch), 0)
 
-    def _tickers(self, *batch: tuple[int, Sequence[object]]) -> DataFrame:
+    def _records(self, *batch: tuple[int, Sequence[object]]) -> DataFrame:
         rows = [record(items, offset=offset) for offset, items in batch]
-        return read(self._spark, *rows)
+        return records(self._spark, *rows)
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ from pathlib import Path
 from infra import places
 
 # A JVM that runs for seconds spends them on its optimising compiler, on verifying the bytecode that it
-# loads, and on starting the threads of its garbage collector. The last two options are those of infra/spark,
-# which these replace.
+# loads, and on starting the threads of its garbage collector. These options replace those of infra/spark.
 JAVA = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-    " -XX:-DontCompileHugeMethods -Duser.timezone=UTC"
+    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Duser.timezone=UTC"
 )
 SPARK_SUBMIT = places.VENV_BIN / "spark-submit"
 QUICK = (f"--driver-java-options={JAVA}", "--conf=spark.ui.enabled=false")

@@ -21,7 +21,7 @@ from spark_jobs.lake import lake_root
 from spark_jobs.ticker_table import TickerTable
 from tests.compatibility.kept import Record, Version, next_offsets
 from tests.compatibility.records import as_read, items_in, kept_rows, newest_record
-from tests.support.frames import read, records
+from tests.support.frames import records
 from tests.support.lake import archived, archived_records, ticker_rows
 from tests.support.recordings import received
 from tests.support.replay_exchange import running
@@ -86,7 +86,7 @@ def test_the_table_of_tickers_is_read_and_resumed(
     after = ends | next_offsets([new])
     table = TickerTable(spark, lake_root(lake), lambda: after, lake.tickers_retention_days)
     assert table.resume() == ends
-    table.write(read(spark, *as_read([*old, new])).coalesce(1), 0)
+    table.write(records(spark, *as_read([*old, new])).coalesce(1), 0)
 
     assert sorted(map(place_of, ticker_rows(lake))) == sorted([*readable, (*new.place, 0)])
 

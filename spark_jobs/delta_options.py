@@ -1,0 +1,24 @@
+"""How delta-rs finds the store that Spark writes to."""
+
+from pyspark.sql import SparkSession
+
+# What object_store calls it, and Hadoop. Keys are absent where the machine's role is asked.
+_NAMES = {
+    "AWS_ENDPOINT_URL": "fs.s3a.endpoint",
+    "AWS_REGION": "fs.s3a.endpoint.region",
+    "AWS_ACCESS_KEY_ID": "fs.s3a.access.key",
+    "AWS_SECRET_ACCESS_KEY": "fs.s3a.secret.key",
+    "AWS_SESSION_TOKEN": "fs.s3a.session.token",
+}
+
+
+def delta_options(spark: SparkSession, path: str) -> dict[str, str]:
+    """Return the storage options of a table, from Spark's own settings of s3a; none for other schemes."""
+    if not path.startswith("s3a:"):
+        return {}
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
+    found = {name: hadoop.get(key) for name, key in _NAMES.items()}
+    options = {name: value for name, value in found.items() if value}
+    if options.get("AWS_ENDPOINT_URL", "").startswith("http:"):
+        options["AWS_ALLOW_HTTP"] = "true"
+    return options
