@@ -92,13 +92,14 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
 
 
 class Body:
-    """A message's array, and the number of items that it has if nothing in it is odd."""
+    """A message's items, each on a line, and their number if nothing in them is odd."""
 
-    __slots__ = ("items", "text")
+    __slots__ = ("items", "lines")
 
     def __init__(self, text: bytes) -> None:
-        self.text = text
-        self.items = text.count(BETWEEN_ITEMS) + 1
+        self.lines = text[1:-1].replace(BETWEEN_ITEMS, ON_LINES)
+        # Of one byte all are found ten times faster than of three.
+        self.items = self.lines.count(b"\n") - text.count(b"\n") + 1
 
 
 def _is_plain(body: bytes) -> bool:
@@ -121,7 +122,7 @@ def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
     """Return a row per item, in order; None where anything is not as it should be."""
     if not bodies:
         return None
-    lines = b"\n".join(body.text[1:-1] for body in bodies).replace(BETWEEN_ITEMS, ON_LINES)
+    lines = b"\n".join(body.lines for body in bodies)
     # Its stubs know no buffers of Arrow's own, which are read without a copy.
     source = cast(IO[bytes], pa.BufferReader(lines))
     # One block: a row must not be cut.
