@@ -27,7 +27,22 @@ def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
 
 
 class ProgressError(JobError):
-    """Another program has moved kafka_progress into a batch. The next start resumes where it is now."""
+    """kafka_progress is not where this process left it. The next start resumes where it is now."""
+
+
+def refuse_a_gap(progress: Offsets, committed: Offsets) -> None:
+    """Raise ProgressError where Postgres is behind what this process has committed to it.
+
+    What lies between is not in Postgres any more, and Spark does not read it again by itself.
+    """
+    for (topic, partition), next_offset in committed.items():
+        found = progress.get((topic, partition), 0)
+        if found < next_offset:
+            raise ProgressError(
+                f"kafka_progress has next_offset {found} for {topic}/{partition}, but this job has "
+                f"committed {next_offset}: Postgres was restored, or failed over to a replica that "
+                "lacked the newest commits. Nothing was written; the next start resumes at that offset"
+            )
 
 
 def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:

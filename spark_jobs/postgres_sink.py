@@ -8,7 +8,8 @@ import io
 import logging
 import time
 from abc import abstractmethod
-from typing import Any, ClassVar
+from datetime import timedelta
+from typing import ClassVar
 
 import polars as pl
 import psycopg2
@@ -17,28 +18,28 @@ from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_progress import locked_progress, move_on, next_offsets, not_written
+from spark_jobs.kafka_progress import (
+    locked_progress,
+    move_on,
+    next_offsets,
+    not_written,
+    refuse_a_gap,
+)
+from spark_jobs.postgres import connect
 from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 
 log = logging.getLogger(__name__)
 
-LOCK_TIMEOUT = "5s"
+LOCK_LIMIT = timedelta(seconds=5)
+"""For the lock of a job that is just ending."""
+LOST_LOCK_LIMIT = timedelta(seconds=25)
+"""For the lock of our own connection, which Postgres may take so long to see as lost."""
 
 RETRY_LIMIT = 60.0
 """Seconds for which a batch is tried again."""
 FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 """Seconds between attempts; doubled from one to the next."""
-
-# Within half a minute, on either side: the lock of a writer that vanished must not outlive it for hours.
-NOTICES_A_LOST_PEER: dict[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-}
 
 # A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. What would fail
 # the same way again, such as a violated constraint, is neither.
@@ -65,15 +66,14 @@ class PostgresSink(Sink):
         """
         super().__init__()
         self._database_url = database_url
-        self._connect()
+        self._committed: dict[tuple[str, int], int] = {}
+        self._connect(LOCK_LIMIT)
 
-    def _connect(self) -> None:
-        opened = psycopg2.connect(
-            self._database_url, application_name=type(self).__name__, **NOTICES_A_LOST_PEER
-        )
+    def _connect(self, lock_limit: timedelta) -> None:
+        opened = connect(self._database_url, type(self).__name__)
         try:
             with opened, opened.cursor() as statements:
-                lock_out_others(statements, self.lock)
+                lock_out_others(statements, self.lock, lock_limit)
                 statements.execute(self.create_incoming)
         except BaseException:
             opened.close()
@@ -83,7 +83,8 @@ class PostgresSink(Sink):
     def progress(self) -> Offsets:
         """The next offset of every partition of its topics that was read from."""
         with self._connection, self._connection.cursor() as statements:
-            return locked_progress(statements, self.topics)
+            self._committed = {**locked_progress(statements, self.topics)}
+        return {**self._committed}
 
     def close(self) -> None:
         self._connection.close()
@@ -100,7 +101,7 @@ class PostgresSink(Sink):
         while True:
             try:
                 if self._connection.closed:
-                    self._connect()
+                    self._connect(LOST_LOCK_LIMIT)
                 return self._transaction(rows)
             except PASSING as error:
                 if time.monotonic() + delay > limit:
@@ -114,12 +115,15 @@ class PostgresSink(Sink):
     def _transaction(self, rows: pa.Table) -> Counts:
         """What lies below the progress is left out."""
         with self._connection, self._connection.cursor() as statements:
-            new = not_written(rows, locked_progress(statements, self.topics))
+            progress = locked_progress(statements, self.topics)
+            refuse_a_gap(progress, self._committed)
+            new = not_written(rows, progress)
             if not new.num_rows:
                 return {}
             reached = next_offsets(new)
             counts = self._write_rows(statements, new, reached)
             move_on(statements, reached)
+        self._committed |= reached
         return counts
 
     @abstractmethod
@@ -127,9 +131,10 @@ class PostgresSink(Sink):
         """`reached` is the progress that the rows make. See kafka_progress for the columns they must have."""
 
 
-def lock_out_others(statements: cursor, lock: int) -> None:
-    """For as long as the connection lives. Waits a little: a job that has just died may hold it."""
-    statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
+def lock_out_others(statements: cursor, lock: int, limit: timedelta) -> None:
+    """For as long as the connection lives. Wait up to `limit`: one that has just died may hold it."""
+    milliseconds = limit // timedelta(milliseconds=1)
+    statements.execute("SET LOCAL lock_timeout = %s", (milliseconds,))
     try:
         statements.execute("SELECT pg_advisory_lock(%s)", (lock,))
     except psycopg2.errors.LockNotAvailable as error:

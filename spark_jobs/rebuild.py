@@ -14,7 +14,7 @@ from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.entry import run
 from spark_jobs.errors import JobError
-from spark_jobs.postgres_sink import lock_out_others
+from spark_jobs.postgres_sink import LOCK_LIMIT, lock_out_others
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.sources import starting_offsets
 
@@ -49,7 +49,7 @@ def empty_tables(database_url: str) -> None:
     """Raises SecondLiveJobError beside a live job."""
     with closing(psycopg2.connect(database_url)) as database:
         with database, database.cursor() as statements:
-            lock_out_others(statements, PriceSink.lock)
+            lock_out_others(statements, PriceSink.lock, LOCK_LIMIT)
             statements.execute(EMPTY, {"topics": list(EXCHANGE_OF_TOPIC)})
 
 

@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2.extensions import connection, cursor
 
 from spark_jobs.candle_days import RETENTION, drop_a_day, sort_a_day
+from spark_jobs.postgres import connect
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Upkeep(threading.Thread):
     def run(self) -> None:
         while True:
             try:
-                with closing(psycopg2.connect(self._database_url)) as database:
+                with closing(connect(self._database_url, "upkeep")) as database:
                     one_step(database, self._candles_kept)
             except psycopg2.Error:
                 log.exception("upkeep failed, it is tried again in %.0f s", EVERY_SECONDS)

@@ -17,7 +17,7 @@ from spark_jobs.list_dead_letters import lines
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.replay_dead_letters import replay_dead_letters
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
-from tests.support.postgres import contents, rows
+from tests.support.postgres import SOON, contents, rows
 from tests.support.queries import price_sink, write
 
 NOW = round(datetime.now(UTC).timestamp()) // 60 * 60_000_000
@@ -63,7 +63,7 @@ def insert(owner: connection, letters: list[tuple[Any, ...]]) -> None:
 def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays(
     spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
     with price_sink(database) as sink:
         write(
             spark,

@@ -18,7 +18,7 @@ from spark_jobs.messages import messages, minutes
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
-from tests.support.postgres import contents, execute, rows
+from tests.support.postgres import SOON, contents, execute, rows
 from tests.support.queries import price_sink, write
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
@@ -231,7 +231,7 @@ def test_after_stop_nothing_is_written(
 def test_a_second_live_job_is_refused(
     sink: PriceSink, database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url)
 

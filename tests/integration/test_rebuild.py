@@ -6,12 +6,12 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, INSTRUMENTS
-from spark_jobs import postgres_sink
+from spark_jobs import rebuild
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.rebuild import ExpiredError, empty_tables, refuse_expired
 from tests.support.frames import BTCUSDT, item, record, reduced
 from tests.support.kafka import expire_all, produce
-from tests.support.postgres import execute, rows
+from tests.support.postgres import SOON, execute, rows
 from tests.support.queries import price_sink
 
 COUNTS = """
@@ -23,7 +23,7 @@ SELECT (SELECT count(*) FROM live_prices), (SELECT count(*) FROM candles_1m),
 def test_the_raw_topics_tables_and_progress_are_emptied_and_the_rest_stays(
     spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(rebuild, "LOCK_LIMIT", SOON)
     execute(owner, "INSERT INTO kafka_progress VALUES (%s, 0, 5)", INSTRUMENTS)
     batch = reduced(spark, record([item(BTCUSDT), item(BTCUSDT, c="bad")]))
     with price_sink(database) as sink:

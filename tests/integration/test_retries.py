@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -11,13 +12,23 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA
 from spark_jobs import postgres_sink
+from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from tests.support.frames import BTCUSDT, item, record, reduced
-from tests.support.postgres import dies_at_commit, end_sessions, execute, no_connections, rows
+from tests.support.postgres import (
+    SOON,
+    dies_at_commit,
+    end_sessions,
+    execute,
+    no_connections,
+    of_postgres,
+    rows,
+)
 from tests.support.queries import price_sink
-from tests.support.waiting import DEADLINE, wait_for
+from tests.support.waiting import DEADLINE, pass_time, wait_for
 
 # Raises the error in the first attempts only: a sequence is not rolled back.
 FAIL_AT_FIRST = """
@@ -82,7 +93,7 @@ def test_lost_connection_is_opened_again_and_nothing_counts_twice(
     write_one(spark, sink)
     write_one(spark, sink, offset=1)
     assert updates(owner) == [(2,)]
-    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url)
 
@@ -161,9 +172,52 @@ def test_another_job_that_took_over_meanwhile_is_not_disturbed(
     database: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_sink, "LOST_LOCK_LIMIT", SOON)
     end_writers(owner)
     with price_sink(database):
         with pytest.raises(SecondLiveJobError):
             write_one(spark, sink)
     assert updates(owner) == []
+
+
+def test_lock_of_its_own_lost_connection_is_waited_for(
+    spark: SparkSession,
+    sink: PriceSink,
+    owner: connection,
+    database: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other holder stands for our own backend, which Postgres has not seen to be dead yet."""
+    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    end_writers(owner)
+    with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(database.database_url)) as lost:
+        rows(lost, "SELECT pg_advisory_lock(%s)", PriceSink.lock)
+        writing = pool.submit(write_one, spark, sink)
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_for(lambda: rows(owner, waiting), lambda found: found == [(1,)])
+        pass_time(10 * SOON.total_seconds())
+        assert not writing.done()
+        lost.close()
+        writing.result(DEADLINE)
+    assert updates(owner) == [(1,)]
+
+
+def test_restored_dump_ends_the_job_and_the_next_one_resumes_where_postgres_says(
+    spark: SparkSession, sink: PriceSink, owner: connection, database: Settings, tmp_path: Path
+) -> None:
+    write_one(spark, sink)
+    dump = tmp_path / "dump.sql"
+    of_postgres("pg_dump", database, "--file", dump)
+    write_one(spark, sink, offset=1)
+    end_writers(owner)
+    execute(owner, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    of_postgres("psql", database, "--quiet", "--set", "ON_ERROR_STOP=1", "--file", dump)
+    said = "next_offset 1 for binance_raw_data/0, but this job has committed 2"
+    with pytest.raises(ProgressError, match=said):
+        write_one(spark, sink, offset=2)
+    assert updates(owner) == [(1,)]
+    sink.close()
+    with price_sink(database) as next_start:
+        assert next_start.progress() == {(BINANCE_RAW_DATA, 0): 1}
+        write_one(spark, next_start, offset=1)
+    assert updates(owner) == [(2,)]

@@ -17,7 +17,7 @@ from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
 from tests.support.frames import record, records
-from tests.support.postgres import contents, execute, rows
+from tests.support.postgres import SOON, contents, execute, rows
 from tests.support.small_messages import SEEN_AT, feed_event, instrument
 
 TABLES = ("instruments", "feed_events", "kafka_progress", "dead_letters")
@@ -226,7 +226,7 @@ def test_it_does_not_wait_for_the_transaction_of_the_raw_topics(
 def test_a_second_live_job_is_refused(
     sink: SmallTopicsSink, database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         SmallTopicsSink(database.database_url)
 

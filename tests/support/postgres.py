@@ -3,9 +3,11 @@
 import select
 import socket
 import socketserver
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +16,11 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from core.settings import Settings
+from infra import places
 from spark_jobs.sources import Offsets
+
+SOON = timedelta(milliseconds=100)
+"""For a lock that nobody will release."""
 
 # As psycopg2 sends it.
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
@@ -40,6 +46,16 @@ def start_at(database: connection, offsets: Offsets) -> None:
     """Set the progress of a database without any: other tests' messages lie below."""
     for place, offset in offsets.items():
         execute(database, "INSERT INTO kafka_progress VALUES (%s, %s, %s)", *place, offset)
+
+
+def of_postgres(program: str, database: Settings, *options: object) -> None:
+    """Run one of Postgres's own programs, such as pg_dump, on a database."""
+    command = [
+        places.site_packages() / places.POSTGRES_BIN / program,
+        database.database_url,
+        *options,
+    ]
+    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
 
 
 def end_sessions(database: connection, application: str) -> None:
