@@ -1,16 +1,12 @@
 """Files below a folder, on S3 or on a disk: Hadoop's file system, which Spark writes with."""
 
-from collections.abc import Iterator
+import re
 from typing import Any, NamedTuple
 
 from pyspark.sql import SparkSession
 
-
-class File(NamedTuple):
-    """`path` is as Hadoop writes it, with the scheme; `size` is in bytes."""
-
-    path: str
-    size: int
+# What a FileStatus of Hadoop writes of itself.
+STATUS = re.compile(r"path=(.+?); isDirectory=(true|false)")
 
 
 class Usage(NamedTuple):
@@ -26,17 +22,21 @@ class Storage:
         jvm: Any = spark._jvm  # noqa: SLF001
         # Asked for once: for each name in it py4j has every jar searched.
         self._path: Any = jvm.org.apache.hadoop.fs.Path
+        self._iterators: Any = jvm.org.apache.hadoop.util.functional.RemoteIterators
         configuration = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
         self._filesystem = self._path(folder).getFileSystem(configuration)
+        self._has_folders = self._filesystem.getScheme() != "s3a"
 
-    def files(self, folder: str) -> Iterator[File]:
-        """All below the folder, at any depth; none when it is not there."""
+    def files(self, folder: str) -> list[str]:
+        """Return the paths of all files below the folder, at any depth; none when it does not exist.
+
+        A path is as Hadoop writes it, with the scheme.
+        """
         path = self._path(folder)
-        if self._filesystem.exists(path):
-            found = self._filesystem.listFiles(path, True)
-            while found.hasNext():
-                status = found.next()
-                yield File(status.getPath().toString(), status.getLen())
+        if not self._filesystem.exists(path):
+            return []
+        found = self._listed(self._filesystem.listFiles(path, True))
+        return [name for name, is_folder in found if not is_folder]
 
     def usage(self, folder: str) -> Usage:
         """Of all that is below the folder, at any depth; none when it is not there."""
@@ -52,8 +52,8 @@ class Storage:
         path = self._path(folder)
         if not self._filesystem.exists(path):
             return []
-        found = self._filesystem.listStatus(path)
-        return sorted(status.getPath().getName() for status in found if status.isDirectory())
+        found = self._listed(self._filesystem.listStatusIterator(path))
+        return sorted(name.rpartition("/")[2] for name, is_folder in found if is_folder)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file. On S3 it appears whole, or not at all."""
@@ -71,6 +71,16 @@ class Storage:
     def move(self, source: str, target: str) -> None:
         """On S3 a copy, which appears whole, and then the source's end. Raises OSError."""
         path = self._path(target)
-        self._filesystem.mkdirs(path.getParent())
+        if self._has_folders:
+            # On S3 it would write an empty object, which some readers take for a file.
+            self._filesystem.mkdirs(path.getParent())
         if not self._filesystem.rename(self._path(source), path):
             raise OSError(f"{source} could not be moved to {target}")
+
+    def _listed(self, statuses: Any) -> list[tuple[str, bool]]:
+        """Return path and is_folder of each status, which all pass from the JVM as one text.
+
+        A call to the JVM takes some tenths of a millisecond, and each status by itself would need several.
+        """
+        text = self._iterators.toList(statuses).toString()
+        return [(path, is_folder == "true") for path, is_folder in STATUS.findall(text)]

@@ -1,56 +1,32 @@
 """The raw archive, written to a folder: batches again, ends in between, another job beside it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pyarrow.dataset import dataset
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import SparkSession
 
 from core.topics import BINANCE_RAW_DATA
 from spark_jobs.archive import Archive
 from spark_jobs.sources import OffsetError
-from tests.support.frames import record, records
+from tests.support.archive import (
+    EVENING,
+    IDS,
+    PARTITIONS,
+    TOPIC_ID,
+    batch,
+    names,
+    places,
+    resumed,
+)
 
-PARTITIONS = [(BINANCE_RAW_DATA, 0), (BINANCE_RAW_DATA, 1)]
-EVENING = datetime(2026, 11, 22, 18, 59, 59, tzinfo=UTC)
 NEXT_HOUR = datetime(2026, 11, 22, 19, 0, 0, tzinfo=UTC)
-
-
-def batch(spark: SparkSession, *places: tuple[int, int], at: datetime = EVENING) -> DataFrame:
-    """As one task reads it."""
-    rows = (stamped(partition, offset, at) for partition, offset in places)
-    return records(spark, *rows).coalesce(1)
-
-
-def stamped(partition: int, offset: int, at: datetime) -> Row:
-    row: dict[str, Any] = record([], partition=partition, offset=offset).asDict()
-    return Row(**row | {"timestamp": at})
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
 def archive(spark: SparkSession, tmp_path: Path) -> Archive:
     return resumed(spark, tmp_path)
-
-
-def resumed(spark: SparkSession, root: Path) -> Archive:
-    archive = Archive(spark, root.as_uri())
-    archive.resume(PARTITIONS)
-    return archive
-
-
-def names(root: Path) -> list[str]:
-    return sorted(
-        str(path.relative_to(root / "raw" / f"topic={BINANCE_RAW_DATA}"))
-        for path in (root / "raw").rglob("*.parquet")
-    )
-
-
-def places(root: Path) -> list[tuple[int, int]]:
-    """As a reader who knows nothing of Spark finds them."""
-    rows = dataset(root / "raw").to_table(columns=["partition", "offset"]).to_pylist()
-    return sorted((row["partition"], row["offset"]) for row in rows)
 
 
 def test_a_batch_again_and_an_older_one_change_nothing(
@@ -61,8 +37,8 @@ def test_a_batch_again_and_an_older_one_change_nothing(
     archive.write(batch(spark, (0, 1), (0, 2)), 1)
     archive.write(batch(spark, (0, 0)), 0)
     assert names(tmp_path) == [
-        "date=2026-11-22/hour=18/0.0-1_1.7-7.parquet",
-        "date=2026-11-22/hour=18/0.2-2.parquet",
+        f"date=2026-11-22/hour=18/0.0-1_1.7-7.{TOPIC_ID}.parquet",
+        f"date=2026-11-22/hour=18/0.2-2.{TOPIC_ID}.parquet",
     ]
     assert places(tmp_path) == [(0, 0), (0, 1), (0, 2), (1, 7)]
     assert not (tmp_path / "staging" / "raw_archive").exists()
@@ -74,10 +50,20 @@ def test_each_task_of_a_batch_makes_an_object_of_what_it_read(
     two_tasks = batch(spark, (0, 0), (0, 1), (1, 7)).repartitionByRange(2, "partition")
     archive.write(two_tasks, 0)
     assert names(tmp_path) == [
-        "date=2026-11-22/hour=18/0.0-1.parquet",
-        "date=2026-11-22/hour=18/1.7-7.parquet",
+        f"date=2026-11-22/hour=18/0.0-1.{TOPIC_ID}.parquet",
+        f"date=2026-11-22/hour=18/1.7-7.{TOPIC_ID}.parquet",
     ]
-    assert archive.resume(PARTITIONS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 8}
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 8}
+
+
+def test_hours_are_folders_without_a_leading_zero_and_those_with_one_count_too(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    archive.write(batch(spark, (0, 0), at=EVENING.replace(hour=8)), 0)
+    assert names(tmp_path) == [f"date=2026-11-22/hour=8/0.0-0.{TOPIC_ID}.parquet"]
+    day = tmp_path / "raw" / f"topic={BINANCE_RAW_DATA}" / "date=2026-11-22"
+    (day / "hour=8").rename(day / "hour=08")
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 1}
 
 
 def test_a_batch_of_which_one_hour_was_published_is_finished_at_the_next_start(
@@ -86,12 +72,13 @@ def test_a_batch_of_which_one_hour_was_published_is_finished_at_the_next_start(
     # The clock was set back: the older offset lies in the later hour.
     two_hours = batch(spark, (0, 0), at=NEXT_HOUR).union(batch(spark, (0, 1), at=EVENING))
     archive.stage(two_hours)
-    staged = tmp_path / "staging" / "raw_archive" / f"topic={BINANCE_RAW_DATA}"
-    (first,) = (staged / "date=2026-11-22" / "hour=18").glob("*.parquet")
-    published = tmp_path / "raw" / staged.name / "date=2026-11-22" / "hour=18" / "0.1-1.parquet"
+    topic = f"topic={BINANCE_RAW_DATA}"
+    hour = Path("date=2026-11-22", "hour=18")
+    (first,) = (tmp_path / "staging" / "raw_archive" / topic / hour).rglob("*.parquet")
+    published = tmp_path / "raw" / topic / hour / f"0.1-1.{TOPIC_ID}.parquet"
     published.parent.mkdir(parents=True)
     first.rename(published)
-    assert Archive(spark, tmp_path.as_uri()).resume(PARTITIONS) == {(BINANCE_RAW_DATA, 0): 2}
+    assert Archive(spark, tmp_path.as_uri()).resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2}
     assert places(tmp_path) == [(0, 0), (0, 1)]
     assert not (tmp_path / "staging" / "raw_archive").exists()
 
@@ -100,11 +87,10 @@ def test_a_file_that_was_copied_but_not_deleted_is_there_once(
     spark: SparkSession, archive: Archive, tmp_path: Path
 ) -> None:
     archive.stage(batch(spark, (0, 0), (1, 3)))
-    staged = tmp_path / "staging" / "raw_archive"
-    (file,) = staged.rglob("*.parquet")
-    target = tmp_path / "raw" / file.parent.relative_to(staged) / "0.0-0_1.3-3.parquet"
-    target.parent.mkdir(parents=True)
-    target.write_bytes(file.read_bytes())
+    (file,) = (tmp_path / "staging").rglob("*.parquet")
+    hour = tmp_path / "raw" / f"topic={BINANCE_RAW_DATA}" / "date=2026-11-22" / "hour=18"
+    hour.mkdir(parents=True)
+    (hour / f"0.0-0_1.3-3.{TOPIC_ID}.parquet").write_bytes(file.read_bytes())
     resumed(spark, tmp_path)
     assert places(tmp_path) == [(0, 0), (1, 3)]
 
@@ -114,7 +100,7 @@ def test_a_batch_that_was_not_staged_whole_is_thrown_away(
 ) -> None:
     archive.stage(batch(spark, (0, 0)))
     (tmp_path / "staging" / "raw_archive" / "_SUCCESS").unlink()
-    assert Archive(spark, tmp_path.as_uri()).resume(PARTITIONS) == {}
+    assert Archive(spark, tmp_path.as_uri()).resume(PARTITIONS, IDS) == {}
     assert names(tmp_path) == []
     assert not (tmp_path / "staging" / "raw_archive").exists()
 
@@ -126,8 +112,60 @@ def test_a_partition_that_has_been_quiet_for_days_is_found_in_an_older_day(
         at = datetime(2026, 11, day, tzinfo=UTC)
         places_of_day = [(0, day)] if day > 20 else [(0, day), (1, 5)]
         archive.write(batch(spark, *places_of_day, at=at), day)
-    progress = Archive(spark, tmp_path.as_uri()).resume(PARTITIONS)
+    progress = Archive(spark, tmp_path.as_uri()).resume(PARTITIONS, IDS)
     assert progress == {(BINANCE_RAW_DATA, 0): 25, (BINANCE_RAW_DATA, 1): 6}
+
+
+@pytest.mark.parametrize("before_it", [HOUR, DAY], ids=["an_hour", "midnight"])
+def test_nothing_is_written_twice_after_a_clock_went_back(
+    spark: SparkSession, archive: Archive, tmp_path: Path, before_it: timedelta
+) -> None:
+    back = NEXT_HOUR - before_it
+    archive.write(batch(spark, (0, 0), (1, 0), at=NEXT_HOUR), 0)
+    archive.write(batch(spark, (0, 1), at=back), 1)
+    archive.write(batch(spark, (0, 1), at=back), 1)
+    second = Archive(spark, tmp_path.as_uri())
+    assert second.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 1}
+    second.write(batch(spark, (0, 1), (0, 2), at=back), 0)
+    assert places(tmp_path) == [(0, 0), (0, 1), (0, 2), (1, 0)]
+
+
+def with_clock_set_back_by_days(spark: SparkSession, archive: Archive) -> datetime:
+    """Write offsets 0 and 1 of both partitions on two days, then 2 and 3 three days before; return when."""
+    back = NEXT_HOUR - 3 * DAY
+    archive.write(batch(spark, (0, 0), (1, 0), at=NEXT_HOUR - DAY), 0)
+    archive.write(batch(spark, (0, 1), (1, 1), at=NEXT_HOUR), 1)
+    archive.write(batch(spark, (0, 2), (0, 3), (1, 2), (1, 3), at=back), 2)
+    return back
+
+
+def test_nothing_is_written_twice_after_a_clock_went_back_by_days(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    back = with_clock_set_back_by_days(spark, archive)
+    # A start does not look that far back, so Kafka's records come again from here.
+    second = Archive(spark, tmp_path.as_uri())
+    assert second.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 2}
+    second.write(batch(spark, (0, 2), (1, 2), at=back), 0)
+    second.write(batch(spark, (0, 3), (0, 4), (1, 3), at=back), 1)
+    second.write(batch(spark, (0, 5), (1, 4), at=back), 2)
+    both = [(partition, offset) for partition in (0, 1) for offset in range(5)]
+    assert places(tmp_path) == sorted([*both, (0, 5)])
+
+
+def test_a_staged_batch_that_is_written_already_is_thrown_away(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    back = with_clock_set_back_by_days(spark, archive)
+    second = resumed(spark, tmp_path)
+    second.stage(batch(spark, (0, 2), (0, 3), (0, 4), at=back))
+    third = resumed(spark, tmp_path)
+    assert not (tmp_path / "staging" / "raw_archive").exists()
+    third.write(batch(spark, (0, 2), (0, 3), (0, 4), at=back), 0)
+    assert places(tmp_path) == [
+        *((0, offset) for offset in range(5)),
+        *((1, offset) for offset in range(4)),
+    ]
 
 
 def test_a_second_archive_is_refused_before_it_publishes(
@@ -138,4 +176,16 @@ def test_a_second_archive_is_refused_before_it_publishes(
     archive.write(batch(spark, (0, 1)), 1)
     with pytest.raises(OffsetError, match="another raw_archive"):
         second.write(batch(spark, (0, 1), (0, 2)), 0)
+    assert places(tmp_path) == [(0, 0), (0, 1)]
+
+
+def test_a_second_archive_is_refused_in_an_hour_that_both_began(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    second = resumed(spark, tmp_path)
+    archive.write(batch(spark, (0, 0)), 0)
+    # It finds the other's object where it has not looked before, and leaves the record out.
+    second.write(batch(spark, (0, 0), (0, 1)), 0)
+    with pytest.raises(OffsetError, match="another raw_archive"):
+        archive.write(batch(spark, (0, 1)), 1)
     assert places(tmp_path) == [(0, 0), (0, 1)]

@@ -1,0 +1,134 @@
+"""The raw archive of a topic that was deleted and created again, in a folder."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pyarrow.dataset import dataset
+from pyspark.sql import SparkSession
+
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from spark_jobs.archive import Archive
+from spark_jobs.topic_ids import TopicError
+from tests.support.archive import IDS, PARTITIONS, TOPIC_ID, batch, names, places, resumed
+
+# It may have both characters that the rest of a name has as well.
+NEW_ID = "_-9nQpXoRkWmE1yT-u3_hg"
+NEW_IDS = {BINANCE_RAW_DATA: NEW_ID}
+WITHOUT_IDS: dict[str, str] = {}
+HOUR = "date=2026-11-22/hour=18"
+
+
+@pytest.fixture
+def archive(spark: SparkSession, tmp_path: Path) -> Archive:
+    """The archive's next process, after one has written an object of the former topic."""
+    resumed(spark, tmp_path).write(batch(spark, (0, 0), (1, 0)), 0)
+    return Archive(spark, tmp_path.as_uri())
+
+
+def test_topic_that_was_created_again_is_refused(archive: Archive, tmp_path: Path) -> None:
+    before = names(tmp_path)
+    for _start in range(2):
+        with pytest.raises(TopicError, match=rf"raw/.*{TOPIC_ID}.*{NEW_ID}.*make accept-topics"):
+            archive.resume(PARTITIONS, NEW_IDS)
+    assert names(tmp_path) == before
+
+
+def test_accepted_topic_begins_anew_beside_the_former_ones_equal_offsets(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    assert archive.accept(NEW_IDS) == [BINANCE_RAW_DATA]
+    assert archive.resume(PARTITIONS, NEW_IDS) == {}
+    archive.write(batch(spark, (0, 0), (1, 0)), 0)
+    archive.write(batch(spark, (0, 0), (0, 1), (1, 0)), 1)
+    assert names(tmp_path)[:3] == [
+        f"{HOUR}/0.0-0_1.0-0.{NEW_ID}.parquet",
+        f"{HOUR}/0.0-0_1.0-0.{TOPIC_ID}.parquet",
+        f"{HOUR}/0.1-1.{NEW_ID}.parquet",
+    ]
+    (begin,) = names(tmp_path)[3:]
+    assert re.fullmatch(rf"date=\d{{4}}-\d\d-\d\d/hour=\d+/begin\.{NEW_ID}\.parquet", begin)
+    assert places(tmp_path) == [(0, 0), (0, 0), (0, 1), (1, 0), (1, 0)]
+    assert archive.resume(PARTITIONS, NEW_IDS) == {
+        (BINANCE_RAW_DATA, 0): 2,
+        (BINANCE_RAW_DATA, 1): 1,
+    }
+
+
+def test_what_says_that_a_topic_begins_has_the_columns_of_an_object(
+    archive: Archive, tmp_path: Path
+) -> None:
+    archive.accept(NEW_IDS)
+    (written,) = tmp_path.rglob(f"{HOUR}/*.parquet")
+    (begin,) = tmp_path.rglob("begin.*.parquet")
+    assert dataset(begin).schema == dataset(written).schema
+    assert dataset(begin).count_rows() == 0
+
+
+def test_topics_that_are_the_same_or_have_no_object_are_not_accepted(
+    archive: Archive, tmp_path: Path
+) -> None:
+    before = names(tmp_path)
+    assert archive.accept(IDS | {KUCOIN_RAW_DATA: NEW_ID}) == []
+    assert names(tmp_path) == before
+    assert archive.accept(NEW_IDS) == [BINANCE_RAW_DATA]
+    assert archive.accept(NEW_IDS) == []
+
+
+def test_objects_of_an_earlier_version_belong_to_the_topic_until_another_is_known(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    resumed(spark, tmp_path, WITHOUT_IDS).write(batch(spark, (0, 0), (0, 1)), 0)
+    archive = Archive(spark, tmp_path.as_uri())
+    assert archive.accept(IDS) == []
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2}
+    archive.write(batch(spark, (0, 1), (0, 2)), 0)
+    assert names(tmp_path) == [f"{HOUR}/0.0-1.parquet", f"{HOUR}/0.2-2.{TOPIC_ID}.parquet"]
+
+    assert archive.accept(NEW_IDS) == [BINANCE_RAW_DATA]
+    assert archive.resume(PARTITIONS, NEW_IDS) == {}
+    archive.write(batch(spark, (0, 0)), 0)
+    assert places(tmp_path) == [(0, 0), (0, 0), (0, 1), (0, 2)]
+
+
+def test_without_ids_of_kafka_nothing_is_refused(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    assert archive.resume(PARTITIONS, WITHOUT_IDS) == {
+        (BINANCE_RAW_DATA, 0): 1,
+        (BINANCE_RAW_DATA, 1): 1,
+    }
+    archive.write(batch(spark, (0, 0), (0, 1)), 0)
+    archive.write(batch(spark, (0, 1), (0, 2)), 1)
+    assert names(tmp_path) == [
+        f"{HOUR}/0.0-0_1.0-0.{TOPIC_ID}.parquet",
+        f"{HOUR}/0.1-1.parquet",
+        f"{HOUR}/0.2-2.parquet",
+    ]
+
+
+def test_batch_that_was_staged_before_the_topic_was_created_again_keeps_the_former_id(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    resumed(spark, tmp_path).stage(batch(spark, (0, 1)))
+    with pytest.raises(TopicError):
+        archive.resume(PARTITIONS, NEW_IDS)
+    assert names(tmp_path) == [
+        f"{HOUR}/0.0-0_1.0-0.{TOPIC_ID}.parquet",
+        f"{HOUR}/0.1-1.{TOPIC_ID}.parquet",
+    ]
+
+
+def test_batch_that_an_earlier_version_staged_is_published(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    resumed(spark, tmp_path, WITHOUT_IDS).stage(batch(spark, (0, 0)))
+    (without_id,) = tmp_path.rglob("topic_id=*")
+    (file,) = without_id.glob("*.parquet")
+    file.rename(without_id.parent / file.name)
+    for left in sorted(without_id.rglob("*")):
+        left.unlink()
+    without_id.rmdir()
+    archive = Archive(spark, tmp_path.as_uri())
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 1}
+    assert names(tmp_path) == [f"{HOUR}/0.0-0.parquet"]
