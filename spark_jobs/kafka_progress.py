@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.errors import JobError
 from spark_jobs.sources import Offsets
+from spark_jobs.topic_ids import TopicIds
 
 
 def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
@@ -69,16 +70,26 @@ def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
 
 
 def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:
-    """What was not written yet.
+    """What was not written yet."""
+    return batch.where(F.col("offset") >= _of_partition(progress))
+
+
+def before(batch: DataFrame, ends: Offsets) -> DataFrame:
+    """Return what lies before the ends; nothing of a partition without one."""
+    return batch.where(F.col("offset") < _of_partition(ends))
+
+
+def _of_partition(offsets: Offsets) -> Column:
+    """The offset of a row's partition; 0 where there is none.
 
     Offsets stand in an array for each topic: a number by itself would be a part of the code that Spark
     generates, so this would be new code, and slow at first, for each batch.
     """
-    begins = (
-        F.when(F.col("topic") == topic, F.get(F.lit(offsets), F.col("partition")))
-        for topic, offsets in _by_topic(progress).items()
+    found = (
+        F.when(F.col("topic") == topic, F.get(F.lit(of_topic), F.col("partition")))
+        for topic, of_topic in _by_topic(offsets).items()
     )
-    return batch.where(F.col("offset") >= F.coalesce(*begins, F.lit(0)))
+    return F.coalesce(*found, F.lit(0))
 
 
 def _by_topic(progress: Offsets) -> dict[str, list[int]]:
@@ -97,10 +108,36 @@ def next_offsets(rows: pa.Table) -> Offsets:
     }
 
 
-def move_on(statements: cursor, offsets: Offsets) -> None:
+def ids_read(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
+    """Return the id of each topic that was read from, where it is known."""
+    statements.execute(
+        "SELECT DISTINCT topic, topic_id FROM kafka_progress"
+        " WHERE topic = ANY(%s) AND topic_id IS NOT NULL",
+        (list(topics),),
+    )
+    return dict(statements.fetchall())
+
+
+def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
+    """Store the next offsets, and of topics in `ids` which topic they belong to."""
     execute_values(
         statements,
-        "INSERT INTO kafka_progress (topic, partition, next_offset) VALUES %s"
-        " ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset",
-        [(*place, next_offset) for place, next_offset in offsets.items()],
+        "INSERT INTO kafka_progress (topic, partition, next_offset, topic_id) VALUES %s"
+        " ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset,"
+        " topic_id = coalesce(EXCLUDED.topic_id, kafka_progress.topic_id)",
+        [
+            (topic, partition, next_offset, ids.get(topic))
+            for (topic, partition), next_offset in offsets.items()
+        ],
     )
+
+
+def forget(statements: cursor, ids: TopicIds) -> list[str]:
+    """Delete the progress in topics whose id is not the one in `ids`. Return their names."""
+    statements.execute(
+        "DELETE FROM kafka_progress USING unnest(%s, %s) AS current (topic, topic_id)"
+        " WHERE kafka_progress.topic = current.topic AND kafka_progress.topic_id <> current.topic_id"
+        " RETURNING kafka_progress.topic",
+        ([*ids], [*ids.values()]),
+    )
+    return sorted({topic for (topic,) in statements.fetchall()})

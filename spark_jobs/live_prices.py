@@ -20,6 +20,7 @@ from spark_jobs.sink import Sink
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
 from spark_jobs.sources import kafka_records
+from spark_jobs.topic_ids import topic_ids
 from spark_jobs.upkeep import Upkeep
 
 # A message is one row.
@@ -66,8 +67,9 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     prices = PriceSink(settings.database_url, candles_kept)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()
-    raw = records(prices.topics, prices.progress())
-    few = records(small.topics, small.progress(), SMALL_MESSAGES_PER_BATCH)
+    raw = records(prices.topics, prices.resume(topic_ids(settings, prices.topics)))
+    progress = small.resume(topic_ids(settings, small.topics))
+    few = records(small.topics, progress, SMALL_MESSAGES_PER_BATCH)
     query = live_prices(raw, prices, fresh_checkpoint(folder, prices.query))
     query.options(**PROGRESS_BESIDE_THE_BATCH).start()
     small_topics(few, small, fresh_checkpoint(folder, small.query)).start()

@@ -17,8 +17,11 @@ import pyarrow as pa
 from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
+from spark_jobs.dead_letters import forget_dead_letters
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_progress import (
+    forget,
+    ids_read,
     locked_progress,
     move_on,
     next_offsets,
@@ -28,6 +31,7 @@ from spark_jobs.kafka_progress import (
 from spark_jobs.postgres import connect
 from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
+from spark_jobs.topic_ids import TopicIds, refuse_another
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ class PostgresSink(Sink):
         super().__init__()
         self._database_url = database_url
         self._committed: dict[tuple[str, int], int] = {}
+        self._topic_ids: TopicIds = {}
         self._connect(LOCK_LIMIT)
 
     def _connect(self, lock_limit: timedelta) -> None:
@@ -85,6 +90,27 @@ class PostgresSink(Sink):
         with self._connection, self._connection.cursor() as statements:
             self._committed = {**locked_progress(statements, self.topics)}
         return {**self._committed}
+
+    def resume(self, ids: TopicIds) -> Offsets:
+        """Return the next offset of every partition that was read from; `ids` are stored with the next ones.
+
+        Raise TopicError for a topic that has another id than the one that was read from.
+        """
+        with self._connection, self._connection.cursor() as statements:
+            refuse_another(ids_read(statements, self.topics), ids, "kafka_progress")
+        self._topic_ids = ids
+        return self.progress()
+
+    def accept(self, ids: TopicIds) -> list[str]:
+        """Read topics that have another id now from their oldest record. Return their names.
+
+        The dead letters of the former topics are deleted.
+        """
+        with self._connection, self._connection.cursor() as statements:
+            known = {topic: ids[topic] for topic in self.topics if topic in ids}
+            accepted = forget(statements, known)
+            forget_dead_letters(statements, accepted)
+            return accepted
 
     def close(self) -> None:
         self._connection.close()
@@ -122,7 +148,7 @@ class PostgresSink(Sink):
                 return {}
             reached = next_offsets(new)
             counts = self._write_rows(statements, new, reached)
-            move_on(statements, reached)
+            move_on(statements, reached, self._topic_ids)
         self._committed |= reached
         return counts
 

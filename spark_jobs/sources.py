@@ -10,6 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.kafka_client import client_configuration, missing_right, spark_options
 from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.broker_clock import refuse_producers_clock
 from spark_jobs.errors import JobError
 from spark_jobs.schemas import RECORD
 
@@ -55,8 +57,10 @@ def kafka_records(
     """A stream of schemas.RECORD that begins where `progress` says, else with the oldest record.
 
     A batch waits so long for `messages_per_batch` to come, and then takes what there is.
-    Raises OffsetError where a topic was made anew or what comes next has expired.
+    Raise OffsetError where Kafka does not hold what comes next, ClockError where a raw topic has the
+    producers' timestamps.
     """
+    refuse_producers_clock(settings, [topic for topic in topics if topic in EXCHANGE_OF_TOPIC])
     fill = {
         "minOffsetsPerTrigger": str(messages_per_batch),
         "maxTriggerDelay": f"{seconds_to_fill}s",
@@ -107,9 +111,9 @@ def starting_offsets(
 ) -> PartitionOffsets:
     """For every partition of the topics: the sink's next offset, or the oldest that is kept."""
     starting: dict[str, dict[str, int]] = {}
-    with closing(_consumer(settings)) as consumer:
+    with closing(looking_consumer(settings)) as consumer:
         for topic in topics:
-            with _rights_explained(settings, topic):
+            with rights_explained(settings, topic):
                 starting[topic] = {
                     str(partition): starting_offset(
                         topic,
@@ -127,14 +131,14 @@ def starting_offsets(
 def partitions_of_topics(settings: Settings, topics: Iterable[str]) -> list[tuple[str, int]]:
     """Every partition of the topics. Raises OffsetError for a topic that is not there."""
     found: list[tuple[str, int]] = []
-    with closing(_consumer(settings)) as consumer:
+    with closing(looking_consumer(settings)) as consumer:
         for topic in topics:
-            with _rights_explained(settings, topic):
+            with rights_explained(settings, topic):
                 found += [(topic, number) for number in partitions_of(consumer, topic)]
     return found
 
 
-def _consumer(settings: Settings) -> Consumer:
+def looking_consumer(settings: Settings) -> Consumer:
     """Only to ask and to look: it joins no group and commits nothing."""
     return Consumer(
         {
@@ -165,7 +169,7 @@ def raise_if_refused(error: Exception, settings: Settings) -> None:
 
 
 @contextmanager
-def _rights_explained(settings: Settings, topic: str) -> Iterator[None]:
+def rights_explained(settings: Settings, topic: str) -> Iterator[None]:
     """Raise RightError, which names the missing right, where the brokers refuse for want of one."""
     try:
         yield
@@ -183,9 +187,10 @@ def starting_offset(
         return low
     if next_offset > high:
         raise OffsetError(
-            f"{topic}/{partition} ends at offset {high}, but {next_offset} was read next: the topic "
-            "was made anew. To read it from its start: for live_prices delete its rows from "
-            "kafka_progress; for the lake see docs/lake.md"
+            f"{topic}/{partition} ends at offset {high}, but {next_offset} was read next: Kafka has lost "
+            "messages, or has no id by which a topic that was created again could be known. To read it "
+            "from its start: for live_prices delete its rows from kafka_progress; for the lake see "
+            "docs/lake.md"
         )
     if next_offset < low:
         raise OffsetError(

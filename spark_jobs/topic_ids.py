@@ -6,12 +6,13 @@ Kafka has such ids since version 2.8; of an older one nothing is known, and noth
 
 from collections.abc import Iterable, Mapping
 
-from confluent_kafka import TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
 from spark_jobs.errors import JobError
+from spark_jobs.sources import rights_explained
 
 # By topic, as Kafka's own tools show it: 22 characters of A-Z a-z 0-9 - _.
 TopicIds = Mapping[str, str]
@@ -25,11 +26,22 @@ class TopicError(JobError):
 
 
 def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
-    """Return the id of each topic that has one. Raise KafkaException for one that can't be described."""
-    asked = AdminClient(client_configuration(settings)).describe_topics(
-        TopicCollection([*topics]), request_timeout=TIMEOUT
-    )
-    found = {topic: str(answer.result().topic_id) for topic, answer in asked.items()}
+    """Return the id of each topic that exists and has one.
+
+    Raise RightError for a topic that this user may not describe, KafkaException without Kafka.
+    """
+    # Kept in a name: without its client, an answer fails.
+    client = AdminClient({**client_configuration(settings)})
+    asked = client.describe_topics(TopicCollection([*topics]), request_timeout=TIMEOUT)
+    found: dict[str, str] = {}
+    for topic, answer in asked.items():
+        with rights_explained(settings, topic):
+            try:
+                found[topic] = str(answer.result().topic_id)
+            except KafkaException as error:
+                # Whoever reads it says so.
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
     return {topic: found[topic] for topic in found if found[topic] != UNKNOWN}
 
 

@@ -1,11 +1,13 @@
 """The transaction against a real Postgres: repeated, out of order, and with bad messages among good ones."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import psycopg2
+import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
@@ -17,7 +19,16 @@ from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.messages import messages, minutes
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item, record, records
+from tests.support.frames import (
+    BTCUSDT,
+    CRO_USDT,
+    ETHUSDT,
+    RECEIVED_AT,
+    item,
+    record,
+    records,
+    reduced,
+)
 from tests.support.postgres import SOON, contents, execute, rows
 from tests.support.queries import price_sink, write
 
@@ -218,6 +229,27 @@ def test_a_batch_that_fails_leaves_nothing(
     assert contents(owner, TABLES) == {table: [] for table in TABLES}
     write(spark, sink, record([item(BTCUSDT)]))
     assert set(prices(owner)) == {"BTCUSDT"}
+
+
+def test_a_batch_that_takes_long_to_compute_holds_no_transaction_open(
+    spark: SparkSession,
+    database: Settings,
+    owner: connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Postgres ends a session whose transaction idles: the sink computes first."""
+    name = owner.info.dbname
+    execute(owner, f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '300ms'")
+
+    def late(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        time.sleep(1)
+        yield from batches
+
+    batch = reduced(spark, record([item(BTCUSDT)]))
+    with price_sink(database) as sink:
+        sink.write(batch.mapInArrow(late, batch.schema), 0)
+    assert set(prices(owner)) == {"BTCUSDT"}
+    assert "writing to Postgres" not in caplog.text
 
 
 def test_after_stop_nothing_is_written(

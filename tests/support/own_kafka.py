@@ -6,9 +6,10 @@ with own_kafka(tmp_path, settings) as broker:
 
 import os
 import resource
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -104,6 +105,8 @@ class OwnKafka:
         for each in kafka.TOPICS:
             self._delete(each.topic)
         self.create_topics()
+        for each in kafka.TOPICS:
+            wait_for(partial(self._led, each.topic), partial(has_length, each.num_partitions))
 
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to a topic; return when each has a leader."""
@@ -139,6 +142,10 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
+
+
+def has_length(length: int, found: Sequence[object]) -> bool:
+    return len(found) == length
 
 
 def values_in(partitions: Iterable[Path]) -> list[str]:

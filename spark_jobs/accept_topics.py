@@ -1,0 +1,57 @@
+"""After a topic was deleted and created again: go on with the new one, from its oldest record.
+
+    spark-submit spark_jobs/accept_topics.py
+
+While the jobs are stopped; it is refused otherwise. What was made of the former topic stays: prices and
+candles in Postgres, `raw/` and `tickers/` in the bucket. Its dead letters go: they could not be read again.
+Topics that are the same as before are left alone, so to run it once too often does no harm.
+"""
+
+import logging
+from contextlib import closing
+from functools import partial
+
+from core.settings import JOBS, Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.archive import Archive
+from spark_jobs.batch_end import batch_end
+from spark_jobs.entry import run
+from spark_jobs.lake import lake_root
+from spark_jobs.price_sink import PriceSink
+from spark_jobs.running import fresh_checkpoint, keep_others_out, log_to_stderr
+from spark_jobs.session import spark_session
+from spark_jobs.small_topics_sink import SmallTopicsSink
+from spark_jobs.ticker_table import TickerTable
+from spark_jobs.topic_ids import topic_ids
+
+log = logging.getLogger(__name__)
+
+
+def accept_topics(settings: Settings) -> None:
+    """Raise SecondLiveJobError beside a live job, JobError beside a job of the lake on this machine."""
+    for sink in (PriceSink, SmallTopicsSink):
+        with closing(sink(settings.database_url)) as opened:
+            accepted = opened.accept(topic_ids(settings, sink.topics))
+            log.info("accepted sink=%s topics=%s", sink.query, ",".join(accepted) or "none")
+    spark, ids = spark_session("accept_topics"), topic_ids(settings, EXCHANGE_OF_TOPIC)
+    for query in (Archive.query, TickerTable.query):
+        keep_others_out(settings.checkpoint_dir, query)
+    checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
+    table = TickerTable(
+        spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
+    )
+    for name, accepted in (
+        (Archive.query, Archive(spark, lake_root(settings)).accept(ids)),
+        (TickerTable.query, table.accept(ids)),
+    ):
+        log.info("accepted sink=%s topics=%s", name, ",".join(accepted) or "none")
+    spark.stop()
+
+
+def main() -> None:
+    accept_topics(Settings.from_environment(JOBS))
+
+
+if __name__ == "__main__":
+    log_to_stderr()
+    run("accept_topics", main)

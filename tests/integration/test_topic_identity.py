@@ -1,0 +1,106 @@
+"""A topic that was deleted and created again is noticed however far it has grown, and one command goes on."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from confluent_kafka import Producer
+from psycopg2.extensions import connection
+from pyspark.sql import SparkSession
+
+from core.kafka_client import client_configuration
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC
+from spark_jobs.broker_clock import ClockError
+from spark_jobs.sources import kafka_records
+from spark_jobs.topic_ids import TopicError, topic_ids
+from tests.support.frames import BTCUSDT, item, record
+from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.postgres import rows
+from tests.support.queries import price_sink, write
+
+PLACE = (BINANCE_RAW_DATA, 0)
+
+
+@pytest.fixture(scope="module")
+def shared_broker(
+    tmp_path_factory: pytest.TempPathFactory, settings: Settings
+) -> Iterator[OwnKafka]:
+    with own_kafka(tmp_path_factory.mktemp("kafka"), settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def broker(shared_broker: OwnKafka) -> OwnKafka:
+    shared_broker.renew_topics()
+    return shared_broker
+
+
+def fill(settings: Settings, messages: int) -> None:
+    """Produce so many messages to the first partition."""
+    producer = Producer(client_configuration(settings))
+    for _ in range(messages):
+        producer.produce(BINANCE_RAW_DATA, b"[]", partition=0)
+    assert producer.flush(30) == 0
+
+
+def stored_ids(owner: connection) -> list[tuple[str | None]]:
+    return [(each,) for (each,) in rows(owner, "SELECT topic_id FROM kafka_progress")]
+
+
+def test_topic_that_was_created_again_is_refused_and_accepted_by_a_command(
+    spark: SparkSession, broker: OwnKafka, database: Settings, owner: connection
+) -> None:
+    database = replace(database, kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers)
+    fill(database, 3)
+    old = topic_ids(database, EXCHANGE_OF_TOPIC)
+    with price_sink(database) as sink:
+        assert sink.resume(old) == {}
+        write(spark, sink, record([item(BTCUSDT)], offset=2))
+    assert stored_ids(owner) == [(old[BINANCE_RAW_DATA],)]
+
+    broker.renew_topics()
+    fill(database, 5)
+    new = topic_ids(database, EXCHANGE_OF_TOPIC)
+    with price_sink(database) as sink:
+        with pytest.raises(TopicError, match=f"{old[BINANCE_RAW_DATA]}.*make accept-topics"):
+            sink.resume(new)
+        assert rows(owner, "SELECT next_offset FROM kafka_progress") == [(3,)]
+
+        assert sink.accept(new) == [BINANCE_RAW_DATA]
+        assert sink.resume(new) == {}
+        write(spark, sink, record([item(BTCUSDT)], offset=0))
+        assert sink.accept(new) == []
+    assert stored_ids(owner) == [(new[BINANCE_RAW_DATA],)]
+    with price_sink(database) as sink:
+        assert sink.resume(new) == {PLACE: 1}
+
+
+def test_progress_of_an_earlier_version_has_no_id_and_resumes(
+    spark: SparkSession, broker: OwnKafka, database: Settings, owner: connection
+) -> None:
+    with price_sink(database) as sink:
+        write(spark, sink, record([item(BTCUSDT)], offset=2))
+    assert stored_ids(owner) == [(None,)]
+    ids = topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
+    with price_sink(database) as sink:
+        assert sink.resume(ids) == {PLACE: 3}
+        write(spark, sink, record([item(BTCUSDT)], offset=3))
+    assert stored_ids(owner) == [(ids[BINANCE_RAW_DATA],)]
+
+
+def test_ids_are_known_to_a_broker_that_was_restarted(broker: OwnKafka) -> None:
+    before = topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
+    assert set(before) == set(EXCHANGE_OF_TOPIC)
+    broker.process.kill()
+    broker.restart()
+    assert topic_ids(broker.settings, EXCHANGE_OF_TOPIC) == before
+
+
+def test_raw_topic_with_the_producers_clock_is_refused(
+    spark: SparkSession, broker: OwnKafka
+) -> None:
+    broker.configure(BINANCE_RAW_DATA, "message.timestamp.type", "CreateTime")
+    said = f"topic {BINANCE_RAW_DATA} has message.timestamp.type=CreateTime"
+    with pytest.raises(ClockError, match=said):
+        kafka_records(spark, broker.settings, EXCHANGE_OF_TOPIC, {})
