@@ -11,22 +11,26 @@ from functools import partial
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.batch_end import batch_end
 from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.sink import Sink
 from spark_jobs.ticker_table import TickerTable
+from spark_jobs.topic_ids import topic_ids
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
-    """Starts the query where the table's newest commit says; its sink. For `tasks` see lake_records."""
+    """Start the query where the table's newest commit says. Return its sink. For `tasks` see lake_records."""
     keep_others_out(settings.checkpoint_dir, TickerTable.query)
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(
         spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
     )
-    records = lake_records(spark, settings, table.resume(), tasks)
+    progress = table.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
+    records = lake_records(spark, settings, progress, tasks)
     lake_query(records, table, checkpoint).start()
+    table.start_upkeep()
     return [table]
 
 

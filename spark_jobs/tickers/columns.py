@@ -53,6 +53,10 @@ IS_DEAD_LETTER = "dead_letter"
 IS_UNREAD = "unread"
 """A `field` that has no value: `reason` says why, and `payload` has what was written."""
 
+IS_DEAD_SPAN = "dead_span"
+"""Only of what was reduced: dead letters that are counted. `reason` is their cause, and `payload` the
+positions, as in spans.Span. These rows count all; a row that IS_DEAD_LETTER is then an example."""
+
 # What all tickers of a symbol say of a minute; the columns of the table candles_1m.
 CANDLE = {
     "exchange": "STRING",
@@ -62,7 +66,7 @@ CANDLE = {
     **dict.fromkeys(("open_sequence", "close_sequence", "updates"), "BIGINT"),
 }
 
-# What a batch is reduced to: `updates` is the number of rows that one stands for, from the message at
+# What a batch is reduced to: `updates` is the number of rows of READ that one stands for, from the message at
 # first_offset to that at last_offset.
 REDUCED = {**READ, **CANDLE, "first_offset": "BIGINT", "last_offset": "BIGINT"}
 
@@ -83,6 +87,7 @@ _ARROW: Mapping[str, pa.DataType] = {
     "INT": pa.int32(),
     "BIGINT": pa.int64(),
     "TIMESTAMP": pa.timestamp("us", "UTC"),
+    "DATE": pa.date32(),
     AMOUNT: pa.decimal128(38, 18),
 }
 

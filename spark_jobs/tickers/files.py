@@ -1,11 +1,13 @@
 """Tickers to parquet files of the table `tickers/`: one of an exchange and a day, sorted by symbol."""
 
 import json
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import Any
+from typing import IO, Any, Literal
 
 import polars as pl
+import pyarrow as pa
 from pyarrow import parquet
 
 from spark_jobs.tickers.columns import (
@@ -14,6 +16,7 @@ from spark_jobs.tickers.columns import (
     IS_TICKER,
     TICKER,
     TICKER_FILE,
+    arrow_schema,
     as_table,
     polars_schema,
 )
@@ -21,8 +24,21 @@ from spark_jobs.tickers.columns import (
 PARTITIONED_BY = ("date", "exchange")
 """Columns that are in a file's path, not in the file."""
 
+COLUMNS = {name: kind for name, kind in TICKER.items() if name not in PARTITIONED_BY}
+SCHEMA = arrow_schema(COLUMNS)
+"""What is in a file."""
+
+ORDER: Sequence[tuple[str, Literal["ascending", "descending"]]] = (
+    ("symbol", "ascending"),
+    ("received_at", "ascending"),
+)
+"""The order of the rows in a file."""
+
 WITH_STATISTICS = ("symbol", "received_at", "event_time")
 """Columns by whose least and greatest values a reader leaves out files that hold nothing of interest."""
+
+# What a reader of one symbol has to read at least: 2 MB.
+ROWS_OF_A_GROUP = 65_536
 
 # Neighbours are close: each number is kept as its distance from the one before.
 _RISING = {
@@ -31,9 +47,9 @@ _RISING = {
     if kind in ("TIMESTAMP", "BIGINT") or name == "position"
 }
 # Amounts seldom come again, so that a dictionary of them would cost room.
-_REPEATED = [name for name in TICKER if name not in (*_RISING, *AMOUNTS, *PARTITIONED_BY)]
+_REPEATED = [name for name in COLUMNS if name not in (*_RISING, *AMOUNTS)]
 
-MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ticker_files(read: pl.DataFrame) -> pl.DataFrame:
@@ -51,44 +67,69 @@ def ticker_files(read: pl.DataFrame) -> pl.DataFrame:
 
 
 def _file(tickers: pl.DataFrame) -> dict[str, Any]:
-    content = BytesIO()
-    rows = as_table(tickers.sort("symbol", "received_at"), TICKER).drop_columns(["exchange"])
-    parquet.write_table(
-        rows,
-        content,
+    sink = BytesIO()
+    with writer(sink) as file:
+        file.write_table(as_table(tickers.sort("symbol", "received_at"), COLUMNS), ROWS_OF_A_GROUP)
+    content = sink.getvalue()
+    return {
+        "tickers": len(tickers),
+        "statistics": statistics(parquet.read_metadata(pa.BufferReader(content))),
+        "content": content,
+    }
+
+
+def writer(sink: IO[bytes] | pa.NativeFile) -> parquet.ParquetWriter:
+    """Return a writer of a file, for tables of SCHEMA whose rows come in ORDER."""
+    return parquet.ParquetWriter(
+        sink,
+        SCHEMA,
         compression="zstd",
         compression_level=3,
         use_dictionary=_REPEATED,  # type: ignore[arg-type]  # the stubs know no list of columns
         column_encoding=_RISING,
+        sorting_columns=parquet.SortingColumn.from_ordering(SCHEMA, ORDER),
     )
-    return {
-        "tickers": len(tickers),
-        "statistics": statistics(tickers),
-        "content": content.getvalue(),
-    }
 
 
-def statistics(tickers: pl.DataFrame) -> str:
+def is_sorted(metadata: parquet.FileMetaData) -> bool:
+    """Return whether a file's rows are in ORDER, as those of `writer` are."""
+    schema = metadata.schema.to_arrow_schema()
+    expected = parquet.SortingColumn.from_ordering(schema, ORDER)
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    return all(tuple(group.sorting_columns) == expected for group in groups)
+
+
+def statistics(metadata: parquet.FileMetaData) -> str:
     """Return what a Delta commit says of a file, as in Delta's protocol, "Per-file Statistics".
 
     {"numRecords": 2, "minValues": {"symbol": "BTCUSDT", "received_at": "2025-03-28T07:37:28.501Z"}, …}
 
     Times are in milliseconds there: the least is rounded down, and the greatest up.
     """
-    columns = tickers.select(WITH_STATISTICS)
-    times = columns.select(pl.selectors.datetime()).columns
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    least: dict[str, str] = {}
+    greatest: dict[str, str] = {}
+    nulls: dict[str, int] = {}
+    for name in WITH_STATISTICS:
+        column = SCHEMA.get_field_index(name)
+        found: list[Any] = [group.column(column).statistics for group in groups]
+        least[name] = _shown(min(each.min_raw for each in found))
+        greatest[name] = _shown(max(each.max_raw for each in found), round_up=True)
+        nulls[name] = sum(each.null_count for each in found)
     return json.dumps(
         {
-            "numRecords": len(tickers),
-            "minValues": columns.min().with_columns(_milliseconds(times)).row(0, named=True),
-            "maxValues": columns.max()
-            .with_columns(pl.col(times) + MILLISECOND - timedelta(microseconds=1))
-            .with_columns(_milliseconds(times))
-            .row(0, named=True),
-            "nullCount": columns.null_count().row(0, named=True),
+            "numRecords": metadata.num_rows,
+            "minValues": least,
+            "maxValues": greatest,
+            "nullCount": nulls,
         }
     )
 
 
-def _milliseconds(times: list[str]) -> pl.Expr:
-    return pl.col(times).dt.strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+def _shown(value: bytes | int, round_up: bool = False) -> str:
+    """Return a text, or a time that is in microseconds since the epoch."""
+    if isinstance(value, bytes):
+        return value.decode()
+    milliseconds = -(-value // 1000) if round_up else value // 1000
+    at = EPOCH + timedelta(milliseconds=milliseconds)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"

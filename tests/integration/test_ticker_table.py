@@ -1,4 +1,4 @@
-"""The tickers' Delta table, written to a folder: batches again, another writer, foreign tables, upkeep."""
+"""The tickers' Delta table: batches again, another writer, foreign tables, renewed topics, upkeep."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,25 +9,39 @@ import deltalake
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from core.topics import BINANCE_RAW_DATA
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.batch_end import batch_end
+from spark_jobs.delta_options import delta_options
+from spark_jobs.lake import lake_root
 from spark_jobs.sources import Offsets
-from spark_jobs.ticker_table import Progress, TableError, TickerTable
+from spark_jobs.ticker_log import TickerLog
+from spark_jobs.ticker_progress import Progress, TableError
+from spark_jobs.ticker_table import TickerTable
 from spark_jobs.ticker_upkeep import TickerUpkeep
+from spark_jobs.topic_ids import TopicError, TopicIds
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, record, records
+from tests.support.lake import tickers
 
-DAY = timedelta(days=1)
 RECEIVED_ON = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
+
+
+PLACE = (BINANCE_RAW_DATA, 0)
+
+# As of a Kafka that has none.
+NO_IDS: TopicIds = {}
 
 
 class Job:
     """One run of the job. Each batch ends at its last record."""
 
-    def __init__(self, spark: SparkSession, root: Path) -> None:
+    def __init__(self, spark: SparkSession, root: str | Path, ids: TopicIds = NO_IDS) -> None:
         self._spark = spark
         self._end: Offsets = {}
-        self.table = TickerTable(spark, f"file:{root}", lambda: self._end, retention_days=90)
-        self.resumed_at = self.table.resume()
+        if isinstance(root, Path):
+            root = f"file:{root}"
+        self.table = TickerTable(spark, root, lambda: self._end, retention_days=90)
+        self.resumed_at = self.table.resume(ids)
 
     def write(self, *batch: tuple[int, Sequence[object]]) -> None:
         """Offsets of partition 0, and the items at each."""
@@ -103,24 +117,70 @@ def test_a_table_of_someone_else_and_a_folder_of_other_files_are_refused(
             Job(spark, tmp_path / name)
 
 
-def test_upkeep_drops_old_days_joins_files_and_keeps_how_far_the_table_is(
-    spark: SparkSession, job: Job, tmp_path: Path
+def test_the_upkeep_keeps_up_a_table_on_s3(spark: SparkSession, lake: Settings) -> None:
+    root = lake_root(lake)
+    job = Job(spark, root)
+    job.write((0, [item(BTCUSDT), item(ETHUSDT)]))
+    job.write((1, [item(BTCUSDT)]))
+    path = f"{root}/tickers"
+    options = delta_options(spark, path)
+    log = TickerLog.open(path, options, "upkeep")
+    day_is_over = datetime.now(UTC) + timedelta(hours=2)
+    assert TickerUpkeep(log, path, options, 10_000).look(day_is_over)
+    [file] = log.files()
+    assert (file.first_symbol, file.last_symbol) == ("BTCUSDT", "ETHUSDT")
+    expected = [(BINANCE_RAW_DATA, 0, *place) for place in ((0, 0), (0, 1), (1, 0))]
+    assert tickers(lake) == expected
+    assert Job(spark, root).resumed_at == {PLACE: 2}
+    assert not TickerUpkeep(log, path, options, 90).look(day_is_over)
+    assert tickers(lake) == []
+    assert Job(spark, root).resumed_at == {PLACE: 2}
+
+
+def test_a_topic_that_was_created_again_is_refused_until_it_is_accepted(
+    spark: SparkSession, tmp_path: Path
 ) -> None:
-    now = RECEIVED_ON + 91 * DAY
-    new = int(now.timestamp() * 1e6)
-    job.write((0, [item(BTCUSDT)]), (1, [item(BTCUSDT, new)]))
-    job.write((2, [item(ETHUSDT, new)]))
-    TickerUpkeep(spark, f"file:{tmp_path}/tickers", 90).run(now)
-    assert offsets(tmp_path) == [(1, 0), (2, 0)]
-    assert len(deltalake.DeltaTable(str(tmp_path / "tickers")).file_uris()) == 1
-    assert Job(spark, tmp_path).resumed_at == {(BINANCE_RAW_DATA, 0): 3}
+    ids = {BINANCE_RAW_DATA: "old", KUCOIN_RAW_DATA: "same"}
+    Job(spark, tmp_path, ids).write((4, [item(BTCUSDT)]))
+    assert Job(spark, tmp_path, ids).resumed_at == {PLACE: 5}
+
+    renewed = {**ids, BINANCE_RAW_DATA: "new"}
+    with pytest.raises(TopicError, match=r"tickers/ holds .*make accept-topics"):
+        Job(spark, tmp_path, renewed)
+    table = TickerTable(spark, f"file:{tmp_path}", dict, retention_days=90)
+    assert table.accept(renewed) == [BINANCE_RAW_DATA]
+    assert table.accept(renewed) == []
+
+    job = Job(spark, tmp_path, renewed)
+    assert job.resumed_at == {}
+    job.write((4, [item(ETHUSDT)]))
+    assert offsets(tmp_path) == [(4, 0), (4, 0)]
+    with pytest.raises(TopicError):
+        Job(spark, tmp_path, ids)
+
+
+def test_topics_whose_ids_were_not_known_resume_and_are_known_from_the_next_commit_on(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    Job(spark, tmp_path).write((4, [item(BTCUSDT)]))
+    job = Job(spark, tmp_path, {BINANCE_RAW_DATA: "one"})
+    assert job.resumed_at == {PLACE: 5}
+    job.write((5, []))
+    with pytest.raises(TopicError, match="one"):
+        Job(spark, tmp_path, {BINANCE_RAW_DATA: "other"})
+    assert Job(spark, tmp_path).resumed_at == {PLACE: 6}
 
 
 def test_progress_is_read_back_and_what_others_write_is_none() -> None:
-    progress = Progress("w", 3, {("a", 0): 5, ("a", 10): 6, ("b", 1): 7})
+    progress = Progress("w", 3, {("a", 0): 5, ("a", 10): 6, ("b", 1): 7}, {"a": "id"})
     assert Progress.from_json(progress.to_json()) == progress
     for foreign in (None, "", "by hand", "[]", "{}", '{"next_offsets": 1}'):
         assert Progress.from_json(foreign) is None
+
+
+def test_progress_of_version_0_1_0_has_no_ids() -> None:
+    text = '{"writer": "w", "batch": 1, "next_offsets": {"a": {"0": 7}}}'
+    assert Progress.from_json(text) == Progress("w", 1, {("a", 0): 7}, {})
 
 
 def test_the_end_of_the_batch_being_written_is_that_of_the_newest_entry(tmp_path: Path) -> None:

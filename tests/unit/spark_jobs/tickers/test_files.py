@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from spark_jobs.tickers.columns import TICKER, arrow_schema
-from spark_jobs.tickers.files import ticker_files
+from spark_jobs.tickers.files import is_sorted, ticker_files
 from spark_jobs.tickers.reader import read_messages
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.messages import encoded, frame, message
@@ -79,6 +79,14 @@ def test_statistics_hold_every_value_though_times_are_in_milliseconds() -> None:
         },
         "nullCount": {"symbol": 0, "received_at": 0, "event_time": 0},
     }
+
+
+def test_a_file_says_that_it_is_sorted_and_others_do_not() -> None:
+    [file] = files_of((BINANCE_RAW_DATA, [item(ETHUSDT), item(BTCUSDT)]))
+    assert is_sorted(parquet.read_metadata(BytesIO(file["content"])))
+    plain = BytesIO()
+    parquet.write_table(rows_in(file), plain)
+    assert not is_sorted(parquet.read_metadata(plain))
 
 
 def test_dead_letters_are_counted_and_are_in_no_file() -> None:

@@ -1,0 +1,34 @@
+"""The files of the tickers' table, as Arrow reads and writes them."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem, S3FileSystem
+
+
+def file_system(path: str, options: Mapping[str, str]) -> tuple[FileSystem, str]:
+    """Return the file system of a path such as s3a://bucket/tickers or file:/lake, and the path in it.
+
+    `options` are those of delta_options. Without keys Arrow looks for a profile, a web identity or the
+    machine's role.
+    """
+    place = urlsplit(path)
+    if place.scheme != "s3a":
+        return LocalFileSystem(), place.path
+    endpoint = urlsplit(options.get("AWS_ENDPOINT_URL", ""))
+    store = S3FileSystem(
+        access_key=options.get("AWS_ACCESS_KEY_ID"),
+        secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=options.get("AWS_SESSION_TOKEN"),
+        region=options.get("AWS_REGION"),
+        scheme="http" if endpoint.scheme == "http" else "https",
+        endpoint_override=endpoint.netloc or None,
+    )
+    return store, place.netloc + place.path
+
+
+def has_files(path: str, options: Mapping[str, str]) -> bool:
+    """Return whether any file is below the path, at any depth."""
+    store, folder = file_system(path, options)
+    found = store.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
+    return any(each.is_file for each in found)

@@ -1,0 +1,94 @@
+"""Sorted runs of tickers to one sorted run: a merge that has only a small part of each run in memory."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import pyarrow as pa
+
+from spark_jobs.tickers.files import ORDER, PARTITIONED_BY, SCHEMA
+
+# Symbol, and microseconds since the epoch: the values of ORDER.
+Key = tuple[str, int]
+
+
+class _Run:
+    """The batch of a run that is in memory, without the rows that were taken."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = (batch for batch in batches if len(batch))
+        self.rows = next(self._batches, None)
+
+    def last(self) -> Key:
+        return _key(self._loaded(), len(self._loaded()) - 1)
+
+    def take(self, limit: Key) -> pa.RecordBatch:
+        """Remove and return the rows up to the limit. Load the next batch when none is left."""
+        rows = self._loaded()
+        # All of them where the limit is this run's own: then each round takes at least a batch.
+        count = (
+            len(rows)
+            if self.last() <= limit
+            else bisect_right(range(len(rows)), limit, key=partial(_key, rows))
+        )
+        self.rows = rows.slice(count) if count < len(rows) else next(self._batches, None)
+        return rows.slice(0, count)
+
+    def _loaded(self) -> pa.RecordBatch:
+        assert self.rows is not None
+        return self.rows
+
+
+def _key(rows: pa.RecordBatch, row: int) -> Key:
+    return rows.column("symbol")[row].as_py(), rows.column("received_at")[row].value
+
+
+def merged(runs: Iterable[Iterable[pa.RecordBatch]]) -> Iterator[pa.Table]:
+    """Yield the rows of all runs, each once and in ORDER, as tables of any size.
+
+    Each run has batches with columns of SCHEMA in ORDER.
+    """
+    left = [run for run in map(_Run, runs) if run.rows is not None]
+    while left:
+        # Rows that are not loaded yet lie behind the last loaded row of their run.
+        limit = min(run.last() for run in left)
+        taken = pa.Table.from_batches([run.take(limit) for run in left], SCHEMA)
+        yield sorted_rows(taken)
+        left = [run for run in left if run.rows is not None]
+
+
+def sorted_rows(rows: pa.Table) -> pa.Table:
+    """Return the rows in ORDER."""
+    return rows.combine_chunks().sort_by([*ORDER])
+
+
+def grouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the same rows in tables that have at least so many, but for the last."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        waiting.append(table)
+        count += len(table)
+        if count >= rows:
+            yield pa.concat_tables(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def with_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch of any version's file with the columns of SCHEMA.
+
+    Columns that the version did not have are NULL. Version 0.1.0 also wrote those that are in the path.
+    Raise ValueError for any other column that SCHEMA lacks.
+    """
+    names = batch.schema.names
+    if unknown := sorted(set(names) - {*SCHEMA.names, *PARTITIONED_BY}):
+        raise ValueError(f"columns {unknown} would be lost")
+    columns = [
+        batch.column(field.name).cast(field.type)
+        if field.name in names
+        else pa.nulls(len(batch), field.type)
+        for field in SCHEMA
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
