@@ -37,12 +37,20 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     for topic, answer in asked.items():
         with rights_explained(settings, topic):
             try:
-                found[topic] = str(answer.result().topic_id)
+                found[topic] = as_kafka_writes(str(answer.result().topic_id))
             except KafkaException as error:
                 # Whoever reads it says so.
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
     return {topic: found[topic] for topic in found if found[topic] != UNKNOWN}
+
+
+def as_kafka_writes(topic_id: str) -> str:
+    """Return an id that librdkafka wrote: in plain Base64, while Kafka takes that for URLs.
+
+    Names of objects have ids in them, which are no place for a slash.
+    """
+    return topic_id.translate(str.maketrans("+/", "-_"))
 
 
 def refuse_another(read: TopicIds, current: TopicIds, where: str) -> None:
