@@ -1,12 +1,47 @@
-"""What can be no ticker, or no row of a small topic's table: where it is, why, and its own bytes."""
+"""What can be no ticker, or no row of a small topic's table: all are counted, some are kept with their bytes.
 
-from collections.abc import Sequence
+The table dead_letter_spans counts each dead letter once, and says where it is. The table dead_letters has a
+few examples of each cause: where they are, why, and their own bytes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
+
+from spark_jobs.reading import cause_of
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_DEAD_SPAN
+from spark_jobs.tickers.letter_reducer import EXAMPLES
+from spark_jobs.tickers.spans import BLOCK, Span, joined
+
+COLUMNS_OF_SPANS = ", ".join(Span._fields)
+
+# The span right before a new one: the newest of its cause in the same block, if nothing lies between.
+SPANS_BEFORE = f"""
+SELECT earlier.*
+FROM (VALUES %s) AS new (topic, partition, cause, first_offset)
+CROSS JOIN LATERAL (
+    SELECT {COLUMNS_OF_SPANS} FROM dead_letter_spans AS stored
+    WHERE stored.topic = new.topic AND stored.partition = new.partition AND stored.cause = new.cause
+        AND stored.first_offset >= new.first_offset / {BLOCK} * {BLOCK}
+        AND stored.first_offset < new.first_offset
+    ORDER BY stored.first_offset DESC
+    LIMIT 1
+) AS earlier
+WHERE earlier.last_offset = new.first_offset - 1
+"""
+
+UPSERT_SPANS = f"""
+INSERT INTO dead_letter_spans ({COLUMNS_OF_SPANS}) VALUES %s
+ON CONFLICT (topic, partition, first_offset, cause) DO UPDATE
+SET (last_offset, letters, positions, written_at)
+    = (EXCLUDED.last_offset, EXCLUDED.letters, EXCLUDED.positions, now())
+"""
 
 
 class DeadLetter(NamedTuple):
@@ -22,15 +57,95 @@ class DeadLetter(NamedTuple):
     endpoint: str | None
 
 
-def letters_of(dead: pa.Table) -> list[DeadLetter]:
-    """Return the rows of a table that has at least the columns of a dead letter."""
-    return [DeadLetter(**row) for row in dead.select(list(DeadLetter._fields)).to_pylist()]
+INSERT_LETTERS = "INSERT INTO dead_letters ({}) VALUES %s ON CONFLICT DO NOTHING".format(
+    ", ".join(f'"{name}"' for name in DeadLetter._fields)
+)
 
 
-def insert_dead_letters(statements: cursor, letters: Sequence[DeadLetter]) -> None:
-    columns = ", ".join(f'"{name}"' for name in DeadLetter._fields)
-    execute_values(
+def letters_of(rows: pa.Table) -> list[DeadLetter]:
+    """Return the examples among rows of columns.REDUCED."""
+    examples = rows.filter(pc.field("kind") == IS_DEAD_LETTER)
+    return [DeadLetter(**row) for row in examples.select(list(DeadLetter._fields)).to_pylist()]
+
+
+def spans_of(rows: pa.Table) -> list[Span]:
+    """Return the spans among rows of columns.REDUCED."""
+    spans = rows.filter(pc.field("kind") == IS_DEAD_SPAN)
+    return [
+        Span(
+            row["topic"],
+            row["partition"],
+            row["reason"],
+            row["first_offset"],
+            row["last_offset"],
+            row["updates"],
+            row["payload"],
+        )
+        for row in spans.to_pylist()
+    ]
+
+
+def add_dead_letters(
+    statements: cursor, letters: Sequence[DeadLetter], spans: Sequence[Span]
+) -> None:
+    """Count the dead letters of `spans`, which follow all that is stored, and keep some of `letters`.
+
+    Of each topic and cause, the EXAMPLES with the lowest places are kept, except within a stored span that
+    goes on and has so many letters already: a flood does not fill the table with more of the same.
+    """
+    new = joined(spans)
+    if not new:
+        return
+    before = _spans_before(statements, new)
+    after = joined([*before, *new])
+    upsert_spans(statements, [span for span in after if span not in before])
+    known = {span[:4] for span in before if span.letters >= EXAMPLES}
+    going_on = [span for span in after if span[:4] in known]
+    insert_letters(
         statements,
-        f"INSERT INTO dead_letters ({columns}) VALUES %s ON CONFLICT DO NOTHING",
-        letters,
+        [letter for letter in examples_of(letters) if not _is_within(letter, going_on)],
     )
+
+
+def examples_of(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Return the EXAMPLES of each topic and cause that have the lowest places."""
+    found: defaultdict[tuple[str, str], list[DeadLetter]] = defaultdict(list)
+    for letter in sorted(letters, key=lambda letter: letter[:4]):
+        found[letter.topic, cause_of(letter.reason)].append(letter)
+    return [letter for of_cause in found.values() for letter in of_cause[:EXAMPLES]]
+
+
+def upsert_spans(statements: cursor, spans: Sequence[Span]) -> None:
+    """Insert spans, or replace those that begin at the same offset."""
+    execute_values(statements, UPSERT_SPANS, spans)
+
+
+def insert_letters(statements: cursor, letters: Sequence[DeadLetter]) -> None:
+    """Insert those that are not there yet."""
+    execute_values(statements, INSERT_LETTERS, letters)
+
+
+def forget_dead_letters(statements: cursor, topics: Sequence[str]) -> None:
+    """Delete those of topics that were created again: their places are those of other messages now."""
+    for table in ("dead_letters", "dead_letter_spans"):
+        statements.execute(f"DELETE FROM {table} WHERE topic = ANY(%s)", (list(topics),))
+
+
+def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
+    """Return the stored spans that may go on with the first new one of their partition and cause."""
+    first = {span[:3]: span[:4] for span in reversed(new)}
+    found = execute_values(
+        statements, SPANS_BEFORE, [*first.values()], page_size=len(first), fetch=True
+    )
+    return [as_span(row) for row in found or ()]
+
+
+def as_span(row: Sequence[Any]) -> Span:
+    """Return a row with COLUMNS_OF_SPANS, as psycopg2 returns it, as a span."""
+    span = Span(*row)
+    return span if span.positions is None else span._replace(positions=bytes(span.positions))
+
+
+def _is_within(letter: DeadLetter, spans: Iterable[Span]) -> bool:
+    cause = (letter.topic, letter.partition, cause_of(letter.reason))
+    return any(span[:3] == cause and span.has(letter.offset) for span in spans)

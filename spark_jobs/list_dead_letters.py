@@ -13,14 +13,24 @@ from spark_jobs.entry import run
 
 SHOWN_BYTES = 200
 
-# A reason is a cause, and often the value behind a colon.
+# A reason is a cause, and often the value behind a colon. The newest example is found from its cause's end
+# backwards: among millions of examples most are never looked at.
 BY_CAUSE = """
-SELECT DISTINCT ON (topic, cause)
-    topic, cause, count(*) OVER of_cause, min(written_at) OVER of_cause, written_at,
-    partition, "offset", position, reason, substr(payload, 1, %(shown)s)
-FROM dead_letters, split_part(reason, ':', 1) AS cause
-WINDOW of_cause AS (PARTITION BY topic, cause)
-ORDER BY topic, cause, written_at DESC, "offset" DESC, position DESC
+SELECT counted.*, example.*
+FROM (
+    SELECT topic, cause, sum(letters)::bigint, min(first_written_at), max(written_at) AS last_written_at
+    FROM dead_letter_spans
+    GROUP BY topic, cause
+) AS counted
+LEFT JOIN LATERAL (
+    SELECT partition, "offset", position, reason, substr(payload, 1, %(shown)s)
+    FROM dead_letters
+    WHERE topic = counted.topic AND split_part(reason, ':', 1) = counted.cause
+        AND written_at <= counted.last_written_at
+    ORDER BY written_at DESC, "offset" DESC, position DESC
+    LIMIT 1
+) AS example ON true
+ORDER BY topic, cause
 """
 
 
@@ -32,6 +42,8 @@ def lines(database_url: str) -> Iterable[str]:
         yield "no dead letters"
     for topic, cause, count, first, last, partition, offset, position, reason, payload in found:
         yield f"{topic}: {count} x {cause}, {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}"
+        if reason is None:
+            continue
         yield f"  partition {partition}, offset {offset}, position {position}: {reason}"
         yield f"  {bytes(payload).decode(errors='replace')}"
 

@@ -27,8 +27,8 @@ from spark_jobs.tickers.columns import (
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
 
-# A host, perhaps with a port. Headers are bytes that anybody may have written: $ would allow a line end.
-HOST = r"^[A-Za-z0-9.:_\[\]-]{1,255}\z"
+HOST = r"[A-Za-z0-9.:_\[\]-]{1,255}"
+"""A host, perhaps with a port. Headers are bytes that anybody may have written."""
 
 
 def messages(records: DataFrame) -> DataFrame:
@@ -40,12 +40,13 @@ def endpoint() -> Column:
     """The host that the message's frames came from; NULL where no header says."""
     named = F.filter("headers", lambda header: header["key"] == ENDPOINT_HEADER)
     host = F.get(named, 0)["value"].cast("string")
-    return F.when(host.rlike(HOST), host)
+    # $ would allow a line end.
+    return F.when(host.rlike(rf"^{HOST}\z"), host)
 
 
 def tickers(messages: DataFrame) -> DataFrame:
     """Columns of columns.READ: the tickers, the dead letters, and the fields that can't be read."""
-    return messages.mapInArrow(partial(_each, read_messages, READ), ddl(READ))
+    return messages.mapInArrow(partial(read_batches, read_messages, READ), ddl(READ))
 
 
 def minutes(messages: DataFrame) -> DataFrame:
@@ -54,7 +55,7 @@ def minutes(messages: DataFrame) -> DataFrame:
     A symbol keeps to one partition, and a partition to one task, so nothing is shuffled. A symbol that is
     in two Arrow batches has a row of each: whoever writes them merges what is rare.
     """
-    return messages.mapInArrow(partial(_each, read_and_reduce, REDUCED), ddl(REDUCED))
+    return messages.mapInArrow(partial(read_batches, read_and_reduce, REDUCED), ddl(REDUCED))
 
 
 def ticker_files(messages: DataFrame) -> DataFrame:
@@ -99,7 +100,7 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-def _each(
+def read_batches(
     transform: Callable[[pl.DataFrame], pl.DataFrame],
     columns: Mapping[str, str],
     batches: Iterable[pa.RecordBatch],

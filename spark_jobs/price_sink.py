@@ -14,13 +14,13 @@ from pyspark.sql import DataFrame
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
-from spark_jobs.dead_letters import insert_dead_letters, letters_of
+from spark_jobs.dead_letters import add_dead_letters, letters_of, spans_of
 from spark_jobs.newer import polars_age_order, sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.reading import LastMinute, Reading, Share, reading_of
 from spark_jobs.sink import Counts
 from spark_jobs.sources import Offsets
-from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD, TICKER, as_frame
+from spark_jobs.tickers.columns import IS_DEAD_SPAN, IS_TICKER, IS_UNREAD, TICKER, as_frame
 
 KEY = ("exchange", "symbol")
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
@@ -76,16 +76,21 @@ class PriceSink(PostgresSink):
         return counts
 
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
+        add_dead_letters(statements, letters_of(rows), spans_of(rows))
+        return self._write_tickers(statements, rows, reached)
+
+    def _write_tickers(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
+        """Write all but dead letters, which are only counted in the batch's row."""
         good, dead, unread = (
-            rows.filter(pc.field("kind") == kind) for kind in (IS_TICKER, IS_DEAD_LETTER, IS_UNREAD)
+            rows.filter(pc.field("kind") == kind) for kind in (IS_TICKER, IS_DEAD_SPAN, IS_UNREAD)
         )
+        dead_letters = tickers_in(dead)
         # now() is the start of the transaction.
         statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
         batch_id, now = statements.fetchone() or ()
         newest = newest_of(good)
         written = upsert(statements, newest, batch_id)
         without_candle = merge_candles(statements, good, now, self._candles_kept)
-        insert_dead_letters(statements, letters_of(dead))
         reading = reading_of(rows)
         statements.execute(
             "INSERT INTO batches (id, rows_written, rows_refused, dead_letters, without_candle,"
@@ -94,7 +99,7 @@ class PriceSink(PostgresSink):
                 batch_id,
                 written,
                 newest.height - written,
-                dead.num_rows,
+                dead_letters,
                 without_candle,
                 json.dumps(reading),
                 json.dumps(_by_topic(reached)),
@@ -107,10 +112,10 @@ class PriceSink(PostgresSink):
             known = self._newest.get(exchange, received_at)
             self._newest = {**self._newest, exchange: max(known, received_at)}
         return {
-            "ticks": tickers_in(good) + dead.num_rows,
+            "ticks": tickers_in(good) + dead_letters,
             "written": written,
             "refused": newest.height - written,
-            "dead": dead.num_rows,
+            "dead": dead_letters,
             "unread": tickers_in(unread),
             "without_candle": without_candle,
         }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER
+from spark_jobs.tickers.columns import IS_DEAD_SPAN, IS_TICKER, IS_UNREAD
 
 Reading = Mapping[str, dict[str, Any]]
 
@@ -44,14 +44,15 @@ def reading_of(rows: pa.Table) -> Reading:
         row["exchange"]: {"tickers": row["updates_sum"], "dead_letters": {}, "unread": {}}
         for row in counted
     }
-    # Nearly all rows are tickers, so the others may become Python objects.
-    for row in rows.filter(pc.field("kind") != IS_TICKER).select(list(COLUMNS)).to_pylist():
+    # Nearly all rows are tickers, so these may become Python objects. Examples of dead letters count none.
+    counts = rows.filter(pc.field("kind").isin([IS_DEAD_SPAN, IS_UNREAD]))
+    for row in counts.select(list(COLUMNS)).to_pylist():
         of_exchange = found.setdefault(
             row["exchange"], {"tickers": 0, "dead_letters": {}, "unread": {}}
         )
-        if row["kind"] == IS_DEAD_LETTER:
+        if row["kind"] == IS_DEAD_SPAN:
             dead = of_exchange["dead_letters"]
-            dead[cause_of(row["reason"])] = dead.get(cause_of(row["reason"]), 0) + row["updates"]
+            dead[row["reason"]] = dead.get(row["reason"], 0) + row["updates"]
         else:
             cause = f"{row['field']} {row['reason']}"
             example = {name: row[name] for name in ("symbol", "partition", "offset", "position")}

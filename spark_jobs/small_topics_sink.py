@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 
-from spark_jobs.dead_letters import DeadLetter, insert_dead_letters
+from spark_jobs.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres_sink import PostgresSink, copy_into
+from spark_jobs.reading import cause_of
 from spark_jobs.schemas import SMALL_TOPICS
 from spark_jobs.sink import Counts
 from spark_jobs.sources import Offsets
 from spark_jobs.tickers.columns import as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
+from spark_jobs.tickers.spans import THE_MESSAGE, Span
 
 UPSERT_INSTRUMENTS = """
 INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
@@ -74,7 +76,7 @@ class SmallTopicsSink(PostgresSink):
             copy_into(statements, f"incoming_{table}", as_frame(versions))
             statements.execute(upsert)
         dead = rows.filter(pc.is_valid(rows["fault"])).to_pylist()
-        insert_dead_letters(statements, [_letter(row) for row in dead])
+        add_dead_letters(statements, [_letter(row) for row in dead], [_span(row) for row in dead])
         return {"rows": rows.num_rows, "dead": len(dead)}
 
 
@@ -88,4 +90,16 @@ def _letter(row: dict[str, Any]) -> DeadLetter:
         row["payload"],
         received_at=None,
         endpoint=None,
+    )
+
+
+def _span(row: dict[str, Any]) -> Span:
+    return Span(
+        row["topic"],
+        row["partition"],
+        cause_of(row["fault"]),
+        row["first_offset"],
+        row["last_offset"],
+        1,
+        THE_MESSAGE,
     )

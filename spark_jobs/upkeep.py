@@ -20,8 +20,8 @@ EVERY_SECONDS = 60.0
 # Whoever waits for a lock makes all who come later wait too.
 LOCK_TIMEOUT = "200ms"
 
-# More than comes in a minute: some 250 batches.
-ROWS_AT_ONCE = 1000
+# Of a transaction, so that none is long. There are as many as it takes.
+ROWS_AT_ONCE = 10_000
 BATCHES_KEPT = timedelta(days=3)
 DEAD_LETTERS_KEPT = timedelta(days=30)
 
@@ -32,12 +32,12 @@ WHERE id IN (SELECT id FROM batches ORDER BY id LIMIT %(rows)s)
     AND committed_at < %(until)s AND id < (SELECT max(id) FROM batches)
 """
 
+# A row that changes meanwhile has another ctid, and is young again.
 DELETE_DEAD_LETTERS = """
-DELETE FROM dead_letters
-WHERE (topic, partition, "offset", position) IN (
-    SELECT topic, partition, "offset", position FROM dead_letters
-    WHERE written_at < %(until)s ORDER BY written_at LIMIT %(rows)s
-)
+DELETE FROM {table}
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {table} WHERE written_at < %(until)s ORDER BY written_at LIMIT %(rows)s
+))
 """
 
 
@@ -60,32 +60,48 @@ class Upkeep(threading.Thread):
 
 
 def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
-    """At most ROWS_AT_ONCE rows of a table and one day of candles, each in a transaction of its own."""
+    """Delete all rows that are too old, ROWS_AT_ONCE in a transaction, and see to one day of candles."""
 
     def drop_candles(statements: cursor, now: datetime) -> None:
         drop_a_day(statements, now, candles_kept)
 
-    for step in (delete_batches, delete_dead_letters, drop_candles, sort_a_day):
+    for delete in (delete_batches, delete_dead_letters, delete_dead_letter_spans):
+        while _run(database, delete):
+            pass
+    for step in (drop_candles, sort_a_day):
         _run(database, step)
 
 
-def delete_batches(statements: cursor, now: datetime) -> None:
+def delete_batches(statements: cursor, now: datetime) -> bool:
+    """Delete some. Return whether there may be more."""
     statements.execute(DELETE_BATCHES, {"until": now - BATCHES_KEPT, "rows": ROWS_AT_ONCE})
+    return statements.rowcount == ROWS_AT_ONCE
 
 
-def delete_dead_letters(statements: cursor, now: datetime) -> None:
-    statements.execute(
-        DELETE_DEAD_LETTERS, {"until": now - DEAD_LETTERS_KEPT, "rows": ROWS_AT_ONCE}
-    )
+def delete_dead_letters(statements: cursor, now: datetime) -> bool:
+    """Delete some examples. Return whether there may be more."""
+    return _delete_dead_letters(statements, "dead_letters", now)
 
 
-def _run(database: connection, step: Callable[[cursor, datetime], None]) -> None:
-    """Not now when a lock is taken; the next time, then."""
+def delete_dead_letter_spans(statements: cursor, now: datetime) -> bool:
+    """Delete some counts. Return whether there may be more."""
+    return _delete_dead_letters(statements, "dead_letter_spans", now)
+
+
+def _delete_dead_letters(statements: cursor, table: str, now: datetime) -> bool:
+    values = {"until": now - DEAD_LETTERS_KEPT, "rows": ROWS_AT_ONCE}
+    statements.execute(DELETE_DEAD_LETTERS.format(table=table), values)
+    return statements.rowcount == ROWS_AT_ONCE
+
+
+def _run(database: connection, step: Callable[[cursor, datetime], bool | None]) -> bool | None:
+    """Return what the step returns. When a lock is taken, it waits for the next minute."""
     try:
         with database, database.cursor() as statements:
             statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
             statements.execute("SELECT now()")
             ((now,),) = statements.fetchall()
-            step(statements, now)
+            return step(statements, now)
     except psycopg2.errors.LockNotAvailable as error:
         log.info("%s waits for the next time: %s", step.__name__, str(error).strip())
+        return None

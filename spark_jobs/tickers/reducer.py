@@ -1,18 +1,22 @@
-"""Tickers to one row per symbol and minute, with the newest ticker and its candle."""
+"""Tickers to one row per symbol and minute, with the newest ticker and its candle.
+
+What could not be read is counted by cause.
+"""
 
 from datetime import timedelta
 
 import polars as pl
 
 from spark_jobs.newer import polars_age_order
-from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, IS_UNREAD, REDUCED, polars_schema
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, REDUCED, polars_schema
+from spark_jobs.tickers.letter_reducer import reduce_letters
 
 AHEAD_LIMIT = timedelta(minutes=5)
 """An exchange's clock may be ahead of ours by so much."""
 
 KEY = ("exchange", "symbol", "topic", "partition", "minute")
 
-# A dead letter and a field that has no value are counted by these.
+# A field that has no value is counted by these.
 CAUSE = ("exchange", "topic", "partition", "field", "reason")
 
 NOTHING = pl.DataFrame(schema=polars_schema(REDUCED))
@@ -28,11 +32,21 @@ def reduce_to_minutes(read: pl.DataFrame) -> pl.DataFrame:
 
     Tickers: one row per symbol, partition and minute of event_time, with the newest ticker and the
     candle of that minute. `minute` is NULL where no candle can be, because the event lies too far ahead of
-    its receipt. Dead letters: each a row of its own. Unread fields: one row per cause, with an example.
+    its receipt. Dead letters: up to EXAMPLES rows per topic and cause, each with `updates` 0, and one row per
+    span, which counts them. Unread fields: one row per cause, with an example.
     """
-    reduce = {IS_TICKER: _minutes, IS_UNREAD: _causes, IS_DEAD_LETTER: _each}
-    parts = [reduce[kind](read.filter(pl.col("kind") == kind)) for kind in read["kind"].unique()]
+    parts = [_of_a_kind(read, kind) for kind in read["kind"].unique()]
     return pl.concat([NOTHING, *parts], how="diagonal")
+
+
+def _of_a_kind(read: pl.DataFrame, kind: str) -> pl.DataFrame:
+    is_kind = pl.col("kind") == kind
+    rows = read.filter(is_kind)
+    if kind == IS_TICKER:
+        return _minutes(rows)
+    if kind == IS_DEAD_LETTER:
+        return reduce_letters(rows, read.filter(~is_kind))
+    return _causes(rows)
 
 
 def _minutes(tickers: pl.DataFrame) -> pl.DataFrame:
@@ -63,12 +77,4 @@ def _causes(unread: pl.DataFrame) -> pl.DataFrame:
         unread.sort("offset", "position")
         .group_by(CAUSE)
         .agg(pl.all().exclude(CAUSE).first(), *COUNTS)
-    )
-
-
-def _each(dead: pl.DataFrame) -> pl.DataFrame:
-    return dead.with_columns(
-        pl.lit(1, pl.Int64).alias("updates"),
-        pl.col("offset").alias("first_offset"),
-        pl.col("offset").alias("last_offset"),
     )

@@ -1,29 +1,44 @@
-"""Dead letters as an earlier version left them: listed, and replayed once they can be read."""
+"""Dead letters are listed, and replayed once they can be read: from Kafka, or from their rows."""
 
 import json
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, KUCOIN_RAW_DATA
 from spark_jobs import postgres_sink
+from spark_jobs.audit import audit
 from spark_jobs.list_dead_letters import lines
 from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.replay_dead_letters import replay_dead_letters
+from spark_jobs.replay_dead_letters import Replayed, replay_dead_letters
+from spark_jobs.tickers.spans import EVERY_ITEM, THE_MESSAGE, Span, to_bits
+from spark_jobs.topic_ids import TopicError
+from tests.support.dead_letters import insert_as_before, places_of_letters, stored_spans
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
-from tests.support.postgres import SOON, contents, rows
+from tests.support.kafka import all_ends, expire_all, produce
+from tests.support.postgres import SOON, contents, execute, rows
 from tests.support.queries import price_sink, write
 
 NOW = round(datetime.now(UTC).timestamp()) // 60 * 60_000_000
 HOUR = 3_600_000
-TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress")
+TABLES = ("live_prices", "candles_1m", "dead_letters", "dead_letter_spans", "kafka_progress")
 HOST = "127.0.0.1:8090"
+PARTITION = 1
+
+NO_OBJECT, NO_ARRAY = "the item is no JSON object", "the message is no JSON array"
+PRICES = 'SELECT symbol, price, partition, "offset", position, endpoint FROM live_prices ORDER BY 1'
+CANDLES = (
+    "SELECT symbol, open::int, high::int, low::int, close::int, updates FROM candles_1m ORDER BY 1"
+)
+LETTERS_OF = (
+    'SELECT position, reason, payload, endpoint FROM dead_letters WHERE "offset" = %s ORDER BY 1'
+)
 
 
 def ticker(frame: dict[str, Any], price: str, later: int = 0) -> dict[str, Any]:
@@ -42,28 +57,27 @@ LETTERS = [
     letter(BINANCE_RAW_DATA, 3, 1, ticker(BTCUSDT, "1", 1), "no reason: now"),
     letter(BINANCE_RAW_DATA, 3, 4, ticker(BTCUSDT, "3", 3), "no reason: now"),
     letter(BINANCE_RAW_DATA, 3, 5, ticker(BTCUSDT, "abc"), "price can't be read: abc"),
-    letter(BINANCE_RAW_DATA, 4, -1, [ticker(ETHUSDT, "7"), None], "the message is no JSON array"),
-    letter(BINANCE_RAW_DATA, 5, -1, b"\xff", "the message is no JSON array"),
-    letter(BINANCE_RAW_DATA, 6, 0, b"}{", "the item is no JSON object"),
+    letter(BINANCE_RAW_DATA, 4, -1, [ticker(ETHUSDT, "7"), None], NO_ARRAY),
+    letter(BINANCE_RAW_DATA, 5, -1, b"\xff", NO_ARRAY),
+    letter(BINANCE_RAW_DATA, 6, 0, b"}{", NO_OBJECT),
     letter(BINANCE_RAW_DATA, 7, 0, ticker(ETHUSDT, "8", HOUR), "received_at is ahead"),
     letter(KUCOIN_RAW_DATA, 3, 1, ticker(CRO_USDT, "8", 8), "no reason: now"),
     letter(FEED_EVENTS, 0, -1, b"no JSON", "the message is no JSON object"),
 ]
-INSERT = (
-    'INSERT INTO dead_letters (topic, partition, "offset", position, reason, payload, endpoint)'
-    " VALUES %s"
-)
 
 
-def insert(owner: connection, letters: list[tuple[Any, ...]]) -> None:
-    with owner.cursor() as statements:
-        execute_values(statements, INSERT, letters)
+def bytes_of(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [
+        tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+        for row in found
+    ]
 
 
-def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays(
+def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_stays(
     spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    expire_all(database)
     with price_sink(database) as sink:
         write(
             spark,
@@ -72,60 +86,160 @@ def test_what_can_be_read_now_becomes_prices_and_candles_once_and_the_rest_stays
             record([ticker(CRO_USDT, "9", 9)], KUCOIN_RAW_DATA, partition=2, offset=3),
         )
         with pytest.raises(SecondLiveJobError, match="stop it first"):
-            replay_dead_letters(database.database_url)
-    insert(owner, LETTERS)
+            replay_dead_letters(database)
+    insert_as_before(owner, LETTERS)
     progress = contents(owner, ["kafka_progress"])
     old = 'SELECT * FROM dead_letters WHERE position = 5 OR "offset" >= 5 OR topic = %s ORDER BY 1, 3, 4'
-    before = rows(owner, old, FEED_EVENTS)
-    before = [tuple(map(bytes_of, row)) for row in before]
+    before = bytes_of(rows(owner, old, FEED_EVENTS))
 
-    assert replay_dead_letters(database.database_url) == (8, 4)
-    prices = (
-        'SELECT symbol, price, partition, "offset", position, endpoint FROM live_prices ORDER BY 1'
-    )
-    assert rows(owner, prices) == [
+    assert replay_dead_letters(database) == Replayed(letters=8, readable=4, expired=0)
+    assert rows(owner, PRICES) == [
         ("BTCUSDT", Decimal(3), 2, 3, 4, HOST),
         ("CRO-USDT", Decimal(9), 2, 3, 0, "stream.binance.com"),
         ("ETHUSDT", Decimal(7), 2, 4, 0, HOST),
     ]
-    candles = "SELECT symbol, open::int, high::int, low::int, close::int, updates FROM candles_1m"
-    assert rows(owner, candles + " ORDER BY 1") == [
+    assert rows(owner, CANDLES) == [
         ("BTCUSDT", 1, 3, 1, 3, 3),
         ("CRO-USDT", 8, 9, 8, 9, 2),
         ("ETHUSDT", 7, 7, 7, 7, 1),
     ]
-    after = [tuple(map(bytes_of, row)) for row in rows(owner, old, FEED_EVENTS)]
-    assert after == before
-    new = rows(
-        owner,
-        'SELECT position, reason, payload, endpoint FROM dead_letters WHERE "offset" = 4',
-    )
-    assert [tuple(map(bytes_of, row)) for row in new] == [
-        (1, "the item is no JSON object", b"null", HOST)
-    ]
+    assert bytes_of(rows(owner, old, FEED_EVENTS)) == before
+    assert bytes_of(rows(owner, LETTERS_OF, 4)) == [(1, NO_OBJECT, b"null", HOST)]
     assert contents(owner, ["kafka_progress"]) == progress
+    binance = (BINANCE_RAW_DATA, 2)
+    assert stored_spans(owner)[:-1] == [
+        Span(*binance, "price can't be read", 3, 3, 1, to_bits([5])),
+        Span(*binance, "received_at is ahead", 7, 7, 1, to_bits([0])),
+        Span(*binance, NO_OBJECT, 4, 4, 1, to_bits([1])),
+        Span(*binance, NO_OBJECT, 6, 6, 1, to_bits([0])),
+        Span(*binance, NO_ARRAY, 5, 5, 1, THE_MESSAGE),
+    ]
 
     tables = contents(owner, TABLES)
-    assert replay_dead_letters(database.database_url) == (5, 0)
+    assert replay_dead_letters(database) == Replayed(letters=5, readable=0, expired=0)
     assert contents(owner, TABLES) == tables
     batches = "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches ORDER BY id"
-    assert rows(owner, batches)[1:] == [(2, 1, 1, {})]
+    assert rows(owner, batches)[1:] == [(2, 0, 1, {}), (0, 1, 0, {})]
 
 
-def bytes_of(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value
+def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
+    spark: SparkSession, database: Settings, owner: connection
+) -> None:
+    expire_all(database)
+    begin = all_ends(database)[BINANCE_RAW_DATA, PARTITION]
+    # Beyond the minutes that a ticker of an expired message may count in.
+    later = (time.time_ns() // 1000 - NOW + 600 * 1_000_000) // 60_000_000 * 60_000
+    btc = {n: ticker(BTCUSDT, str(n), later + n) for n in range(1, 6)}
+    eth = {n: ticker(ETHUSDT, str(n), later + n) for n in range(1, 3)}
+    now = [[btc[1], eth[1]], [btc[2], btc[3]], [btc[4], "bad"], [eth[2], 7], [btc[5]]]
+    # What a version could read of them that did not understand the others.
+    then: list[Any] = [[btc[1], 0], [0, 0], [0, "bad"], b"?", [btc[5]]]
+    produce(database, BINANCE_RAW_DATA, *now, partition=PARTITION)
+    with price_sink(database) as sink:
+        write(spark, sink, *(message(each, begin + n) for n, each in enumerate(then)))
+    assert sum(span.letters for span in stored_spans(owner)) == 6
+
+    assert replay_dead_letters(database) == Replayed(letters=6, readable=5, expired=0)
+
+    place = (BINANCE_RAW_DATA, PARTITION)
+    assert rows(owner, PRICES) == [
+        ("BTCUSDT", Decimal(5), PARTITION, begin + 4, 0, HOST),
+        ("ETHUSDT", Decimal(2), PARTITION, begin + 3, 0, HOST),
+    ]
+    assert rows(owner, CANDLES) == [("BTCUSDT", 1, 5, 1, 5, 5), ("ETHUSDT", 1, 2, 1, 2, 2)]
+    assert stored_spans(owner) == [Span(*place, NO_OBJECT, begin + 2, begin + 3, 2, to_bits([1]))]
+    assert places_of_letters(owner) == [(*place, begin + 2, 1), (*place, begin + 3, 1)]
+    verdicts = {verdict.table: verdict[1:3] for verdict in audit(spark, database)}
+    assert verdicts["live_prices"] == verdicts["candles_1m"] == (2, 0)
+    assert (verdicts["dead_letters"], verdicts["dead_letter_spans"]) == ((2, 0), (1, 0))
+
+    tables = contents(owner, TABLES)
+    assert replay_dead_letters(database) == Replayed(letters=2, readable=0, expired=0)
+    assert contents(owner, TABLES) == tables
+
+
+def message(items: Any, offset: int) -> Row:
+    return record(items, partition=PARTITION, offset=offset, endpoint=HOST)
+
+
+def test_what_has_expired_in_kafka_stays_unless_each_letter_has_a_row(
+    spark: SparkSession, database: Settings, owner: connection
+) -> None:
+    produce(database, BINANCE_RAW_DATA, [0], [0], partition=PARTITION)
+    expire_all(database)
+    begin = all_ends(database)[BINANCE_RAW_DATA, PARTITION] - 2
+    price = ticker(BTCUSDT, "1", 1)
+    produce(database, BINANCE_RAW_DATA, [price] * 20, [price], partition=PARTITION)
+    with price_sink(database) as sink:
+        bad = ticker(BTCUSDT, "abc", 1)
+        write(spark, sink, message([0] * 20, begin), message([bad, price], begin + 1))
+        write(spark, sink, message([0] * 20, begin + 2), message([price], begin + 3))
+    before = stored_spans(owner)
+    assert [span.letters for span in before] == [1, 20, 20]
+    execute(
+        owner,
+        'UPDATE dead_letters SET payload = %s WHERE "offset" = %s',
+        json.dumps(price).encode(),
+        begin + 1,
+    )
+
+    assert replay_dead_letters(database) == Replayed(letters=41, readable=20 + 1, expired=20)
+
+    assert stored_spans(owner) == before[1:2]
+    assert rows(owner, "SELECT updates FROM candles_1m") == [(1 + 1 + 20 + 1,)]
+    assert {place[2] for place in places_of_letters(owner)} == {begin}
+    assert replay_dead_letters(database) == Replayed(letters=20, readable=0, expired=20)
+
+
+def test_a_flood_that_can_be_read_again_leaves_nothing_behind(
+    spark: SparkSession, database: Settings, owner: connection
+) -> None:
+    """More than one block, so more than one transaction; and more than is read at once."""
+    expire_all(database)
+    begin = all_ends(database)[KUCOIN_RAW_DATA, PARTITION]
+    count = 1200
+    prices = [ticker(CRO_USDT, "9", n) for n in range(count)]
+    produce(database, KUCOIN_RAW_DATA, *([price, price] for price in prices), partition=PARTITION)
+    with price_sink(database) as sink:
+        for start in range(0, count, 400):
+            offsets = range(begin + start, begin + start + 400)
+            batch = [record([0, 0], KUCOIN_RAW_DATA, PARTITION, n, HOST) for n in offsets]
+            write(spark, sink, *batch)
+    spans = stored_spans(owner)
+    assert {span.positions for span in spans} == {EVERY_ITEM}
+    assert 2 <= len(spans) <= 3
+
+    letters = 2 * count
+    assert replay_dead_letters(database) == Replayed(letters, readable=letters, expired=0)
+
+    assert (stored_spans(owner), places_of_letters(owner)) == ([], [])
+    assert rows(owner, "SELECT sum(updates) FROM candles_1m") == [(2 * count,)]
+
+
+def test_a_topic_that_was_created_again_is_refused(
+    spark: SparkSession, database: Settings, owner: connection
+) -> None:
+    with price_sink(database) as sink:
+        write(spark, sink, record([0]))
+    execute(owner, "UPDATE kafka_progress SET topic_id = 'another'")
+    with pytest.raises(TopicError, match="binance_raw_data was created again"):
+        replay_dead_letters(database)
 
 
 def test_they_are_listed_by_topic_and_cause_with_the_newest_of_each(
     database: Settings, owner: connection
 ) -> None:
     assert list(lines(database.database_url)) == ["no dead letters"]
-    insert(owner, LETTERS)
+    insert_as_before(owner, LETTERS)
+    execute(
+        owner, "UPDATE dead_letter_spans SET letters = 400, positions = NULL WHERE first_offset = 7"
+    )
+    execute(owner, "DELETE FROM dead_letters WHERE topic = %s", FEED_EVENTS)
     listed = list(lines(database.database_url))
-    assert [line.split(",")[0] for line in listed[::3]] == [
+    assert [line.split(",")[0] for line in listed if not line.startswith(" ")] == [
         "binance_raw_data: 2 x no reason",
         "binance_raw_data: 1 x price can't be read",
-        "binance_raw_data: 1 x received_at is ahead",
+        "binance_raw_data: 400 x received_at is ahead",
         "binance_raw_data: 1 x the item is no JSON object",
         "binance_raw_data: 2 x the message is no JSON array",
         "feed_events: 1 x the message is no JSON object",
@@ -135,3 +249,4 @@ def test_they_are_listed_by_topic_and_cause_with_the_newest_of_each(
         "  partition 2, offset 5, position -1: the message is no JSON array",
         "  \ufffd",
     ]
+    assert len(listed) == 3 * 7 - 2

@@ -1,4 +1,4 @@
-"""Rows that are too old are deleted, a step at a time; the last batch stays."""
+"""Rows that are too old are deleted, as many as there are; the last batch stays."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -41,15 +41,26 @@ def insert_dead_letters(owner: connection, first: int, last: int, age: str) -> N
     )
 
 
-def test_old_batches_go_in_steps_and_young_ones_stay(owner: connection, job: connection) -> None:
+def insert_spans(owner: connection, first: int, last: int, age: str) -> None:
+    execute(
+        owner,
+        "INSERT INTO dead_letter_spans"
+        " (topic, partition, cause, first_offset, last_offset, letters, positions, written_at)"
+        " SELECT 'a topic', 0, 'a cause', n, n, 1, '', now() - %s::interval"
+        " FROM generate_series(%s, %s) AS n",
+        age,
+        first,
+        last,
+    )
+
+
+def test_old_batches_go_and_young_ones_stay(owner: connection, job: connection) -> None:
     insert_batches(owner, ROWS_AT_ONCE + 1, f"{BATCHES_KEPT.days} days 1 minute")
     insert_batches(owner, 2, f"{BATCHES_KEPT.days - 1} days 23 hours")
-    ids = "SELECT id FROM batches ORDER BY id"
     one_step(job)
-    assert rows(owner, ids) == [(ROWS_AT_ONCE + n,) for n in (1, 2, 3)]
-    one_step(job)
-    one_step(job)
-    assert rows(owner, ids) == [(ROWS_AT_ONCE + n,) for n in (2, 3)]
+    assert rows(owner, "SELECT id FROM batches ORDER BY id") == [
+        (ROWS_AT_ONCE + n,) for n in (2, 3)
+    ]
 
 
 def test_the_last_batch_stays_however_old(owner: connection, job: connection) -> None:
@@ -58,13 +69,33 @@ def test_the_last_batch_stays_however_old(owner: connection, job: connection) ->
     assert rows(owner, "SELECT id FROM batches") == [(2,)]
 
 
-def test_old_dead_letters_go_in_steps_and_young_ones_stay(
+def test_a_hundred_thousand_old_dead_letters_go_at_once_and_young_ones_stay(
     owner: connection, job: connection
 ) -> None:
-    insert_dead_letters(owner, 1, 1, f"{DEAD_LETTERS_KEPT.days - 1} days 23 hours")
-    insert_dead_letters(owner, 2, ROWS_AT_ONCE + 2, f"{DEAD_LETTERS_KEPT.days} days 1 minute")
-    one_step(job)
-    assert rows(owner, "SELECT count(*) FROM dead_letters") == [(2,)]
-    one_step(job)
+    for insert in (insert_dead_letters, insert_spans):
+        insert(owner, 1, 1, f"{DEAD_LETTERS_KEPT.days - 1} days 23 hours")
+        insert(owner, 2, 100_001, f"{DEAD_LETTERS_KEPT.days} days 1 minute")
     one_step(job)
     assert rows(owner, 'SELECT "offset" FROM dead_letters') == [(1,)]
+    assert rows(owner, "SELECT first_offset FROM dead_letter_spans") == [(1,)]
+
+
+def test_no_transaction_deletes_more_than_its_part(owner: connection, job: connection) -> None:
+    execute(
+        owner,
+        """
+        CREATE TABLE deleted (number bigint, transaction xid8);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO deleted SELECT count(*), pg_current_xact_id() FROM old_rows;
+                RETURN NULL;
+            END
+        $$;
+        CREATE TRIGGER note AFTER DELETE ON dead_letters REFERENCING OLD TABLE AS old_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION note()
+        """,
+    )
+    insert_dead_letters(owner, 1, ROWS_AT_ONCE + 5, f"{DEAD_LETTERS_KEPT.days} days 1 minute")
+    one_step(job)
+    by_transaction = "SELECT sum(number)::int FROM deleted GROUP BY transaction ORDER BY 1"
+    assert rows(owner, by_transaction) == [(5,), (ROWS_AT_ONCE,)]

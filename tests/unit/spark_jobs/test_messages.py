@@ -65,6 +65,10 @@ DEAD_ROW = (
     *("binance", None, *NO_TICKER, None, *BTC_PLACE[1:], 1),
     *("dead_letter", None, "event_time is missing", '{"s" : "币"}'.encode()),
 )
+SPAN_ROW = (
+    *("binance", None, *NO_TICKER, None, None, BINANCE_RAW_DATA, 3, 17, None),
+    *("dead_span", None, "event_time is missing", b"\x02"),
+)
 CRO_ROW = (
     *("kucoin", "CRO-USDT", Decimal("0.10604"), *BOOK, *[None] * 5, TRADE, RECEIPT, 915875484),
     *(*CRO_PLACE, 0, *TICKER),
@@ -126,7 +130,8 @@ def test_records_become_a_row_per_symbol_and_minute_of_each_arrow_batch(
         expected = table(
             spark,
             [
-                (*DEAD_ROW, *[None] * 7, *one),
+                (*DEAD_ROW, *[None] * 7, 0, 17, 17),
+                (*SPAN_ROW, *[None] * 7, *one),
                 (*BTC_ROW, MINUTE, *[price] * 4, SEQUENCE, SEQUENCE, *one),
                 (*newer_row, MINUTE, *[second] * 4, SEQUENCE + 1, SEQUENCE + 1, 1, 18, 18),
                 (*CRO_ROW, MINUTE, *[cro] * 4, 915875484, 915875484, 1, 4, 4),

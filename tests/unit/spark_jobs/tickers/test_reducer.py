@@ -65,7 +65,7 @@ def test_a_symbols_minute_is_one_row_with_its_newest_ticker_and_its_candle() -> 
     ]
     newer = item(BTCUSDT, s=symbol, E=START + 1, c="2", q=None)
 
-    dead, minute = reduced(message(older, offset=7), message([newer], offset=9))
+    span, dead, minute = reduced(message(older, offset=7), message([newer], offset=9))
 
     place = {
         "exchange": "binance",
@@ -82,6 +82,19 @@ def test_a_symbols_minute_is_one_row_with_its_newest_ticker_and_its_candle() -> 
         "kind": "dead_letter",
         "reason": "price can't be read: bad",
         "payload": encoded(older[2]),
+        "updates": 0,
+        "first_offset": 7,
+        "last_offset": 7,
+    }
+    assert span == {
+        **NOTHING,
+        "exchange": "binance",
+        "topic": "binance_raw_data",
+        "partition": 0,
+        "offset": 7,
+        "kind": "dead_span",
+        "reason": "price can't be read",
+        "payload": b"\x04",
         "updates": 1,
         "first_offset": 7,
         "last_offset": 7,
@@ -290,15 +303,19 @@ def test_unread_fields_are_one_row_per_cause_with_the_first_as_an_example() -> N
     assert all(row["minute"] is None and row["price"] is None for row in found)
 
 
-def test_every_dead_letter_stays_beside_the_newest_tickers() -> None:
+def test_dead_letters_are_counted_beside_the_newest_tickers_and_some_are_kept() -> None:
     items = [item(BTCUSDT), item(BTCUSDT, c="x"), item(BTCUSDT, c="x")]
     found = reduced(message(items), message(b"?", offset=1))
-    columns = ("offset", "position", "reason", "updates", "first_offset", "last_offset")
-    assert sorted(only(row, *columns) for row in found) == [
-        (0, 0, None, 1, 0, 0),
-        (0, 1, "price can't be read: x", 1, 0, 0),
-        (0, 2, "price can't be read: x", 1, 0, 0),
-        (1, -1, "the message is no JSON array", 1, 1, 1),
+    columns = ("kind", "offset", "position", "reason", "updates", "first_offset", "last_offset")
+    assert [only(row, *columns) for row in found if row["kind"] != "dead_span"] == [
+        ("dead_letter", 0, 1, "price can't be read: x", 0, 0, 0),
+        ("dead_letter", 0, 2, "price can't be read: x", 0, 0, 0),
+        ("dead_letter", 1, -1, "the message is no JSON array", 0, 1, 1),
+        ("ticker", 0, 0, None, 1, 0, 0),
+    ]
+    assert [only(row, *columns) for row in found if row["kind"] == "dead_span"] == [
+        ("dead_span", 0, None, "price can't be read", 2, 0, 0),
+        ("dead_span", 1, None, "the message is no JSON array", 1, 1, 1),
     ]
 
 

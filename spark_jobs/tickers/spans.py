@@ -1,0 +1,88 @@
+"""Dead letters, counted: how many of a cause, in which messages, at which positions of each.
+
+Messages that follow each other and have dead letters of a cause at the same positions are one span. When
+an exchange renames a field, every item of every message is a dead letter; a day of that is some hundred
+spans.
+
+A span lies within one block of offsets. So the sums over a block are the same whatever the batches were, and
+where Kafka's oldest record cuts a block, little can't be compared or read again.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+BLOCK = 1000
+"""Offsets. The table dead_letter_spans has it too, as a constraint."""
+
+EVERY_ITEM = None
+"""The positions where each item of the messages is a dead letter of the cause, however many they are."""
+THE_MESSAGE = b""
+"""The positions where no item could be told: the message as a whole is the dead letter."""
+
+
+class Span(NamedTuple):
+    """A row of the table dead_letter_spans.
+
+    `positions` are those of each message: EVERY_ITEM, THE_MESSAGE, or bits.
+    """
+
+    topic: str
+    partition: int
+    cause: str
+    first_offset: int
+    last_offset: int
+    letters: int
+    positions: bytes | None
+
+    def has(self, offset: int) -> bool:
+        return self.first_offset <= offset <= self.last_offset
+
+    @property
+    def is_by_position(self) -> bool:
+        """Whether only the items at some positions are dead letters."""
+        return bool(self.positions)
+
+    @property
+    def of_a_message(self) -> int:
+        """The number of dead letters in each message, unless it IS EVERY_ITEM."""
+        return self.letters // (self.last_offset - self.first_offset + 1)
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return the same dead letters in as few spans as can be, in order."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: span[:4]):
+        if found and _goes_on(found[-1], span):
+            last = found.pop()
+            span = span._replace(
+                first_offset=last.first_offset, letters=last.letters + span.letters
+            )
+        found.append(span)
+    return found
+
+
+def _goes_on(span: Span, following: Span) -> bool:
+    return (
+        span[:3] == following[:3]
+        and span.last_offset + 1 == following.first_offset
+        and following.first_offset % BLOCK != 0
+        and span.positions == following.positions
+    )
+
+
+def to_bits(positions: Iterable[int]) -> bytes:
+    """Return bytes in which bit `n % 8` of byte `n // 8` is 1 for each position n: get_bit of Postgres."""
+    bits = bytearray()
+    for position in positions:
+        byte, bit = divmod(position, 8)
+        if byte >= len(bits):
+            bits.extend(bytes(byte + 1 - len(bits)))
+        bits[byte] |= 1 << bit
+    return bytes(bits)
+
+
+def from_bits(bits: bytes) -> list[int]:
+    """Return the positions, in order."""
+    return [
+        8 * number + bit for number, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1
+    ]

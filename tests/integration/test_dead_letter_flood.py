@@ -1,0 +1,113 @@
+"""An exchange renames a field, so every item is a dead letter: Kafka, live job, Postgres and audit."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from psycopg2.extensions import connection, cursor
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from spark_jobs.audit import audit
+from spark_jobs.live_prices import live_prices
+from spark_jobs.price_sink import PriceSink
+from spark_jobs.running import fresh_checkpoint
+from spark_jobs.sink import Counts
+from spark_jobs.sources import Offsets, kafka_records
+from spark_jobs.tickers.letter_reducer import EXAMPLES
+from spark_jobs.verdicts import Verdict
+from tests.support.dead_letters import stored_spans
+from tests.support.frames import CRO_USDT, item
+from tests.support.kafka import expire_all, produce
+from tests.support.postgres import execute, rows
+from tests.support.queries import run_once
+
+MESSAGES, ITEMS, BATCHES = 400, 500, 4
+PARTITIONS = 2
+CAUSE = "sequence is missing"
+
+MOST_BYTES = 100_000
+"""Of a batch's rows in the driver; its messages have 16 million."""
+
+
+class Measured(PriceSink):
+    """The sink, which notes how large the rows are that each batch brings to the driver."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self.bytes: list[int] = []
+
+    def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
+        self.bytes.append(rows.nbytes)
+        return super()._write_rows(statements, rows, reached)
+
+
+def renamed(number: int) -> dict[str, Any]:
+    data = {**CRO_USDT["data"], "sequence_number": "1"}
+    del data["sequence"]
+    frame = {**CRO_USDT, "subject": f"S{number}-USDT", "data": data}
+    return item(frame, time.time_ns() // 1000)
+
+
+def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
+    spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
+) -> None:
+    expire_all(database)
+    message = [renamed(number) for number in range(ITEMS)]
+    for partition in range(PARTITIONS):
+        # The last item of the very last message is one that can be read.
+        count = MESSAGES // PARTITIONS
+        produce(database, KUCOIN_RAW_DATA, *[message] * (count - 1), partition=partition)
+        produce(database, KUCOIN_RAW_DATA, [*message[1:], item(CRO_USDT)], partition=partition)
+
+    with closing(Measured(database.database_url)) as sink:
+        records = kafka_records(
+            spark, database, EXCHANGE_OF_TOPIC, sink.progress(), MESSAGES // BATCHES
+        )
+        run_once(live_prices(records, sink, fresh_checkpoint(str(tmp_path), sink.query)))
+        share = sink.unreadable()["kucoin"]
+
+    letters = MESSAGES * ITEMS - PARTITIONS
+    batches = len(sink.bytes)
+    assert batches >= BATCHES
+    assert max(sink.bytes) < MOST_BYTES
+    assert share.cause == CAUSE
+    spans = stored_spans(owner)
+    assert sum(span.letters for span in spans) == letters
+    assert {(span.topic, span.cause) for span in spans} == {(KUCOIN_RAW_DATA, CAUSE)}
+    # Two for each partition, and one more for each block that begins meanwhile.
+    assert 2 * PARTITIONS <= len(spans) <= 3 * PARTITIONS
+    [(examples,)] = rows(owner, "SELECT count(*) FROM dead_letters")
+    assert EXAMPLES <= examples <= EXAMPLES * batches
+    assert rows(owner, "SELECT sum(dead_letters), count(*) FROM batches") == [(letters, batches)]
+    reading = (
+        "SELECT sum((reading#>>'{kucoin,dead_letters,sequence is missing}')::int) FROM batches"
+    )
+    assert rows(owner, reading) == [(letters,)]
+
+    def audited() -> Verdict:
+        tables = {verdict.table: verdict for verdict in audit(spark, database)}
+        found = tables.pop("dead_letter_spans")
+        assert [tables[name].differ for name in ("live_prices", "candles_1m", "dead_letters")] == [
+            0
+        ] * 3
+        return found
+
+    right = audited()
+    assert (right.differ, right.not_compared) == (0, 0)
+    assert PARTITIONS <= right.rows <= 2 * PARTITIONS
+
+    first = min(span for span in spans if span.positions is None)
+    execute(
+        owner,
+        "UPDATE dead_letter_spans SET letters = letters + 1 WHERE partition = %s AND first_offset = %s",
+        first.partition,
+        first.first_offset,
+    )
+    wrong = audited()
+    assert wrong.differ == 1
+    assert wrong.examples[0].startswith(f"{KUCOIN_RAW_DATA} {first.partition} {CAUSE} ")
+    assert "letters: " in wrong.examples[0]

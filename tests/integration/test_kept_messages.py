@@ -1,0 +1,49 @@
+"""Single messages out of a real Kafka: in any order, with gaps, and from where the last reading ended."""
+
+import polars as pl
+import pytest
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA
+from spark_jobs.kept_messages import MESSAGES_AT_ONCE, KeptMessages, MissingError
+from tests.support.kafka import all_ends, expire_all, produce
+
+PARTITION = 3
+
+
+def values(messages: KeptMessages, *offsets: int) -> list[tuple[int, bytes]]:
+    read = pl.concat(messages.read(BINANCE_RAW_DATA, PARTITION, offsets))
+    assert set(read["endpoint"]) == {"127.0.0.1:8090"}
+    assert read["timestamp"].dt.year().min() == read["timestamp"].dt.year().max()
+    return read.select("offset", "value").rows()
+
+
+def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
+    expire_all(settings)
+    begin = all_ends(settings)[BINANCE_RAW_DATA, PARTITION]
+    count = 2 * MESSAGES_AT_ONCE + 1
+    sent = [b"%d" % n for n in range(count)]
+    produce(settings, BINANCE_RAW_DATA, *sent, partition=PARTITION)
+    with KeptMessages(settings) as messages:
+        assert messages.held(BINANCE_RAW_DATA, PARTITION) == range(begin, begin + count)
+        expected = [(begin + n, value) for n, value in enumerate(sent)]
+        assert values(messages, begin + 7, begin + 2) == [expected[2], expected[7]]
+        assert values(messages, begin + 8) == [expected[8]]
+        assert values(messages, begin) == [expected[0]]
+        assert values(messages, *range(begin, begin + count)) == expected
+        sizes = [
+            len(frame)
+            for frame in messages.read(BINANCE_RAW_DATA, PARTITION, range(begin, begin + count))
+        ]
+        assert sizes == [MESSAGES_AT_ONCE, MESSAGES_AT_ONCE, 1]
+    # They are nothing that another test should read.
+    expire_all(settings)
+
+
+def test_what_does_not_come_is_an_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_jobs.kept_messages.KAFKA_TIMEOUT", 1.0)
+    end = all_ends(settings)[BINANCE_RAW_DATA, PARTITION]
+    with KeptMessages(settings) as messages, pytest.raises(MissingError, match="no message"):
+        values(messages, end)
