@@ -13,7 +13,7 @@ from core.settings import Settings
 
 def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
     """topic, partition, offset, value, key of all records below the prefix, read by DuckDB."""
-    records = _archive(settings, prefix)
+    records = archive_dataset(settings, prefix)
     if records is None:
         return []
     with duckdb.connect() as lake:
@@ -25,12 +25,12 @@ def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
 
 def archived_records(settings: Settings, prefix: str) -> list[dict[str, Any]]:
     """All records below the prefix with all columns, read by Arrow."""
-    records = _archive(settings, prefix)
+    records = archive_dataset(settings, prefix)
     return [] if records is None else list(records.to_table().to_pylist())
 
 
-def _archive(settings: Settings, prefix: str) -> Dataset | None:
-    """None where there is no object yet."""
+def archive_dataset(settings: Settings, prefix: str) -> Dataset | None:
+    """The records below the prefix, as Arrow reads them; None where there is no object yet."""
     store = S3FileSystem(
         access_key=settings.aws_access_key_id,
         secret_key=settings.aws_secret_access_key,
@@ -59,11 +59,16 @@ def ticker_rows(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _ticker_table(settings: Settings) -> deltalake.DeltaTable:
-    options = {
+    options = object_store_options(settings)
+    return deltalake.DeltaTable(f"s3://{settings.s3_bucket}/tickers", storage_options=options)
+
+
+def object_store_options(settings: Settings) -> dict[str, str]:
+    """How delta-rs and polars find the store."""
+    return {
         "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
     }
-    return deltalake.DeltaTable(f"s3://{settings.s3_bucket}/tickers", storage_options=options)
