@@ -15,6 +15,7 @@ from spark_jobs.archive import Archive
 from spark_jobs.raw_archive import raw_archive
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_offset
+from spark_jobs.topic_ids import topic_ids
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
 from tests.support.kafka import all_ends, produce
 from tests.support.lake import archived
@@ -108,16 +109,17 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
     spark: SparkSession, settings: Settings, ends: Offsets, tmp_path: Path
 ) -> None:
     archive = Archive(spark, f"s3a://{settings.s3_bucket}/test-archive")
+    ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
     runs: list[list[Any]] = [[b"no JSON", [item(BTCUSDT)]], [[item(ETHUSDT)], b""]]
     for number, values in enumerate(runs):
         produce(settings, BINANCE_RAW_DATA, *values)
         produce(settings, KUCOIN_RAW_DATA, [item(CRO_USDT)], partition=3)
-        progress = {**ends, **archive.resume(ends)}
+        progress = {**ends, **archive.resume(ends, ids)}
         checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
         run_once(raw_archive(stream(spark, settings, progress), archive, checkpoint))
 
     first, third = ends[BINANCE_RAW_DATA, 0], ends[KUCOIN_RAW_DATA, 3]
-    assert archive.resume(ends) == {
+    assert archive.resume(ends, ids) == {
         (BINANCE_RAW_DATA, 0): first + 4,
         (KUCOIN_RAW_DATA, 3): third + 2,
     }
