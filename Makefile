@@ -97,7 +97,7 @@ notebook: setup  ## JupyterLab on notebooks/, in the environment of the running 
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Most tests wait most of the time, so two cores carry four of them.
-test: test-unit browser executor-packages  ## everything, against stacks of its own on free ports
+test: test-unit browser executor-packages $(TOOLS)/clients/s3fs/.ready  ## everything, against stacks of its own on free ports
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
