@@ -22,7 +22,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit dead-letters rebuild notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -74,8 +74,11 @@ define while_jobs_rest
 	@$(IN_STACK) $(1); status=$$?; $(INFRA) jobs && exit $$status
 endef
 
-audit: setup  ## do the tables say what Kafka says? Names every row that differs
-	@$(IN_STACK) spark-submit spark_jobs/audit.py
+audit: setup  ## do tables and lake say what Kafka's records say? FROM=2026-11-25T10:00 TO=2026-11-25T11:00 for a span
+	@$(IN_STACK) spark-submit spark_jobs/audit.py $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
+
+trace: setup  ## the exchange's own words that a price came from; SYMBOL=binance:BTCUSDT
+	@$(IN_STACK) spark-submit spark_jobs/trace_price.py '$(or $(SYMBOL),$(error make trace SYMBOL=binance:BTCUSDT))'
 
 dead-letters: setup  ## what could not be read, and why; REPLAY=1 reads it again, after a fix
 ifdef REPLAY
@@ -84,8 +87,11 @@ else
 	@$(IN_STACK) python -m spark_jobs.list_dead_letters
 endif
 
-rebuild: setup  ## make prices, candles and dead letters anew, from all that Kafka holds
-	$(call while_jobs_rest,python -m spark_jobs.rebuild)
+rebuild: setup  ## make prices, candles and dead letters anew, from all that Kafka and raw/ hold
+	$(call while_jobs_rest,spark-submit spark_jobs/rebuild.py)
+
+accept-topics: setup  ## go on after a raw topic was deleted and created again, from its oldest record
+	$(call while_jobs_rest,spark-submit spark_jobs/accept_topics.py)
 
 ##@ Exploring
 # It refuses root without being told. It listens on loopback, and asks for the token in the address that it prints.
@@ -158,6 +164,12 @@ benchmark-batch-seconds: setup  ## what a shorter batch costs: from the exchange
 
 benchmark-lake: setup  ## a backlog to raw parquet and to the tickers' table, and a small commit; TICKS=5000000
 	@$(BIN)/python -m benchmarks.lake --ticks $(or $(TICKS),5000000)
+
+benchmark-history: setup  ## an audit out of Kafka and out of raw/, and a rebuild; TICKS=5000000
+	@$(BIN)/python -m benchmarks.history --ticks $(or $(TICKS),5000000)
+
+benchmark-ticker-upkeep: setup  ## what the upkeep of tickers/ takes, and what a reader of one symbol has to read; MINUTES=60
+	@$(BIN)/python -m benchmarks.ticker_upkeep --minutes $(or $(MINUTES),60)
 
 benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare COPY
 	@$(BIN)/python -m benchmarks.upsert

@@ -20,6 +20,8 @@ SIZES = {
     "async_twin": "--rounds 1",
     "batch_seconds": "--seconds 10",
     "lake": "--ticks 2000000",
+    "history": "--ticks 2000000",
+    "ticker_upkeep": "--minutes 10",
     "upsert": "--rounds 100",
     "table_size": "--minutes 3",
 }

@@ -21,7 +21,7 @@ from infra import places
 DOCS = places.PROJECT / "docs"
 LIBRARIES = (
     "pyspark",
-    "delta-spark",
+    "deltalake",
     "polars",
     "pyarrow",
     "confluent-kafka",

@@ -1,7 +1,7 @@
 """Writes what Kafka holds to the lake, and says what it cost: benchmarks/lake_writer.py WHAT
 
 One line of JSON. `raw` and `tickers` are written as a stream, by the job's own code. `commits` writes the
-tickers of a second at a time, `default_commits` the same to a table without properties.
+tickers of a second at a time.
 """
 
 import json
@@ -17,7 +17,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs import ticker_table
 from spark_jobs.archive import Archive
 from spark_jobs.batch_end import batch_end
 from spark_jobs.lake import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
@@ -27,6 +26,7 @@ from spark_jobs.sink import Sink
 from spark_jobs.sources import kafka_records, partitions_of_topics
 from spark_jobs.storage import Storage
 from spark_jobs.ticker_table import TickerTable
+from spark_jobs.topic_ids import topic_ids
 
 COMMITS, WARMING = 30, 10
 MESSAGES_OF_A_SECOND = 8
@@ -43,10 +43,11 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
         sink: Sink
         if what == "raw":
             sink = Archive(spark, root)
-            sink.resume(partitions_of_topics(settings, EXCHANGE_OF_TOPIC))
+            partitions = partitions_of_topics(settings, EXCHANGE_OF_TOPIC)
+            sink.resume(partitions, topic_ids(settings, EXCHANGE_OF_TOPIC))
         else:
             sink = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
-            sink.resume()
+            sink.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
         began, used = time.monotonic(), cpu_seconds()
         query = lake_query(records, sink, checkpoint).trigger(availableNow=True).start()
         query.awaitTermination()
@@ -72,9 +73,8 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
                 table.stop_soon()
                 enough.set()
 
-        records = kafka_records(
-            spark, settings, EXCHANGE_OF_TOPIC, table.resume(), MESSAGES_OF_A_SECOND
-        )
+        progress = table.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
+        records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, progress, MESSAGES_OF_A_SECOND)
         stream = records.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
         query = stream.start()
         enough.wait()
@@ -94,9 +94,7 @@ def cpu_seconds() -> float:
 
 def main(what: str) -> None:
     spark, settings = spark_session(what), Settings.from_environment(JOBS)
-    if what == "default_commits":
-        ticker_table.PROPERTIES.clear()
-    run = commits if what.endswith("commits") else backlog
+    run = commits if what == "commits" else backlog
     print(json.dumps(run(spark, settings, what)), flush=True)
 
 

@@ -1,0 +1,165 @@
+"""What the upkeep of the tickers' table takes, and what it saves a reader of one symbol.
+
+    make benchmark-ticker-upkeep               an hour of 4,000 ticks a second
+    make benchmark-ticker-upkeep MINUTES=10
+
+The table lies in a folder and has the files that price_history commits, one a minute and exchange. The day
+is over, so the upkeep makes one sorted run of all files of an exchange. A reader of one symbol has to read
+the row groups whose least and greatest symbol are around it; the share is the mean over all symbols.
+"""
+
+import argparse
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import polars as pl
+from deltalake.transaction import AddAction
+from pyarrow import parquet
+
+from benchmarks.report import publish
+from benchmarks.ticks import SECOND, TICKS_A_SECOND, messages
+from spark_jobs.ticker_log import TableFile, TickerLog
+from spark_jobs.ticker_progress import Progress
+from spark_jobs.ticker_upkeep import TickerUpkeep
+from spark_jobs.tickers.columns import MESSAGE, polars_schema
+from spark_jobs.tickers.files import SCHEMA, ticker_files
+from spark_jobs.tickers.reader import read_messages
+
+KEPT_DAYS = 90
+SYMBOL = SCHEMA.get_field_index("symbol")
+
+
+class Group(NamedTuple):
+    """A row group, as a file's footer describes it."""
+
+    first: str
+    last: str
+    bytes: int
+    rows: int
+
+
+def minutes_of_messages(minutes: int, until: int) -> Iterator[pl.DataFrame]:
+    """Yield the messages of each minute, the last of which ends at `until`, microseconds."""
+    offsets: Counter[tuple[str, int]] = Counter()
+    for left in reversed(range(minutes)):
+        rows = []
+        for each in messages(60, until - left * 60 * SECOND):
+            offset = offsets[each.topic, each.partition]
+            offsets[each.topic, each.partition] += 1
+            rows.append((each.value, "127.0.0.1", None, each.topic, each.partition, offset))
+        yield pl.DataFrame(rows, polars_schema(MESSAGE), orient="row")
+
+
+def write(log: TickerLog, folder: Path, batch: pl.DataFrame, modified: datetime) -> None:
+    """Commit a batch as price_history does."""
+    added = []
+    for file in ticker_files(read_messages(batch)).to_dicts():
+        name = f"date={file['date']}/exchange={file['exchange']}/{uuid4()}.zstd.parquet"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file["content"])
+        added.append(
+            AddAction(
+                path=name,
+                size=len(file["content"]),
+                partition_values={"date": file["date"], "exchange": file["exchange"]},
+                modification_time=round(modified.timestamp() * 1000),
+                data_change=True,
+                stats=file["statistics"],
+            )
+        )
+    before = log.progress
+    log.append(added, Progress(before.writer, before.batch + 1, before.next_offsets))
+
+
+def groups_of(folder: Path, files: Sequence[TableFile]) -> list[Group]:
+    found = []
+    for file in files:
+        footer = parquet.read_metadata(folder / file.path)
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number)
+            symbols: Any = group.column(SYMBOL).statistics
+            size = sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+            found.append(Group(symbols.min, symbols.max, size, group.num_rows))
+    return found
+
+
+def share_of_a_symbol(groups: Sequence[Group], symbols: Sequence[str]) -> float:
+    """Return the mean share of the bytes that a reader of one symbol has to read."""
+    read = sum(
+        group.bytes for symbol in symbols for group in groups if group.first <= symbol <= group.last
+    )
+    return read / len(symbols) / sum(group.bytes for group in groups)
+
+
+def symbols_of(folder: Path, files: Sequence[TableFile]) -> list[str]:
+    paths = [folder / file.path for file in files]
+    return pl.scan_parquet(paths).select(pl.col("symbol").unique()).collect()["symbol"].to_list()
+
+
+def of_exchange(log: TickerLog, exchange: str) -> list[TableFile]:
+    return [file for file in log.files() if file.exchange == exchange]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the upkeep of the tickers' table takes")
+    parser.add_argument("--minutes", type=int, default=60)
+    minutes = parser.parse_args().minutes
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "tickers"
+        log = TickerLog.open(f"file:{folder}", {}, uuid4().hex)
+        for batch in minutes_of_messages(minutes, round(noon.timestamp() * SECOND)):
+            write(log, folder, batch, noon)
+        exchanges = sorted({file.exchange for file in log.files()})
+        before = {exchange: of_exchange(log, exchange) for exchange in exchanges}
+        shown = {
+            exchange: (groups_of(folder, files), symbols_of(folder, files))
+            for exchange, files in before.items()
+        }
+        upkeep = TickerUpkeep(log, f"file:{folder}", {}, KEPT_DAYS)
+        began = time.monotonic()
+        while upkeep.look(noon + timedelta(days=1)):
+            pass
+        took = time.monotonic() - began
+        rows = []
+        for exchange in exchanges:
+            groups, symbols = shown[exchange]
+            after = of_exchange(log, exchange)
+            new = groups_of(folder, after)
+            rows.append(
+                {
+                    "exchange": exchange,
+                    "million rows": f"{sum(group.rows for group in new) / 1e6:.1f}",
+                    "files": f"{len(before[exchange])} to {len(after)}",
+                    "MB": f"{megabytes(before[exchange])} to {megabytes(after)}",
+                    "read of one symbol": f"{share_of_a_symbol(groups, symbols):.1%} to "
+                    f"{share_of_a_symbol(new, symbols):.2%}",
+                }
+            )
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = minutes * 60 * TICKS_A_SECOND
+    publish(
+        "ticker_upkeep",
+        f"{minutes} minutes of {TICKS_A_SECOND:,} ticks a second",
+        rows,
+        notes=[
+            f"The merges took {took:.0f} s, {took / total * 1e6:.1f} µs a row; "
+            f"{(usage.ru_utime + usage.ru_stime) / total * 1e6:.1f} µs of CPU a row."
+        ],
+    )
+
+
+def megabytes(files: Sequence[TableFile]) -> str:
+    return f"{sum(file.size for file in files) / 1e6:.1f}"
+
+
+if __name__ == "__main__":
+    main()
