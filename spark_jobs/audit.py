@@ -1,152 +1,172 @@
-"""Do the tables say what Kafka says? live_prices, candles_1m and dead_letters, row by row.
+"""Do the tables and the lake say what Kafka's records say? Row by row, and counted by minute.
 
     spark-submit spark_jobs/audit.py
+    spark-submit spark_jobs/audit.py --from 2026-11-25T10:00 --to 2026-11-25T11:00
 
-Reads the raw topics from their oldest records up to exactly the offsets that the tables were committed
-with, so the live job may go on meanwhile. Prints what differs; the exit status is 0 when nothing does,
-else 1. What was made of messages that Kafka no longer holds can't be compared: it is named, and is no
-difference. Nor is a candle compared that is kept no more.
+Reads the raw topics, out of Kafka and before its oldest record out of `raw/`, up to exactly the offsets that
+the tables were committed with, so the jobs may go on meanwhile. Prices, candles and dead letters are
+compared row by row; `raw/`, `tickers/` and `landing/` by the number of their items, as far as each has come.
+Prints what differs; the exit status is 0 when nothing does, else 1. What was made of records that neither
+Kafka nor `raw/` holds can't be compared: it is named, and is no difference. Nor is a candle compared that is
+kept no more. With a span of time, what belongs to its minutes is compared, and nothing else is read.
 """
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.dead_letters import DeadLetter
-from spark_jobs.differences import differences
 from spark_jobs.entry import run
-from spark_jobs.expired import is_expired, is_whole
+from spark_jobs.fresh_dead_letters import (
+    BLOCKS,
+    KEY_OF_BLOCKS,
+    KEY_OF_LETTERS,
+    LETTERS,
+    as_copied,
+    fresh_blocks,
+    fresh_letters,
+    whole_blocks,
+)
 from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
-from spark_jobs.messages import messages, minutes
+from spark_jobs.history import History, all_history, history_of
+from spark_jobs.lake_verdicts import lake_verdicts
+from spark_jobs.message_counts import counted
+from spark_jobs.messages import messages
+from spark_jobs.raw_objects import DAY
+from spark_jobs.reach import (
+    Reach,
+    is_complete,
+    is_former,
+    is_outside,
+    is_wanted,
+    reach_of,
+    stamped_since,
+    whole_reach,
+    with_margin,
+)
+from spark_jobs.reconcile import messages_of
 from spark_jobs.running import log_to_stderr
 from spark_jobs.session import spark_session
-from spark_jobs.snapshot import read_copy, take_snapshot
-from spark_jobs.sources import kept_records, starting_offsets
-from spark_jobs.tickers.columns import CANDLE, IS_DEAD_LETTER, IS_TICKER, TICKER
-
-SHOWN = 20
+from spark_jobs.snapshot import Snapshot, read_copy, take_snapshot
+from spark_jobs.sources import starting_offsets
+from spark_jobs.tickers.columns import CANDLE, IS_TICKER, TICKER
+from spark_jobs.tickers.spans import BLOCK
+from spark_jobs.time_span import TimeSpan, time_span
+from spark_jobs.upkeep import DEAD_LETTERS_KEPT
+from spark_jobs.verdicts import Verdict, report, verdict
 
 KEYS = {
     "live_prices": ("exchange", "symbol"),
     "candles_1m": ("exchange", "symbol", "minute"),
-    "dead_letters": ("topic", "partition", "offset", "position"),
+    "dead_letters": KEY_OF_LETTERS,
+    "dead_letter_spans": KEY_OF_BLOCKS,
 }
 
-TOPICS = ", ".join(f"'{topic}'" for topic in EXCHANGE_OF_TOPIC)
 QUERIES = {
     "live_prices": "SELECT {} FROM live_prices".format(", ".join(f'"{name}"' for name in TICKER)),
     "candles_1m": "SELECT {} FROM candles_1m".format(", ".join(CANDLE)),
-    "dead_letters": 'SELECT topic, partition, "offset", position, reason, received_at, endpoint,'
-    f" encode(payload, 'hex') AS payload FROM dead_letters WHERE topic IN ({TOPICS})",
+    "dead_letters": LETTERS,
+    "dead_letter_spans": BLOCKS,
 }
 
 
-class Verdict(NamedTuple):
-    """Of a table. `examples` shows some of the rows that differ, `expired` some that can't be compared."""
+def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None) -> list[Verdict]:
+    """Compare all that can be read, or the minutes of a span.
 
-    table: str
-    rows: int
-    differ: int
-    examples: list[str]
-    not_compared: int
-    expired: list[str]
-
-
-def audit(spark: SparkSession, settings: Settings) -> list[Verdict]:
-    """Raises OffsetError where the topics do not hold what the tables' progress says."""
+    Raise OffsetError where the topics do not hold what the tables' progress says.
+    """
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         snapshot = take_snapshot(
-            settings.database_url, tuple(EXCHANGE_OF_TOPIC), QUERIES, Path(folder)
+            settings.database_url, tuple(EXCHANGE_OF_TOPIC), queries(span), Path(folder)
         )
-        oldest = starting_offsets(settings, EXCHANGE_OF_TOPIC, {})
         # Only to find out whether they fit.
         starting_offsets(settings, EXCHANGE_OF_TOPIC, snapshot.progress)
-        records = partial(kept_records, spark, settings, oldest)
-        rows = records(snapshot.progress).transform(messages).transform(minutes).persist()
+        history, reach = _read(spark, settings, snapshot, span)
+        records = history.records(reach.begins, reach.ends)
+        # Some hundred bytes for a symbol and some seconds: those of a month do not fit into memory.
+        rows = records.transform(counted).persist(StorageLevel.DISK_ONLY)
 
         def stored(table: str, fresh: DataFrame) -> DataFrame:
             return read_copy(spark, snapshot.files[table], fresh.schema)
 
-        fresh = rows.transform(fresh_candles)
-        candles, whole = (
-            stored("candles_1m", fresh),
-            is_whole(records, oldest, snapshot, settings.candles_retention),
-        )
+        def compared(table: str, found: DataFrame, fresh: DataFrame, others: DataFrame) -> Verdict:
+            # What lies outside of a span was not asked for.
+            return verdict(table, KEYS[table], found, fresh, others.where(F.lit(span is None)))
+
+        fresh = rows.transform(fresh_candles).where(is_wanted(span))
+        candles = stored("candles_1m", fresh)
+        whole = is_complete(reach, snapshot.taken_at, settings.candles_retention)
+        # Also of a span: its minutes were asked for.
         of_candles = verdict(
-            "candles_1m", candles.where(whole), fresh.where(whole), candles.where(~whole)
+            "candles_1m",
+            KEYS["candles_1m"],
+            candles.where(whole),
+            fresh.where(whole),
+            candles.where(~whole),
         )
 
-        expired = is_expired(oldest)
         prices = stored("live_prices", rows.select(*TICKER))
-        # A price of an expired message is right, unless Kafka holds a newer one.
-        older = prices.where(expired).withColumn("kind", F.lit(IS_TICKER))
-        known = rows.unionByName(older, allowMissingColumns=True)
-        of_prices = verdict(
-            "live_prices", prices, known.transform(fresh_live_prices), prices.where(expired)
+        # A price of a message that is not read is right, unless a newer one is read.
+        elsewhere = prices.where(is_outside(reach) | is_former(reach))
+        known = rows.unionByName(
+            elsewhere.withColumn("kind", F.lit(IS_TICKER)), allowMissingColumns=True
         )
+        of_prices = compared("live_prices", prices, known.transform(fresh_live_prices), elsewhere)
 
-        fresh = fresh_letters(rows)
-        letters = stored("dead_letters", fresh)
-        of_letters = verdict("dead_letters", letters.where(~expired), fresh, letters.where(expired))
+        # Older dead letters may have been deleted.
+        since = snapshot.taken_at - DEAD_LETTERS_KEPT + DAY
+        kept = stamped_since(reach, messages_of(rows), since)
+        others = is_outside(kept)
+        letters = stored("dead_letters", rows.transform(as_copied))
+        examples = letters.where(~others)
+        fresh = fresh_letters(records.transform(messages), examples)
+        of_letters = compared("dead_letters", examples, fresh, letters.where(others))
+
+        fresh = fresh_blocks(rows)
+        blocks = stored("dead_letter_spans", fresh)
+        parts = whole_blocks(blocks, fresh, is_outside(kept, BLOCK))
+        of_blocks = compared("dead_letter_spans", *parts)
+        of_lake = [*lake_verdicts(spark, settings, history, reach, rows, snapshot.taken_at, span)]
         rows.unpersist()
-    return [of_prices, of_candles, of_letters]
+    return [of_prices, of_candles, of_letters, of_blocks, *of_lake]
 
 
-def fresh_letters(rows: DataFrame) -> DataFrame:
-    """The dead letters among rows of columns.REDUCED. The payload is hexadecimal, as in the copy."""
-    dead = rows.where(F.col("kind") == IS_DEAD_LETTER)
-    return dead.withColumn("payload", F.lower(F.hex("payload"))).select(*DeadLetter._fields)
+def queries(span: TimeSpan | None) -> Mapping[str, str]:
+    """Return what is copied of each table: of the candles only those of the span."""
+    if span is None:
+        return QUERIES
+    minutes = f"minute >= '{span.since.isoformat()}' AND minute < '{span.until.isoformat()}'"
+    return {**QUERIES, "candles_1m": f"{QUERIES['candles_1m']} WHERE {minutes}"}
 
 
-def verdict(table: str, stored: DataFrame, fresh: DataFrame, expired: DataFrame) -> Verdict:
-    key = KEYS[table]
-    found = differences(stored, fresh, key).persist()
-    try:
-        return Verdict(
-            table,
-            stored.count(),
-            found.count(),
-            lines(found, (*key, "difference")),
-            expired.count(),
-            lines(expired, key),
-        )
-    finally:
-        found.unpersist()
-
-
-def lines(rows: DataFrame, columns: Iterable[str]) -> list[str]:
-    """The first few, each as text."""
-    text = rows.select(F.concat_ws(" ", *columns).alias("text"))
-    return [row["text"] for row in text.orderBy("text").limit(SHOWN).collect()]
-
-
-def report(verdicts: Iterable[Verdict]) -> Iterable[str]:
-    for table, rows, differ, examples, not_compared, expired in verdicts:
-        yield f"{table}: {rows} rows, {differ} differ"
-        yield from _some("", examples, differ)
-        if not_compared:
-            yield f"  {not_compared} can't be compared, Kafka no longer holds all that they are made of"
-            yield from _some("  ", expired, not_compared)
-
-
-def _some(indent: str, shown: list[str], count: int) -> Iterable[str]:
-    yield from (f"{indent}  {line}" for line in shown)
-    if count > len(shown):
-        yield f"{indent}  and {count - len(shown)} more"
+def _read(
+    spark: SparkSession, settings: Settings, snapshot: Snapshot, span: TimeSpan | None
+) -> tuple[History, Reach]:
+    if span is None:
+        history = all_history(spark, settings)
+        return history, whole_reach(history, snapshot.progress, snapshot.taken_at)
+    history = history_of(spark, settings, with_margin(span))
+    return history, reach_of(history, span, snapshot.progress, snapshot.taken_at)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="audit")
+    parser.add_argument("--from", dest="since", metavar="TIME", help="2026-11-25T10:00, in UTC")
+    parser.add_argument(
+        "--to", dest="until", metavar="TIME", help="up to, not including, this time"
+    )
+    asked = parser.parse_args()
+    span = time_span(asked.since, asked.until)
     settings = Settings.from_environment(JOBS)
     spark = spark_session("audit")
-    verdicts = audit(spark, settings)
+    verdicts = audit(spark, settings, span)
     print("\n".join(report(verdicts)))
     spark.stop()
     sys.exit(int(any(each.differ for each in verdicts)))

@@ -1,63 +1,117 @@
-"""Empties what the live job makes of the raw topics, so that it makes it anew from all that Kafka holds.
+"""Makes prices, candles and dead letters anew, from all records that Kafka and `raw/` hold.
 
-    python -m spark_jobs.rebuild
+    spark-submit spark_jobs/rebuild.py
 
-While the live job is stopped; it is refused otherwise. One transaction. After it the job begins with the
-oldest record, and works as on any backlog. The ids of `batches` go on, so readers notice every change.
+While the live job is stopped; it is refused otherwise. The records go through the live job's own sink, some
+at a time, into a second set of tables. One transaction then puts these in the place of the former: readers
+see those until then, and an end before it changes nothing. Rows that are made of records which neither Kafka
+nor `raw/` holds any more stay as they are, and are named. The live job resumes where the tables were.
 """
 
+import logging
+from collections.abc import Iterator
 from contextlib import closing
 
-import psycopg2
+from pyspark.sql import SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.entry import run
-from spark_jobs.errors import JobError
-from spark_jobs.postgres_sink import LOCK_LIMIT, lock_out_others
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.sources import starting_offsets
+from spark_jobs.history import History, all_history
+from spark_jobs.messages import messages, minutes
+from spark_jobs.reach import Reach, whole_reach
+from spark_jobs.rebuilt_tables import RebuildSink, complete_after
+from spark_jobs.running import log_to_stderr
+from spark_jobs.session import spark_session
+from spark_jobs.sources import Offsets, starting_offset
+from spark_jobs.topic_ids import topic_ids
 
-EMPTY = """
-TRUNCATE live_prices, candles_1m;
-DELETE FROM dead_letters WHERE topic = ANY(%(topics)s);
-DELETE FROM kafka_progress WHERE topic = ANY(%(topics)s)
-"""
+log = logging.getLogger(__name__)
+
+MESSAGES_PER_BATCH = 2000
+"""Half a million tickers or more: what two cores and 1 GB can bear, as for the lake."""
 
 
-class ExpiredError(JobError):
-    """Kafka can't give again what the tables hold."""
+def rebuild(
+    spark: SparkSession, settings: Settings, messages_per_batch: int = MESSAGES_PER_BATCH
+) -> Reach:
+    """Return what was read.
+
+    Raise SecondLiveJobError beside a live job, OffsetError and TopicError where the topics are not those that
+    were read, HistoryError where `raw/` lacks what its names promise. Nothing is changed then.
+    """
+    ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
+    with closing(RebuildSink(settings.database_url, settings.candles_retention)) as sink:
+        progress, now = sink.begin(ids)
+        history = all_history(spark, settings)
+        ends = ends_of(history, progress)
+        reach = whole_reach(history, ends, now)
+        history.refuse_incomplete(reach.begins, ends)
+        steps = [*in_steps(reach.begins, ends, messages_per_batch)]
+        for number, (begins, batch_ends) in enumerate(steps):
+            records = history.records(begins, batch_ends)
+            cores = spark.sparkContext.defaultParallelism
+            rows = records.coalesce(cores).transform(messages).transform(minutes)
+            sink.write(rows, number)
+            counts = " ".join(f"{name}={count}" for name, count in sink.counts(number).items())
+            log.info("rebuilt batch=%d of=%d %s", number + 1, len(steps), counts)
+        sink.replace(reach, ids)
+    return reach
 
 
-def refuse_expired(settings: Settings) -> None:
-    """Raises ExpiredError where the beginning of a topic has."""
-    oldest = starting_offsets(settings, EXCHANGE_OF_TOPIC, {})
-    cut = [
-        f"{topic}/{number} begins at offset {low}"
-        for topic, partitions in oldest.items()
-        for number, low in partitions.items()
-        if low > 0
-    ]
-    if cut:
-        raise ExpiredError(
-            f"{', '.join(cut)}: candles of what has expired would be lost for good. "
-            "Nothing was changed"
+def ends_of(history: History, progress: Offsets) -> dict[tuple[str, int], int]:
+    """Return the offset of each partition up to which the tables are made.
+
+    That is where they were. Where that has expired in Kafka, it is Kafka's oldest record; where nothing was
+    read yet, its newest. Raise OffsetError where Kafka has not come so far.
+    """
+    return {
+        (topic, partition): max(
+            starting_offset(
+                topic, partition, progress.get((topic, partition), high), low=0, high=high
+            ),
+            low,
         )
+        for (topic, partition), (low, high) in history.kept().items()
+    }
 
 
-def empty_tables(database_url: str) -> None:
-    """Raises SecondLiveJobError beside a live job."""
-    with closing(psycopg2.connect(database_url)) as database:
-        with database, database.cursor() as statements:
-            lock_out_others(statements, PriceSink.lock, LOCK_LIMIT)
-            statements.execute(EMPTY, {"topics": list(EXCHANGE_OF_TOPIC)})
+def in_steps(begins: Offsets, ends: Offsets, size: int) -> Iterator[tuple[Offsets, Offsets]]:
+    """Yield begins and ends of batches of about `size` offsets, which together are all.
+
+    Each takes the same share of every partition, so the times in a batch are close to each other.
+    """
+    total = sum(max(0, end - begins[place]) for place, end in ends.items())
+    count = -(-total // size)
+
+    def cut(number: int) -> Offsets:
+        return {
+            place: begins[place] + max(0, end - begins[place]) * number // count
+            for place, end in ends.items()
+        }
+
+    for number in range(count):
+        yield cut(number), cut(number + 1)
+
+
+def what_stays(reach: Reach) -> Iterator[str]:
+    """Yield a line for each exchange of which the oldest records are gone."""
+    for exchange, minute in complete_after(reach).items():
+        if exchange in reach.since:
+            yield (
+                f"{exchange}: candles up to {minute:%Y-%m-%d %H:%M} UTC, and prices and dead letters of "
+                "messages that neither Kafka nor raw/ holds, are as they were"
+            )
 
 
 def main() -> None:
     settings = Settings.from_environment(JOBS)
-    refuse_expired(settings)
-    empty_tables(settings.database_url)
+    spark = spark_session("rebuild")
+    reach = rebuild(spark, settings)
+    print("\n".join(["rebuilt prices, candles and dead letters", *what_stays(reach)]))
+    spark.stop()
 
 
 if __name__ == "__main__":
+    log_to_stderr()
     run("rebuild", main)

@@ -115,6 +115,12 @@ def broker(one_broker: OwnKafka) -> OwnKafka:
     return one_broker
 
 
+@pytest.fixture
+def own_lake(lake: Settings, broker: OwnKafka) -> Settings:
+    """The same as `lake` with the module's own Kafka: its topics begin with this test's first record."""
+    return replace(lake, kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers)
+
+
 # Not for the session: Playwright's event loop would still run when other tests start theirs.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
-from spark_jobs.audit import Verdict, audit
+from spark_jobs.audit import audit
+from spark_jobs.verdicts import Verdict
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.postgres import execute
@@ -55,8 +56,8 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
         return audit(spark, database)
 
     old = "kucoin OLD-USDT"
-    prices, candles, letters = audited()
-    assert prices == ("live_prices", 6, 0, [], 2, ["binance OLD", old])
+    prices, candles, letters, *_ = audited()
+    assert prices == Verdict("live_prices", 6, 0, [], 2, ["binance OLD", old])
     assert candles[:5] == ("candles_1m", 3, 0, [], 3)
     assert [line.split(" 20")[0] for line in candles.expired] == [
         "binance BOTH",
@@ -76,7 +77,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
         " FROM dead_letters WHERE payload = 'b'",
     ):
         execute(owner, statement)
-    prices, candles, letters = audited()
+    prices, candles, letters, *_ = audited()
     assert (prices.rows, prices.differ, candles.differ, letters.differ) == (6, 2, 2, 2)
     both, coin = prices.examples
     assert both.startswith("binance BOTH offset: 0 in the table, ")

@@ -69,4 +69,5 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
         ("live_prices", 2, 0),
         ("candles_1m", 2, 0),
         ("dead_letters", 1, 0),
+        ("dead_letter_spans", 1, 0),
     ]

@@ -1,43 +1,224 @@
-"""The tables emptied for a rebuild: only beside no live job, and only if Kafka still holds everything."""
+"""Tables made anew from Kafka and `raw/`: equal to the former ones, and replaced all at once."""
 
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg2
 import pytest
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, INSTRUMENTS
-from spark_jobs import rebuild
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, INSTRUMENTS, KUCOIN_RAW_DATA
+from spark_jobs import postgres_sink
+from spark_jobs.archive import Archive
+from spark_jobs.audit import audit
+from spark_jobs.history import HistoryError
+from spark_jobs.lake import lake_root
 from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.rebuild import ExpiredError, empty_tables, refuse_expired
-from tests.support.frames import BTCUSDT, item, record, reduced
-from tests.support.kafka import expire_all, produce
+from spark_jobs.rebuild import in_steps, rebuild, what_stays
+from spark_jobs.sources import Offsets
+from spark_jobs.topic_ids import TopicError, topic_ids
+from tests.support.frames import BTCUSDT, CRO_USDT, item
+from tests.support.kafka import all_ends, delete_records, expire_all, produce
+from tests.support.lake_queries import copy, delete, keys, run_raw_archive
+from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import SOON, execute, rows
-from tests.support.queries import price_sink
+from tests.support.queries import price_sink, run_live_prices
 
-COUNTS = """
-SELECT (SELECT count(*) FROM live_prices), (SELECT count(*) FROM candles_1m),
-    (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM batches)
+MINUTE = 60_000_000
+# Without the batch that wrote a row.
+PRICES = """
+SELECT (to_jsonb(live_prices) - 'batch_id')::text FROM live_prices ORDER BY exchange, symbol
+"""
+CANDLES = "SELECT * FROM candles_1m ORDER BY exchange, symbol, minute"
+LETTERS = 'SELECT * FROM dead_letters ORDER BY topic, partition, "offset", position'
+SPANS = "SELECT * FROM dead_letter_spans ORDER BY topic, partition, first_offset, cause"
+PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress ORDER BY topic, partition"
+LAST_BATCH = "SELECT max(id) FROM batches"
+
+REFUSE_BATCHES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON batches EXECUTE FUNCTION refuse()
 """
 
 
-def test_the_raw_topics_tables_and_progress_are_emptied_and_the_rest_stays(
-    spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
+def send(lake: Settings, first: int, count: int) -> None:
+    """Send messages of both exchanges; in each of Binance's, one price is none and one item is unreadable."""
+    begin = time.time_ns() // 1000 // MINUTE * MINUTE - 10 * MINUTE
+    for number in range(first, first + count):
+        at = begin + number * MINUTE // 3
+        items: list[Any] = [
+            item(BTCUSDT, at, E=at // 1000, c=f"{number}.5", s=f"S{number % 2}"),
+            item(BTCUSDT, at, E=at // 1000, c="0"),
+            {"unreadable": str(number), "received_at": at},
+        ]
+        produce(lake, BINANCE_RAW_DATA, items, partition=number % 2)
+        cro = item(CRO_USDT, at, sequence=str(number), price=f"{number}.25")
+        produce(lake, KUCOIN_RAW_DATA, [cro, cro], partition=3)
+
+
+def tables(owner: connection) -> dict[str, list[tuple[Any, ...]]]:
+    return {query: rows(owner, query) for query in (PRICES, CANDLES, LETTERS, SPANS, PROGRESS)}
+
+
+def live_and_archive(spark: SparkSession, lake: Settings, folder: Path) -> None:
+    run_live_prices(spark, lake, folder / "live")
+    run_raw_archive(spark, lake, folder / "raw")
+
+
+def is_left_alone(owner: connection) -> bool:
+    """Whether nothing is left of a rebuild's own tables."""
+    return rows(owner, "SELECT to_regnamespace('rebuild') IS NULL") == [(True,)]
+
+
+def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
+    spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(rebuild, "LOCK_LIMIT", SOON)
     execute(owner, "INSERT INTO kafka_progress VALUES (%s, 0, 5)", INSTRUMENTS)
-    batch = reduced(spark, record([item(BTCUSDT), item(BTCUSDT, c="bad")]))
-    with price_sink(database) as sink:
-        sink.write(batch, 0)
-        with pytest.raises(SecondLiveJobError, match="make stop-jobs"):
-            empty_tables(database.database_url)
-    assert rows(owner, COUNTS) == [(1, 0, 1, 1)]
-    empty_tables(database.database_url)
-    assert rows(owner, COUNTS) == [(0, 0, 0, 1)]
-    assert rows(owner, "SELECT * FROM kafka_progress") == [(INSTRUMENTS, 0, 5)]
+    send(own_lake, 0, 8)
+    live_and_archive(spark, own_lake, tmp_path / "first")
+    half = all_ends(own_lake)
+    send(own_lake, 8, 8)
+    live_and_archive(spark, own_lake, tmp_path / "second")
+    # Not read by the live job yet.
+    send(own_lake, 16, 2)
+    delete_records(own_lake, half)
+    before, batch = tables(owner), rows(owner, LAST_BATCH)
+    assert (len(before[PRICES]), len(before[LETTERS]), len(before[PROGRESS])) == (3, 16, 4)
+
+    for statement in (
+        "UPDATE live_prices SET price = 7",
+        "DELETE FROM candles_1m WHERE symbol = 'S0'",
+        "UPDATE candles_1m SET updates = updates + 1",
+        "DELETE FROM dead_letter_spans WHERE partition = 1",
+    ):
+        execute(owner, statement)
+    assert [*what_stays(rebuild(spark, own_lake, messages_per_batch=5))] == []
+
+    after = tables(owner)
+    # A span that was missing is written now; the others keep the time at which they came.
+    spans = [[row[:7] for row in each.pop(SPANS)] for each in (before, after)]
+    assert spans[0] == spans[1]
+    assert after == before
+    assert rows(owner, LAST_BATCH) > batch
+    changed = "SELECT count(*) FROM live_prices WHERE batch_id = (SELECT max(id) FROM batches)"
+    assert rows(owner, changed) == [(3,)]
+    assert is_left_alone(owner)
+
+    run_live_prices(spark, own_lake, tmp_path / "third")
+    last = rows(owner, "SELECT max(price) FROM live_prices WHERE exchange = 'binance'")
+    assert str(last[0][0]).startswith("17.5")
 
 
-def test_what_has_expired_in_kafka_is_not_deleted_from_the_tables(settings: Settings) -> None:
-    produce(settings, BINANCE_RAW_DATA, [item(BTCUSDT)])
-    expire_all(settings)
-    with pytest.raises(ExpiredError, match="binance_raw_data/0 begins at offset"):
-        refuse_expired(settings)
+def test_what_can_not_be_made_anew_stays(
+    spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
+) -> None:
+    send(own_lake, 0, 4)
+    live_and_archive(spark, own_lake, tmp_path / "first")
+    produce(own_lake, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "NEW-USDT"})], partition=3)
+    live_and_archive(spark, own_lake, tmp_path / "second")
+    expire_all(own_lake)
+    for key in keys(own_lake, "raw/")[:2]:
+        delete(own_lake, key)
+    before = tables(owner)
+    lines = [*what_stays(rebuild(spark, own_lake))]
+    assert tables(owner) == before
+    assert [line.partition(":")[0] for line in lines] == ["binance", "kucoin"]
+
+
+def test_what_was_made_of_a_topic_that_was_deleted_stays(
+    spark: SparkSession,
+    own_lake: Settings,
+    owner: connection,
+    broker: OwnKafka,
+    tmp_path: Path,
+) -> None:
+    send(own_lake, 0, 4)
+    now = time.time_ns() // 1000
+    produce(own_lake, BINANCE_RAW_DATA, [item(BTCUSDT, now, E=now // 1000, s="GONE")])
+    live_and_archive(spark, own_lake, tmp_path / "former")
+    broker.delete(BINANCE_RAW_DATA)
+    broker.create_topics()
+    Archive(spark, lake_root(own_lake)).accept(topic_ids(own_lake, EXCHANGE_OF_TOPIC))
+    execute(owner, "DELETE FROM kafka_progress WHERE topic = %s", BINANCE_RAW_DATA)
+    send(own_lake, 4, 4)
+    live_and_archive(spark, own_lake, tmp_path / "new")
+    before = tables(owner)
+    assert "GONE" in str(before[PRICES])
+    rebuild(spark, own_lake)
+    after = tables(owner)
+    assert [(query, after[query]) for query in (PRICES, CANDLES, PROGRESS)] == [
+        (query, before[query]) for query in (PRICES, CANDLES, PROGRESS)
+    ]
+    prices, candles, *_ = audit(spark, own_lake)
+    assert (prices.differ, candles.differ) == (0, 0)
+
+
+def test_nothing_changes_where_raw_lacks_records_that_it_names(
+    spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
+) -> None:
+    for number in range(2):
+        send(own_lake, 4 * number, 4)
+        live_and_archive(spark, own_lake, tmp_path / str(number))
+    expire_all(own_lake)
+    before = tables(owner)
+    # As if a clock had gone back, so that the records of a batch lay in two objects, and one was lost.
+    first, second = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    copy(own_lake, second, second.replace("/0.2-3_1.2-3.", "/0.0-3_1.0-3."))
+    delete(own_lake, first)
+    delete(own_lake, second)
+    with pytest.raises(HistoryError, match=f"raw/ has 2 of the 4 records of {BINANCE_RAW_DATA}/0"):
+        rebuild(spark, own_lake)
+    assert tables(owner) == before
+
+
+def test_an_end_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_anew(
+    spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
+) -> None:
+    send(own_lake, 0, 4)
+    run_live_prices(spark, own_lake, tmp_path)
+    before = tables(owner)
+    execute(owner, REFUSE_BATCHES)
+    with pytest.raises(psycopg2.errors.RaiseException, match="refused"):
+        rebuild(spark, own_lake)
+    assert tables(owner) == before
+    execute(owner, "DROP TRIGGER refuse ON batches")
+    rebuild(spark, own_lake)
+    assert tables(owner) == before
+    assert is_left_alone(owner)
+
+
+def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
+    spark: SparkSession, own_lake: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    with price_sink(own_lake), pytest.raises(SecondLiveJobError, match="make stop-jobs"):
+        rebuild(spark, own_lake)
+    former = "INSERT INTO kafka_progress VALUES (%s, 0, 1, 'ckVJ5ZWORGWAxTTLoYGQ2A')"
+    execute(owner, former, BINANCE_RAW_DATA)
+    with pytest.raises(TopicError, match="created again"):
+        rebuild(spark, own_lake)
+    assert is_left_alone(owner)
+
+
+def test_steps_take_the_same_share_of_each_partition_and_leave_nothing_out() -> None:
+    begins: Offsets = {("a", 0): 10, ("a", 1): 0, ("b", 0): 5}
+    ends: Offsets = {("a", 0): 110, ("a", 1): 50, ("b", 0): 5}
+    steps = [*in_steps(begins, ends, 60)]
+    assert steps == [
+        (
+            {("a", 0): 10, ("a", 1): 0, ("b", 0): 5},
+            {("a", 0): 43, ("a", 1): 16, ("b", 0): 5},
+        ),
+        (
+            {("a", 0): 43, ("a", 1): 16, ("b", 0): 5},
+            {("a", 0): 76, ("a", 1): 33, ("b", 0): 5},
+        ),
+        (
+            {("a", 0): 76, ("a", 1): 33, ("b", 0): 5},
+            {("a", 0): 110, ("a", 1): 50, ("b", 0): 5},
+        ),
+    ]
+    assert [*in_steps(begins, begins, 60)] == []

@@ -97,12 +97,21 @@ def _producer(servers: str) -> Producer:
 def expire_all(settings: Settings) -> None:
     """As Kafka's retention would."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    ends = [
-        TopicPartition(topic, number, -1)
-        for topic in EXCHANGE_OF_TOPIC
-        for number in admin.list_topics(topic).topics[topic].partitions
-    ]
-    for done in admin.delete_records(ends).values():
+    delete_records(
+        settings,
+        {
+            (topic, number): -1
+            for topic in EXCHANGE_OF_TOPIC
+            for number in admin.list_topics(topic).topics[topic].partitions
+        },
+    )
+
+
+def delete_records(settings: Settings, oldest: Offsets) -> None:
+    """Delete what lies before these offsets, as Kafka's retention would; all records before -1."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    befores = [TopicPartition(*place, offset) for place, offset in oldest.items()]
+    for done in admin.delete_records(befores).values():
         done.result()
 
 

@@ -1,0 +1,141 @@
+"""How fast the history is read: an audit out of Kafka and out of `raw/`, and a rebuild.
+
+    make benchmark-history                        5 million ticks
+    make benchmark-history TICKS=1000000
+
+The jobs themselves first bring the replay exchange's market from Kafka to Postgres and to the bucket. Then
+each line is a process of its own, cold JVM included. An audit compares candles, prices, dead letters, `raw/`
+and `tickers/`; `landing/` is empty here.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from deltalake import DeltaTable
+
+from benchmarks.measuring import own_stack, process
+from benchmarks.report import publish
+from benchmarks.simulated import fill
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from infra import places
+from infra.services import object_store
+from infra.stack import Stack, StackError
+from spark_jobs.archive_names import Name, next_offsets
+from spark_jobs.kafka_offsets import kept_offsets
+from spark_jobs.sources import Offsets
+from spark_jobs.ticker_progress import newest_progress
+
+SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
+MILLION = 1_000_000
+LIMIT = 1800.0
+PAUSE = 1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How fast the history is read")
+    parser.add_argument("--ticks", type=int, default=5 * MILLION)
+    arguments = parser.parse_args()
+    with own_stack("history") as stack:
+        ticks = fill(stack.settings, arguments.ticks)
+        run_jobs(stack)
+        now = datetime.now(UTC)
+        # All that was sent was received within a day.
+        since = now - timedelta(days=1)
+        span = [
+            "--from",
+            f"{since:%Y-%m-%dT%H:%M}",
+            "--to",
+            f"{now + timedelta(minutes=1):%Y-%m-%dT%H:%M}",
+        ]
+        found = {"audit, out of Kafka": took(stack, "audit", span)}
+        expire(stack.settings)
+        found["audit, out of raw/"] = took(stack, "audit", span)
+        found["rebuild, out of raw/"] = took(stack, "rebuild", [])
+        found["audit, after it"] = took(stack, "audit", span)
+    publish(
+        "history",
+        f"{ticks:,} ticks, one run each",
+        [
+            {"what": what, "s": f"{seconds:.0f}", "ticks/s": f"{ticks / seconds:,.0f}"}
+            for what, seconds in found.items()
+        ],
+    )
+
+
+def run_jobs(stack: Stack) -> None:
+    """Run all jobs until Postgres and the bucket have everything that is in Kafka."""
+    kept = kept_offsets(stack.settings, EXCHANGE_OF_TOPIC)
+    ends = {place: high for place, (_low, high) in kept.items() if high}
+    log = stack.log_folder / "jobs.log"
+    limit = time.monotonic() + LIMIT
+    with process([SPARK_SUBMIT, "spark_jobs/jobs.py"], stack, stack.settings, log) as jobs:
+        while any(reached(stack.settings) != ends for reached in (in_postgres, in_raw, in_tickers)):
+            if jobs.poll() is not None or time.monotonic() > limit:
+                raise StackError(f"the jobs did not come to the end: {log.read_text()[-2000:]}")
+            time.sleep(PAUSE)
+
+
+def in_postgres(settings: Settings) -> Offsets:
+    with psycopg2.connect(settings.database_url) as database, database.cursor() as statements:
+        statements.execute(
+            "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic = ANY(%s)",
+            ([*EXCHANGE_OF_TOPIC],),
+        )
+        return {(topic, number): offset for topic, number, offset in statements.fetchall()}
+
+
+def in_raw(settings: Settings) -> Offsets:
+    pages = object_store.client(settings).get_paginator("list_objects_v2")
+    found: dict[tuple[str, int], int] = {}
+    for topic in EXCHANGE_OF_TOPIC:
+        listed = pages.paginate(Bucket=settings.s3_bucket, Prefix=f"raw/topic={topic}/")
+        files = (
+            each["Key"].rpartition("/")[2] for page in listed for each in page.get("Contents", [])
+        )
+        found |= next_offsets(topic, [name for name in map(Name.read, files) if name])
+    return found
+
+
+def in_tickers(settings: Settings) -> Offsets:
+    path = f"s3://{settings.s3_bucket}/tickers"
+    options = {
+        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }
+    if not DeltaTable.is_deltatable(path, options):
+        return {}
+    return newest_progress(DeltaTable(path, storage_options=options), path).next_offsets
+
+
+def took(stack: Stack, job: str, arguments: Sequence[str]) -> float:
+    """Return the seconds that a program takes. Raise StackError unless it ends well."""
+    log = stack.log_folder / f"{job}.log"
+    command = [SPARK_SUBMIT, f"spark_jobs/{job}.py", *arguments]
+    began = time.monotonic()
+    with process(command, stack, stack.settings, log) as started:
+        status = started.wait()
+    if status:
+        raise StackError(f"{command} ended with {status}: {log.read_text()[-2000:]}")
+    return time.monotonic() - began
+
+
+def expire(settings: Settings) -> None:
+    """Let Kafka delete all records, as its retention does after seven days."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    kept = kept_offsets(settings, EXCHANGE_OF_TOPIC)
+    befores = [TopicPartition(*place, high) for place, (_low, high) in kept.items()]
+    for done in admin.delete_records(befores).values():
+        done.result()
+
+
+if __name__ == "__main__":
+    main()

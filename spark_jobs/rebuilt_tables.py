@@ -1,0 +1,198 @@
+"""The live job's tables a second time, in a schema of their own, until they take the place of the first.
+
+Readers see the former tables until one transaction replaces their rows. A rebuild that ends before that, by
+whatever cause, has changed nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor
+from psycopg2.extras import execute_values
+
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.candle_days import kept_span, make_days
+from spark_jobs.kafka_progress import ids_read, locked_progress, move_on
+from spark_jobs.price_sink import COLUMNS, UPSERT, PriceSink
+from spark_jobs.reach import Reach
+from spark_jobs.sources import Offsets
+from spark_jobs.tickers.columns import CANDLE
+from spark_jobs.tickers.reducer import AHEAD_LIMIT
+from spark_jobs.tickers.spans import BLOCK
+from spark_jobs.topic_ids import TopicIds, refuse_another
+
+SCHEMA = "rebuild"
+ALWAYS = "-infinity"
+"""Postgres' word for a time before all others."""
+TABLES = ("live_prices", "dead_letters", "dead_letter_spans", "kafka_progress", "batches")
+
+# Only this schema: a statement that means another table shall fail, and not change the former one.
+WORK_IN_SCHEMA = f"SET search_path TO {SCHEMA}"
+WORK_IN_PUBLIC = "SET LOCAL search_path TO public"
+
+CREATE = f"""
+DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.candles_1m (LIKE public.candles_1m INCLUDING ALL) PARTITION BY RANGE (minute);
+""" + "".join(
+    f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL);\n" for table in TABLES
+)
+
+CREATE_LIMITS = """
+CREATE TEMPORARY TABLE rebuilt_from (
+    topic text, partition integer, first bigint, block bigint, created timestamptz
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE rebuilt_after (exchange text, minute timestamptz) ON COMMIT DROP
+"""
+
+REPLACE_PRICES = f"""
+DELETE FROM live_prices AS stored USING rebuilt_from AS rebuilt
+WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
+    AND stored."offset" >= rebuilt.first AND stored.received_at >= rebuilt.created;
+INSERT INTO incoming ({COLUMNS}) SELECT {COLUMNS} FROM {SCHEMA}.live_prices
+"""
+
+CANDLE_COLUMNS = ", ".join(f"rebuilt.{name}" for name in CANDLE)
+REPLACE_CANDLES = f"""
+DELETE FROM candles_1m AS stored USING rebuilt_after AS after
+WHERE stored.exchange = after.exchange AND stored.minute > after.minute AND stored.minute >= %(since)s;
+INSERT INTO candles_1m ({", ".join(CANDLE)})
+SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt JOIN rebuilt_after AS after USING (exchange)
+WHERE rebuilt.minute > after.minute AND rebuilt.minute >= %(since)s
+"""
+
+DAYS = f"""
+SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+WHERE inhparent = '{SCHEMA}.candles_1m'::regclass
+"""
+
+# When a letter came decides when it is deleted, and whether it was ahead of Kafka's clock.
+REPLACE_LETTERS = f"""
+UPDATE {SCHEMA}.dead_letters SET written_at = LEAST(written_at, received_at);
+UPDATE {SCHEMA}.dead_letters AS rebuilt SET written_at = stored.written_at FROM dead_letters AS stored
+WHERE (rebuilt.topic, rebuilt.partition, rebuilt."offset", rebuilt.position)
+    = (stored.topic, stored.partition, stored."offset", stored.position);
+DELETE FROM dead_letters AS stored USING rebuilt_from AS rebuilt
+WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
+    AND stored."offset" >= rebuilt.block AND stored.written_at >= rebuilt.created;
+INSERT INTO dead_letters
+SELECT found.* FROM {SCHEMA}.dead_letters AS found
+JOIN rebuilt_from AS rebuilt USING (topic, partition) WHERE found."offset" >= rebuilt.block
+ON CONFLICT DO NOTHING
+"""
+
+REPLACE_SPANS = f"""
+UPDATE {SCHEMA}.dead_letter_spans AS rebuilt
+SET first_written_at = stored.first_written_at, written_at = stored.written_at
+FROM (
+    SELECT topic, partition, cause, first_offset / {BLOCK} AS block,
+        min(first_written_at) AS first_written_at, max(written_at) AS written_at
+    FROM dead_letter_spans GROUP BY 1, 2, 3, 4
+) AS stored
+WHERE (rebuilt.topic, rebuilt.partition, rebuilt.cause, rebuilt.first_offset / {BLOCK})
+    = (stored.topic, stored.partition, stored.cause, stored.block);
+DELETE FROM dead_letter_spans AS stored USING rebuilt_from AS rebuilt
+WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
+    AND stored.first_offset >= rebuilt.block AND stored.written_at >= rebuilt.created;
+INSERT INTO dead_letter_spans
+SELECT found.* FROM {SCHEMA}.dead_letter_spans AS found
+JOIN rebuilt_from AS rebuilt USING (topic, partition) WHERE found.first_offset >= rebuilt.block
+ON CONFLICT DO NOTHING
+"""
+
+# Readers ask for what changed since an id.
+ADD_BATCH = """
+INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)
+VALUES (%(batch_id)s, %(written)s, 0, 0, '{}', now());
+SELECT pg_notify('live_prices', %(batch_id)s::text)
+"""
+
+
+class Begin(NamedTuple):
+    """Where the former tables are, and when that was."""
+
+    progress: Offsets
+    now: datetime
+
+
+class RebuildSink(PriceSink):
+    """The live job's sink, into the second tables. It keeps a live job out, and one keeps it out."""
+
+    def begin(self, topic_ids: TopicIds) -> Begin:
+        """Make the second tables, empty. Raise TopicError for a topic that was created again."""
+        with self._connection, self._connection.cursor() as statements:
+            statements.execute(WORK_IN_PUBLIC)
+            refuse_another(ids_read(statements, self.topics), topic_ids, "kafka_progress")
+            progress = locked_progress(statements, self.topics)
+            statements.execute(CREATE)
+            statements.execute("SELECT now()")
+            ((now,),) = statements.fetchall()
+        self.resume(topic_ids)
+        return Begin(progress, now)
+
+    def _connect(self, lock_limit: timedelta) -> None:
+        super()._connect(lock_limit)
+        with self._connection, self._connection.cursor() as statements:
+            statements.execute(WORK_IN_SCHEMA)
+
+    def replace(self, reach: Reach, topic_ids: TopicIds) -> None:
+        """One transaction: put the rows of the second tables in the place of those that they say anew.
+
+        Rows that are made of records which were not read stay.
+        """
+        with self._connection, self._connection.cursor() as statements:
+            statements.execute(WORK_IN_PUBLIC)
+            statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
+            ((batch_id, now),) = statements.fetchall()
+            _set_limits(statements, reach)
+            statements.execute(REPLACE_PRICES)
+            statements.execute(UPSERT, {"batch_id": batch_id})
+            written = statements.rowcount
+            self._replace_candles(statements, now)
+            statements.execute(REPLACE_LETTERS)
+            statements.execute(REPLACE_SPANS)
+            # Of a partition that never had a record, nothing was read.
+            reached = {place: end for place, end in reach.ends.items() if end > 0}
+            move_on(statements, reached, topic_ids)
+            statements.execute(ADD_BATCH, {"batch_id": batch_id, "written": written})
+            statements.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+
+    def _replace_candles(self, statements: cursor, now: datetime) -> None:
+        statements.execute(DAYS)
+        make_days(statements, [_day(name) for (name,) in statements.fetchall()])
+        since, _until = kept_span(now, self._candles_kept)
+        statements.execute(REPLACE_CANDLES, {"since": since})
+
+
+def _day(partition: str) -> date:
+    """The day of a partition of candles_1m, such as candles_1m_20261122."""
+    return datetime.strptime(partition, "candles_1m_%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def _set_limits(statements: cursor, reach: Reach) -> None:
+    """Offsets from which on, and minutes behind which, everything was read.
+
+    What came before a topic was created again, at whatever offset, is of the former topic.
+    """
+    statements.execute(CREATE_LIMITS)
+    execute_values(
+        statements,
+        "INSERT INTO rebuilt_from VALUES %s",
+        [
+            # Spans of dead letters lie in blocks: those of the first, if it is cut, stay.
+            (*place, first, -(-first // BLOCK) * BLOCK, reach.created.get(place[0], ALWAYS))
+            for place, first in reach.begins.items()
+        ],
+    )
+    execute_values(
+        statements, "INSERT INTO rebuilt_after VALUES %s", [*complete_after(reach).items()]
+    )
+
+
+def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
+    """By exchange, the last minute whose candles may be made of what was not read."""
+    return {
+        exchange: reach.since[exchange] + AHEAD_LIMIT if exchange in reach.since else ALWAYS
+        for exchange in EXCHANGE_OF_TOPIC.values()
+    }

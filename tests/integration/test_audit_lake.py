@@ -1,0 +1,237 @@
+"""The audit of the bucket, and of a span of time: silent about what is right, and each fault is counted."""
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pyarrow as pa
+import pytest
+from psycopg2.extensions import connection
+from pyarrow import parquet
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from infra.services import object_store
+from spark_jobs.audit import audit
+from spark_jobs.time_span import TimeSpan
+from spark_jobs.verdicts import Verdict, report
+from tests.support.frames import BTCUSDT, CRO_USDT, item
+from tests.support.kafka import expire_all, produce
+from tests.support.lake import object_store_options
+from tests.support.lake_queries import (
+    copy,
+    delete,
+    in_another_hour,
+    keys,
+    put_into_landing,
+    run_price_history,
+    run_raw_archive,
+)
+from tests.support.postgres import execute
+from tests.support.queries import run_live_prices
+
+MINUTE = 60_000_000
+MINUTES = range(5)
+TABLES = ["live_prices", "candles_1m", "dead_letters", "dead_letter_spans"]
+PREFIXES = ["raw/", "tickers/", "landing/"]
+
+
+class Traffic:
+    """Items of both exchanges that were received in five minutes, all in the past, in two batches."""
+
+    def __init__(self, spark: SparkSession, lake: Settings, folder: Path) -> None:
+        self.first = (time.time_ns() // 1000 // MINUTE - 10) * MINUTE
+        self.landed: dict[int, str] = {}
+        for number, minutes in enumerate((MINUTES[:2], MINUTES[2:])):
+            for minute in minutes:
+                self._send(lake, minute)
+            run_live_prices(spark, lake, folder / f"live-{number}")
+            run_raw_archive(spark, lake, folder / f"raw-{number}")
+            run_price_history(spark, lake, folder / f"tickers-{number}")
+
+    def _send(self, lake: Settings, minute: int) -> None:
+        two, one = self.items(minute)
+        produce(lake, BINANCE_RAW_DATA, two)
+        produce(lake, BINANCE_RAW_DATA, one, partition=1)
+        kucoin = item(CRO_USDT, self.at(minute), sequence=str(minute))
+        produce(lake, KUCOIN_RAW_DATA, [kucoin], partition=2)
+        self.landed[minute] = put_into_landing(lake, "binance", [*two, *one])
+
+    def items(self, minute: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """A ticker, an item without a price and a dead letter; and a ticker of another symbol."""
+        at = self.at(minute)
+        event = at // 1000
+        return [
+            item(BTCUSDT, at, E=event),
+            item(BTCUSDT, at + 1, E=event, c="0"),
+            {"unreadable": "?", "received_at": at + 2},
+        ], [item(BTCUSDT, at, E=event, s="OTHER")]
+
+    def at(self, minute: int) -> int:
+        return self.first + minute * MINUTE
+
+
+@pytest.fixture
+def traffic(spark: SparkSession, own_lake: Settings, tmp_path: Path) -> Traffic:
+    return Traffic(spark, own_lake, tmp_path)
+
+
+class Bucket:
+    """Objects as bytes."""
+
+    def __init__(self, lake: Settings) -> None:
+        self._store = object_store.client(lake)
+        self._bucket = lake.s3_bucket
+
+    def table(self, key: str) -> pa.Table:
+        body = self._store.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        return parquet.read_table(BytesIO(body))
+
+    def put(self, key: str, table: pa.Table) -> None:
+        content = BytesIO()
+        parquet.write_table(table, content)
+        self._store.put_object(Bucket=self._bucket, Key=key, Body=content.getvalue())
+
+
+def messages_in(table: pa.Table) -> int:
+    return len({(row["partition"], row["offset"]) for row in table.to_pylist()})
+
+
+def numbers(verdict: Verdict, words: str) -> int:
+    """The sum, over all lines, of the number before or after these words."""
+    found = [re.search(words, line) for line in verdict.examples]
+    return sum(int(each[1]) for each in found if each)
+
+
+def differing(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    return {each.table: each.differ for each in verdicts if each.differ}
+
+
+def test_each_fault_of_tables_and_bucket_is_found(
+    spark: SparkSession, own_lake: Settings, owner: connection, traffic: Traffic
+) -> None:
+    verdicts = audit(spark, own_lake)
+    assert [each.table for each in verdicts] == TABLES + PREFIXES
+    assert differing(verdicts) == {}
+    *_, in_raw, in_tickers, in_landing = verdicts
+    assert in_raw.rows >= 2 and in_tickers.rows >= 2
+    # The first and the last minute may be there in part. Nothing of kucoin was put into landing/.
+    assert (in_landing.rows, in_landing.unit) == (3, "minutes")
+    assert f"landing/: {in_landing.rows} minutes, 0 differ" in report(verdicts)
+
+    bucket = Bucket(own_lake)
+    execute(owner, "UPDATE live_prices SET price = price + 0.01 WHERE symbol = 'OTHER'")
+    execute(
+        owner,
+        "UPDATE candles_1m SET close = close - 0.01 WHERE (symbol, minute) ="
+        " (SELECT symbol, min(minute) FROM candles_1m WHERE symbol = 'OTHER' GROUP BY 1)",
+    )
+    deleted, doubled = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    missing, repeated = (messages_in(bucket.table(key)) for key in (deleted, doubled))
+    delete(own_lake, deleted)
+    copy(own_lake, doubled, in_another_hour(doubled))
+    changed = next(key for key in keys(own_lake, "raw/") if KUCOIN_RAW_DATA in key)
+    archived = bucket.table(changed)
+    column = archived.schema.get_field_index("value")
+    values = [*archived["value"].to_pylist()[:-1], b"[]"]
+    bucket.put(changed, archived.set_column(column, "value", pa.array(values, pa.binary())))
+
+    file = next(key for key in keys(own_lake, "tickers/") if "exchange=binance" in key)
+    lacking = messages_in(bucket.table(file))
+    table = deltalake.DeltaTable(
+        f"s3://{own_lake.s3_bucket}/tickers", storage_options=object_store_options(own_lake)
+    )
+    row = table.to_pyarrow_table(filters=[("exchange", "=", "kucoin")]).slice(0, 1)
+    deltalake.write_deltalake(table, row, mode="append")
+    delete(own_lake, file)
+
+    two, _one = traffic.items(2)
+    delete(own_lake, traffic.landed[2])
+    put_into_landing(own_lake, "binance", two)
+
+    verdicts = audit(spark, own_lake)
+    prices, candles, letters, spans, in_raw, in_tickers, in_landing = verdicts
+    assert (prices.differ, candles.differ, letters.differ, spans.differ) == (1, 1, 0, 0)
+    assert numbers(in_raw, r"messages: (\d+) missing") == missing
+    assert numbers(in_raw, r"(\d+) repeated") == repeated
+    assert numbers(in_raw, r"(\d+) changed") == 1
+    assert numbers(in_tickers, r"(\d+) with too few rows") == lacking
+    assert numbers(in_tickers, r"(\d+) with too many") == 1
+    assert f"{file.removeprefix('tickers/')} is gone from the store" in in_tickers.examples
+    [line] = in_landing.examples
+    minute = datetime.fromtimestamp(traffic.at(2) / 1e6, UTC)
+    assert (
+        line == f"binance {minute:%Y-%m-%d %H:%M:%S} received: 4 items in messages, 3 in landing/"
+    )
+
+
+def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
+    spark: SparkSession, own_lake: Settings, owner: connection, traffic: Traffic
+) -> None:
+    before = audit(spark, own_lake)
+    expire_all(own_lake)
+    after = audit(spark, own_lake)
+    assert [each[:6] for each in after] == [each[:6] for each in before]
+    execute(owner, "UPDATE candles_1m SET updates = 3 WHERE symbol = 'OTHER'")
+    assert differing(audit(spark, own_lake)) == {"candles_1m": len(MINUTES)}
+
+
+def test_without_the_oldest_records_of_raw_their_candles_are_named_and_a_gap_is_a_fault(
+    spark: SparkSession, own_lake: Settings, traffic: Traffic
+) -> None:
+    expire_all(own_lake)
+    oldest, newest = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    delete(own_lake, oldest)
+    verdicts = audit(spark, own_lake)
+    assert differing(verdicts) == {}
+    # Those of Binance: its first record that is left was stamped after all were received.
+    assert (verdicts[1].rows, verdicts[1].not_compared) == (5, 10)
+    delete(own_lake, newest)
+    assert differing(audit(spark, own_lake)) == {}
+
+
+def test_a_gap_in_raw_that_kafka_can_not_fill_is_a_fault(
+    spark: SparkSession, own_lake: Settings, traffic: Traffic, tmp_path: Path
+) -> None:
+    produce(own_lake, BINANCE_RAW_DATA, traffic.items(4)[1], partition=1)
+    run_live_prices(spark, own_lake, tmp_path / "live")
+    run_raw_archive(spark, own_lake, tmp_path / "raw")
+    expire_all(own_lake)
+    _oldest, middle, _newest = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    delete(own_lake, middle)
+    verdicts = {each.table: each for each in audit(spark, own_lake)}
+    assert verdicts["raw/"].examples == [
+        f"{BINANCE_RAW_DATA}/{partition} offsets 2 to 4: neither in raw/ nor in Kafka"
+        for partition in (0, 1)
+    ]
+    assert differing([*verdicts.values()]) == {"raw/": 2}
+
+
+def test_only_the_minutes_of_a_span_are_compared(
+    spark: SparkSession, own_lake: Settings, owner: connection, traffic: Traffic
+) -> None:
+    second = datetime.fromtimestamp(traffic.at(1) / 1e6, UTC)
+    now = datetime.now(UTC)
+    span = TimeSpan(second, now + timedelta(minutes=2))
+    _, candles, *others = audit(spark, own_lake, span)
+    assert (candles.rows, candles.differ, candles.not_compared) == (12, 0, 0)
+    assert [each.table for each in others] == [*TABLES[2:], *PREFIXES]
+    assert differing(others) == {}
+
+    of_minute = "UPDATE candles_1m SET high = high + 1 WHERE symbol = 'OTHER' AND minute = %s"
+    execute(owner, of_minute, second - timedelta(minutes=1))
+    assert differing(audit(spark, own_lake, span)) == {}
+    execute(owner, of_minute, second)
+    execute(owner, "UPDATE live_prices SET bid = 1 WHERE symbol = 'OTHER'")
+    assert differing(audit(spark, own_lake, span)) == {"live_prices": 1, "candles_1m": 1}
+
+    # Kafka stamped these later than the span, so whether candles are complete can't be known.
+    early = TimeSpan(second, second + timedelta(minutes=2))
+    _, candles, *_ = audit(spark, own_lake, early)
+    assert (candles.rows, candles.differ, candles.not_compared) == (0, 0, 6)

@@ -1,0 +1,84 @@
+"""A stored price traced to the exchange's own words, in Kafka and in `raw/`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from psycopg2.extensions import connection
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from core.topics import BINANCE_RAW_DATA
+from spark_jobs.trace_price import TraceError, shown, trace
+from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item
+from tests.support.kafka import expire_all, produce
+from tests.support.lake_queries import delete, keys, run_raw_archive
+from tests.support.postgres import execute
+from tests.support.queries import run_live_prices
+
+# A number and a blank as no JSON writer would write them.
+WORDS = json.dumps(item(BTCUSDT)).replace('"85439.99000000"', ' "85439.990"')
+MESSAGE = f'["bad", {json.dumps(item(ETHUSDT))} ,{WORDS}]'.encode()
+
+
+@pytest.fixture
+def traced(spark: SparkSession, own_lake: Settings, tmp_path: Path) -> Settings:
+    """Settings of a stack whose live job and archive have read one message."""
+    produce(own_lake, BINANCE_RAW_DATA, MESSAGE, partition=2)
+    run_live_prices(spark, own_lake, tmp_path / "live")
+    run_raw_archive(spark, own_lake, tmp_path / "raw")
+    return own_lake
+
+
+def test_the_words_come_from_kafka_and_later_from_raw(
+    spark: SparkSession, traced: Settings
+) -> None:
+    assert [*shown(trace(spark, traced, "binance:BTCUSDT"))] == [
+        "binance:BTCUSDT 85439.99",
+        f"place:    {BINANCE_RAW_DATA}/2, offset 0, item 2",
+        "received: 2025-03-28T07:37:28.501233+00:00",
+        "endpoint: 127.0.0.1:8090",
+        "found in: Kafka",
+        WORDS,
+    ]
+    expire_all(traced)
+    [key] = keys(traced, "raw/")
+    found = trace(spark, traced, "binance:BTCUSDT")
+    assert (found.item, found.found_in) == (WORDS, f"s3a://{traced.s3_bucket}/{key}")
+    assert json.loads(trace(spark, traced, "binance:ETHUSDT").item)["received_at"] == RECEIVED_AT
+
+    delete(traced, key)
+    with pytest.raises(
+        TraceError, match=f"offset 0 of {BINANCE_RAW_DATA}/2 is in neither Kafka nor raw/"
+    ):
+        trace(spark, traced, "binance:BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "message"),
+    [
+        ("binance:NONE", "live_prices has no price of binance:NONE"),
+        ("BTCUSDT", "SYMBOL=BTCUSDT: write exchange:symbol. The exchanges are binance, kucoin"),
+        ("nasdaq:BTCUSDT", "The exchanges are binance, kucoin"),
+        ("binance:", "write exchange:symbol"),
+    ],
+)
+def test_a_symbol_that_is_not_there_is_named(
+    spark: SparkSession, database: Settings, symbol: str, message: str
+) -> None:
+    with pytest.raises(TraceError, match=message):
+        trace(spark, database, symbol)
+
+
+def test_a_place_that_does_not_fit_kafka_is_named(
+    spark: SparkSession, traced: Settings, owner: connection
+) -> None:
+    execute(owner, "UPDATE live_prices SET position = 0")
+    with pytest.raises(TraceError, match="has another item 0"):
+        trace(spark, traced, "binance:BTCUSDT")
+    execute(owner, "UPDATE live_prices SET position = 9")
+    with pytest.raises(TraceError, match="has another item 9"):
+        trace(spark, traced, "binance:BTCUSDT")
+    execute(owner, 'UPDATE live_prices SET "offset" = 9')
+    with pytest.raises(TraceError, match="is not in Kafka, which ends at 1"):
+        trace(spark, traced, "binance:BTCUSDT")

@@ -1,0 +1,90 @@
+"""The lake's queries over what is in Kafka now, and what an extractor would have put into `landing/`."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from infra.services import object_store
+from spark_jobs.archive import Archive
+from spark_jobs.batch_end import batch_end
+from spark_jobs.lake import lake_query, lake_root
+from spark_jobs.raw_archive import raw_archive
+from spark_jobs.running import fresh_checkpoint
+from spark_jobs.sources import Offsets, kafka_records, partitions_of_topics
+from spark_jobs.ticker_table import TickerTable
+from spark_jobs.topic_ids import topic_ids
+from tests.support.queries import run_once
+
+JOURNAL = "3f9c1a2b00c4d5e6"
+
+
+def run_raw_archive(
+    spark: SparkSession, lake: Settings, folder: Path, start: Offsets | None = None
+) -> None:
+    """Archive what is new, one object for each topic. What was never archived begins at `start`."""
+    archive = Archive(spark, lake_root(lake))
+    partitions = partitions_of_topics(lake, EXCHANGE_OF_TOPIC)
+    progress = {**(start or {}), **archive.resume(partitions, topic_ids(lake, EXCHANGE_OF_TOPIC))}
+    records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, progress).coalesce(1)
+    run_once(raw_archive(records, archive, fresh_checkpoint(str(folder), "raw_archive")))
+
+
+def run_price_history(spark: SparkSession, lake: Settings, folder: Path) -> None:
+    """Write the tickers of what is new, one file for each exchange and day."""
+    checkpoint = fresh_checkpoint(str(folder), "price_history")
+    end_of_batch = partial(batch_end, checkpoint)
+    table = TickerTable(spark, lake_root(lake), end_of_batch, lake.tickers_retention_days)
+    progress = table.resume(topic_ids(lake, EXCHANGE_OF_TOPIC))
+    records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, progress).coalesce(1)
+    run_once(lake_query(records, table, checkpoint))
+
+
+def put_into_landing(lake: Settings, exchange: str, items: Sequence[dict[str, Any]]) -> str:
+    """Put an object with these items, as the extractor names and writes it. Return its key."""
+    at = datetime.fromtimestamp(items[0]["received_at"] / 1e6, UTC)
+    key = (
+        f"landing/{exchange}/{at:%Y/%m/%d/%H}/{at:%Y%m%dT%H%M%S.%fZ}-{JOURNAL}"
+        f"-{0:020}-{len(items) - 1:020}.jsonl.gz"
+    )
+    lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in items)
+    object_store.client(lake).put_object(
+        Bucket=lake.s3_bucket, Key=key, Body=gzip.compress(lines.encode())
+    )
+    return key
+
+
+def keys(lake: Settings, prefix: str) -> list[str]:
+    """The keys of the parquet files below a prefix, the oldest first."""
+    pages = object_store.client(lake).get_paginator("list_objects_v2")
+    found = [
+        each
+        for page in pages.paginate(Bucket=lake.s3_bucket, Prefix=prefix)
+        for each in page.get("Contents", [])
+        if each["Key"].endswith(".parquet")
+    ]
+    return [each["Key"] for each in sorted(found, key=lambda each: each["LastModified"])]
+
+
+def delete(lake: Settings, key: str) -> None:
+    object_store.client(lake).delete_object(Bucket=lake.s3_bucket, Key=key)
+
+
+def copy(lake: Settings, key: str, other: str) -> None:
+    object_store.client(lake).copy_object(
+        Bucket=lake.s3_bucket, Key=other, CopySource={"Bucket": lake.s3_bucket, "Key": key}
+    )
+
+
+def in_another_hour(key: str) -> str:
+    """The key that an object of raw/ would have in the folder of another hour of that day."""
+    folder, _, name = key.rpartition("/")
+    day, _, hour = folder.rpartition("hour=")
+    return f"{day}hour={(int(hour) + 12) % 24}/{name}"
