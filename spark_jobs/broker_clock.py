@@ -27,7 +27,9 @@ def refuse_producers_clock(settings: Settings, topics: Iterable[str]) -> None:
     the right to ask, log which one is missing.
     """
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
-    admin = AdminClient(client_configuration(settings))
+    if not resources:
+        return
+    admin = AdminClient({**client_configuration(settings)})
     for resource, answer in admin.describe_configs(resources, request_timeout=TIMEOUT).items():
         topic = f"topic {resource.name}"
         try:
