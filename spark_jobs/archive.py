@@ -88,7 +88,7 @@ class Archive(Sink):
         self._topic_ids = dict(ids)
         self._progress, self._known_folders = {}, set()
         former: dict[str, str] = {}
-        for topic in sorted({topic for topic, _partition in partitions}):
+        for topic in sorted({topic for topic, _partition in partitions} | ids.keys()):
             names = self._newest_names(topic, {each for each in partitions if each[0] == topic})
             self._progress |= self._next_offsets(topic, names)
             if topic_id := former_id(names, ids.get(topic)):
