@@ -25,6 +25,7 @@ from spark_jobs.archive import Archive
 from spark_jobs.lake import lake_root
 from spark_jobs.raw_archive import raw_archive
 from spark_jobs.sources import kafka_records
+from spark_jobs.topic_ids import topic_ids
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items, ends
 from tests.support.lake import archived
@@ -63,7 +64,7 @@ def lake(
         )
         assert [process.terminate() for process in processes] == [0, 0]
     archive = Archive(spark, lake_root(own))
-    progress = {**before, **archive.resume(list(before))}
+    progress = {**before, **archive.resume(list(before), topic_ids(own, EXCHANGE_OF_TOPIC))}
     records = kafka_records(spark, own, EXCHANGE_OF_TOPIC, progress)
     run_once(raw_archive(records, archive, str(tmp_path / "checkpoint")))
     return own
