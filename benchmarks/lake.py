@@ -5,8 +5,7 @@
 
 The messages are what the extractors would have made of the replay exchange's market. Each line is a
 process of its own, cold JVM included; what it does is the job's own code. A commit is that of a second's
-ticks to the tickers' table, once as the job does it and once with the defaults of Delta and Spark; the
-first commits, in which the JVM compiles, are left out.
+ticks to the tickers' table, from reading them on; the first commits, in which the JVM compiles, are left out.
 """
 
 import argparse
@@ -25,16 +24,11 @@ SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
 WRITER = "benchmarks/lake_writer.py"
 MILLION = 1_000_000
 
-DEFAULTS = [
-    *("--conf", "spark.databricks.delta.snapshotPartitions=50"),
-    *("--conf", "spark.sql.sources.parallelPartitionDiscovery.parallelism=10000"),
-]
 
-
-def written(stack: Stack, what: str, *options: str) -> dict[str, Any]:
+def written(stack: Stack, what: str) -> dict[str, Any]:
     """What lake_writer says of it. Raises StackError when it fails."""
     log = stack.log_folder / f"{what}.log"
-    command = [SPARK_SUBMIT, *options, WRITER, what]
+    command = [SPARK_SUBMIT, WRITER, what]
     with process(command, stack, stack.settings, log) as started:
         status = started.wait()
     lines = log.read_text().splitlines()
@@ -84,10 +78,7 @@ def main() -> None:
         backlogs = {name: written(stack, name) for name in ("raw", "tickers")}
         if backlogs["tickers"]["rows"] != ticks:
             raise StackError(f"{backlogs['tickers']['rows']} tickers of {ticks} were written")
-        commits = [
-            commit_row("price_history", written(stack, "commits")),
-            commit_row("with defaults", written(stack, "default_commits", *DEFAULTS)),
-        ]
+        commits = [commit_row("price_history", written(stack, "commits"))]
     publish(
         "lake",
         f"{ticks:,} ticks in Kafka",

@@ -1,7 +1,7 @@
 """Writes what Kafka holds to the lake, and says what it cost: benchmarks/lake_writer.py WHAT
 
 One line of JSON. `raw` and `tickers` are written as a stream, by the job's own code. `commits` writes the
-tickers of a second at a time, `default_commits` the same to a table without properties.
+tickers of a second at a time.
 """
 
 import json
@@ -17,7 +17,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs import ticker_table
 from spark_jobs.archive import Archive
 from spark_jobs.batch_end import batch_end
 from spark_jobs.lake import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
@@ -94,9 +93,7 @@ def cpu_seconds() -> float:
 
 def main(what: str) -> None:
     spark, settings = spark_session(what), Settings.from_environment(JOBS)
-    if what == "default_commits":
-        ticker_table.PROPERTIES.clear()
-    run = commits if what.endswith("commits") else backlog
+    run = commits if what == "commits" else backlog
     print(json.dumps(run(spark, settings, what)), flush=True)
 
 
