@@ -27,7 +27,7 @@ NOT_AUTHORISED = re.compile(r"Not authorized to access topics: \[(.+?)\]")
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 # A message holds hundreds of tickers. After an outage prices move on every two seconds on two cores, and the
-# driver's memory is bounded. Half as many cost a sixth of the speed, because each batch has a price of its own.
+# driver's memory is bounded. Half as many cost a sixth of the speed: each batch has a price of its own.
 RAW_MESSAGES_PER_BATCH = 2000
 
 
