@@ -5,7 +5,7 @@
 
 The messages are what the extractors would have made of the replay exchange's market. Each line is a
 process of its own, cold JVM included; what it does is the job's own code. A commit is that of a second's
-ticks to the tickers' table; the first commits, in which the JVM compiles, are left out.
+ticks to the tickers' table, from reading them on; the first commits, in which the JVM compiles, are left out.
 """
 
 import argparse

@@ -190,7 +190,7 @@ class Connection(Thread):
             socket.shutdown()  # type: ignore[no-untyped-call]
 
     def _leave(self, socket: Socket, session: Session, host: str) -> None:
-        """Say goodbye, and read what the exchange sent before its answer.
+        """Send our close frame, and read what the exchange sent before its answer.
 
         The successor subscribed later than some of these frames were sent: a connection that lags
         by more than the overlap is the only one that brings them.
@@ -198,10 +198,11 @@ class Connection(Thread):
         socket.send_close()
         left = time.monotonic()
         with suppress(FeedError, WebSocketException, OSError):
-            while time.monotonic() - left < (
-                STOP_LIMIT if self._stop_requested.is_set() else LEAVE_LIMIT
-            ):
+            while time.monotonic() - left < self._leave_limit():
                 self._receive(socket, session, host)
+
+    def _leave_limit(self) -> float:
+        return STOP_LIMIT if self._stop_requested.is_set() else LEAVE_LIMIT
 
     def _send(self, socket: WebSocket, session: Session, now: float) -> None:
         for text in session.due(now):

@@ -70,7 +70,7 @@ class PostgresSink(Sink):
         """
         super().__init__()
         self._database_url = database_url
-        self._committed: dict[tuple[str, int], int] = {}
+        self._committed: Offsets = {}
         self._topic_ids: TopicIds = {}
         self._connect(LOCK_LIMIT)
 
@@ -88,8 +88,8 @@ class PostgresSink(Sink):
     def progress(self) -> Offsets:
         """The next offset of every partition of its topics that was read from."""
         with self._connection, self._connection.cursor() as statements:
-            self._committed = {**locked_progress(statements, self.topics)}
-        return {**self._committed}
+            self._committed = locked_progress(statements, self.topics)
+        return self._committed
 
     def resume(self, ids: TopicIds) -> Offsets:
         """Return the next offset of every partition that was read from; `ids` are stored with the next ones.
@@ -149,7 +149,7 @@ class PostgresSink(Sink):
             reached = next_offsets(new)
             counts = self._write_rows(statements, new, reached)
             move_on(statements, reached, self._topic_ids)
-        self._committed |= reached
+        self._committed = {**self._committed, **reached}
         return counts
 
     @abstractmethod

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 ITEM = "s string, c string, E bigint, subject string, data struct<price string, sequence string>"
 MESSAGE = f"array<struct<{ITEM}, received_at bigint>>"
 COLUMNS = ("exchange", "symbol", "price", "sequence", "received_at")
-MESSAGES = 1000
+MESSAGES = 2000
 
 CREATE = """
 CREATE TABLE latest (

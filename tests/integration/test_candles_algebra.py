@@ -141,10 +141,12 @@ def test_any_batches_in_any_order_and_repeated_give_the_tables_of_one_sorted_pas
     spark: SparkSession, sink: PriceSink, owner: connection, batches: list[list[Row]]
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
+    sink.progress()
     for batch in batches:
         write(spark, sink, *batch)
         # As if nothing said that the batch was written.
         execute(owner, "TRUNCATE kafka_progress")
+        sink.progress()
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
     tickers = tickers_of(read.values())
     assert set(rows(owner, LIVE)) == newest(tickers)
@@ -157,6 +159,7 @@ def test_replayed_batches_count_each_ticker_once(
     spark: SparkSession, sink: PriceSink, owner: connection, batches: list[list[Row]]
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
+    sink.progress()
     for batch in batches:
         try:
             write(spark, sink, *batch)

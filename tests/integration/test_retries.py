@@ -187,7 +187,7 @@ def test_lock_of_its_own_lost_connection_is_waited_for(
     database: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The other holder stands for our own backend, which Postgres has not seen to be dead yet."""
+    """The other holder plays our own backend, which Postgres has not found to be dead yet."""
     monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
     end_writers(owner)
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(database.database_url)) as lost:

@@ -45,8 +45,9 @@ def events(*messages: dict[str, Any], first: int = 0) -> list[Row]:
     return [record(m, FEED_EVENTS, offset=n) for n, m in enumerate(messages, first)]
 
 
-def forget(owner: connection) -> None:
+def forget(owner: connection, sink: SmallTopicsSink) -> None:
     execute(owner, "TRUNCATE instruments, feed_events, kafka_progress")
+    sink.progress()
 
 
 def test_messages_of_both_topics_have_all_their_columns(
@@ -112,11 +113,11 @@ def in_one_batch_and_in_two(
     """What the query returns when two records come together, and when one comes after the other."""
     write(spark, sink, *batch)
     together = rows(owner, query)
-    forget(owner)
+    forget(owner, sink)
     for each in batch:
         write(spark, sink, each)
     apart = rows(owner, query)
-    forget(owner)
+    forget(owner, sink)
     return [together, apart]
 
 

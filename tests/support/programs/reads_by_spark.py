@@ -9,6 +9,7 @@ import json
 import os
 import sys
 
+from delta import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -42,7 +43,7 @@ def main(bucket: str) -> None:
     print(
         json.dumps(["spark", "raw", raw_rows(row.asDict(recursive=True) for row in raw.collect())])
     )
-    tickers = spark.read.format("delta").load(f"s3a://{bucket}/tickers")
+    tickers = DeltaTable.forPath(spark, f"s3a://{bucket}/tickers").toDF()
     tickers = tickers.withColumn("received_at", F.unix_micros("received_at"))
     print(json.dumps(["spark", "tickers", ticker_rows(row.asDict() for row in tickers.collect())]))
     spark.stop()
