@@ -1,6 +1,7 @@
 """The days of candles_1m: a partition for each, in UTC.
 
-Made when first needed, sorted when it is over, dropped when it is too old. `now` is Postgres' clock.
+Made when first needed, sorted when it is over (candle_sorting.py), dropped when it is too old.
+`now` is Postgres' clock.
 """
 
 from collections.abc import Iterable
@@ -20,13 +21,6 @@ CREATE TABLE {name} (LIKE candles_1m) WITH (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
 );
 ALTER TABLE candles_1m ATTACH PARTITION {name} FOR VALUES FROM (%(start)s) TO (%(end)s)
-"""
-
-# A ticker's minutes are written one by one, each to a page of its own. Side by side, a month of them is
-# read in half the time, or, from a disk, in a sixtieth.
-SORT_DAY = """
-ALTER TABLE {name} SET (fillfactor = 100);
-CLUSTER {name} USING {name}_pkey
 """
 
 UNSORTED_BEFORE = """
@@ -59,12 +53,11 @@ def make_days(statements: cursor, days: Iterable[date]) -> None:
             statements.execute(MAKE_DAY.format(name=name), bounds)
 
 
-def sort_a_day(statements: cursor, now: datetime) -> None:
-    """The oldest of those that are over and not sorted yet. Seconds, in which nobody can read that day."""
-    today = (now - LATE_TICKERS).astimezone(UTC).date()
-    statements.execute(UNSORTED_BEFORE, (_partition(today),))
-    for (name,) in statements.fetchall():
-        statements.execute(SORT_DAY.format(name=name))
+def next_unsorted_day(statements: cursor, until: datetime) -> str | None:
+    """Return the table of the oldest day that ended before `until` and is not sorted yet, if any."""
+    statements.execute(UNSORTED_BEFORE, (_partition(until.astimezone(UTC).date()),))
+    found: tuple[str] | None = statements.fetchone()
+    return found[0] if found else None
 
 
 def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -> None:

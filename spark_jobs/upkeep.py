@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import psycopg2
 from psycopg2.extensions import connection, cursor
 
-from spark_jobs.candle_days import RETENTION, drop_a_day, sort_a_day
+from spark_jobs.candle_days import RETENTION, drop_a_day
+from spark_jobs.candle_sorting import sort_a_day
 from spark_jobs.postgres import connect
 
 log = logging.getLogger(__name__)
@@ -54,13 +55,14 @@ class Upkeep(threading.Thread):
             try:
                 with closing(connect(self._database_url, "upkeep")) as database:
                     one_step(database, self._candles_kept)
+                sort_a_day(self._database_url)
             except psycopg2.Error:
                 log.exception("upkeep failed, it is tried again in %.0f s", EVERY_SECONDS)
             time.sleep(EVERY_SECONDS)
 
 
 def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
-    """Delete all rows that are too old, ROWS_AT_ONCE in a transaction, and see to one day of candles."""
+    """Delete all rows that are too old, ROWS_AT_ONCE in a transaction, and one day of candles."""
 
     def drop_candles(statements: cursor, now: datetime) -> None:
         drop_a_day(statements, now, candles_kept)
@@ -68,8 +70,7 @@ def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
     for delete in (delete_batches, delete_dead_letters, delete_dead_letter_spans):
         while _run(database, delete):
             pass
-    for step in (drop_candles, sort_a_day):
-        _run(database, step)
+    _run(database, drop_candles)
 
 
 def delete_batches(statements: cursor, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import KUCOIN_RAW_DATA
 from spark_jobs.candle_days import RETENTION, make_days
+from spark_jobs.candle_sorting import sort_a_day
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.upkeep import one_step
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
@@ -178,7 +179,7 @@ def test_a_day_that_is_being_read_is_dropped_the_next_time(
 
 
 def test_a_finished_day_is_sorted_by_symbol_and_today_is_not(
-    owner: connection, job: connection
+    owner: connection, database: Settings
 ) -> None:
     days = [NOW, NOW - 2 * DAY]
     with owner.cursor() as statements:
@@ -191,7 +192,7 @@ def test_a_finished_day_is_sorted_by_symbol_and_today_is_not(
                         (symbol, day.replace(hour=12) + minute * MINUTE),
                     )
     for _ in range(2):
-        one_step(job)
+        sort_a_day(database.database_url)
     stored = "SELECT string_agg(symbol, '' ORDER BY ctid) FROM {}"
     assert rows(owner, stored.format(partition(days[0]))) == [("BABABA",)]
     assert rows(owner, stored.format(partition(days[1]))) == [("AAABBB",)]
@@ -224,7 +225,7 @@ def test_larger_candles_are_made_of_the_minutes_that_there_are(owner: connection
 
 
 @pytest.mark.alone
-def test_a_month_of_a_symbol_is_read_in_50_ms(owner: connection, job: connection) -> None:
+def test_a_month_of_a_symbol_is_read_in_50_ms(owner: connection, database: Settings) -> None:
     """Among 2,000 symbols on the first of the days: 2.9 million rows, laid down minute by minute."""
     first = TODAY - 30 * DAY
     with owner.cursor() as statements:
@@ -238,7 +239,7 @@ def test_a_month_of_a_symbol_is_read_in_50_ms(owner: connection, job: connection
             {"first": first},
         )
         for _ in range(30):
-            one_step(job)
+            sort_a_day(database.database_url)
         statements.execute("VACUUM ANALYZE candles_1m")
     span = ("binance", "S1", "1 hour", first, TODAY)
     found = rows(owner, READ, *span)

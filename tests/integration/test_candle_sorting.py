@@ -1,0 +1,112 @@
+"""Sorting yesterday's candles beside a job that is catching up and still writes to them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import psycopg2
+import pyarrow as pa
+import pytest
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from spark_jobs.candle_days import RETENTION, make_days
+from spark_jobs.candle_sorting import sort_a_day
+from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles
+from tests.support.postgres import execute, rows
+
+DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
+"""Over for more than an hour, whatever the time is now."""
+DAY_TABLE = f"candles_1m_{DAY:%Y%m%d}"
+MINUTES = 1440
+SYMBOLS = 700
+"""A million rows. Sorting them takes longer than a batch may wait."""
+
+LONGEST_WAIT = 1.0
+SECONDS = 6.0
+
+IS_SORTED = (
+    f"SELECT count(*) FROM pg_index WHERE indrelid = '{DAY_TABLE}'::regclass AND indisclustered"
+)
+
+
+@pytest.fixture
+def a_day(owner: connection) -> None:
+    """A finished day, laid down minute by minute, of which each row stands for one ticker."""
+    with owner.cursor() as statements:
+        make_days(statements, [DAY.date()])
+    execute(
+        owner,
+        "INSERT INTO candles_1m"
+        " SELECT 'binance', 'S' || symbol, %s + n * interval '1 minute', 2, 3, 1, 2, n, n, 1"
+        f" FROM generate_series(0, {MINUTES - 1}) AS n, generate_series(1, {SYMBOLS}) AS symbol",
+        DAY,
+    )
+
+
+@pytest.fixture
+def job(database: Settings) -> Iterator[connection]:
+    """A connection as the sink of prices has it."""
+    with closing(psycopg2.connect(database.database_url)) as opened:
+        with opened, opened.cursor() as statements:
+            statements.execute(CREATE_INCOMING_CANDLES)
+        yield opened
+
+
+def late_candles(minute: datetime) -> pa.Table:
+    """One ticker of each symbol in this minute."""
+    count = SYMBOLS
+    price = pa.array([2] * count, pa.decimal128(38, 18))
+    sequence = pa.array([0] * count, pa.int64())
+    return pa.table(
+        {
+            "exchange": ["binance"] * count,
+            "symbol": [f"S{number}" for number in range(1, count + 1)],
+            "minute": pa.array([minute] * count, pa.timestamp("us", "UTC")),
+            **dict.fromkeys(("open", "high", "low", "close"), price),
+            **dict.fromkeys(("open_sequence", "close_sequence"), sequence),
+            "updates": pa.array([1] * count, pa.int32()),
+        }
+    )
+
+
+def catch_up(job: connection) -> list[float]:
+    """Write late candles of yesterday, batch after batch. Return the seconds that each batch took."""
+    took: list[float] = []
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        batch = late_candles(DAY + timedelta(minutes=len(took) % MINUTES))
+        began = time.monotonic()
+        with job, job.cursor() as statements:
+            merge_candles(statements, batch, datetime.now(UTC), RETENTION)
+        took.append(time.monotonic() - began)
+    return took
+
+
+@pytest.mark.alone
+@pytest.mark.usefixtures("a_day")
+def test_a_job_that_catches_up_never_waits_for_the_sorting(
+    owner: connection, job: connection, database: Settings
+) -> None:
+    ended = Event()
+
+    def sort() -> None:
+        while not ended.is_set():
+            sort_a_day(database.database_url)
+
+    upkeep = Thread(target=sort)
+    upkeep.start()
+    took = catch_up(job)
+    ended.set()
+    upkeep.join()
+    print(f"{len(took)} batches, the longest took {max(took):.2f} s")
+    assert max(took) < LONGEST_WAIT
+    # Every batch is there, whatever was cancelled.
+    stored = f"SELECT sum(updates)::int FROM {DAY_TABLE}"
+    assert rows(owner, stored) == [(SYMBOLS * (MINUTES + len(took)),)]
+
+    sort_a_day(database.database_url)
+    assert rows(owner, IS_SORTED) == [(1,)]
+    assert rows(owner, stored) == [(SYMBOLS * (MINUTES + len(took)),)]
