@@ -22,7 +22,7 @@ MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 MAKEFLAGS += --jobs=4 --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -107,6 +107,9 @@ test: test-unit browser executor-packages $(TOOLS)/clients/s3fs/.ready  ## every
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
+soak: setup  ## kills at random while the exchanges misbehave, then the audit; writes docs/soak.md; SOAK_SECONDS=1800 KILLS=24
+	@$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),1800) --kills $(or $(KILLS),24)
+
 soak-extractors: setup  ## the extractors' tests at full length, half an hour or more
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
 	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py \
@@ -129,6 +132,9 @@ test-unit: setup  ## what needs neither a service nor Spark, in three quarters o
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
 test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## client libraries of others against the replay exchange
 	@$(BIN)/pytest tests/clients
+
+test-pgbouncer: setup  ## jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
+	@$(BIN)/pytest tests/integration/pgbouncer
 
 lint: setup  ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/ruff check .

@@ -8,31 +8,13 @@ from statistics import median
 
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from infra.exchange.faults import (
-    Close,
-    Disturbance,
-    Drop,
-    Error,
-    Fault,
-    HalfFrame,
-    NoAck,
-    NoData,
-    NoWelcome,
-    RefuseSubscription,
-    RefuseWelcome,
-    Reorder,
-    Repeat,
-    Shutdown,
-    Silence,
-    TooManyRequests,
-    Unauthorized,
-    Unreadable,
-)
+from infra.exchange.faults import Close, Unauthorized
 from infra.exchange.limits import BinanceLimits, KucoinLimits
 from infra.exchange.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.ledger import Identity, Ledger, Written, identities, surely_received
+from tests.support.random_faults import faults_of, strike
 from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import pass_time, wait_for
 
@@ -57,15 +39,6 @@ SIMULATION = Simulation(
         ping_interval=0.5, silence_timeout=2.0, tokens_once=True, connection_lifetime=LIFETIME
     ),
 )
-
-OF_BOTH: list[Fault] = [
-    *(Drop(after_frames=1), HalfFrame(after_frames=1), Close(), Silence(), NoData()),
-    *(Shutdown(lead=2.0), Unauthorized(), TooManyRequests(wait=1.0), Error(code=2)),
-    *(Reorder(every=5), Repeat(every=5), Unreadable(every=5), RefuseSubscription(code=500)),
-]
-OF_KUCOIN: list[Fault] = [
-    *(NoWelcome(), NoAck(), RefuseWelcome(code=401), Error(code=401), Error(code=509)),
-]
 
 
 def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
@@ -114,8 +87,7 @@ def _misbehave(
     while time.monotonic() < end:
         exchange = chance.choice(EXCHANGES)
         if _flows(ledger, exchange):
-            faults = OF_BOTH + (OF_KUCOIN if exchange == "kucoin" else [])
-            _strike(address, exchange, chance.choice(faults))
+            strike(address, exchange, chance.choice(faults_of(exchange)))
         pass_time(chance.uniform(0.0, 0.4) * chance.randrange(1, 10))
         for each, process in processes.items():
             process.assert_running()
@@ -129,15 +101,6 @@ def _flows(ledger: Ledger, exchange: str) -> bool:
     return (
         bool(connections) and connections[-1].ended_at is None and len(connections[-1].frames) > 1
     )
-
-
-def _strike(address: str, exchange: str, fault: Fault) -> None:
-    """What stands, or what comes next: then what stands is ended."""
-    if isinstance(fault, Disturbance):
-        inflict(address, exchange, fault, "standing")
-    else:
-        inflict(address, exchange, fault, 1)
-        inflict(address, exchange, Drop(), "standing")
 
 
 def _has_rotated(log: str) -> bool:

@@ -1,0 +1,128 @@
+"""Programs of a stack that are ended with SIGKILL at random moments, and how long each takes to recover."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import psutil
+import psycopg2
+from botocore.exceptions import BotoCoreError, ClientError
+
+from core.topics import TOPIC_OF_EXCHANGE
+from infra import first_prices, supervision
+from infra.services import object_store
+from infra.stack import Stack
+from tests.soak.record import Kill
+from tests.support.postgres import rows
+from tests.support.waiting import pass_time, wait_for
+
+PROGRAMS = ("jobs", "binance", "kucoin", "kafka", "minio", "postgres", "server")
+DEADLINE = 300.0
+"""Seconds in which data must flow again, also when other programs are killed meanwhile."""
+
+PAUSE = 0.5
+NEWEST = "SELECT exchange, max(received_at) FROM live_prices GROUP BY 1"
+
+
+def plan(kills: int, seconds: float, chance: random.Random) -> list[tuple[float, str]]:
+    """Return moments, in seconds from the start, and the program to kill; all programs equally often."""
+    programs = [PROGRAMS[number % len(PROGRAMS)] for number in range(kills)]
+    chance.shuffle(programs)
+    moments = sorted(chance.uniform(0, seconds) for _ in programs)
+    return list(zip(moments, programs, strict=True))
+
+
+def kill_at_random(
+    stack: Stack, planned: Sequence[tuple[float, str]], kills: list[Kill], chance: random.Random
+) -> None:
+    """Kill as planned, and return when all have recovered or their deadline has passed.
+
+    Append each kill to `kills`. A program is not killed again before it has recovered.
+    """
+    began = time.monotonic()
+    recovering: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(len(PROGRAMS), "recovery") as pool:
+        for moment, program in planned:
+            pass_time(max(0.0, began + moment - time.monotonic()))
+            if program in recovering:
+                recovering[program].result()
+            pid = kill(stack, program, chance)
+            done = Kill(datetime.now(UTC), program)
+            kills.append(done)
+            print(f"killed number={len(kills)} program={program} pid={pid}", flush=True)
+            recovering[program] = pool.submit(wait_for_recovery, stack, done, pid)
+    for each in recovering.values():
+        each.result()
+
+
+def kill(stack: Stack, program: str, chance: random.Random) -> int:
+    """End a program that runs, and return its process id; of the jobs sometimes only the JVM."""
+    pid = wait_for(partial(pid_of, stack, program), deadline=DEADLINE)
+    process = psutil.Process(pid)
+    children = process.children() if program == "jobs" and chance.random() < 0.5 else []
+    for each in (process, *children):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    return pid
+
+
+def pid_of(stack: Stack, program: str) -> int:
+    """Return 0 while it does not run."""
+    return int(supervision.call(stack, "getProcessInfo", program)["pid"])
+
+
+def wait_for_recovery(stack: Stack, kill: Kill, pid: int) -> None:
+    """Set the seconds of the kill, if data flows again in time."""
+    began = time.monotonic()
+    flows = flows_again(stack, kill.program)
+
+    def has_recovered() -> bool:
+        return pid_of(stack, kill.program) not in (0, pid) and flows(kill.at)
+
+    with suppress(AssertionError):
+        wait_for(has_recovered, deadline=DEADLINE, pause=PAUSE)
+        kill.seconds = time.monotonic() - began
+    print(f"recovered program={kill.program} seconds={kill.seconds}", flush=True)
+
+
+def flows_again(stack: Stack, program: str) -> Callable[[datetime], bool]:
+    """Return what tells whether data that came after a moment has passed the program."""
+    if program == "server":
+        return lambda moment: serves(stack, moment)
+    if program == "minio":
+        return lambda moment: archives(stack, moment)
+    exchanges = {program} if program in TOPIC_OF_EXCHANGE else set(TOPIC_OF_EXCHANGE)
+    return lambda moment: exchanges <= priced(stack, moment)
+
+
+def priced(stack: Stack, since: datetime) -> set[str]:
+    """Return the exchanges of which Postgres has a price that was received since then."""
+    try:
+        with closing(psycopg2.connect(stack.settings.database_url, connect_timeout=5)) as database:
+            return {name for name, newest in rows(database, NEWEST) if newest > since}
+    except psycopg2.Error:
+        # It may have been killed too.
+        return set()
+
+
+def serves(stack: Stack, since: datetime) -> bool:
+    return first_prices.served(stack.settings, since.timestamp()) == set(TOPIC_OF_EXCHANGE)
+
+
+def archives(stack: Stack, since: datetime) -> bool:
+    """Whether raw/ has an object that was written since then."""
+    try:
+        pages = (
+            object_store.client(stack.settings)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=stack.settings.s3_bucket, Prefix="raw/")
+        )
+        return any(
+            each["LastModified"] > since for page in pages for each in page.get("Contents", [])
+        )
+    except (BotoCoreError, ClientError):
+        return False

@@ -1,0 +1,92 @@
+"""What a soak saw, and what is wrong with it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass
+class Kill:
+    """A program that was ended with SIGKILL."""
+
+    at: datetime
+    program: str
+    seconds: float | None = None
+    """From the kill until data that came after it had arrived; None if that was not seen in time."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The items of one exchange, as each part of the way has them."""
+
+    exchange: str
+    connections: int
+    sent: int
+    """Items that the exchange wrote to its connections, also those that nobody read any more."""
+    sure: int
+    """Different items that an extractor must have received in time to keep them."""
+    missing: int
+    """Those of them that are not in Kafka."""
+    made_up: int
+    """Items in Kafka that the exchange did not send."""
+    items: int
+    messages: int
+    landing: int
+    raw: int
+    """Messages in raw/."""
+    tickers: int
+    dead_letters: int
+    no_price: int
+
+
+@dataclass
+class Record:
+    command: str
+    began: datetime
+    seconds: float
+    planned_kills: int
+    seed: int
+    machine: str
+    versions: Mapping[str, str]
+    kills: list[Kill] = field(default_factory=list)
+    faults: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """For each exchange the number of faults that it was given, by their name."""
+    flows: Sequence[Flow] = ()
+    audit: Sequence[str] = ()
+    audit_differs: int | None = None
+    """None if there was no audit."""
+    took: float = 0.0
+    """Seconds of the whole run, with its start, the draining and the audit."""
+    errors: list[str] = field(default_factory=list)
+
+
+def problems(record: Record) -> Iterator[str]:
+    """Yield a line for each thing that is not as it must be."""
+    yield from record.errors
+    if len(record.kills) != record.planned_kills:
+        yield f"{len(record.kills)} kills, expected {record.planned_kills}"
+    for kill in record.kills:
+        if kill.seconds is None:
+            yield f"{kill.program}, killed at {kill.at:%H:%M:%S}, did not recover in time"
+    for flow in record.flows:
+        for what, differ in differences(flow).items():
+            if differ:
+                yield f"{flow.exchange}: {what}: {differ:,} differ"
+    if not record.flows:
+        yield "the items were not counted"
+    if record.audit_differs is None:
+        yield "the audit did not run to its end"
+    elif record.audit_differs:
+        yield f"the audit found {record.audit_differs:,} differences"
+
+
+def differences(flow: Flow) -> dict[str, int]:
+    """Return the number of items or messages that differ, by what is compared."""
+    made = flow.tickers + flow.dead_letters + flow.no_price
+    return {
+        "surely received items not in Kafka": flow.missing,
+        "items in Kafka that were never sent": flow.made_up,
+        "items in Kafka against items in landing/": abs(flow.items - flow.landing),
+        "messages in Kafka against messages in raw/": abs(flow.messages - flow.raw),
+        "items in Kafka against tickers/, dead letters and no price": abs(flow.items - made),
+    }

@@ -1,0 +1,101 @@
+"""What the exchanges wrote to their connections: a number for each item, because a soak has millions."""
+
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.exchange.connection import Connection
+from tests.support.ledger import identities_in
+
+MARGIN = 5_000_000
+"""Microseconds. Extractors keep what they have read for a second. Beside a Spark driver that starts,
+they may read later what was written."""
+
+NOTICED = 1_000_000
+"""Microseconds within which a kill is noted."""
+
+Hashes = NDArray[np.int64]
+"""Of the identities of items, such as symbol and sequence. Two that are equal by chance are not to be
+expected among millions."""
+
+
+@dataclass
+class Written:
+    """What was written to a connection, and when, in microseconds since the epoch."""
+
+    opened_at: int
+    items: "array[int]" = field(default_factory=lambda: array("q"))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    ended_at: int | None = None
+    ending: str | None = None
+
+    def sure(self, killed_at: Iterable[int]) -> Hashes:
+        """Return the items that an extractor, killed at these times, must have kept."""
+        items = np.frombuffer(self.items, np.int64)
+        if self.ending == "closed":
+            return items
+        # The exchange notices the end of a client before the one who killed it has looked at the clock.
+        last = (self.ended_at or now_us()) + NOTICED
+        ends = [at for at in killed_at if self.opened_at <= at <= last]
+        if self.ending == "broken" and self.ended_at is not None:
+            ends.append(self.ended_at)
+        if not ends:
+            # The extractor left by itself, because the connection was silent or another took over.
+            return items[:0]
+        return items[np.frombuffer(self.times, np.int64) <= min(ends) - MARGIN]
+
+
+class Sent:
+    """The observer of both exchanges. Written by their thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._written: dict[str, list[Written]] = {}
+        self._open: dict[Connection, Written] = {}
+
+    def opened(self, connection: Connection) -> None:
+        with self._lock:
+            self._open[connection] = written = Written(now_us())
+            self._written.setdefault(connection.exchange, []).append(written)
+
+    def sending(self, connection: Connection, texts: Sequence[str]) -> None:
+        found = array("q", (hash(each) for text in texts for each in identities_in(text)))
+        with self._lock:
+            written = self._open[connection]
+            written.items += found
+            written.times.extend([now_us()] * len(found))
+
+    def ended(self, connection: Connection) -> None:
+        with self._lock:
+            written = self._open.pop(connection)
+            written.ended_at = now_us()
+            written.ending = connection.ending
+
+    def connections(self, exchange: str) -> list[Written]:
+        """Return all of them, in the order of their opening. No longer written to once they ended."""
+        with self._lock:
+            return list(self._written.get(exchange, ()))
+
+
+def everything(connections: Iterable[Written]) -> Hashes:
+    """Return each item that was written, once."""
+    return _once(np.frombuffer(each.items, np.int64) for each in connections)
+
+
+def surely_received(connections: Iterable[Written], killed_at: Iterable[int]) -> Hashes:
+    """Return each item that must have been kept, once."""
+    moments = list(killed_at)
+    return _once(each.sure(moments) for each in connections)
+
+
+def _once(parts: Iterable[Hashes]) -> Hashes:
+    return np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,32 @@
+"""The versions of what a soak ran on."""
+
+import subprocess
+from contextlib import closing
+
+import psycopg2
+import pyspark
+
+from infra import places
+from infra.stack import Stack
+from tests.support.postgres import rows
+
+
+def versions(stack: Stack) -> dict[str, str]:
+    """Return the version by the name of the program; Postgres must be up."""
+    with closing(psycopg2.connect(stack.settings.database_url)) as database:
+        ((postgres,),) = rows(database, "SHOW server_version")
+    jar = next((places.TOOLS / "jars" / "kafka").glob("kafka-clients-*.jar"))
+    return {
+        "this project": output("git", "describe", "--always", "--dirty", "--tags"),
+        "Spark": pyspark.__version__,
+        "Kafka": jar.stem.removeprefix("kafka-clients-"),
+        "Postgres": postgres,
+        "MinIO": output(str(places.TOOLS / "bin" / "minio"), "--version").splitlines()[0],
+        "Java": output("java", "--version").splitlines()[0],
+    }
+
+
+def output(*command: str) -> str:
+    return subprocess.run(
+        command, cwd=places.PROJECT, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
