@@ -48,6 +48,9 @@ LAST_MINUTE_EVERY = 1.0
 ANSWER_LIMIT = 5.0
 """Seconds without a byte of an answer after which Postgres is away, even if its host is there."""
 
+# A query that nobody waits for any longer ends as well. Not by libpq's `options`: pgbouncer refuses them.
+LIMIT_QUERIES = f"SET statement_timeout = '{ANSWER_LIMIT:.0f}s'"
+
 
 class State(NamedTuple):
     """What a look found."""
@@ -169,13 +172,14 @@ def answered_in_time(postgres: connection) -> None:
 
 def connect(url: str) -> connection:
     """Raises psycopg2.OperationalError."""
-    postgres = psycopg2.connect(
-        url,
-        application_name="server",
-        # A query that nobody waits for any longer ends as well.
-        options=f"-c statement_timeout={ANSWER_LIMIT:.0f}s",
-    )
-    postgres.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+    postgres = psycopg2.connect(url, application_name="server")
+    try:
+        postgres.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        with postgres, postgres.cursor() as statements:
+            statements.execute(LIMIT_QUERIES)
+    except BaseException:
+        postgres.close()
+        raise
     return postgres
 
 

@@ -6,14 +6,19 @@ import psycopg2
 from psycopg2.extensions import connection
 
 # Within half a minute, on either side: the lock of a writer that vanished must not outlive it for hours.
-NOTICES_A_LOST_PEER: dict[str, Any] = {
+NOTICES_A_LOST_SERVER: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
-    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
+# Not by libpq's `options`: pgbouncer refuses them.
+NOTICES_A_LOST_CLIENT = """
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3
+"""
 
 
 def connect(database_url: str, name: str) -> connection:
@@ -22,6 +27,12 @@ def connect(database_url: str, name: str) -> connection:
     `name` is shown in pg_stat_activity. Raise psycopg2.Error without Postgres.
     """
     opened: connection = psycopg2.connect(
-        database_url, application_name=name, **NOTICES_A_LOST_PEER
+        database_url, application_name=name, **NOTICES_A_LOST_SERVER
     )
+    try:
+        with opened, opened.cursor() as statements:
+            statements.execute(NOTICES_A_LOST_CLIENT)
+    except BaseException:
+        opened.close()
+        raise
     return opened

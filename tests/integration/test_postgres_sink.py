@@ -17,6 +17,7 @@ from core.topics import KUCOIN_RAW_DATA
 from spark_jobs import postgres_sink
 from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.messages import messages, minutes
+from spark_jobs.postgres import connect
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.price_sink import PriceSink
 from tests.support.frames import (
@@ -266,6 +267,14 @@ def test_a_second_live_job_is_refused(
     monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url)
+
+
+def test_postgres_notices_within_half_a_minute_that_a_job_has_vanished(database: Settings) -> None:
+    with closing(connect(database.database_url, "test")) as opened:
+        found = [
+            rows(opened, f"SHOW tcp_keepalives_{name}") for name in ("idle", "interval", "count")
+        ]
+    assert found == [[("10",)], [("5",)], [("3",)]]
 
 
 def test_the_reader_reads_and_can_not_write(

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
+from server.database import connect
 from server.query_connection import DEADLINE
 from tests.support.live_job import (
     batch_of,
@@ -60,6 +62,12 @@ def tell(owner: connection, *events: tuple[Any, ...]) -> None:
 def backend_of_queries(owner: connection) -> int:
     ((pid,),) = rows(owner, QUERIES, owner.info.dbname)
     return int(pid)
+
+
+def test_the_connection_that_reads_prices_gives_up_a_slow_query(database: Settings) -> None:
+    with closing(connect(database.reader_database_url)) as opened:
+        assert rows(opened, "SHOW statement_timeout") == [("5s",)]
+        assert rows(opened, "SHOW transaction_isolation") == [("repeatable read",)]
 
 
 def test_instruments_are_filtered_and_in_order(owner: connection, server: ServerProcess) -> None:

@@ -1,0 +1,52 @@
+"""A pgbouncer in session mode in front of the worker's Postgres."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from infra.services import postgres
+from infra.stack import Stack
+from tests.support.pgbouncer import Pgbouncer, find_pgbouncer
+from tests.support.stacks import settings_on
+
+DATABASE_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The path of pgbouncer. The run fails where it is not installed."""
+    return find_pgbouncer()
+
+
+@pytest.fixture(scope="module")
+def pgbouncer(program: str, stack: Stack) -> Iterator[Pgbouncer]:
+    started = Pgbouncer(program, stack)
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def direct(stack: Stack) -> Settings:
+    """Settings that lead to the test's database past pgbouncer."""
+    return settings_on(stack, f"behind_pgbouncer_{next(DATABASE_NUMBERS)}")
+
+
+@pytest.fixture
+def pooled(pgbouncer: Pgbouncer, direct: Settings) -> Settings:
+    """Settings that lead to the same database through pgbouncer. It is created through it as well."""
+    settings = pgbouncer.through(direct)
+    postgres.initialise(settings)
+    return settings
+
+
+@pytest.fixture
+def owner(pooled: Settings, direct: Settings) -> Iterator[connection]:
+    """A connection past pgbouncer as the database's owner, in autocommit mode."""
+    with closing(psycopg2.connect(direct.database_url)) as opened:
+        opened.autocommit = True
+        yield opened

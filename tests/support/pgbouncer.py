@@ -1,0 +1,104 @@
+"""A real pgbouncer in front of a stack's Postgres, with the settings that docs/managed-postgres.md has."""
+
+import os
+import re
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from urllib.parse import unquote, urlsplit
+
+import psycopg2
+
+from core.settings import Settings
+from infra.places import PROJECT
+from infra.ports import free_ports, postgres_address
+from infra.stack import Stack
+from tests.support.process import Process
+from tests.support.waiting import shown
+
+DOCUMENT = PROJECT / "docs" / "managed-postgres.md"
+
+# Debian installs it where only root's PATH leads.
+FOLDERS = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+
+
+class Pgbouncer:
+    """A running pgbouncer. One that was killed and started again has the same port."""
+
+    def __init__(self, program: str, stack: Stack) -> None:
+        (self._port,) = free_ports(1)
+        self._stack = stack
+        self._folder = stack.folder / "pgbouncer"
+        self._folder.mkdir()
+        self._command = [program, *self._configure()]
+        self.start()
+
+    def start(self) -> None:
+        """Return when it accepts connections to Postgres."""
+        self._process = Process(self._command, self._stack.folder / "pgbouncer.log")
+        self._process.wait_for(self._accepts)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and with it every connection through it."""
+        self._process.kill()
+        print(shown(self._process.log()))
+
+    def through(self, settings: Settings) -> Settings:
+        """The same settings, but with pgbouncer's address instead of Postgres's."""
+        return replace(
+            settings,
+            database_url=self._address(settings.database_url),
+            reader_database_url=self._address(settings.reader_database_url),
+        )
+
+    def _address(self, url: str) -> str:
+        parts = urlsplit(url)
+        login, _, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{login}@127.0.0.1:{self._port}").geturl()
+
+    def _configure(self) -> list[str]:
+        """Write its files. Return the arguments that name them."""
+        settings, user = self._stack.settings, self._stack.postgres_user
+        logins = [urlsplit(settings.database_url), urlsplit(settings.reader_database_url)]
+        passwords = self._folder / "userlist.txt"
+        passwords.write_text(
+            "".join(
+                f'"{unquote(login.username or "")}" "{unquote(login.password or "")}"\n'
+                for login in logins
+            )
+        )
+        host, port = postgres_address(settings)
+        configuration = self._folder / "pgbouncer.ini"
+        configuration.write_text(
+            documented_settings()
+            .replace("host=db.example.com port=5432", f"host={host} port={port}")
+            .replace("6432", str(self._port))
+            .replace("/etc/pgbouncer/userlist.txt", str(passwords))
+            + "unix_socket_dir =\n"
+        )
+        if os.geteuid() != 0:
+            return [str(configuration)]
+        # It refuses to run as root.
+        for path in (self._folder, configuration, passwords):
+            shutil.chown(path, user)
+        return ["--user", user, str(configuration)]
+
+    def _accepts(self) -> bool:
+        url = self.through(self._stack.settings).database_url
+        try:
+            with closing(psycopg2.connect(url)):
+                return True
+        except psycopg2.OperationalError:
+            return False
+
+
+def documented_settings() -> str:
+    (block,) = re.findall(r"^```ini\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    return str(block)
+
+
+def find_pgbouncer() -> str:
+    """Return the path of the program. Raise AssertionError where it is not installed."""
+    program = shutil.which("pgbouncer", path=FOLDERS)
+    assert program is not None, "pgbouncer is not installed: apt-get install pgbouncer"
+    return program
