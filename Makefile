@@ -77,8 +77,9 @@ endef
 audit: setup  ## do tables and lake say what Kafka's records say? FROM=2026-11-25T10:00 TO=2026-11-25T11:00 for a span
 	@$(IN_STACK) spark-submit spark_jobs/audit.py $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
 
+# From the environment, where make puts it: an exchange may put anything into a symbol, quotes too.
 trace: setup  ## the exchange's own words that a price came from; SYMBOL=binance:BTCUSDT
-	@$(IN_STACK) spark-submit spark_jobs/trace_price.py '$(or $(SYMBOL),$(error make trace SYMBOL=binance:BTCUSDT))'
+	@$(if $(SYMBOL),,$(error make trace SYMBOL=binance:BTCUSDT))$(IN_STACK) spark-submit spark_jobs/trace_price.py "$$SYMBOL"
 
 dead-letters: setup  ## what could not be read, and why; REPLAY=1 reads it again, after a fix
 ifdef REPLAY

@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from starlette.exceptions import HTTPException
 
 from server.candles import Candles, CandleSpan, candles
 from server.compare import CompareFilter, Comparisons, compare
@@ -20,7 +19,9 @@ from server.price_answers import (
     Prices,
     answer_with_price,
     answer_with_prices,
+    no_price,
 )
+from server.price_source import PriceSource, price_source
 from server.problems import documented, unavailable
 from server.query_connection import QueryConnection
 
@@ -70,11 +71,14 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         prices = known_prices(hub)
         price = prices.get(exchange, symbol)
         if price is None:
-            raise HTTPException(
-                HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: {exchange} has sent no price of it"
-            )
+            raise no_price(exchange, symbol)
         answer = answer_with_price(prices, price, if_none_match)
         return with_age(answer, hub.away_since)
+
+    @api.get("/prices/{exchange}/{symbol}/source", responses=documented(HTTPStatus.NOT_FOUND))
+    async def get_price_source(exchange: Exchange, symbol: Annotated[Name, Path()]) -> PriceSource:
+        """The place in Kafka that the newest price came from, and the command that prints its text."""
+        return await price_source(queries, exchange, symbol)
 
     @api.get("/instruments")
     async def get_instruments(which: Annotated[InstrumentFilter, Query()]) -> Instruments:

@@ -9,11 +9,13 @@ Each answer has an ETag. Asked again with it, in If-None-Match, the server says 
 batch changed what the answer would say.
 """
 
+from http import HTTPStatus
 from typing import Annotated
 from zlib import crc32
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from server.fields import Amount, Exchange, Instant, Name
 from server.live_prices import LivePrices
@@ -114,6 +116,13 @@ def answer_with_price(prices: LivePrices, price: Price, if_none_match: str | Non
     if is_known(etag, if_none_match):
         return not_modified(etag)
     return json_answer(price.json, etag)
+
+
+def no_price(exchange: Exchange, symbol: str) -> HTTPException:
+    """404, with the name."""
+    return HTTPException(
+        HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: {exchange} has sent no price of it"
+    )
 
 
 async def symbols_listed(

@@ -13,8 +13,9 @@ from websockets.sync.client import connect
 
 from core.settings import Settings
 from server.price_answers import PriceRow
+from server.price_source import PriceSource
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
-from tests.support.postgres import no_connections
+from tests.support.postgres import execute, no_connections
 from tests.support.server import DEADLINE, ServerProcess, running_server
 from tests.support.waiting import wait_for
 
@@ -104,6 +105,53 @@ def test_one_price_is_found_by_exchange_and_symbol(server: ServerProcess) -> Non
     assert server.get("/api/prices/kraken/BTCUSDT").status_code == 422
 
 
+def test_the_source_of_a_price_is_its_place_in_kafka(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    def ask() -> dict[str, Any]:
+        answer: dict[str, Any] = server.get("/api/prices/kucoin/BTC-USDT/source").json()
+        return answer
+
+    place = {"partition": 3, "offset": 1042, "position": 17}
+    real = ticker("kucoin", "BTC-USDT", "0.000000010", endpoint="ws-api-spot.kucoin.com", **place)
+    batch_id = write_batch(database.database_url, [real])
+    wait_for_batch(server, batch_id)
+    source = ask()
+
+    row = server.get("/api/prices/kucoin/BTC-USDT").json()
+    assert source == {
+        **{name: row[name] for name in PriceSource.model_fields if name in row},
+        "topic_id": None,
+        "trace": "make trace SYMBOL=kucoin:BTC-USDT",
+    }
+    assert {name: source[name] for name in place} == place
+    assert (source["topic"], source["batch_id"]) == ("kucoin_raw_data", batch_id)
+    assert (source["price"], source["simulated"]) == ("0.00000001", False)
+
+    # The topic that the live job reads has this offset; then it is one that was created again.
+    for next_offset, topic_id in ((1043, "ckVJ5ZWORGWAxTTLoYGQ2A"), (1042, None)):
+        execute(owner, "DELETE FROM kafka_progress")
+        execute(
+            owner,
+            "INSERT INTO kafka_progress VALUES ('kucoin_raw_data', 3, %s, 'ckVJ5ZWORGWAxTTLoYGQ2A')",
+            next_offset,
+        )
+        assert ask()["topic_id"] == topic_id
+
+
+def test_the_source_of_no_price_is_refused_as_the_price_is(server: ServerProcess) -> None:
+    for exchange, symbol in (
+        ("binance", "BCHSV-USDT"),
+        ("kraken", "BTCUSDT"),
+        ("binance", "A\x01"),
+    ):
+        price, source = (
+            server.get(f"/api/prices/{exchange}/{symbol}{end}") for end in ("", "/source")
+        )
+        assert source.status_code in (404, 422)
+        assert (source.status_code, source.json()) == (price.status_code, price.json())
+
+
 def test_an_answer_that_is_known_is_not_sent_again_until_it_would_say_something_else(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
@@ -148,10 +196,12 @@ def test_without_postgres_the_last_known_prices_are_told_with_their_age(
         not_ready = server.get("/readyz")
         assert metrics(server)["database_up"] == 0
         one = server.get("/api/prices/binance/BTCUSDT", {"If-None-Match": "*"})
+        source = server.get("/api/prices/binance/BTCUSDT/source")
 
     assert away.json() == before.json()
     assert 0 <= int(away.headers["age"]) < DEADLINE
     assert (one.status_code, "age" in one.headers) == (304, True)
+    assert (source.status_code, source.headers["retry-after"]) == (503, "1")
     assert not_ready.status_code == 503
     since = datetime.fromisoformat(not_ready.json()["database_away_since"])
     assert timedelta() < datetime.now(UTC) - since < timedelta(seconds=DEADLINE)
