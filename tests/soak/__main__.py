@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -64,6 +63,7 @@ def main() -> int:
         command=f"make soak SOAK_SECONDS={asked.seconds:.0f} KILLS={asked.kills}",
         began=datetime.now(UTC),
         seconds=asked.seconds,
+        rate=SIMULATION.binance_symbols * SIMULATION.binance_changed + SIMULATION.kucoin_rate,
         planned_kills=asked.kills,
         seed=random.randrange(1_000_000),
         machine=machine(),
@@ -107,18 +107,8 @@ def soak(stack: Stack, record: Record) -> None:
         record.seconds = time.monotonic() - began
         drain(stack, address)
     connections = {exchange: sent.connections(exchange) for exchange in TOPIC_OF_EXCHANGE}
-    record.flows = flows(stack.settings, connections, killed_at(record))
+    record.flows = flows(stack.settings, connections)
     record.audit, record.audit_differs = audit(stack)
-
-
-def killed_at(record: Record) -> Mapping[str, list[int]]:
-    """Return when each exchange's extractor was killed, in microseconds since the epoch."""
-    return {
-        exchange: [
-            round(kill.at.timestamp() * 1e6) for kill in record.kills if kill.program == exchange
-        ]
-        for exchange in TOPIC_OF_EXCHANGE
-    }
 
 
 if __name__ == "__main__":

@@ -107,13 +107,8 @@ def not_in_tickers(settings: Settings) -> tuple[dict[str, int], dict[str, int]]:
         return letters, dict(rows(database, NO_PRICE))
 
 
-def flows(
-    settings: Settings, sent: Mapping[str, list[Written]], killed_at: Mapping[str, list[int]]
-) -> list[Flow]:
-    """Count the items of each exchange, and compare what it sent with what Kafka has.
-
-    `killed_at` has the moments at which its extractor was killed, in microseconds since the epoch.
-    """
+def flows(settings: Settings, sent: Mapping[str, list[Written]]) -> list[Flow]:
+    """Count the items of each exchange, and compare what it sent with what Kafka has."""
     found, messages = items_in_kafka(settings)
     raw, tickers = messages_in_raw(settings), rows_in_tickers(settings)
     dead_letters, no_price = not_in_tickers(settings)
@@ -122,7 +117,7 @@ def flows(
             exchange=exchange,
             connections=len(connections),
             sent=sum(len(each.items) for each in connections),
-            sure=len(sure := surely_received(connections, killed_at[exchange])),
+            sure=len(sure := surely_received(connections)),
             missing=len(np.setdiff1d(sure, found[exchange])),
             made_up=len(np.setdiff1d(found[exchange], everything(connections))),
             items=len(found[exchange]),

@@ -30,7 +30,8 @@ NEWEST = "SELECT exchange, max(received_at) FROM live_prices GROUP BY 1"
 
 def plan(kills: int, seconds: float, chance: random.Random) -> list[tuple[float, str]]:
     """Return moments, in seconds from the start, and the program to kill; all programs equally often."""
-    programs = [PROGRAMS[number % len(PROGRAMS)] for number in range(kills)]
+    order = chance.sample(PROGRAMS, len(PROGRAMS))
+    programs = [order[number % len(order)] for number in range(kills)]
     chance.shuffle(programs)
     moments = sorted(chance.uniform(0, seconds) for _ in programs)
     return list(zip(moments, programs, strict=True))
@@ -61,13 +62,23 @@ def kill_at_random(
 
 def kill(stack: Stack, program: str, chance: random.Random) -> int:
     """End a program that runs, and return its process id; of the jobs sometimes only the JVM."""
-    pid = wait_for(partial(pid_of, stack, program), deadline=DEADLINE)
-    process = psutil.Process(pid)
+    process = wait_for(partial(process_of, stack, program), deadline=DEADLINE, pause=PAUSE)
+    assert process is not None
     children = process.children() if program == "jobs" and chance.random() < 0.5 else []
     for each in (process, *children):
         with suppress(psutil.NoSuchProcess):
             each.kill()
-    return pid
+    return process.pid
+
+
+def process_of(stack: Stack, program: str) -> psutil.Process | None:
+    """Return None while it does not run."""
+    pid = pid_of(stack, program)
+    try:
+        return psutil.Process(pid) if pid else None
+    except psutil.NoSuchProcess:
+        # The jobs end by themselves when a service stays away.
+        return None
 
 
 def pid_of(stack: Stack, program: str) -> int:

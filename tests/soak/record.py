@@ -44,6 +44,9 @@ class Record:
     command: str
     began: datetime
     seconds: float
+    """Of the kills and the misbehaviour."""
+    rate: float
+    """Items that the exchanges send in a second."""
     planned_kills: int
     seed: int
     machine: str

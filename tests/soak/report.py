@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
+from textwrap import wrap
 
 from tests.soak.record import Kill, Record, differences, problems
 
@@ -16,6 +17,28 @@ TITLES = {
     "server": "server",
 }
 NOT_SEEN = "not in time"
+WIDTH = 120
+
+HOW_IT_RAN = """
+Both exchanges are simulated, send about {rate:,.0f} items a second from the start on, and misbehave at
+random. Extractors, Kafka, MinIO, Postgres, the Spark jobs and the server run under the supervisor of the local stack,
+which restarts what ends. Programs are ended with `kill -9` at random moments, also while another one is still
+recovering. At the end the exchanges close, everything is drained, and what each part has is compared.
+"""
+
+RECOVERED = """
+Seconds from the kill until data that came after it had arrived: a price that was received after the kill, in
+Postgres; for the server, in its answer; for MinIO, a new object in `raw/`, whose batches take 20 s. After the
+kill of an extractor, a price of its exchange; otherwise prices of both exchanges. Faults of an exchange go on
+meanwhile, and other programs may be killed.
+"""
+
+COUNTED = """
+Sent are all items that the exchange wrote to a connection: also those that it repeated or wrote to two
+connections, and those that were on the way when the connection or the extractor ended. Surely received are
+all items of connections that the exchange closed, and of others those that were written at least 5 s before the
+end. An item that came by two connections is in Kafka once, where the extractor could tell.
+"""
 
 
 def markdown(record: Record) -> str:
@@ -25,27 +48,22 @@ def markdown(record: Record) -> str:
 
 def lines(record: Record) -> Iterator[str]:
     found = list(problems(record))
-    yield from ("# Soak: programs killed at random, exchanges that misbehave", "")
-    yield (
-        f"`{record.command}`, begun {record.began:%Y-%m-%d %H:%M} UTC. The exchanges sent for "
-        f"{record.seconds:,.0f} s; with start, draining and audit it took {record.took / 60:.0f} minutes."
+    yield "# Soak: programs killed at random, exchanges that misbehave"
+    yield from paragraph(
+        f"`{record.command}`, begun {record.began:%Y-%m-%d %H:%M} UTC. Programs were killed and the "
+        f"exchanges misbehaved for {record.seconds:,.0f} s. With start, draining and audit it took "
+        f"{record.took / 60:.0f} minutes."
     )
-    yield ""
     if found:
-        yield from ("**Failed.**", "", *(f"- {each}" for each in found))
+        yield from paragraph("**Failed.**")
+        yield from ("", *(f"- {each}" for each in found))
     else:
-        yield (
+        yield from paragraph(
             f"**Passed.** {len(record.kills)} kills, {sum(f.sent for f in record.flows):,} items sent, "
             "0 differences."
         )
-    yield from ("", "## How it ran", "")
-    yield (
-        "Both exchanges are simulated and misbehave at random. Extractors, Kafka, MinIO, Postgres, the Spark "
-        "jobs and the server run under the supervisor of the local stack, which restarts what ends. "
-        "Programs are ended with `kill -9` at random moments, also while another one is still recovering. "
-        "At the end the exchanges close, everything is drained, and what each part has is compared."
-    )
-    yield ""
+    yield from heading("How it ran")
+    yield from paragraph(HOW_IT_RAN.format(rate=record.rate))
     yield from table(
         ("what", "value"),
         [
@@ -55,13 +73,8 @@ def lines(record: Record) -> Iterator[str]:
             *(faults_row(name, faults) for name, faults in record.faults.items()),
         ],
     )
-    yield from ("", "## Kills", "")
-    yield (
-        "Seconds from the kill until data that came after it had arrived: a price that was received "
-        "after the kill, in Postgres; for the server, in its answer; for MinIO, a new object in `raw/`. "
-        "A price needs both exchanges, unless their extractor was killed."
-    )
-    yield ""
+    yield from heading("Kills")
+    yield from paragraph(RECOVERED)
     yield from table(
         ("time (UTC)", "program", "seconds until data flowed"),
         [
@@ -69,22 +82,16 @@ def lines(record: Record) -> Iterator[str]:
             for each in record.kills
         ],
     )
-    yield from ("", "## Recovery", "")
+    yield from heading("Recovery")
     yield from table(
         ("program", "kills", "median (s)", "worst (s)"), list(recoveries(record.kills))
     )
-    yield from ("", "## Items", "")
+    yield from heading("Items")
     yield from table(
         ("", *(flow.exchange for flow in record.flows)), list(zip(*columns(record), strict=True))
     )
-    yield ""
-    yield (
-        "Sent are all items that the exchange wrote to a connection, also those that it repeated, and those "
-        "that were on the way when the connection or the extractor ended. Surely received are those of "
-        "connections that the exchange closed, and those written at least "
-        "5 s before a connection was broken or its extractor was killed."
-    )
-    yield from ("", "## Differences", "")
+    yield from paragraph(COUNTED)
+    yield from heading("Differences")
     yield from table(
         ("compared", *(flow.exchange for flow in record.flows)),
         [
@@ -92,7 +99,16 @@ def lines(record: Record) -> Iterator[str]:
             for what in (differences(record.flows[0]) if record.flows else ())
         ],
     )
-    yield from ("", "What `make audit` printed:", "", "```", *record.audit, "```")
+    yield from paragraph("What `make audit` printed:")
+    yield from ("", "```", *record.audit, "```")
+
+
+def heading(text: str) -> Iterator[str]:
+    yield from ("", f"## {text}")
+
+
+def paragraph(text: str) -> Iterator[str]:
+    yield from ("", *wrap(text.strip(), WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def columns(record: Record) -> Iterator[Sequence[str]]:
@@ -131,5 +147,6 @@ def shown(seconds: float | None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield ""
     for row in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(row)} |"

@@ -16,9 +16,6 @@ MARGIN = 5_000_000
 """Microseconds. Extractors keep what they have read for a second. Beside a Spark driver that starts,
 they may read later what was written."""
 
-NOTICED = 1_000_000
-"""Microseconds within which a kill is noted."""
-
 Hashes = NDArray[np.int64]
 """Of the identities of items, such as symbol and sequence. Two that are equal by chance are not to be
 expected among millions."""
@@ -28,26 +25,19 @@ expected among millions."""
 class Written:
     """What was written to a connection, and when, in microseconds since the epoch."""
 
-    opened_at: int
     items: "array[int]" = field(default_factory=lambda: array("q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
     ended_at: int | None = None
     ending: str | None = None
 
-    def sure(self, killed_at: Iterable[int]) -> Hashes:
-        """Return the items that an extractor, killed at these times, must have kept."""
+    def sure(self) -> Hashes:
+        """Return the items that an extractor must have kept."""
         items = np.frombuffer(self.items, np.int64)
         if self.ending == "closed":
             return items
-        # The exchange notices the end of a client before the one who killed it has looked at the clock.
-        last = (self.ended_at or now_us()) + NOTICED
-        ends = [at for at in killed_at if self.opened_at <= at <= last]
-        if self.ending == "broken" and self.ended_at is not None:
-            ends.append(self.ended_at)
-        if not ends:
-            # The extractor left by itself, because the connection was silent or another took over.
-            return items[:0]
-        return items[np.frombuffer(self.times, np.int64) <= min(ends) - MARGIN]
+        # It was broken, or the extractor left it, by itself or because it was killed.
+        end = now_us() if self.ended_at is None else self.ended_at
+        return items[np.frombuffer(self.times, np.int64) <= end - MARGIN]
 
 
 class Sent:
@@ -60,7 +50,7 @@ class Sent:
 
     def opened(self, connection: Connection) -> None:
         with self._lock:
-            self._open[connection] = written = Written(now_us())
+            self._open[connection] = written = Written()
             self._written.setdefault(connection.exchange, []).append(written)
 
     def sending(self, connection: Connection, texts: Sequence[str]) -> None:
@@ -87,10 +77,9 @@ def everything(connections: Iterable[Written]) -> Hashes:
     return _once(np.frombuffer(each.items, np.int64) for each in connections)
 
 
-def surely_received(connections: Iterable[Written], killed_at: Iterable[int]) -> Hashes:
+def surely_received(connections: Iterable[Written]) -> Hashes:
     """Return each item that must have been kept, once."""
-    moments = list(killed_at)
-    return _once(each.sure(moments) for each in connections)
+    return _once(each.sure() for each in connections)
 
 
 def _once(parts: Iterable[Hashes]) -> Hashes:

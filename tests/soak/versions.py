@@ -1,5 +1,6 @@
 """The versions of what a soak ran on."""
 
+import re
 import subprocess
 from contextlib import closing
 
@@ -21,9 +22,18 @@ def versions(stack: Stack) -> dict[str, str]:
         "Spark": pyspark.__version__,
         "Kafka": jar.stem.removeprefix("kafka-clients-"),
         "Postgres": postgres,
-        "MinIO": output(str(places.TOOLS / "bin" / "minio"), "--version").splitlines()[0],
+        "MinIO": minio(),
         "Java": output("java", "--version").splitlines()[0],
     }
+
+
+def minio() -> str:
+    """Return its version. A binary that was built from source names none: it is the one of the Makefile."""
+    named = output(str(places.TOOLS / "bin" / "minio"), "--version").splitlines()[0]
+    pinned = re.search(
+        r"^MINIO := .*@(\S+)$", (places.PROJECT / "Makefile").read_text(), re.MULTILINE
+    )
+    return pinned[1] if pinned and "DEVELOPMENT" in named else named.removeprefix("minio version ")
 
 
 def output(*command: str) -> str:
