@@ -21,23 +21,24 @@ WIDTH = 120
 
 HOW_IT_RAN = """
 Both exchanges are simulated, send about {rate:,.0f} items a second from the start on, and misbehave at
-random. Extractors, Kafka, MinIO, Postgres, the Spark jobs and the server run under the supervisor of the local stack,
-which restarts what ends. Programs are ended with `kill -9` at random moments, also while another one is still
-recovering. At the end the exchanges close, everything is drained, and what each part has is compared.
+random. Extractors, Kafka, MinIO, Postgres, the Spark jobs and the server run under the supervisor of the
+local stack, which restarts what ends. Programs are ended with `kill -9` at random moments, also while
+another one is still recovering. At the end the exchanges close, everything is drained, and what each part
+has is compared.
 """
 
 RECOVERED = """
-Seconds from the kill until data that came after it had arrived: a price that was received after the kill, in
-Postgres; for the server, in its answer; for MinIO, a new object in `raw/`, whose batches take 20 s. After the
-kill of an extractor, a price of its exchange; otherwise prices of both exchanges. Faults of an exchange go on
-meanwhile, and other programs may be killed.
+Seconds from the kill until data that came after it had arrived: a price that was received after the kill,
+in Postgres; for the server, in its answer; for MinIO, a new object in `raw/`, whose batches take 20 s.
+After the kill of an extractor, a price of its exchange; otherwise prices of both exchanges. Faults of an
+exchange go on meanwhile, and other programs may be killed.
 """
 
 COUNTED = """
 Sent are all items that the exchange wrote to a connection: also those that it repeated or wrote to two
 connections, and those that were on the way when the connection or the extractor ended. Surely received are
-all items of connections that the exchange closed, and of others those that were written at least 5 s before the
-end. An item that came by two connections is in Kafka once, where the extractor could tell.
+all items of connections that the exchange closed, and of others those that were written at least 5 s before
+the end. An item that came by two connections is in Kafka once, where the extractor could tell.
 """
 
 
