@@ -174,9 +174,12 @@ def connect(url: str) -> connection:
     """Raises psycopg2.OperationalError."""
     postgres = psycopg2.connect(url, application_name="server")
     try:
-        postgres.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
-        with postgres, postgres.cursor() as statements:
+        # In a transaction, the rollback's own error would replace that of a connection which is lost again.
+        postgres.autocommit = True
+        with postgres.cursor() as statements:
             statements.execute(LIMIT_QUERIES)
+        postgres.autocommit = False
+        postgres.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     except BaseException:
         postgres.close()
         raise

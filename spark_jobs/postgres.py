@@ -30,8 +30,11 @@ def connect(database_url: str, name: str) -> connection:
         database_url, application_name=name, **NOTICES_A_LOST_SERVER
     )
     try:
-        with opened, opened.cursor() as statements:
+        # In a transaction, the rollback's own error would replace that of a connection which is lost again.
+        opened.autocommit = True
+        with opened.cursor() as statements:
             statements.execute(NOTICES_A_LOST_CLIENT)
+        opened.autocommit = False
     except BaseException:
         opened.close()
         raise

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA
+from infra.stack import Stack
 from server import database as reader
 from spark_jobs import postgres_sink, upkeep
 from spark_jobs.candle_days import make_days
@@ -26,6 +27,7 @@ from tests.support.pgbouncer import Pgbouncer
 from tests.support.postgres import SOON, contents, end_sessions, execute, rows
 from tests.support.queries import price_sink, write
 from tests.support.server import running_server
+from tests.support.stacks import unavailable
 from tests.support.waiting import DEADLINE, wait_for
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
@@ -132,6 +134,25 @@ def test_a_pgbouncer_that_is_killed_and_started_again_costs_nothing(
         pgbouncer.start()
         writing.result(DEADLINE)
     assert counted(owner) == [(1,), (1,)]
+
+
+def test_a_batch_waits_for_a_postgres_that_is_unavailable(
+    spark: SparkSession,
+    sink: PriceSink,
+    stack: Stack,
+    direct: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_one(spark, sink, 0)
+    batch = reduced(spark, record([item(ETHUSDT)], offset=1))
+    with ThreadPoolExecutor(1) as pool:
+        with unavailable(stack, "postgres"):
+            writing = pool.submit(sink.write, batch, 1)
+            wait_for(lambda: caplog.text.count("writing to Postgres"), lambda count: count > 2)
+            assert not writing.done()
+        writing.result(DEADLINE)
+    with closing(psycopg2.connect(direct.database_url)) as owner:
+        assert counted(owner) == [(1,), (1,)]
 
 
 def test_a_second_live_job_is_refused_behind_pgbouncer_and_past_it(
