@@ -4,11 +4,12 @@ import logging
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
-from core.kafka_client import client_configuration, missing_right
+from core.kafka_client import missing_right
 from core.settings import Settings
 from spark_jobs.errors import JobError
+from spark_jobs.kafka_admin import kafka_admin
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def refuse_producers_clock(settings: Settings, topics: Iterable[str]) -> None:
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     if not resources:
         return
-    admin = AdminClient({**client_configuration(settings)})
+    admin = kafka_admin(settings)
     for resource, answer in admin.describe_configs(resources, request_timeout=TIMEOUT).items():
         topic = f"topic {resource.name}"
         try:

@@ -162,11 +162,12 @@ def minutes_verdict(name: str, by_minute: DataFrame, differs: Column, text: Colu
     minutes = by_minute.select(*MINUTE, F.when(differs, text).alias("difference")).persist()
     try:
         different = minutes.where("difference IS NOT NULL")
+        differ = different.count()
         return Verdict(
             name,
             minutes.count(),
-            different.count(),
-            lines(different, (*MINUTE, "difference")),
+            differ,
+            lines(different, (*MINUTE, "difference"), differ),
             0,
             [],
             "minutes",

@@ -7,11 +7,10 @@ Kafka has such ids since version 2.8; of an older one nothing is known, and noth
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 
-from core.kafka_client import client_configuration
 from core.settings import Settings
 from spark_jobs.errors import JobError
+from spark_jobs.kafka_admin import kafka_admin
 from spark_jobs.sources import rights_explained
 
 # By topic, as Kafka's own tools show it: 22 characters of A-Z a-z 0-9 - _.
@@ -30,8 +29,7 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
 
     Raise RightError for a topic that this user may not describe, KafkaException without Kafka.
     """
-    # Kept in a name: without its client, an answer fails.
-    client = AdminClient({**client_configuration(settings)})
+    client = kafka_admin(settings)
     asked = client.describe_topics(TopicCollection([*topics]), request_timeout=TIMEOUT)
     found: dict[str, str] = {}
     for topic, answer in asked.items():

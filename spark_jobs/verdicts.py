@@ -29,20 +29,23 @@ def verdict(
     """Return the verdict on a table: its rows, what they should be, and those that can't be compared."""
     found = differences(stored, fresh, key).persist()
     try:
+        differ, not_compared = found.count(), expired.count()
         return Verdict(
             table,
             stored.count(),
-            found.count(),
-            lines(found, (*key, "difference")),
-            expired.count(),
-            lines(expired, key),
+            differ,
+            lines(found, (*key, "difference"), differ),
+            not_compared,
+            lines(expired, key, not_compared),
         )
     finally:
         found.unpersist()
 
 
-def lines(rows: DataFrame, columns: Iterable[str]) -> list[str]:
-    """The first few, each as text."""
+def lines(rows: DataFrame, columns: Iterable[str], count: int) -> list[str]:
+    """The first few, each as text. `count` is how many there are: an audit asks often, and mostly of none."""
+    if not count:
+        return []
     text = rows.select(F.concat_ws(" ", *columns).alias("text"))
     return [row["text"] for row in text.orderBy("text").limit(SHOWN).collect()]
 

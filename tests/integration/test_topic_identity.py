@@ -48,6 +48,14 @@ def stored_ids(owner: connection) -> list[tuple[str | None]]:
     return [(each,) for (each,) in rows(owner, "SELECT topic_id FROM kafka_progress")]
 
 
+def test_kafkas_client_writes_nothing_between_the_lines_of_a_command(
+    broker: OwnKafka, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(20):
+        assert topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
+    assert capfd.readouterr().err == ""
+
+
 def test_topic_that_was_created_again_is_refused_and_accepted_by_a_command(
     spark: SparkSession, broker: OwnKafka, database: Settings, owner: connection
 ) -> None:

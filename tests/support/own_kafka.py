@@ -119,11 +119,18 @@ class OwnKafka:
         return [number for number, partition in found.items() if partition.leader >= 0]
 
     def configure(self, topic: str, name: str, value: str) -> None:
-        """Change a topic's setting."""
+        """Change a topic's setting; return when the broker itself answers with the new value."""
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         topic_resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         done = self._admin.incremental_alter_configs([topic_resource])
         done[topic_resource].result(timeout=TIMEOUT)
+        # The controller has it first.
+        wait_for(partial(self._setting, topic, name), lambda found: found == value)
+
+    def _setting(self, topic: str, name: str) -> str:
+        asked = ConfigResource(ResourceType.TOPIC, topic)
+        found = self._admin.describe_configs([asked])[asked].result(timeout=TIMEOUT)
+        return str(found[name].value)
 
     def _server_properties(self) -> str:
         return f"""\
