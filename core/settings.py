@@ -84,7 +84,7 @@ class Settings:
     journal_dir: str = _setting(".stack/journal", check.text, EXTRACTORS)
     journal_limit_bytes: int = _setting(10_000_000_000, check.count, EXTRACTORS)
     landing_retention_days: int = _setting(30, check.count)
-    raw_retention_days: int = _setting(30, check.raw_days)
+    raw_retention_days: int = _setting(30, check.raw_days, JOBS)
     tickers_retention_days: int = _setting(90, check.count, JOBS)
     lake_batch_seconds: int = _setting(60, check.count, JOBS)
     candles_retention_days: int = _setting(90, check.count, JOBS)

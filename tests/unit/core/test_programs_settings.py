@@ -20,7 +20,7 @@ WRONG = {
     "DATABASE_URL": ("b.example", {JOBS}),
     "READER_DATABASE_URL": ("b.example", {SERVER}),
     "EXCHANGE_PORT": ("http", {EXCHANGE}),
-    "RAW_RETENTION_DAYS": ("1", set[Program]()),
+    "RAW_RETENTION_DAYS": ("1", {JOBS}),
 }
 
 
