@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,12 @@ LEASED = range(10_000, 30_000)
 
 LEASES = Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-ports"
 """A file for each leased port. Several test runs, each with several workers, share one machine."""
+
+
+ENDING = 5.0
+"""Seconds in which a port may become free: the kernel closes a killed program's after it freed its memory."""
+
+CHECKED_EVERY = 0.1
 
 
 class PortError(RuntimeError):
@@ -80,15 +87,20 @@ def of_settings(settings: Settings) -> Iterator[Port]:
 
 
 def refuse_busy(ports: Iterator[Port]) -> None:
-    """Raises PortError that names every port which something else listens on."""
-    busy = [
-        f"port {port.number} of {port.service} is taken by {_holder(port.number)}: "
-        f"stop it, or set {port.setting} to another"
-        for port in ports
-        if not _is_free(port)
-    ]
+    """Raise PortError that names every port which something else still listens on after `ENDING` seconds."""
+    end = time.monotonic() + ENDING
+    busy = [port for port in ports if not _is_free(port)]
+    while busy and time.monotonic() < end:
+        time.sleep(CHECKED_EVERY)
+        busy = [port for port in busy if not _is_free(port)]
     if busy:
-        raise PortError("\n".join(busy))
+        raise PortError(
+            "\n".join(
+                f"port {port.number} of {port.service} is taken by {_holder(port.number)}: "
+                f"stop it, or set {port.setting} to another"
+                for port in busy
+            )
+        )
 
 
 def free_ports(count: int) -> list[int]:

@@ -22,8 +22,11 @@ class Heartbeat:
         self._next_ping += self._interval
 
     def pong(self, payload: bytes) -> bool:
-        """Return whether it answers a ping."""
-        answers = payload in self._unanswered
-        if answers:
-            self._unanswered.clear()
-        return answers
+        """Return whether it answers a ping. Pings before that one need no answer any more."""
+        if payload not in self._unanswered:
+            return False
+        answered = self._unanswered[payload]
+        self._unanswered = {
+            later: sent for later, sent in self._unanswered.items() if sent > answered
+        }
+        return True

@@ -3,11 +3,13 @@
 import os
 import socket
 from dataclasses import replace
+from threading import Timer
 
 import psutil
 import pytest
 
 from core.settings import Settings
+from infra import ports as ports_module
 from infra.ports import Port, PortError, free_ports, of_settings, of_url, refuse_busy
 
 
@@ -81,7 +83,10 @@ def test_every_loopback_address_is_taken(host: str) -> None:
     assert next(of_settings(settings)).host == host
 
 
-def test_busy_ports_are_refused_by_service_number_setting_and_holder() -> None:
+def test_busy_ports_are_refused_by_service_number_setting_and_holder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ports_module, "ENDING", 0.2)
     (free,) = free_ports(1)
     with (
         socket.create_server(("127.0.0.1", 0)) as console,
@@ -102,6 +107,15 @@ def test_busy_ports_are_refused_by_service_number_setting_and_holder() -> None:
         f"port {busy[1]} of the server is taken by {holder}: "
         "stop it, or set SERVER_PORT to another",
     ]
+
+
+def test_port_of_a_program_that_is_just_ending_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ending:
+        port = Port("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *ending.getsockname())
+        end = Timer(0.5, ending.close)
+        end.start()
+        refuse_busy(iter([port]))
+        end.join()
 
 
 def test_address_that_is_not_this_machines_is_refused_by_setting() -> None:

@@ -134,7 +134,7 @@ def test_a_client_that_answers_pings_stays_connected() -> None:
 
 
 def test_a_client_without_pongs_is_closed_with_1008() -> None:
-    exchange = binance(limits=BinanceLimits(ping_interval=0.05, pong_timeout=0.2))
+    exchange = binance(limits=BinanceLimits(ping_interval=0.05, pong_timeout=1.0))
     with running(exchange, kucoin()) as address:
         client: Any = websocket.create_connection(f"ws://{address}/ws/{STREAM}", timeout=DEADLINE)
         payloads = []
@@ -167,6 +167,18 @@ def test_only_a_pong_with_the_payload_of_a_ping_counts() -> None:
     assert heartbeat.is_lost(80)
     heartbeat.pong(b"1")
     assert not heartbeat.is_lost(80)
+
+
+def test_pongs_that_come_late_answer_their_own_pings() -> None:
+    heartbeat = Heartbeat(20, 60, now=0)
+    for now in (20, 40, 60):
+        heartbeat.ping(str(now).encode(), now)
+    assert heartbeat.pong(b"40")
+    assert not heartbeat.pong(b"20"), "a later pong has answered it"
+    assert not heartbeat.is_lost(119)
+    assert heartbeat.is_lost(120)
+    assert heartbeat.pong(b"60")
+    assert not heartbeat.is_lost(120)
 
 
 def test_a_shutdown_is_announced_before_the_connection_is_closed() -> None:
