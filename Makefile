@@ -20,6 +20,8 @@ INFRA := $(BIN)/python -m infra
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
 MAKEFLAGS += --jobs=4 --no-print-directory
+# Each worker, and each program of a stack, would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
@@ -100,8 +102,6 @@ notebook: setup  ## JupyterLab on notebooks/, in the environment of the running 
 	@$(IN_STACK) jupyter lab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 ##@ Checks
-# Each worker, and each program of a stack, would compile the same modules again.
-unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py says which tests share a worker, and which begin first.
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
@@ -127,7 +127,8 @@ soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away fo
 	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
 
 soak-reader: setup  ## an hour of odd messages: both ways of reading them must agree
-	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) $(BIN)/pytest --verbose 	  tests/unit/spark_jobs/tickers/test_both_readers_agree.py
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) $(BIN)/pytest --verbose \
+	  tests/unit/spark_jobs/tickers/test_both_readers_agree.py
 
 # Property tests compute examples for half a minute: make test runs them beside tests that wait.
 test-unit: setup  ## what needs neither a service nor Spark, in half a minute
