@@ -107,7 +107,7 @@ WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Most tests wait most of the time, so two cores carry four of them.
 test: test-unit browser executor-packages $(TOOLS)/clients/s3fs/.ready  ## everything, against stacks of its own on free ports
-	@$(BIN)/pytest -m "(not unit or hypothesis) and not alone" --durations 20 $(WORKERS) 4
+	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
 soak: setup  ## kills at random while the exchanges misbehave, then the audit; writes docs/soak.md; SOAK_SECONDS=1800 KILLS=24
@@ -130,9 +130,8 @@ soak-reader: setup  ## an hour of odd messages: both ways of reading them must a
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) $(BIN)/pytest --verbose \
 	  tests/unit/spark_jobs/tickers/test_both_readers_agree.py
 
-# Property tests compute examples for half a minute: make test runs them beside tests that wait.
-test-unit: setup  ## what needs neither a service nor Spark, in half a minute
-	@$(BIN)/pytest tests/unit -m "unit and not hypothesis" $(WORKERS) 4
+test-unit: setup  ## what needs neither a service nor Spark and is short, in half a minute
+	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 6
 
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
 test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## client libraries of others against the replay exchange

@@ -3,6 +3,7 @@
 Each worker of pytest-xdist is a process of its own, so it has a stack and a Spark session of its own.
 """
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from tests.support.jobs import JAVA
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
+# Modules and tests are some million objects that stay: looking through them again and again would cost a
+# third of the time of short tests.
+gc.disable()
+
 STACK = stack_on_free_ports("tests/services")
 
 # Before the JVM starts: s3a finds its endpoint, and every child process the test stack, here.
@@ -27,11 +32,15 @@ time.tzset()
 
 
 SPARK = "spark"
+AUDITS = "spark audits"
+AUDIT_MODULES = ("test_audit", "test_audit_lake", "test_dead_letter_flood")
+"""Half of the time of all tests with the Spark session: on a worker of their own, with a session of its own."""
+
 TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
 
 LONGEST_FIRST = (
-    *("integration/test_demo", "integration/test_lake_faults", SPARK),
+    *("integration/test_demo", "integration/test_lake_faults", SPARK, AUDITS),
     "integration/test_live_prices_process",
 )
 """Groups of tests that take a minute or more: begun last, they would keep one worker busy alone."""
@@ -41,13 +50,14 @@ LONGEST_FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark unit tests, and keep the tests of a module together: they share what its fixtures started.
 
-    All tests with the Spark session are one group, so only one worker starts a session. They are not
-    marked as unit tests, because it takes seconds to start. Tests that are marked as independent
-    are distributed one by one.
+    Tests with the Spark session are two groups, so only two workers start a session. They are not marked as
+    unit tests, because it takes seconds to start. Tests that are marked as independent are distributed one
+    by one.
     """
     for item in items:
         group = group_of(item)
-        if group != SPARK and item.path.is_relative_to(UNIT):
+        is_unit = item.path.is_relative_to(UNIT) and not has_session(item)
+        if is_unit and not is_long(item):
             item.add_marker(pytest.mark.unit)
         if not item.get_closest_marker("independent"):
             item.add_marker(pytest.mark.xdist_group(group))
@@ -56,9 +66,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (order.get(group_of(item), len(order)), item.path.name))
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Return whether it computes for seconds. Property tests do: their examples are many."""
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return is_property or item.get_closest_marker("long") is not None
+
+
+def has_session(item: pytest.Item) -> bool:
+    return "spark" in getattr(item, "fixturenames", ())
+
+
 def group_of(item: pytest.Item) -> str:
-    has_session = "spark" in getattr(item, "fixturenames", ())
-    return SPARK if has_session else str(item.path.relative_to(TESTS).with_suffix(""))
+    if has_session(item):
+        return AUDITS if item.path.stem in AUDIT_MODULES else SPARK
+    return str(item.path.relative_to(TESTS).with_suffix(""))
 
 
 @pytest.fixture(scope="session")

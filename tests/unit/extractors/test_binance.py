@@ -93,6 +93,7 @@ def test_element_that_is_no_json_is_kept_beside_readable_neighbours(element: str
     assert isinstance(raw_data[1], UnreadableRawData)
 
 
+@pytest.mark.long
 def test_ticker_of_any_depth_is_kept_to_the_letter_or_as_unreadable_text() -> None:
     kept = set[int]()
     for depth in range(1, 2_001):

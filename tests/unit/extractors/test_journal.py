@@ -422,6 +422,7 @@ class Counted(int):
         return int(self) < other
 
 
+@pytest.mark.long
 def test_segment_of_a_position_is_found_in_a_few_steps_among_thousands(tmp_path: Path) -> None:
     count = 4_000
     with journal_in(tmp_path / "j") as journal:

@@ -106,6 +106,7 @@ def test_the_table_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) 
     assert deltalake.DeltaTable(str(table.folder)).version() == version
 
 
+@pytest.mark.long
 def test_the_upkeep_writes_the_files_of_an_earlier_version_anew(kept: Path) -> None:
     rows = deltalake.DeltaTable(str(kept)).to_pyarrow_table().to_pylist()
     table = OwnTable(kept.parent)

@@ -68,6 +68,7 @@ def look_for_a_difference(messages: pl.DataFrame) -> None:
     assert reduce_to_minutes(reference).schema == polars_schema(REDUCED)
 
 
+@pytest.mark.long
 def test_both_readers_read_any_message_alike() -> None:
     end = time.monotonic() + SECONDS
     look_for_a_difference()
