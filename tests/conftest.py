@@ -34,7 +34,7 @@ time.tzset()
 SPARK = "spark"
 AUDITS = "spark audits"
 AUDIT_MODULES = ("test_audit", "test_audit_lake", "test_dead_letter_flood")
-"""Half of the time of all tests with the Spark session: on a worker of their own, with a session of its own."""
+"""Half of the time of all tests with the Spark session: on another worker, with a session of its own."""
 
 TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
