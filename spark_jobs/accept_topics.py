@@ -9,16 +9,14 @@ Topics that are the same as before are left alone, so to run it once too often d
 
 import logging
 from contextlib import closing
-from functools import partial
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.archive import Archive
-from spark_jobs.batch_end import batch_end
 from spark_jobs.entry import run
 from spark_jobs.lake import lake_root
 from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import fresh_checkpoint, keep_others_out, log_to_stderr
+from spark_jobs.running import keep_others_out, log_to_stderr
 from spark_jobs.session import spark_session
 from spark_jobs.small_topics_sink import SmallTopicsSink
 from spark_jobs.ticker_table import TickerTable
@@ -29,17 +27,15 @@ log = logging.getLogger(__name__)
 
 def accept_topics(settings: Settings) -> None:
     """Raise SecondLiveJobError beside a live job, JobError beside a job of the lake on this machine."""
+    for query in (Archive.query, TickerTable.query):
+        keep_others_out(settings.checkpoint_dir, query)
     for sink in (PriceSink, SmallTopicsSink):
         with closing(sink(settings.database_url)) as opened:
             accepted = opened.accept(topic_ids(settings, sink.topics))
             log.info("accepted sink=%s topics=%s", sink.query, ",".join(accepted) or "none")
     spark, ids = spark_session("accept_topics"), topic_ids(settings, EXCHANGE_OF_TOPIC)
-    for query in (Archive.query, TickerTable.query):
-        keep_others_out(settings.checkpoint_dir, query)
-    checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
-    table = TickerTable(
-        spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
-    )
+    # No batch is written here, so none has an end.
+    table = TickerTable(spark, lake_root(settings), dict, settings.tickers_retention_days)
     for name, accepted in (
         (Archive.query, Archive(spark, lake_root(settings)).accept(ids)),
         (TickerTable.query, table.accept(ids)),

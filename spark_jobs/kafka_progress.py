@@ -1,7 +1,7 @@
-"""How far a sink is: its rows of the table kafka_progress, and what of a batch lies beyond them.
+"""Read and write a sink's progress in kafka_progress, and select the rows of a batch that lie beyond it.
 
-A batch is reduced before it comes here. Each of its rows has `topic` and `partition`, and the
-`first_offset` and `last_offset` of what it stands for.
+The rows are already reduced: each has `topic` and `partition`, and the `first_offset` and `last_offset` of
+the messages that it was made of.
 """
 
 from collections.abc import Sequence
@@ -133,11 +133,10 @@ def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
 
 
 def forget(statements: cursor, ids: TopicIds) -> list[str]:
-    """Delete the progress in topics whose id is not the one in `ids`. Return their names."""
-    statements.execute(
-        "DELETE FROM kafka_progress USING unnest(%s, %s) AS current (topic, topic_id)"
-        " WHERE kafka_progress.topic = current.topic AND kafka_progress.topic_id <> current.topic_id"
-        " RETURNING kafka_progress.topic",
-        ([*ids], [*ids.values()]),
-    )
-    return sorted({topic for (topic,) in statements.fetchall()})
+    """Delete the progress in topics whose id is not the one in `ids`. Return their names.
+
+    A partition from which nothing was read since 0.1.0 has no id yet: it goes with the others of its topic.
+    """
+    former = [topic for topic, read in ids_read(statements, [*ids]).items() if read != ids[topic]]
+    statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (former,))
+    return sorted(former)

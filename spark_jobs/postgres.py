@@ -13,11 +13,13 @@ NOTICES_A_LOST_SERVER: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# Not by libpq's `options`: pgbouncer refuses them.
+# Not by libpq's `options`: pgbouncer refuses them. Keepalives say nothing while an answer is under way: the
+# kernel would send it again for a quarter of an hour.
 NOTICES_A_LOST_CLIENT = """
 SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
-SET tcp_keepalives_count = 3
+SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 25000
 """
 
 

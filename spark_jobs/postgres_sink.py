@@ -36,17 +36,17 @@ from spark_jobs.topic_ids import TopicIds, refuse_another
 log = logging.getLogger(__name__)
 
 LOCK_LIMIT = timedelta(seconds=5)
-"""For the lock of a job that is just ending."""
-LOST_LOCK_LIMIT = timedelta(seconds=25)
-"""For the lock of our own connection, which Postgres may take so long to see as lost."""
+"""How long a start waits for the lock: the previous job may still be ending."""
+LOST_LOCK_LIMIT = timedelta(seconds=30)
+"""How long a reconnect waits for the lock: Postgres may take this long to notice the lost connection."""
 
 RETRY_LIMIT = 60.0
 """Seconds for which a batch is tried again."""
 FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 """Seconds between attempts; doubled from one to the next."""
 
-# A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. What would fail
-# the same way again, such as a violated constraint, is neither.
+# A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. Errors that would
+# recur, such as a violated constraint, are not retried.
 PASSING = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
@@ -107,8 +107,7 @@ class PostgresSink(Sink):
         The dead letters of the former topics are deleted.
         """
         with self._connection, self._connection.cursor() as statements:
-            known = {topic: ids[topic] for topic in self.topics if topic in ids}
-            accepted = forget(statements, known)
+            accepted = forget(statements, ids)
             forget_dead_letters(statements, accepted)
             return accepted
 
@@ -116,10 +115,10 @@ class PostgresSink(Sink):
         self._connection.close()
 
     def _write_batch(self, batch: DataFrame) -> Counts:
-        """One transaction, tried again after an error that passes, for RETRY_LIMIT at most.
+        """Write the batch in one transaction. Retry errors that pass for up to RETRY_LIMIT.
 
-        Spark computes the batch before it begins. Whether a COMMIT that was not answered took place,
-        kafka_progress says to the next attempt.
+        Spark computes the batch once, before the first attempt. If a COMMIT got no answer, the next attempt
+        reads from kafka_progress whether it took place.
         """
         rows = batch.toArrow()
         limit = time.monotonic() + RETRY_LIMIT
@@ -139,17 +138,19 @@ class PostgresSink(Sink):
                 delay = min(2 * delay, LONGEST_DELAY)
 
     def _transaction(self, rows: pa.Table) -> Counts:
-        """What lies below the progress is left out."""
+        """Write the rows that are not below kafka_progress."""
         with self._connection, self._connection.cursor() as statements:
             progress = locked_progress(statements, self.topics)
             refuse_a_gap(progress, self._committed)
             new = not_written(rows, progress)
             if not new.num_rows:
+                # A COMMIT that was not answered has taken place.
+                self._committed = progress
                 return {}
             reached = next_offsets(new)
             counts = self._write_rows(statements, new, reached)
             move_on(statements, reached, self._topic_ids)
-        self._committed = {**self._committed, **reached}
+        self._committed = {**progress, **reached}
         return counts
 
     @abstractmethod
@@ -158,7 +159,10 @@ class PostgresSink(Sink):
 
 
 def lock_out_others(statements: cursor, lock: int, limit: timedelta) -> None:
-    """For as long as the connection lives. Wait up to `limit`: one that has just died may hold it."""
+    """Take the advisory lock until the connection closes.
+
+    Wait up to `limit`: a job that has just ended may still hold it. Raise SecondLiveJobError after that.
+    """
     milliseconds = limit // timedelta(milliseconds=1)
     statements.execute("SET LOCAL lock_timeout = %s", (milliseconds,))
     try:

@@ -5,33 +5,48 @@
 One batch a minute, or more at once where much has piled up: see archive.
 """
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming.readwriter import DataStreamWriter
+from collections import Counter
+from collections.abc import Iterable
+
+from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.archive import Archive
+from spark_jobs.errors import JobError
 from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.sink import Sink
 from spark_jobs.sources import partitions_of_topics
 from spark_jobs.topic_ids import topic_ids
 
+PARTITIONS_OF_A_TASK = 40
+"""Of a topic. An object's name lists the offsets of each: S3 takes keys of up to 1,024 bytes."""
 
-def raw_archive(records: DataFrame, archive: Archive, checkpoint: str) -> DataStreamWriter:
-    """The query, not started yet."""
-    return lake_query(records, archive, checkpoint)
+
+def refuse_long_names(partitions: Iterable[tuple[str, int]], tasks: int) -> None:
+    """Raise JobError for a topic with more partitions than the names of so many tasks' objects can list."""
+    for topic, count in sorted(Counter(topic for topic, _number in partitions).items()):
+        if count > PARTITIONS_OF_A_TASK * tasks:
+            raise JobError(
+                f"topic {topic} has {count} partitions, but raw_archive with {tasks} tasks takes up to "
+                f"{PARTITIONS_OF_A_TASK * tasks}: raise TASKS in spark_jobs/lake.py, and run "
+                "raw_archive.py by itself"
+            )
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
-    """Starts the query where the archive's names say; its sink. For `tasks` see lake_records."""
+    """Start the query after the newest offsets in the names of `raw/`. Return its sink.
+
+    For `tasks` see lake_records.
+    """
     keep_others_out(settings.checkpoint_dir, Archive.query)
+    partitions = partitions_of_topics(settings, EXCHANGE_OF_TOPIC)
+    refuse_long_names(partitions, tasks)
     archive = Archive(spark, lake_root(settings))
-    progress = archive.resume(
-        partitions_of_topics(settings, EXCHANGE_OF_TOPIC), topic_ids(settings, EXCHANGE_OF_TOPIC)
-    )
+    progress = archive.resume(partitions, topic_ids(settings, EXCHANGE_OF_TOPIC))
     records = lake_records(spark, settings, progress, tasks)
-    raw_archive(records, archive, fresh_checkpoint(settings.checkpoint_dir, archive.query)).start()
+    lake_query(records, archive, fresh_checkpoint(settings.checkpoint_dir, archive.query)).start()
     return [archive]
 
 

@@ -60,12 +60,12 @@ def kafka_records(
     Raise OffsetError where Kafka does not hold what comes next, ClockError where a raw topic has the
     producers' timestamps.
     """
+    starting = starting_offsets(settings, topics, progress)
     refuse_producers_clock(settings, [topic for topic in topics if topic in EXCHANGE_OF_TOPIC])
     fill = {
         "minOffsetsPerTrigger": str(messages_per_batch),
         "maxTriggerDelay": f"{seconds_to_fill}s",
     }
-    starting = starting_offsets(settings, topics, progress)
     return (
         spark.readStream.format("kafka")
         .options(**spark_options(settings))
@@ -195,7 +195,8 @@ def starting_offset(
     if next_offset < low:
         raise OffsetError(
             f"{topic}/{partition} begins at offset {low}, but {next_offset} comes next: "
-            f"{low - next_offset} messages have expired unread. To go on: for live_prices set its "
-            f"next_offset in kafka_progress to {low}; for the lake see docs/lake.md"
+            f"{low - next_offset} messages have expired unread. To go on: for live_prices run make rebuild, "
+            f"which reads them from raw/, or to skip them set its next_offset in kafka_progress to {low}; "
+            "for the lake see docs/lake.md"
         )
     return next_offset

@@ -1,4 +1,4 @@
-"""The upkeep of the tickers' table: small files become large ones, days that are too old go.
+"""The upkeep of the tickers' table: small files become large ones, expired days are removed.
 
 Beside the batches: files are written by a process of its own, ticker_merge, and a commit takes milliseconds.
 """
@@ -32,7 +32,7 @@ RETRY_SECONDS = 3600.0
 # A file is closed at this size, but with the last of a symbol's rows.
 FILE_BYTES = 128 * 1024**2
 
-# A process that takes longer hangs.
+# A merge that takes longer is assumed to hang, and is killed.
 LONGEST_MERGE_SECONDS = 6 * 3600.0
 
 
@@ -61,6 +61,8 @@ class TickerUpkeep(threading.Thread):
         self._retention = timedelta(days=retention_days)
         self._file_bytes = file_bytes
         self._vacuum_due = time.monotonic()
+        # By partition, when it is tried again.
+        self._failed: dict[tuple[str, str], float] = {}
 
     def run(self) -> None:
         pause: float = LOOK_SECONDS
@@ -87,11 +89,30 @@ class TickerUpkeep(threading.Thread):
         if old := [file for file in files if file.date < first_kept]:
             self._table.remove(old)
             log.info("dropped table=%s before=%s files=%d", self._path, first_kept, len(old))
-        kept = [file for file in files if file.date >= first_kept]
+        self._failed = {
+            partition: due for partition, due in self._failed.items() if due > time.monotonic()
+        }
+        kept = [
+            file
+            for file in files
+            if file.date >= first_kept and (file.date, file.exchange) not in self._failed
+        ]
         runs = next_step(kept, now, self._file_bytes)
         if runs:
-            self._merge(runs)
+            self._merge_or_postpone(runs)
         return bool(runs)
+
+    def _merge_or_postpone(self, runs: Sequence[Run]) -> None:
+        """Merge; where that fails, leave the partition out for an hour: the others go on."""
+        date, exchange = runs[0][0].date, runs[0][0].exchange
+        try:
+            self._merge(runs)
+        except MergeError:
+            self._failed[date, exchange] = time.monotonic() + RETRY_SECONDS
+            log.exception(
+                "merge failed table=%s date=%s exchange=%s, retry in %.0f s",
+                *(self._path, date, exchange, RETRY_SECONDS),
+            )
 
     def _merge(self, runs: Sequence[Run]) -> None:
         """Put one run in the place of several."""

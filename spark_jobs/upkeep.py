@@ -56,7 +56,8 @@ class Upkeep(threading.Thread):
                 with closing(connect(self._database_url, "upkeep")) as database:
                     one_step(database, self._candles_kept)
                 sort_a_day(self._database_url)
-            except psycopg2.Error:
+            # Whatever it is: a thread that ends would not be missed before the disk is full.
+            except Exception:
                 log.exception("upkeep failed, it is tried again in %.0f s", EVERY_SECONDS)
             time.sleep(EVERY_SECONDS)
 

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from spark_jobs.history import History, HistoryError, all_history, history_of
+from spark_jobs.history_steps import in_steps
 from spark_jobs.sources import Offsets
 from spark_jobs.time_span import TimeSpan
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -78,7 +79,10 @@ def test_each_record_comes_once_out_of_kafka_or_raw_with_all_its_parts(
     spark: SparkSession, lake: Settings, produced: Produced
 ) -> None:
     produced.send(3)
-    whole = {row["offset"]: row.asDict() for row in produced.kafka().collect()}
+    whole = {
+        (row["topic"], row["partition"], row["offset"]): row.asDict()
+        for row in produced.kafka().collect()
+    }
     produced.archive()
     produced.send(2)
     produced.archive()
@@ -92,7 +96,7 @@ def test_each_record_comes_once_out_of_kafka_or_raw_with_all_its_parts(
 
     first = produced.begins[BINANCE]
     [row] = history.records({BINANCE: first}, {BINANCE: first + 1}).collect()
-    assert row.asDict() == whole[first] | {"timestampType": None}
+    assert row.asDict() == whole[*BINANCE, first] | {"timestampType": None}
     middle = history.records({BINANCE: first + 1}, {BINANCE: first + 4})
     assert [row[2] for row in rows_of(middle)] == [first + 1, first + 2, first + 3]
 
@@ -103,8 +107,27 @@ def test_kafka_may_delete_while_the_history_is_read(
     produced.send(3)
     produced.archive()
     history = all_history(spark, lake)
-    expire_all(lake)
-    assert everything(history, produced) == sorted(produced.values)
+    begins = history.unbroken(produced.begins, produced.ends)
+    found = []
+    for step in in_steps(begins, produced.ends, 2):
+        found += rows_of(history.all_records(*step))
+        expire_all(lake)
+    assert sorted(found) == sorted(produced.values)
+
+
+def test_records_that_kafka_deletes_before_they_are_archived_are_named(
+    spark: SparkSession, lake: Settings, produced: Produced
+) -> None:
+    produced.send(2)
+    history = all_history(spark, lake)
+    begins, ends = history.unbroken(produced.begins, produced.ends), produced.ends
+    assert rows_of(history.all_records(begins, ends)) == sorted(produced.values)
+    delete_records(lake, {BINANCE: begins[BINANCE] + 1})
+    first = begins[BINANCE]
+    with pytest.raises(
+        HistoryError, match=f"{BINANCE[0]}/0: Kafka has deleted offsets {first} to {first} "
+    ):
+        history.all_records(begins, ends)
 
 
 def test_an_object_that_is_there_twice_repeats_no_record(

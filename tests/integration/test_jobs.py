@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from spark_jobs.archive import Archive
-from spark_jobs.raw_archive import raw_archive
+from spark_jobs.lake import lake_query
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_offset
 from spark_jobs.topic_ids import topic_ids
@@ -116,7 +116,7 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
         produce(settings, KUCOIN_RAW_DATA, [item(CRO_USDT)], partition=3)
         progress = {**ends, **archive.resume(ends, ids)}
         checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
-        run_once(raw_archive(stream(spark, settings, progress), archive, checkpoint))
+        run_once(lake_query(stream(spark, settings, progress), archive, checkpoint))
 
     first, third = ends[BINANCE_RAW_DATA, 0], ends[KUCOIN_RAW_DATA, 3]
     assert archive.resume(ends, ids) == {

@@ -22,8 +22,7 @@ from infra.exchange.server import Simulation
 from infra.places import PROJECT
 from infra.services import object_store
 from spark_jobs.archive import Archive
-from spark_jobs.lake import lake_root
-from spark_jobs.raw_archive import raw_archive
+from spark_jobs.lake import lake_query, lake_root
 from spark_jobs.sources import kafka_records
 from spark_jobs.topic_ids import topic_ids
 from tests.support.extractor import Extractor
@@ -66,7 +65,7 @@ def lake(
     archive = Archive(spark, lake_root(own))
     progress = {**before, **archive.resume(list(before), topic_ids(own, EXCHANGE_OF_TOPIC))}
     records = kafka_records(spark, own, EXCHANGE_OF_TOPIC, progress)
-    run_once(raw_archive(records, archive, str(tmp_path / "checkpoint")))
+    run_once(lake_query(records, archive, str(tmp_path / "checkpoint")))
     return own
 
 

@@ -202,6 +202,12 @@ def test_lock_of_its_own_lost_connection_is_waited_for(
     assert updates(owner) == [(1,)]
 
 
+def restore(owner: connection, database: Settings, dump: Path) -> None:
+    end_writers(owner)
+    execute(owner, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    of_postgres("psql", database, "--quiet", "--set", "ON_ERROR_STOP=1", "--file", dump)
+
+
 def test_restored_dump_ends_the_job_and_the_next_one_resumes_where_postgres_says(
     spark: SparkSession, sink: PriceSink, owner: connection, database: Settings, tmp_path: Path
 ) -> None:
@@ -209,9 +215,7 @@ def test_restored_dump_ends_the_job_and_the_next_one_resumes_where_postgres_says
     dump = tmp_path / "dump.sql"
     of_postgres("pg_dump", database, "--file", dump)
     write_one(spark, sink, offset=1)
-    end_writers(owner)
-    execute(owner, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    of_postgres("psql", database, "--quiet", "--set", "ON_ERROR_STOP=1", "--file", dump)
+    restore(owner, database, dump)
     said = "next_offset 1 for binance_raw_data/0, but this job has committed 2"
     with pytest.raises(ProgressError, match=said):
         write_one(spark, sink, offset=2)
@@ -221,3 +225,23 @@ def test_restored_dump_ends_the_job_and_the_next_one_resumes_where_postgres_says
         assert next_start.progress() == {(BINANCE_RAW_DATA, 0): 1}
         write_one(spark, next_start, offset=1)
     assert updates(owner) == [(2,)]
+
+
+def test_restored_dump_is_noticed_although_the_last_commit_was_not_answered(
+    spark: SparkSession, owner: connection, database: Settings, tmp_path: Path
+) -> None:
+    with (
+        dies_at_commit(database, arrives=True) as (through, is_armed),
+        price_sink(through) as sink,
+    ):
+        write_one(spark, sink)
+        dump = tmp_path / "dump.sql"
+        of_postgres("pg_dump", database, "--file", dump)
+        is_armed.set()
+        write_one(spark, sink, offset=1)
+        assert not is_armed.is_set()
+        restore(owner, database, dump)
+        said = "next_offset 1 for binance_raw_data/0, but this job has committed 2"
+        with pytest.raises(ProgressError, match=said):
+            write_one(spark, sink, offset=2)
+    assert updates(owner) == [(1,)]

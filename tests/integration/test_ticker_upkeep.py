@@ -17,7 +17,6 @@ from pyarrow import parquet
 from spark_jobs.ticker_log import TickerLog
 from spark_jobs.ticker_plan import MOST_RUNS
 from spark_jobs.ticker_progress import Progress, TableError
-from spark_jobs.ticker_upkeep import MergeError
 from spark_jobs.tickers.files import ROWS_OF_A_GROUP, is_sorted
 from tests.support.process import Process, running
 from tests.support.ticker_table import DAY, LONG_AFTER, RETENTION_DAYS, OwnTable, tickers
@@ -178,12 +177,21 @@ def test_files_that_another_program_replaces_during_a_merge_are_not_there_twice(
     table.assert_exact()
 
 
-def test_a_merge_that_fails_changes_nothing_and_batches_go_on(table: OwnTable) -> None:
+def test_a_merge_that_fails_changes_nothing_and_batches_and_other_days_go_on(
+    table: OwnTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    table.write(tickers(SYMBOLS, 40, 0, DAY - timedelta(days=1)))
+    table.write(tickers(SYMBOLS, 40, 1, DAY - timedelta(days=1)))
+    earlier = data_files(table)
     table.write_many(SYMBOLS, 2)
-    path = min(data_files(table))
+    path = min(data_files(table) - earlier)
     away = path.rename(path.with_suffix(".away"))
-    with pytest.raises(MergeError, match="status 1"):
-        table.upkeep().look(LONG_AFTER)
+    upkeep = table.upkeep()
+    assert upkeep.look(LONG_AFTER)
+    assert f"date={DAY:%Y-%m-%d} exchange=binance, retry in 3600 s" in caplog.text
+    assert upkeep.look(LONG_AFTER)
+    assert not upkeep.look(LONG_AFTER), "the day that failed is left out"
+    assert len({each.path for each in table.log.files() if each.date < str(DAY.date())}) == 1
     table.write_many(SYMBOLS, 1)
     away.rename(path)
     table.assert_exact()

@@ -10,13 +10,13 @@ from pyspark.sql import SparkSession
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC
+from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
 from spark_jobs.broker_clock import ClockError
-from spark_jobs.sources import kafka_records
+from spark_jobs.sources import OffsetError, kafka_records
 from spark_jobs.topic_ids import TopicError, topic_ids
 from tests.support.frames import BTCUSDT, item, record
 from tests.support.own_kafka import OwnKafka, own_kafka
-from tests.support.postgres import rows
+from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink, write
 
 PLACE = (BINANCE_RAW_DATA, 0)
@@ -97,6 +97,27 @@ def test_progress_of_an_earlier_version_has_no_id_and_resumes(
     assert stored_ids(owner) == [(ids[BINANCE_RAW_DATA],)]
 
 
+def test_a_topic_is_accepted_with_its_partitions_whose_id_was_not_known_yet(
+    database: Settings, owner: connection
+) -> None:
+    execute(
+        owner,
+        "INSERT INTO kafka_progress (topic, partition, next_offset, topic_id) VALUES"
+        " ('binance_raw_data', 0, 7, 'former'), ('binance_raw_data', 1, 8, NULL),"
+        " ('kucoin_raw_data', 0, 9, NULL)",
+    )
+    with price_sink(database) as sink:
+        assert sink.accept({BINANCE_RAW_DATA: "new", KUCOIN_RAW_DATA: "first"}) == [
+            BINANCE_RAW_DATA
+        ]
+        assert sink.progress() == {(KUCOIN_RAW_DATA, 0): 9}
+
+
+def test_without_ids_nothing_is_accepted(database: Settings) -> None:
+    with price_sink(database) as sink:
+        assert sink.accept({}) == []
+
+
 def test_ids_are_known_to_a_broker_that_was_restarted(broker: OwnKafka) -> None:
     before = topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
     assert set(before) == set(EXCHANGE_OF_TOPIC)
@@ -111,4 +132,10 @@ def test_raw_topic_with_the_producers_clock_is_refused(
     broker.configure(BINANCE_RAW_DATA, "message.timestamp.type", "CreateTime")
     said = f"topic {BINANCE_RAW_DATA} has message.timestamp.type=CreateTime"
     with pytest.raises(ClockError, match=said):
+        kafka_records(spark, broker.settings, EXCHANGE_OF_TOPIC, {})
+
+
+def test_topic_that_is_not_there_is_named(spark: SparkSession, broker: OwnKafka) -> None:
+    broker.delete(KUCOIN_RAW_DATA)
+    with pytest.raises(OffsetError, match=f"^topic {KUCOIN_RAW_DATA}: .* Was it created"):
         kafka_records(spark, broker.settings, EXCHANGE_OF_TOPIC, {})

@@ -16,7 +16,6 @@ from infra.services import object_store
 from spark_jobs.archive import Archive
 from spark_jobs.batch_end import batch_end
 from spark_jobs.lake import lake_query, lake_root
-from spark_jobs.raw_archive import raw_archive
 from spark_jobs.running import fresh_checkpoint
 from spark_jobs.sources import Offsets, kafka_records, partitions_of_topics
 from spark_jobs.ticker_table import TickerTable
@@ -34,7 +33,7 @@ def run_raw_archive(
     partitions = partitions_of_topics(lake, EXCHANGE_OF_TOPIC)
     progress = {**(start or {}), **archive.resume(partitions, topic_ids(lake, EXCHANGE_OF_TOPIC))}
     records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, progress).coalesce(1)
-    run_once(raw_archive(records, archive, fresh_checkpoint(str(folder), "raw_archive")))
+    run_once(lake_query(records, archive, fresh_checkpoint(str(folder), "raw_archive")))
 
 
 def run_price_history(spark: SparkSession, lake: Settings, folder: Path) -> None:
