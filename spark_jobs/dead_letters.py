@@ -1,7 +1,7 @@
-"""What can be no ticker, or no row of a small topic's table: all are counted, some are kept with their bytes.
+"""Store dead letters: messages and items that are neither a ticker nor a row of a small topic.
 
-The table dead_letter_spans counts each dead letter once, and says where it is. The table dead_letters has a
-few examples of each cause: where they are, why, and their own bytes.
+`dead_letter_spans` counts each one once, with its place. `dead_letters` keeps a few examples of each cause,
+with their bytes.
 """
 
 from collections import defaultdict
@@ -36,6 +36,17 @@ CROSS JOIN LATERAL (
 WHERE earlier.last_offset = new.first_offset - 1
 """
 
+# Of the given blocks, those that have EXAMPLES dead letters of the cause or more.
+FULL_BLOCKS = f"""
+SELECT given.topic, given.partition, given.cause, given.first_offset
+FROM (VALUES %s) AS given (topic, partition, cause, first_offset, last_offset)
+JOIN dead_letter_spans AS stored
+    ON stored.topic = given.topic AND stored.partition = given.partition AND stored.cause = given.cause
+    AND stored.first_offset BETWEEN given.first_offset AND given.last_offset
+GROUP BY 1, 2, 3, 4
+HAVING sum(stored.letters) >= {EXAMPLES}
+"""
+
 UPSERT_SPANS = f"""
 INSERT INTO dead_letter_spans ({COLUMNS_OF_SPANS}) VALUES %s
 ON CONFLICT (topic, partition, first_offset, cause) DO UPDATE
@@ -62,13 +73,13 @@ INSERT_LETTERS = "INSERT INTO dead_letters ({}) VALUES %s ON CONFLICT DO NOTHING
 )
 
 
-def letters_of(rows: pa.Table) -> list[DeadLetter]:
+def letters_in(rows: pa.Table) -> list[DeadLetter]:
     """Return the examples among rows of columns.REDUCED."""
     examples = rows.filter(pc.field("kind") == IS_DEAD_LETTER)
     return [DeadLetter(**row) for row in examples.select(list(DeadLetter._fields)).to_pylist()]
 
 
-def spans_of(rows: pa.Table) -> list[Span]:
+def spans_in(rows: pa.Table) -> list[Span]:
     """Return the spans among rows of columns.REDUCED."""
     spans = rows.filter(pc.field("kind") == IS_DEAD_SPAN)
     return [
@@ -90,21 +101,17 @@ def add_dead_letters(
 ) -> None:
     """Count the dead letters of `spans`, which follow all that is stored, and keep some of `letters`.
 
-    Of each topic and cause, the EXAMPLES with the lowest places are kept, except within a stored span that
-    goes on and has so many letters already: a flood does not fill the table with more of the same.
+    Of each topic and cause, keep the EXAMPLES with the lowest places. Keep none within a block of offsets in
+    which the cause already has EXAMPLES letters: a flood does not fill the table with more of the same.
     """
     new = joined(spans)
     if not new:
         return
+    examples = _outside_full_blocks(statements, examples_of(letters))
     before = _spans_before(statements, new)
     after = joined([*before, *new])
     upsert_spans(statements, [span for span in after if span not in before])
-    known = {span[:4] for span in before if span.letters >= EXAMPLES}
-    going_on = [span for span in after if span[:4] in known]
-    insert_letters(
-        statements,
-        [letter for letter in examples_of(letters) if not _is_within(letter, going_on)],
-    )
+    insert_letters(statements, examples)
 
 
 def examples_of(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
@@ -131,6 +138,19 @@ def forget_dead_letters(statements: cursor, topics: Sequence[str]) -> None:
         statements.execute(f"DELETE FROM {table} WHERE topic = ANY(%s)", (list(topics),))
 
 
+def _outside_full_blocks(statements: cursor, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    blocks = {_block_of(letter) for letter in letters}
+    with_ends = [(*block, block[-1] + BLOCK - 1) for block in blocks]
+    full = {*execute_values(statements, FULL_BLOCKS, with_ends, fetch=True)}
+    return [letter for letter in letters if _block_of(letter) not in full]
+
+
+def _block_of(letter: DeadLetter) -> tuple[str, int, str, int]:
+    """Return topic, partition, cause, and the first offset of the block."""
+    start = letter.offset - letter.offset % BLOCK
+    return letter.topic, letter.partition, cause_of(letter.reason), start
+
+
 def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
     """Return the stored spans that may go on with the first new one of their partition and cause."""
     first = {span[:3]: span[:4] for span in reversed(new)}
@@ -144,8 +164,3 @@ def as_span(row: Sequence[Any]) -> Span:
     """Return a row with COLUMNS_OF_SPANS, as psycopg2 returns it, as a span."""
     span = Span(*row)
     return span if span.positions is None else span._replace(positions=bytes(span.positions))
-
-
-def _is_within(letter: DeadLetter, spans: Iterable[Span]) -> bool:
-    cause = (letter.topic, letter.partition, cause_of(letter.reason))
-    return any(span[:3] == cause and span.has(letter.offset) for span in spans)

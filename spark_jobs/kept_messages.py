@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Self, cast
 
 import polars as pl
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
-from core.kafka_client import client_configuration
 from core.message import ENDPOINT_HEADER
 from core.settings import Settings
 from spark_jobs.errors import JobError
 from spark_jobs.messages import HOST
-from spark_jobs.sources import KAFKA_TIMEOUT
+from spark_jobs.sources import KAFKA_TIMEOUT, looking_consumer
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 
 SCHEMA = polars_schema(MESSAGE)
@@ -24,21 +23,14 @@ MILLISECOND = 1000
 
 
 class MissingError(JobError):
-    """Kafka does not hold a message that lies between its oldest and its newest one."""
+    """Kafka did not return a message that it should hold. The text says why."""
 
 
 class KeptMessages:
     """What Kafka holds now. It joins no group and commits nothing."""
 
     def __init__(self, settings: Settings) -> None:
-        self._consumer = Consumer(
-            {
-                **client_configuration(settings),
-                "group.id": "spark_jobs",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-            }
-        )
+        self._consumer = looking_consumer(settings)
         # Where the consumer goes on by itself, so that blocks in a row are fetched in one go.
         self._next: tuple[str, int, int] | None = None
 
@@ -56,7 +48,7 @@ class KeptMessages:
     def read(self, topic: str, partition: int, offsets: Collection[int]) -> Iterator[pl.DataFrame]:
         """Yield the messages as frames with columns.MESSAGE, up to MESSAGES_AT_ONCE in each.
 
-        All offsets are held(). Raise MissingError for a message that is not there all the same.
+        All offsets are held(). Raise MissingError for a message that Kafka does not return all the same.
         """
         wanted = sorted(offsets)
         some: list[Message] = []
@@ -87,7 +79,7 @@ class KeptMessages:
             raise MissingError(f"{topic}/{partition}: no message within {KAFKA_TIMEOUT:.0f} s")
         error = message.error()
         if error is not None:
-            raise KafkaException(error)
+            raise MissingError(f"{topic}/{partition}: {error.str()}")
         return message
 
 

@@ -14,12 +14,12 @@ from pyspark.sql import DataFrame
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import RETENTION
 from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
-from spark_jobs.dead_letters import add_dead_letters, letters_of, spans_of
+from spark_jobs.dead_letters import add_dead_letters, letters_in, spans_in
 from spark_jobs.newer import polars_age_order, sql_age_order
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.reading import LastMinute, Reading, Share, reading_of
 from spark_jobs.sink import Counts
-from spark_jobs.sources import Offsets
+from spark_jobs.sources import Offsets, by_topic
 from spark_jobs.tickers.columns import IS_DEAD_SPAN, IS_TICKER, IS_UNREAD, TICKER, as_frame
 
 KEY = ("exchange", "symbol")
@@ -76,7 +76,7 @@ class PriceSink(PostgresSink):
         return counts
 
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
-        add_dead_letters(statements, letters_of(rows), spans_of(rows))
+        add_dead_letters(statements, letters_in(rows), spans_in(rows))
         return self._write_tickers(statements, rows, reached)
 
     def _write_tickers(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
@@ -102,7 +102,7 @@ class PriceSink(PostgresSink):
                 dead_letters,
                 without_candle,
                 json.dumps(reading),
-                json.dumps(_by_topic(reached)),
+                json.dumps(by_topic(reached)),
                 now,
             ),
         )
@@ -143,10 +143,3 @@ def upsert(statements: cursor, newest: pl.DataFrame, batch_id: int) -> int:
 def _last_received(tickers: pa.Table) -> dict[str, datetime]:
     found = tickers.group_by("exchange").aggregate([("received_at", "max")])
     return {row["exchange"]: row["received_at_max"] for row in found.to_pylist()}
-
-
-def _by_topic(offsets: Offsets) -> dict[str, dict[int, int]]:
-    by_topic: dict[str, dict[int, int]] = {}
-    for (topic, partition), next_offset in offsets.items():
-        by_topic.setdefault(topic, {})[partition] = next_offset
-    return by_topic

@@ -1,21 +1,21 @@
-"""Reads the raw topics' dead letters again: after a fix, what they say becomes prices and candles.
+"""Read dead letters again: after a fix, those of the raw topics become prices and candles.
 
     python -m spark_jobs.replay_dead_letters
 
 While the live job is stopped; it is refused otherwise. The messages of the spans are read from Kafka once
 more. A letter that can be read now goes the way of any ticker, and in the same transaction the spans are
-rewritten without it: it counts once. Items that were read when their message came are left out. A price wins
-only if it is the newer. kafka_progress is not touched.
+rewritten without it: it counts once. Items that were read when their message came are left out. A price
+replaces the stored one only if it is newer. The progress in the raw topics does not change.
 
-Where Kafka no longer holds all of a span, its letters are read from their rows of dead_letters, if each has
-one. When a letter was written stands for Kafka's own time then, so what was ahead of it stays a dead letter.
-A span that neither holds stays as it is.
+If Kafka no longer holds a whole span, its letters are read from `dead_letters`, provided each has a row.
+`written_at` then replaces Kafka's timestamp. A span that neither holds stays unchanged; a rebuild reads its
+messages from `raw/`.
 
-The small topics need none of this: their tables are right however often a message is read, so it is
-enough to delete a topic's rows of kafka_progress, and the live job reads it from its start.
+Small topics with dead letters are read anew by the live job, from their oldest records: see
+SmallTopicsSink.start_over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cache
 from typing import NamedTuple
@@ -29,8 +29,9 @@ from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.dead_letters import (
     COLUMNS_OF_SPANS,
     as_span,
+    examples_of,
     insert_letters,
-    letters_of,
+    letters_in,
     upsert_spans,
 )
 from spark_jobs.entry import run
@@ -38,14 +39,15 @@ from spark_jobs.kept_messages import KeptMessages
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.reading import cause_of
 from spark_jobs.running import log_to_stderr
+from spark_jobs.small_topics_sink import SmallTopicsSink
 from spark_jobs.tickers.columns import REDUCED, as_table
 from spark_jobs.tickers.letters_again import Now, Stored, letters_now, read_again
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.spans import BLOCK, Span
 from spark_jobs.topic_ids import topic_ids
 
-# Of spans that are read from their rows, in a transaction.
 LETTERS_AT_ONCE = 1000
+"""Letters that are read from their rows in one transaction, and up to one span more."""
 
 KEY = 'topic, partition, "offset", position'
 NEXT_BLOCK = f"""
@@ -58,10 +60,27 @@ SELECT {COLUMNS_OF_SPANS} FROM dead_letter_spans
 WHERE topic = %s AND partition = %s AND first_offset BETWEEN %s AND %s
 ORDER BY first_offset, cause
 """
-LETTERS_OF_SPAN = f"""
-SELECT {KEY}, reason, payload, endpoint, written_at FROM dead_letters
-WHERE topic = %s AND partition = %s AND "offset" BETWEEN %s AND %s AND split_part(reason, ':', 1) = %s
-ORDER BY "offset", position LIMIT %s
+# The keys of a block's spans of which each letter has a row. The bounds of the block are stated for both
+# tables: otherwise Postgres may scan all rows of the partition.
+SPANS_WITH_ROWS = """
+SELECT span.topic, span.partition, span.cause, span.first_offset
+FROM dead_letter_spans AS span
+JOIN dead_letters AS letter
+    ON letter.topic = span.topic AND letter.partition = span.partition
+    AND letter."offset" BETWEEN span.first_offset AND span.last_offset
+    AND split_part(letter.reason, ':', 1) = span.cause
+WHERE span.topic = %(topic)s AND span.partition = %(partition)s
+    AND span.first_offset BETWEEN %(first)s AND %(last)s
+    AND letter."offset" BETWEEN %(first)s AND %(last)s
+GROUP BY span.topic, span.partition, span.first_offset, span.cause
+HAVING count(*) = span.letters
+"""
+LETTERS_OF_SPANS = f"""
+SELECT {KEY}, reason, payload, endpoint, written_at
+FROM unnest(%(causes)s, %(firsts)s::bigint[], %(lasts)s::bigint[]) AS span (cause, first_offset, last_offset)
+JOIN dead_letters ON "offset" BETWEEN first_offset AND last_offset AND split_part(reason, ':', 1) = cause
+WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" BETWEEN %(first)s AND %(last)s
+ORDER BY "offset", position
 """
 LETTERS_OF_BLOCK = """
 SELECT "offset", position, reason FROM dead_letters
@@ -80,7 +99,7 @@ WHERE stored.topic = current.topic AND stored.partition = current.partition
 
 
 class Replayed(NamedTuple):
-    """Of all dead letters: those that can be read now, and those that nothing holds any more."""
+    """Numbers of dead letters of the raw topics: all, those that can be read now, those that Kafka lacks."""
 
     letters: int
     readable: int
@@ -103,18 +122,18 @@ class ReplaySink(PriceSink):
             execute_values(statements, DELETE_SPANS, gone)
             upsert_spans(statements, sorted(new - old, key=lambda span: span[:4]))
             _renew_rows(statements, was, now)
-            insert_letters(statements, letters_of(found))
+            insert_letters(statements, examples_of(letters_in(found)))
 
 
 def _renew_rows(statements: cursor, was: Sequence[Span], now: Now) -> None:
     """Delete the rows of letters that can be read, and of those that can't, store why they can't now."""
     topic, partition = was[0].topic, was[0].partition
     first, last = was[0].first_offset, max(span.last_offset for span in was)
+    again = {(span.cause, offset) for span in was for offset in span.offsets}
     statements.execute(LETTERS_OF_BLOCK, (topic, partition, first, last))
     readable, otherwise = [], []
     for offset, position, reason in statements.fetchall():
-        is_again = any(span.cause == cause_of(reason) and span.has(offset) for span in was)
-        if not is_again or offset in now.unchanged:
+        if (cause_of(reason), offset) not in again or offset in now.unchanged:
             continue
         current = now.dead.get((offset, position))
         if current is None:
@@ -141,13 +160,12 @@ def replay_dead_letters(settings: Settings) -> Replayed:
             whole = [s for s in spans if s.first_offset in kept and s.last_offset in kept]
             if whole:
                 readable += _replace(sink, whole, from_kafka(messages, whole))
-            rest = [span for span in spans if span not in whole]
-            for some in with_rows(database, rest):
-                found = [span for span, _rows in some]
-                rows = [row for _span, rows in some for row in rows]
-                readable += _replace(sink, found, letters_now(found, read_again(rows)))
-                rest = [span for span in rest if span not in found]
+            in_kafka = {*whole}
+            rest = [span for span in spans if span not in in_kafka]
             expired += sum(span.letters for span in rest)
+            for some, rows in with_rows(database, rest):
+                readable += _replace(sink, some, letters_now(some, read_again(rows)))
+                expired -= sum(span.letters for span in some)
     return Replayed(letters, readable, expired)
 
 
@@ -174,7 +192,7 @@ def blocks(database: connection) -> Iterator[list[Span]]:
 
 def from_kafka(messages: KeptMessages, was: Sequence[Span]) -> Now:
     """Return what the letters of spans of one block have become, by their messages in Kafka."""
-    offsets = {offset for span in was for offset in range(span.first_offset, span.last_offset + 1)}
+    offsets = {offset for span in was for offset in span.offsets}
     now = Now()
     for some in messages.read(was[0].topic, was[0].partition, offsets):
         now.add(letters_now(was, read_messages(some)))
@@ -183,30 +201,59 @@ def from_kafka(messages: KeptMessages, was: Sequence[Span]) -> Now:
 
 def with_rows(
     database: connection, spans: Sequence[Span]
-) -> Iterator[list[tuple[Span, list[Stored]]]]:
-    """Yield the spans of which each letter has a row, with the rows: some LETTERS_AT_ONCE at a time."""
-    some: list[tuple[Span, list[Stored]]] = []
-    for span in spans:
+) -> Iterator[tuple[list[Span], list[Stored]]]:
+    """Yield those of a block's spans of which each letter has a row, some at a time, with these rows."""
+    if not spans:
+        return
+    topic, partition, _cause, first = spans[0][:4]
+    start = first - first % BLOCK
+    block = {"topic": topic, "partition": partition, "first": start, "last": start + BLOCK - 1}
+    with database, database.cursor() as statements:
+        statements.execute(SPANS_WITH_ROWS, block)
+        complete = {*statements.fetchall()}
+    for some in portions(span for span in spans if span[:4] in complete):
+        bounds = {
+            "causes": [span.cause for span in some],
+            "firsts": [span.first_offset for span in some],
+            "lasts": [span.last_offset for span in some],
+        }
         with database, database.cursor() as statements:
-            place = (*span[:2], span.first_offset, span.last_offset, span.cause)
-            # One more than it has says enough.
-            statements.execute(LETTERS_OF_SPAN, (*place, span.letters + 1))
+            statements.execute(LETTERS_OF_SPANS, block | bounds)
             rows = [Stored(*row)._replace(payload=bytes(row[5])) for row in statements.fetchall()]
-        if len(rows) != span.letters:
-            continue
-        some.append((span, rows))
-        if sum(len(rows) for _span, rows in some) >= LETTERS_AT_ONCE:
+        yield some, rows
+
+
+def portions(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """Divide spans, in order, into lists that have LETTERS_AT_ONCE letters, or up to one span more."""
+    some: list[Span] = []
+    letters = 0
+    for span in spans:
+        some.append(span)
+        letters += span.letters
+        if letters >= LETTERS_AT_ONCE:
             yield some
-            some = []
+            some, letters = [], 0
     if some:
         yield some
 
 
+def small_topics_again(settings: Settings) -> list[str]:
+    """Make the live job read the small topics that have dead letters anew. Return their names.
+
+    Raise SecondLiveJobError beside a live job.
+    """
+    with closing(SmallTopicsSink(settings.database_url)) as sink:
+        return sink.start_over()
+
+
 def main() -> None:
-    letters, readable, expired = replay_dead_letters(Settings.from_environment(JOBS))
+    settings = Settings.from_environment(JOBS)
+    letters, readable, expired = replay_dead_letters(settings)
     print(f"{letters} dead letters, {readable} can be read now")
     if expired:
-        print(f"{expired} stay: Kafka no longer holds their messages")
+        print(f"{expired} dead letters have expired in Kafka; make rebuild reads them from raw/")
+    for topic in small_topics_again(settings):
+        print(f"{topic}: the live job reads it again from its oldest record")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 
-from spark_jobs.dead_letters import DeadLetter, add_dead_letters
+from spark_jobs.dead_letters import DeadLetter, add_dead_letters, forget_dead_letters
 from spark_jobs.postgres_sink import PostgresSink, copy_into
 from spark_jobs.reading import cause_of
 from spark_jobs.schemas import SMALL_TOPICS
@@ -54,6 +54,10 @@ SET (endpoint, reason, "to", frames)
 
 UPSERTS = {"instruments": UPSERT_INSTRUMENTS, "feed_events": UPSERT_FEED_EVENTS}
 
+TOPICS_WITH_DEAD_LETTERS = """
+SELECT DISTINCT topic FROM dead_letter_spans WHERE topic = ANY(%s) ORDER BY topic
+"""
+
 
 class SmallTopicsSink(PostgresSink):
     """Writes batches of what parse_small_topics returns: each message is a row, for they are few."""
@@ -69,6 +73,19 @@ class SmallTopicsSink(PostgresSink):
         SELECT exchange, endpoint, kind, reason, "from", "to", frames, 0::bigint AS "offset"
         FROM feed_events WITH NO DATA
     """
+
+    def start_over(self) -> list[str]:
+        """Forget the progress and the dead letters of topics that have any. Return the topics' names.
+
+        The live job then reads these topics from their oldest records: what can be read becomes rows, and
+        what still can't is counted anew. Counts of messages that Kafka no longer holds are lost.
+        """
+        with self._connection, self._connection.cursor() as statements:
+            statements.execute(TOPICS_WITH_DEAD_LETTERS, (list(self.topics),))
+            topics = [topic for (topic,) in statements.fetchall()]
+            forget_dead_letters(statements, topics)
+            statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (topics,))
+        return topics
 
     def _write_rows(self, statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
         for table, upsert in UPSERTS.items():

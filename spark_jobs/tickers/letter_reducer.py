@@ -28,9 +28,9 @@ SCHEMA = polars_schema(REDUCED)
 def reduce_letters(dead: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     """Return rows of some of columns.REDUCED: examples of dead letters, and the spans of all.
 
-    `dead` has columns.READ; `others` are the other rows of the same messages, with at least MESSAGE. The
-    examples of a topic and cause are those with the lowest places, up to EXAMPLES, so that a batch has the
-    same ones each time, however it is divided into tasks.
+    `dead` has columns.READ and at least one row; `others` are the other rows of the same messages, with at
+    least MESSAGE. The examples of a topic and cause are those with the lowest places, up to EXAMPLES, so that
+    a batch has the same ones each time, however it is divided into tasks.
     """
     examples = dead[_lowest(dead)].with_columns(
         pl.lit(0, pl.Int64).alias("updates"),
@@ -97,5 +97,4 @@ def _rows(spans: Iterable[Span]) -> pl.DataFrame:
         }
         for span in spans
     ]
-    names = [*rows[0]] if rows else []
-    return pl.DataFrame(rows, {name: SCHEMA[name] for name in names})
+    return pl.DataFrame(rows, {name: SCHEMA[name] for name in rows[0]})

@@ -1,7 +1,7 @@
-"""What has become of dead letters: their messages, or their stored bytes, read once more.
+"""Read dead letters again, from their messages or from their stored bytes.
 
-An item counts once. Which items were dead letters is what spans say; whatever else stands in their messages
-was read when the message came, so it is left out here.
+Each item counts once: spans name the items that were dead letters, and all other items of these messages are
+skipped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -84,7 +84,7 @@ def letters_now(was: Sequence[Span], read: pl.DataFrame) -> Now:
     is_dead = pl.col("kind") == IS_DEAD_LETTER
     dead = marked.filter(was_dead & is_dead).select(*READ)
 
-    # Only in part were they dead letters, and now nothing of them can be read: they are left as they are.
+    # Some of their items were dead letters; now the whole message is unreadable. Keep their spans.
     lost = marked.filter(~was_dead & is_dead & (pl.col("position") == WHOLE_MESSAGE))
     unchanged = set(lost["offset"])
     # That a message has nothing but dead letters of a cause can only be said of one that was read as a whole.
@@ -115,17 +115,13 @@ def _places(was: Iterable[Span], offsets: set[int]) -> tuple[pl.DataFrame, set[i
     places: list[tuple[int, int]] = []
     whole: set[int] = set()
     for span in was:
-        of_span = [offset for offset in _offsets(span) if offset in offsets]
+        of_span = [offset for offset in span.offsets if offset in offsets]
         if span.is_by_position:
             positions = from_bits(span.positions or b"")
             places += [(offset, position) for offset in of_span for position in positions]
         else:
             whole.update(of_span)
     return pl.DataFrame(places, PLACES, orient="row"), whole
-
-
-def _offsets(span: Span) -> range:
-    return range(span.first_offset, span.last_offset + 1)
 
 
 def _messages(was: Sequence[Span], places: pl.DataFrame) -> pl.DataFrame:
@@ -142,7 +138,7 @@ def _message_letters(was: Iterable[Span], offsets: set[int]) -> list[int]:
         offset
         for span in was
         if span.positions == THE_MESSAGE
-        for offset in _offsets(span)
+        for offset in span.offsets
         if offset in offsets
     ]
 
@@ -153,7 +149,7 @@ def _of_messages(was: Iterable[Span], offsets: set[int]) -> list[Span]:
         span._replace(first_offset=offset, last_offset=offset, letters=span.of_a_message)
         for span in was
         if span.is_by_position
-        for offset in _offsets(span)
+        for offset in span.offsets
         if offset in offsets
     ]
 

@@ -34,8 +34,9 @@ class Span(NamedTuple):
     letters: int
     positions: bytes | None
 
-    def has(self, offset: int) -> bool:
-        return self.first_offset <= offset <= self.last_offset
+    @property
+    def offsets(self) -> range:
+        return range(self.first_offset, self.last_offset + 1)
 
     @property
     def is_by_position(self) -> bool:
@@ -45,7 +46,7 @@ class Span(NamedTuple):
     @property
     def of_a_message(self) -> int:
         """The number of dead letters in each message, unless it IS EVERY_ITEM."""
-        return self.letters // (self.last_offset - self.first_offset + 1)
+        return self.letters // len(self.offsets)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -66,6 +66,23 @@ def test_single_letters_in_a_row_are_all_kept_until_they_are_many(
     assert places_of_letters(owner) == [(TOPIC, 0, offset, 1) for offset in range(EXAMPLES)]
 
 
+def test_an_interrupted_flood_keeps_few_examples_of_each_block(
+    spark: SparkSession, sink: PriceSink, owner: connection
+) -> None:
+    def every_second(first: int, end: int) -> list[Row]:
+        return [record([GOOD, 7] if n % 2 else [GOOD], offset=n) for n in range(first, end)]
+
+    write(spark, sink, *every_second(0, 4 * EXAMPLES))
+    write(spark, sink, *every_second(4 * EXAMPLES, 8 * EXAMPLES), record(b"?", offset=8 * EXAMPLES))
+    write(spark, sink, *every_second(BLOCK, BLOCK + 4))
+    assert sum(each.letters for each in stored_spans(owner)) == 4 * EXAMPLES + 1 + 2
+    assert places_of_letters(owner) == [
+        *((TOPIC, 0, offset, 1) for offset in range(1, 2 * EXAMPLES, 2)),
+        (TOPIC, 0, 8 * EXAMPLES, -1),
+        *((TOPIC, 0, offset, 1) for offset in (BLOCK + 1, BLOCK + 3)),
+    ]
+
+
 def test_a_span_goes_on_only_with_the_same_positions_and_in_its_block(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:

@@ -1,23 +1,34 @@
 """Dead letters are listed, and replayed once they can be read: from Kafka, or from their rows."""
 
+import io
 import json
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2.extensions import connection
+from psycopg2.extras import LoggingConnection
 from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, KUCOIN_RAW_DATA
 from spark_jobs import postgres_sink
 from spark_jobs.audit import audit
+from spark_jobs.dead_letters import DeadLetter, insert_letters, upsert_spans
 from spark_jobs.list_dead_letters import lines
 from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.replay_dead_letters import Replayed, replay_dead_letters
-from spark_jobs.tickers.spans import EVERY_ITEM, THE_MESSAGE, Span, to_bits
+from spark_jobs.replay_dead_letters import (
+    Replayed,
+    replay_dead_letters,
+    small_topics_again,
+    with_rows,
+)
+from spark_jobs.tickers.letter_reducer import EXAMPLES
+from spark_jobs.tickers.spans import BLOCK, EVERY_ITEM, THE_MESSAGE, Span, to_bits
 from spark_jobs.topic_ids import TopicError
 from tests.support.dead_letters import insert_as_before, places_of_letters, stored_spans
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
@@ -121,6 +132,10 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     batches = "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches ORDER BY id"
     assert rows(owner, batches)[1:] == [(2, 0, 1, {}), (0, 1, 0, {})]
 
+    assert small_topics_again(database) == [FEED_EVENTS]
+    assert {span.topic for span in stored_spans(owner)} == {BINANCE_RAW_DATA}
+    assert contents(owner, ["kafka_progress"]) == progress
+
 
 def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     spark: SparkSession, database: Settings, owner: connection
@@ -214,6 +229,67 @@ def test_a_flood_that_can_be_read_again_leaves_nothing_behind(
 
     assert (stored_spans(owner), places_of_letters(owner)) == ([], [])
     assert rows(owner, "SELECT sum(updates) FROM candles_1m") == [(2 * count,)]
+
+
+def test_messages_that_are_arrays_now_keep_few_examples_of_their_unreadable_items(
+    spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_jobs.kept_messages.MESSAGES_AT_ONCE", 4)
+    expire_all(database)
+    letters = 2 * EXAMPLES
+    end = all_ends(database)[BINANCE_RAW_DATA, PARTITION]
+    # So that all are in one block.
+    before: list[Any] = [[]] * max(0, end % BLOCK + letters - BLOCK)
+    now = [[ticker(BTCUSDT, "1", n), 7] for n in range(letters)]
+    produce(database, BINANCE_RAW_DATA, *before, *now, partition=PARTITION)
+    begin = end + len(before)
+    with price_sink(database) as sink:
+        write(spark, sink, *(message(b"?", begin + n) for n in range(letters)))
+
+    assert replay_dead_letters(database) == Replayed(letters, readable=letters, expired=0)
+
+    place = (BINANCE_RAW_DATA, PARTITION)
+    assert stored_spans(owner) == [
+        Span(*place, NO_OBJECT, begin, begin + letters - 1, letters, to_bits([1]))
+    ]
+    assert places_of_letters(owner) == [(*place, begin + n, 1) for n in range(EXAMPLES)]
+
+
+def test_spans_without_a_row_for_each_letter_cost_no_query_of_their_own(
+    database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_jobs.replay_dead_letters.LETTERS_AT_ONCE", 3)
+    place, cause = (BINANCE_RAW_DATA, 2), "no reason"
+    spans = [
+        Span(*place, cause, offset, offset, 2, to_bits([0, 1])) for offset in range(2000, 3000)
+    ]
+    with owner.cursor() as statements:
+        upsert_spans(statements, spans)
+        insert_letters(
+            statements,
+            [
+                DeadLetter(*place, offset, position, f"{why}: now", b"{}", None, HOST)
+                for offset, position, why in [
+                    *((offset, n, cause) for offset in (2001, 2005, 2009) for n in (0, 1)),
+                    (2007, 0, cause),
+                    (2007, 1, "another"),
+                ]
+            ],
+        )
+    log = io.StringIO()
+    with closing(
+        psycopg2.connect(database.database_url, connection_factory=LoggingConnection)
+    ) as found:
+        found.initialize(log)
+        assert [
+            (some, [(row.offset, row.position) for row in read])
+            for some, read in with_rows(found, spans)
+        ] == [
+            ([spans[1], spans[5]], [(2001, 0), (2001, 1), (2005, 0), (2005, 1)]),
+            ([spans[9]], [(2009, 0), (2009, 1)]),
+        ]
+    # One finds the spans, and one reads the rows of each portion.
+    assert log.getvalue().count("JOIN dead_letters") == 3
 
 
 def test_a_topic_that_was_created_again_is_refused(

@@ -36,8 +36,10 @@ def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
             for frame in messages.read(BINANCE_RAW_DATA, PARTITION, range(begin, begin + count))
         ]
         assert sizes == [MESSAGES_AT_ONCE, MESSAGES_AT_ONCE, 1]
-    # They are nothing that another test should read.
-    expire_all(settings)
+        # They are nothing that another test should read.
+        expire_all(settings)
+        with pytest.raises(MissingError, match=f"{BINANCE_RAW_DATA}/{PARTITION}: .*out of range"):
+            values(messages, begin + 1)
 
 
 def test_what_does_not_come_is_an_error(

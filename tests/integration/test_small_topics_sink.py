@@ -16,6 +16,7 @@ from spark_jobs import postgres_sink
 from spark_jobs.postgres_sink import SecondLiveJobError
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
+from tests.support.dead_letters import places_of_letters, stored_spans
 from tests.support.frames import record, records
 from tests.support.postgres import SOON, contents, execute, rows
 from tests.support.small_messages import SEEN_AT, feed_event, instrument
@@ -197,6 +198,22 @@ def test_what_can_not_be_read_is_a_dead_letter_and_its_neighbours_arrive(
     ]
     assert rows(owner, "SELECT symbol FROM instruments") == [("BTCUSDT",)]
     assert sink.progress() == {(INSTRUMENTS, 0): 3, (FEED_EVENTS, 0): 10}
+
+
+def test_topics_with_dead_letters_start_over_and_each_letter_counts_once(
+    spark: SparkSession, sink: SmallTopicsSink, owner: connection
+) -> None:
+    batch = [*instruments(instrument()), record(b"?", FEED_EVENTS), *events(feed_event(), first=1)]
+    write(spark, sink, *batch)
+    spans = stored_spans(owner)
+    assert [(span.topic, span.letters) for span in spans] == [(FEED_EVENTS, 1)]
+    assert sink.start_over() == [FEED_EVENTS]
+    assert (stored_spans(owner), places_of_letters(owner)) == ([], [])
+    assert sink.progress() == {(INSTRUMENTS, 0): 1}
+    write(spark, sink, *batch)
+    assert stored_spans(owner) == spans
+    assert rows(owner, "SELECT count(*) FROM feed_events") == [(1,)]
+    assert sink.progress() == {(INSTRUMENTS, 0): 1, (FEED_EVENTS, 0): 2}
 
 
 def test_a_batch_that_fails_leaves_nothing(

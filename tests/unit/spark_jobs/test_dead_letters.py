@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from spark_jobs.dead_letters import DeadLetter, examples_of, letters_of, spans_of
+from spark_jobs.dead_letters import DeadLetter, examples_of, letters_in, spans_in
 from spark_jobs.messages import read_and_reduce
 from spark_jobs.tickers.columns import REDUCED, as_table
 from spark_jobs.tickers.letter_reducer import EXAMPLES
@@ -24,7 +24,7 @@ def test_an_example_has_its_place_its_reason_and_its_bytes() -> None:
     )
     receipt = datetime.fromtimestamp(RECEIVED_AT // 1_000_000, UTC).replace(microsecond=501233)
     topic = "binance_raw_data"
-    assert sorted(letters_of(rows)) == [
+    assert sorted(letters_in(rows)) == [
         DeadLetter(topic, 0, 6, -1, "the message is no JSON array", b"\xff\x00", None, None),
         DeadLetter(topic, 2, 5, 0, "the item is no JSON object", b"7", None, HOST),
         DeadLetter(topic, 2, 5, 1, "event_time can't be read: soon", encoded(bad), receipt, HOST),
@@ -33,7 +33,7 @@ def test_an_example_has_its_place_its_reason_and_its_bytes() -> None:
 
 def test_spans_have_the_counts_and_the_positions_of_their_messages() -> None:
     messages = [message([7, item(BTCUSDT)]), message([7], offset=1), message(b"?", offset=2)]
-    found = spans_of(as_table(read_and_reduce(frame(*messages)), REDUCED))
+    found = spans_in(as_table(read_and_reduce(frame(*messages)), REDUCED))
     topic, no_object = "binance_raw_data", "the item is no JSON object"
     assert found == [
         Span(topic, 0, no_object, 0, 0, 1, to_bits([0])),
