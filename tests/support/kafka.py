@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import cache
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from core.settings import Settings
@@ -111,8 +111,19 @@ def delete_records(settings: Settings, oldest: Offsets) -> None:
     """Delete what lies before these offsets, as Kafka's retention would; all records before -1."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     befores = [TopicPartition(*place, offset) for place, offset in oldest.items()]
-    for done in admin.delete_records(befores).values():
-        done.result()
+
+    def refusal() -> KafkaException | None:
+        try:
+            for done in admin.delete_records(befores).values():
+                done.result()
+        except KafkaException as error:
+            # A broker that has just started may not know yet that it leads a partition.
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            return error
+        return None
+
+    wait_for(refusal, lambda found: found is None)
 
 
 def ends(settings: Settings) -> Offsets:
