@@ -124,7 +124,7 @@ class Archive(Sink):
         return {}
 
     def stage(self, records: DataFrame) -> None:
-        """The first half of a batch: what a process that ends here leaves, the next one publishes."""
+        """Write the batch below staging/. If the process ends after this, the next start publishes it."""
         # First the mark, so that it never stands beside a part of what it marked.
         self._storage.delete(self._mark)
         (
@@ -158,8 +158,8 @@ class Archive(Sink):
     def _finish(self) -> None:
         """Publish the rest of a batch that an earlier process staged.
 
-        Not where `raw/` has some of its records under other names: that process ended before it saw that, and
-        published nothing. What `raw/` lacks is still in Kafka.
+        If `raw/` has some of its records under other names, that process ended before it saw that, and
+        published nothing. The batch is then deleted, and read from Kafka again.
         """
         staged = self._staged()
         found = {folder: self._names(folder)[folder] for folder in {file.folder for file in staged}}

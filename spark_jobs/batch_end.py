@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from spark_jobs.sources import Offsets
+from spark_jobs.sources import Offsets, offsets_of
 
 
 def batch_end(checkpoint: str) -> Offsets:
@@ -16,12 +16,7 @@ def batch_end(checkpoint: str) -> Offsets:
     """
     entries = Path(unquote(urlsplit(checkpoint).path)) / "offsets"
     newest = max((entry for entry in entries.iterdir() if entry.name.isdigit()), key=number)
-    topics: dict[str, dict[str, int]] = json.loads(newest.read_text().splitlines()[-1])
-    return {
-        (topic, int(partition)): offset
-        for topic, partitions in topics.items()
-        for partition, offset in partitions.items()
-    }
+    return offsets_of(json.loads(newest.read_text().splitlines()[-1]))
 
 
 def number(entry: Path) -> int:

@@ -44,7 +44,7 @@ def kept_span(now: datetime, kept: timedelta = RETENTION) -> tuple[datetime, dat
 
 
 def make_days(statements: cursor, days: Iterable[date]) -> None:
-    """Those that are not there yet."""
+    """Create the partitions of these days, where they are missing."""
     for day in sorted(days):
         name = _partition(day)
         statements.execute("SELECT to_regclass(%s) IS NULL", (name,))
@@ -61,7 +61,7 @@ def next_unsorted_day(statements: cursor, until: datetime) -> str | None:
 
 
 def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -> None:
-    """The oldest, if it lies before those that are kept."""
+    """Drop the oldest day if it lies before those that are kept."""
     since, _until = kept_span(now, kept)
     statements.execute(OLDEST_BEFORE, (_partition(since.date()),))
     for (name,) in statements.fetchall():

@@ -1,4 +1,4 @@
-"""Sort finished days of candles by symbol, beside the batches. A batch that needs the day goes first."""
+"""Sort finished days of candles by symbol, beside the batches; cancelled when a batch waits for the day."""
 
 import logging
 from collections.abc import Iterator

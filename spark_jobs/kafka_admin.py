@@ -9,8 +9,9 @@ WARNING = 4
 
 
 def kafka_admin(settings: Settings) -> AdminClient:
-    """Only to ask. Keep it in a name until the answers are there: they fail without it.
+    """Return a client for requests that change nothing.
 
-    librdkafka logs at its end that answers were left over, between the lines that a command prints.
+    Keep a reference to it until all answers are there: without the client they fail. At its end librdkafka
+    would log unread answers, between the lines that a command prints.
     """
     return AdminClient({**client_configuration(settings), "log_level": WARNING})

@@ -87,12 +87,12 @@ def _of_partition(offsets: Offsets) -> Column:
     """
     found = (
         F.when(F.col("topic") == topic, F.get(F.lit(of_topic), F.col("partition")))
-        for topic, of_topic in _by_topic(offsets).items()
+        for topic, of_topic in _arrays(offsets).items()
     )
     return F.coalesce(*found, F.lit(0))
 
 
-def _by_topic(progress: Offsets) -> dict[str, list[int]]:
+def _arrays(progress: Offsets) -> dict[str, list[int]]:
     """The next offsets of each topic, each in the place of its partition's number; 0 where there is none."""
     count = 1 + max((partition for _topic, partition in progress), default=0)
     topics = sorted({topic for topic, _partition in progress})

@@ -29,13 +29,13 @@ class Sink(ABC):
         self._counts: dict[int, Counts] = {}
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
-        """After `stop` it does nothing, and Spark's checkpoint says more than was written."""
+        """Write the batch; do nothing after `stop`. Spark's checkpoint is then ahead of what was written."""
         with self._idle:
             if not self._stopping.is_set():
                 self._counts[batch_id] = self._write_batch(batch)
 
     def counts(self, batch_id: int) -> Counts:
-        """Of a batch that was written; given once."""
+        """Return the counts of a batch that was written, once."""
         return self._counts.pop(batch_id, {})
 
     def newest(self) -> Mapping[str, datetime]:
@@ -51,11 +51,11 @@ class Sink(ABC):
         return {}
 
     def stop_soon(self) -> None:
-        """No batch will begin."""
+        """Let no further batch begin."""
         self._stopping.set()
 
     def stop(self) -> None:
-        """Returns when no batch is being written; none will begin."""
+        """Let no further batch begin, and wait for the one that is being written."""
         self.stop_soon()
         with self._idle:
             pass

@@ -46,6 +46,23 @@ class RightError(JobError):
     """The brokers do not let this user read. The message names the missing right."""
 
 
+def by_topic(offsets: Offsets) -> dict[str, dict[str, int]]:
+    """Return offsets as JSON has them: `{"kucoin_raw_data": {"0": 1620, "1": 1614}}`, sorted."""
+    found: dict[str, dict[str, int]] = {}
+    for (topic, partition), offset in sorted(offsets.items()):
+        found.setdefault(topic, {})[str(partition)] = offset
+    return found
+
+
+def offsets_of(topics: PartitionOffsets) -> Offsets:
+    """Return the inverse of `by_topic`."""
+    return {
+        (topic, int(partition)): int(offset)
+        for topic, partitions in topics.items()
+        for partition, offset in partitions.items()
+    }
+
+
 def kafka_records(
     spark: SparkSession,
     settings: Settings,

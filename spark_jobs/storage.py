@@ -69,7 +69,7 @@ class Storage:
         self._filesystem.delete(self._path(name), True)
 
     def move(self, source: str, target: str) -> None:
-        """On S3 a copy, which appears whole, and then the source's end. Raises OSError."""
+        """Move a file: on S3 a copy, which appears whole, and a delete of the source. Raise OSError."""
         path = self._path(target)
         if self._has_folders:
             # On S3 it would write an empty object, which some readers take for a file.

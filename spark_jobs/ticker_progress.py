@@ -7,7 +7,6 @@ Commits of VACUUM, and those of other programs, have none: the newest one that h
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -16,7 +15,7 @@ import deltalake
 from deltalake.transaction import CommitProperties, Transaction
 
 from spark_jobs.errors import JobError
-from spark_jobs.sources import Offsets
+from spark_jobs.sources import Offsets, by_topic, offsets_of
 from spark_jobs.topic_ids import TopicIds
 
 APPLICATION = "price_history"
@@ -42,14 +41,11 @@ class Progress:
     topic_ids: TopicIds = field(default_factory=dict)
 
     def to_json(self) -> str:
-        topics: dict[str, dict[str, int]] = defaultdict(dict)
-        for (topic, partition), offset in sorted(self.next_offsets.items()):
-            topics[topic][str(partition)] = offset
         return json.dumps(
             {
                 "writer": self.writer,
                 "batch": self.batch,
-                "next_offsets": topics,
+                "next_offsets": by_topic(self.next_offsets),
                 "topic_ids": dict(sorted(self.topic_ids.items())),
             }
         )
@@ -59,11 +55,7 @@ class Progress:
         """Return None for a text that another program has written."""
         try:
             fields = json.loads(text or "")
-            offsets = {
-                (topic, int(partition)): int(offset)
-                for topic, partitions in fields["next_offsets"].items()
-                for partition, offset in partitions.items()
-            }
+            offsets = offsets_of(fields["next_offsets"])
             return cls(fields["writer"], fields["batch"], offsets, _ids(fields))
         except (ValueError, TypeError, KeyError, AttributeError):
             return None

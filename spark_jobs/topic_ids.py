@@ -37,16 +37,16 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
             try:
                 found[topic] = as_kafka_writes(str(answer.result().topic_id))
             except KafkaException as error:
-                # Whoever reads it says so.
+                # sources.starting_offsets names a missing topic.
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
     return {topic: found[topic] for topic in found if found[topic] != UNKNOWN}
 
 
 def as_kafka_writes(topic_id: str) -> str:
-    """Return an id that librdkafka wrote: in plain Base64, while Kafka takes that for URLs.
+    """Convert a topic id from librdkafka's plain Base64 to that for URLs, which Kafka's own tools show.
 
-    Names of objects have ids in them, which are no place for a slash.
+    Objects are named after the id, so it must not contain a slash.
     """
     return topic_id.translate(str.maketrans("+/", "-_"))
 

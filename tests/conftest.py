@@ -71,6 +71,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    # Libraries complain of objects that are left at the end.
+    gc.unfreeze()
+
+
 def is_long(item: pytest.Item) -> bool:
     """Return whether it computes for seconds. Property tests do: their examples are many."""
     is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
