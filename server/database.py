@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN live_prices"
 
-# A cluster, restored or not, a database and a table that was not emptied: there ids only grow.
+# A cluster, restored or not, a database and a table that was not emptied: there ids only grow. pg_class is
+# read in the snapshot; pg_relation_filenode('batches') could already return the file of a later commit.
 STATE = """
-SELECT concat_ws('/', system_identifier, timeline_id, pg_relation_filenode('batches')),
+SELECT concat_ws('/', system_identifier, timeline_id,
+        (SELECT relfilenode FROM pg_class WHERE oid = 'batches'::regclass)),
     (SELECT coalesce(max(id), 0) FROM batches),
     (SELECT (count(*), max(seen_at))::text FROM instruments)
 FROM pg_control_system(), pg_control_checkpoint()

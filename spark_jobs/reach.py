@@ -1,8 +1,8 @@
 """How much of the history is read: by offsets, and which minutes of it are complete.
 
-A ticker counts in the minute of its event_time, and is found by Kafka's timestamp. Where clocks agree, it is
-stamped after it was received, and its event_time lies at most AHEAD_LIMIT behind its receipt. So the minutes
-right behind the first record may lack tickers, and so may those right before the last.
+A candle counts a ticker in the minute of its event_time; Kafka finds it by its timestamp. An event_time may
+be up to KAFKA_AHEAD_LIMIT after that timestamp. So the first minutes after the first record may lack tickers,
+and so may the last minutes before the last.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,13 +19,15 @@ from spark_jobs.candle_days import kept_span
 from spark_jobs.history import History
 from spark_jobs.message_counts import IS_MESSAGE, counted
 from spark_jobs.sources import Offsets
+from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.reducer import AHEAD_LIMIT
 from spark_jobs.time_span import TimeSpan
 
+KAFKA_AHEAD_LIMIT = AHEAD_LIMIT + timedelta(microseconds=CLOCK_LIMIT)
+"""Maximum lead of an event_time over Kafka's timestamp of its message."""
 LATE_LIMIT = timedelta(minutes=5)
-"""A ticker of an exchange may be received so long after its event_time."""
-MARGIN = max(AHEAD_LIMIT, LATE_LIMIT) + timedelta(minutes=1)
-"""How much more than a span is read on both sides, so that its minutes are complete."""
+"""Maximum delay between a ticker's event_time and its receipt."""
+MINUTE = timedelta(minutes=1)
 
 
 class Reach(NamedTuple):
@@ -74,7 +76,8 @@ def reach_of(history: History, span: TimeSpan, progress: Offsets, now: datetime)
 
 
 def with_margin(span: TimeSpan) -> TimeSpan:
-    return TimeSpan(span.since - MARGIN, span.until + MARGIN)
+    """Return the span in which Kafka stamped all tickers of these minutes, unless they came late."""
+    return TimeSpan(span.since - KAFKA_AHEAD_LIMIT - MINUTE, span.until + LATE_LIMIT + MINUTE)
 
 
 def _stamps(history: History, firsts: Offsets, ends: Offsets) -> dict[tuple[str, int], datetime]:
@@ -109,14 +112,14 @@ def _received(history: History, firsts: Offsets) -> dict[str, datetime]:
 
 def is_outside(reach: Reach, offsets: int = 1) -> Column:
     """Whether so many offsets, of which a row has the first, lie outside of what is read, also in part."""
-    read = (
-        (F.col("topic") == topic)
-        & (F.col("partition") == partition)
-        & F.col("offset").between(begin, reach.ends.get((topic, partition), 0) - length)
-        for (topic, partition), begin in reach.begins.items()
-        for length in (offsets if (topic, partition) in reach.followed else 1,)
-    )
-    return ~reduce(or_, read)
+    return ~reduce(or_, (_is_read(reach, place, offsets) for place in reach.begins))
+
+
+def _is_read(reach: Reach, place: tuple[str, int], offsets: int) -> Column:
+    topic, partition = place
+    last = reach.ends.get(place, 0) - (offsets if place in reach.followed else 1)
+    is_in_partition = (F.col("topic") == topic) & (F.col("partition") == partition)
+    return is_in_partition & F.col("offset").between(reach.begins[place], last)
 
 
 def is_former(reach: Reach) -> Column:
@@ -145,10 +148,10 @@ def is_complete(reach: Reach, now: datetime, candles_kept: timedelta) -> Column:
     first, end = kept_span(now, candles_kept)
     complete = (F.col("minute") >= first) & (F.col("minute") < end)
     for exchange, since in reach.since.items():
-        is_later = F.col("minute") > F.lit(since + AHEAD_LIMIT)
+        is_later = F.col("minute") > F.lit(since + KAFKA_AHEAD_LIMIT)
         complete &= (F.col("exchange") != exchange) | is_later
     for exchange, until in reach.until.items():
-        is_earlier = F.col("minute") <= F.lit(until - LATE_LIMIT - timedelta(minutes=1))
+        is_earlier = F.col("minute") <= F.lit(until - LATE_LIMIT - MINUTE)
         complete &= (F.col("exchange") != exchange) | is_earlier
     return complete
 

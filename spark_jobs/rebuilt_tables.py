@@ -1,7 +1,6 @@
-"""The live job's tables a second time, in a schema of their own, until they take the place of the first.
+"""Build the live job's tables a second time, in a schema of their own, then replace the live tables' rows.
 
-Readers see the former tables until one transaction replaces their rows. A rebuild that ends before that, by
-whatever cause, has changed nothing.
+Readers see the old rows until one transaction replaces them. A rebuild that ends early changes nothing.
 """
 
 from collections.abc import Mapping
@@ -15,10 +14,9 @@ from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.candle_days import kept_span, make_days
 from spark_jobs.kafka_progress import ids_read, locked_progress, move_on
 from spark_jobs.price_sink import COLUMNS, UPSERT, PriceSink
-from spark_jobs.reach import Reach
+from spark_jobs.reach import KAFKA_AHEAD_LIMIT, Reach
 from spark_jobs.sources import Offsets
 from spark_jobs.tickers.columns import CANDLE
-from spark_jobs.tickers.reducer import AHEAD_LIMIT
 from spark_jobs.tickers.spans import BLOCK
 from spark_jobs.topic_ids import TopicIds, refuse_another
 
@@ -27,7 +25,8 @@ ALWAYS = "-infinity"
 """Postgres' word for a time before all others."""
 TABLES = ("live_prices", "dead_letters", "dead_letter_spans", "kafka_progress", "batches")
 
-# Only this schema: a statement that means another table shall fail, and not change the former one.
+# Only this schema: a statement that names a table which is missing here fails instead of changing the live
+# one.
 WORK_IN_SCHEMA = f"SET search_path TO {SCHEMA}"
 WORK_IN_PUBLIC = "SET LOCAL search_path TO public"
 
@@ -46,12 +45,14 @@ CREATE TEMPORARY TABLE rebuilt_from (
 CREATE TEMPORARY TABLE rebuilt_after (exchange text, minute timestamptz) ON COMMIT DROP
 """
 
-REPLACE_PRICES = f"""
+DELETE_PRICES = """
 DELETE FROM live_prices AS stored USING rebuilt_from AS rebuilt
 WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
-    AND stored."offset" >= rebuilt.first AND stored.received_at >= rebuilt.created;
-INSERT INTO incoming ({COLUMNS}) SELECT {COLUMNS} FROM {SCHEMA}.live_prices
+    AND stored."offset" >= rebuilt.first AND stored.received_at >= rebuilt.created
+RETURNING stored.exchange, stored.symbol
 """
+INSERT_PRICES = f"INSERT INTO incoming ({COLUMNS}) SELECT {COLUMNS} FROM {SCHEMA}.live_prices"
+SYMBOLS = "SELECT exchange, symbol FROM live_prices"
 
 CANDLE_COLUMNS = ", ".join(f"rebuilt.{name}" for name in CANDLE)
 REPLACE_CANDLES = f"""
@@ -101,7 +102,11 @@ JOIN rebuilt_from AS rebuilt USING (topic, partition) WHERE found.first_offset >
 ON CONFLICT DO NOTHING
 """
 
-# Readers ask for what changed since an id.
+# Servers ask for what changed since an id, which does not say that a price is gone. When this table gets a
+# new file, they read all prices again. Its readers wait until the commit, so this comes last.
+EMPTY_BATCHES = "TRUNCATE batches"
+
+# Servers ask for what changed since an id.
 ADD_BATCH = """
 INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)
 VALUES (%(batch_id)s, %(written)s, 0, 0, '{}', now());
@@ -110,14 +115,17 @@ SELECT pg_notify('live_prices', %(batch_id)s::text)
 
 
 class Begin(NamedTuple):
-    """Where the former tables are, and when that was."""
+    """Progress of the live tables, and when it was read."""
 
     progress: Offsets
     now: datetime
 
 
 class RebuildSink(PriceSink):
-    """The live job's sink, into the second tables. It keeps a live job out, and one keeps it out."""
+    """The live job's sink, into the second tables.
+
+    It and the live job exclude each other by the same advisory lock.
+    """
 
     def begin(self, topic_ids: TopicIds) -> Begin:
         """Make the second tables, empty. Raise TopicError for a topic that was created again."""
@@ -137,26 +145,33 @@ class RebuildSink(PriceSink):
             statements.execute(WORK_IN_SCHEMA)
 
     def replace(self, reach: Reach, topic_ids: TopicIds) -> None:
-        """One transaction: put the rows of the second tables in the place of those that they say anew.
+        """Replace rows of the live tables by those of the second ones, in one transaction.
 
-        Rows that are made of records which were not read stay.
+        Rows that are made of records which were not read stay. Where a price is gone afterwards, servers read
+        all prices again.
         """
         with self._connection, self._connection.cursor() as statements:
             statements.execute(WORK_IN_PUBLIC)
             statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
             ((batch_id, now),) = statements.fetchall()
             _set_limits(statements, reach)
-            statements.execute(REPLACE_PRICES)
+            statements.execute(DELETE_PRICES)
+            deleted = set(statements.fetchall())
+            statements.execute(INSERT_PRICES)
             statements.execute(UPSERT, {"batch_id": batch_id})
             written = statements.rowcount
+            statements.execute(SYMBOLS)
+            gone = deleted.difference(statements.fetchall())
             self._replace_candles(statements, now)
             statements.execute(REPLACE_LETTERS)
             statements.execute(REPLACE_SPANS)
             # Of a partition that never had a record, nothing was read.
             reached = {place: end for place, end in reach.ends.items() if end > 0}
             move_on(statements, reached, topic_ids)
-            statements.execute(ADD_BATCH, {"batch_id": batch_id, "written": written})
             statements.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+            if gone:
+                statements.execute(EMPTY_BATCHES)
+            statements.execute(ADD_BATCH, {"batch_id": batch_id, "written": written})
 
     def _replace_candles(self, statements: cursor, now: datetime) -> None:
         statements.execute(DAYS)
@@ -173,7 +188,7 @@ def _day(partition: str) -> date:
 def _set_limits(statements: cursor, reach: Reach) -> None:
     """Offsets from which on, and minutes behind which, everything was read.
 
-    What came before a topic was created again, at whatever offset, is of the former topic.
+    What came before a topic was created again, at whatever offset, belongs to the deleted topic.
     """
     statements.execute(CREATE_LIMITS)
     execute_values(
@@ -193,6 +208,6 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
 def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
     """By exchange, the last minute whose candles may be made of what was not read."""
     return {
-        exchange: reach.since[exchange] + AHEAD_LIMIT if exchange in reach.since else ALWAYS
+        exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT if exchange in reach.since else ALWAYS
         for exchange in EXCHANGE_OF_TOPIC.values()
     }
