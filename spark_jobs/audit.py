@@ -1,23 +1,22 @@
-"""Do the tables and the lake say what Kafka's records say? Row by row, and counted by minute.
+"""Compare the tables and the lake with Kafka's records: row by row, and counted by minute.
 
     spark-submit spark_jobs/audit.py
     spark-submit spark_jobs/audit.py --from 2026-11-25T10:00 --to 2026-11-25T11:00
 
-Reads the raw topics, out of Kafka and before its oldest record out of `raw/`, up to exactly the offsets that
-the tables were committed with, so the jobs may go on meanwhile. Prices, candles and dead letters are
-compared row by row; `raw/`, `tickers/` and `landing/` by the number of their items, as far as each has come.
-Prints what differs; the exit status is 0 when nothing does, else 1. What was made of records that neither
-Kafka nor `raw/` holds can't be compared: it is named, and is no difference. Nor is a candle compared that is
-kept no more. With a span of time, what belongs to its minutes is compared, and nothing else is read.
+Read the raw topics, out of Kafka and before its oldest record out of `raw/`, up to exactly the offsets that
+the tables were committed with. The jobs may keep running. Prices, candles and dead letters are compared row
+by row; `raw/`, `tickers/` and `landing/` by the number of their items, as far as each has come. Print what
+differs; the exit status is 0 when nothing does, else 1. Rows made of records that neither Kafka nor `raw/`
+holds can't be compared: they are named, and are no difference. Candles past their retention are not compared.
+With --from and --to, only the records of these minutes are read and compared.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -36,8 +35,9 @@ from spark_jobs.fresh_dead_letters import (
 )
 from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
 from spark_jobs.history import History, all_history, history_of
+from spark_jobs.history_steps import Step, in_steps, narrowed, places_by_block, written
 from spark_jobs.lake_verdicts import lake_verdicts
-from spark_jobs.message_counts import counted
+from spark_jobs.message_counts import COUNTED, counted
 from spark_jobs.messages import messages
 from spark_jobs.raw_objects import DAY
 from spark_jobs.reach import (
@@ -55,8 +55,7 @@ from spark_jobs.reconcile import messages_of
 from spark_jobs.running import log_to_stderr
 from spark_jobs.session import spark_session
 from spark_jobs.snapshot import Snapshot, read_copy, take_snapshot
-from spark_jobs.sources import starting_offsets
-from spark_jobs.tickers.columns import CANDLE, IS_TICKER, TICKER
+from spark_jobs.tickers.columns import CANDLE, IS_TICKER, TICKER, ddl
 from spark_jobs.tickers.spans import BLOCK
 from spark_jobs.time_span import TimeSpan, time_span
 from spark_jobs.upkeep import DEAD_LETTERS_KEPT
@@ -76,22 +75,23 @@ QUERIES = {
     "dead_letter_spans": BLOCKS,
 }
 
+MESSAGES_PER_STEP = 20_000
+"""Some five million tickers: seconds, and few files of what becomes of them."""
+
 
 def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None) -> list[Verdict]:
     """Compare all that can be read, or the minutes of a span.
 
-    Raise OffsetError where the topics do not hold what the tables' progress says.
+    Raise OffsetError where a topic ends before the tables' progress.
     """
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         snapshot = take_snapshot(
             settings.database_url, tuple(EXCHANGE_OF_TOPIC), queries(span), Path(folder)
         )
-        # Only to find out whether they fit.
-        starting_offsets(settings, EXCHANGE_OF_TOPIC, snapshot.progress)
         history, reach = _read(spark, settings, snapshot, span)
-        records = history.records(reach.begins, reach.ends)
+        steps = [*in_steps(reach.begins, reach.ends, MESSAGES_PER_STEP)]
         # Some hundred bytes for a symbol and some seconds: those of a month do not fit into memory.
-        rows = records.transform(counted).persist(StorageLevel.DISK_ONLY)
+        rows = written(spark, _counted(history, steps), ddl(COUNTED), Path(folder) / "rows")
 
         def stored(table: str, fresh: DataFrame) -> DataFrame:
             return read_copy(spark, snapshot.files[table], fresh.schema)
@@ -126,7 +126,8 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
         others = is_outside(kept)
         letters = stored("dead_letters", rows.transform(as_copied))
         examples = letters.where(~others)
-        fresh = fresh_letters(records.transform(messages), examples)
+        again = _letters_again(history, steps, examples)
+        fresh = written(spark, again, examples.schema, Path(folder) / "letters")
         of_letters = compared("dead_letters", examples, fresh, letters.where(others))
 
         fresh = fresh_blocks(rows)
@@ -134,7 +135,6 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
         parts = whole_blocks(blocks, fresh, is_outside(kept, BLOCK))
         of_blocks = compared("dead_letter_spans", *parts)
         of_lake = [*lake_verdicts(spark, settings, history, reach, rows, snapshot.taken_at, span)]
-        rows.unpersist()
     return [of_prices, of_candles, of_letters, of_blocks, *of_lake]
 
 
@@ -151,9 +151,28 @@ def _read(
 ) -> tuple[History, Reach]:
     if span is None:
         history = all_history(spark, settings)
+        history.refuse_beyond(snapshot.progress)
         return history, whole_reach(history, snapshot.progress, snapshot.taken_at)
     history = history_of(spark, settings, with_margin(span))
+    history.refuse_beyond(snapshot.progress)
     return history, reach_of(history, span, snapshot.progress, snapshot.taken_at)
+
+
+def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:
+    for step in steps:
+        records = history.all_records(*step)
+        # The files of a step are as few as the cores.
+        yield records.coalesce(records.sparkSession.sparkContext.defaultParallelism).transform(
+            counted
+        )
+
+
+def _letters_again(
+    history: History, steps: Iterable[Step], examples: DataFrame
+) -> Iterator[DataFrame]:
+    """Read again the messages that have an example, and few others: not the whole history for one."""
+    for step in narrowed(steps, places_by_block(examples)):
+        yield fresh_letters(history.all_records(*step).transform(messages), examples)
 
 
 def main() -> None:

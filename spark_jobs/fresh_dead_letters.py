@@ -73,8 +73,6 @@ def fresh_letters(messages: DataFrame, stored: DataFrame) -> DataFrame:
     `messages` has columns.MESSAGE. Only messages that `stored` names are read.
     """
     place = [*KEY_OF_LETTERS[:3]]
-    if stored.isEmpty():
-        return stored
     named = messages.join(stored.select(*place).distinct(), place, "left_semi").select(*MESSAGE)
     dead = named.transform(tickers).where(F.col("kind") == IS_DEAD_LETTER).transform(as_copied)
     return dead.join(stored.select(*KEY_OF_LETTERS), [*KEY_OF_LETTERS], "left_semi").select(

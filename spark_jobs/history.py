@@ -1,8 +1,8 @@
 """The records of the raw topics, each once: out of Kafka what it still holds, and before that out of `raw/`.
 
-Kafka keeps seven days, `raw/` thirty. What Kafka holds is asked anew for each read, so a run that takes
-hours goes on while Kafka deletes behind it. No gap is passed over in silence: `unbroken` says from which
-offsets on nothing is missing, and `holes` what is.
+Kafka keeps RAW_TOPIC_DAYS, `raw/` keeps RAW_RETENTION_DAYS. Each call of `records` asks Kafka anew what it
+holds: a run of hours that reads in steps goes on while Kafka deletes records. No gap is passed over in
+silence: `unbroken` says from which offsets on nothing is missing, and `holes` what is.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ from spark_jobs.lake import lake_root
 from spark_jobs.offset_ranges import Span, holes, unbroken_from
 from spark_jobs.raw_objects import RawFolders, RawObject
 from spark_jobs.raw_records import RawRecords
-from spark_jobs.sources import Offsets, kept_records
+from spark_jobs.sources import Offsets, kept_records, starting_offset
 from spark_jobs.storage import Storage
 from spark_jobs.time_span import TimeSpan
 from spark_jobs.topic_ids import topic_ids
@@ -45,7 +45,7 @@ class Hole(NamedTuple):
     first: int
     end: int
     hour: datetime
-    """Of the object before it."""
+    """Hour of the object before the hole."""
 
 
 class History:
@@ -67,6 +67,14 @@ class History:
     def kept(self) -> dict[tuple[str, int], Span]:
         """Return the oldest offset of each partition that Kafka holds now, and the one after its newest."""
         return kept_offsets(self._settings, EXCHANGE_OF_TOPIC)
+
+    def refuse_beyond(self, progress: Offsets) -> None:
+        """Raise OffsetError for a partition that ends in Kafka before the progress.
+
+        What has expired in Kafka is no fault: `raw/` may hold it.
+        """
+        for place, (_low, high) in self.kept().items():
+            starting_offset(*place, progress.get(place), low=0, high=high)
 
     def offsets_between(self, span: TimeSpan) -> tuple[Offsets, Offsets]:
         """Return the first offsets of what Kafka stamped within a span of time, and those after the last."""
@@ -132,6 +140,19 @@ class History:
         records = kept_records(self._spark, self._settings, starting, in_kafka)
         older = self.raw.each_once(from_raw, in_raw)
         return records if older is None else older.unionByName(records)
+
+    def all_records(self, begins: Offsets, ends: Offsets) -> DataFrame:
+        """Return the same. Raise HistoryError where some of them are in neither Kafka nor `raw/` by now."""
+        records = self.records(begins, ends)
+        for place, first in self.unbroken(begins, ends).items():
+            begin = begins.get(place, first)
+            if begin < min(first, ends.get(place, 0)):
+                topic, partition = place
+                raise HistoryError(
+                    f"{topic}/{partition}: Kafka has deleted offsets {begin} to {first - 1} meanwhile, and "
+                    "raw/ does not hold them. Nothing was changed; start again to read what is left"
+                )
+        return records
 
     def refuse_incomplete(self, begins: Offsets, ends: Offsets) -> None:
         """Raise HistoryError where raw/ lacks records before Kafka's oldest that a name promises.

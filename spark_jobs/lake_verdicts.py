@@ -1,4 +1,4 @@
-"""The audit of the lake: what its prefixes have of the records that were read."""
+"""Compare the lake's prefixes with the records read."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,7 +27,7 @@ def lake_verdicts(
     now: datetime,
     span: TimeSpan | None,
 ) -> Iterator[Verdict]:
-    """Yield a verdict on each prefix that has anything of it. `rows` has message_counts.COUNTED."""
+    """Yield a verdict for each prefix that is not empty. `rows` has message_counts.COUNTED."""
     messages = messages_of(rows).where(is_wanted(span))
     if history.raw.objects:
         archived = history.raw.as_often_as_there(reach.begins, reach.ends)

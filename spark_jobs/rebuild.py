@@ -1,11 +1,11 @@
-"""Makes prices, candles and dead letters anew, from all records that Kafka and `raw/` hold.
+"""Make prices, candles and dead letters anew, from all records that Kafka and `raw/` hold.
 
     spark-submit spark_jobs/rebuild.py
 
-While the live job is stopped; it is refused otherwise. The records go through the live job's own sink, some
-at a time, into a second set of tables. One transaction then puts these in the place of the former: readers
-see those until then, and an end before it changes nothing. Rows that are made of records which neither Kafka
-nor `raw/` holds any more stay as they are, and are named. The live job resumes where the tables were.
+Run it while the live job is stopped; it is refused otherwise. The records go through the live job's own sink,
+some at a time, into a second set of tables. One transaction then replaces the live tables' rows: readers see
+the old ones until then, and a rebuild that ends early changes nothing. Rows that are made of records which
+neither Kafka nor `raw/` holds stay as they are, and are named. The live job resumes where the tables were.
 """
 
 import logging
@@ -18,12 +18,13 @@ from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.entry import run
 from spark_jobs.history import History, all_history
+from spark_jobs.history_steps import in_steps
 from spark_jobs.messages import messages, minutes
 from spark_jobs.reach import Reach, whole_reach
 from spark_jobs.rebuilt_tables import RebuildSink, complete_after
 from spark_jobs.running import log_to_stderr
 from spark_jobs.session import spark_session
-from spark_jobs.sources import Offsets, starting_offset
+from spark_jobs.sources import Offsets
 from spark_jobs.topic_ids import topic_ids
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def rebuild(
         history.refuse_incomplete(reach.begins, ends)
         steps = [*in_steps(reach.begins, ends, messages_per_batch)]
         for number, (begins, batch_ends) in enumerate(steps):
-            records = history.records(begins, batch_ends)
+            records = history.all_records(begins, batch_ends)
             cores = spark.sparkContext.defaultParallelism
             rows = records.coalesce(cores).transform(messages).transform(minutes)
             sink.write(rows, number)
@@ -65,33 +66,10 @@ def ends_of(history: History, progress: Offsets) -> dict[tuple[str, int], int]:
     That is where they were. Where that has expired in Kafka, it is Kafka's oldest record; where nothing was
     read yet, its newest. Raise OffsetError where Kafka has not come so far.
     """
+    history.refuse_beyond(progress)
     return {
-        (topic, partition): max(
-            starting_offset(
-                topic, partition, progress.get((topic, partition), high), low=0, high=high
-            ),
-            low,
-        )
-        for (topic, partition), (low, high) in history.kept().items()
+        place: max(progress.get(place, high), low) for place, (low, high) in history.kept().items()
     }
-
-
-def in_steps(begins: Offsets, ends: Offsets, size: int) -> Iterator[tuple[Offsets, Offsets]]:
-    """Yield begins and ends of batches of about `size` offsets, which together are all.
-
-    Each takes the same share of every partition, so the times in a batch are close to each other.
-    """
-    total = sum(max(0, end - begins[place]) for place, end in ends.items())
-    count = -(-total // size)
-
-    def cut(number: int) -> Offsets:
-        return {
-            place: begins[place] + max(0, end - begins[place]) * number // count
-            for place, end in ends.items()
-        }
-
-    for number in range(count):
-        yield cut(number), cut(number + 1)
 
 
 def what_stays(reach: Reach) -> Iterator[str]:

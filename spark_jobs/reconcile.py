@@ -18,6 +18,9 @@ from spark_jobs.sources import Offsets
 from spark_jobs.stored_tickers import StoredTickers
 from spark_jobs.verdicts import SHOWN, Verdict, lines
 
+LANDING_DELAY = "INTERVAL 2 MINUTES"
+"""Until an item is in `landing/`: its segment is closed within one minute, and uploaded within another."""
+
 MINUTE = ("exchange", "minute")
 ITEMS = ("tickers", "no_price", "dead")
 
@@ -29,6 +32,7 @@ def messages_of(rows: DataFrame) -> DataFrame:
         "exchange",
         *MESSAGE_KEY,
         F.date_trunc("minute", "stamped_at").alias("minute"),
+        "stamped_at",
         "received_at",
         "digest",
         *ITEMS,
@@ -63,7 +67,21 @@ def raw_verdict(
         f"{hole.topic}/{hole.partition} offsets {hole.first} to {hole.end - 1}: neither in raw/ nor in Kafka"
         for hole in holes
     ]
-    return with_faults(minutes_verdict("raw/", by_minute, differs, text), faults)
+    absent = [f"raw/ has nothing of {topic}" for topic in _absent_from_raw(messages, until)]
+    return with_faults(minutes_verdict("raw/", by_minute, differs, text), [*absent, *faults])
+
+
+def _absent_from_raw(messages: DataFrame, until: Offsets) -> list[str]:
+    """Return the topics without an object, although a later message of another topic is there."""
+    topics = sorted({topic for topic, _partition in until})
+    newest = messages.transform(before, until).agg(F.max("stamped_at").alias("newest"))
+    others = messages.where(~F.col("topic").isin(topics))
+    firsts = others.groupBy("topic").agg(F.min("stamped_at").alias("first")).crossJoin(newest)
+    return _sorted_names(firsts.where(F.col("first") < F.col("newest")), "topic")
+
+
+def _sorted_names(rows: DataFrame, column: str) -> list[str]:
+    return sorted(row[column] for row in rows.select(column).distinct().collect())
 
 
 def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime) -> Verdict:
@@ -132,7 +150,21 @@ def landing_verdict(
         .select(*MINUTE, *(F.coalesce(name, F.lit(0)).alias(name) for name in ("items", "landed")))
     )
     text = sentence("received: {} items in messages, {} in landing/", "items", "landed")
-    return minutes_verdict("landing/", by_minute, F.col("items") != F.col("landed"), text)
+    found = minutes_verdict("landing/", by_minute, F.col("items") != F.col("landed"), text)
+    absent = _absent_from_landing(receipts.where(is_wanted), landed)
+    return with_faults(found, [f"landing/ has nothing of {exchange}" for exchange in absent])
+
+
+def _absent_from_landing(receipts: DataFrame, landed: DataFrame) -> list[str]:
+    """Return the exchanges without an object, although others have earlier and later minutes there."""
+    limits = landed.agg(
+        F.min("minute").alias("landed_since"), F.max("minute").alias("landed_until")
+    )
+    is_earlier = F.col("minute") < F.col("landed_until") - F.expr(LANDING_DELAY)
+    between = receipts.crossJoin(limits).where(
+        (F.col("minute") > F.col("landed_since")) & is_earlier
+    )
+    return _sorted_names(between.join(landed, "exchange", "left_anti"), "exchange")
 
 
 def _whole_in_messages(receipts: DataFrame, since: Mapping[str, datetime]) -> DataFrame:

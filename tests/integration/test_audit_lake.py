@@ -13,12 +13,14 @@ import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection
 from pyarrow import parquet
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
 from infra.services import object_store
+from spark_jobs import audit as audit_job
 from spark_jobs.audit import audit
+from spark_jobs.fresh_tables import fresh_candles
 from spark_jobs.time_span import TimeSpan
 from spark_jobs.verdicts import Verdict, report
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -47,7 +49,7 @@ class Traffic:
 
     def __init__(self, spark: SparkSession, lake: Settings, folder: Path) -> None:
         self.first = (time.time_ns() // 1000 // MINUTE - 10) * MINUTE
-        self.landed: dict[int, str] = {}
+        self.landed: dict[tuple[str, int], str] = {}
         for number, minutes in enumerate((MINUTES[:2], MINUTES[2:])):
             for minute in minutes:
                 self._send(lake, minute)
@@ -61,7 +63,8 @@ class Traffic:
         produce(lake, BINANCE_RAW_DATA, one, partition=1)
         kucoin = item(CRO_USDT, self.at(minute), sequence=str(minute))
         produce(lake, KUCOIN_RAW_DATA, [kucoin], partition=2)
-        self.landed[minute] = put_into_landing(lake, "binance", [*two, *one])
+        self.landed["binance", minute] = put_into_landing(lake, "binance", [*two, *one])
+        self.landed["kucoin", minute] = put_into_landing(lake, "kucoin", [kucoin])
 
     def items(self, minute: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """A ticker, an item without a price and a dead letter; and a ticker of another symbol."""
@@ -121,8 +124,8 @@ def test_each_fault_of_tables_and_bucket_is_found(
     assert differing(verdicts) == {}
     *_, in_raw, in_tickers, in_landing = verdicts
     assert in_raw.rows >= 2 and in_tickers.rows >= 2
-    # The first and the last minute may be there in part. Nothing of kucoin was put into landing/.
-    assert (in_landing.rows, in_landing.unit) == (3, "minutes")
+    # The first and the last minute of each exchange may be there in part.
+    assert (in_landing.rows, in_landing.unit) == (6, "minutes")
     assert f"landing/: {in_landing.rows} minutes, 0 differ" in report(verdicts)
 
     bucket = Bucket(own_lake)
@@ -152,7 +155,7 @@ def test_each_fault_of_tables_and_bucket_is_found(
     delete(own_lake, file)
 
     two, _one = traffic.items(2)
-    delete(own_lake, traffic.landed[2])
+    delete(own_lake, traffic.landed["binance", 2])
     put_into_landing(own_lake, "binance", two)
 
     verdicts = audit(spark, own_lake)
@@ -172,14 +175,42 @@ def test_each_fault_of_tables_and_bucket_is_found(
 
 
 def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
-    spark: SparkSession, own_lake: Settings, owner: connection, traffic: Traffic
+    spark: SparkSession,
+    own_lake: Settings,
+    owner: connection,
+    traffic: Traffic,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = audit(spark, own_lake)
-    expire_all(own_lake)
-    after = audit(spark, own_lake)
-    assert [each[:6] for each in after] == [each[:6] for each in before]
+    # The live job has not read this one when it expires.
+    produce(own_lake, BINANCE_RAW_DATA, traffic.items(4)[1], partition=1)
+    run_raw_archive(spark, own_lake, tmp_path / "raw")
+
+    def expire_and_fresh_candles(rows: DataFrame) -> DataFrame:
+        expire_all(own_lake)
+        return fresh_candles(rows)
+
+    monkeypatch.setattr(audit_job, "fresh_candles", expire_and_fresh_candles)
+    monkeypatch.setattr(audit_job, "MESSAGES_PER_STEP", 4)
+    # The first of these audits reads most records before they expire, and the second none.
+    for _ in range(2):
+        after = audit(spark, own_lake)
+        assert [each[:6] for each in after] == [each[:6] for each in before]
     execute(owner, "UPDATE candles_1m SET updates = 3 WHERE symbol = 'OTHER'")
     assert differing(audit(spark, own_lake)) == {"candles_1m": len(MINUTES)}
+
+
+def test_a_topic_or_an_exchange_of_which_a_prefix_has_nothing_is_a_fault(
+    spark: SparkSession, own_lake: Settings, traffic: Traffic
+) -> None:
+    of_kucoin = [key for (exchange, _minute), key in traffic.landed.items() if exchange == "kucoin"]
+    for key in [*keys(own_lake, f"raw/topic={KUCOIN_RAW_DATA}/"), *of_kucoin]:
+        delete(own_lake, key)
+    verdicts = {each.table: each for each in audit(spark, own_lake)}
+    assert verdicts["raw/"].examples == [f"raw/ has nothing of {KUCOIN_RAW_DATA}"]
+    assert verdicts["landing/"].examples == ["landing/ has nothing of kucoin"]
+    assert differing([*verdicts.values()]) == {"raw/": 1, "landing/": 1}
 
 
 def test_without_the_oldest_records_of_raw_their_candles_are_named_and_a_gap_is_a_fault(

@@ -1,6 +1,7 @@
 """Tables made anew from Kafka and `raw/`: equal to the former ones, and replaced all at once."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, INSTRUMENTS, KUCOIN_RAW_DATA
+from server.database import State, look, read
+from server.database import connect as server_connection
 from spark_jobs import postgres_sink
 from spark_jobs.archive import Archive
 from spark_jobs.audit import audit
 from spark_jobs.history import HistoryError
 from spark_jobs.lake import lake_root
 from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.rebuild import in_steps, rebuild, what_stays
-from spark_jobs.sources import Offsets
+from spark_jobs.rebuild import rebuild, what_stays
 from spark_jobs.topic_ids import TopicError, topic_ids
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
@@ -66,6 +68,12 @@ def tables(owner: connection) -> dict[str, list[tuple[Any, ...]]]:
 def live_and_archive(spark: SparkSession, lake: Settings, folder: Path) -> None:
     run_live_prices(spark, lake, folder / "live")
     run_raw_archive(spark, lake, folder / "raw")
+
+
+def state_of(server: connection) -> State:
+    """What a server sees that looks now."""
+    with server, server.cursor() as statements:
+        return look(statements)
 
 
 def is_left_alone(owner: connection) -> bool:
@@ -116,7 +124,14 @@ def test_what_can_not_be_made_anew_stays(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     send(own_lake, 0, 4)
+    # The extractor's clock is 14 minutes ahead of Kafka's, and the exchange's another four.
+    ahead = time.time_ns() // 1000 + 14 * MINUTE
+    event_time = (ahead + 4 * MINUTE) // 1000
+    produce(own_lake, BINANCE_RAW_DATA, [item(BTCUSDT, ahead, E=event_time, s="AHEAD")])
     live_and_archive(spark, own_lake, tmp_path / "first")
+    assert rows(owner, "SELECT symbol FROM candles_1m WHERE minute > now() + '15 min'") == [
+        ("AHEAD",)
+    ]
     produce(own_lake, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "NEW-USDT"})], partition=3)
     live_and_archive(spark, own_lake, tmp_path / "second")
     expire_all(own_lake)
@@ -185,9 +200,38 @@ def test_an_end_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_ane
         rebuild(spark, own_lake)
     assert tables(owner) == before
     execute(owner, "DROP TRIGGER refuse ON batches")
-    rebuild(spark, own_lake)
+    with closing(server_connection(own_lake.reader_database_url)) as server:
+        known = state_of(server)
+        rebuild(spark, own_lake)
+        assert state_of(server).epoch == known.epoch
     assert tables(owner) == before
     assert is_left_alone(owner)
+
+
+def test_servers_read_all_prices_again_where_one_is_gone(
+    spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
+) -> None:
+    send(own_lake, 0, 2)
+    run_live_prices(spark, own_lake, tmp_path)
+    execute(
+        owner,
+        'INSERT INTO live_prices SELECT (jsonb_populate_record(p, \'{"symbol": "WRONG"}\')).*'
+        " FROM live_prices AS p WHERE symbol = 'S0'",
+    )
+    with (
+        closing(server_connection(own_lake.reader_database_url)) as server,
+        closing(server_connection(own_lake.reader_database_url)) as late,
+    ):
+        known = state_of(server)
+        with late, late.cursor() as statements:
+            # This reader's snapshot is older than the commit of the rebuild, and its look is not.
+            statements.execute("SELECT 1")
+            rebuild(spark, own_lake)
+            assert look(statements).epoch == known.epoch
+        with server, server.cursor() as statements:
+            found = read(statements, look(statements), known)
+    assert found.previous is None
+    assert sorted(price.symbol for price in found.prices) == ["CRO-USDT", "S0", "S1"]
 
 
 def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
@@ -201,24 +245,3 @@ def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     with pytest.raises(TopicError, match="created again"):
         rebuild(spark, own_lake)
     assert is_left_alone(owner)
-
-
-def test_steps_take_the_same_share_of_each_partition_and_leave_nothing_out() -> None:
-    begins: Offsets = {("a", 0): 10, ("a", 1): 0, ("b", 0): 5}
-    ends: Offsets = {("a", 0): 110, ("a", 1): 50, ("b", 0): 5}
-    steps = [*in_steps(begins, ends, 60)]
-    assert steps == [
-        (
-            {("a", 0): 10, ("a", 1): 0, ("b", 0): 5},
-            {("a", 0): 43, ("a", 1): 16, ("b", 0): 5},
-        ),
-        (
-            {("a", 0): 43, ("a", 1): 16, ("b", 0): 5},
-            {("a", 0): 76, ("a", 1): 33, ("b", 0): 5},
-        ),
-        (
-            {("a", 0): 76, ("a", 1): 33, ("b", 0): 5},
-            {("a", 0): 110, ("a", 1): 50, ("b", 0): 5},
-        ),
-    ]
-    assert [*in_steps(begins, begins, 60)] == []
