@@ -55,7 +55,7 @@ def counted(records: DataFrame) -> DataFrame:
 
 
 def digest() -> Column:
-    """A number that is another one, with near certainty, for a record that differs in any part."""
+    """Hash of key, value, headers and timestamp."""
     return F.xxhash64("key", "value", "headers", "timestamp")
 
 
@@ -86,7 +86,7 @@ def _messages(messages: pl.DataFrame, read: pl.DataFrame) -> pl.DataFrame:
 
 
 def _receipts(read: pl.DataFrame) -> pl.DataFrame:
-    """What has no time of receipt is left out: it is no item of an extractor."""
+    """Skip items without received_at: no extractor wrote them."""
     items = read.filter(_is_ticker | _has_no_price | _is_dead, pl.col("received_at").is_not_null())
     return (
         items.with_columns(pl.col("received_at").dt.truncate("1m").alias("minute"))

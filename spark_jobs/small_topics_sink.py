@@ -1,4 +1,4 @@
-"""What is known of the exchanges' instruments and of the feeds, to the tables of those names.
+"""Write the topics `instruments` and `feed_events` to the tables of the same names.
 
 Right in any order and any number of times:
     instruments  the greater (seen_at, offset) wins. A stored row has no offset: what comes later in

@@ -1,4 +1,4 @@
-"""What the audit says of a table or a prefix: how much was compared, and what differs."""
+"""Verdict of the audit on a table or a prefix: rows compared, and those that differ."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

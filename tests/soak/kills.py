@@ -101,7 +101,7 @@ def wait_for_recovery(stack: Stack, kill: Kill, pid: int) -> None:
 
 
 def flows_again(stack: Stack, program: str) -> Callable[[datetime], bool]:
-    """Return what tells whether data that came after a moment has passed the program."""
+    """Return a predicate: has data received after a given moment passed the program?"""
     if program == "server":
         return lambda moment: serves(stack, moment)
     if program == "minio":
