@@ -63,6 +63,9 @@ SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt JOIN rebuilt_after A
 WHERE rebuilt.minute > after.minute AND rebuilt.minute >= %(since)s
 """
 
+# The upkeep then sorts a finished day again.
+IS_NOT_SORTED = "ALTER TABLE {name} SET WITHOUT CLUSTER"
+
 DAYS = f"""
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = '{SCHEMA}.candles_1m'::regclass
@@ -175,9 +178,12 @@ class RebuildSink(PriceSink):
 
     def _replace_candles(self, statements: cursor, now: datetime) -> None:
         statements.execute(DAYS)
-        make_days(statements, [_day(name) for (name,) in statements.fetchall()])
+        names = [name for (name,) in statements.fetchall()]
+        make_days(statements, map(_day, names))
         since, _until = kept_span(now, self._candles_kept)
         statements.execute(REPLACE_CANDLES, {"since": since})
+        for name in names:
+            statements.execute(IS_NOT_SORTED.format(name=name))
 
 
 def _day(partition: str) -> date:

@@ -205,9 +205,9 @@ def starting_offset(
     if next_offset > high:
         raise OffsetError(
             f"{topic}/{partition} ends at offset {high}, but {next_offset} was read next: Kafka has lost "
-            "messages, or has no id by which a topic that was created again could be known. To read it "
-            "from its start: for live_prices delete its rows from kafka_progress; for the lake see "
-            "docs/lake.md"
+            f"its newest messages. To go on: for live_prices set next_offset in kafka_progress to {high}, "
+            "or, if the topic was created again and Kafka is too old for topic ids, delete its rows there; "
+            "for the lake see docs/lake.md"
         )
     if next_offset < low:
         raise OffsetError(

@@ -45,6 +45,12 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCE
 CREATE TRIGGER refuse BEFORE INSERT ON batches EXECUTE FUNCTION refuse()
 """
 
+DAYS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'candles_1m'::regclass"
+SORTED_DAYS = """
+SELECT count(*) FROM pg_inherits JOIN pg_index ON indrelid = inhrelid
+WHERE inhparent = 'candles_1m'::regclass AND indisclustered
+"""
+
 
 def send(lake: Settings, first: int, count: int) -> None:
     """Send messages of both exchanges; in each of Binance's, one price is none and one item is unreadable."""
@@ -93,6 +99,8 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     # Not read by the live job yet.
     send(own_lake, 16, 2)
     delete_records(own_lake, half)
+    for (day,) in rows(owner, DAYS):
+        execute(owner, f"CLUSTER {day} USING {day}_pkey")
     before, batch = tables(owner), rows(owner, LAST_BATCH)
     assert (len(before[PRICES]), len(before[LETTERS]), len(before[PROGRESS])) == (3, 16, 4)
 
@@ -114,6 +122,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     changed = "SELECT count(*) FROM live_prices WHERE batch_id = (SELECT max(id) FROM batches)"
     assert rows(owner, changed) == [(3,)]
     assert is_left_alone(owner)
+    assert rows(owner, SORTED_DAYS) == [(0,)]
 
     run_live_prices(spark, own_lake, tmp_path / "third")
     last = rows(owner, "SELECT max(price) FROM live_prices WHERE exchange = 'binance'")
