@@ -16,6 +16,8 @@ from infra import browser as installed_browser
 from infra.services import object_store
 from infra.stack import Stack
 from infra.up import services_up
+from spark_jobs import reach
+from spark_jobs.tickers.reducer import AHEAD_LIMIT
 from tests.conftest import STACK
 from tests.support.extractor import Extractor
 from tests.support.market import Market, Start, market_of
@@ -119,6 +121,16 @@ def broker(one_broker: OwnKafka) -> OwnKafka:
 def own_lake(lake: Settings, broker: OwnKafka) -> Settings:
     """The same as `lake` with the module's own Kafka: its topics begin with this test's first record."""
     return replace(lake, kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers)
+
+
+@pytest.fixture
+def agreeing_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the audit assume that extractors' clocks agree with Kafka's.
+
+    Else it compares no candle of the 20 minutes after a topic's oldest record, and a test's records are
+    seconds apart.
+    """
+    monkeypatch.setattr(reach, "KAFKA_AHEAD_LIMIT", AHEAD_LIMIT)
 
 
 # Not for the session: Playwright's event loop would still run when other tests start theirs.

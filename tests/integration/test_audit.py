@@ -1,7 +1,6 @@
 """The audit against a real Kafka and Postgres: it is silent about what is right, and names what is not."""
 
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
-from spark_jobs import reach
 from spark_jobs.audit import audit
 from spark_jobs.verdicts import Verdict
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -30,17 +28,12 @@ def kucoin(symbol: str, sequence: int, microseconds: int) -> dict[str, Any]:
     return {**item(CRO_USDT, microseconds, sequence=str(sequence)), "subject": symbol}
 
 
+@pytest.mark.usefixtures("agreeing_clocks")
 def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_not_know(
-    spark: SparkSession,
-    database: Settings,
-    owner: connection,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
     now = time.time_ns() // 1000
-    # Beyond the minutes that a ticker of an expired message may count in. They are 20, and a ticker can't be
-    # so far ahead of Kafka's clock.
-    monkeypatch.setattr(reach, "KAFKA_AHEAD_LIMIT", timedelta(minutes=5))
+    # Beyond the minutes that a ticker of an expired message may count in.
     later = now + 10 * MINUTE
     too_late = now + 30 * MINUTE
     expire_all(database)

@@ -137,6 +137,7 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     assert contents(owner, ["kafka_progress"]) == progress
 
 
+@pytest.mark.usefixtures("agreeing_clocks")
 def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
@@ -29,6 +30,7 @@ DEADLINE = 240
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batches")
 
 
+@pytest.mark.usefixtures("agreeing_clocks")
 def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
