@@ -29,19 +29,31 @@ def landed(
         storage = Storage(spark, lake_root(settings))
         for exchange in TOPIC_OF_EXCHANGE:
             top = f"{lake_root(settings)}/landing/{exchange}"
-            folders = [folder for folder in _hours(top, since, until) if storage.exists(folder)]
-            if folders:
+            if folders := [*hours_between(storage, top, since - HOUR, until + HOUR)]:
                 lines = spark.read.text(folders, lineSep="\n")
                 counted = lines.transform(_by_minute).withColumn("exchange", F.lit(exchange))
                 found = counted if found is None else found.unionByName(counted)
     return found
 
 
-def _hours(top: str, since: datetime, until: datetime) -> Iterator[str]:
-    hour = since.replace(minute=0, second=0, microsecond=0) - HOUR
-    while hour <= until + HOUR:
-        yield f"{top}/{hour:%Y/%m/%d/%H}"
-        hour += HOUR
+def hours_between(storage: Storage, top: str, since: datetime, until: datetime) -> Iterator[str]:
+    """Yield the folders of hours that are there, in order; no other day is looked into.
+
+    So it makes no difference how far apart the two are: one clock may have been wrong by years.
+
+        …/landing/binance/2026/11/27/03
+    """
+    return _below(storage, top, "", *(f"{time:%Y/%m/%d/%H}" for time in (since, until)))
+
+
+def _below(storage: Storage, top: str, folder: str, first: str, last: str) -> Iterator[str]:
+    for name in storage.folders(f"{top}/{folder}"):
+        path = f"{folder}{name}"
+        if first[: len(path)] <= path <= last[: len(path)]:
+            if len(path) == len(first):
+                yield f"{top}/{path}"
+            else:
+                yield from _below(storage, top, f"{path}/", first, last)
 
 
 def _by_minute(lines: DataFrame) -> DataFrame:
