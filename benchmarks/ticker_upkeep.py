@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import polars as pl
-from deltalake.transaction import AddAction
 from pyarrow import parquet
 
 from benchmarks.report import publish
 from benchmarks.ticks import SECOND, TICKS_A_SECOND, messages
-from spark_jobs.ticker_log import TableFile, TickerLog
+from spark_jobs.ticker_log import TableFile, TickerLog, added_file
 from spark_jobs.ticker_progress import Progress
 from spark_jobs.ticker_upkeep import TickerUpkeep
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
@@ -61,20 +60,10 @@ def write(log: TickerLog, folder: Path, batch: pl.DataFrame, modified: datetime)
     """Commit a batch as price_history does."""
     added = []
     for file in ticker_files(read_messages(batch)).to_dicts():
-        name = f"date={file['date']}/exchange={file['exchange']}/{uuid4()}.zstd.parquet"
-        path = folder / name
+        added.append(added_file(file, round(modified.timestamp() * 1000)))
+        path = folder / added[-1].path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file["content"])
-        added.append(
-            AddAction(
-                path=name,
-                size=len(file["content"]),
-                partition_values={"date": file["date"], "exchange": file["exchange"]},
-                modification_time=round(modified.timestamp() * 1000),
-                data_change=True,
-                stats=file["statistics"],
-            )
-        )
     before = log.progress
     log.append(added, Progress(before.writer, before.batch + 1, before.next_offsets))
 

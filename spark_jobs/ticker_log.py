@@ -6,9 +6,10 @@ written: a commit takes milliseconds.
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from uuid import uuid4
 
 import deltalake
 import pyarrow as pa
@@ -68,6 +69,23 @@ class TableFile:
             size=self.size,
             partition_values=self.partition,
         )
+
+
+def added_file(file: Mapping[str, Any], modified: int) -> AddAction:
+    """Return how a commit names a file, a row of columns.TICKER_FILE, below the table under a new name.
+
+    `modified` is when it was written, in milliseconds since the epoch.
+    """
+    partition: dict[str, str | None] = {name: str(file[name]) for name in PARTITIONED_BY}
+    folder = "/".join(f"{name}={value}" for name, value in partition.items())
+    return AddAction(
+        path=f"{folder}/{uuid4()}.zstd.parquet",
+        size=len(file["content"]),
+        partition_values=partition,
+        modification_time=modified,
+        data_change=True,
+        stats=file["statistics"],
+    )
 
 
 class TickerLog:

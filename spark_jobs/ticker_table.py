@@ -18,10 +18,9 @@ from spark_jobs.messages import messages, ticker_files
 from spark_jobs.sink import Counts, Sink
 from spark_jobs.sources import Offsets
 from spark_jobs.storage import Storage
-from spark_jobs.ticker_log import TickerLog
+from spark_jobs.ticker_log import TickerLog, added_file
 from spark_jobs.ticker_progress import Progress
 from spark_jobs.ticker_upkeep import TickerUpkeep
-from spark_jobs.tickers.files import PARTITIONED_BY
 from spark_jobs.topic_ids import TopicIds, refuse_another
 
 
@@ -120,15 +119,6 @@ class TickerTable(Sink):
 
     def _stored(self, file: Mapping[str, Any]) -> AddAction:
         """Write a row of columns.TICKER_FILE. Return how a commit names it."""
-        partition = {name: file[name] for name in PARTITIONED_BY}
-        folder = "/".join(f"{name}={value}" for name, value in partition.items())
-        name = f"{folder}/{uuid4()}.zstd.parquet"
-        self._storage.write(f"{self._path}/{name}", file["content"])
-        return AddAction(
-            path=name,
-            size=len(file["content"]),
-            partition_values=partition,
-            modification_time=time.time_ns() // 1_000_000,
-            data_change=True,
-            stats=file["statistics"],
-        )
+        added = added_file(file, time.time_ns() // 1_000_000)
+        self._storage.write(f"{self._path}/{added.path}", file["content"])
+        return added

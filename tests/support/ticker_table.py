@@ -11,7 +11,7 @@ import polars as pl
 from deltalake.transaction import AddAction
 
 from core.topics import BINANCE_RAW_DATA
-from spark_jobs.ticker_log import TickerLog
+from spark_jobs.ticker_log import TickerLog, added_file
 from spark_jobs.ticker_progress import Progress
 from spark_jobs.ticker_upkeep import FILE_BYTES, TickerUpkeep
 from spark_jobs.tickers.columns import IS_TICKER, READ, polars_schema
@@ -81,18 +81,11 @@ class OwnTable:
             self.write(tickers(symbols, count, offset))
 
     def _stored(self, file: dict[str, Any], modified: datetime) -> AddAction:
-        name = f"date={file['date']}/exchange={file['exchange']}/{uuid4()}.zstd.parquet"
-        path = self.folder / name
+        added = added_file(file, round(modified.timestamp() * 1000))
+        path = self.folder / added.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file["content"])
-        return AddAction(
-            path=name,
-            size=len(file["content"]),
-            partition_values={"date": file["date"], "exchange": file["exchange"]},
-            modification_time=round(modified.timestamp() * 1000),
-            data_change=True,
-            stats=file["statistics"],
-        )
+        return added
 
     def upkeep(self, file_bytes: int = FILE_BYTES) -> TickerUpkeep:
         return TickerUpkeep(self.log, self.path, {}, RETENTION_DAYS, file_bytes)
