@@ -223,7 +223,7 @@ prerequisites:
 
 executor-packages: setup $(TOOLS)/executor-packages.tar.gz  ## what executors on other machines need: see docs/scaling.md
 
-$(TOOLS)/executor-packages.tar.gz: requirements.lock infra/executor_packages.py $(shell find core spark_jobs -name '*.py') | .venv/.ready $(TOOLS)/logs
+$(TOOLS)/executor-packages.tar.gz: requirements.lock infra/executor_packages.py $(shell find core exchanges spark_jobs -name '*.py') | .venv/.ready $(TOOLS)/logs
 	$(call quietly,executor packages: packing,$(BIN)/python -m infra.executor_packages,executor-packages)
 
 $(TOOLS)/logs:

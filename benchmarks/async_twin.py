@@ -18,7 +18,7 @@ from benchmarks.extractor_round import Contestant, rounds
 from benchmarks.extractor_topic import arrays
 from benchmarks.measuring import own_stack
 from benchmarks.report import publish
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from infra import places
 
 TWIN_PYTHON = str(places.TOOLS / "rivals-async_twin" / "bin" / "python")
@@ -26,7 +26,7 @@ TWIN_PYTHON = str(places.TOOLS / "rivals-async_twin" / "bin" / "python")
 TWIN = Contestant(
     "its twin in asyncio",
     [TWIN_PYTHON, "-m", "benchmarks.async_twin_process"],
-    KUCOIN_RAW_DATA,
+    KUCOIN.raw_topic,
     arrays,
 )
 RECEIVERS = [

@@ -26,17 +26,17 @@ from core.kafka_client import client_configuration
 from core.message import MAX_MESSAGE_BYTES
 from core.s3_client import client_arguments
 from core.settings import EXTRACTORS, Settings
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from extractors.batcher import Batcher
 from extractors.continuity import Continuity
 from extractors.deadline import Deadline
 from extractors.delivered import Delivered
 from extractors.doubles import Doubles
+from extractors.exchange_client import client_of
 from extractors.extractor import COLLECT_SHARE, MOST_ITEMS
 from extractors.journal import Journal
 from extractors.journal_reader import JournalReader
 from extractors.kafka_follower import READ_INTERVAL, SAVE_INTERVAL
-from extractors.kucoin import KucoinFeed
 from extractors.metrics import Metrics
 from extractors.notices import Frame, Opened, Opening, now_us
 from extractors.open_socket import OPEN_LIMIT
@@ -55,18 +55,13 @@ CONFIG = AioConfig(
 class Twin:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._feed = KucoinFeed(
-            settings.kucoin_rest_url,
-            batch_seconds=settings.kucoin_batch_seconds,
-            silence_limit=settings.kucoin_silence_limit,
-            age_limit=settings.connection_age_limit,
-        )
-        self._metrics = Metrics(self._feed.name)
-        self._metrics.serve(settings.metrics_host, settings.kucoin_metrics_port)
-        folder = Path(settings.journal_dir) / self._feed.name
+        self._client = client_of(KUCOIN, settings)
+        self._metrics = Metrics(KUCOIN.name)
+        self._metrics.serve(settings.metrics_host, settings.exchanges[KUCOIN.name].metrics_port)
+        folder = Path(settings.journal_dir) / KUCOIN.name
         self._journal = Journal(folder, settings.journal_limit_bytes)
         self._doubles = Doubles()
-        self._continuity = Continuity(self._feed.name, now_us())
+        self._continuity = Continuity(KUCOIN.name, now_us())
 
     async def run(self) -> None:
         stop = asyncio.Event()
@@ -84,15 +79,15 @@ class Twin:
 
     async def _listen(self, stop: asyncio.Event) -> None:
         self._doubles.opening(Opening(CONNECTION, now_us()))
-        endpoint = await asyncio.to_thread(self._feed.endpoint, Deadline(OPEN_LIMIT))
+        endpoint = await asyncio.to_thread(self._client.endpoint, Deadline(OPEN_LIMIT))
         self._continuity.opened(Opened(CONNECTION, now_us(), endpoint.host))
-        session = self._feed.session(endpoint, time.monotonic())
-        collect_seconds = self._feed.batch_seconds * COLLECT_SHARE
+        session = endpoint.session(time.monotonic())
+        collect_seconds = self._client.batch_seconds * COLLECT_SHARE
 
         def receiver() -> Receiver:
             return Receiver(session, endpoint.host, collect_seconds, self._take)
 
-        await listen(endpoint, receiver, self._feed.silence_limit, stop)
+        await listen(endpoint, receiver, self._client.silence_limit, stop)
 
     def _take(self, frames: list[Frame]) -> None:
         """Write the frames' items to the journal."""
@@ -101,7 +96,7 @@ class Twin:
         for frame in frames:
             first = self._doubles.without(frame)
             self._continuity.frame(frame, len(first.raw_data) < len(frame.raw_data))
-            items += [each.item() for each in first.raw_data]
+            items += first.items()
             received += len(frame.raw_data)
             size += frame.size
         self._metrics.received(len(frames), size, received, received - len(items))
@@ -116,7 +111,7 @@ class Twin:
         stop = Stop(STOP_LIMIT)
         delivered = Delivered.load(self._journal.folder, self._journal.id)
         producer = Producer(
-            self._feed.name,
+            KUCOIN.name,
             self._settings,
             self._journal.id,
             delivered,
@@ -128,10 +123,10 @@ class Twin:
         with closing(producer):
             partitions = producer.wait_for_topic() or 0
             delivered.partitions_are(partitions, self._journal.end)
-            begin(KUCOIN_RAW_DATA, client_configuration(self._settings), delivered)
-            batcher = Batcher(self._feed.batch_seconds)
+            begin(KUCOIN.raw_topic, client_configuration(self._settings), delivered)
+            batcher = Batcher(self._client.batch_seconds)
             save_at = 0.0
-            with closing(JournalReader(self._journal, 0, self._feed.symbol_of)) as reader:
+            with closing(JournalReader(self._journal, 0, KUCOIN.symbol_of)) as reader:
                 while True:
                     # In this order: a closed journal without another line is at its end.
                     is_closed = self._journal.is_closed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from extractors.feed import Endpoint, Session
+from exchanges.exchange import Endpoint, Session
 from extractors.notices import Frame, now_us
 
 WAKE_INTERVAL = 0.25
@@ -39,7 +39,7 @@ class Receiver(WSListener):
         if frame.msg_type != WSMsgType.TEXT:
             return
         data, at = frame.get_payload_as_bytes(), now_us()
-        raw_data = self._session.receive(data, at)
+        raw_data = self._session.receive(data)
         if not raw_data:
             self.send_due(transport)
             return

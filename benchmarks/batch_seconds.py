@@ -96,11 +96,9 @@ def run(
     step: Step, seconds: float, stack: Stack, job: psutil.Popen, warm_seconds: float
 ) -> Measured:
     """Raise StackError when nothing comes to Kafka, or when a program ends by itself."""
-    settings = replace(
-        stack.settings,
-        kucoin_batch_seconds=step.kucoin_batch_seconds,
-        journal_dir=str(stack.folder / "journals" / str(STEPS.index(step))),
-    )
+    folder = stack.folder / "journals" / str(STEPS.index(step))
+    settings = replace(stack.settings, journal_dir=str(folder))
+    settings = settings.with_exchange("kucoin", batch_seconds=step.kucoin_batch_seconds)
     commands = {
         "Binance's": [PYTHON, "-m", step.binance, "binance"],
         "KuCoin's": [PYTHON, "-m", "extractors", "kucoin"],

@@ -5,11 +5,20 @@ python -m benchmarks.batch_seconds_binance binance: as `python -m extractors bin
 
 import sys
 
-from extractors.__main__ import main
-from extractors.binance import BinanceFeed
+from core.settings import Settings
+from exchanges.exchange import Exchange
+from extractors import __main__ as program
+from extractors.exchange_client import ExchangeClient, client_of
 
 BATCH_SECONDS = 1.0
 
+
+def collecting(exchange: Exchange, settings: Settings) -> ExchangeClient:
+    client = client_of(exchange, settings)
+    client.batch_seconds = BATCH_SECONDS
+    return client
+
+
 if __name__ == "__main__":
-    BinanceFeed.batch_seconds = BATCH_SECONDS
-    sys.exit(main())
+    program.client_of = collecting  # type: ignore[attr-defined]
+    sys.exit(program.main())

@@ -28,7 +28,7 @@ from benchmarks.extractor_round import Contestant, rounds
 from benchmarks.extractor_topic import arrays, in_order
 from benchmarks.measuring import own_stack
 from benchmarks.report import publish
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from infra import places
 from infra.stack import Stack
 
@@ -37,7 +37,7 @@ CRYPTOFEED_PYTHON = str(places.TOOLS / "rivals-cryptofeed" / "bin" / "python")
 CRYPTOFEED_TOPIC = "cryptofeed"
 
 EXTRACTOR = Contestant(
-    "the extractor", [PYTHON, "-m", "extractors", "kucoin"], KUCOIN_RAW_DATA, arrays
+    "the extractor", [PYTHON, "-m", "extractors", "kucoin"], KUCOIN.raw_topic, arrays
 )
 BARE = Contestant(
     "websocket-client and orjson alone",

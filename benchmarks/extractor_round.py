@@ -66,9 +66,8 @@ def rounds(
 def _round(contestant: Contestant, load: Load, stack: Stack, source: Source, name: str) -> Result:
     """Raise StackError if it does not subscribe, or ends by itself."""
     folder, log = stack.folder / "journals" / name, stack.log_folder / f"{name}.log"
-    settings = replace(
-        stack.settings, kucoin_rest_url=f"http://{source.address}", journal_dir=str(folder)
-    )
+    settings = replace(stack.settings, journal_dir=str(folder))
+    settings = settings.with_exchange("kucoin", addresses={"rest": f"http://{source.address}"})
     starts = _offsets(contestant, settings)
     command = [part.format(source=source.address) for part in contestant.command]
     with process(command, stack, settings, log) as started:

@@ -10,7 +10,7 @@ from confluent_kafka import Message
 
 from benchmarks.sending import producer, send
 from benchmarks.ticks import Ticks, messages
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from infra.stack import StackError
 
 SPREAD = (0.0, 0.25, 0.5, 0.75)
@@ -48,7 +48,7 @@ class Load:
         for number, message in enumerate(messages(seconds, until)):
             # Eight messages a second: four of Binance, then four of KuCoin.
             second, place = divmod(number, 2 * len(SPREAD))
-            is_binance = message.topic == BINANCE_RAW_DATA
+            is_binance = message.topic == BINANCE.raw_topic
             due = began + second + (0.0 if is_binance else SPREAD[place % len(SPREAD)])
             self._producer.poll(max(0.0, due - time.time()))
             time.sleep(max(0.0, due - time.time()))

@@ -26,7 +26,9 @@ from pyspark.sql import DataFrame
 
 from benchmarks.report import publish
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.services import postgres
 from infra.stack import StackError, delete, stack_on_free_ports
 from infra.up import wait_until
@@ -36,7 +38,7 @@ from spark_jobs.upkeep import one_step
 
 BATCHES_PER_SECOND = 3.5
 CHANGED = (1000, 1300)
-SYMBOLS = {BINANCE_RAW_DATA: 1440, KUCOIN_RAW_DATA: 634}
+SYMBOLS = {BINANCE.raw_topic: 1440, KUCOIN.raw_topic: 634}
 VERSIONS = 16
 WARM_MINUTES = 5
 

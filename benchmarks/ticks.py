@@ -13,7 +13,8 @@ from random import Random
 from typing import NamedTuple
 
 from core.message import encode_message, partition_of, split_messages
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.exchange.symbols import (
     BINANCE_SYMBOLS,
     Pair,
@@ -50,8 +51,8 @@ def messages(
     sequence = until
     for second in range(until - seconds * SECOND, until, SECOND):
         for topic, pairs, text in (
-            (BINANCE_RAW_DATA, binance, mini_ticker),
-            (KUCOIN_RAW_DATA, kucoin, ticker),
+            (BINANCE.raw_topic, binance, mini_ticker),
+            (KUCOIN.raw_topic, kucoin, ticker),
         ):
             parts: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
             step = 2 * SECOND // rate

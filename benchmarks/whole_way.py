@@ -27,7 +27,7 @@ from websockets.sync.client import connect
 from benchmarks.measuring import own_stack
 from benchmarks.report import publish
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from infra import first_prices, supervision
 from infra.stack import StackError
 from infra.up import EXTRACTORS, JOBS, up
@@ -113,7 +113,7 @@ def in_kafka_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
         first[partition] = min(offset, first.get(partition, offset))
     found: dict[Place, float] = {}
     with closing(consumer):
-        consumer.assign([TopicPartition(BINANCE_RAW_DATA, *place) for place in first.items()])
+        consumer.assign([TopicPartition(BINANCE.raw_topic, *place) for place in first.items()])
         while not places <= found.keys():
             message = consumer.poll(SILENCE)
             if message is None or message.error():

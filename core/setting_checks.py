@@ -96,6 +96,18 @@ def base_url(*schemes: str) -> Callable[[str], str]:
 http_base = base_url("http", "https")
 
 
+def base_of(default: str) -> Callable[[str], str]:
+    """Return the check of an address that has this default: its scheme, encrypted or not."""
+    scheme = plain_scheme(default)
+    return base_url(scheme, f"{scheme}s")
+
+
+def plain_scheme(url: str) -> str:
+    """Return the scheme without TLS: http of https://..., ws of wss://..."""
+    scheme = urlsplit(url).scheme
+    return {"https": "http", "wss": "ws"}.get(scheme, scheme)
+
+
 def database_url(value: str) -> str:
     expected = "expected postgresql://user:password@host:port/database"
     try:

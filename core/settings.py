@@ -1,18 +1,21 @@
 """Every setting of the project, read once from the environment and checked.
 
 Each setting names the programs that read it, and a program checks those only: a wrong setting of
-the server does not stop the extractors. `.env.example` lists the same names.
+the server does not stop the extractors. The settings of an exchange begin with its name and have
+their defaults from its file in exchanges/. `.env.example` lists the same names.
 """
 
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from core import setting_checks as check
+from exchanges import EXCHANGES
+from exchanges.exchange import Exchange
 
 
 class SettingError(ValueError):
@@ -40,11 +43,66 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class Definition(NamedTuple):
+    """What a setting may be, and who reads it. `convert` raises ValueError."""
+
+    convert: Callable[[str], Any]
+    programs: frozenset[Program]
+    is_secret: bool
+
+
+def _defined(
+    convert: Callable[[str], Any], *programs: Program, is_secret: bool = False
+) -> Definition:
+    return Definition(convert, frozenset({*programs, STACK}), is_secret)
+
+
 def _setting(
     default: str | float, convert: Callable[[str], Any], *programs: Program, secret: bool = False
 ) -> Any:
-    metadata = {"convert": convert, "programs": {*programs, STACK}, "secret": secret}
-    return field(default=default, repr=not secret, metadata=metadata)
+    definition = _defined(convert, *programs, is_secret=secret)
+    return field(default=default, repr=not secret, metadata={"definition": definition})
+
+
+def _of_exchange(convert: Callable[[str], Any], program: Program) -> Any:
+    return field(metadata={"definition": _defined(convert, program)})
+
+
+Read = Callable[[str, Any, Definition], Any]
+"""Return a setting by its name in the environment, its default and its definition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """Settings of one exchange: KUCOIN_SILENCE_LIMIT is `silence_limit` of KuCoin."""
+
+    addresses: Mapping[str, str]
+    """KUCOIN_REST_URL is `addresses["rest"]` of KuCoin."""
+    silence_limit: float = _of_exchange(check.seconds, EXTRACTORS)
+    batch_seconds: float = _of_exchange(check.seconds, EXTRACTORS)
+    """0, and no setting, where each frame of the exchange is a batch."""
+    metrics_port: int = _of_exchange(check.port, EXTRACTORS)
+    price_age_limit: float = _of_exchange(check.seconds, SERVER)
+
+    @classmethod
+    def read(cls, exchange: Exchange, read: Read) -> Self:
+        """Return the settings of an exchange. Its own figures are the defaults."""
+        prefix = exchange.name.upper()
+        addresses = {
+            key: read(f"{prefix}_{key.upper()}_URL", url, _defined(check.base_of(url), EXTRACTORS))
+            for key, url in exchange.addresses.items()
+        }
+        values = {}
+        for each in fields(cls)[1:]:
+            values[each.name] = default = getattr(exchange, each.name)
+            if default:
+                name = f"{prefix}_{each.name.upper()}"
+                values[each.name] = read(name, default, each.metadata["definition"])
+        return cls(addresses=addresses, **values)
+
+
+def _default(name: str, default: Any, definition: Definition) -> Any:
+    return default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +130,12 @@ class Settings:
         SERVER,
         secret=True,
     )
-    binance_ws_url: str = _setting(
-        "wss://stream.binance.com:9443", check.base_url("ws", "wss"), EXTRACTORS
+    exchanges: Mapping[str, ExchangeSettings] = field(
+        default_factory=lambda: {
+            each.name: ExchangeSettings.read(each, _default) for each in EXCHANGES
+        }
     )
-    binance_rest_url: str = _setting("https://api.binance.com", check.http_base, EXTRACTORS)
-    kucoin_rest_url: str = _setting("https://api.kucoin.com", check.http_base, EXTRACTORS)
-    binance_silence_limit: float = _setting(10.0, check.seconds, EXTRACTORS)
-    kucoin_silence_limit: float = _setting(15.0, check.seconds, EXTRACTORS)
-    kucoin_batch_seconds: float = _setting(1.0, check.seconds, EXTRACTORS)
+    """By the exchange's name."""
     connection_age_limit: float = _setting(23 * 3600.0, check.seconds, EXTRACTORS)
     journal_dir: str = _setting(".stack/journal", check.text, EXTRACTORS)
     journal_limit_bytes: int = _setting(10_000_000_000, check.count, EXTRACTORS)
@@ -89,8 +145,6 @@ class Settings:
     lake_batch_seconds: int = _setting(60, check.count, JOBS)
     candles_retention_days: int = _setting(90, check.count, JOBS)
     metrics_host: str = _setting("127.0.0.1", check.text, EXTRACTORS, JOBS)
-    binance_metrics_port: int = _setting(9101, check.port, EXTRACTORS)
-    kucoin_metrics_port: int = _setting(9102, check.port, EXTRACTORS)
     live_prices_metrics_port: int = _setting(9103, check.port, JOBS)
     raw_archive_metrics_port: int = _setting(9104, check.port, JOBS)
     price_history_metrics_port: int = _setting(9105, check.port, JOBS)
@@ -100,8 +154,6 @@ class Settings:
     server_origins: str = _setting("", check.origins, SERVER)
     server_stream_limit: int = _setting(2000, check.count, SERVER)
     server_stream_limit_per_address: int = _setting(100, check.count, SERVER)
-    binance_price_age_limit: float = _setting(30.0, check.seconds, SERVER)
-    kucoin_price_age_limit: float = _setting(30.0, check.seconds, SERVER)
     checkpoint_dir: str = _setting(".stack/checkpoints", check.text, JOBS)
     stack_dir: str = _setting("", check.text)
     s3_console_port: int = _setting(9001, check.port)
@@ -120,24 +172,69 @@ class Settings:
 
         Raise SettingError at the first value that can't be right. No secret's value is shown.
         """
-        values: dict[str, Any] = {}
-        for setting in fields(cls):
-            name = setting.name.upper()
+
+        def read(name: str, default: Any, definition: Definition) -> Any:
             value = environment.get(name, "")
-            if not value or program not in setting.metadata["programs"]:
-                continue
+            if not value or program not in definition.programs:
+                return default
             try:
-                values[setting.name] = setting.metadata["convert"](value)
+                return definition.convert(value)
             except ValueError as error:
-                shown = "(a secret, not shown)" if setting.metadata["secret"] else repr(value)
+                shown = "(a secret, not shown)" if definition.is_secret else repr(value)
                 raise SettingError(f"{name}={shown}: {error}") from error
-        settings = cls(**values)
+
+        settings = cls.read(read)
         _check_together(settings)
         return settings
 
+    @classmethod
+    def read(cls, read: Read) -> Self:
+        """Return the settings, each as `read` returns it."""
+        values = {
+            each.name: read(each.name.upper(), each.default, each.metadata["definition"])
+            for each in fields(cls)
+            if each.metadata
+        }
+        exchanges = {each.name: ExchangeSettings.read(each, read) for each in EXCHANGES}
+        return cls(exchanges=exchanges, **values)
+
     def environment(self) -> dict[str, str]:
-        """The settings as environment variables, for the processes that a stack starts."""
-        return {f.name.upper(): str(getattr(self, f.name)) for f in fields(self)}
+        """Return the settings as environment variables, for the programs that a stack starts."""
+        names = definitions()
+        values = {name: getattr(self, name.lower(), None) for name in names}
+        for exchange, settings in self.exchanges.items():
+            prefix = exchange.upper()
+            urls = {f"{key}_URL": url for key, url in settings.addresses.items()}
+            others = {each.name: getattr(settings, each.name) for each in fields(settings)}
+            values |= {f"{prefix}_{n.upper()}": value for n, value in (urls | others).items()}
+        return {name: str(values[name]) for name in names}
+
+    def with_exchange(self, name: str, **changes: Any) -> Self:
+        """Return the settings with other values for one exchange."""
+        changed = replace(self.exchanges[name], **changes)
+        return replace(self, exchanges={**self.exchanges, name: changed})
+
+    def with_all_exchanges_at(self, address: str) -> Self:
+        """Return the settings with every address of every exchange at `host:port`, without TLS."""
+        settings = self
+        for name, own in self.exchanges.items():
+            addresses = {
+                key: f"{check.plain_scheme(url)}://{address}" for key, url in own.addresses.items()
+            }
+            settings = settings.with_exchange(name, addresses=addresses)
+        return settings
+
+
+def definitions() -> dict[str, Definition]:
+    """Return every setting by its name in the environment."""
+    found: dict[str, Definition] = {}
+
+    def note(name: str, default: Any, definition: Definition) -> Any:
+        found[name] = definition
+        return default
+
+    Settings.read(note)
+    return found
 
 
 def _check_together(settings: Settings) -> None:

@@ -1,13 +1,12 @@
-"""The names of the Kafka topics, which exchange fills which raw one, and how long those are kept."""
+"""Names of the Kafka topics, and retention of the raw ones."""
 
-BINANCE_RAW_DATA = "binance_raw_data"
-KUCOIN_RAW_DATA = "kucoin_raw_data"
+from exchanges import EXCHANGES
 
-EXCHANGE_OF_TOPIC = {BINANCE_RAW_DATA: "binance", KUCOIN_RAW_DATA: "kucoin"}
+EXCHANGE_OF_TOPIC = {exchange.raw_topic: exchange.name for exchange in EXCHANGES}
 TOPIC_OF_EXCHANGE = {exchange: topic for topic, exchange in EXCHANGE_OF_TOPIC.items()}
 
 RAW_TOPIC_DAYS = 7
-"""For so long Kafka keeps what is in a raw topic."""
+"""Retention of the raw topics, in days."""
 
 INSTRUMENTS = "instruments"
 FEED_EVENTS = "feed_events"

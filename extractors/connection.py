@@ -15,15 +15,10 @@ from threading import Event, Thread
 
 from websocket import WebSocket, WebSocketException
 
+from exchanges.exchange import ConfigurationError, ExchangeError, Session, ShutdownAnnounced
 from extractors.backlog import Backlog
 from extractors.backoff import Backoff
-from extractors.feed import (
-    ConfigurationError,
-    Feed,
-    FeedError,
-    Session,
-    ShutdownAnnounced,
-)
+from extractors.exchange_client import ExchangeClient
 from extractors.metrics import Metrics
 from extractors.notices import Ended, Frame, Notice, Opened, Opening, now_us
 from extractors.open_socket import connect
@@ -45,18 +40,18 @@ STOP_LIMIT = 1.0
 """The same while the process stops."""
 
 
-def stay_connected(feed: Feed, backlog: Backlog, stop: Event, metrics: Metrics) -> None:
+def stay_connected(client: ExchangeClient, backlog: Backlog, stop: Event, metrics: Metrics) -> None:
     """Open one connection after another until `stop` is set.
 
     Give up only when the exchange refuses what it has never sent. A stream that has worked is tried
     again: exchanges have refused it for minutes (ccxt issue 18889).
     """
-    backoff = Backoff(feed.connect_interval)
+    backoff = Backoff(client.connect_interval)
     has_worked = Event()
     standing: list[Connection] = []
     for number in itertools.count(1):
         attempted = time.monotonic()
-        connection = Connection(number, feed, backlog, stop, metrics, standing, has_worked)
+        connection = Connection(number, client, backlog, stop, metrics, standing, has_worked)
         connection.start()
         connection.needs_successor.wait()
         standing = [each for each in (*standing, connection) if each.is_alive()]
@@ -66,7 +61,7 @@ def stay_connected(feed: Feed, backlog: Backlog, stop: Event, metrics: Metrics) 
         since_attempt = time.monotonic() - attempted
         if error is None and connection.has_ticker:
             # A rotation: earlier failures say nothing of a connection that works.
-            pause = max(0.0, feed.connect_interval - since_attempt)
+            pause = max(0.0, client.connect_interval - since_attempt)
         else:
             pause = backoff.pause(
                 since_attempt,
@@ -83,7 +78,7 @@ def stay_connected(feed: Feed, backlog: Backlog, stop: Event, metrics: Metrics) 
 
 
 class Connection(Thread):
-    """One connection to a feed, from its endpoint to its end; its notices go to the backlog.
+    """One connection to an exchange, from its endpoint to its end; its notices go to the backlog.
 
     `older` are the connections that it is to replace; they stay open until it does their work.
     `has_worked` is set when any connection of the process has brought a ticker.
@@ -92,7 +87,7 @@ class Connection(Thread):
     def __init__(
         self,
         number: int,
-        feed: Feed,
+        client: ExchangeClient,
         backlog: Backlog,
         stop: Event,
         metrics: Metrics,
@@ -103,10 +98,10 @@ class Connection(Thread):
         super().__init__(name=f"connection {number}", daemon=True)
         self.needs_successor = Event()
         """Set at its end, or when it is to be replaced."""
-        self.error: FeedError | None = None
+        self.error: ExchangeError | None = None
         """Why it ended; none while it stands."""
         self._number = number
-        self._feed = feed
+        self._client = client
         self._backlog = backlog
         self._stop_requested = stop
         self._metrics = metrics
@@ -137,15 +132,15 @@ class Connection(Thread):
         try:
             self._listen()
             error = self._leaving()
-        except FeedError as feed_error:
-            error = feed_error
+        except ExchangeError as exchange_error:
+            error = exchange_error
         except (WebSocketException, OSError) as network_error:
             cause = "broken" if self._is_open else "unreachable"
-            error = FeedError(cause, f"{type(network_error).__name__}: {network_error}")
+            error = ExchangeError(cause, f"{type(network_error).__name__}: {network_error}")
         except Exception as unexpected:
             # The next connection may fare better; to die here would be silence without a word.
             log.exception("connection failed connection=%d", self._number)
-            error = FeedError("failed", repr(unexpected))
+            error = ExchangeError("failed", repr(unexpected))
         self.error = error
         log.log(
             logging.INFO if error.cause in ("stopped", "rotated") else logging.WARNING,
@@ -161,28 +156,28 @@ class Connection(Thread):
         """Another one has taken over."""
         self._replaced.set()
 
-    def _leaving(self) -> FeedError:
+    def _leaving(self) -> ExchangeError:
         if self._replaced.is_set():
-            return FeedError("rotated", self._why_replaced)
-        return FeedError("stopped")
+            return ExchangeError("rotated", self._why_replaced)
+        return ExchangeError("stopped")
 
     def _listen(self) -> None:
-        """Until it is to leave. Any other end is a FeedError, WebSocketException or OSError."""
-        endpoint, socket = connect(self._feed)
+        """Until it is to leave. Any other end is a ExchangeError, WebSocketException or OSError."""
+        endpoint, socket = connect(self._client)
         socket.settimeout(WAKE_INTERVAL)
         self._is_open = True
         try:
             log.info("connected connection=%d endpoint=%s", self._number, endpoint.host)
             self._put(Opened(self._number, now_us(), endpoint.host))
             opened = self._last_ticker = time.monotonic()
-            session = self._feed.session(endpoint, opened)
+            session = endpoint.session(opened)
             while not (self._stop_requested.is_set() or self._replaced.is_set()):
                 now = time.monotonic()
                 self._send(socket, session, now)
                 self._watch_silence(now)
                 self._take_over(now)
-                if now - opened >= self._feed.age_limit:
-                    self._replace(f"age: {self._feed.age_limit:g} s")
+                if now - opened >= self._client.age_limit:
+                    self._replace(f"age: {self._client.age_limit:g} s")
                 self._receive(socket, session, endpoint.host)
             self._leave(socket, session, endpoint.host)
         finally:
@@ -197,7 +192,7 @@ class Connection(Thread):
         """
         socket.send_close()
         left = time.monotonic()
-        with suppress(FeedError, WebSocketException, OSError):
+        with suppress(ExchangeError, WebSocketException, OSError):
             while time.monotonic() - left < self._leave_limit():
                 self._receive(socket, session, host)
 
@@ -213,9 +208,9 @@ class Connection(Thread):
                 log.warning("send failed connection=%d reason=%r", self._number, str(error))
 
     def _watch_silence(self, now: float) -> None:
-        if now - self._last_ticker > self._feed.silence_limit:
-            raise FeedError(
-                "silence", f"no ticker for {self._feed.silence_limit:g} s", at_once=True
+        if now - self._last_ticker > self._client.silence_limit:
+            raise ExchangeError(
+                "silence", f"no ticker for {self._client.silence_limit:g} s", at_once=True
             )
 
     def _take_over(self, now: float) -> None:
@@ -237,7 +232,7 @@ class Connection(Thread):
             for data in socket.frames():
                 at = now_us()
                 try:
-                    raw_data = session.receive(data, at)
+                    raw_data = session.receive(data)
                 except ShutdownAnnounced as announced:
                     self._replace(str(announced))
                     continue

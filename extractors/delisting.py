@@ -7,7 +7,7 @@ probably a faulty answer, so a second list must confirm it ten minutes later.
 import time
 from collections.abc import Callable, Mapping, Set
 
-from extractors.feed import Instrument
+from exchanges.exchange import Instrument
 
 DELISTED = "DELISTED"
 

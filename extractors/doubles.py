@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import replace
 
-from extractors.feed import RawData
+from exchanges.exchange import Received
 from extractors.notices import Ended, Frame, Opening
 
 REMEMBERED = 300
@@ -61,7 +61,7 @@ class Doubles:
     def _is_rotating(self, now: int) -> bool:
         return len(self._others) > 1 or now < self._rotation_ends
 
-    def _is_first(self, raw_data: RawData, connection: int) -> bool:
+    def _is_first(self, raw_data: Received, connection: int) -> bool:
         if raw_data.sequence is None:
             return True
         brought_by = self._brought_by.setdefault(raw_data.symbol, {})

@@ -23,7 +23,7 @@ from extractors.backlog import Backlog
 from extractors.connection import stay_connected
 from extractors.continuity import Continuity, FeedEvent
 from extractors.doubles import Doubles
-from extractors.feed import Feed
+from extractors.exchange_client import ExchangeClient
 from extractors.instruments import InstrumentWatch, instrument_message
 from extractors.journal import Journal, JournalError
 from extractors.kafka_follower import KafkaFollower
@@ -54,19 +54,20 @@ ASKED, FAILED, HOPELESS = 0, 1, 2
 """Exit statuses: after SIGTERM; a new process may do better; a new process would fail as well."""
 
 
-def extract(feed: Feed, settings: Settings, stop: Stop, metrics: Metrics) -> int:
+def extract(client: ExchangeClient, settings: Settings, stop: Stop, metrics: Metrics) -> int:
     """Run until `stop` is requested or nothing can be done. Return the exit status.
 
     After the request what was received goes to Kafka and to the object store, as far as the time
     allows; the rest stays in the journal.
     """
+    exchange = client.exchange
     try:
-        journal = Journal(Path(settings.journal_dir) / feed.name, settings.journal_limit_bytes)
+        journal = Journal(Path(settings.journal_dir) / exchange.name, settings.journal_limit_bytes)
     except JournalError as error:
         log.error("journal reason=%r", str(error))
         return FAILED
-    kafka = KafkaFollower(feed, journal, settings, stop, metrics)
-    uploader = S3Uploader(settings, feed.name, journal.id)
+    kafka = KafkaFollower(client, journal, settings, stop, metrics)
+    uploader = S3Uploader(settings, exchange.name, journal.id)
     landing = S3UploaderThread(journal, uploader, stop, metrics)
     publisher = Publisher(settings, stop)
     metrics.watch_journal(lambda: journal.size, lambda: journal.dropped)
@@ -74,9 +75,9 @@ def extract(feed: Feed, settings: Settings, stop: Stop, metrics: Metrics) -> int
         "kafka", lambda: journal.items_from(journal.delivered), kafka.oldest_undelivered
     )
     metrics.watch_follower("landing", landing.items_waiting, landing.oldest_waiting)
-    extractor = Extractor(feed, journal, publisher, stop, metrics)
-    known = partial(known_instruments, feed.name, client_configuration(settings))
-    instruments = InstrumentWatch(feed, known, extractor.backlog, stop.requested)
+    extractor = Extractor(client, journal, publisher, stop, metrics)
+    known = partial(known_instruments, exchange.name, client_configuration(settings))
+    instruments = InstrumentWatch(client, known, extractor.backlog, stop.requested)
     threads = (kafka, landing, publisher, instruments)
     for thread in threads:
         thread.start()
@@ -97,23 +98,29 @@ class Extractor:
     """Acts on each notice."""
 
     def __init__(
-        self, feed: Feed, journal: Journal, publisher: Publisher, stop: Stop, metrics: Metrics
+        self,
+        client: ExchangeClient,
+        journal: Journal,
+        publisher: Publisher,
+        stop: Stop,
+        metrics: Metrics,
     ) -> None:
-        self.backlog = Backlog(feed.backlog)
+        self.backlog = Backlog(client.exchange.backlog)
         self.status = ASKED
-        self._feed = feed
+        self._client = client
+        self._name = client.exchange.name
         self._journal = journal
         self._publisher = publisher
         self._stop = stop
         self._metrics = metrics
         self._doubles = Doubles()
-        self._continuity = Continuity(feed.name, now_us())
+        self._continuity = Continuity(self._name, now_us())
         self._is_refusing = False
         metrics.watch_queue(self.backlog.__len__)
 
     def run(self, threads: Sequence[Thread]) -> None:
         """Move notices from the backlog to the journal until the connections' threads have ended."""
-        arguments = (self._feed, self.backlog, self._stop.requested, self._metrics)
+        arguments = (self._client, self.backlog, self._stop.requested, self._metrics)
         # A daemon, because a name server that does not answer can't be interrupted.
         listener = Thread(target=stay_connected, args=arguments, name="connections", daemon=True)
         listener.start()
@@ -123,7 +130,7 @@ class Extractor:
         while (listener.is_alive() and self._stop.seconds_left() > FLUSH_SHARE) or self.backlog:
             self._take(self.backlog.take(WAKE_INTERVAL))
             # Items that wait for their batch anyway may collect here: a write for each costs more.
-            time.sleep(self._feed.batch_seconds * COLLECT_SHARE)
+            time.sleep(self._client.batch_seconds * COLLECT_SHARE)
             now = time.monotonic()
             self._journal.close_if_due(now)
             if now >= summary_due:
@@ -185,7 +192,7 @@ class Extractor:
 
     def _journalise(self, endpoint: str, frames: list[Frame]) -> None:
         """Write the frames' items. What the full journal refuses is lost, and counted."""
-        items = [each.item() for frame in frames for each in frame.raw_data]
+        items = [item for frame in frames for item in frame.items()]
         for first in range(0, len(items), MOST_ITEMS):
             part = items[first : first + MOST_ITEMS]
             refusal = self._journal.append(endpoint, part, frames[0].at, time.monotonic())
@@ -201,4 +208,4 @@ class Extractor:
         for event in events:
             if event.kind != "connection":
                 log.info("%s", event)
-            self._publisher.publish(FEED_EVENTS, self._feed.name.encode(), event.message())
+            self._publisher.publish(FEED_EVENTS, self._name.encode(), event.message())

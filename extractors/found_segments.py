@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from extractors.json_text import load_json
+from exchanges.json_text import load_json
 from extractors.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
 
 

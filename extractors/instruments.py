@@ -8,10 +8,12 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from core.message import Item
+from exchanges.exchange import ExchangeError, Instrument
 from extractors.backlog import Backlog
 from extractors.delisting import CONFIRMED_AFTER, DELISTED, Delisting
-from extractors.feed import Feed, FeedError, Instrument, SymbolList
+from extractors.exchange_client import ExchangeClient
 from extractors.notices import Listing, now_us
+from extractors.symbol_list import SymbolList
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +66,13 @@ class InstrumentWatch(Thread):
 
     def __init__(
         self,
-        feed: Feed,
+        client: ExchangeClient,
         read_known: Callable[[], dict[str, Instrument]],
         backlog: Backlog,
         stop: Event,
     ) -> None:
         super().__init__(name="instruments", daemon=True)
-        self._feed = feed
+        self._client = client
         self._read_known = read_known
         self._backlog = backlog
         self._stop_requested = stop
@@ -87,21 +89,21 @@ class InstrumentWatch(Thread):
             except Exception as error:
                 pause = min(RETRY_INTERVAL * 2**failures, LONGEST_RETRY_INTERVAL)
                 failures = min(failures + 1, 10)
-                if isinstance(error, FeedError):
+                if isinstance(error, ExchangeError):
                     pause = max(pause, error.retry_after)
                 log.warning(
                     "instruments unknown reason=%r retry_in=%g",
                     str(error) or repr(error),
                     pause,
                     # An error that nobody foresaw is a fault of our own.
-                    exc_info=not isinstance(error, (FeedError, OSError, ValueError)),
+                    exc_info=not isinstance(error, (ExchangeError, OSError, ValueError)),
                 )
 
     def _look(self) -> float:
         """Return the seconds until the next look."""
         if self._known is None:
             self._known = self._read_known()
-        changed, unconfirmed = news(self._known, self._feed.instruments(), self._delisting)
+        changed, unconfirmed = news(self._known, self._client.symbol_list(), self._delisting)
         log.info("instruments changed=%d", len(changed))
         self._known |= {each.symbol: each for each in changed}
         self._backlog.put([Listing(changed, now_us())])

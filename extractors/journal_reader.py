@@ -5,8 +5,8 @@ from io import BufferedIOBase
 from typing import NamedTuple
 
 from core.message import Item
+from exchanges.json_text import load_json
 from extractors.journal import Journal
-from extractors.json_text import load_json
 from extractors.segment import CHUNK, UNREADABLE, CorruptSegmentError, Segment
 
 

@@ -9,10 +9,9 @@ from threading import Thread
 from core.kafka_client import client_configuration
 from core.message import MAX_MESSAGE_BYTES
 from core.settings import Settings
-from core.topics import TOPIC_OF_EXCHANGE
 from extractors.batcher import Batcher
 from extractors.delivered import Delivered
-from extractors.feed import Feed
+from extractors.exchange_client import ExchangeClient
 from extractors.journal import Journal
 from extractors.journal_reader import JournalReader
 from extractors.metrics import Metrics
@@ -44,15 +43,16 @@ class KafkaFollower(Thread):
 
     def __init__(
         self,
-        feed: Feed,
+        client: ExchangeClient,
         journal: Journal,
         settings: Settings,
         stop: Stop,
         metrics: Metrics,
     ) -> None:
         super().__init__(name="kafka", daemon=True)
-        self._feed = feed
-        self._topic = TOPIC_OF_EXCHANGE[feed.name]
+        self._exchange = client.exchange
+        self._batch_seconds = client.batch_seconds
+        self._topic = client.exchange.raw_topic
         self._journal = journal
         self._settings = settings
         self._stop_requested = stop
@@ -72,7 +72,7 @@ class KafkaFollower(Thread):
     def run(self) -> None:
         while self._stop_requested.seconds_left():
             producer = Producer(
-                self._feed.name,
+                self._exchange.name,
                 self._settings,
                 self._journal.id,
                 self._delivered,
@@ -107,9 +107,9 @@ class KafkaFollower(Thread):
         self._resume(partitions)
         taken = self._delivered.taken()
         start = max(self._journal.start, self._delivered.start())
-        batcher = Batcher(self._feed.batch_seconds)
+        batcher = Batcher(self._batch_seconds)
         self._undelivered = lambda: producer.oldest_pending or batcher.received_at
-        with closing(JournalReader(self._journal, start, self._feed.symbol_of)) as reader:
+        with closing(JournalReader(self._journal, start, self._exchange.symbol_of)) as reader:
             while self._stop_requested.seconds_left():
                 # In this order: a closed journal without another line is at its end.
                 is_closed = self._journal.is_closed

@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException
 
 from core.message import instrument_key
 from core.topics import INSTRUMENTS
-from extractors.feed import Instrument
+from exchanges.exchange import Instrument
 from extractors.instruments import read_instrument
 from extractors.topic_reader import TopicError, consumer_to_look, messages_to_the_end
 

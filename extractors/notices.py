@@ -8,7 +8,8 @@ of this process from 1.
 import time
 from dataclasses import dataclass
 
-from extractors.feed import Instrument, RawData, UnreadableRawData
+from core.message import ticker_item, unreadable_item
+from exchanges.exchange import Instrument, RawData, Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,22 @@ class Frame:
     connection: int
     at: int
     endpoint: str
-    raw_data: list[RawData]
+    raw_data: list[Received]
     size: int
     """Bytes of its text."""
 
     @property
     def has_ticker(self) -> bool:
-        return any(not isinstance(each, UnreadableRawData) for each in self.raw_data)
+        return any(isinstance(each, RawData) for each in self.raw_data)
+
+    def items(self) -> list[bytes]:
+        """Return the texts of the Kafka items."""
+        return [
+            ticker_item(each.text, self.at)
+            if isinstance(each, RawData)
+            else unreadable_item(str(each.text, "utf-8", "backslashreplace"), self.at)
+            for each in self.raw_data
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Ended:
     connection: int
     at: int
     cause: str
-    """One of few words, such as silence: see feed.FeedError."""
+    """One of few words, such as silence: see exchange.ExchangeError."""
     reason: str
     is_final: bool = False
     """No later attempt can do better."""

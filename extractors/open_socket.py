@@ -2,9 +2,10 @@
 
 from websocket import WebSocketBadStatusException
 
+from exchanges.exchange import Endpoint
 from extractors.ban import Ban
 from extractors.deadline import Deadline
-from extractors.feed import Endpoint, Feed
+from extractors.exchange_client import ExchangeClient
 from extractors.refusal import obeying, refusal
 from extractors.stream import opened_stream
 from extractors.web_socket import Socket
@@ -13,14 +14,14 @@ OPEN_LIMIT = 10.0
 """Seconds for all steps together: name lookup, KuCoin's token, TCP, proxy, TLS and handshake."""
 
 
-def connect(feed: Feed) -> tuple[Endpoint, Socket]:
-    """Return where the feed's next connection goes, and the open WebSocket, in blocking mode.
+def connect(client: ExchangeClient) -> tuple[Endpoint, Socket]:
+    """Return where the next connection goes, and the open WebSocket, in blocking mode.
 
-    Raise FeedError, WebSocketException or OSError; none of them shows the URL or its token.
+    Raise ExchangeError, WebSocketException or OSError; none of them shows the URL or its token.
     """
     deadline = Deadline(OPEN_LIMIT)
-    endpoint = feed.endpoint(deadline)
-    return endpoint, open_socket(endpoint, feed.ban, deadline)
+    endpoint = client.endpoint(deadline)
+    return endpoint, open_socket(endpoint, client.ban, deadline)
 
 
 def open_socket(endpoint: Endpoint, ban: Ban, deadline: Deadline) -> Socket:

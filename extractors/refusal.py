@@ -8,35 +8,30 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
+from exchanges.exchange import CUT, ExchangeError, coded_reason, one_line
+from exchanges.json_text import read_json
 from extractors.ban import Ban
-from extractors.feed import FeedError
-from extractors.json_text import read_json
 
 LONGEST_PAUSE = 3 * 24 * 3600.0
 """Seconds. Binance bans an address for three days at most (rest-api.md, IP limits)."""
 
-LONGEST_MESSAGE = 200
-"""Characters of an exchange's message that are kept."""
-
 SHORTEST_SECRET = 6
 """Characters. A shorter value of a query, such as the 2 of v=2, may be part of any message."""
-
-_CUT = "…"
 
 
 @contextmanager
 def obeying(ban: Ban) -> Iterator[None]:
     """Guard one request: a refusal that demands a pause begins or extends the ban.
 
-    Raise FeedError without entering the block while the ban lasts.
+    Raise ExchangeError without entering the block while the ban lasts.
     """
     if left := ban.left():
-        raise FeedError(
+        raise ExchangeError(
             "refused", f"no request for {left:.0f} s, as the exchange demanded", retry_after=left
         )
     try:
         yield
-    except FeedError as error:
+    except ExchangeError as error:
         ban.extend(error.retry_after)
         raise
 
@@ -49,37 +44,26 @@ def refusal(
     body: bytes,
     *,
     at_once: bool = False,
-) -> FeedError:
+) -> ExchangeError:
     """Return the error for an answer that is no success. Its text shows nothing of the URL's query.
 
     `asked` names the request. The names of `headers` are in lower case.
     """
     reason = _reason(str(body, "utf-8", "replace"))
-    return FeedError(
+    return ExchangeError(
         "refused",
-        f"{asked} answered {status}{bounded(reason, url)}",
+        f"{asked} answered {status}{without_query(reason, url)}",
         at_once=at_once,
         retry_after=demanded_pause(status, headers),
     )
 
 
-def coded_reason(answer: Mapping[str, object]) -> str:
-    """Return code and message as both exchanges write them: {"code":-1003,"msg":"Too many requests"}."""
-    message = answer.get("msg")
-    return f" code {answer['code']}" + (f": {message}" if message else "")
-
-
-def bounded(text: str, url: str) -> str:
-    """Return the text on one line, at most LONGEST_MESSAGE characters, without the URL's query.
-
-    A server may repeat what it was asked, and that may hold a token.
-    """
+def without_query(text: str, url: str) -> str:
+    """Return the text on one line, without the values in the URL's query: a server may repeat them."""
     for _, value in parse_qsl(urlsplit(url).query):
         if len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, _CUT)
-    text = re.sub(r"\?\S+", f"?{_CUT}", text)
-    line = "".join(each if each.isprintable() else " " for each in text).rstrip()
-    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + _CUT
+            text = text.replace(value, CUT)
+    return one_line(text)
 
 
 def _reason(text: str) -> str:

@@ -24,7 +24,7 @@ LONGEST_BODY = 64_000_000
 def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
     """Return the text of a successful answer, without following redirects or trying again.
 
-    Raise FeedError for another answer or while a ban lasts, OSError for none.
+    Raise ExchangeError for another answer or while a ban lasts, OSError for none.
     """
     path = urlsplit(url).path
     with obeying(ban):

@@ -7,8 +7,8 @@ from ssl import create_default_context
 from urllib.parse import urlsplit
 
 from core.settings import SettingError
+from exchanges.exchange import ConfigurationError
 from extractors.deadline import Deadline
-from extractors.feed import ConfigurationError
 from extractors.happy_eyeballs import connect
 from extractors.proxy import proxy_of
 

@@ -3,9 +3,9 @@
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from extractors.feed import FeedError, Instrument, SymbolList
+from exchanges.exchange import ExchangeError, Instrument
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +14,14 @@ LIST_LIMIT = 60.0
 
 LONGEST_ENTRY = 200
 """Characters of an odd entry that are logged."""
+
+
+class SymbolList(NamedTuple):
+    """What an exchange lists at one moment."""
+
+    instruments: list[Instrument]
+    unread: frozenset[str] = frozenset()
+    """Symbols whose entries can't be read. They are listed, so they are not delisted."""
 
 
 class SymbolReader:
@@ -26,13 +34,13 @@ class SymbolReader:
         self._read = read
         self._named: set[str] = set()
 
-    def read_list(self, path: str, entries: object) -> SymbolList:
-        """Return the readable entries. Raise FeedError, which names the path, if there are none.
+    def read_list(self, entries: object) -> SymbolList:
+        """Return the readable entries. Raise ExchangeError if there are none.
 
         An empty list would delist every known symbol.
         """
         if not isinstance(entries, list):
-            raise FeedError("unreadable", f"{path}: no list but {type(entries).__name__}")
+            raise ExchangeError("unreadable", f"symbol list: no list but {type(entries).__name__}")
         instruments: list[Instrument] = []
         odd: dict[str, str] = {}
         unread: set[str] = set()
@@ -47,9 +55,9 @@ class SymbolReader:
                 odd[f"{name:.{LONGEST_ENTRY}}"] = f"{error!r:.{LONGEST_ENTRY}}"
         if not instruments:
             first = "".join(f": {name}: {reason}" for name, reason in list(odd.items())[:1])
-            raise FeedError("unreadable", f"{path}: no symbols{first}")
+            raise ExchangeError("unreadable", f"symbol list: no symbols{first}")
         for name, reason in odd.items():
             if name not in self._named:
                 self._named.add(name)
-                log.warning("symbol passed over path=%s entry=%r reason=%r", path, name, reason)
+                log.warning("symbol passed over entry=%r reason=%r", name, reason)
         return SymbolList(instruments, frozenset(unread))

@@ -11,7 +11,7 @@ from websocket import (
     WebSocketTimeoutException,
 )
 
-from extractors.feed import FeedError
+from exchanges.exchange import ExchangeError
 
 READ_SIZE = 65_536
 """Bytes that one read takes at most: the payload of hundreds of KuCoin's frames."""
@@ -32,7 +32,7 @@ class Socket(WebSocket):
     def frames(self) -> Iterator[bytes]:
         """Yield the data frames of one read from the network; block until it came or timed out.
 
-        Pings are answered. Raise FeedError at the other side's close frame, WebSocketException or
+        Pings are answered. Raise ExchangeError at the other side's close frame, WebSocketException or
         OSError at any other end.
         """
         try:
@@ -71,8 +71,8 @@ class Socket(WebSocket):
                 super().send_close(status, reason)
 
 
-def closed(payload: bytes) -> FeedError:
+def closed(payload: bytes) -> ExchangeError:
     """Return what a close frame says: its code and its reason."""
     code = str(int.from_bytes(payload[:2], "big")) if payload else ""
     detail = f"{code} {payload[2:].decode(errors='replace')}".strip()
-    return FeedError("closed", detail, at_once=True)
+    return ExchangeError("closed", detail, at_once=True)

@@ -9,13 +9,14 @@ import time
 import requests
 
 from core.settings import STACK, SettingError, Settings
+from exchanges import EXCHANGE
 from infra import first_prices, ports, supervision
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
 from infra.up import EXTRACTORS, JOBS, initialise, running_stack, up
 
 
 def demo(settings: Settings) -> None:
-    """Everything, with the replay exchange; returns when prices of both exchanges are served."""
+    """Everything, with the replay exchange; returns when prices of every exchange are served."""
     stack = stack_of("demo", settings)
     _everything(stack)
     first_prices.wait(stack, EXTRACTORS)
@@ -38,10 +39,8 @@ def _everything(stack: Stack) -> None:
 
 
 def _is_reachable(stack: Stack, exchange: str) -> bool:
-    url = {
-        "binance": stack.settings.binance_rest_url + "/api/v3/ping",
-        "kucoin": stack.settings.kucoin_rest_url + "/api/v1/timestamp",
-    }[exchange]
+    addresses = stack.settings.exchanges[exchange].addresses
+    url = addresses["rest"] + EXCHANGE[exchange].reachable_path
     try:
         requests.get(url, timeout=5)
     except requests.RequestException as error:

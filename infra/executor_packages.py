@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from infra.places import EXECUTOR_PACKAGES, PROJECT
 
 LOCK = PROJECT / "requirements.lock"
-PACKAGES = ("polars", "polars-runtime-32", "pyarrow")
-OWN = ("core", "spark_jobs")
+PACKAGES = ("orjson", "polars", "polars-runtime-32", "pyarrow")
+OWN = ("core", "exchanges", "spark_jobs")
 
 
 def locked(lock: str, names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Waits until prices of both exchanges come out of the server; else names the part that did not come up."""
+"""Waits until prices of each exchange come out of the server; else names the part that did not come up."""
 
 import subprocess
 import time

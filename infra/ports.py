@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from core.settings import Settings, is_loopback
+from exchanges import EXCHANGES
 
 LEASED = range(10_000, 30_000)
 """Ports for stacks of tests and benchmarks. The kernel takes local ports of connections from 32768 on
@@ -74,16 +75,21 @@ def of_settings(settings: Settings) -> Iterator[Port]:
     yield _loopback("MinIO", "S3_ENDPOINT_URL", *s3)
     yield Port("MinIO's console", "S3_CONSOLE_PORT", s3[0], settings.s3_console_port)
     yield _loopback("Postgres", "DATABASE_URL", *postgres_address(settings))
-    for service, number in {
-        "Binance": settings.binance_metrics_port,
-        "KuCoin": settings.kucoin_metrics_port,
+    for exchange in EXCHANGES:
+        number = settings.exchanges[exchange.name].metrics_port
+        yield _metrics(exchange.title, exchange.name, settings, number)
+    for job, number in {
         "live_prices": settings.live_prices_metrics_port,
         "raw_archive": settings.raw_archive_metrics_port,
         "price_history": settings.price_history_metrics_port,
     }.items():
-        setting = f"{service.upper()}_METRICS_PORT"
-        yield Port(f"{service}'s metrics", setting, settings.metrics_host, number)
+        yield _metrics(job, job, settings, number)
     yield Port("the server", "SERVER_PORT", settings.server_host, settings.server_port)
+
+
+def _metrics(service: str, name: str, settings: Settings, number: int) -> Port:
+    setting = f"{name.upper()}_METRICS_PORT"
+    return Port(f"{service}'s metrics", setting, settings.metrics_host, number)
 
 
 def refuse_busy(ports: Iterator[Port]) -> None:

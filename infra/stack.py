@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.settings import Settings
+from exchanges import EXCHANGES
 from infra import places, ports
 
 FEEDS = ("live", "demo")
@@ -82,13 +83,7 @@ def stack_of(feed: str, settings: Settings) -> Stack:
             "instead, can't enter this folder. Leave STACK_DIR empty, or choose another"
         )
     if feed == "demo":
-        exchange = f"127.0.0.1:{settings.exchange_port}"
-        settings = replace(
-            settings,
-            binance_ws_url=f"ws://{exchange}",
-            binance_rest_url=f"http://{exchange}",
-            kucoin_rest_url=f"http://{exchange}",
-        )
+        settings = settings.with_all_exchanges_at(f"127.0.0.1:{settings.exchange_port}")
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     if not key:
         key, secret = LOCAL_KEYS
@@ -109,7 +104,9 @@ def stack_of(feed: str, settings: Settings) -> Stack:
 
 def stack_on_free_ports(name: str) -> Stack:
     """A demo stack with ports and a folder of its own, for a test or a benchmark beside any other."""
-    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(12)
+    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(
+        10 + len(EXCHANGES)
+    )
     settings = Settings(
         kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
         kafka_controller_port=controller,
@@ -117,15 +114,15 @@ def stack_on_free_ports(name: str) -> Stack:
         s3_console_port=console,
         database_url=f"postgresql://crypto:password123@127.0.0.1:{postgres}/cryptopricesrt",
         reader_database_url=f"postgresql://reader:password123@127.0.0.1:{postgres}/cryptopricesrt",
-        binance_metrics_port=metrics[0],
-        kucoin_metrics_port=metrics[1],
-        live_prices_metrics_port=metrics[2],
-        raw_archive_metrics_port=metrics[3],
-        price_history_metrics_port=metrics[4],
+        live_prices_metrics_port=metrics[0],
+        raw_archive_metrics_port=metrics[1],
+        price_history_metrics_port=metrics[2],
         server_port=server,
         exchange_port=exchange,
         stack_dir=str(places.stack_dir("") / f"{name}-{os.getpid()}"),
     )
+    for each, port in zip(EXCHANGES, metrics[3:], strict=True):
+        settings = settings.with_exchange(each.name, metrics_port=port)
     return stack_of("demo", settings)
 
 

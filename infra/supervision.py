@@ -15,10 +15,12 @@ from xmlrpc.client import Fault, ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from exchanges import EXCHANGE
 from infra import places
 from infra.stack import STACK_VARIABLE, Stack, StackError
 
 CONFIGURATION = places.PROJECT / "infra" / "supervisord.conf"
+EXTRACTOR = places.PROJECT / "infra" / "extractor.conf"
 ALREADY_STARTED, NOT_RUNNING = 60, 70
 START_DEADLINE = 20.0
 STOP_DEADLINE = 60.0
@@ -50,6 +52,9 @@ def is_running(stack: Stack) -> bool:
 def start(stack: Stack, environment: dict[str, str]) -> None:
     """Starts supervisord, which starts nothing by itself; returns when it answers."""
     stack.log_folder.mkdir(parents=True, exist_ok=True)
+    extractor = EXTRACTOR.read_text()
+    programs = [extractor.replace("{exchange}", exchange) for exchange in EXCHANGE]
+    (stack.folder / "extractors.conf").write_text("\n".join(programs))
     environment = os.environ | stack.environment() | environment
     environment |= {
         STACK_VARIABLE: str(stack.folder),

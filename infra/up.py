@@ -9,6 +9,7 @@ from typing import Protocol
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
+from exchanges import EXCHANGE
 from infra import ports, supervision
 from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
@@ -27,7 +28,7 @@ class Service(Protocol):
 
 
 SERVICES: dict[str, Service] = {"kafka": kafka, "minio": object_store, "postgres": postgres}
-EXTRACTORS = ("binance", "kucoin")
+EXTRACTORS = tuple(EXCHANGE)
 JOBS = ("jobs",)
 READY_DEADLINE = 60.0
 

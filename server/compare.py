@@ -1,21 +1,23 @@
-"""The same base and quote on both exchanges, side by side."""
+"""Prices of the same base and quote on several exchanges, side by side."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from itertools import groupby
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.fields import Amount, Name
+from exchanges import EXCHANGES
+from server.fields import Amount, Exchange, Name
 from server.live_prices import LivePrices
 from server.prices import Price
 from server.provenance import is_simulated
 from server.query_connection import QueryConnection
 
 STALE_AFTER = timedelta(seconds=60)
-"""A price is stale when it is older. KuCoin's counts from its last trade, Binance's from its
-arrival: Binance does not say when the trade was, but sends a ticker only when it changed."""
+"""Age of a stale price: since its last trade, or since its arrival where an exchange does not say
+when the trade was. Such an exchange, Binance, sends a ticker only when it changed."""
 
 PROBABLY_TWO_COINS = Decimal("0.2")
 """Prices of one coin that are further apart would be traded away at once."""
@@ -27,23 +29,21 @@ EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 BASIS_POINTS = 10_000
 SHOWN = Decimal("0.01")
 
-PAIRS = """
-SELECT b.base, b.quote, b.symbol, b.status, k.symbol, k.status
-FROM instruments AS b JOIN instruments AS k USING (base, quote)
-WHERE b.exchange = 'binance' AND k.exchange = 'kucoin' AND b.quote = %(quote)s
-ORDER BY b.base, b.symbol, k.symbol
+LISTINGS = """
+SELECT base, exchange, symbol, status
+FROM instruments
+WHERE quote = %(quote)s
+ORDER BY base, array_position(%(exchanges)s, exchange), symbol
 """
 
 
-class Pair(NamedTuple):
-    """A row of PAIRS."""
+class Listing(NamedTuple):
+    """A row of LISTINGS."""
 
     base: str
-    quote: str
-    binance_symbol: str
-    binance_status: str
-    kucoin_symbol: str
-    kucoin_status: str
+    exchange: str
+    symbol: str
+    status: str
 
 
 class CompareFilter(BaseModel):
@@ -53,20 +53,21 @@ class CompareFilter(BaseModel):
     include: Annotated[
         Literal["stale", "halted", "stale,halted", "halted,stale"] | None,
         Field(
-            description="What is left out otherwise: pairs with a price older than"
+            description="Venues that are left out otherwise: those with a price older than"
             f" {STALE_AFTER.total_seconds():.0f} s, or with a symbol that is not {TRADING}"
         ),
     ] = None
 
 
-class Side(BaseModel):
+class Venue(BaseModel):
+    exchange: Exchange
     symbol: str
     status: str
     price: Amount
     simulated: bool
     age_seconds: Annotated[
         float,
-        Field(description="Since the last trade where the exchange tells it, else since arrival"),
+        Field(description="Since the last trade where the exchange says when, else since arrival"),
     ]
     stale: Annotated[
         bool, Field(description=f"Older than {STALE_AFTER.total_seconds():.0f} seconds")
@@ -76,11 +77,14 @@ class Side(BaseModel):
 class Comparison(BaseModel):
     base: str
     quote: str
-    binance: Side
-    kucoin: Side
+    venues: Annotated[
+        list[Venue], Field(description="Two exchanges or more, in the order of /api/feeds")
+    ]
     difference_bp: Annotated[
         Amount,
-        Field(description="(kucoin - binance) / binance in basis points, rounded to hundredths"),
+        Field(
+            description="(highest - lowest) / lowest price in basis points, rounded to hundredths"
+        ),
     ]
     probably_two_coins: Annotated[
         bool, Field(description="More than 20 % apart: perhaps two coins of one name")
@@ -89,46 +93,64 @@ class Comparison(BaseModel):
 
 class Comparisons(BaseModel):
     id: Annotated[str, Field(description="The state that the prices are as of")]
-    pairs: Annotated[list[Comparison], Field(description="Those with a price on both exchanges")]
+    pairs: Annotated[
+        list[Comparison], Field(description="Those with a price on two exchanges or more")
+    ]
 
 
 async def compare(
     queries: QueryConnection, prices: LivePrices, which: CompareFilter
 ) -> Comparisons:
-    rows = await queries.rows(PAIRS, {"quote": which.quote})
+    exchanges = [exchange.name for exchange in EXCHANGES]
+    rows = await queries.rows(LISTINGS, {"quote": which.quote, "exchanges": exchanges})
     included = (which.include or "").split(",")
-    pairs = comparisons(map(Pair._make, rows), prices, datetime.now(UTC))
-    return Comparisons(
-        id=prices.name(prices.id),
-        pairs=[
-            pair
-            for pair in pairs
-            if ("stale" in included or not (pair.binance.stale or pair.kucoin.stale))
-            and ("halted" in included or pair.binance.status == pair.kucoin.status == TRADING)
-        ],
+    pairs = comparisons(
+        which.quote,
+        map(Listing._make, rows),
+        prices,
+        datetime.now(UTC),
+        stale="stale" in included,
+        halted="halted" in included,
     )
+    return Comparisons(id=prices.name(prices.id), pairs=list(pairs))
 
 
-def comparisons(pairs: Iterable[Pair], prices: LivePrices, now: datetime) -> Iterable[Comparison]:
-    """Those of the pairs that have a price on both exchanges."""
-    for pair in pairs:
-        binance = prices.get("binance", pair.binance_symbol)
-        kucoin = prices.get("kucoin", pair.kucoin_symbol)
-        if binance is None or kucoin is None or not binance.price:
+def comparisons(
+    quote: str,
+    listings: Iterable[Listing],
+    prices: LivePrices,
+    now: datetime,
+    *,
+    stale: bool,
+    halted: bool,
+) -> Iterable[Comparison]:
+    """Yield each base with a price on two exchanges or more. `listings` are sorted by base."""
+    for base, group in groupby(listings, lambda listing: listing.base):
+        venues = [
+            venue(price, listing.status, now)
+            for listing in group
+            if (halted or listing.status == TRADING)
+            and (price := prices.get(listing.exchange, listing.symbol)) is not None
+            and price.price > 0
+        ]
+        venues = [each for each in venues if stale or not each.stale]
+        if len({each.exchange for each in venues}) < 2:
             continue
+        lowest = min(each.price for each in venues)
+        highest = max(each.price for each in venues)
         yield Comparison(
-            base=pair.base,
-            quote=pair.quote,
-            binance=side(binance, pair.binance_status, now),
-            kucoin=side(kucoin, pair.kucoin_status, now),
-            difference_bp=difference_bp(binance.price, kucoin.price),
-            probably_two_coins=are_probably_two_coins(binance.price, kucoin.price),
+            base=base,
+            quote=quote,
+            venues=venues,
+            difference_bp=difference_bp(lowest, highest),
+            probably_two_coins=are_probably_two_coins(lowest, highest),
         )
 
 
-def side(price: Price, status: str, now: datetime) -> Side:
+def venue(price: Price, status: str, now: datetime) -> Venue:
     age = now - (price.traded_at or price.received_at)
-    return Side(
+    return Venue(
+        exchange=price.exchange,
         symbol=price.symbol,
         status=status,
         price=price.price,
@@ -138,13 +160,12 @@ def side(price: Price, status: str, now: datetime) -> Side:
     )
 
 
-def difference_bp(binance: Decimal, kucoin: Decimal) -> Decimal:
-    """(kucoin - binance) / binance in basis points; hundredths, a tie to the even one."""
+def difference_bp(lowest: Decimal, highest: Decimal) -> Decimal:
+    """Return (highest - lowest) / lowest in basis points, to hundredths; a tie to the even one."""
     with localcontext(EXACT):
-        # Plus 0: no minus before a zero.
-        return (BASIS_POINTS * (kucoin - binance) / binance).quantize(SHOWN) + 0
+        return (BASIS_POINTS * (highest - lowest) / lowest).quantize(SHOWN)
 
 
-def are_probably_two_coins(binance: Decimal, kucoin: Decimal) -> bool:
+def are_probably_two_coins(lowest: Decimal, highest: Decimal) -> bool:
     with localcontext(EXACT):
-        return abs(kucoin - binance) > PROBABLY_TWO_COINS * binance
+        return highest - lowest > PROBABLY_TWO_COINS * lowest

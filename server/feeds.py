@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from exchanges import EXCHANGE
 from server.fields import Exchange, Instant
 from server.live_prices import LivePrices
 from server.prices import Price
@@ -56,6 +57,7 @@ class FeedEvent(BaseModel):
 
 class Feed(BaseModel):
     exchange: Exchange
+    title: Annotated[str, Field(description="The name that people know", examples=["KuCoin"])]
     endpoint: Annotated[str | None, Field(description="The host that the newest price came from")]
     simulated: Annotated[bool | None, Field(description="null as long as there is no price")]
     newest_price_at: Instant | None
@@ -79,8 +81,7 @@ async def feeds(
     unreadable: Mapping[str, Unreadable],
     which: FeedFilter,
 ) -> Feeds:
-    exchanges: tuple[Exchange, ...] = get_args(Exchange)
-    asked = {"exchanges": list(exchanges), "limit": which.limit}
+    asked = {"exchanges": list(EXCHANGE), "limit": which.limit}
     events = by_exchange(await queries.rows(EVENTS, asked))
     interruptions = by_exchange(await queries.rows(INTERRUPTIONS, asked))
     now = datetime.now(UTC)
@@ -95,7 +96,7 @@ async def feeds(
                 events[each],
                 now,
             )
-            for each in exchanges
+            for each in EXCHANGE
         ],
     )
 
@@ -121,6 +122,7 @@ def feed(
     newest = max(prices, key=lambda price: price.received_at, default=None)
     return Feed(
         exchange=exchange,
+        title=EXCHANGE[exchange].title,
         endpoint=newest and newest.endpoint,
         simulated=newest and is_simulated(newest.endpoint),
         newest_price_at=newest and newest.received_at,

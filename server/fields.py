@@ -2,13 +2,18 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from exchanges import EXCHANGE
 from server.prices import instant, plain
 
-Exchange = Literal["binance", "kucoin"]
+if TYPE_CHECKING:
+    Exchange = str
+else:
+    Exchange = Literal[tuple(EXCHANGE)]
+"""Name of an exchange. Documents and errors list the names that there are."""
 
 # Without control characters: Postgres has no NUL in a text.
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]

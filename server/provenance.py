@@ -2,7 +2,9 @@
 
 from functools import lru_cache
 
-REAL_DOMAINS = ("binance.com", "binance.vision", "kucoin.com")
+from exchanges import EXCHANGES
+
+REAL_DOMAINS = [domain for exchange in EXCHANGES for domain in exchange.domains]
 
 
 @lru_cache

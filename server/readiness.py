@@ -40,10 +40,7 @@ class Readiness(BaseModel):
 
 def age_limits(settings: Settings) -> dict[Exchange, float]:
     """Seconds that the newest price of each exchange may be old."""
-    return {
-        "binance": settings.binance_price_age_limit,
-        "kucoin": settings.kucoin_price_age_limit,
-    }
+    return {name: own.price_age_limit for name, own in settings.exchanges.items()}
 
 
 def newest_price_age(prices: LivePrices | None, exchange: str, now: datetime) -> float | None:

@@ -1,9 +1,7 @@
 """The clients of one subscription, and the messages that they share."""
 
-from typing import get_args
-
+from exchanges import EXCHANGE
 from server.client import Client
-from server.fields import Exchange
 from server.live_prices import Key, LivePrices
 from server.message import Message, changes, snapshot
 from server.prices import Price
@@ -37,7 +35,7 @@ class Share:
         named = self.subscription.symbols
         if not named:
             return prices.keys()
-        keys = ((exchange, symbol) for exchange in get_args(Exchange) for symbol in named)
+        keys = ((exchange, symbol) for exchange in EXCHANGE for symbol in named)
         return [key for key in keys if key in prices]
 
     def message(

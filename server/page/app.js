@@ -1,5 +1,6 @@
 // The page: the stream feeds the cards and the table; search and tabs choose what is shown.
 
+import { add, listed } from "./exchanges.js";
 import { Feed } from "./feed.js";
 import { time } from "./format.js";
 import { admitted } from "./key.js";
@@ -8,7 +9,7 @@ import { Table } from "./table.js";
 import { showUnreadable } from "./unreadable.js";
 
 const search = document.querySelector("#search");
-const tabs = [...document.querySelectorAll("#tabs button")];
+const tabs = document.querySelector("#tabs");
 const shown = document.querySelector("#shown");
 const more = document.querySelector("#more");
 const connection = document.querySelector("#connection");
@@ -19,9 +20,13 @@ const table = new Table(document.querySelector("tbody"), ({ rows, matching }) =>
   shown.textContent = matching ? `${rows} of ${matching} symbols` : "No symbol matches";
   more.hidden = rows === matching;
 });
-const feeds = new Map(
-  [...document.querySelectorAll("article")].map((card) => [card.dataset.exchange, new Feed(card)]),
-);
+const places = {
+  template: document.querySelector("#exchange"),
+  cards: document.querySelector(".feeds"),
+  tabs,
+  banners: banner,
+};
+const feeds = new Map();
 
 function grow() {
   const now = Date.now();
@@ -30,6 +35,9 @@ function grow() {
 }
 
 await admitted(key);
+for (const exchange of await listed()) {
+  feeds.set(exchange, new Feed(add(exchange, places)));
+}
 follow({
   snapshot(prices) {
     for (const [exchange, feed] of feeds) feed.replace(of(exchange, prices));
@@ -56,12 +64,12 @@ setInterval(grow, 1000);
 
 search.addEventListener("input", () => table.filter({ search: search.value }));
 more.addEventListener("click", () => table.showMore());
-for (const tab of tabs) {
-  tab.addEventListener("click", () => {
-    for (const other of tabs) other.setAttribute("aria-pressed", other === tab);
-    table.filter({ exchange: tab.dataset.exchange });
-  });
-}
+tabs.addEventListener("click", ({ target }) => {
+  const tab = target.closest("button");
+  if (tab === null) return;
+  for (const other of tabs.children) other.setAttribute("aria-pressed", other === tab);
+  table.filter({ exchange: tab.dataset.exchange });
+});
 
 function of(exchange, prices) {
   return prices.filter((price) => price.exchange === exchange);

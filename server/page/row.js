@@ -1,8 +1,8 @@
 // One row of the table. Only what changed is written to the document.
 
+import { title } from "./exchanges.js";
 import { age, amount, change, percent, rounded } from "./format.js";
 
-const EXCHANGES = { binance: "Binance", kucoin: "KuCoin" };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Row {
@@ -14,7 +14,7 @@ export class Row {
     const symbol = document.createElement("th");
     symbol.scope = "row";
     const exchange = document.createElement("small");
-    exchange.textContent = EXCHANGES[price.exchange];
+    exchange.textContent = title(price.exchange);
     symbol.append(price.symbol, exchange);
     this.element.append(symbol);
 

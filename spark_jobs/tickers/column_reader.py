@@ -10,7 +10,7 @@ which Python's own JSON reader refuses, nothing is read here either, and the res
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import polars as pl
 import pyarrow as pa
@@ -30,6 +30,7 @@ NOTHING = pl.DataFrame(schema=SCHEMA)
 # DECIMAL(38,18) holds 20 digits before the point and 18 behind it. A cast would round what has more.
 PLAIN_AMOUNT = r"^-?[0-9]{1,20}(\.[0-9]{1,18}0*)?$"
 PLAIN_INTEGER = r"^-?[0-9]{1,18}$"
+PLAIN_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6})?Z$"
 
 BETWEEN_ITEMS, ON_LINES = b"},{", b"}\n{"
 
@@ -139,21 +140,30 @@ def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
     if table.num_rows != sum(body.items for body in bodies):
         return None
     # Columns of a struct are named data.price then, as _written names them.
-    return as_frame(table.flatten())
+    while any(pa.types.is_struct(each) for each in table.schema.types):
+        table = table.flatten()
+    return as_frame(table)
 
 
 @cache
 def _types(topic: str) -> pa.Schema:
-    """Of the keys that are read; the values below a second key are those of a struct."""
-    flat: dict[str, pa.DataType] = {UNREADABLE: pa.string()}
-    nested: dict[str, dict[str, pa.DataType]] = {}
+    """Return the types of the keys that are read; a key of several levels is a struct."""
+    tree: dict[str, Any] = {UNREADABLE: pa.string()}
     for field in FIELDS[topic].values():
         *outer, key = field.path
-        of_key = nested.setdefault(outer[0], {}) if outer else flat
-        if of_key.get(key) != pa.int64():
-            of_key[key] = pa.int64() if field.is_time else pa.string()
-    structs = {key: pa.struct(list(inner.items())) for key, inner in nested.items()}
-    return pa.schema([*flat.items(), *structs.items()])
+        level = tree
+        for each in outer:
+            level = level.setdefault(each, {})
+        if level.get(key) != pa.int64():
+            level[key] = pa.int64() if field.is_number else pa.string()
+    return pa.schema(_members(tree))
+
+
+def _members(tree: dict[str, Any]) -> list[tuple[str, pa.DataType]]:
+    return [
+        (key, pa.struct(_members(value)) if isinstance(value, dict) else value)
+        for key, value in tree.items()
+    ]
 
 
 def _written(field: Field) -> pl.Expr:
@@ -163,9 +173,9 @@ def _written(field: Field) -> pl.Expr:
 @cache
 def _plain_values(topic: str) -> list[pl.Expr]:
     """Each column of the ticker; NULL where nothing is written, or nothing plain."""
-    times = {field.path for field in FIELDS[topic].values() if field.is_time}
+    numbers = {field.path for field in FIELDS[topic].values() if field.is_number}
     return [
-        _plain_value(field, is_number=field.path in times).alias(name)
+        _plain_value(field, is_number=field.path in numbers).alias(name)
         for name, field in FIELDS[topic].items()
     ]
 
@@ -181,6 +191,12 @@ def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
     if field.read is values.whole_number:
         is_plain = pl.lit(True) if is_number else written.str.contains(PLAIN_INTEGER)
         return pl.when(is_plain).then(written).cast(pl.Int64)
+    if field.read is values.iso_8601:
+        is_plain = written.str.contains(PLAIN_TIME)
+        text = pl.when(is_plain).then(written)
+        time = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False)
+        at = time.dt.epoch("us")
+        return pl.when(at.is_between(values.EARLIEST, values.LATEST)).then(at)
     unit = values.MILLISECOND if field.read is values.milliseconds else values.MICROSECOND
     is_plain = written.is_between(values.EARLIEST // unit, values.LATEST // unit)
     return pl.when(is_plain).then(written * unit)

@@ -1,64 +1,57 @@
-"""Where each exchange keeps what a ticker says, and in which form.
-
-{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT","c":"85439.99000000","o":"87304.35000000",
- "h":"87728.27000000","l":"85300.01000000","v":"20230.79019000","q":"1754434346.25694750",
- "received_at":1743147448501233}
-
-{"topic":"/market/ticker:all","type":"message","subject":"CRO-USDT","data":{"bestAsk":"0.10605",
- "bestAskSize":"2522.2","bestBid":"0.10596","bestBidSize":"2160","price":"0.10604",
- "sequence":"915875484","size":"159.3256","time":1743147198992},"received_at":1743147448501233}
-"""
+"""Position and form of each column of the ticker in what an exchange sent."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges import EXCHANGES
+from exchanges.exchange import Exchange, Form
 from spark_jobs.tickers import values
 from spark_jobs.tickers.values import Read
 
+READERS: Mapping[Form, Read] = {
+    Form.NAME: values.name,
+    Form.AMOUNT: values.amount,
+    Form.INTEGER: values.whole_number,
+    Form.MILLISECONDS: values.milliseconds,
+    Form.MICROSECONDS: values.microseconds,
+    Form.ISO_8601: values.iso_8601,
+}
+
 
 class Field(NamedTuple):
-    """`path` is one key, or two where the second is a key of an object at the first."""
+    """`path` has a key for each level of nesting. `read` returns the value or raises Unreadable."""
 
     path: tuple[str, ...]
     read: Read
 
     @property
     def is_time(self) -> bool:
-        """Whether exchanges write it as a JSON number; all else is text."""
+        return self.is_number or self.read is values.iso_8601
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a JSON number, as a time since the epoch is; all else is text."""
         return self.read in (values.milliseconds, values.microseconds)
 
 
 RECEIVED_AT = Field(("received_at",), values.microseconds)
+"""Written by the extractor."""
+
+
+def fields_of(exchange: Exchange) -> dict[str, Field]:
+    """Return the fields of an exchange's tickers, with what they have in place of its own.
+
+    Without an event time it is the time of receipt, without a sequence it is the event time.
+    """
+    own = {name: Field(field.path, READERS[field.form]) for name, field in exchange.fields.items()}
+    event_time = own.get("event_time", RECEIVED_AT)
+    return {"sequence": event_time, **own, "event_time": event_time, "received_at": RECEIVED_AT}
+
 
 FIELDS: Mapping[str, Mapping[str, Field]] = {
-    BINANCE_RAW_DATA: {
-        "symbol": Field(("s",), values.name),
-        "price": Field(("c",), values.amount),
-        "open_24h": Field(("o",), values.amount),
-        "high_24h": Field(("h",), values.amount),
-        "low_24h": Field(("l",), values.amount),
-        "base_volume_24h": Field(("v",), values.amount),
-        "quote_volume_24h": Field(("q",), values.amount),
-        "event_time": Field(("E",), values.milliseconds),
-        "sequence": Field(("E",), values.whole_number),
-        "received_at": RECEIVED_AT,
-    },
-    KUCOIN_RAW_DATA: {
-        "symbol": Field(("subject",), values.name),
-        "price": Field(("data", "price"), values.amount),
-        "bid": Field(("data", "bestBid"), values.amount),
-        "bid_size": Field(("data", "bestBidSize"), values.amount),
-        "ask": Field(("data", "bestAsk"), values.amount),
-        "ask_size": Field(("data", "bestAskSize"), values.amount),
-        "last_size": Field(("data", "size"), values.amount),
-        "traded_at": Field(("data", "time"), values.milliseconds),
-        # `time` is that of the last trade, up to 25 minutes old: no time of this ticker.
-        "event_time": RECEIVED_AT,
-        "sequence": Field(("data", "sequence"), values.whole_number),
-        "received_at": RECEIVED_AT,
-    },
+    exchange.raw_topic: fields_of(exchange) for exchange in EXCHANGES
 }
+"""By raw topic."""
 
 REQUIRED = ("symbol", "event_time", "sequence", "received_at")
 """A ticker needs these and a price. Without a price it is none, and without these it is a dead letter."""

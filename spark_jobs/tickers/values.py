@@ -5,6 +5,7 @@ JSON is decoded with `Number` for its numbers, so that each keeps its digits unt
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
@@ -15,6 +16,9 @@ EXACT = Context(prec=38, Emax=10**6, Emin=-(10**6), traps=[Inexact, InvalidOpera
 # Where one digit could belong to two parts, a text of a million digits would take hours to refuse.
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+ISO_8601 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z"
+)
 
 NAME_LENGTH = 100
 SHOWN_LENGTH = 100
@@ -76,6 +80,22 @@ def milliseconds(written: Any) -> int:
     return _moment(written, MILLISECOND)
 
 
+def iso_8601(written: Any) -> int:
+    """Return a UTC time such as 2025-03-28T07:37:28.501233Z in microseconds since the epoch.
+
+    Nanoseconds are cut off.
+    """
+    found = ISO_8601.fullmatch(written) if isinstance(written, str) else None
+    if found is None:
+        raise Unreadable("is no time in UTC")
+    *parts, decimals = found.groups(default="")
+    try:
+        second = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc,arg-type]
+    except ValueError as error:
+        raise Unreadable("is no time in UTC") from error
+    return _in_range(int(second.timestamp()) * 1_000_000 + int(f"{decimals:0<6.6}"))
+
+
 def name(written: Any) -> str:
     """Return a text of 1 to 100 characters that Postgres accepts in a key."""
     found = text(written)
@@ -125,7 +145,10 @@ def _decimal(written: Any) -> Decimal:
 
 
 def _moment(written: Any, unit: int) -> int:
-    at = whole_number(written) * unit
+    return _in_range(whole_number(written) * unit)
+
+
+def _in_range(at: int) -> int:
     if not EARLIEST <= at <= LATEST:
         raise Unreadable("is out of range")
     return at

@@ -26,14 +26,7 @@ import psycopg2
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from core.settings import Settings
-from core.topics import (
-    BINANCE_RAW_DATA,
-    EXCHANGE_OF_TOPIC,
-    FEED_EVENTS,
-    INSTRUMENTS,
-    KUCOIN_RAW_DATA,
-    TOPIC_OF_EXCHANGE,
-)
+from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS, TOPIC_OF_EXCHANGE
 from infra import supervision
 from infra.exchange.binance import Binance
 from infra.exchange.binance_frames import BinanceUpdate
@@ -106,11 +99,19 @@ def produce_by_hand(settings: Settings, start: int) -> None:
     its journal is.
     """
     messages: list[tuple[str, bytes, Any]] = [
-        *((BINANCE_RAW_DATA, b"binance-0", array) for array in old_tickers(start)),
-        (BINANCE_RAW_DATA, b"binance-0", b"no JSON"),
-        (BINANCE_RAW_DATA, b"binance-0", [at(ETHUSDT, start), "bad", at(ETHUSDT, start, c="abc")]),
-        (KUCOIN_RAW_DATA, b"kucoin-0", b'[{"subject":"\xff\xfe"}'),
-        (KUCOIN_RAW_DATA, b"kucoin-0", [item(CRO_USDT, start), item(CRO_USDT, start + MINUTE)]),
+        *((TOPIC_OF_EXCHANGE["binance"], b"binance-0", array) for array in old_tickers(start)),
+        (TOPIC_OF_EXCHANGE["binance"], b"binance-0", b"no JSON"),
+        (
+            TOPIC_OF_EXCHANGE["binance"],
+            b"binance-0",
+            [at(ETHUSDT, start), "bad", at(ETHUSDT, start, c="abc")],
+        ),
+        (TOPIC_OF_EXCHANGE["kucoin"], b"kucoin-0", b'[{"subject":"\xff\xfe"}'),
+        (
+            TOPIC_OF_EXCHANGE["kucoin"],
+            b"kucoin-0",
+            [item(CRO_USDT, start), item(CRO_USDT, start + MINUTE)],
+        ),
         (INSTRUMENTS, b"binance/GONEUSDT", instrument(symbol="GONEUSDT", base="GONE")),
         (FEED_EVENTS, b"binance", b"no JSON"),
     ]

@@ -10,7 +10,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import Row
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.sources import Offsets
 from tests.compatibility.kept import Place, Record
 from tests.support.frames import BTCUSDT, item
@@ -45,9 +45,9 @@ def ticker_record(ends: Offsets, sequence: int, received_at: datetime) -> Record
     received = micros(received_at)
     items = [item(BTCUSDT, received, E=sequence, c="1.5")]
     return Record(
-        BINANCE_RAW_DATA,
+        BINANCE.raw_topic,
         0,
-        ends[BINANCE_RAW_DATA, 0],
+        ends[BINANCE.raw_topic, 0],
         received // 1000,
         b"binance-0",
         [("endpoint", b"127.0.0.1")],

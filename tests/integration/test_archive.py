@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.archive import Archive
 from spark_jobs.sources import OffsetError
 from tests.support.archive import (
@@ -53,7 +53,7 @@ def test_each_task_of_a_batch_makes_an_object_of_what_it_read(
         f"date=2026-11-22/hour=18/0.0-1.{TOPIC_ID}.parquet",
         f"date=2026-11-22/hour=18/1.7-7.{TOPIC_ID}.parquet",
     ]
-    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 8}
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2, (BINANCE.raw_topic, 1): 8}
 
 
 def test_hours_are_folders_without_a_leading_zero_and_those_with_one_count_too(
@@ -61,9 +61,9 @@ def test_hours_are_folders_without_a_leading_zero_and_those_with_one_count_too(
 ) -> None:
     archive.write(batch(spark, (0, 0), at=EVENING.replace(hour=8)), 0)
     assert names(tmp_path) == [f"date=2026-11-22/hour=8/0.0-0.{TOPIC_ID}.parquet"]
-    day = tmp_path / "raw" / f"topic={BINANCE_RAW_DATA}" / "date=2026-11-22"
+    day = tmp_path / "raw" / f"topic={BINANCE.raw_topic}" / "date=2026-11-22"
     (day / "hour=8").rename(day / "hour=08")
-    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 1}
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 1}
 
 
 def test_a_batch_of_which_one_hour_was_published_is_finished_at_the_next_start(
@@ -72,13 +72,13 @@ def test_a_batch_of_which_one_hour_was_published_is_finished_at_the_next_start(
     # The clock was set back: the older offset lies in the later hour.
     two_hours = batch(spark, (0, 0), at=NEXT_HOUR).union(batch(spark, (0, 1), at=EVENING))
     archive.stage(two_hours)
-    topic = f"topic={BINANCE_RAW_DATA}"
+    topic = f"topic={BINANCE.raw_topic}"
     hour = Path("date=2026-11-22", "hour=18")
     (first,) = (tmp_path / "staging" / "raw_archive" / topic / hour).rglob("*.parquet")
     published = tmp_path / "raw" / topic / hour / f"0.1-1.{TOPIC_ID}.parquet"
     published.parent.mkdir(parents=True)
     first.rename(published)
-    assert Archive(spark, tmp_path.as_uri()).resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2}
+    assert Archive(spark, tmp_path.as_uri()).resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2}
     assert places(tmp_path) == [(0, 0), (0, 1)]
     assert not (tmp_path / "staging" / "raw_archive").exists()
 
@@ -88,7 +88,7 @@ def test_a_file_that_was_copied_but_not_deleted_is_there_once(
 ) -> None:
     archive.stage(batch(spark, (0, 0), (1, 3)))
     (file,) = (tmp_path / "staging").rglob("*.parquet")
-    hour = tmp_path / "raw" / f"topic={BINANCE_RAW_DATA}" / "date=2026-11-22" / "hour=18"
+    hour = tmp_path / "raw" / f"topic={BINANCE.raw_topic}" / "date=2026-11-22" / "hour=18"
     hour.mkdir(parents=True)
     (hour / f"0.0-0_1.3-3.{TOPIC_ID}.parquet").write_bytes(file.read_bytes())
     resumed(spark, tmp_path)
@@ -113,7 +113,7 @@ def test_a_partition_that_has_been_quiet_for_days_is_found_in_an_older_day(
         places_of_day = [(0, day)] if day > 20 else [(0, day), (1, 5)]
         archive.write(batch(spark, *places_of_day, at=at), day)
     progress = Archive(spark, tmp_path.as_uri()).resume(PARTITIONS, IDS)
-    assert progress == {(BINANCE_RAW_DATA, 0): 25, (BINANCE_RAW_DATA, 1): 6}
+    assert progress == {(BINANCE.raw_topic, 0): 25, (BINANCE.raw_topic, 1): 6}
 
 
 @pytest.mark.parametrize("before_it", [HOUR, DAY], ids=["an_hour", "midnight"])
@@ -125,7 +125,7 @@ def test_nothing_is_written_twice_after_a_clock_went_back(
     archive.write(batch(spark, (0, 1), at=back), 1)
     archive.write(batch(spark, (0, 1), at=back), 1)
     second = Archive(spark, tmp_path.as_uri())
-    assert second.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 1}
+    assert second.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2, (BINANCE.raw_topic, 1): 1}
     second.write(batch(spark, (0, 1), (0, 2), at=back), 0)
     assert places(tmp_path) == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
@@ -145,7 +145,7 @@ def test_nothing_is_written_twice_after_a_clock_went_back_by_days(
     back = with_clock_set_back_by_days(spark, archive)
     # A start does not look that far back, so Kafka's records come again from here.
     second = Archive(spark, tmp_path.as_uri())
-    assert second.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2, (BINANCE_RAW_DATA, 1): 2}
+    assert second.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2, (BINANCE.raw_topic, 1): 2}
     second.write(batch(spark, (0, 2), (1, 2), at=back), 0)
     second.write(batch(spark, (0, 3), (0, 4), (1, 3), at=back), 1)
     second.write(batch(spark, (0, 5), (1, 4), at=back), 2)

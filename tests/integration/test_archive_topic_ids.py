@@ -7,14 +7,15 @@ import pytest
 from pyarrow.dataset import dataset
 from pyspark.sql import SparkSession
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.archive import Archive
 from spark_jobs.topic_ids import TopicError
 from tests.support.archive import IDS, PARTITIONS, TOPIC_ID, batch, names, places, resumed
 
 # It may have both characters that the rest of a name has as well.
 NEW_ID = "_-9nQpXoRkWmE1yT-u3_hg"
-NEW_IDS = {BINANCE_RAW_DATA: NEW_ID}
+NEW_IDS = {BINANCE.raw_topic: NEW_ID}
 WITHOUT_IDS: dict[str, str] = {}
 HOUR = "date=2026-11-22/hour=18"
 
@@ -37,7 +38,7 @@ def test_topic_that_was_created_again_is_refused(archive: Archive, tmp_path: Pat
 def test_accepted_topic_begins_anew_beside_the_former_ones_equal_offsets(
     spark: SparkSession, archive: Archive, tmp_path: Path
 ) -> None:
-    assert archive.accept(NEW_IDS) == [BINANCE_RAW_DATA]
+    assert archive.accept(NEW_IDS) == [BINANCE.raw_topic]
     assert archive.resume(PARTITIONS, NEW_IDS) == {}
     archive.write(batch(spark, (0, 0), (1, 0)), 0)
     archive.write(batch(spark, (0, 0), (0, 1), (1, 0)), 1)
@@ -50,8 +51,8 @@ def test_accepted_topic_begins_anew_beside_the_former_ones_equal_offsets(
     assert re.fullmatch(rf"date=\d{{4}}-\d\d-\d\d/hour=\d+/begin\.{NEW_ID}\.parquet", begin)
     assert places(tmp_path) == [(0, 0), (0, 0), (0, 1), (1, 0), (1, 0)]
     assert archive.resume(PARTITIONS, NEW_IDS) == {
-        (BINANCE_RAW_DATA, 0): 2,
-        (BINANCE_RAW_DATA, 1): 1,
+        (BINANCE.raw_topic, 0): 2,
+        (BINANCE.raw_topic, 1): 1,
     }
 
 
@@ -69,9 +70,9 @@ def test_topics_that_are_the_same_or_have_no_object_are_not_accepted(
     archive: Archive, tmp_path: Path
 ) -> None:
     before = names(tmp_path)
-    assert archive.accept(IDS | {KUCOIN_RAW_DATA: NEW_ID}) == []
+    assert archive.accept(IDS | {KUCOIN.raw_topic: NEW_ID}) == []
     assert names(tmp_path) == before
-    assert archive.accept(NEW_IDS) == [BINANCE_RAW_DATA]
+    assert archive.accept(NEW_IDS) == [BINANCE.raw_topic]
     assert archive.accept(NEW_IDS) == []
 
 
@@ -81,11 +82,11 @@ def test_objects_of_an_earlier_version_belong_to_the_topic_until_another_is_know
     resumed(spark, tmp_path, WITHOUT_IDS).write(batch(spark, (0, 0), (0, 1)), 0)
     archive = Archive(spark, tmp_path.as_uri())
     assert archive.accept(IDS) == []
-    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 2}
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2}
     archive.write(batch(spark, (0, 1), (0, 2)), 0)
     assert names(tmp_path) == [f"{HOUR}/0.0-1.parquet", f"{HOUR}/0.2-2.{TOPIC_ID}.parquet"]
 
-    assert archive.accept(NEW_IDS) == [BINANCE_RAW_DATA]
+    assert archive.accept(NEW_IDS) == [BINANCE.raw_topic]
     assert archive.resume(PARTITIONS, NEW_IDS) == {}
     archive.write(batch(spark, (0, 0)), 0)
     assert places(tmp_path) == [(0, 0), (0, 0), (0, 1), (0, 2)]
@@ -95,8 +96,8 @@ def test_without_ids_of_kafka_nothing_is_refused(
     spark: SparkSession, archive: Archive, tmp_path: Path
 ) -> None:
     assert archive.resume(PARTITIONS, WITHOUT_IDS) == {
-        (BINANCE_RAW_DATA, 0): 1,
-        (BINANCE_RAW_DATA, 1): 1,
+        (BINANCE.raw_topic, 0): 1,
+        (BINANCE.raw_topic, 1): 1,
     }
     archive.write(batch(spark, (0, 0), (0, 1)), 0)
     archive.write(batch(spark, (0, 1), (0, 2)), 1)
@@ -130,5 +131,5 @@ def test_batch_that_an_earlier_version_staged_is_published(
         left.unlink()
     without_id.rmdir()
     archive = Archive(spark, tmp_path.as_uri())
-    assert archive.resume(PARTITIONS, IDS) == {(BINANCE_RAW_DATA, 0): 1}
+    assert archive.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 1}
     assert names(tmp_path) == [f"{HOUR}/0.0-0.parquet"]

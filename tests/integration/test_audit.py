@@ -9,7 +9,8 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
 from spark_jobs.verdicts import Verdict
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -37,13 +38,13 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
     later = now + 10 * MINUTE
     too_late = now + 30 * MINUTE
     expire_all(database)
-    produce(database, BINANCE_RAW_DATA, [binance("OLD", "1", now), binance("BOTH", "1", now), 7])
-    produce(database, KUCOIN_RAW_DATA, [kucoin("OLD-USDT", 1, now)])
+    produce(database, BINANCE.raw_topic, [binance("OLD", "1", now), binance("BOTH", "1", now), 7])
+    produce(database, KUCOIN.raw_topic, [kucoin("OLD-USDT", 1, now)])
     run_live_prices(spark, database, tmp_path)
     expire_all(database)
     produce(
         database,
-        BINANCE_RAW_DATA,
+        BINANCE.raw_topic,
         [binance("BOTH", "2", now), binance("币USDT", "3", later)],
         b'no JSON, "quoted"\r\n',
         b"",
@@ -51,7 +52,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
         [binance("币USDT", "0.000000000000000001", later + 1), "a"],
         [binance("A", 'no "price",\n\r', later), binance("A", "5", later)],
     )
-    produce(database, KUCOIN_RAW_DATA, [kucoin("B-USDT", n, later) for n in (2, 3, 1)])
+    produce(database, KUCOIN.raw_topic, [kucoin("B-USDT", n, later) for n in (2, 3, 1)])
     run_live_prices(spark, database, tmp_path)
 
     def audited() -> list[Verdict]:
@@ -68,7 +69,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
     ]
     assert letters[:5] == ("dead_letters", 5, 0, [], 1)
 
-    produce(database, BINANCE_RAW_DATA, [binance("UNREAD", "1", later)])
+    produce(database, BINANCE.raw_topic, [binance("UNREAD", "1", later)])
     for statement in (
         "UPDATE live_prices SET price = 4, bid = 1 WHERE symbol = '币USDT'",
         "UPDATE live_prices SET \"offset\" = 0 WHERE symbol = 'BOTH'",

@@ -16,7 +16,8 @@ from pyarrow import parquet
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.services import object_store
 from spark_jobs import audit as audit_job
 from spark_jobs.audit import audit
@@ -59,10 +60,10 @@ class Traffic:
 
     def _send(self, lake: Settings, minute: int) -> None:
         two, one = self.items(minute)
-        produce(lake, BINANCE_RAW_DATA, two)
-        produce(lake, BINANCE_RAW_DATA, one, partition=1)
+        produce(lake, BINANCE.raw_topic, two)
+        produce(lake, BINANCE.raw_topic, one, partition=1)
         kucoin = item(CRO_USDT, self.at(minute), sequence=str(minute))
-        produce(lake, KUCOIN_RAW_DATA, [kucoin], partition=2)
+        produce(lake, KUCOIN.raw_topic, [kucoin], partition=2)
         self.landed["binance", minute] = put_into_landing(lake, "binance", [*two, *one])
         self.landed["kucoin", minute] = put_into_landing(lake, "kucoin", [kucoin])
 
@@ -135,11 +136,11 @@ def test_each_fault_of_tables_and_bucket_is_found(
         "UPDATE candles_1m SET close = close - 0.01 WHERE (symbol, minute) ="
         " (SELECT symbol, min(minute) FROM candles_1m WHERE symbol = 'OTHER' GROUP BY 1)",
     )
-    deleted, doubled = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    deleted, doubled = (key for key in keys(own_lake, "raw/") if BINANCE.raw_topic in key)
     missing, repeated = (messages_in(bucket.table(key)) for key in (deleted, doubled))
     delete(own_lake, deleted)
     copy(own_lake, doubled, in_another_hour(doubled))
-    changed = next(key for key in keys(own_lake, "raw/") if KUCOIN_RAW_DATA in key)
+    changed = next(key for key in keys(own_lake, "raw/") if KUCOIN.raw_topic in key)
     archived = bucket.table(changed)
     column = archived.schema.get_field_index("value")
     values = [*archived["value"].to_pylist()[:-1], b"[]"]
@@ -184,7 +185,7 @@ def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
 ) -> None:
     before = audit(spark, own_lake)
     # The live job has not read this one when it expires.
-    produce(own_lake, BINANCE_RAW_DATA, traffic.items(4)[1], partition=1)
+    produce(own_lake, BINANCE.raw_topic, traffic.items(4)[1], partition=1)
     run_raw_archive(spark, own_lake, tmp_path / "raw")
 
     def expire_and_fresh_candles(rows: DataFrame) -> DataFrame:
@@ -204,10 +205,10 @@ def test_a_topic_or_an_exchange_of_which_a_prefix_has_nothing_is_a_fault(
     spark: SparkSession, own_lake: Settings, traffic: Traffic
 ) -> None:
     of_kucoin = [key for (exchange, _minute), key in traffic.landed.items() if exchange == "kucoin"]
-    for key in [*keys(own_lake, f"raw/topic={KUCOIN_RAW_DATA}/"), *of_kucoin]:
+    for key in [*keys(own_lake, f"raw/topic={KUCOIN.raw_topic}/"), *of_kucoin]:
         delete(own_lake, key)
     verdicts = {each.table: each for each in audit(spark, own_lake)}
-    assert verdicts["raw/"].examples == [f"raw/ has nothing of {KUCOIN_RAW_DATA}"]
+    assert verdicts["raw/"].examples == [f"raw/ has nothing of {KUCOIN.raw_topic}"]
     assert verdicts["landing/"].examples == ["landing/ has nothing of kucoin"]
     assert differing([*verdicts.values()]) == {"raw/": 1, "landing/": 1}
 
@@ -216,7 +217,7 @@ def test_without_the_oldest_records_of_raw_their_candles_are_named_and_a_gap_is_
     spark: SparkSession, own_lake: Settings, traffic: Traffic
 ) -> None:
     expire_all(own_lake)
-    oldest, newest = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    oldest, newest = (key for key in keys(own_lake, "raw/") if BINANCE.raw_topic in key)
     delete(own_lake, oldest)
     verdicts = audit(spark, own_lake)
     assert differing(verdicts) == {}
@@ -229,15 +230,15 @@ def test_without_the_oldest_records_of_raw_their_candles_are_named_and_a_gap_is_
 def test_a_gap_in_raw_that_kafka_can_not_fill_is_a_fault(
     spark: SparkSession, own_lake: Settings, traffic: Traffic, tmp_path: Path
 ) -> None:
-    produce(own_lake, BINANCE_RAW_DATA, traffic.items(4)[1], partition=1)
+    produce(own_lake, BINANCE.raw_topic, traffic.items(4)[1], partition=1)
     run_live_prices(spark, own_lake, tmp_path / "live")
     run_raw_archive(spark, own_lake, tmp_path / "raw")
     expire_all(own_lake)
-    _oldest, middle, _newest = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    _oldest, middle, _newest = (key for key in keys(own_lake, "raw/") if BINANCE.raw_topic in key)
     delete(own_lake, middle)
     verdicts = {each.table: each for each in audit(spark, own_lake)}
     assert verdicts["raw/"].examples == [
-        f"{BINANCE_RAW_DATA}/{partition} offsets 2 to 4: neither in raw/ nor in Kafka"
+        f"{BINANCE.raw_topic}/{partition} offsets 2 to 4: neither in raw/ nor in Kafka"
         for partition in (0, 1)
     ]
     assert differing([*verdicts.values()]) == {"raw/": 2}

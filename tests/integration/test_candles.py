@@ -12,7 +12,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs.candle_days import RETENTION, make_days
 from spark_jobs.candle_sorting import sort_a_day
 from spark_jobs.price_sink import PriceSink
@@ -82,7 +82,7 @@ def test_a_candle_is_merged_from_batches_that_come_in_any_order(
         [cro(NOON, "0.000000000000000001", 22)],
     ]
     for offset, items in enumerate(parts):
-        write(spark, sink, record(items, KUCOIN_RAW_DATA, offset=offset))
+        write(spark, sink, record(items, KUCOIN.raw_topic, offset=offset))
     assert rows(owner, "SELECT * FROM candles_1m ORDER BY minute") == [
         (
             *("kucoin", "CRO-USDT", NOON),
@@ -99,8 +99,8 @@ def test_a_symbol_in_two_partitions_has_one_candle(
     write(
         spark,
         sink,
-        record([cro(NOON, "2", 2)], KUCOIN_RAW_DATA, partition=0),
-        record([cro(NOON, "1", 1), cro(NOON, "3", 2)], KUCOIN_RAW_DATA, partition=1),
+        record([cro(NOON, "2", 2)], KUCOIN.raw_topic, partition=0),
+        record([cro(NOON, "1", 1), cro(NOON, "3", 2)], KUCOIN.raw_topic, partition=1),
     )
     columns = "open::int, high::int, low::int, close::int, open_sequence, close_sequence, updates"
     assert rows(owner, f"SELECT {columns} FROM candles_1m") == [(1, 3, 1, 3, 1, 2, 3)]

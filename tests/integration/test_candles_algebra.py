@@ -13,7 +13,8 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.newer import age_order, sql_age_order
 from spark_jobs.price_sink import PriceSink
@@ -64,8 +65,8 @@ def kucoin_item(symbol: str, price: str, sequence: int, receipt: int) -> dict[st
 
 
 SYMBOL, PRICE, RECEIPT = (st.sampled_from(values) for values in ("AB", PRICES, RECEIPTS))
-BINANCE = st.builds(binance_item, SYMBOL, PRICE, st.sampled_from(EVENTS), RECEIPT)
-KUCOIN = st.builds(kucoin_item, SYMBOL, PRICE, st.integers(0, 3), RECEIPT)
+BINANCE_ITEM = st.builds(binance_item, SYMBOL, PRICE, st.sampled_from(EVENTS), RECEIPT)
+KUCOIN_ITEM = st.builds(kucoin_item, SYMBOL, PRICE, st.integers(0, 3), RECEIPT)
 
 
 def messages_of(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[list[Message]]:
@@ -86,8 +87,8 @@ def kafka_records(messages: Sequence[Message], topic: str) -> list[Row]:
 @st.composite
 def topics(draw: st.DrawFn) -> list[Row]:
     return [
-        *kafka_records(draw(messages_of(BINANCE)), BINANCE_RAW_DATA),
-        *kafka_records(draw(messages_of(KUCOIN)), KUCOIN_RAW_DATA),
+        *kafka_records(draw(messages_of(BINANCE_ITEM)), BINANCE.raw_topic),
+        *kafka_records(draw(messages_of(KUCOIN_ITEM)), KUCOIN.raw_topic),
     ]
 
 

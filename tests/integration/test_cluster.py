@@ -17,7 +17,9 @@ from confluent_kafka import Message
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra import places
 from infra.ports import free_ports
 from infra.spark_cluster import executors, spark_cluster, submit
@@ -54,7 +56,7 @@ def send(settings: Settings, count: int) -> None:
     """Send `count` messages of three tickers to each topic, over all partitions."""
     messages = [messages_at(number) for number in range(count)]
     for topic, sent in zip(
-        (BINANCE_RAW_DATA, KUCOIN_RAW_DATA), zip(*messages, strict=True), strict=True
+        (BINANCE.raw_topic, KUCOIN.raw_topic), zip(*messages, strict=True), strict=True
     ):
         for partition in range(4):
             produce(settings, topic, *sent[partition::4], partition=partition)

@@ -10,7 +10,8 @@ from psycopg2.extensions import connection, cursor
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
 from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
@@ -60,8 +61,8 @@ def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
     for partition in range(PARTITIONS):
         # The last item of the very last message is one that can be read.
         count = MESSAGES // PARTITIONS
-        produce(database, KUCOIN_RAW_DATA, *[message] * (count - 1), partition=partition)
-        produce(database, KUCOIN_RAW_DATA, [*message[1:], item(CRO_USDT)], partition=partition)
+        produce(database, KUCOIN.raw_topic, *[message] * (count - 1), partition=partition)
+        produce(database, KUCOIN.raw_topic, [*message[1:], item(CRO_USDT)], partition=partition)
 
     with closing(Measured(database.database_url)) as sink:
         records = kafka_records(
@@ -77,7 +78,7 @@ def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
     assert share.cause == CAUSE
     spans = stored_spans(owner)
     assert sum(span.letters for span in spans) == letters
-    assert {(span.topic, span.cause) for span in spans} == {(KUCOIN_RAW_DATA, CAUSE)}
+    assert {(span.topic, span.cause) for span in spans} == {(KUCOIN.raw_topic, CAUSE)}
     # Two for each partition, and one more for each block that begins meanwhile.
     assert 2 * PARTITIONS <= len(spans) <= 3 * PARTITIONS
     [(examples,)] = rows(owner, "SELECT count(*) FROM dead_letters")
@@ -109,5 +110,5 @@ def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
     )
     wrong = audited()
     assert wrong.differ == 1
-    assert wrong.examples[0].startswith(f"{KUCOIN_RAW_DATA} {first.partition} {CAUSE} ")
+    assert wrong.examples[0].startswith(f"{KUCOIN.raw_topic} {first.partition} {CAUSE} ")
     assert "letters: " in wrong.examples[0]

@@ -10,7 +10,8 @@ from psycopg2.extensions import connection
 from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
-from core.topics import INSTRUMENTS, KUCOIN_RAW_DATA
+from core.topics import INSTRUMENTS
+from exchanges.kucoin import KUCOIN
 from spark_jobs.price_sink import PriceSink
 from spark_jobs.small_topics import parse_small_topics
 from spark_jobs.small_topics_sink import SmallTopicsSink
@@ -164,11 +165,11 @@ def test_a_flood_of_a_small_topic_is_counted_too(
 def test_those_of_a_topic_that_was_created_again_go(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
-    write(spark, sink, flood(0), record([0], KUCOIN_RAW_DATA))
+    write(spark, sink, flood(0), record([0], KUCOIN.raw_topic))
     execute(owner, "UPDATE kafka_progress SET topic_id = 'former'")
-    assert sink.accept({TOPIC: "new", KUCOIN_RAW_DATA: "former"}) == [TOPIC]
-    assert [span.topic for span in stored_spans(owner)] == [KUCOIN_RAW_DATA]
-    assert places_of_letters(owner) == [(KUCOIN_RAW_DATA, 0, 0, 0)]
+    assert sink.accept({TOPIC: "new", KUCOIN.raw_topic: "former"}) == [TOPIC]
+    assert [span.topic for span in stored_spans(owner)] == [KUCOIN.raw_topic]
+    assert places_of_letters(owner) == [(KUCOIN.raw_topic, 0, 0, 0)]
 
 
 @pytest.mark.parametrize("letters", [5, 7])
@@ -193,7 +194,7 @@ def test_what_an_earlier_version_wrote_is_counted(owner: connection) -> None:
             before(3, 17, "price can't be read: d"),
             before(3, 2, NO_OBJECT),
             before(4, -1, NO_ARRAY),
-            before(3, 8, NO_OBJECT, KUCOIN_RAW_DATA),
+            before(3, 8, NO_OBJECT, KUCOIN.raw_topic),
         ],
     )
     price = "price can't be read"
@@ -201,7 +202,7 @@ def test_what_an_earlier_version_wrote_is_counted(owner: connection) -> None:
         Span(TOPIC, 2, price, 3, 3, 3, to_bits([0, 1, 17])),
         Span(TOPIC, 2, NO_OBJECT, 3, 3, 1, to_bits([2])),
         Span(TOPIC, 2, NO_ARRAY, 4, 4, 1, THE_MESSAGE),
-        Span(KUCOIN_RAW_DATA, 2, NO_OBJECT, 3, 3, 1, to_bits([8])),
+        Span(KUCOIN.raw_topic, 2, NO_OBJECT, 3, 3, 1, to_bits([8])),
     ]
     is_set = "SELECT get_bit(positions, 17), get_bit(positions, 16) FROM dead_letter_spans WHERE cause = %s"
     assert rows(owner, is_set, price) == [(1, 0)]

@@ -15,7 +15,9 @@ from psycopg2.extras import LoggingConnection
 from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, KUCOIN_RAW_DATA
+from core.topics import FEED_EVENTS
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs import postgres_sink
 from spark_jobs.audit import audit
 from spark_jobs.dead_letters import DeadLetter, insert_letters, upsert_spans
@@ -65,14 +67,14 @@ def letter(topic: str, offset: int, position: int, payload: Any, reason: str) ->
 
 
 LETTERS = [
-    letter(BINANCE_RAW_DATA, 3, 1, ticker(BTCUSDT, "1", 1), "no reason: now"),
-    letter(BINANCE_RAW_DATA, 3, 4, ticker(BTCUSDT, "3", 3), "no reason: now"),
-    letter(BINANCE_RAW_DATA, 3, 5, ticker(BTCUSDT, "abc"), "price can't be read: abc"),
-    letter(BINANCE_RAW_DATA, 4, -1, [ticker(ETHUSDT, "7"), None], NO_ARRAY),
-    letter(BINANCE_RAW_DATA, 5, -1, b"\xff", NO_ARRAY),
-    letter(BINANCE_RAW_DATA, 6, 0, b"}{", NO_OBJECT),
-    letter(BINANCE_RAW_DATA, 7, 0, ticker(ETHUSDT, "8", HOUR), "received_at is ahead"),
-    letter(KUCOIN_RAW_DATA, 3, 1, ticker(CRO_USDT, "8", 8), "no reason: now"),
+    letter(BINANCE.raw_topic, 3, 1, ticker(BTCUSDT, "1", 1), "no reason: now"),
+    letter(BINANCE.raw_topic, 3, 4, ticker(BTCUSDT, "3", 3), "no reason: now"),
+    letter(BINANCE.raw_topic, 3, 5, ticker(BTCUSDT, "abc"), "price can't be read: abc"),
+    letter(BINANCE.raw_topic, 4, -1, [ticker(ETHUSDT, "7"), None], NO_ARRAY),
+    letter(BINANCE.raw_topic, 5, -1, b"\xff", NO_ARRAY),
+    letter(BINANCE.raw_topic, 6, 0, b"}{", NO_OBJECT),
+    letter(BINANCE.raw_topic, 7, 0, ticker(ETHUSDT, "8", HOUR), "received_at is ahead"),
+    letter(KUCOIN.raw_topic, 3, 1, ticker(CRO_USDT, "8", 8), "no reason: now"),
     letter(FEED_EVENTS, 0, -1, b"no JSON", "the message is no JSON object"),
 ]
 
@@ -94,7 +96,7 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
             spark,
             sink,
             record([ticker(BTCUSDT, "2", 2)], partition=2, offset=3),
-            record([ticker(CRO_USDT, "9", 9)], KUCOIN_RAW_DATA, partition=2, offset=3),
+            record([ticker(CRO_USDT, "9", 9)], KUCOIN.raw_topic, partition=2, offset=3),
         )
         with pytest.raises(SecondLiveJobError, match="stop it first"):
             replay_dead_letters(database)
@@ -117,7 +119,7 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     assert bytes_of(rows(owner, old, FEED_EVENTS)) == before
     assert bytes_of(rows(owner, LETTERS_OF, 4)) == [(1, NO_OBJECT, b"null", HOST)]
     assert contents(owner, ["kafka_progress"]) == progress
-    binance = (BINANCE_RAW_DATA, 2)
+    binance = (BINANCE.raw_topic, 2)
     assert stored_spans(owner)[:-1] == [
         Span(*binance, "price can't be read", 3, 3, 1, to_bits([5])),
         Span(*binance, "received_at is ahead", 7, 7, 1, to_bits([0])),
@@ -133,7 +135,7 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     assert rows(owner, batches)[1:] == [(2, 0, 1, {}), (0, 1, 0, {})]
 
     assert small_topics_again(database) == [FEED_EVENTS]
-    assert {span.topic for span in stored_spans(owner)} == {BINANCE_RAW_DATA}
+    assert {span.topic for span in stored_spans(owner)} == {BINANCE.raw_topic}
     assert contents(owner, ["kafka_progress"]) == progress
 
 
@@ -142,7 +144,7 @@ def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:
     expire_all(database)
-    begin = all_ends(database)[BINANCE_RAW_DATA, PARTITION]
+    begin = all_ends(database)[BINANCE.raw_topic, PARTITION]
     # Beyond the minutes that a ticker of an expired message may count in.
     later = (time.time_ns() // 1000 - NOW + 600 * 1_000_000) // 60_000_000 * 60_000
     btc = {n: ticker(BTCUSDT, str(n), later + n) for n in range(1, 6)}
@@ -150,14 +152,14 @@ def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     now = [[btc[1], eth[1]], [btc[2], btc[3]], [btc[4], "bad"], [eth[2], 7], [btc[5]]]
     # What a version could read of them that did not understand the others.
     then: list[Any] = [[btc[1], 0], [0, 0], [0, "bad"], b"?", [btc[5]]]
-    produce(database, BINANCE_RAW_DATA, *now, partition=PARTITION)
+    produce(database, BINANCE.raw_topic, *now, partition=PARTITION)
     with price_sink(database) as sink:
         write(spark, sink, *(message(each, begin + n) for n, each in enumerate(then)))
     assert sum(span.letters for span in stored_spans(owner)) == 6
 
     assert replay_dead_letters(database) == Replayed(letters=6, readable=5, expired=0)
 
-    place = (BINANCE_RAW_DATA, PARTITION)
+    place = (BINANCE.raw_topic, PARTITION)
     assert rows(owner, PRICES) == [
         ("BTCUSDT", Decimal(5), PARTITION, begin + 4, 0, HOST),
         ("ETHUSDT", Decimal(2), PARTITION, begin + 3, 0, HOST),
@@ -181,11 +183,11 @@ def message(items: Any, offset: int) -> Row:
 def test_what_has_expired_in_kafka_stays_unless_each_letter_has_a_row(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:
-    produce(database, BINANCE_RAW_DATA, [0], [0], partition=PARTITION)
+    produce(database, BINANCE.raw_topic, [0], [0], partition=PARTITION)
     expire_all(database)
-    begin = all_ends(database)[BINANCE_RAW_DATA, PARTITION] - 2
+    begin = all_ends(database)[BINANCE.raw_topic, PARTITION] - 2
     price = ticker(BTCUSDT, "1", 1)
-    produce(database, BINANCE_RAW_DATA, [price] * 20, [price], partition=PARTITION)
+    produce(database, BINANCE.raw_topic, [price] * 20, [price], partition=PARTITION)
     with price_sink(database) as sink:
         bad = ticker(BTCUSDT, "abc", 1)
         write(spark, sink, message([0] * 20, begin), message([bad, price], begin + 1))
@@ -212,14 +214,14 @@ def test_a_flood_that_can_be_read_again_leaves_nothing_behind(
 ) -> None:
     """More than one block, so more than one transaction; and more than is read at once."""
     expire_all(database)
-    begin = all_ends(database)[KUCOIN_RAW_DATA, PARTITION]
+    begin = all_ends(database)[KUCOIN.raw_topic, PARTITION]
     count = 1200
     prices = [ticker(CRO_USDT, "9", n) for n in range(count)]
-    produce(database, KUCOIN_RAW_DATA, *([price, price] for price in prices), partition=PARTITION)
+    produce(database, KUCOIN.raw_topic, *([price, price] for price in prices), partition=PARTITION)
     with price_sink(database) as sink:
         for start in range(0, count, 400):
             offsets = range(begin + start, begin + start + 400)
-            batch = [record([0, 0], KUCOIN_RAW_DATA, PARTITION, n, HOST) for n in offsets]
+            batch = [record([0, 0], KUCOIN.raw_topic, PARTITION, n, HOST) for n in offsets]
             write(spark, sink, *batch)
     spans = stored_spans(owner)
     assert {span.positions for span in spans} == {EVERY_ITEM}
@@ -238,18 +240,18 @@ def test_messages_that_are_arrays_now_keep_few_examples_of_their_unreadable_item
     monkeypatch.setattr("spark_jobs.kept_messages.MESSAGES_AT_ONCE", 4)
     expire_all(database)
     letters = 2 * EXAMPLES
-    end = all_ends(database)[BINANCE_RAW_DATA, PARTITION]
+    end = all_ends(database)[BINANCE.raw_topic, PARTITION]
     # So that all are in one block.
     before: list[Any] = [[]] * max(0, end % BLOCK + letters - BLOCK)
     now = [[ticker(BTCUSDT, "1", n), 7] for n in range(letters)]
-    produce(database, BINANCE_RAW_DATA, *before, *now, partition=PARTITION)
+    produce(database, BINANCE.raw_topic, *before, *now, partition=PARTITION)
     begin = end + len(before)
     with price_sink(database) as sink:
         write(spark, sink, *(message(b"?", begin + n) for n in range(letters)))
 
     assert replay_dead_letters(database) == Replayed(letters, readable=letters, expired=0)
 
-    place = (BINANCE_RAW_DATA, PARTITION)
+    place = (BINANCE.raw_topic, PARTITION)
     assert stored_spans(owner) == [
         Span(*place, NO_OBJECT, begin, begin + letters - 1, letters, to_bits([1]))
     ]
@@ -260,7 +262,7 @@ def test_spans_without_a_row_for_each_letter_cost_no_query_of_their_own(
     database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark_jobs.replay_dead_letters.LETTERS_AT_ONCE", 3)
-    place, cause = (BINANCE_RAW_DATA, 2), "no reason"
+    place, cause = (BINANCE.raw_topic, 2), "no reason"
     spans = [
         Span(*place, cause, offset, offset, 2, to_bits([0, 1])) for offset in range(2000, 3000)
     ]

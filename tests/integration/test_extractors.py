@@ -79,11 +79,11 @@ def exchange_that_sends(
 
     if exchange == "binance":
         with websocket_server(talk) as url:
-            rest_url = url.replace("ws://", "http://")
-            yield replace(settings, binance_ws_url=url, binance_rest_url=rest_url), all_read
+            addresses = {"ws": url, "rest": url.replace("ws://", "http://")}
+            yield settings.with_exchange("binance", addresses=addresses), all_read
     else:
         with kucoin(talk) as url:
-            yield replace(settings, kucoin_rest_url=url), all_read
+            yield settings.with_exchange("kucoin", addresses={"rest": url}), all_read
 
 
 def binance_frames() -> list[str]:

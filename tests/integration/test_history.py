@@ -9,7 +9,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.history import History, HistoryError, all_history, history_of
 from spark_jobs.history_steps import in_steps
 from spark_jobs.sources import Offsets
@@ -19,7 +21,7 @@ from tests.support.kafka import all_ends, delete_records, expire_all, produce
 from tests.support.lake_queries import copy, delete, in_another_hour, keys, run_raw_archive
 from tests.support.waiting import pass_time
 
-BINANCE, KUCOIN = (BINANCE_RAW_DATA, 0), (KUCOIN_RAW_DATA, 3)
+FIRST, SECOND = (BINANCE.raw_topic, 0), (KUCOIN.raw_topic, 3)
 ALL_DAY = TimeSpan(datetime(2026, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
 
@@ -36,7 +38,7 @@ class Produced:
 
     def send(self, count: int) -> None:
         """Send so many messages to a partition of each topic."""
-        for topic, partition, frame in (*BINANCE, BTCUSDT), (*KUCOIN, CRO_USDT):
+        for topic, partition, frame in (*FIRST, BTCUSDT), (*SECOND, CRO_USDT):
             for _ in range(count):
                 produce(self._lake, topic, [item(frame, len(self.values))], partition=partition)
         self._remember()
@@ -87,17 +89,17 @@ def test_each_record_comes_once_out_of_kafka_or_raw_with_all_its_parts(
     produced.send(2)
     produced.archive()
     produced.send(1)
-    delete_records(lake, {place: produced.begins[place] + 2 for place in (BINANCE, KUCOIN)})
+    delete_records(lake, {place: produced.begins[place] + 2 for place in (FIRST, SECOND)})
     history = all_history(spark, lake)
     assert everything(history, produced) == sorted(produced.values)
     assert len(produced.values) == 12
     assert history.unbroken({}, produced.ends) == produced.begins
     assert history.holes({}, produced.ends) == []
 
-    first = produced.begins[BINANCE]
-    [row] = history.records({BINANCE: first}, {BINANCE: first + 1}).collect()
-    assert row.asDict() == whole[*BINANCE, first] | {"timestampType": None}
-    middle = history.records({BINANCE: first + 1}, {BINANCE: first + 4})
+    first = produced.begins[FIRST]
+    [row] = history.records({FIRST: first}, {FIRST: first + 1}).collect()
+    assert row.asDict() == whole[*FIRST, first] | {"timestampType": None}
+    middle = history.records({FIRST: first + 1}, {FIRST: first + 4})
     assert [row[2] for row in rows_of(middle)] == [first + 1, first + 2, first + 3]
 
 
@@ -122,10 +124,10 @@ def test_records_that_kafka_deletes_before_they_are_archived_are_named(
     history = all_history(spark, lake)
     begins, ends = history.unbroken(produced.begins, produced.ends), produced.ends
     assert rows_of(history.all_records(begins, ends)) == sorted(produced.values)
-    delete_records(lake, {BINANCE: begins[BINANCE] + 1})
-    first = begins[BINANCE]
+    delete_records(lake, {FIRST: begins[FIRST] + 1})
+    first = begins[FIRST]
     with pytest.raises(
-        HistoryError, match=f"{BINANCE[0]}/0: Kafka has deleted offsets {first} to {first} "
+        HistoryError, match=f"{FIRST[0]}/0: Kafka has deleted offsets {first} to {first} "
     ):
         history.all_records(begins, ends)
 
@@ -153,19 +155,19 @@ def test_a_gap_is_named_and_only_what_follows_it_is_read(
         produced.send(2)
         produced.archive()
     expire_all(lake)
-    second = [key for key in keys(lake, "raw/") if BINANCE_RAW_DATA in key][1]
+    second = [key for key in keys(lake, "raw/") if BINANCE.raw_topic in key][1]
     delete(lake, second)
     history = all_history(spark, lake)
-    begin = produced.begins[BINANCE]
+    begin = produced.begins[FIRST]
     [hole] = history.holes({}, produced.ends)
-    assert hole[:4] == (*BINANCE, begin + 2, begin + 4)
-    assert history.unbroken({}, produced.ends)[BINANCE] == begin + 4
-    assert history.unbroken({}, produced.ends)[KUCOIN] == produced.begins[KUCOIN]
+    assert hole[:4] == (*FIRST, begin + 2, begin + 4)
+    assert history.unbroken({}, produced.ends)[FIRST] == begin + 4
+    assert history.unbroken({}, produced.ends)[SECOND] == produced.begins[SECOND]
     found = everything(history, produced)
     assert found == sorted(
-        row for row in produced.values if row[:2] != BINANCE or row[2] >= begin + 4
+        row for row in produced.values if row[:2] != FIRST or row[2] >= begin + 4
     )
-    with pytest.raises(HistoryError, match=f"raw/ has 4 of the 6 records of {BINANCE[0]}/0"):
+    with pytest.raises(HistoryError, match=f"raw/ has 4 of the 6 records of {FIRST[0]}/0"):
         history.refuse_incomplete(produced.begins, produced.ends)
 
 
@@ -190,7 +192,7 @@ def test_a_span_of_time_is_found_in_either(
         produced.send(2)
         pass_time(0.05)
     produced.archive()
-    delete_records(lake, {place: produced.begins[place] + expired for place in (BINANCE, KUCOIN)})
+    delete_records(lake, {place: produced.begins[place] + expired for place in (FIRST, SECOND)})
     span = TimeSpan(moments[1], moments[2])
     history = history_of(spark, lake, span)
     begins, ends = history.offsets_between(span)
@@ -206,7 +208,7 @@ def test_a_span_of_time_is_found_in_either(
 
 
 def offsets_of(produced: Produced, offsets: Offsets) -> tuple[Any, ...]:
-    return tuple(offsets[place] - produced.begins[place] for place in (BINANCE, KUCOIN))
+    return tuple(offsets[place] - produced.begins[place] for place in (FIRST, SECOND))
 
 
 def test_every_partition_of_kafka_has_a_begin(spark: SparkSession, lake: Settings) -> None:

@@ -10,7 +10,9 @@ from psycopg2.extensions import connection
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.archive import Archive
 from spark_jobs.lake import lake_query
 from spark_jobs.running import fresh_checkpoint
@@ -47,8 +49,8 @@ def test_prices_of_both_topics_reach_postgres_and_bad_messages_stop_nothing(
     tmp_path: Path,
 ) -> None:
     unreadable = item(ETHUSDT, c="abc")
-    produce(database_at_ends, BINANCE_RAW_DATA, b"no JSON", [item(BTCUSDT), "bad", unreadable])
-    produce(database_at_ends, KUCOIN_RAW_DATA, [item(CRO_USDT)], partition=3)
+    produce(database_at_ends, BINANCE.raw_topic, b"no JSON", [item(BTCUSDT), "bad", unreadable])
+    produce(database_at_ends, KUCOIN.raw_topic, [item(CRO_USDT)], partition=3)
     run_live_prices(spark, database_at_ends, tmp_path)
     assert rows(owner, "SELECT exchange, symbol, price, endpoint FROM live_prices ORDER BY 1") == [
         ("binance", "BTCUSDT", Decimal("85439.99"), "127.0.0.1:8090"),
@@ -69,9 +71,9 @@ def test_a_job_that_lost_its_checkpoint_goes_on_where_postgres_says(
     owner: connection,
     tmp_path: Path,
 ) -> None:
-    produce(database_at_ends, BINANCE_RAW_DATA, [item(BTCUSDT), 7], partition=1)
+    produce(database_at_ends, BINANCE.raw_topic, [item(BTCUSDT), 7], partition=1)
     run_live_prices(spark, database_at_ends, tmp_path / "first")
-    produce(database_at_ends, BINANCE_RAW_DATA, [item(ETHUSDT)], partition=1)
+    produce(database_at_ends, BINANCE.raw_topic, [item(ETHUSDT)], partition=1)
     run_live_prices(spark, database_at_ends, tmp_path / "second")
     counts = "SELECT rows_written, rows_refused, dead_letters FROM batches ORDER BY id"
     assert rows(owner, counts) == [(1, 0, 1), (1, 0, 0)]
@@ -81,7 +83,7 @@ def test_a_job_that_lost_its_checkpoint_goes_on_where_postgres_says(
 def test_a_job_that_finds_nothing_new_changes_nothing(
     spark: SparkSession, database_at_ends: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    produce(database_at_ends, BINANCE_RAW_DATA, [item(BTCUSDT)], partition=2)
+    produce(database_at_ends, BINANCE.raw_topic, [item(BTCUSDT)], partition=2)
     run_live_prices(spark, database_at_ends, tmp_path / "first")
     before = rows(owner, "SELECT t::text FROM live_prices t")
     run_live_prices(spark, database_at_ends, tmp_path / "second")
@@ -112,24 +114,24 @@ def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
     ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
     runs: list[list[Any]] = [[b"no JSON", [item(BTCUSDT)]], [[item(ETHUSDT)], b""]]
     for number, values in enumerate(runs):
-        produce(settings, BINANCE_RAW_DATA, *values)
-        produce(settings, KUCOIN_RAW_DATA, [item(CRO_USDT)], partition=3)
+        produce(settings, BINANCE.raw_topic, *values)
+        produce(settings, KUCOIN.raw_topic, [item(CRO_USDT)], partition=3)
         progress = {**ends, **archive.resume(ends, ids)}
         checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
         run_once(lake_query(stream(spark, settings, progress), archive, checkpoint))
 
-    first, third = ends[BINANCE_RAW_DATA, 0], ends[KUCOIN_RAW_DATA, 3]
+    first, third = ends[BINANCE.raw_topic, 0], ends[KUCOIN.raw_topic, 3]
     assert archive.resume(ends, ids) == {
-        (BINANCE_RAW_DATA, 0): first + 4,
-        (KUCOIN_RAW_DATA, 3): third + 2,
+        (BINANCE.raw_topic, 0): first + 4,
+        (KUCOIN.raw_topic, 3): third + 2,
     }
     records = archived(settings, "test-archive/raw")
-    binance = [row for row in records if row[0] == BINANCE_RAW_DATA]
+    binance = [row for row in records if row[0] == BINANCE.raw_topic]
     assert [row[2:] for row in binance] == [
         (first + n, value if isinstance(value, bytes) else json.dumps(value).encode(), b"key")
         for n, value in enumerate(value for values in runs for value in values)
     ]
-    assert [row[1:3] for row in records if row[0] == KUCOIN_RAW_DATA] == [
+    assert [row[1:3] for row in records if row[0] == KUCOIN.raw_topic] == [
         (3, third),
         (3, third + 1),
     ]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.kept_messages import MESSAGES_AT_ONCE, KeptMessages, MissingError
 from tests.support.kafka import all_ends, expire_all, produce
 
@@ -12,7 +12,7 @@ PARTITION = 3
 
 
 def values(messages: KeptMessages, *offsets: int) -> list[tuple[int, bytes]]:
-    read = pl.concat(messages.read(BINANCE_RAW_DATA, PARTITION, offsets))
+    read = pl.concat(messages.read(BINANCE.raw_topic, PARTITION, offsets))
     assert set(read["endpoint"]) == {"127.0.0.1:8090"}
     assert read["timestamp"].dt.year().min() == read["timestamp"].dt.year().max()
     return read.select("offset", "value").rows()
@@ -20,12 +20,12 @@ def values(messages: KeptMessages, *offsets: int) -> list[tuple[int, bytes]]:
 
 def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
     expire_all(settings)
-    begin = all_ends(settings)[BINANCE_RAW_DATA, PARTITION]
+    begin = all_ends(settings)[BINANCE.raw_topic, PARTITION]
     count = 2 * MESSAGES_AT_ONCE + 1
     sent = [b"%d" % n for n in range(count)]
-    produce(settings, BINANCE_RAW_DATA, *sent, partition=PARTITION)
+    produce(settings, BINANCE.raw_topic, *sent, partition=PARTITION)
     with KeptMessages(settings) as messages:
-        assert messages.held(BINANCE_RAW_DATA, PARTITION) == range(begin, begin + count)
+        assert messages.held(BINANCE.raw_topic, PARTITION) == range(begin, begin + count)
         expected = [(begin + n, value) for n, value in enumerate(sent)]
         assert values(messages, begin + 7, begin + 2) == [expected[2], expected[7]]
         assert values(messages, begin + 8) == [expected[8]]
@@ -33,12 +33,12 @@ def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
         assert values(messages, *range(begin, begin + count)) == expected
         sizes = [
             len(frame)
-            for frame in messages.read(BINANCE_RAW_DATA, PARTITION, range(begin, begin + count))
+            for frame in messages.read(BINANCE.raw_topic, PARTITION, range(begin, begin + count))
         ]
         assert sizes == [MESSAGES_AT_ONCE, MESSAGES_AT_ONCE, 1]
         # They are nothing that another test should read.
         expire_all(settings)
-        with pytest.raises(MissingError, match=f"{BINANCE_RAW_DATA}/{PARTITION}: .*out of range"):
+        with pytest.raises(MissingError, match=f"{BINANCE.raw_topic}/{PARTITION}: .*out of range"):
             values(messages, begin + 1)
 
 
@@ -46,6 +46,6 @@ def test_what_does_not_come_is_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark_jobs.kept_messages.KAFKA_TIMEOUT", 1.0)
-    end = all_ends(settings)[BINANCE_RAW_DATA, PARTITION]
+    end = all_ends(settings)[BINANCE.raw_topic, PARTITION]
     with KeptMessages(settings) as messages, pytest.raises(MissingError, match="no message"):
         values(messages, end)

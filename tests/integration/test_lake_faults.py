@@ -18,7 +18,9 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.services import object_store
 from infra.stack import Stack
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -84,7 +86,7 @@ def load(settings: Settings) -> Iterator[None]:
         for number in itertools.count():
             if ended.wait(0.05):
                 return
-            for topic, frame in ((BINANCE_RAW_DATA, BTCUSDT), (KUCOIN_RAW_DATA, CRO_USDT)):
+            for topic, frame in ((BINANCE.raw_topic, BTCUSDT), (KUCOIN.raw_topic, CRO_USDT)):
                 now = time.time_ns() // 1000
                 message = [item(frame, now), "bad", item(frame, now)]
                 produce(settings, topic, message, partition=number % 4)

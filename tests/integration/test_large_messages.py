@@ -9,7 +9,8 @@ import pytest
 
 from core.message import Item, encode_item
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, TOPIC_OF_EXCHANGE
+from core.topics import TOPIC_OF_EXCHANGE
+from exchanges.binance import BINANCE
 from extractors.batcher import Batch
 from extractors.delivered import Delivered, Place
 from extractors.journal_reader import Line
@@ -75,7 +76,7 @@ def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: Own
     """Kafka would take the second one of a producer of which it has no message yet."""
     delivered = Delivered("journal", places={number: Place(0, 0) for number in range(4)})
     delivered.partitions_are(4, 0)
-    topic = Topic(broker.settings, BINANCE_RAW_DATA)
+    topic = Topic(broker.settings, BINANCE.raw_topic)
     producer = Producer(
         "binance",
         broker.settings,

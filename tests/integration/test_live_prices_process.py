@@ -12,7 +12,8 @@ import requests
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from core.topics import FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
+from core.topics import FEED_EVENTS, INSTRUMENTS
+from exchanges.kucoin import KUCOIN
 from infra.stack import Stack
 from spark_jobs.candle_days import RETENTION, make_days
 from tests.support.frames import CRO_USDT, item
@@ -72,7 +73,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     halted = instrument(exchange=EXCHANGE, symbol="币USDT", status="HALT", seen_at=LATER)
     produce(database, INSTRUMENTS, halted)
     produce(database, FEED_EVENTS, feed_event(exchange=EXCHANGE), b"no JSON")
-    produce(database, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "KILL-USDT"}, NOW)])
+    produce(database, KUCOIN.raw_topic, [item({**CRO_USDT, "subject": "KILL-USDT"}, NOW)])
     with owner.cursor() as statements:
         make_days(statements, [TOO_OLD])
     with live_job(database, tmp_path) as job:
@@ -117,7 +118,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
         with unavailable(stack, "kafka"):
             end_sessions(owner, "PriceSink")
             pass_time(OUTAGE_SECONDS)
-        produce(database, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "BACK-USDT"}, NOW)])
+        produce(database, KUCOIN.raw_topic, [item({**CRO_USDT, "subject": "BACK-USDT"}, NOW)])
         job.wait_for(lambda: symbols(owner), lambda found: "BACK-USDT" in found, deadline=DEADLINE)
         # A batch is reported after it is committed.
         job.wait_for(lambda: metrics(database), reported, deadline=DEADLINE)

@@ -14,7 +14,9 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
 from spark_jobs.live_prices import live_prices
 from spark_jobs.price_sink import PriceSink
@@ -38,8 +40,8 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     # A whole minute, and later than any expired ticker can count in.
     later = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
     tickers = [item(BTCUSDT, later + n, c=str(n), E=later // 1000 + n) for n in (1, 2, 3)]
-    produce(database, BINANCE_RAW_DATA, [*tickers, 7])
-    produce(database, KUCOIN_RAW_DATA, [item(CRO_USDT, later)])
+    produce(database, BINANCE.raw_topic, [*tickers, 7])
+    produce(database, KUCOIN.raw_topic, [item(CRO_USDT, later)])
     run(
         spark_submit("tests/support/programs/dies_after_commit.py"),
         database.environment() | {"CHECKPOINT_DIR": str(tmp_path)},
@@ -55,7 +57,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     before = contents(owner, TABLES)
     assert [len(before[table]) for table in TABLES] == [2, 2, 1, 2, 1]
 
-    produce(database, BINANCE_RAW_DATA, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
+    produce(database, BINANCE.raw_topic, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
     with closing(PriceSink(database.database_url)) as sink:
         records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
         run_once(live_prices(records, sink, checkpoint.as_uri()))

@@ -71,16 +71,16 @@ class Trial:
         self._ledger = ledger
         self._raw = Topic(settings, TOPIC_OF_EXCHANGE[exchange])
         self._events = Topic(settings, FEED_EVENTS)
-        self._settings = settings_at(
-            settings,
-            address,
-        )
+        self._settings = settings_at(settings, address)
         self._start = start
         self.extractor: Extractor
 
-    def begin(self, settings: dict[str, float] | None = None) -> None:
-        changed: dict[str, Any] = {**(settings or {})}
-        self.extractor = self._start(self.exchange, replace(self._settings, **changed))
+    def begin(self, connection_age_limit: float | None = None, **of_exchange: float) -> None:
+        """Start the extractor, with these settings of the exchange."""
+        settings = self._settings.with_exchange(self.exchange, **of_exchange)
+        if connection_age_limit is not None:
+            settings = replace(settings, connection_age_limit=connection_age_limit)
+        self.extractor = self._start(self.exchange, settings)
 
     def inflict(self, fault: Fault, connections: int | Literal["every", "standing"] = 1) -> None:
         inflict(self._address, self.exchange, fault, connections=connections)
@@ -162,10 +162,13 @@ def assert_back_in_time(trial: Trial, demanded: float) -> None:
     assert demanded <= waited <= limit + SLACK
 
 
-def short_silence(fault: Fault) -> dict[str, float]:
-    """Settings that end a silent connection soon; any other connection keeps the usual limits."""
+SHORT_SILENCE = {"binance": 3.0, "kucoin": 2.0}
+
+
+def short_silence(exchange: str, fault: Fault) -> dict[str, float]:
+    """Return settings that end a silent connection soon; any other connection keeps the usual limits."""
     is_silent = isinstance(fault, NoData | Silence)
-    return {"binance_silence_limit": 3.0, "kucoin_silence_limit": 2.0} if is_silent else {}
+    return {"silence_limit": SHORT_SILENCE[exchange]} if is_silent else {}
 
 
 ENDINGS: list[tuple[str, Fault, str, float]] = [
@@ -196,7 +199,7 @@ def test_connection_that_ends_costs_no_frame_and_is_followed_by_another(
 ) -> None:
     it = trial(exchange)
     it.inflict(fault)
-    it.begin(short_silence(fault))
+    it.begin(**short_silence(exchange, fault))
     it.wait_for_frames(connection=2)
     items = it.end()
     assert_each_once(it.connections(), items)
@@ -231,7 +234,8 @@ def test_attempt_that_brings_no_data_is_followed_by_another(
     it = trial(exchange)
     it.inflict(fault)
     # KuCoin's limit is longer than its answers are waited for.
-    it.begin(short_silence(fault) | {"kucoin_silence_limit": 12.0})
+    longer = {"silence_limit": 12.0} if exchange == "kucoin" else {}
+    it.begin(**(short_silence(exchange, fault) | longer))
     it.wait_for_log(f"connection ended connection=1 reason='{reason}")
     it.wait_for_frames()
     items = it.end()
@@ -295,7 +299,7 @@ def test_connection_of_a_certain_age_is_replaced_without_loss_and_without_double
     exchange: str, trial: Begin
 ) -> None:
     it = trial(exchange)
-    it.begin({"connection_age_limit": 3.0})
+    it.begin(connection_age_limit=3.0)
     it.wait_for_log("reason='rotated: age: 3 s' healthy_for=", times=2)
     items = it.end()
     connections = it.connections()

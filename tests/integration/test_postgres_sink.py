@@ -13,7 +13,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs import postgres_sink
 from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.messages import messages, minutes
@@ -64,7 +64,7 @@ def test_a_ticker_of_each_exchange_has_all_its_columns(
         spark,
         sink,
         record([item(BTCUSDT)], partition=2, offset=5),
-        record([item(CRO_USDT)], KUCOIN_RAW_DATA, endpoint=None),
+        record([item(CRO_USDT)], KUCOIN.raw_topic, endpoint=None),
     )
     columns = (
         "exchange, symbol, bid::float, open_24h::float, base_volume_24h::float, traded_at::text,"
@@ -88,7 +88,7 @@ def test_a_ticker_of_each_exchange_has_all_its_columns(
 def test_the_same_batch_twice_changes_nothing(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
-    batch = [record([item(BTCUSDT), 7]), record([item(CRO_USDT)], KUCOIN_RAW_DATA, offset=3)]
+    batch = [record([item(BTCUSDT), 7]), record([item(CRO_USDT)], KUCOIN.raw_topic, offset=3)]
     write(spark, sink, *batch)
     before = contents(owner, TABLES)
     write(spark, sink, *batch)
@@ -137,9 +137,9 @@ def test_a_lower_sequence_wins_in_a_later_minute(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     later = RECEIVED_AT + 60_000_000
-    write(spark, sink, record([item(CRO_USDT, price="1", sequence="9")], KUCOIN_RAW_DATA))
+    write(spark, sink, record([item(CRO_USDT, price="1", sequence="9")], KUCOIN.raw_topic))
     restarted = item(CRO_USDT, later, price="2", sequence="1")
-    write(spark, sink, record([restarted], KUCOIN_RAW_DATA, offset=1))
+    write(spark, sink, record([restarted], KUCOIN.raw_topic, offset=1))
     assert prices(owner) == {"CRO-USDT": Decimal(2)}
 
 
@@ -190,7 +190,7 @@ def test_the_progress_is_the_offset_after_the_last_of_each_partition(
         record([item(BTCUSDT)], offset=7),
         record([item(BTCUSDT)], offset=8),
         record(b"?", partition=3, offset=2),
-        record([item(CRO_USDT)], KUCOIN_RAW_DATA, partition=1, offset=0),
+        record([item(CRO_USDT)], KUCOIN.raw_topic, partition=1, offset=0),
     )
     assert sink.progress() == {
         ("binance_raw_data", 0): 9,

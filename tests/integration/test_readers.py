@@ -16,7 +16,9 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.places import TOOLS, VENV_BIN
 from infra.services import object_store
 from spark_jobs.archive import Archive
@@ -42,9 +44,9 @@ NIGHT = datetime(2026, 11, 23, 0, 0, 0, tzinfo=UTC)
 WRITTEN = [
     record([item(BTCUSDT)], offset=0, timestamp=MORNING),
     record(None, offset=1, timestamp=MORNING, endpoint=None),
-    record(b'[{"subject":"\xff\xfe"}', KUCOIN_RAW_DATA, 3, 7, b"\x00\xff", EVENING),
+    record(b'[{"subject":"\xff\xfe"}', KUCOIN.raw_topic, 3, 7, b"\x00\xff", EVENING),
     record([item(BTCUSDT, c="0.00000001"), "bad"], offset=2, timestamp=EVENING),
-    record([item(CRO_USDT), item(CRO_USDT)], KUCOIN_RAW_DATA, 3, 8, timestamp=NIGHT),
+    record([item(CRO_USDT), item(CRO_USDT)], KUCOIN.raw_topic, 3, 8, timestamp=NIGHT),
 ]
 
 S3FS = TOOLS / "clients/s3fs/bin/python"
@@ -59,7 +61,7 @@ def bucket(settings: Settings, spark: SparkSession) -> Settings:
     archive = Archive(spark, lake_root(own))
     archive.resume(PLACES, FORMER_IDS)
     archive.write(records(spark, *WRITTEN[:1]).coalesce(1), 0)
-    archive.accept({BINANCE_RAW_DATA: TOPIC_ID})
+    archive.accept({BINANCE.raw_topic: TOPIC_ID})
     archive.resume(PLACES, IDS)
     archive.write(records(spark, *WRITTEN[1:]).coalesce(1), 1)
     table = TickerTable(spark, lake_root(own), lambda: {}, own.tickers_retention_days)
@@ -83,10 +85,10 @@ def expected_tickers(bucket: Settings) -> list[list[Any]]:
     """As delta-rs reads them; test_ticker_table says whether these are right."""
     found = ticker_rows(tickers_by_delta_rs(bucket))
     assert [row[:7] for row in found] == [
-        [BINANCE_RAW_DATA, 0, 0, 0, "binance", "BTCUSDT", "85439.99"],
-        [BINANCE_RAW_DATA, 0, 2, 0, "binance", "BTCUSDT", "1E-8"],
-        [KUCOIN_RAW_DATA, 3, 8, 0, "kucoin", "CRO-USDT", "0.10604"],
-        [KUCOIN_RAW_DATA, 3, 8, 1, "kucoin", "CRO-USDT", "0.10604"],
+        [BINANCE.raw_topic, 0, 0, 0, "binance", "BTCUSDT", "85439.99"],
+        [BINANCE.raw_topic, 0, 2, 0, "binance", "BTCUSDT", "1E-8"],
+        [KUCOIN.raw_topic, 3, 8, 0, "kucoin", "CRO-USDT", "0.10604"],
+        [KUCOIN.raw_topic, 3, 8, 1, "kucoin", "CRO-USDT", "0.10604"],
     ]
     return found
 
@@ -206,7 +208,7 @@ def test_raw_of_an_earlier_version_is_read_beside_the_new(
     old = as_read(version.records(EXCHANGE_OF_TOPIC))
     archive = Archive(spark, lake_root(own))
     archive.resume(PLACES, IDS)
-    new = record([item(BTCUSDT)], BINANCE_RAW_DATA, 0, 1000, timestamp=MORNING)
+    new = record([item(BTCUSDT)], BINANCE.raw_topic, 0, 1000, timestamp=MORNING)
     archive.write(records(spark, new).coalesce(1), 0)
     expected = expected_raw([*old, new], hour=8)
     assert raw_rows(by_arrow(own)) == expected

@@ -11,7 +11,9 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, INSTRUMENTS, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC, INSTRUMENTS
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from server.database import State, look, read
 from server.database import connect as server_connection
 from spark_jobs import postgres_sink
@@ -62,9 +64,9 @@ def send(lake: Settings, first: int, count: int) -> None:
             item(BTCUSDT, at, E=at // 1000, c="0"),
             {"unreadable": str(number), "received_at": at},
         ]
-        produce(lake, BINANCE_RAW_DATA, items, partition=number % 2)
+        produce(lake, BINANCE.raw_topic, items, partition=number % 2)
         cro = item(CRO_USDT, at, sequence=str(number), price=f"{number}.25")
-        produce(lake, KUCOIN_RAW_DATA, [cro, cro], partition=3)
+        produce(lake, KUCOIN.raw_topic, [cro, cro], partition=3)
 
 
 def tables(owner: connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -136,12 +138,12 @@ def test_what_can_not_be_made_anew_stays(
     # The extractor's clock is 14 minutes ahead of Kafka's, and the exchange's another four.
     ahead = time.time_ns() // 1000 + 14 * MINUTE
     event_time = (ahead + 4 * MINUTE) // 1000
-    produce(own_lake, BINANCE_RAW_DATA, [item(BTCUSDT, ahead, E=event_time, s="AHEAD")])
+    produce(own_lake, BINANCE.raw_topic, [item(BTCUSDT, ahead, E=event_time, s="AHEAD")])
     live_and_archive(spark, own_lake, tmp_path / "first")
     assert rows(owner, "SELECT symbol FROM candles_1m WHERE minute > now() + '15 min'") == [
         ("AHEAD",)
     ]
-    produce(own_lake, KUCOIN_RAW_DATA, [item({**CRO_USDT, "subject": "NEW-USDT"})], partition=3)
+    produce(own_lake, KUCOIN.raw_topic, [item({**CRO_USDT, "subject": "NEW-USDT"})], partition=3)
     live_and_archive(spark, own_lake, tmp_path / "second")
     expire_all(own_lake)
     for key in keys(own_lake, "raw/")[:2]:
@@ -161,12 +163,12 @@ def test_what_was_made_of_a_topic_that_was_deleted_stays(
 ) -> None:
     send(own_lake, 0, 4)
     now = time.time_ns() // 1000
-    produce(own_lake, BINANCE_RAW_DATA, [item(BTCUSDT, now, E=now // 1000, s="GONE")])
+    produce(own_lake, BINANCE.raw_topic, [item(BTCUSDT, now, E=now // 1000, s="GONE")])
     live_and_archive(spark, own_lake, tmp_path / "former")
-    broker.delete(BINANCE_RAW_DATA)
+    broker.delete(BINANCE.raw_topic)
     broker.create_topics()
     Archive(spark, lake_root(own_lake)).accept(topic_ids(own_lake, EXCHANGE_OF_TOPIC))
-    execute(owner, "DELETE FROM kafka_progress WHERE topic = %s", BINANCE_RAW_DATA)
+    execute(owner, "DELETE FROM kafka_progress WHERE topic = %s", BINANCE.raw_topic)
     send(own_lake, 4, 4)
     live_and_archive(spark, own_lake, tmp_path / "new")
     before = tables(owner)
@@ -189,11 +191,11 @@ def test_nothing_changes_where_raw_lacks_records_that_it_names(
     expire_all(own_lake)
     before = tables(owner)
     # As if a clock had gone back, so that the records of a batch lay in two objects, and one was lost.
-    first, second = (key for key in keys(own_lake, "raw/") if BINANCE_RAW_DATA in key)
+    first, second = (key for key in keys(own_lake, "raw/") if BINANCE.raw_topic in key)
     copy(own_lake, second, second.replace("/0.2-3_1.2-3.", "/0.0-3_1.0-3."))
     delete(own_lake, first)
     delete(own_lake, second)
-    with pytest.raises(HistoryError, match=f"raw/ has 2 of the 4 records of {BINANCE_RAW_DATA}/0"):
+    with pytest.raises(HistoryError, match=f"raw/ has 2 of the 4 records of {BINANCE.raw_topic}/0"):
         rebuild(spark, own_lake)
     assert tables(owner) == before
 
@@ -250,7 +252,7 @@ def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     with price_sink(own_lake), pytest.raises(SecondLiveJobError, match="make stop-jobs"):
         rebuild(spark, own_lake)
     former = "INSERT INTO kafka_progress VALUES (%s, 0, 1, 'ckVJ5ZWORGWAxTTLoYGQ2A')"
-    execute(owner, former, BINANCE_RAW_DATA)
+    execute(owner, former, BINANCE.raw_topic)
     with pytest.raises(TopicError, match="created again"):
         rebuild(spark, own_lake)
     assert is_left_alone(owner)

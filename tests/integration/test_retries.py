@@ -12,7 +12,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs import postgres_sink
 from spark_jobs.kafka_progress import ProgressError
 from spark_jobs.postgres_sink import SecondLiveJobError
@@ -222,7 +222,7 @@ def test_restored_dump_ends_the_job_and_the_next_one_resumes_where_postgres_says
     assert updates(owner) == [(1,)]
     sink.close()
     with price_sink(database) as next_start:
-        assert next_start.progress() == {(BINANCE_RAW_DATA, 0): 1}
+        assert next_start.progress() == {(BINANCE.raw_topic, 0): 1}
         write_one(spark, next_start, offset=1)
     assert updates(owner) == [(2,)]
 

@@ -9,7 +9,9 @@ import pytest
 from confluent_kafka.admin import ResourceType  # type: ignore[attr-defined]
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
+from core.topics import FEED_EVENTS, INSTRUMENTS
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.exchange.faults import Drop
 from tests.support.kafka import Topic
 from tests.support.market import EXCHANGES, Market, Start, assert_exact, market_of
@@ -18,7 +20,7 @@ from tests.support.secure_kafka import SecureKafka, secure_kafka
 from tests.support.waiting import pass_time, wait_for
 
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
-RAW_TOPICS = (BINANCE_RAW_DATA, KUCOIN_RAW_DATA)
+RAW_TOPICS = (BINANCE.raw_topic, KUCOIN.raw_topic)
 MISSING = "user prices needs Write and Describe on topic "
 
 

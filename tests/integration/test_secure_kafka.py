@@ -16,7 +16,9 @@ from websockets.sync.server import ServerConnection
 from core.kafka_client import client_configuration
 from core.kafka_properties_file import read_properties
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS, KUCOIN_RAW_DATA
+from core.topics import FEED_EVENTS, INSTRUMENTS
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from infra.ports import free_ports
 from infra.services import kafka
 from infra.stack import StackError
@@ -71,12 +73,10 @@ def extractor_of(settings: Settings, folder: Path) -> Iterator[Extractor]:
                 time.sleep(0.05)
 
     with websocket_server(talk) as url:
-        leading_there = replace(
-            settings,
-            binance_ws_url=url,
-            binance_rest_url=url.replace("ws://", "http://"),
-            journal_dir=str(folder),
-            binance_metrics_port=free_ports(1)[0],
+        leading_there = replace(settings, journal_dir=str(folder)).with_exchange(
+            "binance",
+            addresses={"ws": url, "rest": url.replace("ws://", "http://")},
+            metrics_port=free_ports(1)[0],
         )
         with running(Extractor("binance", leading_there, folder / "extractor.log")) as process:
             yield process
@@ -85,12 +85,12 @@ def extractor_of(settings: Settings, folder: Path) -> Iterator[Extractor]:
 def test_extractor_delivers_with_the_rights_that_the_document_names(
     broker: SecureKafka, tmp_path: Path
 ) -> None:
-    received = Topic(broker.owner, BINANCE_RAW_DATA)
+    received = Topic(broker.owner, BINANCE.raw_topic)
     rights = [
         *(
             (right, topic)
             for right in ("Write", "Read")
-            for topic in (BINANCE_RAW_DATA, INSTRUMENTS)
+            for topic in (BINANCE.raw_topic, INSTRUMENTS)
         ),
         ("Write", FEED_EVENTS),
     ]
@@ -107,8 +107,8 @@ def test_message_is_written_and_read_after_a_login_over_tls(
     broker: SecureKafka, mechanism: str
 ) -> None:
     settings = broker.login(mechanism)
-    with broker.granted(("Write", KUCOIN_RAW_DATA), ("Read", KUCOIN_RAW_DATA)):
-        sent = send(settings, KUCOIN_RAW_DATA, mechanism.encode())
+    with broker.granted(("Write", KUCOIN.raw_topic), ("Read", KUCOIN.raw_topic)):
+        sent = send(settings, KUCOIN.raw_topic, mechanism.encode())
         assert is_kept(settings, sent)
 
 
@@ -118,8 +118,8 @@ def test_message_is_written_and_read_with_a_client_certificate(
 ) -> None:
     settings = broker.certified("trader", kind)
     for right in ("Write", "Read"):
-        broker.grant(right, KUCOIN_RAW_DATA, principal="CN=trader")
-    sent = send(settings, KUCOIN_RAW_DATA, kind.encode())
+        broker.grant(right, KUCOIN.raw_topic, principal="CN=trader")
+    sent = send(settings, KUCOIN.raw_topic, kind.encode())
     assert is_kept(settings, sent)
 
 
@@ -147,10 +147,10 @@ def test_wrong_password_is_refused_with_the_reason_and_never_shown(broker: Secur
 
 
 def test_missing_right_to_read_is_named_with_user_and_topic(broker: SecureKafka) -> None:
-    expected = f"^Kafka: user prices needs Read on topic {BINANCE_RAW_DATA}$"
+    expected = f"^Kafka: user prices needs Read on topic {BINANCE.raw_topic}$"
     for read in (
-        lambda: partitions_of_topics(broker.settings, [BINANCE_RAW_DATA]),
-        lambda: starting_offsets(broker.settings, [BINANCE_RAW_DATA], {}),
+        lambda: partitions_of_topics(broker.settings, [BINANCE.raw_topic]),
+        lambda: starting_offsets(broker.settings, [BINANCE.raw_topic], {}),
     ):
         with pytest.raises(RightError, match=expected):
             read()
@@ -192,8 +192,8 @@ def test_keys_and_certificates_may_stand_in_the_file_itself(broker: SecureKafka)
             for name, value in values.items()
         )
     )
-    broker.grant("Write", KUCOIN_RAW_DATA, principal="CN=inline")
-    assert send(settings, KUCOIN_RAW_DATA, b"[]")[0] == KUCOIN_RAW_DATA
+    broker.grant("Write", KUCOIN.raw_topic, principal="CN=inline")
+    assert send(settings, KUCOIN.raw_topic, b"[]")[0] == KUCOIN.raw_topic
 
 
 @pytest.mark.parametrize("way", ["login", "PEM", "PKCS12"])

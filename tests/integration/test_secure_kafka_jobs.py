@@ -10,7 +10,8 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.sources import RightError, kafka_records, raise_if_refused
 from tests.support.frames import BTCUSDT
 from tests.support.kafka import produce
@@ -19,13 +20,13 @@ from tests.support.queries import run_live_prices, run_once
 from tests.support.secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
 
 RECEIVED_AT = 1743147448501233
-RIGHTS = (("Read", BINANCE_RAW_DATA), ("Read", KUCOIN_RAW_DATA))
+RIGHTS = (("Read", BINANCE.raw_topic), ("Read", KUCOIN.raw_topic))
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
-        produce(broker.owner, BINANCE_RAW_DATA, [BTCUSDT | {"received_at": RECEIVED_AT}])
+        produce(broker.owner, BINANCE.raw_topic, [BTCUSDT | {"received_at": RECEIVED_AT}])
         yield broker
 
 
@@ -66,8 +67,8 @@ def test_live_job_reads_with_a_client_certificate(
 def test_query_that_may_read_no_longer_names_the_missing_right(
     spark: SparkSession, broker: SecureKafka, tmp_path: Path
 ) -> None:
-    with broker.granted(("Read", BINANCE_RAW_DATA)):
-        records = kafka_records(spark, broker.settings, [BINANCE_RAW_DATA], {})
+    with broker.granted(("Read", BINANCE.raw_topic)):
+        records = kafka_records(spark, broker.settings, [BINANCE.raw_topic], {})
 
     def write(batch: DataFrame, _batch_id: int) -> None:
         batch.count()

@@ -50,13 +50,9 @@ def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
     ledger = Ledger(texts=False)
     topics = {each: Topic(settings, TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
     with running(*SIMULATION.exchanges(observer=ledger)) as address:
-        leading_there = settings_at(
-            settings,
-            address,
-            binance_silence_limit=3.0,
-            kucoin_silence_limit=3.0,
-            connection_age_limit=AGE_LIMIT,
-        )
+        leading_there = settings_at(settings, address, connection_age_limit=AGE_LIMIT)
+        for each in EXCHANGES:
+            leading_there = leading_there.with_exchange(each, silence_limit=3.0)
         processes = {each: extractor(each, leading_there) for each in EXCHANGES}
         for process in processes.values():
             # Later, a back-off may delay it.

@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.batch_end import batch_end
 from spark_jobs.delta_options import delta_options
 from spark_jobs.lake import lake_root
@@ -26,7 +27,7 @@ from tests.support.lake import tickers
 RECEIVED_ON = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
 
 
-PLACE = (BINANCE_RAW_DATA, 0)
+PLACE = (BINANCE.raw_topic, 0)
 
 # As of a Kafka that has none.
 NO_IDS: TopicIds = {}
@@ -46,7 +47,7 @@ class Job:
     def write(self, *batch: tuple[int, Sequence[object]]) -> None:
         """Offsets of partition 0, and the items at each."""
         last = max(offset for offset, _items in batch)
-        self._end = {(BINANCE_RAW_DATA, 0): last + 1}
+        self._end = {(BINANCE.raw_topic, 0): last + 1}
         self.table.write(self._records(*batch), 0)
 
     def _records(self, *batch: tuple[int, Sequence[object]]) -> DataFrame:
@@ -91,7 +92,7 @@ def test_a_restart_resumes_where_the_newest_commit_of_the_job_says_though_others
     by_hand.optimize.compact()
     by_hand.delete("symbol = 'none'")
     second = Job(spark, tmp_path)
-    assert second.resumed_at == {(BINANCE_RAW_DATA, 0): 6}
+    assert second.resumed_at == {(BINANCE.raw_topic, 0): 6}
     second.write((5, []), (6, [item(ETHUSDT)]))
     assert offsets(tmp_path) == [(4, 0), (6, 0)]
 
@@ -129,7 +130,7 @@ def test_the_upkeep_keeps_up_a_table_on_s3(spark: SparkSession, lake: Settings) 
     assert TickerUpkeep(log, path, options, 10_000).look(day_is_over)
     [file] = log.files()
     assert (file.first_symbol, file.last_symbol) == ("BTCUSDT", "ETHUSDT")
-    expected = [(BINANCE_RAW_DATA, 0, *place) for place in ((0, 0), (0, 1), (1, 0))]
+    expected = [(BINANCE.raw_topic, 0, *place) for place in ((0, 0), (0, 1), (1, 0))]
     assert tickers(lake) == expected
     assert Job(spark, root).resumed_at == {PLACE: 2}
     assert not TickerUpkeep(log, path, options, 90).look(day_is_over)
@@ -140,15 +141,15 @@ def test_the_upkeep_keeps_up_a_table_on_s3(spark: SparkSession, lake: Settings) 
 def test_a_topic_that_was_created_again_is_refused_until_it_is_accepted(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    ids = {BINANCE_RAW_DATA: "old", KUCOIN_RAW_DATA: "same"}
+    ids = {BINANCE.raw_topic: "old", KUCOIN.raw_topic: "same"}
     Job(spark, tmp_path, ids).write((4, [item(BTCUSDT)]))
     assert Job(spark, tmp_path, ids).resumed_at == {PLACE: 5}
 
-    renewed = {**ids, BINANCE_RAW_DATA: "new"}
+    renewed = {**ids, BINANCE.raw_topic: "new"}
     with pytest.raises(TopicError, match=r"tickers/ holds .*make accept-topics"):
         Job(spark, tmp_path, renewed)
     table = TickerTable(spark, f"file:{tmp_path}", dict, retention_days=90)
-    assert table.accept(renewed) == [BINANCE_RAW_DATA]
+    assert table.accept(renewed) == [BINANCE.raw_topic]
     assert table.accept(renewed) == []
 
     job = Job(spark, tmp_path, renewed)
@@ -163,11 +164,11 @@ def test_topics_whose_ids_were_not_known_resume_and_are_known_from_the_next_comm
     spark: SparkSession, tmp_path: Path
 ) -> None:
     Job(spark, tmp_path).write((4, [item(BTCUSDT)]))
-    job = Job(spark, tmp_path, {BINANCE_RAW_DATA: "one"})
+    job = Job(spark, tmp_path, {BINANCE.raw_topic: "one"})
     assert job.resumed_at == {PLACE: 5}
     job.write((5, []))
     with pytest.raises(TopicError, match="one"):
-        Job(spark, tmp_path, {BINANCE_RAW_DATA: "other"})
+        Job(spark, tmp_path, {BINANCE.raw_topic: "other"})
     assert Job(spark, tmp_path).resumed_at == {PLACE: 6}
 
 

@@ -10,7 +10,9 @@ from pyspark.sql import SparkSession
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, EXCHANGE_OF_TOPIC, KUCOIN_RAW_DATA
+from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.broker_clock import ClockError
 from spark_jobs.sources import OffsetError, kafka_records
 from spark_jobs.topic_ids import TopicError, topic_ids
@@ -19,7 +21,7 @@ from tests.support.own_kafka import OwnKafka, own_kafka
 from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink, write
 
-PLACE = (BINANCE_RAW_DATA, 0)
+PLACE = (BINANCE.raw_topic, 0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def fill(settings: Settings, messages: int) -> None:
     """Produce so many messages to the first partition."""
     producer = Producer(client_configuration(settings))
     for _ in range(messages):
-        producer.produce(BINANCE_RAW_DATA, b"[]", partition=0)
+        producer.produce(BINANCE.raw_topic, b"[]", partition=0)
     assert producer.flush(30) == 0
 
 
@@ -65,21 +67,21 @@ def test_topic_that_was_created_again_is_refused_and_accepted_by_a_command(
     with price_sink(database) as sink:
         assert sink.resume(old) == {}
         write(spark, sink, record([item(BTCUSDT)], offset=2))
-    assert stored_ids(owner) == [(old[BINANCE_RAW_DATA],)]
+    assert stored_ids(owner) == [(old[BINANCE.raw_topic],)]
 
     broker.renew_topics()
     fill(database, 5)
     new = topic_ids(database, EXCHANGE_OF_TOPIC)
     with price_sink(database) as sink:
-        with pytest.raises(TopicError, match=f"{old[BINANCE_RAW_DATA]}.*make accept-topics"):
+        with pytest.raises(TopicError, match=f"{old[BINANCE.raw_topic]}.*make accept-topics"):
             sink.resume(new)
         assert rows(owner, "SELECT next_offset FROM kafka_progress") == [(3,)]
 
-        assert sink.accept(new) == [BINANCE_RAW_DATA]
+        assert sink.accept(new) == [BINANCE.raw_topic]
         assert sink.resume(new) == {}
         write(spark, sink, record([item(BTCUSDT)], offset=0))
         assert sink.accept(new) == []
-    assert stored_ids(owner) == [(new[BINANCE_RAW_DATA],)]
+    assert stored_ids(owner) == [(new[BINANCE.raw_topic],)]
     with price_sink(database) as sink:
         assert sink.resume(new) == {PLACE: 1}
 
@@ -94,7 +96,7 @@ def test_progress_of_an_earlier_version_has_no_id_and_resumes(
     with price_sink(database) as sink:
         assert sink.resume(ids) == {PLACE: 3}
         write(spark, sink, record([item(BTCUSDT)], offset=3))
-    assert stored_ids(owner) == [(ids[BINANCE_RAW_DATA],)]
+    assert stored_ids(owner) == [(ids[BINANCE.raw_topic],)]
 
 
 def test_a_topic_is_accepted_with_its_partitions_whose_id_was_not_known_yet(
@@ -107,10 +109,10 @@ def test_a_topic_is_accepted_with_its_partitions_whose_id_was_not_known_yet(
         " ('kucoin_raw_data', 0, 9, NULL)",
     )
     with price_sink(database) as sink:
-        assert sink.accept({BINANCE_RAW_DATA: "new", KUCOIN_RAW_DATA: "first"}) == [
-            BINANCE_RAW_DATA
+        assert sink.accept({BINANCE.raw_topic: "new", KUCOIN.raw_topic: "first"}) == [
+            BINANCE.raw_topic
         ]
-        assert sink.progress() == {(KUCOIN_RAW_DATA, 0): 9}
+        assert sink.progress() == {(KUCOIN.raw_topic, 0): 9}
 
 
 def test_without_ids_nothing_is_accepted(database: Settings) -> None:
@@ -129,13 +131,13 @@ def test_ids_are_known_to_a_broker_that_was_restarted(broker: OwnKafka) -> None:
 def test_raw_topic_with_the_producers_clock_is_refused(
     spark: SparkSession, broker: OwnKafka
 ) -> None:
-    broker.configure(BINANCE_RAW_DATA, "message.timestamp.type", "CreateTime")
-    said = f"topic {BINANCE_RAW_DATA} has message.timestamp.type=CreateTime"
+    broker.configure(BINANCE.raw_topic, "message.timestamp.type", "CreateTime")
+    said = f"topic {BINANCE.raw_topic} has message.timestamp.type=CreateTime"
     with pytest.raises(ClockError, match=said):
         kafka_records(spark, broker.settings, EXCHANGE_OF_TOPIC, {})
 
 
 def test_topic_that_is_not_there_is_named(spark: SparkSession, broker: OwnKafka) -> None:
-    broker.delete(KUCOIN_RAW_DATA)
-    with pytest.raises(OffsetError, match=f"^topic {KUCOIN_RAW_DATA}: .* Was it created"):
+    broker.delete(KUCOIN.raw_topic)
+    with pytest.raises(OffsetError, match=f"^topic {KUCOIN.raw_topic}: .* Was it created"):
         kafka_records(spark, broker.settings, EXCHANGE_OF_TOPIC, {})

@@ -8,7 +8,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.trace_price import TraceError, shown, trace
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.kafka import expire_all, produce
@@ -24,7 +24,7 @@ MESSAGE = f'["bad", {json.dumps(item(ETHUSDT))} ,{WORDS}]'.encode()
 @pytest.fixture
 def traced(spark: SparkSession, own_lake: Settings, tmp_path: Path) -> Settings:
     """Settings of a stack whose live job and archive have read one message."""
-    produce(own_lake, BINANCE_RAW_DATA, MESSAGE, partition=2)
+    produce(own_lake, BINANCE.raw_topic, MESSAGE, partition=2)
     run_live_prices(spark, own_lake, tmp_path / "live")
     run_raw_archive(spark, own_lake, tmp_path / "raw")
     return own_lake
@@ -35,7 +35,7 @@ def test_the_words_come_from_kafka_and_later_from_raw(
 ) -> None:
     assert [*shown(trace(spark, traced, "binance:BTCUSDT"))] == [
         "binance:BTCUSDT 85439.99",
-        f"place:    {BINANCE_RAW_DATA}/2, offset 0, item 2",
+        f"place:    {BINANCE.raw_topic}/2, offset 0, item 2",
         "received: 2025-03-28T07:37:28.501233+00:00",
         "endpoint: 127.0.0.1:8090",
         "found in: Kafka",
@@ -49,7 +49,7 @@ def test_the_words_come_from_kafka_and_later_from_raw(
 
     delete(traced, key)
     with pytest.raises(
-        TraceError, match=f"offset 0 of {BINANCE_RAW_DATA}/2 is in neither Kafka nor raw/"
+        TraceError, match=f"offset 0 of {BINANCE.raw_topic}/2 is in neither Kafka nor raw/"
     ):
         trace(spark, traced, "binance:BTCUSDT")
 

@@ -10,7 +10,8 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, produce
 from tests.support.postgres import start_at
@@ -44,8 +45,8 @@ def test_a_renamed_field_makes_the_server_not_ready_until_most_can_be_read_again
     limits = {"BINANCE_PRICE_AGE_LIMIT": "600", "KUCOIN_PRICE_AGE_LIMIT": "600"}
 
     def send(*kucoin: dict[str, Any]) -> None:
-        produce(database, KUCOIN_RAW_DATA, [received_now(frame) for frame in kucoin])
-        produce(database, BINANCE_RAW_DATA, [received_now(BTCUSDT)])
+        produce(database, KUCOIN.raw_topic, [received_now(frame) for frame in kucoin])
+        produce(database, BINANCE.raw_topic, [received_now(BTCUSDT)])
         run_live_prices(spark, database, tmp_path)
 
     with running_server(database.reader_database_url, **limits) as server:

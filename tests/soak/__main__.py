@@ -44,12 +44,8 @@ SIMULATION = Simulation(
 )
 
 # Shorter than usual: more rotations of connections and more batches of the lake are hit.
-CHANGED = {
-    "binance_silence_limit": 5.0,
-    "kucoin_silence_limit": 5.0,
-    "connection_age_limit": 120.0,
-    "lake_batch_seconds": 20,
-}
+SILENCE_LIMIT = 5.0
+CHANGED = {"connection_age_limit": 120.0, "lake_batch_seconds": 20}
 
 
 def main() -> int:
@@ -93,7 +89,10 @@ def soak(stack: Stack, record: Record) -> None:
     chance = random.Random(record.seed)
     sent = Sent()
     with running(*SIMULATION.exchanges(observer=sent)) as address:
-        stack = replace(stack, settings=settings_at(stack.settings, address, **CHANGED))
+        settings = settings_at(stack.settings, address, **CHANGED)
+        for exchange in EXTRACTORS:
+            settings = settings.with_exchange(exchange, silence_limit=SILENCE_LIMIT)
+        stack = replace(stack, settings=settings)
         services_up(stack)
         record.versions = versions(stack)
         supervision.start_programs(stack, [*EXTRACTORS, *JOBS, "server"])

@@ -76,10 +76,9 @@ def left_in_journals(stack: Stack) -> list[str]:
 
 def lag(stack: Stack, exchange: str) -> float | None:
     """Return the number of received items that Kafka does not have, None while the extractor starts."""
-    settings = stack.settings
-    ports = {"binance": settings.binance_metrics_port, "kucoin": settings.kucoin_metrics_port}
+    port = stack.settings.exchanges[exchange].metrics_port
     try:
-        text = requests.get(f"http://127.0.0.1:{ports[exchange]}/metrics", timeout=5).text
+        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
     except requests.RequestException:
         return None
     found = re.search(r"^extractor_kafka_lag_items\{.*\} (.*)$", text, re.MULTILINE)

@@ -7,13 +7,13 @@ from typing import Any
 from pyarrow.dataset import dataset
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.archive import Archive
 from tests.support.frames import record, records
 
-PARTITIONS = [(BINANCE_RAW_DATA, 0), (BINANCE_RAW_DATA, 1)]
+PARTITIONS = [(BINANCE.raw_topic, 0), (BINANCE.raw_topic, 1)]
 TOPIC_ID = "ckVJ5ZWORGWAxTTLoYGQ2A"
-IDS = {BINANCE_RAW_DATA: TOPIC_ID}
+IDS = {BINANCE.raw_topic: TOPIC_ID}
 
 EVENING = datetime(2026, 11, 22, 18, 59, 59, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def resumed(spark: SparkSession, root: Path, ids: dict[str, str] = IDS) -> Archi
 def names(root: Path) -> list[str]:
     """The objects' paths below the topic's folder."""
     return sorted(
-        str(path.relative_to(root / "raw" / f"topic={BINANCE_RAW_DATA}"))
+        str(path.relative_to(root / "raw" / f"topic={BINANCE.raw_topic}"))
         for path in (root / "raw").rglob("*.parquet")
     )
 

@@ -23,8 +23,8 @@ class Extractor(Process):
 
     def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
         self.journal = Path(settings.journal_dir)
-        ports = {"binance": settings.binance_metrics_port, "kucoin": settings.kucoin_metrics_port}
-        self._metrics_url = f"http://{settings.metrics_host}:{ports[exchange]}/metrics"
+        port = settings.exchanges[exchange].metrics_port
+        self._metrics_url = f"http://{settings.metrics_host}:{port}/metrics"
         super().__init__(
             [sys.executable, "-m", "extractors", exchange], log, settings.environment()
         )

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.messages import messages, minutes, tickers
 from spark_jobs.schemas import RECORD
 
@@ -75,7 +75,7 @@ def item(frame: dict[str, Any], received_at: int = RECEIVED_AT, **changed: Any) 
 
 def record(
     items: Any,
-    topic: str = BINANCE_RAW_DATA,
+    topic: str = BINANCE.raw_topic,
     partition: int = 0,
     offset: int = 0,
     endpoint: str | bytes | None = "stream.binance.com",

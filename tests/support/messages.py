@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
@@ -21,7 +21,7 @@ Reader = Callable[[pl.DataFrame], pl.DataFrame]
 
 def message(
     value: Any,
-    topic: str = BINANCE_RAW_DATA,
+    topic: str = BINANCE.raw_topic,
     *,
     partition: int = 0,
     offset: int = 0,

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from tests.support.frames import RECEIVED_AT
 from tests.support.json_texts import VALUES
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 Pairs = list[tuple[str, str]]
 
 TICKERS: dict[str, Pairs] = {
-    BINANCE_RAW_DATA: [
+    BINANCE.raw_topic: [
         ('"e"', '"24hrMiniTicker"'),
         ('"E"', "1743147448467"),
         ('"s"', '"BTCUSDT"'),
@@ -31,7 +32,7 @@ TICKERS: dict[str, Pairs] = {
         ('"q"', '"1754434346.25694750"'),
         ('"received_at"', str(RECEIVED_AT)),
     ],
-    KUCOIN_RAW_DATA: [
+    KUCOIN.raw_topic: [
         ('"topic"', '"/market/ticker:all"'),
         ('"type"', '"message"'),
         ('"subject"', '"CRO-USDT"'),
@@ -211,7 +212,7 @@ def objects(draw: st.DrawFn, pairs: Pairs) -> str:
 @st.composite
 def tickers(draw: st.DrawFn, topic: str) -> str:
     pairs = TICKERS[topic]
-    if topic == KUCOIN_RAW_DATA:
+    if topic == KUCOIN.raw_topic:
         data = draw(objects(DATA))
         pairs = [(key, data if key == '"data"' else value) for key, value in pairs]
     return draw(objects(pairs))

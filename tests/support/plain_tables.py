@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pyspark.sql import Row
 
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 
 MILLISECOND, SECOND, MINUTE = 1_000, 1_000_000, 60_000_000
 AHEAD_LIMIT = 5 * MINUTE
@@ -42,7 +42,7 @@ def tickers_of(read: Iterable[Row | Mapping[str, Any]]) -> list[Ticker]:
         for position, each in enumerate(json.loads(row["value"])):
             place = (row["partition"], row["offset"], position)
             receipt = each["received_at"]
-            if row["topic"] == BINANCE_RAW_DATA:
+            if row["topic"] == BINANCE.raw_topic:
                 event = each["E"] * MILLISECOND
                 values = ("binance", each["s"], Decimal(each["c"]), each["E"], event)
             else:

@@ -46,13 +46,7 @@ def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
 
 def settings_at(settings: Settings, address: str, **changed: Any) -> Settings:
     """The settings with both exchanges at this address, `host:port`."""
-    return replace(
-        settings,
-        binance_ws_url=f"ws://{address}",
-        binance_rest_url=f"http://{address}",
-        kucoin_rest_url=f"http://{address}",
-        **changed,
-    )
+    return replace(settings.with_all_exchanges_at(address), **changed)
 
 
 def kucoin_url(address: str, connect_id: str = "c1") -> str:

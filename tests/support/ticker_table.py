@@ -10,7 +10,7 @@ import deltalake
 import polars as pl
 from deltalake.transaction import AddAction
 
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from spark_jobs.ticker_log import TickerLog, added_file
 from spark_jobs.ticker_progress import Progress
 from spark_jobs.ticker_upkeep import FILE_BYTES, TickerUpkeep
@@ -47,7 +47,7 @@ def tickers(symbols: Sequence[str], count: int, offset: int, at: datetime = DAY)
     same = {
         "kind": pl.lit(IS_TICKER),
         "exchange": pl.lit("binance"),
-        "topic": pl.lit(BINANCE_RAW_DATA),
+        "topic": pl.lit(BINANCE.raw_topic),
         "partition": pl.lit(0, SCHEMA["partition"]),
         "offset": pl.lit(offset, SCHEMA["offset"]),
     }
@@ -67,7 +67,7 @@ class OwnTable:
         """Commit a batch. `modified` is when that is said to have been."""
         before = self.log.progress
         [offset] = batch["offset"].unique()
-        end = {(BINANCE_RAW_DATA, 0): offset + 1}
+        end = {(BINANCE.raw_topic, 0): offset + 1}
         after = Progress(before.writer, before.batch + 1, end)
         self.log.append(
             [self._stored(file, modified) for file in ticker_files(batch).to_dicts()], after

@@ -13,8 +13,8 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from tests.compatibility.kept import Version
 from tests.compatibility.records import items_in, produce
+from tests.support.exchange_clients import NOWHERE
 from tests.support.extractor import Extractor
-from tests.support.feeds import NOWHERE
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing
 from tests.support.replay_exchange import settings_at

@@ -11,7 +11,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from infra.stack import Stack
 from server import database as reader
 from spark_jobs import postgres_sink, upkeep
@@ -85,7 +85,7 @@ def test_a_batch_counts_once(spark: SparkSession, sink: PriceSink, owner: connec
     write(spark, sink, *batch)
     assert contents(owner, TABLES) == before
     assert counted(owner) == [(2,)]
-    assert sink.progress() == {(BINANCE_RAW_DATA, 0): 2}
+    assert sink.progress() == {(BINANCE.raw_topic, 0): 2}
 
 
 def test_a_server_connection_that_ends_between_batches_costs_nothing(
@@ -96,7 +96,7 @@ def test_a_server_connection_that_ends_between_batches_costs_nothing(
         end_sessions(owner, "PriceSink")
     write_one(spark, sink, 2)
     assert counted(owner) == [(1,), (1,), (1,)]
-    assert sink.progress() == {(BINANCE_RAW_DATA, 0): 3}
+    assert sink.progress() == {(BINANCE.raw_topic, 0): 3}
 
 
 def test_a_server_connection_that_ends_within_a_transaction_costs_nothing(
@@ -120,7 +120,7 @@ def test_a_server_connection_that_ends_within_a_transaction_costs_nothing(
         other.close()
         writing.result(DEADLINE)
     assert counted(owner) == [(1,)]
-    assert sink.progress() == {(BINANCE_RAW_DATA, 0): 1}
+    assert sink.progress() == {(BINANCE.raw_topic, 0): 1}
 
 
 def test_a_pgbouncer_that_is_killed_and_started_again_costs_nothing(

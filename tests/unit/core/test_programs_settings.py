@@ -1,12 +1,21 @@
 """Each program checks the settings that it reads, and reads no other."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from core.settings import EXCHANGE, EXTRACTORS, JOBS, SERVER, STACK, Program, SettingError, Settings
+from core.settings import (
+    EXCHANGE,
+    EXTRACTORS,
+    JOBS,
+    SERVER,
+    STACK,
+    Program,
+    SettingError,
+    Settings,
+    definitions,
+)
 from infra.places import PROJECT
 
 WRONG = {
@@ -38,7 +47,7 @@ def test_wrong_setting_stops_the_programs_that_read_it_and_no_other(
 
 
 def test_stack_reads_every_setting() -> None:
-    assert all(STACK in setting.metadata["programs"] for setting in fields(Settings))
+    assert all(STACK in definition.programs for definition in definitions().values())
 
 
 @pytest.mark.parametrize(
@@ -48,10 +57,11 @@ def test_stack_reads_every_setting() -> None:
 def test_settings_that_a_programs_code_names_are_those_that_it_reads(
     program: Program, folder: str
 ) -> None:
-    read = {each.name for each in fields(Settings) if program in each.metadata["programs"]}
+    known = definitions()
+    read = {name.lower() for name in known if program in known[name].programs}
     named = {
         name
         for path in Path(PROJECT, folder).glob("*.py")
         for name in re.findall(r"\bsettings\.(\w+)", path.read_text())
     }
-    assert named & {each.name for each in fields(Settings)} <= read
+    assert named & {name.lower() for name in known} <= read

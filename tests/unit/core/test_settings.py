@@ -77,13 +77,13 @@ def test_settings_survive_the_way_through_the_environment() -> None:
         aws_secret_access_key='it\'s "a" $HOME = #1',
         aws_session_token="a/b+c==",
         database_url="postgres://me:p%40ss@db.example.org/prices?sslmode=require",
-        binance_ws_url="ws://127.0.0.1:1",
-        kucoin_rest_url="http://[::1]:65535",
-        kucoin_silence_limit=0.25,
         server_port=65535,
         exchange_port=1,
         stack_dir="/srv/stacks of mine",
     )
+    binance = {"ws": "ws://127.0.0.1:1", "rest": "http://[::1]:65535"}
+    settings = settings.with_exchange("binance", addresses=binance, metrics_port=1)
+    settings = settings.with_exchange("kucoin", silence_limit=0.25, price_age_limit=1.5)
     assert Settings.from_environment(STACK, settings.environment()) == settings
 
 

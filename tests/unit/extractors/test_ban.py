@@ -2,14 +2,14 @@
 
 import pytest
 
+from exchanges.exchange import ExchangeError
 from extractors.ban import Ban
 from extractors.deadline import Deadline
-from extractors.feed import FeedError
 from extractors.open_socket import connect
 from extractors.refusal import obeying
 from extractors.rest import ask
 from tests.support.clock import Clock
-from tests.support.feeds import binance_feed, kucoin_feed
+from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.loopback import bullet, http_server
 from tests.support.waiting import DEADLINE
 
@@ -43,7 +43,7 @@ def test_request_during_a_ban_is_refused_before_it_begins(clock: Clock) -> None:
     ban = Ban(clock)
     ban.extend(60.0)
     begun = []
-    with pytest.raises(FeedError) as refused:
+    with pytest.raises(ExchangeError) as refused:
         with obeying(ban):
             begun.append(True)
     assert begun == []
@@ -53,9 +53,9 @@ def test_request_during_a_ban_is_refused_before_it_begins(clock: Clock) -> None:
 
 def test_refused_request_begins_the_ban_and_stays_the_error(clock: Clock) -> None:
     ban = Ban(clock)
-    with pytest.raises(FeedError, match=r"^refused: teapot$"):
+    with pytest.raises(ExchangeError, match=r"^refused: teapot$"):
         with obeying(ban):
-            raise FeedError("refused", "teapot", retry_after=5.0)
+            raise ExchangeError("refused", "teapot", retry_after=5.0)
     assert ban.left() == 5.0
 
 
@@ -88,7 +88,7 @@ def test_exchange_is_asked_once_until_its_ban_is_over(
     ban = Ban(clock)
 
     def request() -> float:
-        with pytest.raises(FeedError) as refused:
+        with pytest.raises(ExchangeError) as refused:
             ask("GET", f"{url}/list", ban, Deadline(DEADLINE))
         return refused.value.retry_after
 
@@ -112,13 +112,13 @@ def test_ban_of_the_symbol_list_holds_for_the_token_and_the_handshake(clock: Clo
         return asked[-1][0]
 
     with http_server(lambda: asked[-1][1], status, {"Retry-After": "120"}) as url:
-        kucoin, binance = kucoin_feed(url), binance_feed(rest_url=url)
+        kucoin, binance = kucoin_client(url), binance_client(rest_url=url)
         kucoin.ban = binance.ban = Ban(clock)
-        with pytest.raises(FeedError, match=r"^refused: /api/v2/symbols answered 418$"):
-            kucoin.instruments()
-        for feed in (kucoin, binance):
-            with pytest.raises(FeedError, match=r"^refused: no request for 120 s"):
-                connect(feed)
+        with pytest.raises(ExchangeError, match=r"^refused: /api/v2/symbols answered 418$"):
+            kucoin.symbol_list()
+        for client in (kucoin, binance):
+            with pytest.raises(ExchangeError, match=r"^refused: no request for 120 s"):
+                connect(client)
         assert len(asked) == 1
         clock.now += 120.0
         with pytest.raises(OSError, match="Connection refused"):

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from dataclasses import replace
 from queue import Empty
 
 import pytest
@@ -10,13 +11,13 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
 from core.message import received_at_of
-from extractors.binance import BinanceFeed, BinanceSession
-from extractors.feed import Endpoint
+from exchanges.binance import BINANCE, BinanceSession
+from exchanges.exchange import Addresses, Asking, Endpoint, Exchange
 from extractors.notices import Ended, Frame, Listing, Opened, Opening
 from infra.exchange.encoding import encode_frames
-from tests.support.feeds import (
-    binance_feed,
-    kucoin_feed,
+from tests.support.exchange_clients import (
+    binance_client,
+    kucoin_client,
     listening,
     next_of,
     next_tickers,
@@ -54,14 +55,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_frames_come_in_order_with_their_host_their_time_and_their_size() -> None:
     with websocket_server(sends([BTCUSDT], [ETHUSDT, {**BTCUSDT, "s": "币"}])) as url:
         before = time.time_ns() // 1000
-        with listening(binance_feed(url)) as notices:
+        with listening(binance_client(url)) as notices:
             first, second = (next_of(notices, Frame) for _ in range(2))
         after = time.time_ns() // 1000
     assert [first.endpoint, second.endpoint] == ["127.0.0.1", "127.0.0.1"]
     assert [each.symbol for each in first.raw_data] == ["BTCUSDT"]
     assert [each.symbol for each in second.raw_data] == ["ETHUSDT", "币"]
     assert first.size == len(json.dumps([BTCUSDT]).encode())
-    assert [received_at_of(each.item()) for each in second.raw_data] == [second.at, second.at]
+    assert [received_at_of(each) for each in second.items()] == [second.at, second.at]
     assert before <= first.at <= second.at <= after
 
 
@@ -78,7 +79,7 @@ def breaks_off(connection: ServerConnection) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_life_of_each_connection_is_told_in_order() -> None:
     with websocket_server(on_connections(breaks_off, closes, sends([ETHUSDT]))) as url:
-        with listening(binance_feed(url)) as notices:
+        with listening(binance_client(url)) as notices:
             told = told_until(
                 notices, lambda each: isinstance(each, Frame) and each.connection == 3
             )
@@ -100,7 +101,7 @@ def test_life_of_each_connection_is_told_in_order() -> None:
 @pytest.mark.usefixtures("unhurried")
 def test_connection_that_was_closed_is_followed_at_once() -> None:
     with websocket_server(on_connections(closes, sends([ETHUSDT]))) as url:
-        with listening(binance_feed(url)) as notices:
+        with listening(binance_client(url)) as notices:
             assert next_tickers(notices, 2) == [BTCUSDT, ETHUSDT]
 
 
@@ -116,7 +117,7 @@ def test_handshake_that_is_refused_with_401_is_tried_again_at_once_and_shows_no_
         return None
 
     with caplog.at_level(logging.DEBUG), websocket_server(sends([BTCUSDT]), refuse) as url:
-        with listening(binance_feed(f"{url}/?token=secret")) as notices:
+        with listening(binance_client(f"{url}/?token=secret")) as notices:
             assert next_tickers(notices) == [BTCUSDT]
     ours = [each.getMessage() for each in caplog.records if each.name.startswith("extractors")]
     assert "handshake answered 401" in " ".join(ours)
@@ -134,7 +135,7 @@ def test_each_kucoin_connection_has_a_token_of_its_own_and_no_log_shows_it(
         sends(CRO_USDT)(connection) if len(tokens) > 1 else closes(connection)
 
     with caplog.at_level(logging.DEBUG), kucoin(talk) as url:
-        with listening(kucoin_feed(url)) as notices:
+        with listening(kucoin_client(url)) as notices:
             wait_for(lambda: next_tickers(notices) == [CRO_USDT])
     assert tokens == ["secret/1", "secret/2"]
     ours = [each.getMessage() for each in caplog.records if each.name.startswith("extractors")]
@@ -148,7 +149,7 @@ def test_each_kucoin_connection_has_a_token_of_its_own_and_no_log_shows_it(
 )
 def test_topic_that_the_exchange_does_not_know_ends_all_attempts(code: int, problem: str) -> None:
     error = {"id": "1", "type": "error", "code": code, "data": problem}
-    with kucoin(sends(error)) as url, listening(kucoin_feed(url)) as notices:
+    with kucoin(sends(error)) as url, listening(kucoin_client(url)) as notices:
         ended = next_of(notices, Ended)
         assert (ended.cause, ended.reason) == (f"error_{code}", f"error_{code}: {problem}")
         assert ended.is_final
@@ -165,7 +166,7 @@ def test_topic_that_has_worked_is_tried_again_though_the_exchange_does_not_know_
 
     error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
     talk = on_connections(works, sends(error), sends(error), sends(CRO_USDT))
-    with kucoin(talk) as url, listening(kucoin_feed(url)) as notices:
+    with kucoin(talk) as url, listening(kucoin_client(url)) as notices:
         told = told_until(notices, lambda each: isinstance(each, Frame) and each.connection == 4)
     ended = [each for each in told if isinstance(each, Ended)]
     assert [each.cause for each in ended] == ["closed", "error_404", "error_404"]
@@ -177,16 +178,15 @@ class BrokenSession(BinanceSession):
         raise LookupError("a fault of our own")
 
 
-class OnceBrokenFeed(BinanceFeed):
-    """A feed whose first session fails in a way that nobody foresaw."""
+def once_broken() -> Exchange:
+    """Return Binance with a first session that fails in a way that nobody foresaw."""
+    sessions = iter([BrokenSession()])
 
-    broken = False
+    def endpoint(addresses: Addresses) -> Asking[Endpoint]:
+        endpoint = yield from BINANCE.endpoint(addresses)
+        return replace(endpoint, session=lambda now: next(sessions, BinanceSession()))
 
-    def session(self, endpoint: Endpoint, now: float) -> BinanceSession:
-        if self.broken:
-            return super().session(endpoint, now)
-        self.broken = True
-        return BrokenSession()
+    return replace(BINANCE, endpoint=endpoint)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -194,9 +194,7 @@ def test_fault_of_our_own_is_logged_with_its_traceback_and_another_connection_fo
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with websocket_server(sends([BTCUSDT])) as url:
-        feed = OnceBrokenFeed(url, url, silence_limit=10.0, age_limit=3600.0)
-        feed.connect_interval = 0.0
-        with listening(feed) as notices:
+        with listening(binance_client(url, exchange=once_broken())) as notices:
             ended = next_of(notices, Ended)
             assert next_tickers(notices) == [BTCUSDT]
     assert (ended.cause, ended.is_final) == ("failed", False)
@@ -213,7 +211,7 @@ def test_stop_says_goodbye_to_the_exchange() -> None:
         goodbyes.append(connection.close_code)
 
     with websocket_server(talk) as url:
-        with listening(binance_feed(url)) as notices:
+        with listening(binance_client(url)) as notices:
             next_of(notices, Frame)
         ended = next_of(notices, Ended)
         wait_for(lambda: bool(goodbyes))
@@ -232,7 +230,7 @@ def test_pause_that_the_exchange_demands_is_kept_until_the_stop(
 
     caplog.set_level(logging.INFO)
     with http_server(answer, status=429, headers={"gw-ratelimit-reset": "60000"}) as url:
-        with listening(kucoin_feed(url)):
+        with listening(kucoin_client(url)):
             wait_for(lambda: "connecting again connection=2 in=60.0" in caplog.text)
             stopped = time.monotonic()
         # Far less than the minute that the exchange demanded.

@@ -11,12 +11,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
+from exchanges.exchange import ConfigurationError, ExchangeError
 from extractors.backlog import Backlog
 from extractors.connection import Connection
-from extractors.feed import ConfigurationError, Feed, FeedError
+from extractors.exchange_client import ExchangeClient
 from extractors.metrics import Metrics
 from extractors.notices import Ended, Frame, Notice, Opened, Opening
-from tests.support.feeds import binance_feed, kucoin_feed, tickers
+from tests.support.exchange_clients import binance_client, kucoin_client, tickers
 from tests.support.frames import BTCUSDT
 from tests.support.loopback import (
     Talk,
@@ -36,10 +37,10 @@ TICKER = json.dumps([BTCUSDT])
 RESET = "broken: ConnectionResetError: [Errno 104] Connection reset by peer"
 
 
-def lived(feed: Feed) -> tuple[list[Notice], FeedError]:
+def lived(client: ExchangeClient) -> tuple[list[Notice], ExchangeError]:
     """What one connection told, and why it ended."""
     backlog = Backlog(1_000)
-    connection = Connection(1, feed, backlog, Event(), Metrics(feed.name), [], Event())
+    connection = Connection(1, client, backlog, Event(), Metrics(client.exchange.name), [], Event())
     connection.start()
     wait_for(connection.is_alive, lambda is_alive: not is_alive)
     assert connection.error is not None
@@ -51,8 +52,8 @@ def lived(feed: Feed) -> tuple[list[Notice], FeedError]:
     return told, connection.error
 
 
-def end_of(feed: Feed) -> FeedError:
-    return lived(feed)[1]
+def end_of(client: ExchangeClient) -> ExchangeError:
+    return lived(client)[1]
 
 
 def after_a_ticker(end: Talk) -> Talk:
@@ -96,7 +97,7 @@ def test_end_that_the_exchange_made_is_named_and_its_frames_are_kept(
     end: Talk, cause: str, reason: str, at_once: bool
 ) -> None:
     with websocket_server(after_a_ticker(end)) as url:
-        told, error = lived(binance_feed(url))
+        told, error = lived(binance_client(url))
     assert (error.cause, str(error)) == (cause, reason)
     assert (error.at_once, error.retry_after) == (at_once, 0.0)
     assert [type(notice) for notice in told] == [Opening, Opened, Frame, Ended]
@@ -110,7 +111,7 @@ def test_error_frame_of_kucoin_ends_the_connection_as_its_code_says(
     code: int, at_once: bool, retry_after: float
 ) -> None:
     with kucoin(sends({"type": "error", "code": code, "data": "no"})) as url:
-        error = end_of(kucoin_feed(url))
+        error = end_of(kucoin_client(url))
     assert (error.cause, str(error)) == (f"error_{code}", f"error_{code}: no")
     assert (error.at_once, error.retry_after) == (at_once, retry_after)
     assert isinstance(error, ConfigurationError) == (code == 404)
@@ -149,7 +150,7 @@ def for_ever(say: Talk) -> Talk:
 def test_connection_without_tickers_is_silent_however_lively_it_is(talk: Talk) -> None:
     with websocket_server(talk) as url:
         started = time.monotonic()
-        error = end_of(binance_feed(url, silence_limit=0.3))
+        error = end_of(binance_client(url, silence_limit=0.3))
         lasted = time.monotonic() - started
     assert (error.cause, str(error)) == ("silence", "silence: no ticker for 0.3 s")
     assert (error.at_once, error.retry_after) == (True, 0.0)
@@ -164,15 +165,15 @@ def test_refused_handshake_is_an_attempt_that_never_stood() -> None:
         return response
 
     with websocket_server(until_closed, refuse) as url:
-        told, error = lived(binance_feed(url))
+        told, error = lived(binance_client(url))
     assert (error.cause, str(error)) == ("refused", "refused: handshake answered 429")
     assert (error.at_once, error.retry_after) == (False, 7.0)
     assert [type(notice) for notice in told] == [Opening, Ended]
 
 
-@pytest.mark.parametrize("feed", [binance_feed(), kucoin_feed()], ids=["binance", "kucoin"])
-def test_port_where_nobody_listens_is_unreachable(feed: Feed) -> None:
-    told, error = lived(feed)
+@pytest.mark.parametrize("client", [binance_client(), kucoin_client()], ids=["binance", "kucoin"])
+def test_port_where_nobody_listens_is_unreachable(client: ExchangeClient) -> None:
+    told, error = lived(client)
     assert error.cause == "unreachable"
     assert "Connection refused" in str(error)
     assert (error.at_once, error.retry_after) == (False, 0.0)
@@ -181,7 +182,7 @@ def test_port_where_nobody_listens_is_unreachable(feed: Feed) -> None:
 
 def test_refused_bullet_is_an_attempt_that_never_stood() -> None:
     with http_server(lambda: "", status=429, headers={"gw-ratelimit-reset": "14000"}) as url:
-        told, error = lived(kucoin_feed(url))
+        told, error = lived(kucoin_client(url))
     assert (error.cause, str(error)) == (
         "refused",
         "refused: /api/v1/bullet-public answered 429",
@@ -200,6 +201,6 @@ def test_answer_of_kucoin_that_never_comes_is_waited_for_within_its_limit(
 ) -> None:
     monkeypatch.setattr("extractors.kucoin.SUBSCRIPTION_LIMIT", 0.3)
     with kucoin_from_its_welcome(talk) as url:
-        error = end_of(kucoin_feed(url))
+        error = end_of(kucoin_client(url))
     assert (error.cause, str(error)) == ("unanswered", f"unanswered: no {awaited} within 0.3 s")
     assert (error.at_once, error.retry_after) == (False, 0.0)

@@ -13,9 +13,9 @@ from websockets.sync.server import ServerConnection
 
 from extractors.notices import Ended, Frame
 from extractors.web_socket import READ_SIZE
-from tests.support.feeds import (
-    binance_feed,
-    kucoin_feed,
+from tests.support.exchange_clients import (
+    binance_client,
+    kucoin_client,
     listening,
     next_of,
     next_tickers,
@@ -64,7 +64,7 @@ def test_frame_that_comes_in_pieces_with_pauses_arrives_whole() -> None:
             pass_time(0.3)  # longer than the thread waits for a frame
         until_closed(connection)
 
-    with websocket_server(slow) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(slow) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices) == [BTCUSDT, ETHUSDT]
 
 
@@ -75,7 +75,7 @@ def test_fragmented_and_binary_messages_are_read_like_others() -> None:
         connection.send(json.dumps([ETHUSDT]).encode())
         until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices, 2) == [BTCUSDT, ETHUSDT]
 
 
@@ -85,7 +85,7 @@ def test_bytes_that_are_no_utf8_are_kept_and_the_connection_goes_on() -> None:
         connection.send(json.dumps([BTCUSDT]))
         until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         first, second = next_of(notices, Frame), next_of(notices, Frame)
     assert (first.has_ticker, tickers(first)) == (False, [{"unreadable": '{"s":"\\xff\\xfe"}'}])
     assert (second.has_ticker, tickers(second)) == (True, [BTCUSDT])
@@ -93,7 +93,7 @@ def test_bytes_that_are_no_utf8_are_kept_and_the_connection_goes_on() -> None:
 
 def test_control_frames_make_no_notice() -> None:
     with kucoin(sends({"type": "pong", "id": "1"}, CRO_USDT)) as url:
-        with listening(kucoin_feed(url)) as notices:
+        with listening(kucoin_client(url)) as notices:
             told = told_until(notices, lambda notice: isinstance(notice, Frame))
     assert [type(notice).__name__ for notice in told] == ["Opening", "Opened", "Frame"]
     assert isinstance(told[-1], Frame) and tickers(told[-1]) == [CRO_USDT]
@@ -110,7 +110,7 @@ def test_connection_that_brings_tickers_is_kept() -> None:
         until_closed(connection)
 
     with websocket_server(steady) as url:
-        with listening(binance_feed(url, silence_limit=1.5)) as notices:
+        with listening(binance_client(url, silence_limit=1.5)) as notices:
             assert next_tickers(notices, 10) == [BTCUSDT] * 10
             assert len(connections) == 1
 
@@ -122,7 +122,7 @@ def test_kucoin_hears_a_ping_in_text_at_every_interval() -> None:
         for text in connection:
             heard.put(json.loads(text))
 
-    with kucoin(talk, ping_interval=0.1) as url, listening(kucoin_feed(url)):
+    with kucoin(talk, ping_interval=0.1) as url, listening(kucoin_client(url)):
         pings = [heard.get(timeout=DEADLINE) for _ in range(2)]
     assert [ping["type"] for ping in pings] == ["ping", "ping"]
 
@@ -131,7 +131,7 @@ def test_full_backlog_holds_the_reading_up_and_loses_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with websocket_server(sends(*([each] for each in NUMBERED))) as url:
-        with listening(binance_feed(url), limit=2) as notices:
+        with listening(binance_client(url), limit=2) as notices:
             wait_for(lambda: FULL in caplog.text)
             assert next_tickers(notices, 50) == NUMBERED
             with pytest.raises(Empty):
@@ -186,7 +186,7 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
 ) -> None:
     burst = Burst([json.dumps([ticker]) for ticker in NUMBERED], end, ping_every=5)
     with websocket_server(burst.talk, tls=tls) as url:
-        with listening(binance_feed(url), limit=2) as notices:
+        with listening(binance_client(url), limit=2) as notices:
             burst.happens(caplog)
             told = told_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
@@ -201,7 +201,7 @@ def test_pings_in_text_that_can_not_be_sent_hide_none_either(
     numbered = [{**CRO_USDT, "subject": f"S{number}"} for number in range(50)]
     burst = Burst([json.dumps(ticker) for ticker in numbered], aborts)
     with kucoin(burst.talk, ping_interval=0.001) as url:
-        with listening(kucoin_feed(url), limit=2) as notices:
+        with listening(kucoin_client(url), limit=2) as notices:
             burst.happens(caplog)
             assert next_tickers(notices, 50) == numbered
             ended = next_of(notices, Ended)
@@ -218,7 +218,7 @@ def test_close_frame_is_heard_though_it_can_not_be_answered(
 
     burst = Burst([json.dumps([ticker]) for ticker in NUMBERED], closes_and_aborts)
     with websocket_server(burst.talk) as url:
-        with listening(binance_feed(url), limit=2) as notices:
+        with listening(binance_client(url), limit=2) as notices:
             burst.happens(caplog)
             assert next_tickers(notices, 50) == NUMBERED
             ended = next_of(notices, Ended)
@@ -234,7 +234,7 @@ def test_frames_that_come_in_one_packet_all_arrive_with_the_control_frames_betwe
         connection.socket.sendall(ping + pong.join(between) + ping)
         until_closed(connection)
 
-    with websocket_server(talk, tls=tls) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk, tls=tls) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices, 50) == NUMBERED
 
 
@@ -250,7 +250,7 @@ def test_pings_between_frames_are_answered() -> None:
             answered.set()
         until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices, 50) == NUMBERED
         assert answered.wait(DEADLINE)
 
@@ -270,7 +270,7 @@ def test_frames_larger_than_one_read_arrive_and_so_do_those_around_them(
         connection.socket.sendall(websocket_frames([*padded, NUMBERED[0]]))
         until_closed(connection)
 
-    with websocket_server(talk, tls=tls) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk, tls=tls) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices, len(padded) + 1) == [*padded, NUMBERED[0]]
 
 
@@ -285,7 +285,7 @@ def test_close_frame_ends_the_connection_after_the_frames_of_its_packet_though_i
             connection.socket.sendall(CLOSE_1001[cut:])
         until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         told = told_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
         each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
@@ -300,7 +300,7 @@ def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
         connection.socket.sendall(first + CLOSE_1001 + second)
         until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         told = told_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
         each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
@@ -313,6 +313,6 @@ def test_frames_before_an_error_frame_in_the_same_packet_are_kept() -> None:
         connection.socket.sendall(websocket_frames(NUMBERED) + error)
         until_closed(connection)
 
-    with websocket_server(talk) as url, listening(binance_feed(url)) as notices:
+    with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices, 50) == NUMBERED
         assert next_of(notices, Ended).cause == "error_2"

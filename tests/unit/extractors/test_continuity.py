@@ -2,17 +2,16 @@
 
 import pytest
 
+from exchanges.exchange import RawData, Received, UnreadableRawData
 from extractors.continuity import Continuity, FeedEvent
-from extractors.feed import RawData, UnreadableRawData
-from extractors.kucoin import KucoinRawData
 from extractors.notices import Ended, Frame, Opened
 
 STARTED = 1_743_147_448_000_000
 HOST = "ws-api-spot.kucoin.com"
 OTHER_HOST = "ws-api-spot-2.kucoin.com"
 
-TICKER = KucoinRawData(b'{"subject":"CRO-USDT"}', "CRO-USDT", None, 0)
-UNREADABLE = UnreadableRawData(b"?", 0)
+TICKER = RawData(b'{"subject":"CRO-USDT"}', "CRO-USDT", None)
+UNREADABLE = UnreadableRawData(b"?")
 
 
 class Story:
@@ -31,7 +30,7 @@ class Story:
         self,
         connection: int,
         second: int,
-        *raw_data: RawData,
+        *raw_data: Received,
         endpoint: str = HOST,
         doubled: bool = False,
     ) -> list[FeedEvent]:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from exchanges.exchange import Instrument
 from extractors.delisting import Delisting
-from extractors.feed import Instrument
 from tests.support.clock import Clock
 
 KNOWN = {

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchanges.exchange import RawData, Received, UnreadableRawData
+from exchanges.kucoin import KucoinSession
 from extractors.doubles import LATEST_REPEAT, REMEMBERED, Doubles
-from extractors.feed import RawData, UnreadableRawData
-from extractors.kucoin import KucoinRawData, KucoinSession
 from extractors.notices import Ended, Frame, Opening
 
 Arrival = tuple[int, str, int]
@@ -17,11 +17,11 @@ Arrival = tuple[int, str, int]
 SECOND = 1_000_000
 
 
-def ticker(symbol: str, sequence: int | None, received_at: int = 0) -> KucoinRawData:
-    return KucoinRawData(b"{}", symbol, sequence, received_at)
+def ticker(symbol: str, sequence: int | None, text: bytes = b"{}") -> RawData:
+    return RawData(text, symbol, sequence)
 
 
-def frame(connection: int, *raw_data: RawData, at: int = 0) -> Frame:
+def frame(connection: int, *raw_data: Received, at: int = 0) -> Frame:
     return Frame(connection, at, "kucoin.com", list(raw_data), size=100)
 
 
@@ -57,10 +57,10 @@ def test_second_connection_brings_only_what_the_first_did_not() -> None:
     assert doubles.without(frame(1, ticker("A", 2))) == frame(1)
 
 
-def test_same_ticker_is_told_by_symbol_and_sequence_and_not_by_its_time() -> None:
+def test_same_ticker_is_told_by_symbol_and_sequence_and_not_by_its_text() -> None:
     doubles = opened(1, 2)
-    doubles.without(frame(1, ticker("A", 1, received_at=100)))
-    assert doubles.without(frame(2, ticker("A", 1, received_at=200))).raw_data == []
+    doubles.without(frame(1, ticker("A", 1, text=b"1")))
+    assert doubles.without(frame(2, ticker("A", 1, text=b"2"))).raw_data == []
 
 
 def test_what_one_connection_repeats_is_kept() -> None:
@@ -72,7 +72,7 @@ def test_what_one_connection_repeats_is_kept() -> None:
 
 def test_what_has_no_sequence_is_kept_on_both_connections() -> None:
     doubles = opened(1, 2)
-    nameless = (UnreadableRawData(b"?", 0), ticker("A", None))
+    nameless = (UnreadableRawData(b"?"), ticker("A", None))
     for connection in (1, 2):
         assert doubles.without(frame(connection, *nameless)) == frame(connection, *nameless)
 
@@ -161,7 +161,7 @@ def test_sequence_as_a_number_and_as_text_is_the_same_ticker() -> None:
     doubles = opened(1, 2)
     session = KucoinSession(ping_interval=18.0, now=0.0)
     [digits], [number] = (
-        session.receive(b'{"type":"message","subject":"A","data":{"sequence":%s}}' % sequence, 0)
+        session.receive(b'{"type":"message","subject":"A","data":{"sequence":%s}}' % sequence)
         for sequence in (b'"915875484"', b"915875484")
     )
     assert doubles.without(frame(1, digits)).raw_data == [digits]

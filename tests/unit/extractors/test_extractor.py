@@ -13,17 +13,17 @@ from websockets.sync.server import ServerConnection
 
 from core.message import Item
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, FEED_EVENTS, INSTRUMENTS
-from extractors.binance import BinanceFeed
-from extractors.deadline import Deadline
+from core.topics import FEED_EVENTS, INSTRUMENTS
+from exchanges.binance import BINANCE
+from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint
 from extractors.delivered import Delivered
+from extractors.exchange_client import ExchangeClient
 from extractors.extractor import ASKED, FAILED, HOPELESS, extract
-from extractors.feed import ConfigurationError, Endpoint
 from extractors.metrics import Metrics
 from extractors.producer import ProducerError
 from extractors.s3_uploader import S3UploaderThread
 from extractors.stop import Stop
-from tests.support.feeds import NOWHERE, binance_feed
+from tests.support.exchange_clients import NOWHERE, binance_client
 from tests.support.frames import BTCUSDT, ETHUSDT
 from tests.support.journals import journal_in
 from tests.support.kafka import Topic, all_items
@@ -53,7 +53,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtur
 @pytest.fixture
 def kafka() -> Iterator[Settings]:
     """Kafka, and no object store."""
-    with small_kafka(BINANCE_RAW_DATA, INSTRUMENTS, FEED_EVENTS) as settings:
+    with small_kafka(BINANCE.raw_topic, INSTRUMENTS, FEED_EVENTS) as settings:
         yield replace(settings, s3_endpoint_url=f"http://{NOWHERE}")
 
 
@@ -62,7 +62,7 @@ class Extracting:
 
     def __init__(
         self,
-        feed: BinanceFeed,
+        client: ExchangeClient,
         settings: Settings,
         folder: Path,
         *,
@@ -73,7 +73,7 @@ class Extracting:
         self.metrics = Metrics("binance")
         self._status: list[int] = []
         own = replace(settings, journal_dir=str(folder), journal_limit_bytes=journal_limit)
-        arguments = (feed, own, self.stop, self.metrics)
+        arguments = (client, own, self.stop, self.metrics)
         self._thread = Thread(target=lambda: self._status.append(extract(*arguments)))
         self._thread.start()
 
@@ -112,10 +112,10 @@ def items_left(folder: Path) -> int:
 def test_after_the_stop_everything_received_is_in_kafka_and_in_the_store_and_no_more_in_the_journal(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with small_store() as store, websocket_server(sends_frames) as url:
         settings = replace(kafka, s3_endpoint_url=store.settings.s3_endpoint_url)
-        extracting = Extracting(binance_feed(url), settings, tmp_path)
+        extracting = Extracting(binance_client(url), settings, tmp_path)
         extracting.stop_when(caplog, RESUMED)
         assert extracting.wait() == ASKED
         assert len(store.puts) == 1
@@ -127,9 +127,9 @@ def test_after_the_stop_everything_received_is_in_kafka_and_in_the_store_and_no_
 def test_what_the_store_does_not_have_stays_in_the_journal_though_kafka_has_it(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with websocket_server(sends_frames) as url:
-        extracting = Extracting(binance_feed(url), kafka, tmp_path)
+        extracting = Extracting(binance_client(url), kafka, tmp_path)
         extracting.stop_when(caplog, RESUMED)
         assert extracting.wait() == ASKED
     assert len(all_items(topic.messages())) == 2 * FRAMES
@@ -141,7 +141,7 @@ def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
 ) -> None:
     away = Settings(kafka_bootstrap_servers=NOWHERE, s3_endpoint_url=f"http://{NOWHERE}")
     with websocket_server(sends_frames) as url:
-        extracting = Extracting(binance_feed(url), away, tmp_path, stop_limit=1.0)
+        extracting = Extracting(binance_client(url), away, tmp_path, stop_limit=1.0)
         extracting.wait_for_frames()
         asked = time.monotonic()
         extracting.stop.request()
@@ -154,22 +154,19 @@ def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
 def test_a_new_process_brings_kafka_what_the_former_one_could_not(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with websocket_server(sends_frames) as url:
         away = replace(kafka, kafka_bootstrap_servers=NOWHERE)
         for times, settings in enumerate((away, kafka, kafka)):
-            extracting = Extracting(binance_feed(url), settings, tmp_path, stop_limit=2.0)
+            extracting = Extracting(binance_client(url), settings, tmp_path, stop_limit=2.0)
             extracting.stop_when(caplog, RESUMED, times)
             assert extracting.wait() == ASKED
     items = all_items(topic.messages())
     assert numbers(items, "BTCUSDT") == numbers(items, "ETHUSDT") == 3 * list(range(FRAMES))
 
 
-class SymbolFails(BinanceFeed):
-    """The follower of Kafka needs the symbol of each item."""
-
-    def symbol_of(self, item: Item) -> str:
-        raise RuntimeError("not foreseen")
+WITHOUT_SYMBOL = replace(BINANCE, fields={})
+"""The follower of Kafka needs the symbol of each item."""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -178,9 +175,8 @@ def test_a_follower_of_kafka_that_died_ends_the_process_with_an_error(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with websocket_server(sends_frames) as url:
-        nowhere = f"http://{NOWHERE}"
-        feed = SymbolFails(url, nowhere, silence_limit=10.0, age_limit=3600.0)
-        extracting = Extracting(feed, kafka, tmp_path)
+        client = binance_client(url, exchange=WITHOUT_SYMBOL)
+        extracting = Extracting(client, kafka, tmp_path)
         assert extracting.wait() == FAILED
     assert "thread ended without a stop name=kafka" in caplog.text
     # Frames may still be under way when the process ends: what was received is in the journal.
@@ -201,7 +197,7 @@ def test_a_follower_to_the_store_that_died_ends_the_process_with_an_error(
 
     monkeypatch.setattr(S3UploaderThread, "follow", fail)
     with websocket_server(sends_frames) as url:
-        assert Extracting(binance_feed(url), kafka, tmp_path).wait() == FAILED
+        assert Extracting(binance_client(url), kafka, tmp_path).wait() == FAILED
     assert "thread ended without a stop name=landing" in caplog.text
 
 
@@ -211,7 +207,7 @@ def test_a_producer_that_failed_ends_no_connection(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     failures = iter([ProducerError("not authorised")])
 
     def fail_once(delivered: Delivered, folder: Path, durably: bool = False) -> None:
@@ -227,7 +223,7 @@ def test_a_producer_that_failed_ends_no_connection(
         sends_frames(connection)
 
     with websocket_server(sends_to_one) as url:
-        extracting = Extracting(binance_feed(url), kafka, tmp_path)
+        extracting = Extracting(binance_client(url), kafka, tmp_path)
         extracting.stop_when(caplog, RESUMED)
         assert extracting.wait() == ASKED
     assert numbers(all_items(topic.messages()), "BTCUSDT") == list(range(FRAMES))
@@ -246,21 +242,19 @@ def test_connections_that_died_end_the_process_with_an_error(
         raise RuntimeError("not foreseen")
 
     monkeypatch.setattr("extractors.extractor.stay_connected", fail)
-    assert Extracting(binance_feed(), kafka, tmp_path).wait() == FAILED
+    assert Extracting(binance_client(), kafka, tmp_path).wait() == FAILED
     assert "connections ended without a stop" in caplog.text
 
 
-class Unknown(BinanceFeed):
-    def endpoint(self, deadline: Deadline) -> Endpoint:
-        raise ConfigurationError("error_404", "no such stream")
+def unknown(addresses: Addresses) -> Asking[Endpoint]:
+    raise ConfigurationError("error_404", "no such stream")
 
 
 def test_a_stream_that_the_exchange_does_not_know_ends_the_process_for_good(
     kafka: Settings, tmp_path: Path
 ) -> None:
-    nowhere = f"http://{NOWHERE}"
-    feed = Unknown("ws://x:1", nowhere, silence_limit=10.0, age_limit=3600.0)
-    assert Extracting(feed, kafka, tmp_path).wait() == HOPELESS
+    client = binance_client(exchange=replace(BINANCE, endpoint=unknown))
+    assert Extracting(client, kafka, tmp_path).wait() == HOPELESS
 
 
 def test_a_journal_that_another_process_uses_ends_it_before_anything_is_received(
@@ -268,7 +262,7 @@ def test_a_journal_that_another_process_uses_ends_it_before_anything_is_received
 ) -> None:
     connections: list[ServerConnection] = []
     with journal_in(tmp_path / "binance"), websocket_server(connections.append) as url:
-        assert Extracting(binance_feed(url), kafka, tmp_path).wait() == FAILED
+        assert Extracting(binance_client(url), kafka, tmp_path).wait() == FAILED
     assert "another process uses it" in caplog.text
     assert connections == []
 
@@ -279,10 +273,10 @@ def test_what_a_full_journal_refuses_is_counted_and_named_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     monkeypatch.setattr("extractors.extractor.MOST_ITEMS", 10)
     with websocket_server(sends_frames) as url:
-        extracting = Extracting(binance_feed(url), kafka, tmp_path, journal_limit=5000)
+        extracting = Extracting(binance_client(url), kafka, tmp_path, journal_limit=5000)
         extracting.stop_when(caplog, RESUMED)
         assert extracting.wait() == ASKED
     kept = len(all_items(topic.messages()))

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from core.message import encode_item
+from exchanges.exchange import ExchangeError, Instrument
 from extractors.backlog import Backlog
 from extractors.delisting import Delisting
-from extractors.feed import Feed, FeedError, Instrument, SymbolList
+from extractors.exchange_client import ExchangeClient
 from extractors.instruments import (
     InstrumentWatch,
     instrument_message,
@@ -20,7 +21,8 @@ from extractors.instruments import (
     read_instrument,
 )
 from extractors.notices import Listing
-from tests.support.feeds import binance_feed, kucoin_feed
+from extractors.symbol_list import SymbolList
+from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.loopback import http_server
 from tests.support.waiting import DEADLINE, wait_for
 
@@ -127,7 +129,7 @@ def test_what_is_no_message_of_an_instrument_is_refused(value: bytes) -> None:
 
 def test_binance_says_base_and_quote_and_its_own_status() -> None:
     with http_server(lambda: exchange_info(BTC, ADA, LIFE)) as url:
-        assert binance_feed(rest_url=url).instruments() == ([BTC, ADA, LIFE], frozenset())
+        assert binance_client(rest_url=url).symbol_list() == ([BTC, ADA, LIFE], frozenset())
 
 
 def test_kucoin_says_base_and_quote_which_may_differ_from_its_symbol() -> None:
@@ -138,7 +140,7 @@ def test_kucoin_says_base_and_quote_which_may_differ_from_its_symbol() -> None:
         kucoin_symbol("币安人生-USDT", "币安人生-USDT", "币安人生"),
     ]
     with http_server(lambda: json.dumps({"code": "200000", "data": listed})) as url:
-        assert kucoin_feed(url).instruments().instruments == [
+        assert kucoin_client(url).symbol_list().instruments == [
             Instrument("kucoin", "CRO-USDT", "CRO", "USDT", "TRADING"),
             Instrument("kucoin", "BCHSV-USDT", "BSV", "USDT", "TRADING"),
             Instrument("kucoin", "LUNA-USDT", "LUNC", "USDT", "HALT"),
@@ -147,16 +149,18 @@ def test_kucoin_says_base_and_quote_which_may_differ_from_its_symbol() -> None:
 
 
 @pytest.mark.parametrize(
-    ("feed", "path"),
+    ("client", "path"),
     [
-        (binance_feed, "/api/v3/exchangeInfo"),
-        (kucoin_feed, "/api/v2/symbols"),
+        (binance_client, "/api/v3/exchangeInfo"),
+        (kucoin_client, "/api/v2/symbols"),
     ],
 )
-def test_list_is_asked_for_at_the_documented_path(feed: Callable[..., Feed], path: str) -> None:
+def test_list_is_asked_for_at_the_documented_path(
+    client: Callable[..., ExchangeClient], path: str
+) -> None:
     with http_server(lambda: "", status=404) as url:
-        with pytest.raises(FeedError) as error:
-            feed(rest_url=url).instruments()
+        with pytest.raises(ExchangeError) as error:
+            client(rest_url=url).symbol_list()
     assert str(error.value) == f"refused: {path} answered 404"
 
 
@@ -178,23 +182,24 @@ def test_list_is_asked_for_at_the_documented_path(feed: Callable[..., Feed], pat
     ],
 )
 @pytest.mark.parametrize(
-    ("feed", "path"), [(binance_feed, "/api/v3/exchangeInfo"), (kucoin_feed, "/api/v2/symbols")]
+    ("client", "path"),
+    [(binance_client, "/api/v3/exchangeInfo"), (kucoin_client, "/api/v2/symbols")],
 )
 def test_answer_that_is_no_list_is_unreadable(
-    feed: Callable[..., Feed], path: str, answer: str
+    client: Callable[..., ExchangeClient], path: str, answer: str
 ) -> None:
     with http_server(lambda: answer) as url:
-        with pytest.raises(FeedError, match=rf"^unreadable: {path}: "):
-            feed(rest_url=url).instruments()
+        with pytest.raises(ExchangeError, match=rf"^unreadable: ({path}|symbol list): "):
+            client(rest_url=url).symbol_list()
 
 
 @contextmanager
 def watching(
-    feed: Feed, read_known: Callable[[], dict[str, Instrument]] = dict
+    client: ExchangeClient, read_known: Callable[[], dict[str, Instrument]] = dict
 ) -> Iterator[Backlog]:
     backlog = Backlog(1_000)
     stop = Event()
-    watch = InstrumentWatch(feed, read_known, backlog, stop)
+    watch = InstrumentWatch(client, read_known, backlog, stop)
     watch.start()
     try:
         yield backlog
@@ -217,7 +222,7 @@ def next_changes(backlog: Backlog, lists: int = 1) -> list[list[Instrument]]:
 def test_first_look_compares_with_what_is_known() -> None:
     halted = replace(BTC, status="HALT")
     with http_server(lambda: exchange_info(halted, LIFE, *OTHERS)) as url:
-        with watching(binance_feed(rest_url=url), lambda: known(BTC, ADA, *OTHERS)) as backlog:
+        with watching(binance_client(rest_url=url), lambda: known(BTC, ADA, *OTHERS)) as backlog:
             assert next_changes(backlog) == [[halted, LIFE, replace(ADA, status="DELISTED")]]
             assert backlog.take(0.1) == []
 
@@ -234,7 +239,7 @@ def test_later_looks_bring_only_what_changed_since(monkeypatch: pytest.MonkeyPat
         return exchange_info(*(listed or []), *OTHERS)
 
     with http_server(body) as url:
-        with watching(binance_feed(rest_url=url), lambda: known(*OTHERS)) as backlog:
+        with watching(binance_client(rest_url=url), lambda: known(*OTHERS)) as backlog:
             found = next_changes(backlog, 4)
             stop.set()
     assert found == [[BTC, ADA], [LIFE, replace(ADA, status="DELISTED")], [], [ADA]]
@@ -246,7 +251,7 @@ def test_list_that_shrank_is_named_and_asked_for_again_until_it_is_confirmed(
     monkeypatch.setattr("extractors.instruments.CONFIRMED_AFTER", 0.05)
     monkeypatch.setattr("extractors.delisting.CONFIRMED_AFTER", 0.05)
     with http_server(lambda: exchange_info(*OTHERS[:10])) as url:
-        with watching(binance_feed(rest_url=url), lambda: known(*OTHERS)) as backlog:
+        with watching(binance_client(rest_url=url), lambda: known(*OTHERS)) as backlog:
             first, second = next_changes(backlog, 2)
     assert first == []
     assert second == [replace(each, status="DELISTED") for each in OTHERS[10:]]
@@ -261,7 +266,7 @@ def test_list_that_can_not_be_had_is_asked_for_again(
     monkeypatch.setattr("extractors.instruments.RETRY_INTERVAL", 0.05)
     statuses, bodies = iter([answer[0]]), iter([answer[1]])
     with http_server(lambda: next(bodies, exchange_info(BTC)), lambda: next(statuses, 200)) as url:
-        with watching(binance_feed(rest_url=url)) as backlog:
+        with watching(binance_client(rest_url=url)) as backlog:
             assert next_changes(backlog) == [[BTC]]
     warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert len(warnings) == 1
@@ -276,7 +281,7 @@ def test_banned_list_is_asked_for_when_the_ban_is_over(caplog: pytest.LogCapture
         return ""
 
     with http_server(body, 418, {"Retry-After": "259200"}) as url:
-        with watching(binance_feed(rest_url=url)):
+        with watching(binance_client(rest_url=url)):
             assert asked.wait(DEADLINE)
             wait_for(lambda: "answered 418' retry_in=259200" in caplog.text)
 
@@ -298,7 +303,7 @@ def test_topic_that_can_not_be_read_is_asked_again_before_anything_is_told(
         return known(BTC)
 
     with http_server(lambda: exchange_info(BTC, ADA)) as url:
-        with watching(binance_feed(rest_url=url), read_known) as backlog:
+        with watching(binance_client(rest_url=url), read_known) as backlog:
             assert next_changes(backlog) == [[ADA]]
 
 
@@ -309,6 +314,6 @@ def test_stop_is_not_held_up_by_a_list_that_can_not_be_had() -> None:
         asked.set()
         return ""
 
-    with http_server(body, status=404) as url, watching(binance_feed(rest_url=url)) as backlog:
+    with http_server(body, status=404) as url, watching(binance_client(rest_url=url)) as backlog:
         assert asked.wait(DEADLINE)
     assert backlog.take(0.0) == []

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.message import unreadable_item
+from exchanges.binance import BINANCE
 from extractors import journal as journal_module
 from extractors import journal_reader as journal_reader_module
-from extractors.binance import symbol_of as binance_symbol_of
 from extractors.journal import Journal
 from extractors.journal_reader import JournalReader
 from tests.support.journals import (
@@ -241,7 +241,7 @@ def test_line_of_a_real_feed_that_is_no_item_sets_its_segment_aside(
     path.write_bytes(first + spoilt + b"\n" + last)
     with (
         journal_in(tmp_path / "j") as journal,
-        closing(JournalReader(journal, 0, binance_symbol_of)) as reader,
+        closing(JournalReader(journal, 0, BINANCE.symbol_of)) as reader,
     ):
         assert reader.read() == []
     assert files_in(tmp_path / "j") == [f"{path.name}.corrupt"]
@@ -259,7 +259,7 @@ def test_segment_that_was_deleted_before_a_reader_came_is_passed_over(journal: J
 def test_unreadable_item_of_a_real_feed_has_no_symbol(journal: Journal) -> None:
     texts = [unreadable_item('{"s":"BTC', RECEIVED_AT), b'{"s":"BTCUSDT","received_at":5}']
     journal.append("one", texts, RECEIVED_AT, 0.0)
-    with closing(JournalReader(journal, 0, binance_symbol_of)) as reader:
+    with closing(JournalReader(journal, 0, BINANCE.symbol_of)) as reader:
         assert [(each.symbol, each.text) for each in reader.read()] == [
             ("", texts[0]),
             ("BTCUSDT", texts[1]),

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from extractors import kafka_follower as module
 from extractors import producer as producer_module
 from extractors.batcher import Batch
-from extractors.binance import BinanceFeed
 from extractors.delivered import Delivered
 from extractors.journal import Journal
 from extractors.journal_reader import JournalReader
@@ -23,7 +22,7 @@ from extractors.producer import Producer, ProducerError, TooLargeError
 from extractors.resume import catch_up
 from extractors.stop import Stop
 from extractors.topic_reader import TopicError
-from tests.support.feeds import NOWHERE, binance_feed
+from tests.support.exchange_clients import NOWHERE, binance_client
 from tests.support.journals import RECEIVED_AT, item, journal_in, left_behind
 from tests.support.kafka import Topic, items_of
 from tests.support.small_kafka import (
@@ -50,7 +49,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kafka() -> Iterator[Settings]:
-    with small_kafka(BINANCE_RAW_DATA) as settings:
+    with small_kafka(BINANCE.raw_topic) as settings:
         yield settings
 
 
@@ -62,12 +61,12 @@ class Following:
         journal: Journal,
         kafka: Settings,
         limit: float = 10.0,
-        feed: BinanceFeed | None = None,
+        batch_seconds: float = 0.0,
     ) -> None:
         self.stop = Stop(limit)
         self.metrics = Metrics("binance")
-        feed = feed or binance_feed()
-        self.thread = KafkaFollower(feed, journal, kafka, self.stop, self.metrics)
+        client = binance_client(batch_seconds=batch_seconds)
+        self.thread = KafkaFollower(client, journal, kafka, self.stop, self.metrics)
         self.thread.start()
 
     def wait_for_end(self) -> None:
@@ -103,7 +102,7 @@ def numbers_in(topic: Topic) -> dict[int, list[int]]:
 def test_everything_of_a_journal_is_in_kafka_in_order_when_the_journal_is_closed(
     kafka: Settings, tmp_path: Path
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         for first in range(0, 1000, 50):
@@ -116,7 +115,7 @@ def test_everything_of_a_journal_is_in_kafka_in_order_when_the_journal_is_closed
 
 
 def test_a_feed_of_arrays_is_sent_at_once(kafka: Settings, tmp_path: Path) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         for first in (0, 20):
@@ -128,17 +127,12 @@ def test_a_feed_of_arrays_is_sent_at_once(kafka: Settings, tmp_path: Path) -> No
     assert [len(each) for each in by_partition(topic).values()] == [2] * PARTITIONS
 
 
-class Collecting(BinanceFeed):
-    batch_seconds = 0.2
-
-
 def test_a_batch_is_sent_when_it_is_old_enough_though_nothing_follows(
     kafka: Settings, tmp_path: Path
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
-    feed = Collecting(NOWHERE, NOWHERE, silence_limit=10.0, age_limit=3600.0)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, kafka, feed=feed)
+        following = Following(journal, kafka, batch_seconds=0.2)
         write(journal, range(0, 40, 20))
         write(journal, range(40, 60, 20))
         wait_for_delivery(journal, 3)
@@ -152,7 +146,7 @@ def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
     kafka: Settings, tmp_path: Path
 ) -> None:
     """The former one was killed after it had sent a part."""
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         write(journal, range(100))
@@ -178,7 +172,7 @@ def test_without_its_record_a_new_process_learns_from_the_last_messages(
     kafka: Settings, tmp_path: Path
 ) -> None:
     """Version 0.1.0 kept no record."""
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     deliver(kafka, tmp_path / "j", 100)
     (tmp_path / "j" / "delivered").unlink()
     with journal_in(tmp_path / "j") as journal:
@@ -190,10 +184,10 @@ def test_without_its_record_a_new_process_learns_from_the_last_messages(
 
 
 def test_messages_of_others_behind_ours_change_nothing(kafka: Settings, tmp_path: Path) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     deliver(kafka, tmp_path / "j", 100)
     for partition in range(PARTITIONS):
-        send(kafka, BINANCE_RAW_DATA, partition)
+        send(kafka, BINANCE.raw_topic, partition)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
         write(journal, range(100, 150))
@@ -226,7 +220,7 @@ def test_items_keep_the_partitions_of_the_time_when_they_were_sent_first(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first process knew two partitions; items that it left are not moved, nor sent twice."""
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with monkeypatch.context() as patch, journal_in(tmp_path / "j") as journal:
         patch.setattr(Producer, "wait_for_topic", lambda producer: 2)
         following = Following(journal, kafka)
@@ -258,7 +252,7 @@ def test_items_keep_the_partitions_of_the_time_when_they_were_sent_first(
 def test_nothing_is_sent_before_kafka_has_said_what_it_has(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         write(journal, range(100))
     asked: list[int] = []
@@ -282,7 +276,7 @@ def test_nothing_is_sent_before_kafka_has_said_what_it_has(
 def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing_again(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         write(journal, range(100))
 
@@ -307,7 +301,7 @@ def test_a_stop_before_the_topic_was_known_still_sends_what_the_time_allows(
         following = Following(journal, kafka)
         write(journal, range(100))
         following.stop.request()
-        create(kafka, BINANCE_RAW_DATA)
+        create(kafka, BINANCE.raw_topic)
         journal.close()
         following.wait_for_end()
         assert journal.delivered == 100
@@ -330,7 +324,7 @@ def test_a_new_journal_is_not_asked_for_at_kafka(
 
 def test_without_kafka_the_stop_ends_it_and_the_journal_keeps_everything(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
-        with small_kafka(BINANCE_RAW_DATA) as kafka:
+        with small_kafka(BINANCE.raw_topic) as kafka:
             following = Following(journal, kafka, limit=0.5)
             write(journal, range(10))
             wait_for_delivery(journal, 10)
@@ -368,7 +362,7 @@ def test_after_a_producer_that_failed_the_next_one_goes_on_with_each_item_once(
     error: ProducerError,
     named: str,
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     sent: list[Batch] = []
     send_batch = Producer.send
 
@@ -416,7 +410,7 @@ def test_a_local_queue_that_is_full_costs_nothing(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first symbol's message fits, the second one's does not, until the queue is larger."""
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     monkeypatch.setitem(producer_module.CONFIGURATION, "queue.buffering.max.messages", 1)
     monkeypatch.setitem(producer_module.CONFIGURATION, "linger.ms", 1000)
     with journal_in(tmp_path / "j") as journal:

@@ -9,9 +9,10 @@ from websocket import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
-from extractors.feed import Feed, FeedError
+from exchanges.exchange import ExchangeError
+from extractors.exchange_client import ExchangeClient
 from extractors.open_socket import connect
-from tests.support.feeds import binance_feed, kucoin_feed
+from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.loopback import (
     bullet,
     http_server,
@@ -43,9 +44,9 @@ def refusing(
     return refuse
 
 
-def error_of(feed: Feed) -> FeedError:
-    with pytest.raises(FeedError) as error:
-        connect(feed)
+def error_of(client: ExchangeClient) -> ExchangeError:
+    with pytest.raises(ExchangeError) as error:
+        connect(client)
     return error.value
 
 
@@ -66,7 +67,7 @@ def test_refused_handshake_is_named_by_status_code_and_message(
     status: int, body: str, reason: str
 ) -> None:
     with websocket_server(until_closed, refusing(status, body, {})) as url:
-        error = error_of(binance_feed(url))
+        error = error_of(binance_client(url))
     assert (error.cause, str(error)) == ("refused", f"refused: handshake answered {reason}")
     assert (error.at_once, error.retry_after) == (status == 401, 0.0)
 
@@ -77,7 +78,7 @@ def test_refused_handshake_without_a_length_is_named_by_its_status() -> None:
         connection.sendall(b"HTTP/1.1 451 Unavailable For Legal Reasons\r\n\r\nnot from here")
 
     with tcp_server(talk) as port:
-        error = error_of(binance_feed(f"ws://127.0.0.1:{port}"))
+        error = error_of(binance_client(f"ws://127.0.0.1:{port}"))
     assert str(error) == "refused: handshake answered 451"
 
 
@@ -87,7 +88,7 @@ def test_refusal_that_repeats_the_address_shows_no_token() -> None:
 
     with websocket_server(until_closed, refuse) as ws_url:
         with http_server(lambda: bullet(ws_url, "secret")) as url:
-            error = error_of(kucoin_feed(url))
+            error = error_of(kucoin_client(url))
     assert str(error).startswith("refused: handshake answered 401: not with /?…")
     assert "secret" not in str(error)
 
@@ -113,13 +114,13 @@ def test_handshake_that_was_banned_is_not_tried_again_before_the_ban_is_over(
         return refusing(status, "", headers)(connection, request)
 
     with websocket_server(until_closed, refuse) as url:
-        feed = binance_feed(url, rest_url=url.replace("ws:", "http:"))
-        assert error_of(feed).retry_after == pause
-        again = error_of(feed)
+        client = binance_client(url, rest_url=url.replace("ws:", "http:"))
+        assert error_of(client).retry_after == pause
+        again = error_of(client)
         assert again.cause == "refused"
         assert pause - 5 < again.retry_after <= pause
-        with pytest.raises(FeedError, match=r"^refused: no request for "):
-            feed.instruments()
+        with pytest.raises(ExchangeError, match=r"^refused: no request for "):
+            client.symbol_list()
     assert len(handshakes) == 1
 
 
@@ -133,7 +134,7 @@ def test_dead_first_address_costs_a_quarter_of_a_second(monkeypatch: pytest.Monk
             ]
             monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
             started = time.monotonic()
-            _, opened = connect(binance_feed(f"ws://exchange.example:{port}"))
+            _, opened = connect(binance_client(f"ws://exchange.example:{port}"))
             assert 0.25 <= time.monotonic() - started < 5
             opened.close()
 
@@ -171,7 +172,7 @@ def test_server_that_trickles_can_not_extend_the_deadline(
     with tcp_server(stays_silent if scheme == "wss" else talk) as port:
         started = time.monotonic()
         with pytest.raises(TimeoutError, match=r"^no answer within 0\.5 s$"):
-            connect(binance_feed(f"{scheme}://127.0.0.1:{port}"))
+            connect(binance_client(f"{scheme}://127.0.0.1:{port}"))
         assert OPEN_LIMIT <= time.monotonic() - started < 10
 
 
@@ -185,7 +186,7 @@ def test_token_and_handshake_have_one_deadline_together(monkeypatch: pytest.Monk
     with tcp_server(stays_silent) as port, http_server(late_token) as url:
         started = time.monotonic()
         with pytest.raises(TimeoutError, match=r"^no answer within 2 s$"):
-            connect(kucoin_feed(url))
+            connect(kucoin_client(url))
         # Two deadlines, one after the other, would end after 3.8 s.
         assert 2.0 <= time.monotonic() - started < 3.7
 
@@ -199,7 +200,7 @@ def test_opened_websocket_outlives_the_deadline(monkeypatch: pytest.MonkeyPatch)
         until_closed(connection)
 
     with websocket_server(talk) as url:
-        _, opened = connect(binance_feed(url))
+        _, opened = connect(binance_client(url))
         assert next(opened.frames()) == b"[1]"
         opened.close()
 
@@ -217,5 +218,5 @@ def test_opened_websocket_outlives_the_deadline(monkeypatch: pytest.MonkeyPatch)
 )
 def test_answer_that_is_no_handshake_is_an_error(answer: bytes) -> None:
     with tcp_server(trickles(answer)) as port:
-        with pytest.raises((WebSocketException, FeedError, OSError)):
-            connect(binance_feed(f"ws://127.0.0.1:{port}"))
+        with pytest.raises((WebSocketException, ExchangeError, OSError)):
+            connect(binance_client(f"ws://127.0.0.1:{port}"))

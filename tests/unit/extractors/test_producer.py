@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from core.message import MAX_MESSAGE_BYTES, encode_item, partition_of
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA
+from exchanges.binance import BINANCE
 from extractors import kafka_topics
 from extractors import producer as module
 from extractors.batcher import Batch
@@ -18,7 +18,7 @@ from extractors.journal_reader import Line
 from extractors.metrics import Metrics
 from extractors.producer import Producer, ProducerError, TooLargeError
 from extractors.stop import Stop
-from tests.support.feeds import NOWHERE
+from tests.support.exchange_clients import NOWHERE
 from tests.support.journals import line
 from tests.support.kafka import Topic, items_of
 from tests.support.small_kafka import (
@@ -38,7 +38,7 @@ JOURNAL = "3f9c1a2b00c4d5e6"
 
 @pytest.fixture
 def kafka() -> Iterator[Settings]:
-    with small_kafka(BINANCE_RAW_DATA) as settings:
+    with small_kafka(BINANCE.raw_topic) as settings:
         yield settings
 
 
@@ -88,7 +88,7 @@ def numbers_of(messages: list[Message]) -> list[int]:
 def test_each_partition_has_its_symbols_items_once_in_the_order_of_the_journal(
     kafka: Settings,
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka)
     for first in range(0, 300, 60):
         producing.send(batch_of(range(first, first + 60)))
@@ -102,7 +102,7 @@ def test_each_partition_has_its_symbols_items_once_in_the_order_of_the_journal(
 def test_a_message_names_its_endpoint_its_journal_and_the_position_after_its_last_item(
     kafka: Settings,
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka)
     producing.send(batch_of(range(60)))
     producing.producer.flush()
@@ -137,7 +137,7 @@ def large_line(position: int, size: int) -> Line:
 
 
 def test_more_than_a_message_holds_becomes_several_with_a_position_each(kafka: Settings) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka)
     producing.send(Batch([large_line(n, MAX_MESSAGE_BYTES // 3) for n in range(5)]))
     assert producing.producer.flush() == 0
@@ -149,7 +149,7 @@ def test_more_than_a_message_holds_becomes_several_with_a_position_each(kafka: S
 
 
 def test_a_message_has_no_more_bytes_than_its_limit(kafka: Settings) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka, limit=50_000)
     producing.send(Batch([large_line(n, 20_000) for n in range(5)]))
     assert producing.producer.flush() == 0
@@ -158,7 +158,7 @@ def test_a_message_has_no_more_bytes_than_its_limit(kafka: Settings) -> None:
 
 
 def test_what_a_former_process_brought_is_left_out_by_partition(kafka: Settings) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka)
     everything = numbers_by_partition(range(100))
     producing.send(batch_of(range(100)), {0: 100, 1: everything[1][3] + 1})
@@ -170,7 +170,7 @@ def test_what_a_former_process_brought_is_left_out_by_partition(kafka: Settings)
 def test_a_batch_that_a_former_process_brought_is_delivered_without_a_message(
     kafka: Settings,
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka)
     producing.send(batch_of(range(100)), dict.fromkeys(range(PARTITIONS), 100))
     assert (producing.delivered.position, producing.producer.oldest_pending) == (100, None)
@@ -180,7 +180,7 @@ def test_a_batch_that_a_former_process_brought_is_delivered_without_a_message(
 def test_an_item_too_large_for_a_message_is_named_and_counted_and_its_neighbours_arrive(
     kafka: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = Topic(kafka, BINANCE_RAW_DATA)
+    topic = Topic(kafka, BINANCE.raw_topic)
     producing = Producing(kafka)
     producing.send(Batch([large_line(0, 10), large_line(1, 1_100_000), large_line(2, 10)]))
     assert producing.producer.flush() == 0
@@ -292,7 +292,7 @@ def test_an_error_that_is_not_about_the_record_leaves_it_undelivered_and_ends_th
     held_back.report(0)
     held_back.report(1, KafkaError(code))
     held_back.report(2)
-    with pytest.raises(ProducerError, match=f"^topic {BINANCE_RAW_DATA}: "):
+    with pytest.raises(ProducerError, match=f"^topic {BINANCE.raw_topic}: "):
         producing.producer.poll()
     assert (producing.delivered.position, producing.refused) == (1, set())
     assert "delivery_errors=0" in producing.metrics.totals()
@@ -305,7 +305,7 @@ def test_a_fatal_error_is_named_by_the_message_that_caused_it(held_back: HeldBac
     held_back.fatal = KafkaError(KafkaError._GAPLESS_GUARANTEE, fatal=True)  # noqa: SLF001
     held_back.report(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     with pytest.raises(
-        ProducerError, match=f"needs Write and Describe on topic {BINANCE_RAW_DATA}"
+        ProducerError, match=f"needs Write and Describe on topic {BINANCE.raw_topic}"
     ):
         producing.producer.poll()
 
@@ -327,7 +327,7 @@ def test_the_first_error_is_the_one_that_is_named(held_back: HeldBack) -> None:
     held_back.report(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     held_back.report(1, KafkaError(KafkaError._PURGE_QUEUE))  # noqa: SLF001
     with pytest.raises(
-        ProducerError, match=f"needs Write and Describe on topic {BINANCE_RAW_DATA}"
+        ProducerError, match=f"needs Write and Describe on topic {BINANCE.raw_topic}"
     ):
         producing.producer.poll()
 
@@ -374,7 +374,7 @@ def test_an_item_that_is_too_large_for_the_topic_by_itself_is_named_and_counted(
 def test_nothing_is_delivered_while_kafka_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     stop = Stop(0.3)
-    with small_kafka(BINANCE_RAW_DATA) as kafka:
+    with small_kafka(BINANCE.raw_topic) as kafka:
         producing = Producing(kafka, stop)
         producing.send(batch_of(range(10)))
         producing.wait_for(10)
@@ -411,7 +411,7 @@ def test_a_partitions_next_message_waits_for_the_one_before_until_the_stop(
 def test_a_full_local_queue_is_an_error_of_the_producer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.CONFIGURATION, "queue.buffering.max.messages", 1)
     producing = Producing(Settings(kafka_bootstrap_servers=NOWHERE))
-    with pytest.raises(ProducerError, match=f"^topic {BINANCE_RAW_DATA}: "):
+    with pytest.raises(ProducerError, match=f"^topic {BINANCE.raw_topic}: "):
         producing.send(batch_of(range(10)))
 
 
@@ -425,12 +425,12 @@ def test_a_topic_is_waited_for_by_its_name(
 
         def pause(seconds: float) -> None:
             pauses.append(seconds)
-            create(kafka, BINANCE_RAW_DATA)
+            create(kafka, BINANCE.raw_topic)
 
         monkeypatch.setattr(stop, "pause", pause)
         assert producing.producer.wait_for_topic() == PARTITIONS
     assert pauses == [kafka_topics.RETRY_INTERVAL]
-    assert f"reason='topic {BINANCE_RAW_DATA} does not exist" in caplog.text
+    assert f"reason='topic {BINANCE.raw_topic} does not exist" in caplog.text
 
 
 def test_the_stops_time_ends_the_wait_for_a_kafka_that_is_unavailable(

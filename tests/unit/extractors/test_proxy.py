@@ -11,13 +11,13 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from core.settings import SettingError
+from exchanges.exchange import ConfigurationError
 from extractors.ban import Ban
 from extractors.deadline import Deadline
-from extractors.feed import ConfigurationError
 from extractors.open_socket import connect
 from extractors.proxy import Proxy, proxy_of
 from extractors.rest import ask
-from tests.support.feeds import binance_feed
+from tests.support.exchange_clients import binance_client
 from tests.support.loopback import certificate, http_server, until_closed, websocket_server
 from tests.support.small_proxy import small_proxy
 from tests.support.sockets import tcp_server
@@ -135,7 +135,7 @@ def test_password_is_not_in_a_proxys_repr() -> None:
 def test_unusable_proxy_is_no_reason_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
     with pytest.raises(ConfigurationError, match=r"^unreachable: HTTPS_PROXY: "):
-        connect(binance_feed(BINANCE))
+        connect(binance_client(BINANCE))
 
 
 def test_process_with_an_unusable_proxy_ends_for_good_and_says_why() -> None:
@@ -186,7 +186,7 @@ def test_websocket_goes_through_the_proxy_which_alone_knows_the_name(
     with websocket_server(talk) as url:
         with small_proxy({"exchange.invalid:9443": address_in(url)}) as proxy:
             monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
-            endpoint, opened = connect(binance_feed("ws://exchange.invalid:9443"))
+            endpoint, opened = connect(binance_client("ws://exchange.invalid:9443"))
             assert next(opened.frames()) == b"[1]"
             opened.close()
     assert (endpoint.host, hosts) == ("exchange.invalid", ["exchange.invalid:9443"])
@@ -205,7 +205,7 @@ def test_tls_is_with_the_exchange_and_not_with_the_proxy(
         address = address_in(url)
         with small_proxy({address: address}) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-            _, opened = connect(binance_feed(url))
+            _, opened = connect(binance_client(url))
             assert isinstance(opened.sock, ssl.SSLSocket)
             opened.close()
     assert proxy.targets == [address]

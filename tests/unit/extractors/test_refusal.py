@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from extractors.refusal import bounded, demanded_pause, refusal
+from extractors.refusal import demanded_pause, refusal, without_query
 
 URL = "wss://host.example/ws/?token=s3cret%2Fpart&connectId=c0ffee"
 NOW = "Thu, 26 Nov 2026 12:00:00 GMT"
@@ -72,7 +72,7 @@ def test_short_value_of_a_query_does_not_mutilate_the_reason() -> None:
 
 
 def test_reason_is_one_line_of_bounded_length() -> None:
-    text = bounded("a\nb\x00c\ud800" + "x" * 10_000, URL)
+    text = without_query("a\nb\x00c\ud800" + "x" * 10_000, URL)
     assert text.startswith("a b c x") and text.endswith("x…")
     assert len(text) == 200
 

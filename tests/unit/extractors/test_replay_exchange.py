@@ -2,15 +2,14 @@
 
 import pytest
 
-from extractors.binance import BinanceFeed
-from extractors.feed import Feed
-from extractors.kucoin import KucoinFeed
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from extractors.notices import Ended
 from infra.exchange.faults import RefuseSubscription
 from infra.exchange.limits import BinanceLimits, KucoinLimits, Quotas
 from infra.exchange.rates import Quota
 from infra.exchange.server import Simulation
-from tests.support.feeds import binance_feed, kucoin_feed, listening, next_of
+from tests.support.exchange_clients import binance_client, kucoin_client, listening, next_of
 from tests.support.replay_exchange import inflict, running
 
 pytestmark = pytest.mark.independent
@@ -43,21 +42,20 @@ def test_attempts_that_fail_at_once_are_repeated_no_faster_than_the_exchange_all
     monkeypatch.setattr("extractors.backoff.FIRST_CEILING", 0.0)
     with running(*SIMULATION.exchanges()) as address:
         inflict(address, exchange, RefuseSubscription(code=500), "every")
-        feed: Feed
         if exchange == "binance":
-            feed = binance_feed(f"ws://{address}")
-            feed.connect_interval = BinanceFeed.connect_interval / FASTER
+            client = binance_client(f"ws://{address}")
+            client.connect_interval = BINANCE.connect_interval / FASTER
         else:
-            feed = kucoin_feed(f"http://{address}")
-            feed.connect_interval = KucoinFeed.connect_interval / FASTER
-        with listening(feed) as notices:
+            client = kucoin_client(f"http://{address}")
+            client.connect_interval = KUCOIN.connect_interval / FASTER
+        with listening(client) as notices:
             causes = {next_of(notices, Ended).cause for _ in range(PERMITTED[exchange] + 2)}
     assert causes == {"error_500"}
 
 
 def test_the_symbol_lists_of_both_exchanges_are_read_whole() -> None:
     with running(*SIMULATION.exchanges()) as address:
-        binance = binance_feed(rest_url=f"http://{address}").instruments()
-        kucoin = kucoin_feed(f"http://{address}").instruments()
+        binance = binance_client(rest_url=f"http://{address}").symbol_list()
+        kucoin = kucoin_client(f"http://{address}").symbol_list()
     assert (len(binance.instruments), binance.unread) == (3651, frozenset())
     assert (len(kucoin.instruments), kucoin.unread) == (634, frozenset())

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from exchanges.exchange import ExchangeError
 from extractors.ban import Ban
 from extractors.deadline import Deadline
-from extractors.feed import FeedError
 from extractors.rest import ask
-from tests.support.feeds import NOWHERE
+from tests.support.exchange_clients import NOWHERE
 from tests.support.loopback import certificate, http_server
 from tests.support.sockets import head_of, tcp_server
 from tests.support.waiting import DEADLINE, pass_time
@@ -87,7 +87,7 @@ def test_answer_that_is_no_success_is_named_by_path_and_status_and_not_repeated(
         return ""
 
     with http_server(body, status) as url:
-        with pytest.raises(FeedError) as error:
+        with pytest.raises(ExchangeError) as error:
             get(f"{url}/api/v3/exchangeInfo?showPermissionSets=false")
     assert error.value.cause == "refused"
     assert str(error.value) == f"refused: /api/v3/exchangeInfo answered {status}"

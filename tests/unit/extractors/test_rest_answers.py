@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from exchanges.exchange import ExchangeError
 from extractors.deadline import Deadline
-from extractors.feed import Feed, FeedError
-from tests.support.feeds import binance_feed, kucoin_feed
+from extractors.exchange_client import ExchangeClient
+from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.loopback import http_server
 from tests.support.waiting import DEADLINE
 
@@ -149,8 +150,8 @@ TOKENS = {
 }
 
 
-def feed_at(url: str, case: Case) -> Feed:
-    return binance_feed(rest_url=url) if case.exchange == "binance" else kucoin_feed(url)
+def client_at(url: str, case: Case) -> ExchangeClient:
+    return binance_client(rest_url=url) if case.exchange == "binance" else kucoin_client(url)
 
 
 def body_of(case: Case) -> str:
@@ -160,26 +161,26 @@ def body_of(case: Case) -> str:
 @pytest.mark.parametrize("case", LISTS.values(), ids=LISTS.keys())
 def test_symbol_list(case: Case, caplog: pytest.LogCaptureFixture) -> None:
     with http_server(lambda: body_of(case), case.status, case.headers) as url:
-        feed = feed_at(url, case)
+        client = client_at(url, case)
         for _ in range(2):
-            if case.error and not feed.ban.left():
-                assert refused(feed.instruments) == (case.error, case.pause)
+            if case.error and not client.ban.left():
+                assert refused(client.symbol_list) == (case.error, case.pause)
             elif not case.error:
-                found = feed.instruments().instruments
+                found = client.symbol_list().instruments
                 assert [each.symbol for each in found] == case.symbols
-    named = [str(each.args[1]) for each in caplog.records if "passed over" in each.msg]  # type: ignore[index]
+    named = [str(each.args[0]) for each in caplog.records if "passed over" in each.msg]  # type: ignore[index]
     assert named == case.named
 
 
 @pytest.mark.parametrize("case", TOKENS.values(), ids=TOKENS.keys())
 def test_token(case: Case) -> None:
     with http_server(lambda: body_of(case), case.status, case.headers) as url:
-        feed = feed_at(url, case)
-        assert refused(lambda: feed.endpoint(Deadline(DEADLINE))) == (case.error, case.pause)
+        client = client_at(url, case)
+        assert refused(lambda: client.endpoint(Deadline(DEADLINE))) == (case.error, case.pause)
 
 
 def refused(request: Any) -> tuple[str, float]:
     """Return the reason and the pause."""
-    with pytest.raises(FeedError) as error:
+    with pytest.raises(ExchangeError) as error:
         request()
     return str(error.value), error.value.retry_after

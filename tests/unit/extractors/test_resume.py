@@ -9,11 +9,12 @@ from confluent_kafka import Message
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from extractors.delivered import Delivered, Place
 from extractors.resume import begin, catch_up
 from extractors.topic_reader import TopicError, messages_to_the_end
-from tests.support.feeds import NOWHERE
+from tests.support.exchange_clients import NOWHERE
 from tests.support.small_kafka import PARTITIONS, send, small_kafka
 
 pytestmark = pytest.mark.independent
@@ -29,7 +30,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kafka() -> Iterator[Settings]:
-    with small_kafka(BINANCE_RAW_DATA, KUCOIN_RAW_DATA) as settings:
+    with small_kafka(BINANCE.raw_topic, KUCOIN.raw_topic) as settings:
         yield settings
 
 
@@ -42,14 +43,14 @@ def record(places: dict[int, Place] | None = None) -> Delivered:
 def taken(kafka: Settings, delivered: Delivered | None = None) -> dict[int, int]:
     """The positions that are known afterwards; those of partitions without a message are left out."""
     delivered = delivered or record()
-    catch_up(BINANCE_RAW_DATA, client_configuration(kafka), delivered)
+    catch_up(BINANCE.raw_topic, client_configuration(kafka), delivered)
     return {partition: position for partition, position in delivered.taken().items() if position}
 
 
 def send_positions(kafka: Settings, partition: int, *positions: int, journal: str = OURS) -> None:
     for position in positions:
         headers: dict[str, str | bytes | None] = {"journal": journal, "position": str(position)}
-        send(kafka, BINANCE_RAW_DATA, partition, headers=headers)
+        send(kafka, BINANCE.raw_topic, partition, headers=headers)
 
 
 def test_the_last_message_of_each_partition_says_its_position(kafka: Settings) -> None:
@@ -71,13 +72,13 @@ def test_a_partition_whose_last_message_is_another_journals_is_left_out(kafka: S
 
 
 def test_a_partition_whose_last_message_has_no_position_is_left_out(kafka: Settings) -> None:
-    send(kafka, BINANCE_RAW_DATA, 0)
-    send(kafka, BINANCE_RAW_DATA, 1, headers={"journal": OURS})
+    send(kafka, BINANCE.raw_topic, 0)
+    send(kafka, BINANCE.raw_topic, 1, headers={"journal": OURS})
     assert taken(kafka) == {}
 
 
 def test_the_other_exchanges_topic_is_not_looked_at(kafka: Settings) -> None:
-    send(kafka, KUCOIN_RAW_DATA, 0, headers={"journal": OURS, "position": "17"})
+    send(kafka, KUCOIN.raw_topic, 0, headers={"journal": OURS, "position": "17"})
     assert taken(kafka) == {}
 
 
@@ -85,7 +86,7 @@ def test_everything_behind_the_recorded_offset_is_read(kafka: Settings) -> None:
     """Others write to the topic, too."""
     send_positions(kafka, 0, 17)
     for _ in range(3):
-        send(kafka, BINANCE_RAW_DATA, 0)
+        send(kafka, BINANCE.raw_topic, 0)
     send_positions(kafka, 0, 42)
     send_positions(kafka, 0, 99, journal=ANOTHER)
     assert taken(kafka, record({0: Place(1, 17)})) == {0: 42}
@@ -140,14 +141,14 @@ def test_messages_that_could_not_be_read_are_read_by_the_next_attempt(
 def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42)
     delivered = record()
-    catch_up(BINANCE_RAW_DATA, client_configuration(kafka), delivered)
+    catch_up(BINANCE.raw_topic, client_configuration(kafka), delivered)
     assert delivered.places == {0: Place(2, 42), **{n: Place(0, 0) for n in (1, 2, 3)}}
 
 
 def test_a_new_journal_begins_at_the_ends_of_the_topic(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42, journal=ANOTHER)
     delivered = record()
-    begin(BINANCE_RAW_DATA, client_configuration(kafka), delivered)
+    begin(BINANCE.raw_topic, client_configuration(kafka), delivered)
     assert delivered.places == {0: Place(2, 0), **{n: Place(0, 0) for n in (1, 2, 3)}}
 
 
@@ -187,7 +188,7 @@ def test_messages_of_others_that_arrive_are_not_waited_for(
 
 def test_a_kafka_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extractors.resume.TIMEOUT", 0.2)
-    with pytest.raises(TopicError, match=f"^topic {BINANCE_RAW_DATA}: "):
+    with pytest.raises(TopicError, match=f"^topic {BINANCE.raw_topic}: "):
         taken(Settings(kafka_bootstrap_servers=NOWHERE))
 
 

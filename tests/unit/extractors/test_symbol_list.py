@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from extractors.feed import FeedError, Instrument, SymbolList
-from extractors.symbol_list import SymbolReader
+from exchanges.exchange import ExchangeError, Instrument
+from extractors.symbol_list import SymbolList, SymbolReader
 
 
 def read(entry: Any) -> Instrument:
@@ -49,42 +49,41 @@ def test_odd_entry_costs_none_of_its_neighbours_and_is_named_once(
 ) -> None:
     reader = SymbolReader(read)
     for _ in range(3):
-        listed = reader.read_list("/list", [entry("AUSDT"), odd, entry("币USDT")])
+        listed = reader.read_list([entry("AUSDT"), odd, entry("币USDT")])
         assert listed.instruments == GOOD
     [line] = logged(caplog)
-    assert line.startswith("symbol passed over path=/list entry=")
+    assert line.startswith("symbol passed over entry=")
 
 
 def test_symbol_of_an_odd_entry_is_listed_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     entries = [entry("AUSDT"), entry("NEWUSDT", None), entry("币USDT"), None]
-    listed = SymbolReader(read).read_list("/list", entries)
+    listed = SymbolReader(read).read_list(entries)
     assert listed == SymbolList(GOOD, frozenset(["NEWUSDT"]))
     assert logged(caplog) == [
-        "symbol passed over path=/list entry='NEWUSDT'"
-        " reason=\"TypeError('base is NoneType, not text')\"",
-        "symbol passed over path=/list entry='null'"
+        "symbol passed over entry='NEWUSDT' reason=\"TypeError('base is NoneType, not text')\"",
+        "symbol passed over entry='null'"
         " reason='TypeError(\"\\'NoneType\\' object is not subscriptable\")'",
     ]
 
 
 def test_long_entry_is_named_by_its_beginning(caplog: pytest.LogCaptureFixture) -> None:
-    SymbolReader(read).read_list("/list", [entry("AUSDT"), entry("X" * 10_000, None)])
+    SymbolReader(read).read_list([entry("AUSDT"), entry("X" * 10_000, None)])
     [line] = logged(caplog)
     assert len(line) < 500
 
 
 @pytest.mark.parametrize("entries", [None, {}, "text", 7])
-def test_what_is_no_list_is_an_error_that_names_the_path(entries: object) -> None:
-    with pytest.raises(FeedError, match=r"^unreadable: /list: no list but "):
-        SymbolReader(read).read_list("/list", entries)
+def test_what_is_no_list_is_an_error(entries: object) -> None:
+    with pytest.raises(ExchangeError, match=r"^unreadable: symbol list: no list but "):
+        SymbolReader(read).read_list(entries)
 
 
 def test_list_without_a_readable_entry_is_one_error(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(FeedError) as error:
-        SymbolReader(read).read_list("/list", [entry("AUSDT", None)] * 1000)
+    with pytest.raises(ExchangeError) as error:
+        SymbolReader(read).read_list([entry("AUSDT", None)] * 1000)
     assert str(error.value) == (
-        "unreadable: /list: no symbols: AUSDT: TypeError('base is NoneType, not text')"
+        "unreadable: symbol list: no symbols: AUSDT: TypeError('base is NoneType, not text')"
     )
-    with pytest.raises(FeedError, match=r"^unreadable: /list: no symbols$"):
-        SymbolReader(read).read_list("/list", [])
+    with pytest.raises(ExchangeError, match=r"^unreadable: symbol list: no symbols$"):
+        SymbolReader(read).read_list([])
     assert logged(caplog) == []

@@ -20,10 +20,7 @@ def test_demo_takes_the_replay_exchange_and_leaves_the_rest() -> None:
     assert stack.folder == BASE / "demo"
     assert stack.log_folder == BASE / "demo" / "logs"
     assert stack.settings == replace(
-        SETTINGS,
-        binance_ws_url="ws://127.0.0.1:8091",
-        binance_rest_url="http://127.0.0.1:8091",
-        kucoin_rest_url="http://127.0.0.1:8091",
+        SETTINGS.with_all_exchanges_at("127.0.0.1:8091"),
         aws_access_key_id="admin",
         aws_secret_access_key="password123",
         checkpoint_dir=str(BASE / "demo" / "checkpoints"),

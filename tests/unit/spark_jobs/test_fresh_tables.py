@@ -6,7 +6,7 @@ from decimal import Decimal
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
 from tests.support.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item, record, reduced, table
 
@@ -46,7 +46,9 @@ def rows(spark: SparkSession) -> DataFrame:
         record([coin("3", e), coin(SMALLEST, e), coin("bad", e), "bad"], offset=7),
         record([coin("3", e), coin(WIDEST, e + 1)], partition=1, offset=2),
         record(b"[", offset=9),
-        record([item(CRO_USDT, size=None, bestAskSize=WIDEST)] * 2, KUCOIN_RAW_DATA, endpoint=None),
+        record(
+            [item(CRO_USDT, size=None, bestAskSize=WIDEST)] * 2, KUCOIN.raw_topic, endpoint=None
+        ),
     )
 
 

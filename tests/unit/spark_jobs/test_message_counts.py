@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs.message_counts import COUNTED, IS_MESSAGE, IS_RECEIPT, read_and_count
 from spark_jobs.messages import read_and_reduce
 from spark_jobs.tickers.columns import polars_schema
@@ -30,7 +30,7 @@ def test_each_message_is_counted_by_what_became_of_its_items() -> None:
         ),
         message(b"no JSON", offset=1, timestamp=STAMP),
         message([], offset=2, timestamp=STAMP),
-        message([item(CRO_USDT, c="abc"), item(CRO_USDT, bestBid="x")], KUCOIN_RAW_DATA),
+        message([item(CRO_USDT, c="abc"), item(CRO_USDT, bestBid="x")], KUCOIN.raw_topic),
     )
     assert rows.schema == polars_schema(COUNTED)
     found = rows.filter(pl.col("kind") == IS_MESSAGE).sort("exchange", "offset")

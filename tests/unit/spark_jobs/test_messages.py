@@ -8,7 +8,8 @@ from typing import Any
 from chispa import assert_df_equality
 from pyspark.sql import SparkSession
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.messages import messages, minutes
 from tests.support.frames import (
     BTCUSDT,
@@ -51,10 +52,10 @@ SEQUENCE = 1743147448467
 BTC = json.dumps(item(BTCUSDT))
 RECORDS = (
     record(f'[{BTC}, {{"s" : "币"}}]'.encode(), partition=3, offset=17),
-    record([item(CRO_USDT, bestAsk="")], KUCOIN_RAW_DATA, offset=4, endpoint=KUCOIN_HOST),
+    record([item(CRO_USDT, bestAsk="")], KUCOIN.raw_topic, offset=4, endpoint=KUCOIN_HOST),
 )
-BTC_PLACE = (RECEIPT, BINANCE_HOST, BINANCE_RAW_DATA, 3, 17)
-CRO_PLACE = (RECEIPT, KUCOIN_HOST, KUCOIN_RAW_DATA, 0, 4)
+BTC_PLACE = (RECEIPT, BINANCE_HOST, BINANCE.raw_topic, 3, 17)
+CRO_PLACE = (RECEIPT, KUCOIN_HOST, KUCOIN.raw_topic, 0, 4)
 NO_TICKER: tuple[Any, ...] = (*[None] * 11, None, None, None)
 TICKER = ("ticker", None, None, None)
 BTC_ROW = (
@@ -66,7 +67,7 @@ DEAD_ROW = (
     *("dead_letter", None, "event_time is missing", '{"s" : "币"}'.encode()),
 )
 SPAN_ROW = (
-    *("binance", None, *NO_TICKER, None, None, BINANCE_RAW_DATA, 3, 17, None),
+    *("binance", None, *NO_TICKER, None, None, BINANCE.raw_topic, 3, 17, None),
     *("dead_span", None, "event_time is missing", b"\x02"),
 )
 CRO_ROW = (
@@ -86,7 +87,7 @@ def test_a_record_becomes_a_message_with_the_host_that_its_header_says(spark: Sp
         records(
             spark,
             record(b"\xff", partition=3, offset=17, timestamp=stamp),
-            record(None, KUCOIN_RAW_DATA, endpoint="[::1]:9443"),
+            record(None, KUCOIN.raw_topic, endpoint="[::1]:9443"),
         )
     )
     expected = table(

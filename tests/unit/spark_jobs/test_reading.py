@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs.messages import read_and_reduce
 from spark_jobs.reading import LastMinute, Reading, Share, cause_of, reading_of, shares_of
 from spark_jobs.tickers.columns import REDUCED, as_table
@@ -30,9 +30,9 @@ def test_items_are_counted_by_exchange_and_cause_with_an_example_of_each_unread_
         message([item(ETHUSDT, E="later"), 7], offset=1),
         message(b"?", offset=2),
         message(
-            [item(CRO_USDT), item(CRO_USDT, bestBid="")], KUCOIN_RAW_DATA, partition=2, offset=6
+            [item(CRO_USDT), item(CRO_USDT, bestBid="")], KUCOIN.raw_topic, partition=2, offset=6
         ),
-        message([item(CRO_USDT, bestBid="", size="\0")], KUCOIN_RAW_DATA, partition=2, offset=7),
+        message([item(CRO_USDT, bestBid="", size="\0")], KUCOIN.raw_topic, partition=2, offset=7),
     )
     assert found == {
         "binance": {
@@ -90,7 +90,7 @@ def test_one_cause_in_several_partitions_is_counted_once() -> None:
 def test_whatever_was_written_the_reading_is_json_that_postgres_takes() -> None:
     odd = ["\0", "\ud800", "😀" * 200, '"', "\\"]
     values = [json.dumps([item(CRO_USDT, bestBid=written)]).encode() for written in odd]
-    found = reading(*(message(value, KUCOIN_RAW_DATA, offset=n) for n, value in enumerate(values)))
+    found = reading(*(message(value, KUCOIN.raw_topic, offset=n) for n, value in enumerate(values)))
     text = json.dumps(found)
     assert "\\u0000" not in text
     json.loads(text)["kucoin"]["unread"]["bid is no number"]["written"].encode()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import READ, REDUCED, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
@@ -44,7 +45,7 @@ STAMPS = st.sampled_from(
 @st.composite
 def batches(draw: st.DrawFn) -> pl.DataFrame:
     """Messages of one topic."""
-    topic = draw(st.sampled_from([BINANCE_RAW_DATA, KUCOIN_RAW_DATA]))
+    topic = draw(st.sampled_from([BINANCE.raw_topic, KUCOIN.raw_topic]))
     values = draw(st.lists(mostly(bodies(topic), st.none(), one_in=20), min_size=1, max_size=4))
     return frame(
         *(
@@ -79,8 +80,8 @@ def test_both_readers_read_any_message_alike() -> None:
 @pytest.mark.parametrize(
     ("topic", "frames"),
     [
-        (BINANCE_RAW_DATA, [BTCUSDT, ETHUSDT]),
-        (KUCOIN_RAW_DATA, [CRO_USDT, *recorded_kucoin_frames()]),
+        (BINANCE.raw_topic, [BTCUSDT, ETHUSDT]),
+        (KUCOIN.raw_topic, [CRO_USDT, *recorded_kucoin_frames()]),
     ],
 )
 def test_ordinary_messages_are_all_taken_by_the_column_reader(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
@@ -67,7 +68,7 @@ def test_a_binance_message_is_a_row_per_item_with_every_column() -> None:
 
 
 def test_a_kucoin_message_is_a_row_per_item_with_every_column() -> None:
-    (read,) = in_order(by_columns(frame(message([item(CRO_USDT)], KUCOIN_RAW_DATA, offset=9))))
+    (read,) = in_order(by_columns(frame(message([item(CRO_USDT)], KUCOIN.raw_topic, offset=9))))
     assert read == {
         **NOTHING,
         "exchange": "kucoin",
@@ -130,7 +131,7 @@ def test_an_amount_that_cannot_be_read_is_null_and_a_row_of_its_own(
 ) -> None:
     changed: dict[str, Any] = {key: written}
     items = [item(CRO_USDT), item(CRO_USDT, **changed)]
-    read = in_order(by_columns(frame(message(items, KUCOIN_RAW_DATA))))
+    read = in_order(by_columns(frame(message(items, KUCOIN.raw_topic))))
     assert read[1] == {**read[0], field: None, "position": 1}
     assert read[2] == {
         **NOTHING,
@@ -161,7 +162,7 @@ def test_an_amount_that_cannot_be_read_is_null_and_a_row_of_its_own(
 def test_a_price_of_nothing_or_less_is_no_ticker_and_no_dead_letter(
     price: Any, reason: str, shown: bytes
 ) -> None:
-    (read,) = in_order(by_columns(frame(message([item(CRO_USDT, price=price)], KUCOIN_RAW_DATA))))
+    (read,) = in_order(by_columns(frame(message([item(CRO_USDT, price=price)], KUCOIN.raw_topic))))
     assert (read["kind"], read["field"], read["price"]) == ("unread", "price", None)
     assert (read["reason"], read["payload"]) == (reason, shown)
 
@@ -255,7 +256,7 @@ def test_what_is_odd_is_left_with_all_of_its_message(value: bytes | None) -> Non
     ids=short,
 )
 def test_what_is_odd_in_a_kucoin_item_is_left(value: bytes) -> None:
-    rows, left = read_columns(frame(message(value, KUCOIN_RAW_DATA)))
+    rows, left = read_columns(frame(message(value, KUCOIN.raw_topic)))
     assert (len(rows), left["value"].to_list()) == (0, [value])
 
 
@@ -292,7 +293,7 @@ def test_beside_a_value_nested_too_deeply_for_python_only_the_columns_read_a_tic
     assert read_elements(messages)["reason"].to_list() == ["the message is no JSON array"]
 
 
-@pytest.mark.parametrize("topic", [BINANCE_RAW_DATA, KUCOIN_RAW_DATA])
+@pytest.mark.parametrize("topic", [BINANCE.raw_topic, KUCOIN.raw_topic])
 def test_where_nothing_can_be_parsed_all_is_left(topic: str) -> None:
     rows, left = read_columns(frame(message(b"?", topic), message(b"[{]", topic, offset=1)))
     assert rows.schema == polars_schema(READ)

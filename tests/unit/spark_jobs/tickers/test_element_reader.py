@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import ROWS_AT_ONCE, read_elements
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
@@ -19,11 +20,11 @@ RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
 
 
-def rows(value: Any, topic: str = BINANCE_RAW_DATA, **place: Any) -> list[dict[str, Any]]:
+def rows(value: Any, topic: str = BINANCE.raw_topic, **place: Any) -> list[dict[str, Any]]:
     return read_elements(frame(message(value, topic, **place))).to_dicts()
 
 
-def reasons(items: list[Any], topic: str = BINANCE_RAW_DATA) -> list[str | None]:
+def reasons(items: list[Any], topic: str = BINANCE.raw_topic) -> list[str | None]:
     return [row["reason"] for row in rows(items, topic)]
 
 
@@ -57,7 +58,7 @@ def test_a_binance_mini_ticker_has_24_hour_figures_and_neither_bid_nor_ask() -> 
 
 
 def test_a_kucoin_ticker_has_bid_and_ask_and_its_event_is_its_receipt() -> None:
-    assert rows([item(CRO_USDT)], KUCOIN_RAW_DATA, endpoint=None) == [
+    assert rows([item(CRO_USDT)], KUCOIN.raw_topic, endpoint=None) == [
         {
             **NOTHING,
             "exchange": "kucoin",
@@ -116,7 +117,7 @@ def test_neighbours_of_a_bad_element_arrive(bad: Any) -> None:
 @pytest.mark.parametrize("data", ["gone", 7, None, [], [{"price": "1"}], True])
 def test_neighbours_of_a_kucoin_item_whose_data_is_no_object_arrive(data: Any) -> None:
     bad = {**item(CRO_USDT), "data": data}
-    found = rows([item(CRO_USDT), bad, item(CRO_USDT)], KUCOIN_RAW_DATA)
+    found = rows([item(CRO_USDT), bad, item(CRO_USDT)], KUCOIN.raw_topic)
     assert [row["price"] for row in found] == [Decimal("0.10604"), None, Decimal("0.10604")]
     assert (found[1]["reason"], found[1]["received_at"]) == ("sequence is missing", RECEIPT)
 
@@ -198,7 +199,7 @@ def test_a_price_that_would_be_rounded_is_a_dead_letter() -> None:
 
 def test_a_kucoin_item_may_lack_what_is_optional_and_not_its_sequence() -> None:
     bare = item({**CRO_USDT, "data": {"price": "1", "sequence": "2", "bestBid": None}})
-    found = rows([bare, item(CRO_USDT, sequence=None)], KUCOIN_RAW_DATA)
+    found = rows([bare, item(CRO_USDT, sequence=None)], KUCOIN.raw_topic)
     assert [(row["kind"], row["reason"]) for row in found] == [
         ("ticker", None),
         ("dead_letter", "sequence is missing"),
@@ -231,8 +232,8 @@ def test_a_kucoin_item_may_lack_what_is_optional_and_not_its_sequence() -> None:
 def test_an_optional_field_that_cannot_be_read_is_null_and_counted_beside_the_ticker(
     changed: dict[str, Any], field: str, reason: str, written: bytes
 ) -> None:
-    ticker, unread = rows([item(CRO_USDT, **changed)], KUCOIN_RAW_DATA, offset=5)
-    whole = rows([item(CRO_USDT)], KUCOIN_RAW_DATA, offset=5)[0]
+    ticker, unread = rows([item(CRO_USDT, **changed)], KUCOIN.raw_topic, offset=5)
+    whole = rows([item(CRO_USDT)], KUCOIN.raw_topic, offset=5)[0]
     assert ticker == {**whole, field: None}
     assert unread == {
         **NOTHING,
@@ -252,7 +253,7 @@ def test_an_optional_field_that_cannot_be_read_is_null_and_counted_beside_the_ti
 
 
 def test_each_unread_field_is_a_row_of_its_own() -> None:
-    found = rows([item(CRO_USDT, bestBid="", bestAsk="", time=0)], KUCOIN_RAW_DATA)
+    found = rows([item(CRO_USDT, bestBid="", bestAsk="", time=0)], KUCOIN.raw_topic)
     assert [(row["kind"], row["field"]) for row in found] == [
         ("ticker", None),
         ("unread", "bid"),
@@ -317,7 +318,7 @@ def test_a_frame_that_the_extractor_could_not_read_is_a_dead_letter() -> None:
 
 def test_an_answer_of_kucoin_that_is_no_ticker_is_a_dead_letter() -> None:
     answer = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
-    assert reasons([item(answer)], KUCOIN_RAW_DATA) == ["symbol is missing"]
+    assert reasons([item(answer)], KUCOIN.raw_topic) == ["symbol is missing"]
 
 
 def test_of_a_repeated_key_the_last_counts() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.columns import TICKER, arrow_schema
 from spark_jobs.tickers.files import is_sorted, ticker_files
 from spark_jobs.tickers.reader import read_messages
@@ -36,9 +37,9 @@ def rows_in(file: dict[str, Any]) -> pa.Table:
 def test_tickers_of_each_exchange_and_day_are_a_file_of_their_own_and_sorted_by_symbol() -> None:
     files = by_partition(
         files_of(
-            (BINANCE_RAW_DATA, [item(ETHUSDT), item(BTCUSDT, RECEIVED_AT + 5), item(BTCUSDT)]),
-            (BINANCE_RAW_DATA, [item(ETHUSDT, RECEIVED_AT + DAY)]),
-            (KUCOIN_RAW_DATA, [item(CRO_USDT)]),
+            (BINANCE.raw_topic, [item(ETHUSDT), item(BTCUSDT, RECEIVED_AT + 5), item(BTCUSDT)]),
+            (BINANCE.raw_topic, [item(ETHUSDT, RECEIVED_AT + DAY)]),
+            (KUCOIN.raw_topic, [item(CRO_USDT)]),
         )
     )
     assert {partition: each["tickers"] for partition, each in files.items()} == {
@@ -52,7 +53,7 @@ def test_tickers_of_each_exchange_and_day_are_a_file_of_their_own_and_sorted_by_
 
 
 def test_a_file_has_the_columns_and_types_of_the_table_without_those_of_its_path() -> None:
-    [file] = files_of((KUCOIN_RAW_DATA, [item(CRO_USDT)]))
+    [file] = files_of((KUCOIN.raw_topic, [item(CRO_USDT)]))
     table = rows_in(file)
     expected = arrow_schema({name: TICKER[name] for name in TICKER if name != "exchange"})
     assert table.schema.equals(expected)
@@ -64,7 +65,7 @@ def test_a_file_has_the_columns_and_types_of_the_table_without_those_of_its_path
 
 def test_statistics_hold_every_value_though_times_are_in_milliseconds() -> None:
     late = RECEIVED_AT + 767  # .502000 exactly
-    [file] = files_of((BINANCE_RAW_DATA, [item(ETHUSDT, late), item(BTCUSDT)]))
+    [file] = files_of((BINANCE.raw_topic, [item(ETHUSDT, late), item(BTCUSDT)]))
     assert json.loads(file["statistics"]) == {
         "numRecords": 2,
         "minValues": {
@@ -82,7 +83,7 @@ def test_statistics_hold_every_value_though_times_are_in_milliseconds() -> None:
 
 
 def test_a_file_says_that_it_is_sorted_and_others_do_not() -> None:
-    [file] = files_of((BINANCE_RAW_DATA, [item(ETHUSDT), item(BTCUSDT)]))
+    [file] = files_of((BINANCE.raw_topic, [item(ETHUSDT), item(BTCUSDT)]))
     assert is_sorted(parquet.read_metadata(BytesIO(file["content"])))
     plain = BytesIO()
     parquet.write_table(rows_in(file), plain)
@@ -90,13 +91,13 @@ def test_a_file_says_that_it_is_sorted_and_others_do_not() -> None:
 
 
 def test_dead_letters_are_counted_and_are_in_no_file() -> None:
-    *files, counted = files_of((BINANCE_RAW_DATA, ["bad", item(BTCUSDT), {"s": 1}]))
+    *files, counted = files_of((BINANCE.raw_topic, ["bad", item(BTCUSDT), {"s": 1}]))
     assert [each["tickers"] for each in files] == [1]
     assert counted == dict.fromkeys(files[0]) | {"dead_letters": 2}
 
 
 def test_a_batch_without_an_item_returns_nothing() -> None:
-    assert files_of((BINANCE_RAW_DATA, [])) == []
+    assert files_of((BINANCE.raw_topic, [])) == []
 
 
 def test_rows_of_a_second_take_less_room_than_with_plain_encodings() -> None:
@@ -104,7 +105,7 @@ def test_rows_of_a_second_take_less_room_than_with_plain_encodings() -> None:
         item({**BTCUSDT, "s": f"COIN{n}USDT", "E": BTCUSDT["E"] + n}, RECEIVED_AT + 1000 * n)
         for n in range(2000)
     ]
-    [file] = files_of((BINANCE_RAW_DATA, items))
+    [file] = files_of((BINANCE.raw_topic, items))
     plain = BytesIO()
     parquet.write_table(rows_in(file), plain, compression="zstd")
     assert len(file["content"]) < 0.9 * len(plain.getvalue())

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow.compute as pc
 import pytest
 
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs.messages import read_and_reduce
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, REDUCED, as_table
 from spark_jobs.tickers.letter_reducer import EXAMPLES, spans_of
@@ -57,10 +57,10 @@ def test_positions_are_those_in_each_message_of_the_cause() -> None:
 
 def test_messages_of_any_length_in_which_every_item_is_dead_are_one_span() -> None:
     flood = [
-        message([without_sequence()] * count, KUCOIN_RAW_DATA, offset=offset)
+        message([without_sequence()] * count, KUCOIN.raw_topic, offset=offset)
         for offset, count in enumerate([3, 1, 200])
     ]
-    assert spans(*flood) == [Span(KUCOIN_RAW_DATA, 0, MISSING, 0, 2, 204, EVERY_ITEM)]
+    assert spans(*flood) == [Span(KUCOIN.raw_topic, 0, MISSING, 0, 2, 204, EVERY_ITEM)]
 
 
 @pytest.mark.parametrize("other", [GOOD, NO_PRICE, item(BTCUSDT, c="x")])
@@ -93,12 +93,12 @@ def test_examples_are_those_with_the_lowest_places_of_each_topic_and_cause() -> 
         message([7] * 4 + [item(BTCUSDT, c="x")], partition=partition, offset=offset)
         for partition, offset in [(1, 1), (0, 9), (0, 8)]
     ]
-    kucoin = message([7], KUCOIN_RAW_DATA, offset=3)
+    kucoin = message([7], KUCOIN.raw_topic, offset=3)
     expected = [
         *((TOPIC, 0, 8, position, 0) for position in range(5)),
         *((TOPIC, 0, 9, position, 0) for position in range(5)),
         *((TOPIC, 1, 1, position, 0) for position in (0, 1, 4)),
-        (KUCOIN_RAW_DATA, 0, 3, 0, 0),
+        (KUCOIN.raw_topic, 0, 3, 0, 0),
     ]
     assert sorted(examples(*messages, kucoin)) == expected
     assert len([place for place in expected if place[3] != 4 and place[0] == TOPIC]) == EXAMPLES
@@ -107,7 +107,7 @@ def test_examples_are_those_with_the_lowest_places_of_each_topic_and_cause() -> 
 
 def test_a_flood_is_a_few_rows_and_a_few_bytes() -> None:
     flood = [
-        message([without_sequence(f"S{n}") for n in range(200)], KUCOIN_RAW_DATA, offset=offset)
+        message([without_sequence(f"S{n}") for n in range(200)], KUCOIN.raw_topic, offset=offset)
         for offset in range(20)
     ]
     table = as_table(read_and_reduce(frame(*flood)), REDUCED)

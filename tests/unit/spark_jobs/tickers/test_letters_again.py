@@ -9,7 +9,8 @@ import polars as pl
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.reading import cause_of
 from spark_jobs.tickers.letter_reducer import spans_of
 from spark_jobs.tickers.letters_again import Now, Stored, letters_now, read_again
@@ -28,7 +29,7 @@ BTC, ETH = item(BTCUSDT), item(ETHUSDT)
 def was(
     first: int, letters: int, positions: bytes | None, last: int | None = None, cause: str = "old"
 ) -> Span:
-    return Span(BINANCE_RAW_DATA, 0, cause, first, last or first, letters, positions)
+    return Span(BINANCE.raw_topic, 0, cause, first, last or first, letters, positions)
 
 
 def now(spans: list[Span], *messages: dict[str, Any]) -> Now:
@@ -127,17 +128,17 @@ def test_stored_letters_have_their_own_places_and_keep_their_reasons() -> None:
     coin = item(BTCUSDT, s="币安人生USDT")
     far_ahead = item(BTCUSDT, RECEIVED_AT + 3_600_000_000)
     letters = [
-        stored(BINANCE_RAW_DATA, 7, 3, json.dumps(coin).encode(), HOST),
-        stored(BINANCE_RAW_DATA, 7, 4, b'{"c":', None),
-        stored(BINANCE_RAW_DATA, 8, -1, json.dumps([item(BTCUSDT), 7]).encode(), None),
-        stored(BINANCE_RAW_DATA, 9, -1, b"\xff\x00", None),
-        stored(BINANCE_RAW_DATA, 9, 0, json.dumps(far_ahead).encode(), None),
-        stored(KUCOIN_RAW_DATA, 7, 3, json.dumps(item(CRO_USDT)).encode(), None),
+        stored(BINANCE.raw_topic, 7, 3, json.dumps(coin).encode(), HOST),
+        stored(BINANCE.raw_topic, 7, 4, b'{"c":', None),
+        stored(BINANCE.raw_topic, 8, -1, json.dumps([item(BTCUSDT), 7]).encode(), None),
+        stored(BINANCE.raw_topic, 9, -1, b"\xff\x00", None),
+        stored(BINANCE.raw_topic, 9, 0, json.dumps(far_ahead).encode(), None),
+        stored(KUCOIN.raw_topic, 7, 3, json.dumps(item(CRO_USDT)).encode(), None),
     ]
 
     found = read_again(letters).select(FOUND).rows()
 
-    binance = (BINANCE_RAW_DATA, 2)
+    binance = (BINANCE.raw_topic, 2)
     assert set(found) == {
         (*binance, 7, 3, HOST, "币安人生USDT", None),
         (*binance, 7, 4, None, None, "old"),
@@ -145,7 +146,7 @@ def test_stored_letters_have_their_own_places_and_keep_their_reasons() -> None:
         (*binance, 8, 1, None, None, NO_OBJECT),
         (*binance, 9, -1, None, None, NO_ARRAY),
         (*binance, 9, 0, None, None, "old"),
-        (KUCOIN_RAW_DATA, 2, 7, 3, None, "CRO-USDT", None),
+        (KUCOIN.raw_topic, 2, 7, 3, None, "CRO-USDT", None),
     }
     assert len(found) == len(letters) + 1
 

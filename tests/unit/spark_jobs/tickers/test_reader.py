@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from core.topics import BINANCE_RAW_DATA, KUCOIN_RAW_DATA
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.reader import read_messages
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, recorded_kucoin_frames
@@ -58,31 +59,31 @@ def one(read: Reader, topic: str, value: bytes) -> tuple[dict[str, Any] | None, 
 # What exchanges write now and then, beside the columns that must come of it.
 SEEN: Mapping[str, tuple[str, bytes, Mapping[str, str | int | None], Mapping[str, str]]] = {
     "small numbers instead of texts": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(price="0.0000321", bestAsk="0.0000322", bestBid="0.0000320"),
         {"price": "0.0000321", "ask": "0.0000322", "bid": "0.000032"},
         {},
     ),
     "numbers with an exponent": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(price="2.35E-6", bestBid="2.34e-06"),
         {"price": "0.00000235", "bid": "0.00000234", "ask": "0.10605"},
         {},
     ),
     "texts with an exponent": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(price='"4.2E-7"', bestBid='"4.1e-7"', bestAsk='"4.3E-07"'),
         {"price": "0.00000042", "bid": "0.00000041", "ask": "0.00000043"},
         {},
     ),
     "a size with an exponent": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(size='"1E-8"', bestBidSize='"3E+2"'),
         {"price": "0.10604", "last_size": "0.00000001", "bid_size": "300"},
         {},
     ),
     "Binance's figures as numbers, more digits than a float has": (
-        BINANCE_RAW_DATA,
+        BINANCE.raw_topic,
         binance(c="0.00004321", o="0.00004300", v="76543210987654321", q="12345678901234567.89"),
         {
             **{"price": "0.00004321", "open_24h": "0.000043"},
@@ -91,56 +92,56 @@ SEEN: Mapping[str, tuple[str, bytes, Mapping[str, str | int | None], Mapping[str
         {},
     ),
     "an empty order book": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(bestAsk='""', bestAskSize='""', bestBid='""', bestBidSize='""'),
         {"price": "0.10604", "bid": None, "bid_size": None, "ask": None, "ask_size": None},
         dict.fromkeys(("bid", "bid_size", "ask", "ask_size"), "is empty"),
     ),
     "an order book of null": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(bestAsk="null", bestAskSize="null", bestBid="null", bestBidSize="null"),
         {"price": "0.10604", "bid": None, "ask": None},
         {},
     ),
     "no trade yet": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(time="0"),
         {"price": "0.10604", "traded_at": None},
         {"traded_at": "is out of range"},
     ),
     "a size of 19 decimals": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(bestAskSize='"3.4567890123456789012"'),
         {"price": "0.10604", "ask_size": None},
         {"ask_size": "has more than 18 decimals"},
     ),
     "a volume of 21 digits": (
-        BINANCE_RAW_DATA,
+        BINANCE.raw_topic,
         binance(v='"123456789012345678901.5"'),
         {"price": "85439.99", "base_volume_24h": None},
         {"base_volume_24h": "has more than 20 digits before the point"},
     ),
     "a sequence as a number": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(sequence="915875484"),
         {"price": "0.10604", "sequence": 915875484},
         {},
     ),
-    "a sequence with a point": (KUCOIN_RAW_DATA, kucoin(sequence="1.0"), {"sequence": 1}, {}),
+    "a sequence with a point": (KUCOIN.raw_topic, kucoin(sequence="1.0"), {"sequence": 1}, {}),
     "a sequence with an exponent": (
-        KUCOIN_RAW_DATA,
+        KUCOIN.raw_topic,
         kucoin(sequence='"1E3"'),
         {"sequence": 1000},
         {},
     ),
     "an event time as a text": (
-        BINANCE_RAW_DATA,
+        BINANCE.raw_topic,
         binance(E='"1743147448467"'),
         {"price": "85439.99", "sequence": 1743147448467},
         {},
     ),
     "an event time with an exponent": (
-        BINANCE_RAW_DATA,
+        BINANCE.raw_topic,
         binance(E="1.743147448467E12"),
         {"price": "85439.99", "sequence": 1743147448467},
         {},
@@ -175,20 +176,20 @@ def test_what_exchanges_write_now_and_then_is_read_exactly(read: Reader, case: s
 def test_an_exchange_that_has_no_price_yet_makes_neither_ticker_nor_dead_letter(
     read: Reader, price: str, reason: str
 ) -> None:
-    assert one(read, KUCOIN_RAW_DATA, kucoin(price=price)) == (None, {"price": reason})
-    assert one(read, BINANCE_RAW_DATA, binance(c=price)) == (None, {"price": reason})
+    assert one(read, KUCOIN.raw_topic, kucoin(price=price)) == (None, {"price": reason})
+    assert one(read, BINANCE.raw_topic, binance(c=price)) == (None, {"price": reason})
 
 
 @both_ways
 def test_a_symbol_without_price_and_trade_has_only_its_price_counted(read: Reader) -> None:
     bare = kucoin(price="null", size="null", time="null")
-    assert one(read, KUCOIN_RAW_DATA, bare) == (None, {"price": "is absent"})
+    assert one(read, KUCOIN.raw_topic, bare) == (None, {"price": "is absent"})
 
 
 @both_ways
 def test_recorded_kucoin_frames_keep_their_values(read: Reader) -> None:
     items = [item(each) for each in recorded_kucoin_frames()]
-    rows = in_order(read(frame(message(items, KUCOIN_RAW_DATA))))
+    rows = in_order(read(frame(message(items, KUCOIN.raw_topic))))
     assert [(row["symbol"], row["price"], row["sequence"], row["reason"]) for row in rows] == [
         ("FTM-ETH", Decimal("0.0002894"), 186911324, None),
         ("MOG-USDT", Decimal("0.0000001141"), 1226485690, None),
@@ -206,11 +207,11 @@ def test_messages_of_both_exchanges_are_read_at_once_whichever_way_they_go() -> 
     read = read_messages(
         frame(
             message([item(BTCUSDT)], offset=0),
-            message([item(CRO_USDT)], KUCOIN_RAW_DATA, partition=3, offset=0),
+            message([item(CRO_USDT)], KUCOIN.raw_topic, partition=3, offset=0),
             message([item(ETHUSDT), 7], offset=1),
-            message(None, KUCOIN_RAW_DATA, offset=1),
+            message(None, KUCOIN.raw_topic, offset=1),
             message([], offset=2),
-            message(kucoin(price="0.5"), KUCOIN_RAW_DATA, offset=2),
+            message(kucoin(price="0.5"), KUCOIN.raw_topic, offset=2),
         )
     )
     assert read.schema == polars_schema(READ)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from core.topics import KUCOIN_RAW_DATA
+from exchanges.kucoin import KUCOIN
 from spark_jobs.newer import polars_age_order
 from spark_jobs.tickers.columns import READ, REDUCED, polars_schema
 from spark_jobs.tickers.reader import read_messages
@@ -220,7 +220,8 @@ def test_a_symbol_that_is_in_two_partitions_is_a_row_of_each() -> None:
 
 def test_the_same_symbol_of_two_exchanges_is_two_rows() -> None:
     found = reduced(
-        message([item(BTCUSDT)]), message([kucoin("BTCUSDT", "3", 1, RECEIVED_AT)], KUCOIN_RAW_DATA)
+        message([item(BTCUSDT)]),
+        message([kucoin("BTCUSDT", "3", 1, RECEIVED_AT)], KUCOIN.raw_topic),
     )
     assert [only(row, "exchange", "price") for row in found] == [
         ("binance", Decimal("85439.99")),
@@ -287,9 +288,9 @@ def test_unread_fields_are_one_row_per_cause_with_the_first_as_an_example() -> N
     found = [
         row
         for row in reduced(
-            message(books("x", "1", ""), KUCOIN_RAW_DATA, offset=6),
-            message(books("2", "", "y"), KUCOIN_RAW_DATA, offset=5),
-            message(books("z"), KUCOIN_RAW_DATA, partition=1, offset=1),
+            message(books("x", "1", ""), KUCOIN.raw_topic, offset=6),
+            message(books("2", "", "y"), KUCOIN.raw_topic, offset=5),
+            message(books("z"), KUCOIN.raw_topic, partition=1, offset=1),
         )
         if row["kind"] == "unread"
     ]

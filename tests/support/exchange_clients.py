@@ -1,20 +1,23 @@
-"""The exchanges' feeds with settings for tests, and what their connections tell."""
+"""Clients of the exchanges with settings for tests, and the notices of their connections."""
 
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import Empty
 from threading import Event, Thread
 from typing import Any, TypeVar
 
+from exchanges.binance import BINANCE
+from exchanges.exchange import Exchange, Received
+from exchanges.kucoin import KUCOIN
 from extractors.backlog import Backlog
-from extractors.binance import BinanceFeed
 from extractors.connection import stay_connected
-from extractors.feed import Feed
-from extractors.kucoin import KucoinFeed
+from extractors.exchange_client import ExchangeClient
 from extractors.metrics import Metrics
 from extractors.notices import Frame, Notice
+from tests.support.frames import RECEIVED_AT
 from tests.support.waiting import DEADLINE, wait_for
 
 NOWHERE = "127.0.0.1:9"
@@ -22,34 +25,42 @@ NOWHERE = "127.0.0.1:9"
 Kind = TypeVar("Kind")
 
 
-def binance_feed(
+def binance_client(
     ws_url: str = f"ws://{NOWHERE}",
     rest_url: str = f"http://{NOWHERE}",
     silence_limit: float = 10.0,
     age_limit: float = 3600.0,
-) -> BinanceFeed:
-    """Binance without its limit on attempts to connect."""
-    feed = BinanceFeed(ws_url, rest_url, silence_limit=silence_limit, age_limit=age_limit)
-    feed.connect_interval = 0.0
-    return feed
+    batch_seconds: float = 0.0,
+    exchange: Exchange = BINANCE,
+) -> ExchangeClient:
+    """Return a client of Binance without its limit on attempts to connect."""
+    return ExchangeClient(
+        replace(exchange, connect_interval=0.0),
+        {"ws": ws_url, "rest": rest_url},
+        batch_seconds=batch_seconds,
+        silence_limit=silence_limit,
+        age_limit=age_limit,
+    )
 
 
-def kucoin_feed(
+def kucoin_client(
     rest_url: str = f"http://{NOWHERE}",
     silence_limit: float = 15.0,
     age_limit: float = 3600.0,
     batch_seconds: float = 0.1,
-) -> KucoinFeed:
-    """KuCoin without its limit on attempts to connect."""
-    feed = KucoinFeed(
-        rest_url, batch_seconds=batch_seconds, silence_limit=silence_limit, age_limit=age_limit
+) -> ExchangeClient:
+    """Return a client of KuCoin without its limit on attempts to connect."""
+    return ExchangeClient(
+        replace(KUCOIN, connect_interval=0.0),
+        {"rest": rest_url},
+        batch_seconds=batch_seconds,
+        silence_limit=silence_limit,
+        age_limit=age_limit,
     )
-    feed.connect_interval = 0.0
-    return feed
 
 
 class Notices:
-    """What the connections of a feed put into their backlog, one notice after another."""
+    """What the connections of a client put into their backlog, one notice after another."""
 
     def __init__(self, limit: int) -> None:
         self.backlog = Backlog(limit)
@@ -65,11 +76,12 @@ class Notices:
 
 
 @contextmanager
-def listening(feed: Feed, limit: int = 1_000_000) -> Iterator[Notices]:
-    """Yield what the feed's connections tell, one connection after another."""
+def listening(client: ExchangeClient, limit: int = 1_000_000) -> Iterator[Notices]:
+    """Yield what the client's connections tell, one connection after another."""
     notices = Notices(limit)
     stop = Event()
-    thread = Thread(target=stay_connected, args=(feed, notices.backlog, stop, Metrics(feed.name)))
+    metrics = Metrics(client.exchange.name)
+    thread = Thread(target=stay_connected, args=(client, notices.backlog, stop, metrics))
     thread.start()
     try:
         yield notices
@@ -103,9 +115,15 @@ def next_of(notices: Notices, kind: type[Kind]) -> Kind:
     return notice
 
 
+def item_of(raw_data: Received) -> bytes:
+    """Return the Kafka item of what came at RECEIVED_AT."""
+    [item] = Frame(1, RECEIVED_AT, "exchange.example", [raw_data], size=0).items()
+    return item
+
+
 def tickers(frame: Frame) -> list[dict[str, Any]]:
     """What the exchange sent, without `received_at`."""
-    items = [json.loads(raw_data.item()) for raw_data in frame.raw_data]
+    items = [json.loads(item) for item in frame.items()]
     return [{name: item[name] for name in item if name != "received_at"} for item in items]
 
 

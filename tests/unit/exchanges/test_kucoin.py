@@ -6,17 +6,24 @@ from typing import Any
 import pytest
 
 from core.message import unreadable_item
-from extractors.feed import ConfigurationError, FeedError, RawData, UnreadableRawData
-from extractors.kucoin import KucoinRawData, KucoinSession
+from exchanges.exchange import (
+    ConfigurationError,
+    ExchangeError,
+    RawData,
+    Received,
+    UnreadableRawData,
+)
+from exchanges.kucoin import KucoinSession
+from tests.support.exchange_clients import item_of
 from tests.support.frames import CRO_USDT, RECEIVED_AT, recorded_kucoin_frames
 
 WELCOME = b'{"id":"hQvf8jkno","type":"welcome"}'
 ACK = b'{"id":"1","type":"ack"}'
 
 
-def receive(text: str | bytes) -> list[RawData]:
+def receive(text: str | bytes) -> list[Received]:
     data = text.encode() if isinstance(text, str) else text
-    return KucoinSession(ping_interval=18.0, now=0.0).receive(data, RECEIVED_AT)
+    return KucoinSession(ping_interval=18.0, now=0.0).receive(data)
 
 
 def item(frame: str) -> bytes:
@@ -29,9 +36,9 @@ def test_item_is_the_exchanges_text_and_received_at(frame: dict[str, Any]) -> No
     text = json.dumps(frame)
     [raw_data] = receive(text)
     sequence = int(frame["data"]["sequence"])
-    assert raw_data == KucoinRawData(text.encode(), frame["subject"], sequence, RECEIVED_AT)
+    assert raw_data == RawData(text.encode(), frame["subject"], sequence)
     assert raw_data.symbol == frame["subject"]
-    assert raw_data.item() == item(text)
+    assert item_of(raw_data) == item(text)
 
 
 def test_item_keeps_digits_repeated_keys_and_escapes() -> None:
@@ -41,14 +48,14 @@ def test_item_keeps_digits_repeated_keys_and_escapes() -> None:
     )
     [raw_data] = receive(frame)
     assert (raw_data.symbol, raw_data.sequence) == ("币-USDT", 1234567890123456789)
-    assert raw_data.item() == item(frame)
+    assert item_of(raw_data) == item(frame)
 
 
 def test_message_without_a_subject_travels_on_without_a_symbol() -> None:
     frame = '{"type":"message","topic":"/market/ticker:all","data":{"Time":1}}'
     [raw_data] = receive(frame)
     assert raw_data.symbol == ""
-    assert raw_data.item() == item(frame)
+    assert item_of(raw_data) == item(frame)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +68,8 @@ def test_message_without_a_subject_travels_on_without_a_symbol() -> None:
 )
 def test_text_that_the_documents_do_not_know_is_kept(text: str) -> None:
     [raw_data] = receive(text)
-    assert raw_data == UnreadableRawData(text.encode(), RECEIVED_AT)
-    assert raw_data.item() == unreadable_item(text, RECEIVED_AT)
+    assert raw_data == UnreadableRawData(text.encode())
+    assert item_of(raw_data) == unreadable_item(text, RECEIVED_AT)
 
 
 @pytest.mark.parametrize("brackets", ["[]", "{}"])
@@ -75,9 +82,9 @@ def test_frame_of_any_depth_is_kept_to_the_letter_or_as_unreadable_text(brackets
         frame = f'{{"type":"message","subject":"A-B","data":{inner}}}'
         [raw_data] = receive(frame)
         if isinstance(raw_data, UnreadableRawData):
-            assert raw_data.item() == unreadable_item(frame, RECEIVED_AT)
+            assert item_of(raw_data) == unreadable_item(frame, RECEIVED_AT)
         else:
-            assert (raw_data.symbol, raw_data.item()) == ("A-B", item(frame))
+            assert (raw_data.symbol, item_of(raw_data)) == ("A-B", item(frame))
             kept.add(depth)
     assert kept == set(range(1, 101))
 
@@ -105,7 +112,7 @@ def test_control_frames_bring_nothing(text: str | bytes) -> None:
 def test_error_ends_the_connection_and_its_code_says_what_follows(
     code: int, problem: str, at_once: bool, retry_after: float, is_final: bool
 ) -> None:
-    with pytest.raises(FeedError) as error:
+    with pytest.raises(ExchangeError) as error:
         receive(json.dumps({"id": "1", "type": "error", "code": code, "data": problem}))
     assert error.value.cause == f"error_{code}"
     assert str(error.value) == f"error_{code}: {problem}"
@@ -144,14 +151,14 @@ def test_sequence_is_the_tickers_own_number_written_as_a_number_or_as_text(
 ) -> None:
     frame = json.dumps({**CRO_USDT, "data": data}, ensure_ascii=False)
     [raw_data] = receive(frame)
-    assert (raw_data.sequence, raw_data.item()) == (sequence, item(frame))
+    assert (raw_data.sequence, item_of(raw_data)) == (sequence, item(frame))
 
 
 def test_subscribes_once_and_only_after_the_welcome() -> None:
     session = KucoinSession(ping_interval=18.0, now=0.0)
     assert session.due(0.1) == []
-    session.receive(WELCOME, RECEIVED_AT)
-    session.receive(WELCOME, RECEIVED_AT)
+    session.receive(WELCOME)
+    session.receive(WELCOME)
     [subscription] = session.due(0.2)
     assert json.loads(subscription) == {
         "id": "1",
@@ -168,16 +175,16 @@ def test_answer_that_does_not_come_in_time_ends_the_connection(
 ) -> None:
     session = KucoinSession(ping_interval=18.0, now=100.0)
     for text in received:
-        session.receive(text, RECEIVED_AT)
+        session.receive(text)
     session.due(109.9)
-    with pytest.raises(FeedError, match=f"^unanswered: no {awaited} within 10 s$"):
+    with pytest.raises(ExchangeError, match=f"^unanswered: no {awaited} within 10 s$"):
         session.due(110.0)
 
 
 def test_pings_in_text_at_every_interval() -> None:
     session = KucoinSession(ping_interval=18.0, now=0.0)
-    session.receive(WELCOME, RECEIVED_AT)
-    session.receive(ACK, RECEIVED_AT)
+    session.receive(WELCOME)
+    session.receive(ACK)
     session.due(0.0)
     pings = [json.loads(text) for second in range(61) for text in session.due(float(second))]
     assert [ping["type"] for ping in pings] == ["ping"] * 3

@@ -5,16 +5,22 @@ import json
 import pytest
 
 from core.message import unreadable_item
-from extractors.binance import BinanceRawData, BinanceSession
+from exchanges.binance import BinanceSession
+from exchanges.exchange import (
+    ExchangeError,
+    RawData,
+    Received,
+    ShutdownAnnounced,
+    UnreadableRawData,
+)
 from extractors.deadline import Deadline
-from extractors.feed import FeedError, RawData, ShutdownAnnounced, UnreadableRawData
-from tests.support.feeds import binance_feed
+from tests.support.exchange_clients import binance_client, item_of
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
 
 
-def receive(text: str | bytes) -> list[RawData]:
+def receive(text: str | bytes) -> list[Received]:
     data = text.encode() if isinstance(text, str) else text
-    return BinanceSession().receive(data, RECEIVED_AT)
+    return BinanceSession().receive(data)
 
 
 def item(ticker: str) -> bytes:
@@ -29,8 +35,8 @@ def unreadable(text: str) -> bytes:
 def test_array_becomes_one_raw_data_per_ticker_in_its_order() -> None:
     first, second = json.dumps(BTCUSDT).encode(), json.dumps(ETHUSDT, indent=1).encode()
     assert receive(b" [ %s ,\n%s]\n" % (first, second)) == [
-        BinanceRawData(first, "BTCUSDT", BTCUSDT["E"], RECEIVED_AT),
-        BinanceRawData(second, "ETHUSDT", ETHUSDT["E"], RECEIVED_AT),
+        RawData(first, "BTCUSDT", BTCUSDT["E"]),
+        RawData(second, "ETHUSDT", ETHUSDT["E"]),
     ]
 
 
@@ -42,14 +48,14 @@ def test_item_is_the_exchanges_text_and_received_at() -> None:
     ticker = json.dumps({**BTCUSDT, "x": {"new": ["field"]}})
     [raw_data] = receive(f"[{ticker}]")
     assert raw_data.symbol == "BTCUSDT"
-    assert raw_data.item() == item(ticker)
+    assert item_of(raw_data) == item(ticker)
 
 
 def test_symbol_that_is_not_ascii_stays_as_it_is_written() -> None:
     for ticker in (r'{"s":"\u5e01安人生USDT"}', '{"s":"币安人生USDT"}'):
         [raw_data] = receive(f"[{ticker}]")
         assert raw_data.symbol == "币安人生USDT"
-        assert raw_data.item() == item(ticker)
+        assert item_of(raw_data) == item(ticker)
 
 
 def test_bad_element_travels_on_and_costs_no_neighbour() -> None:
@@ -58,7 +64,7 @@ def test_bad_element_travels_on_and_costs_no_neighbour() -> None:
     first, last = json.dumps(BTCUSDT), json.dumps(ETHUSDT)
     raw_data = receive(f'[{first}, null, "币", {nameless},{numbered},{last}]')
     assert [each.symbol for each in raw_data] == ["BTCUSDT", "", "", "", "", "ETHUSDT"]
-    assert [each.item() for each in raw_data] == [
+    assert [item_of(each) for each in raw_data] == [
         item(first),
         unreadable("null"),
         unreadable('"币"'),
@@ -85,7 +91,7 @@ def test_element_that_is_no_json_is_kept_beside_readable_neighbours(element: str
     data = f"[{first},{element},{last}]".encode("utf-8", "surrogatepass")
     raw_data = receive(data)
     assert [each.symbol for each in raw_data] == ["BTCUSDT", "", "ETHUSDT"]
-    assert [each.item() for each in raw_data] == [
+    assert [item_of(each) for each in raw_data] == [
         item(first),
         unreadable(element.replace("\ud800", "\\xed\\xa0\\x80")),
         item(last),
@@ -102,9 +108,9 @@ def test_ticker_of_any_depth_is_kept_to_the_letter_or_as_unreadable_text() -> No
         ticker = f'{{"s":"A","x":{inner}}}'
         [raw_data] = receive(f"[{ticker}]")
         if isinstance(raw_data, UnreadableRawData):
-            assert raw_data.item() == unreadable(ticker)
+            assert item_of(raw_data) == unreadable(ticker)
         else:
-            assert raw_data.item() == item(ticker)
+            assert item_of(raw_data) == item(ticker)
             kept.add(depth)
     assert kept == set(range(1, 101))
 
@@ -130,19 +136,19 @@ def test_ticker_of_any_depth_is_kept_to_the_letter_or_as_unreadable_text() -> No
 )
 def test_text_that_is_no_array_of_tickers_is_kept(text: str) -> None:
     [raw_data] = receive(text)
-    assert raw_data == UnreadableRawData(text.encode(), RECEIVED_AT)
-    assert raw_data.item() == unreadable(text)
+    assert raw_data == UnreadableRawData(text.encode())
+    assert item_of(raw_data) == unreadable(text)
 
 
 def test_bytes_that_are_no_utf8_become_escapes() -> None:
     [raw_data] = receive(b'{"s":"\xff\xfe"}')
-    assert raw_data.item() == unreadable('{"s":"\\xff\\xfe"}')
+    assert item_of(raw_data) == unreadable('{"s":"\\xff\\xfe"}')
 
 
 def test_numbers_keep_their_digits() -> None:
     ticker = '{"s":"X","a":85439.990,"b":123456789012345678901,"c":0.123456789012345678,"d":1E999}'
     [raw_data] = receive(f"[{ticker}]")
-    assert raw_data.item() == item(ticker)
+    assert item_of(raw_data) == item(ticker)
 
 
 def test_answer_to_a_request_brings_nothing() -> None:
@@ -155,7 +161,7 @@ def test_server_shutdown_is_announced_and_is_no_end() -> None:
 
 
 def test_error_ends_the_connection_and_says_why() -> None:
-    with pytest.raises(FeedError) as error:
+    with pytest.raises(ExchangeError) as error:
         receive('{"error":{"code":2,"msg":"Invalid request"},"id":2}')
     assert (error.value.cause, str(error.value)) == ("error_2", "error_2: Invalid request")
     assert (error.value.at_once, error.value.retry_after) == (False, 0.0)
@@ -177,10 +183,10 @@ def test_sequence_is_the_event_time_written_as_a_number_or_as_text(
     ticker: str, sequence: int | None
 ) -> None:
     [raw_data] = receive(f"[{ticker}]")
-    assert (raw_data.sequence, raw_data.item()) == (sequence, item(ticker))
+    assert (raw_data.sequence, item_of(raw_data)) == (sequence, item(ticker))
 
 
 def test_endpoint_is_the_all_tickers_stream() -> None:
-    endpoint = binance_feed("wss://stream.binance.com:9443").endpoint(Deadline(10.0))
+    endpoint = binance_client("wss://stream.binance.com:9443").endpoint(Deadline(10.0))
     assert endpoint.url == "wss://stream.binance.com:9443/ws/!miniTicker@arr"
     assert endpoint.host == "stream.binance.com"

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from exchanges.exchange import Endpoint, ExchangeError
+from exchanges.kucoin import read_bullet
 from extractors.deadline import Deadline
-from extractors.feed import Endpoint, FeedError
-from extractors.kucoin import read_bullet
-from tests.support.feeds import kucoin_feed
+from tests.support.exchange_clients import kucoin_client
 from tests.support.loopback import bullet, http_server
 from tests.support.waiting import DEADLINE
 
@@ -33,7 +33,9 @@ def without(name: str) -> dict[str, Any]:
 def test_token_goes_encoded_into_the_url_and_is_not_shown() -> None:
     endpoint = read_bullet(answer(SERVER, token="a+b/c=="))
     assert endpoint.url.startswith("wss://ws-api-spot.kucoin.com/?token=a%2Bb%2Fc%3D%3D&connectId=")
-    assert (endpoint.host, endpoint.ping_interval) == ("ws-api-spot.kucoin.com", 18.0)
+    assert endpoint.host == "ws-api-spot.kucoin.com"
+    session = endpoint.session(0.0)
+    assert session.due(9.9) == []
     assert "a%2Bb" not in repr(endpoint)
 
 
@@ -97,7 +99,7 @@ def test_entry_that_is_no_websocket_is_passed_over(entry: Any) -> None:
 
 @pytest.mark.parametrize("entry", NO_WEBSOCKETS, ids=repr)
 def test_list_without_any_websocket_is_an_error_that_says_so_and_not_the_token(entry: Any) -> None:
-    with pytest.raises(FeedError) as error:
+    with pytest.raises(ExchangeError) as error:
         read_bullet(answer(entry))
     assert error.value.cause == "unreadable"
     assert str(error.value).startswith("unreadable: /api/v1/bullet-public: no WebSocket server: ")
@@ -119,19 +121,19 @@ def test_list_without_any_websocket_is_an_error_that_says_so_and_not_the_token(e
     ],
 )
 def test_answer_that_can_not_be_read_is_named_by_its_path_without_its_token(text: str) -> None:
-    with pytest.raises(FeedError, match=r"^unreadable: /api/v1/bullet-public: ") as error:
+    with pytest.raises(ExchangeError, match=r"^unreadable: /api/v1/bullet-public: ") as error:
         read_bullet(text)
     assert "secret" not in str(error.value)
 
 
 def test_error_code_is_named_with_its_message() -> None:
-    with pytest.raises(FeedError) as error:
+    with pytest.raises(ExchangeError) as error:
         read_bullet('{"code":"400100","msg":"nothing here"}')
     assert str(error.value) == ("refused: /api/v1/bullet-public answered code 400100: nothing here")
 
 
 def endpoint_at(url: str) -> Endpoint:
-    return kucoin_feed(url).endpoint(Deadline(DEADLINE))
+    return kucoin_client(url).endpoint(Deadline(DEADLINE))
 
 
 def test_every_connection_asks_for_a_token_of_its_own() -> None:
@@ -143,13 +145,15 @@ def test_every_connection_asks_for_a_token_of_its_own() -> None:
 
 def test_too_many_requests_name_the_pause_that_is_demanded() -> None:
     with http_server(lambda: "", status=429, headers={"gw-ratelimit-reset": "14000"}) as url:
-        with pytest.raises(FeedError, match="/api/v1/bullet-public answered 429") as refused:
+        with pytest.raises(ExchangeError, match="/api/v1/bullet-public answered 429") as refused:
             endpoint_at(url)
     assert refused.value.retry_after == 14.0
 
 
 def test_server_that_fails_is_named_by_its_status() -> None:
     with http_server(lambda: "oops", status=503) as url:
-        with pytest.raises(FeedError, match="/api/v1/bullet-public answered 503: oops") as refused:
+        with pytest.raises(
+            ExchangeError, match="/api/v1/bullet-public answered 503: oops"
+        ) as refused:
             endpoint_at(url)
     assert refused.value.retry_after == 0.0

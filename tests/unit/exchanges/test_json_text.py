@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from extractors.json_text import DEPTH_LIMIT, elements, load_json, read_json
+from exchanges.json_text import DEPTH_LIMIT, elements, load_json, read_json
 from tests.support.json_texts import VALUES, json_texts
 
 

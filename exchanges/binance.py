@@ -1,0 +1,130 @@
+"""Binance spot, stream `!miniTicker@arr`: once a second, the 24 h tickers that changed.
+
+Facts from github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from exchanges.exchange import (
+    Addresses,
+    Asking,
+    Endpoint,
+    Exchange,
+    ExchangeError,
+    Field,
+    Form,
+    Instrument,
+    RawData,
+    Received,
+    Request,
+    Session,
+    ShutdownAnnounced,
+    UnreadableRawData,
+    read_sequence,
+)
+from exchanges.json_text import elements, read_json
+
+SYMBOLS_PATH = "/api/v3/exchangeInfo"
+
+FIELDS: Mapping[str, Field] = {
+    "symbol": Field(("s",), Form.NAME),
+    "price": Field(("c",), Form.AMOUNT),
+    "open_24h": Field(("o",), Form.AMOUNT),
+    "high_24h": Field(("h",), Form.AMOUNT),
+    "low_24h": Field(("l",), Form.AMOUNT),
+    "base_volume_24h": Field(("v",), Form.AMOUNT),
+    "quote_volume_24h": Field(("q",), Form.AMOUNT),
+    "event_time": Field(("E",), Form.MILLISECONDS),
+    "sequence": Field(("E",), Form.INTEGER),
+}
+"""
+{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT","c":"85439.99000000","o":"87304.35000000",
+ "h":"87728.27000000","l":"85300.01000000","v":"20230.79019000","q":"1754434346.25694750"}
+"""
+
+
+class BinanceSession(Session):
+    """Nothing is sent: the path subscribes, and the server's pings are the WebSocket's own."""
+
+    def due(self, now: float) -> list[str]:
+        return []
+
+    def receive(self, data: bytes) -> list[Received]:
+        """Return the tickers of a frame. An unreadable element costs none of its neighbours.
+
+        Data     [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...}, ...]
+        Control  {"e":"serverShutdown","E":1743147448467}
+                 {"result":null,"id":1}
+                 {"error":{"code":2,"msg":"Invalid request"},"id":2}
+        """
+        try:
+            if data.lstrip().startswith(b"["):
+                return [_raw_data(text) for text in elements(data)]
+            frame = read_json(data)
+        except ValueError:
+            return [UnreadableRawData(data)]
+        match frame:
+            case {"e": "serverShutdown"}:
+                raise ShutdownAnnounced("serverShutdown")
+            case {"error": {"code": code, "msg": problem}}:
+                raise ExchangeError(f"error_{code}", str(problem))
+            case {"result": _, "id": _}:
+                return []
+            case _:
+                return [UnreadableRawData(data)]
+
+
+def _raw_data(text: bytes) -> Received:
+    try:
+        ticker = read_json(text)
+    except ValueError:
+        ticker = None
+    if not isinstance(ticker, dict):
+        return UnreadableRawData(text)
+    return RawData(text, BINANCE.symbol_of(ticker), read_sequence(ticker.get("E")))
+
+
+def _endpoint(addresses: Addresses) -> Asking[Endpoint]:
+    """Nothing has to be asked."""
+    yield from ()
+    return Endpoint(f"{addresses['ws']}/ws/!miniTicker@arr", lambda now: BinanceSession())
+
+
+def _symbol_list(addresses: Addresses) -> Asking[object]:
+    """
+    {"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
+     ...}, ...], ...}
+    """
+    text = yield Request("GET", f"{addresses['rest']}{SYMBOLS_PATH}?showPermissionSets=false")
+    try:
+        return read_json(text)["symbols"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ExchangeError("unreadable", f"{SYMBOLS_PATH}: {error!r}") from error
+
+
+def _instrument(entry: Any) -> Instrument:
+    """Statuses are TRADING, END_OF_DAY, HALT, BREAK, CANCEL_ONLY."""
+    return Instrument(
+        BINANCE.name, entry["symbol"], entry["baseAsset"], entry["quoteAsset"], entry["status"]
+    )
+
+
+BINANCE = Exchange(
+    name="binance",
+    title="Binance",
+    domains=("binance.com", "binance.vision"),
+    addresses={"ws": "wss://stream.binance.com:9443", "rest": "https://api.binance.com"},
+    reachable_path="/api/v3/ping",
+    backlog=30,
+    # The array of a second is a batch already.
+    batch_seconds=0.0,
+    # 300 attempts in 5 minutes are allowed; a tenth less, because each takes its time to arrive.
+    connect_interval=1.1,
+    silence_limit=10.0,
+    metrics_port=9101,
+    endpoint=_endpoint,
+    symbol_list=_symbol_list,
+    instrument=_instrument,
+    fields=FIELDS,
+)

@@ -1,0 +1,246 @@
+"""Description of an exchange: its facts as values, its protocol as functions from text to text.
+
+Nothing here opens a connection. A function that needs answers of the exchange's REST server is a
+generator: it yields each `Request`, is sent the text of the answer, and returns its result.
+"""
+
+import re
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+SEQUENCE_DIGITS = 19
+"""Maximum number of digits of a sequence."""
+
+LONGEST_DETAIL = 200
+"""Maximum number of characters of an exchange's own text in an error."""
+
+CUT = "…"
+
+Addresses = Mapping[str, str]
+"""Base URLs, such as {"rest": "https://api.kucoin.com"}."""
+
+
+class Request(NamedTuple):
+    """A request to the exchange's REST server."""
+
+    method: str
+    url: str
+
+
+Result = TypeVar("Result")
+Asking = Generator[Request, str, Result]
+"""Generator that yields requests, is sent the text of each successful answer, and returns a result."""
+
+
+class ExchangeError(Exception):
+    """Reason for the end of a connection, or of an attempt at one. The next attempt starts anew.
+
+    `cause` is one of few words, for counting: unreachable, refused, unreadable, silence, closed,
+    broken, unanswered, stopped, rotated, failed, or error_ and the exchange's own code. `at_once`
+    skips the random pause on the first failure; rate limits still apply. `retry_after` is the pause
+    in seconds that the exchange demanded (0 if none).
+    """
+
+    def __init__(
+        self, cause: str, detail: str = "", *, at_once: bool = False, retry_after: float = 0.0
+    ) -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+        self.at_once = at_once
+        self.retry_after = retry_after
+
+
+class ConfigurationError(ExchangeError):
+    """The exchange does not know what was asked for, so retrying is useless."""
+
+
+class ShutdownAnnounced(Exception):
+    """The exchange will close this connection soon. Until then it works as before."""
+
+
+@dataclass(slots=True)
+class RawData:
+    """One ticker. `text` is the exchange's own, to the letter."""
+
+    text: bytes
+    symbol: str
+    """In the exchange's spelling; empty if the exchange sent none."""
+    sequence: int | None
+    """The exchange's number of this ticker within its symbol, equal on every connection."""
+
+
+@dataclass(slots=True)
+class UnreadableRawData:
+    """Text that differs from what the exchange documents. It is kept as it is."""
+
+    text: bytes
+    symbol: str = field(default="", init=False)
+    sequence: None = field(default=None, init=False)
+
+
+Received = RawData | UnreadableRawData
+
+
+class Session(Protocol):
+    """The exchange's protocol on one connection. `now` is a monotonic clock in seconds."""
+
+    def due(self, now: float) -> list[str]:
+        """Return the texts to send now. Raise ExchangeError if an answer is overdue."""
+        ...
+
+    def receive(self, data: bytes) -> list[Received]:
+        """Return the tickers of one frame; none for a control frame, which is acted on.
+
+        Raise ExchangeError for a frame that ends the connection, ShutdownAnnounced for one that
+        announces the end.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Address of one connection, and its protocol.
+
+    The URL may contain a token, so only the host is shown. Raise ValueError for an address that is
+    no WebSocket's.
+    """
+
+    url: str = field(repr=False)
+    session: Callable[[float], Session] = field(repr=False)
+    """Return the session of a connection that was opened at this monotonic time."""
+    host: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.url)
+        if address.scheme not in ("ws", "wss") or not address.hostname or address.port == 0:
+            raise ValueError(f"{address.scheme}://{address.hostname} is no WebSocket address")
+        object.__setattr__(self, "host", address.hostname)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One entry of an exchange's symbol list. Its symbol is the tickers' symbol.
+
+    Raise TypeError for a field that is no text, ValueError for one that is empty or not printable.
+    """
+
+    exchange: str
+    symbol: str
+    base: str
+    quote: str
+    status: str
+    """TRADING, the exchange's word for any other state, or DELISTED after it left the list."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            word = getattr(self, name)
+            if not isinstance(word, str):
+                raise TypeError(f"{name} is {type(word).__name__}, not text")
+            if not word or not word.isprintable():
+                raise ValueError(f"{name} {word!r} is no word")
+
+
+class Form(Enum):
+    """How an exchange writes a value."""
+
+    NAME = auto()
+    """A text of 1 to 100 characters."""
+    AMOUNT = auto()
+    """A decimal, quoted or not, with or without an exponent."""
+    INTEGER = auto()
+    """A whole number of up to 64 bits, quoted or not."""
+    MILLISECONDS = auto()
+    """A time, since the epoch."""
+    MICROSECONDS = auto()
+    """A time, since the epoch."""
+    ISO_8601 = auto()
+    """A time such as 2025-03-28T07:37:28.501233Z, in UTC, with up to nine decimals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Position of a value in a ticker, and its form. `path` has a key for each level of nesting."""
+
+    path: tuple[str, ...]
+    form: Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """An exchange. All seconds and limits are the exchange's own figures or leave room to them."""
+
+    name: str
+    """In small letters: part of topics, settings and metrics."""
+    title: str
+    """The name that people know."""
+    domains: tuple[str, ...]
+    """Domains of the real servers. A price from any other host counts as simulated."""
+    addresses: Addresses
+    """Default base URLs, without a path. The key `rest` makes the setting <NAME>_REST_URL."""
+    reachable_path: str
+    """Path at the `rest` address that answers without a key whenever the exchange is reachable."""
+    backlog: int
+    """Maximum number of notices that wait for the journal: half a minute of this exchange."""
+    batch_seconds: float
+    """Default of the seconds for which items are collected for a message; 0: a frame is a batch."""
+    connect_interval: float
+    """Minimum seconds from one attempt to connect to the next."""
+    silence_limit: float
+    """Default of the seconds without a ticker after which a connection is given up."""
+    price_age_limit: float = 30.0
+    """Default of the age in seconds from which on the newest price counts as stale."""
+    metrics_port: int
+    """Default port of the extractor's metrics."""
+    endpoint: Callable[[Addresses], Asking[Endpoint]]
+    """Ask for the endpoint of the next connection."""
+    symbol_list: Callable[[Addresses], Asking[object]]
+    """Ask for the entries of the symbol list. They are read one by one."""
+    instrument: Callable[[Any], Instrument]
+    """Read one entry. Raise LookupError, TypeError or ValueError for an odd one."""
+    fields: Mapping[str, Field]
+    """The ticker's columns. Required are symbol and price.
+
+    Without `event_time` it is the time of receipt, without `sequence` it is the event time.
+    """
+
+    @property
+    def raw_topic(self) -> str:
+        """Name of the Kafka topic with what this exchange sent."""
+        return f"{self.name}_raw_data"
+
+    def symbol_of(self, ticker: object) -> str:
+        """Return the symbol of a decoded ticker; empty if the exchange sent none."""
+        for key in self.fields["symbol"].path:
+            ticker = ticker.get(key) if isinstance(ticker, dict) else None
+        return ticker if isinstance(ticker, str) else ""
+
+
+def read_sequence(value: object) -> int | None:
+    """Return a number that is written as a number or as its digits; None for anything else.
+
+    Exchanges change from the one to the other (Kucoin/kucoin-futures-go-sdk issue 17).
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if 0 <= value < 10**SEQUENCE_DIGITS else None
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value) if len(value) <= SEQUENCE_DIGITS else None
+    return None
+
+
+def coded_reason(answer: Mapping[str, object]) -> str:
+    """Return code and message of an error such as {"code":-1003,"msg":"Too many requests"}."""
+    message = answer.get("msg")
+    return f" code {answer['code']}" + (f": {message}" if message else "")
+
+
+def one_line(text: str) -> str:
+    """Return up to LONGEST_DETAIL characters of a text, on one line, without any URL's query.
+
+    A server may repeat what it was asked, and that may contain a token.
+    """
+    text = re.sub(r"\?\S+", f"?{CUT}", text)
+    line = "".join(each if each.isprintable() else " " for each in text).rstrip()
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + CUT
