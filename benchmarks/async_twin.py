@@ -19,9 +19,9 @@ from benchmarks.extractor_topic import arrays
 from benchmarks.measuring import own_stack
 from benchmarks.report import publish
 from exchanges.kucoin import KUCOIN
-from infra import places
+from infra import paths
 
-TWIN_PYTHON = str(places.TOOLS / "rivals-async_twin" / "bin" / "python")
+TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 TWIN = Contestant(
     "its twin in asyncio",

@@ -27,23 +27,23 @@ from core.message import MAX_MESSAGE_BYTES
 from core.s3_client import client_arguments
 from core.settings import EXTRACTORS, Settings
 from exchanges.kucoin import KUCOIN
-from extractors.batcher import Batcher
-from extractors.continuity import Continuity
-from extractors.deadline import Deadline
-from extractors.delivered import Delivered
-from extractors.doubles import Doubles
-from extractors.exchange_client import client_of
 from extractors.extractor import COLLECT_SHARE, MOST_ITEMS
-from extractors.journal import Journal
-from extractors.journal_reader import JournalReader
-from extractors.kafka_follower import READ_INTERVAL, SAVE_INTERVAL
+from extractors.journal.journal import Journal
+from extractors.journal.reader import JournalReader
 from extractors.metrics import Metrics
-from extractors.notices import Frame, Opened, Opening, now_us
-from extractors.open_socket import OPEN_LIMIT
-from extractors.producer import Producer
-from extractors.resume import begin
-from extractors.s3_uploader import LOOK_INTERVAL
-from extractors.stop import Stop
+from extractors.network.deadline import Deadline
+from extractors.receive.duplicates import Doubles
+from extractors.receive.events import Frame, Opened, Opening, now_us
+from extractors.receive.exchange_client import client_of
+from extractors.receive.feed_events import Continuity
+from extractors.receive.open_socket import OPEN_LIMIT
+from extractors.shutdown import Stop
+from extractors.to_kafka.batcher import Batcher
+from extractors.to_kafka.delivered import Delivered
+from extractors.to_kafka.follower import READ_INTERVAL, SAVE_INTERVAL
+from extractors.to_kafka.producer import Producer
+from extractors.to_kafka.resume import begin
+from extractors.to_landing.uploader import LOOK_INTERVAL
 
 STOP_LIMIT = 7.0
 

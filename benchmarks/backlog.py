@@ -37,14 +37,14 @@ from benchmarks.measuring import own_stack, process, spread, with_database
 from benchmarks.process_tree import watched
 from benchmarks.report import publish
 from core.settings import Settings
-from infra import places
+from infra import paths
 from infra.ports import free_ports
 from infra.stack import Stack, StackError
 
-PYTHON = str(places.VENV_BIN / "python")
-SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
-QUIX_PYTHON = str(places.TOOLS / "rivals" / "bin" / "python")
-IVY_SETTINGS = str(places.PROJECT / "infra" / "jars" / "ivysettings.xml")
+PYTHON = str(paths.VENV_BIN / "python")
+SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
+QUIX_PYTHON = str(paths.TOOLS / "rivals" / "bin" / "python")
+IVY_SETTINGS = str(paths.PROJECT / "infra" / "jars" / "ivysettings.xml")
 JDBC = [
     *("--packages", "org.postgresql:postgresql:42.7.13"),
     *("--conf", f"spark.jars.ivySettings={IVY_SETTINGS}"),

@@ -28,12 +28,12 @@ from benchmarks.measuring import own_stack, process
 from benchmarks.process_tree import sample
 from benchmarks.report import publish
 from core.topics import TOPIC_OF_EXCHANGE
-from infra import places, supervision
+from infra import paths, supervision
 from infra.stack import Stack, StackError
 from infra.up import wait_until
 
-PYTHON = str(places.VENV_BIN / "python")
-SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
+PYTHON = str(paths.VENV_BIN / "python")
+SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 
 JOB_WARM_SECONDS = 30.0
 """The JVM compiles then."""

@@ -8,7 +8,7 @@ import sys
 from core.settings import Settings
 from exchanges.exchange import Exchange
 from extractors import __main__ as program
-from extractors.exchange_client import ExchangeClient, client_of
+from extractors.receive.exchange_client import ExchangeClient, client_of
 
 BATCH_SECONDS = 1.0
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from infra.exchange.connection import Connection
-from infra.exchange.server import Simulation, serving
+from infra.replay.connection import Connection
+from infra.replay.server import Simulation, serving
 
 Sends = dict[str, dict[str, list[float]]]
 

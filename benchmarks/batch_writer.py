@@ -18,7 +18,7 @@ from psycopg2.extensions import connection
 
 from core.settings import JOBS, Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from spark_jobs.price_sink import COLUMNS, UPSERT
+from spark_jobs.postgres.price_sink import COLUMNS, UPSERT
 from spark_jobs.tickers.columns import TICKER
 
 SYMBOLS = [("binance", f"BASE{n}USDT") for n in range(1400)] + [

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from infra import places
+from infra import paths
 
 
 class Child:
@@ -32,7 +32,7 @@ def child(module: str, *arguments: object, environment: Mapping[str, str]) -> It
     process = subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         env=environment,
-        cwd=places.PROJECT,
+        cwd=paths.PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -72,7 +72,7 @@ class Run(NamedTuple):
 
 
 def batches(log: Path, query: str) -> list[Batch]:
-    """Of the lines that the job writes for them: see spark_jobs.batch_reports."""
+    """Of the lines that the job writes for them: see spark_jobs.run.batch_reports."""
     line = rf"^(\S+) .* query={query} batch=\d+ messages=(\d+) .*lag_messages=(\d+)"
     return [
         Batch(datetime.fromisoformat(at).timestamp(), int(messages), int(left))

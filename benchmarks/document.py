@@ -16,9 +16,9 @@ import psutil
 
 from benchmarks.growth import PLOT
 from benchmarks.report import Report, Rows, published
-from infra import places
+from infra import paths
 
-DOCS = places.PROJECT / "docs"
+DOCS = paths.PROJECT / "docs"
 LIBRARIES = (
     "pyspark",
     "deltalake",
@@ -29,7 +29,7 @@ LIBRARIES = (
     "psycopg2-binary",
 )
 
-TEMPLATE = places.PROJECT / "benchmarks" / "template.md"
+TEMPLATE = paths.PROJECT / "benchmarks" / "template.md"
 PLACE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
 """Where the machine or a benchmark's tables go."""
 
@@ -85,18 +85,18 @@ def java() -> str:
 
 
 def kafka() -> str:
-    (jar,) = places.KAFKA_JARS.glob("kafka_2.13-*.jar")
+    (jar,) = paths.KAFKA_JARS.glob("kafka_2.13-*.jar")
     return jar.stem.rpartition("-")[2]
 
 
 def postgres() -> str:
-    program = places.site_packages() / places.POSTGRES_BIN / "postgres"
+    program = paths.site_packages() / paths.POSTGRES_BIN / "postgres"
     said = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
     return said.split()[-1]
 
 
 def quix() -> str:
-    lock = places.PROJECT / "benchmarks" / "rivals" / "requirements.lock"
+    lock = paths.PROJECT / "benchmarks" / "rivals" / "requirements.lock"
     found = re.search(r"^quixstreams==(\S+)", lock.read_text(), re.MULTILINE)
     return found[1] if found else "not locked"
 

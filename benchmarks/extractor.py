@@ -29,11 +29,11 @@ from benchmarks.extractor_topic import arrays, in_order
 from benchmarks.measuring import own_stack
 from benchmarks.report import publish
 from exchanges.kucoin import KUCOIN
-from infra import places
+from infra import paths
 from infra.stack import Stack
 
-PYTHON = str(places.VENV_BIN / "python")
-CRYPTOFEED_PYTHON = str(places.TOOLS / "rivals-cryptofeed" / "bin" / "python")
+PYTHON = str(paths.VENV_BIN / "python")
+CRYPTOFEED_PYTHON = str(paths.TOOLS / "rivals-cryptofeed" / "bin" / "python")
 CRYPTOFEED_TOPIC = "cryptofeed"
 
 EXTRACTOR = Contestant(

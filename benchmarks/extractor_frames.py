@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Sequence
 from random import Random
 
-from infra.exchange.symbols import Pair, kucoin_listing, kucoin_trading
+from infra.replay.market.symbols import Pair, kucoin_listing, kucoin_trading
 
 FIRST_TIME = 1_743_147_000_000
 """Milliseconds since the epoch."""

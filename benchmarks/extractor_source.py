@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from benchmarks.extractor_frames import Frames, of_all_symbols, of_single_symbols
-from infra.exchange.symbols import kucoin_listing
+from infra.replay.market.symbols import kucoin_listing
 
 TICK = 0.001
 """Seconds between two sends. KuCoin sends each frame by itself; larger bursts would flatter a reader."""

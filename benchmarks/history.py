@@ -23,15 +23,15 @@ from benchmarks.report import publish
 from benchmarks.simulated import fill
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from infra import places
+from infra import paths
 from infra.services import object_store
 from infra.stack import Stack, StackError
-from spark_jobs.archive_names import Name, next_offsets
-from spark_jobs.kafka_offsets import kept_offsets
-from spark_jobs.sources import Offsets
-from spark_jobs.ticker_progress import newest_progress
+from spark_jobs.kafka_source.kept_offsets import kept_offsets
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.lake.raw.names import Name, next_offsets
+from spark_jobs.lake.tickers.progress import newest_progress
 
-SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
+SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 MILLION = 1_000_000
 LIMIT = 1800.0
 PAUSE = 1.0

@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.measuring import own_stack, process
 from benchmarks.report import publish
 from benchmarks.simulated import fill, simulated_seconds
-from infra import places
+from infra import paths
 from infra.stack import Stack, StackError
 
-SPARK_SUBMIT = str(places.VENV_BIN / "spark-submit")
+SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 WRITER = "benchmarks/lake_writer.py"
 MILLION = 1_000_000
 

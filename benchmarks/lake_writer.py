@@ -17,16 +17,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.archive import Archive
-from spark_jobs.batch_end import batch_end
-from spark_jobs.lake import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.session import spark_session
-from spark_jobs.sink import Sink
-from spark_jobs.sources import kafka_records, partitions_of_topics
-from spark_jobs.storage import Storage
-from spark_jobs.ticker_table import TickerTable
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.checkpoint_offsets import batch_end
+from spark_jobs.kafka_source.sources import kafka_records, partitions_of_topics
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.query import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.tickers.table import TickerTable
+from spark_jobs.run.runner import fresh_checkpoint
+from spark_jobs.run.session import spark_session
+from spark_jobs.run.sink import Sink
 
 COMMITS, WARMING = 30, 10
 MESSAGES_OF_A_SECOND = 8

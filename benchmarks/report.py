@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.measuring import machine, table
-from infra import places
+from infra import paths
 
-FOLDER = places.TOOLS / "benchmarks"
+FOLDER = paths.TOOLS / "benchmarks"
 
 Rows = Sequence[Mapping[str, str]]
 """The lines of a table; the keys of each are the table's columns."""

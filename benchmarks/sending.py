@@ -7,7 +7,7 @@ from confluent_kafka import Message, Producer
 from benchmarks.ticks import Ticks
 from core.message import ENDPOINT_HEADER, message_key
 from core.topics import EXCHANGE_OF_TOPIC
-from extractors.producer import CONFIGURATION
+from extractors.to_kafka.producer import CONFIGURATION
 from infra.stack import StackError
 
 Delivered = Callable[[Message], None]

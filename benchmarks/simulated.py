@@ -16,11 +16,11 @@ from core.message import (
 )
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from infra.exchange.binance_frames import mini_ticker
-from infra.exchange.coins import Coins
-from infra.exchange.kucoin_frames import ticker
-from infra.exchange.market import Market
-from infra.exchange.symbols import (
+from infra.replay.binance.frames import mini_ticker
+from infra.replay.kucoin.frames import ticker
+from infra.replay.market.coins import Coins
+from infra.replay.market.market import Market
+from infra.replay.market.symbols import (
     binance_listing,
     binance_trading,
     kucoin_listing,

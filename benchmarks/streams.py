@@ -29,7 +29,7 @@ from benchmarks.child import Child, child
 from benchmarks.measuring import own_stack
 from benchmarks.report import publish
 from benchmarks.stream_clients import Arrival
-from infra import places, ports
+from infra import paths, ports
 from infra.stack import Stack
 from infra.up import wait_until
 
@@ -90,7 +90,7 @@ def server(stack: Stack, environment: dict[str, str]) -> Iterator[psutil.Process
             [sys.executable, "-m", "server"],
             env=environment
             | {"SERVER_STREAM_LIMIT": "20000", "SERVER_STREAM_LIMIT_PER_ADDRESS": "20000"},
-            cwd=places.PROJECT,
+            cwd=paths.PROJECT,
             stderr=output,
         )
     try:

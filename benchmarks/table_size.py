@@ -32,9 +32,9 @@ from exchanges.kucoin import KUCOIN
 from infra.services import postgres
 from infra.stack import StackError, delete, stack_on_free_ports
 from infra.up import wait_until
-from spark_jobs.price_sink import PriceSink
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.upkeep import one_step
 from spark_jobs.tickers.columns import AMOUNTS, IS_TICKER, REDUCED, arrow_schema
-from spark_jobs.upkeep import one_step
 
 BATCHES_PER_SECOND = 3.5
 CHANGED = (1000, 1300)

@@ -24,9 +24,9 @@ from pyarrow import parquet
 
 from benchmarks.report import publish
 from benchmarks.ticks import SECOND, TICKS_A_SECOND, messages
-from spark_jobs.ticker_log import TableFile, TickerLog, added_file
-from spark_jobs.ticker_progress import Progress
-from spark_jobs.ticker_upkeep import TickerUpkeep
+from spark_jobs.lake.tickers.log import TableFile, TickerLog, added_file
+from spark_jobs.lake.tickers.progress import Progress
+from spark_jobs.lake.tickers.upkeep import TickerUpkeep
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 from spark_jobs.tickers.files import SCHEMA, ticker_files
 from spark_jobs.tickers.reader import read_messages

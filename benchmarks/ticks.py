@@ -15,7 +15,7 @@ from typing import NamedTuple
 from core.message import encode_message, partition_of, split_messages
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from infra.exchange.symbols import (
+from infra.replay.market.symbols import (
     BINANCE_SYMBOLS,
     Pair,
     binance_listing,

@@ -21,10 +21,10 @@ from psycopg2.extras import execute_values
 
 from benchmarks.report import publish
 from benchmarks.table_size import SYMBOLS, Tickers, own_postgres
-from spark_jobs.newer import sql_age_order
-from spark_jobs.postgres_sink import copy_into
-from spark_jobs.price_sink import COLUMNS, PriceSink, newest_of, upsert
+from spark_jobs.postgres.price_sink import COLUMNS, TABLES, newest_of, upsert
+from spark_jobs.postgres.transaction import copy_into
 from spark_jobs.tickers.columns import TICKER, as_frame
+from spark_jobs.tickers.ticker_order import sql_age_order
 
 WARM = 10
 
@@ -77,7 +77,7 @@ def main() -> None:
     symbols = sum(SYMBOLS.values())
     with own_postgres() as settings, closing(psycopg2.connect(settings.database_url)) as database:
         with database, database.cursor() as statements:
-            statements.execute(PriceSink.create_incoming)
+            statements.execute(TABLES.create_incoming)
             statements.execute(PLAIN)
         for number in range(WARM + rounds):
             for turn, (name, write) in enumerate(WAYS.items()):

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from infra import places
+from infra import paths
 
 # What `make` tells its own children is meant for this version's Makefile.
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
@@ -32,13 +32,13 @@ class Version(NamedTuple):
         }
 
 
-THIS = Version("this version", places.PROJECT)
+THIS = Version("this version", paths.PROJECT)
 
 
 def version_of(revision: str) -> Version:
     """Return the version of a git revision, with its own requirements.lock installed; kept for later runs."""
     commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
-    folder = places.TOOLS / "versions" / commit
+    folder = paths.TOOLS / "versions" / commit
     is_set_up = folder / ".tools" / ".ready"
     if not is_set_up.exists():
         with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", commit))) as files:
@@ -47,7 +47,7 @@ def version_of(revision: str) -> Version:
         # It takes minutes to build, and is the same.
         (tools / "bin").mkdir(parents=True, exist_ok=True)
         (tools / "bin" / "minio").unlink(missing_ok=True)
-        (tools / "bin" / "minio").symlink_to(places.TOOLS / "bin" / "minio")
+        (tools / "bin" / "minio").symlink_to(paths.TOOLS / "bin" / "minio")
         environment = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
         subprocess.run(["make", "setup"], cwd=folder, env=environment, check=True)
         is_set_up.touch()
@@ -56,5 +56,5 @@ def version_of(revision: str) -> Version:
 
 def _git(*arguments: str) -> bytes:
     return subprocess.run(
-        ["git", *arguments], cwd=places.PROJECT, check=True, stdout=subprocess.PIPE
+        ["git", *arguments], cwd=paths.PROJECT, check=True, stdout=subprocess.PIPE
     ).stdout

@@ -13,11 +13,11 @@ import time
 
 from core.settings import EXTRACTORS, SettingError, Settings
 from exchanges import EXCHANGE
-from extractors.exchange_client import client_of
 from extractors.extractor import FAILED, HOPELESS, extract
 from extractors.metrics import Metrics
-from extractors.proxy import proxy_of
-from extractors.stop import Stop
+from extractors.network.proxy import proxy_of
+from extractors.receive.exchange_client import client_of
+from extractors.shutdown import Stop
 
 log = logging.getLogger(__name__)
 

@@ -19,20 +19,20 @@ from core.kafka_client import client_configuration
 from core.message import instrument_key
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
-from extractors.backlog import Backlog
-from extractors.connection import stay_connected
-from extractors.continuity import Continuity, FeedEvent
-from extractors.doubles import Doubles
-from extractors.exchange_client import ExchangeClient
-from extractors.instruments import InstrumentWatch, instrument_message
-from extractors.journal import Journal, JournalError
-from extractors.kafka_follower import KafkaFollower
-from extractors.known_instruments import known_instruments
+from extractors.journal.journal import Journal, JournalError
 from extractors.metrics import Metrics
-from extractors.notices import Ended, Frame, Listing, Notice, Opened, Opening, now_us
-from extractors.publisher import Publisher
-from extractors.s3_uploader import S3Uploader, S3UploaderThread
-from extractors.stop import Stop
+from extractors.receive.backlog import Backlog
+from extractors.receive.connection import stay_connected
+from extractors.receive.duplicates import Doubles
+from extractors.receive.events import Ended, Frame, Listing, Notice, Opened, Opening, now_us
+from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.feed_events import Continuity, FeedEvent
+from extractors.receive.instruments import InstrumentWatch, instrument_message
+from extractors.shutdown import Stop
+from extractors.to_kafka.follower import KafkaFollower
+from extractors.to_kafka.known_instruments import known_instruments
+from extractors.to_kafka.publisher import Publisher
+from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from infra.places import EXECUTOR_PACKAGES, PROJECT
+from infra.paths import EXECUTOR_PACKAGES, PROJECT
 
 LOCK = PROJECT / "requirements.lock"
 PACKAGES = ("orjson", "polars", "polars-runtime-32", "pyarrow")

@@ -9,13 +9,13 @@ from typing import Any
 
 import requests
 
-from infra import places
+from infra import paths
 from infra.ports import free_ports
 from infra.stack import StackError
 from infra.up import wait_until
 
 HOST = "127.0.0.1"
-SPARK_HOME = places.site_packages() / "pyspark"
+SPARK_HOME = paths.site_packages() / "pyspark"
 START_DEADLINE = 60.0
 STOP_DEADLINE = 20.0
 PAGE_LIMIT = 60.0
@@ -92,7 +92,7 @@ def submit(master: str, cores: int, page: int) -> list[str]:
         "spark.ui.port": page,
     }
     confs = [f"--conf={name}={value}" for name, value in settings.items()]
-    return [str(places.VENV_BIN / "spark-submit"), f"--master={master}", *confs]
+    return [str(paths.VENV_BIN / "spark-submit"), f"--master={master}", *confs]
 
 
 def executors(page: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.settings import Settings
 from exchanges import EXCHANGES
-from infra import places, ports
+from infra import paths, ports
 
 FEEDS = ("live", "demo")
 
@@ -39,10 +39,10 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """What a shell needs so that spark-submit, psql and the project's programs find this stack."""
         return self.settings.environment() | {
-            "SPARK_CONF_DIR": str(places.SPARK_CONF),
+            "SPARK_CONF_DIR": str(paths.SPARK_CONF),
             # Spark would listen on the machine's address otherwise.
             "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": str(places.VENV_BIN / "python"),
+            "PYSPARK_PYTHON": str(paths.VENV_BIN / "python"),
             "TZ": "UTC",
         }
 
@@ -53,7 +53,7 @@ class Stack:
             f"export {name}={shlex.quote(value)}" if value else f"unset {name}"
             for name, value in self.environment().items()
         ]
-        first, last = shlex.quote(str(places.VENV_BIN)), shlex.quote(str(self.postgres_bin))
+        first, last = shlex.quote(str(paths.VENV_BIN)), shlex.quote(str(self.postgres_bin))
         lines.append(f'export PATH={first}:"$PATH":{last}')
         return "\n".join(lines)
 
@@ -64,20 +64,20 @@ class Stack:
 
     @property
     def postgres_bin(self) -> Path:
-        return self.postgres_distribution / places.POSTGRES_BIN
+        return self.postgres_distribution / paths.POSTGRES_BIN
 
     @property
     def postgres_distribution(self) -> Path:
         """As root a copy, because `postgres_user` may not reach the wheel's."""
         if os.geteuid() == 0:
             return self.folder / "postgres" / "distribution"
-        return places.site_packages()
+        return paths.site_packages()
 
 
 def stack_of(feed: str, settings: Settings) -> Stack:
     """The stack of a feed. The demo's exchange is the replay exchange; the rest is as the settings say."""
-    base = places.stack_dir(settings.stack_dir)
-    if os.geteuid() == 0 and not places.others_can_enter(base):
+    base = paths.stack_dir(settings.stack_dir)
+    if os.geteuid() == 0 and not paths.others_can_enter(base):
         raise StackError(
             f"STACK_DIR={base}: Postgres refuses to run as root, and the user nobody, who runs it "
             "instead, can't enter this folder. Leave STACK_DIR empty, or choose another"
@@ -119,7 +119,7 @@ def stack_on_free_ports(name: str) -> Stack:
         price_history_metrics_port=metrics[2],
         server_port=server,
         exchange_port=exchange,
-        stack_dir=str(places.stack_dir("") / f"{name}-{os.getpid()}"),
+        stack_dir=str(paths.stack_dir("") / f"{name}-{os.getpid()}"),
     )
     for each, port in zip(EXCHANGES, metrics[3:], strict=True):
         settings = settings.with_exchange(each.name, metrics_port=port)

@@ -16,11 +16,11 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from exchanges import EXCHANGE
-from infra import places
+from infra import paths
 from infra.stack import STACK_VARIABLE, Stack, StackError
 
-CONFIGURATION = places.PROJECT / "infra" / "supervisord.conf"
-EXTRACTOR = places.PROJECT / "infra" / "extractor.conf"
+CONFIGURATION = paths.PROJECT / "infra" / "supervisord.conf"
+EXTRACTOR = paths.PROJECT / "infra" / "extractor.conf"
 ALREADY_STARTED, NOT_RUNNING = 60, 70
 START_DEADLINE = 20.0
 STOP_DEADLINE = 60.0
@@ -59,14 +59,14 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
     environment |= {
         STACK_VARIABLE: str(stack.folder),
         "SUPERVISOR_SOCKET": str(socket_path(stack)),
-        "PROJECT": str(places.PROJECT),
-        "VENV_BIN": str(places.VENV_BIN),
+        "PROJECT": str(paths.PROJECT),
+        "VENV_BIN": str(paths.VENV_BIN),
         # spark-submit is in the virtual environment, and Kafka takes the Java that Spark takes.
-        "PATH": os.pathsep.join((str(places.VENV_BIN), *_java_home(), os.environ["PATH"])),
+        "PATH": os.pathsep.join((str(paths.VENV_BIN), *_java_home(), os.environ["PATH"])),
     }
     # An empty setting is not set. Libraries that read the same variables tell the two apart.
     environment = {name: value for name, value in environment.items() if value}
-    command = [str(places.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
+    command = [str(paths.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(f"supervisord did not start: {done.stderr.strip() or done.stdout.strip()}")

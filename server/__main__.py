@@ -11,11 +11,11 @@ import uvicorn
 from psycopg2.extensions import set_wait_callback
 
 from core.settings import SERVER, SettingError, Settings
+from server.access.security_headers import SECURITY_HEADERS
 from server.app import create_app
-from server.database import answered_in_time
-from server.hub import Hub
-from server.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
-from server.security_headers import SECURITY_HEADERS
+from server.state.listener import answered_in_time
+from server.streams.hub import Hub
+from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
 
 log = logging.getLogger(__name__)
 

@@ -11,17 +11,17 @@ from fastapi import FastAPI, Header, Query, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
 
 from core.settings import Settings
-from server.access import GUARDED, protect
-from server.api import create_api
-from server.database import DatabaseReader
-from server.hub import Hub
-from server.live_prices import Reading
+from server.access.middleware import GUARDED, protect
+from server.errors import answer_with_problems, documented, problem
 from server.metrics import Metrics
-from server.operations import create_operations
-from server.problems import answer_with_problems, documented, problem
-from server.query_connection import QueryConnection
-from server.stream import EventStream, stream_to_websocket
-from server.subscription import StreamQuery
+from server.rest.api import create_api
+from server.rest.health import create_operations
+from server.rest.query_connection import QueryConnection
+from server.state.listener import DatabaseReader
+from server.state.price_table import Reading
+from server.streams.hub import Hub
+from server.streams.stream import EventStream, stream_to_websocket
+from server.streams.subscription import StreamQuery
 
 PAGE = Path(__file__).parent / "page"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from exchanges import EXCHANGE
-from server.prices import instant, plain
+from server.state.prices import instant, plain
 
 if TYPE_CHECKING:
     Exchange = str

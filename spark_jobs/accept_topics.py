@@ -12,15 +12,15 @@ from contextlib import closing
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.archive import Archive
-from spark_jobs.entry import run
-from spark_jobs.lake import lake_root
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import keep_others_out, log_to_stderr
-from spark_jobs.session import spark_session
-from spark_jobs.small_topics_sink import SmallTopicsSink
-from spark_jobs.ticker_table import TickerTable
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.tickers.table import TickerTable
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
+from spark_jobs.run.entry import run
+from spark_jobs.run.runner import keep_others_out, log_to_stderr
+from spark_jobs.run.session import spark_session
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def accept_topics(settings: Settings) -> None:
         keep_others_out(settings.checkpoint_dir, query)
     for sink in (PriceSink, SmallTopicsSink):
         with closing(sink(settings.database_url)) as opened:
-            accepted = opened.accept(topic_ids(settings, sink.topics))
+            accepted = opened.postgres.accept(topic_ids(settings, sink.topics))
             log.info("accepted sink=%s topics=%s", sink.query, ",".join(accepted) or "none")
     spark, ids = spark_session("accept_topics"), topic_ids(settings, EXCHANGE_OF_TOPIC)
     # No batch is written here, so none has an end.

@@ -22,8 +22,7 @@ from pyspark.sql import functions as F
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.entry import run
-from spark_jobs.fresh_dead_letters import (
+from spark_jobs.check.fresh_dead_letters import (
     BLOCKS,
     KEY_OF_BLOCKS,
     KEY_OF_LETTERS,
@@ -33,14 +32,14 @@ from spark_jobs.fresh_dead_letters import (
     fresh_letters,
     whole_blocks,
 )
-from spark_jobs.fresh_tables import fresh_candles, fresh_live_prices
-from spark_jobs.history import History, all_history, history_of
-from spark_jobs.history_steps import Step, in_steps, narrowed, places_by_block, written
-from spark_jobs.lake_verdicts import lake_verdicts
-from spark_jobs.message_counts import COUNTED, counted
-from spark_jobs.messages import messages
-from spark_jobs.raw_objects import DAY
-from spark_jobs.reach import (
+from spark_jobs.check.fresh_tables import fresh_candles, fresh_live_prices
+from spark_jobs.check.lake_verdicts import lake_verdicts
+from spark_jobs.check.message_counts import COUNTED, counted
+from spark_jobs.check.reconcile import messages_of
+from spark_jobs.check.snapshot import Snapshot, read_copy, take_snapshot
+from spark_jobs.check.verdicts import Verdict, report, verdict
+from spark_jobs.history.history import History, all_history, history_of
+from spark_jobs.history.reach import (
     Reach,
     is_complete,
     is_former,
@@ -51,15 +50,16 @@ from spark_jobs.reach import (
     whole_reach,
     with_margin,
 )
-from spark_jobs.reconcile import messages_of
-from spark_jobs.running import log_to_stderr
-from spark_jobs.session import spark_session
-from spark_jobs.snapshot import Snapshot, read_copy, take_snapshot
+from spark_jobs.history.steps import Step, in_steps, narrowed, places_by_block, written
+from spark_jobs.history.time_span import TimeSpan, time_span
+from spark_jobs.lake.raw.objects import DAY
+from spark_jobs.postgres.upkeep import DEAD_LETTERS_KEPT
+from spark_jobs.run.entry import run
+from spark_jobs.run.runner import log_to_stderr
+from spark_jobs.run.session import spark_session
 from spark_jobs.tickers.columns import CANDLE, IS_TICKER, TICKER, ddl
-from spark_jobs.tickers.spans import BLOCK
-from spark_jobs.time_span import TimeSpan, time_span
-from spark_jobs.upkeep import DEAD_LETTERS_KEPT
-from spark_jobs.verdicts import Verdict, report, verdict
+from spark_jobs.tickers.letters.spans import BLOCK
+from spark_jobs.tickers.messages import messages
 
 KEYS = {
     "live_prices": ("exchange", "symbol"),

@@ -9,7 +9,7 @@ first: see infra/spark/fairscheduler.xml. When one query ends, all do.
 from functools import partial
 
 from spark_jobs import live_prices, price_history, raw_archive
-from spark_jobs.running import Start, run_job
+from spark_jobs.run.runner import Start, run_job
 
 # Spark takes no core away from a task that runs, and those of the lake run for seconds. With one at a time,
 # live batches find slots of the master's four.

@@ -9,7 +9,7 @@ from contextlib import closing
 import psycopg2
 
 from core.settings import JOBS, Settings
-from spark_jobs.entry import run
+from spark_jobs.run.entry import run
 
 SHOWN_BYTES = 200
 

@@ -13,15 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
-from spark_jobs.messages import messages, minutes
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import fresh_checkpoint, run_job
-from spark_jobs.sink import Sink
-from spark_jobs.small_topics import parse_small_topics
-from spark_jobs.small_topics_sink import SmallTopicsSink
-from spark_jobs.sources import kafka_records
-from spark_jobs.topic_ids import topic_ids
-from spark_jobs.upkeep import Upkeep
+from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.small_topics import parse_small_topics
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
+from spark_jobs.postgres.upkeep import Upkeep
+from spark_jobs.run.runner import fresh_checkpoint, run_job
+from spark_jobs.run.sink import Sink
+from spark_jobs.tickers.messages import messages, minutes
 
 # A message is one row.
 SMALL_MESSAGES_PER_BATCH = 4000
@@ -67,8 +67,8 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     prices = PriceSink(settings.database_url, candles_kept)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()
-    raw = records(prices.topics, prices.resume(topic_ids(settings, prices.topics)))
-    progress = small.resume(topic_ids(settings, small.topics))
+    raw = records(prices.topics, prices.postgres.resume(topic_ids(settings, prices.topics)))
+    progress = small.postgres.resume(topic_ids(settings, small.topics))
     few = records(small.topics, progress, SMALL_MESSAGES_PER_BATCH)
     query = live_prices(raw, prices, fresh_checkpoint(folder, prices.query))
     query.options(**PROGRESS_BESIDE_THE_BATCH).start()

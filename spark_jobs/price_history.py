@@ -12,12 +12,12 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.batch_end import batch_end
-from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
-from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
-from spark_jobs.sink import Sink
-from spark_jobs.ticker_table import TickerTable
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.checkpoint_offsets import batch_end
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
+from spark_jobs.lake.tickers.table import TickerTable
+from spark_jobs.run.runner import fresh_checkpoint, keep_others_out, run_job
+from spark_jobs.run.sink import Sink
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:

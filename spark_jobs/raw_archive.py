@@ -12,13 +12,13 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.archive import Archive
 from spark_jobs.errors import JobError
-from spark_jobs.lake import TASKS, lake_query, lake_records, lake_root
-from spark_jobs.running import fresh_checkpoint, keep_others_out, run_job
-from spark_jobs.sink import Sink
-from spark_jobs.sources import partitions_of_topics
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.sources import partitions_of_topics
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.run.runner import fresh_checkpoint, keep_others_out, run_job
+from spark_jobs.run.sink import Sink
 
 PARTITIONS_OF_A_TASK = 40
 """Of a topic. An object's name lists the offsets of each: S3 takes keys of up to 1,024 bytes."""
@@ -30,7 +30,7 @@ def refuse_long_names(partitions: Iterable[tuple[str, int]], tasks: int) -> None
         if count > PARTITIONS_OF_A_TASK * tasks:
             raise JobError(
                 f"topic {topic} has {count} partitions, but raw_archive with {tasks} tasks takes up to "
-                f"{PARTITIONS_OF_A_TASK * tasks}: raise TASKS in spark_jobs/lake.py, and run "
+                f"{PARTITIONS_OF_A_TASK * tasks}: raise TASKS in spark_jobs/lake/query.py, and run "
                 "raw_archive.py by itself"
             )
 

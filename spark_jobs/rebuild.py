@@ -16,16 +16,16 @@ from pyspark.sql import SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.entry import run
-from spark_jobs.history import History, all_history
-from spark_jobs.history_steps import in_steps
-from spark_jobs.messages import messages, minutes
-from spark_jobs.reach import Reach, whole_reach
-from spark_jobs.rebuilt_tables import RebuildSink, complete_after
-from spark_jobs.running import log_to_stderr
-from spark_jobs.session import spark_session
-from spark_jobs.sources import Offsets
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.history.history import History, all_history
+from spark_jobs.history.reach import Reach, whole_reach
+from spark_jobs.history.rebuilt_tables import RebuiltTables, complete_after
+from spark_jobs.history.steps import in_steps
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.run.entry import run
+from spark_jobs.run.runner import log_to_stderr
+from spark_jobs.run.session import spark_session
+from spark_jobs.tickers.messages import messages, minutes
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ def rebuild(
     were read, HistoryError where `raw/` lacks what its names promise. Nothing is changed then.
     """
     ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
-    with closing(RebuildSink(settings.database_url, settings.candles_retention)) as sink:
-        progress, now = sink.begin(ids)
+    with closing(RebuiltTables(settings.database_url, settings.candles_retention)) as tables:
+        progress, now = tables.begin(ids)
         history = all_history(spark, settings)
         ends = ends_of(history, progress)
         reach = whole_reach(history, ends, now)
@@ -53,10 +53,12 @@ def rebuild(
             records = history.all_records(begins, batch_ends)
             cores = spark.sparkContext.defaultParallelism
             rows = records.coalesce(cores).transform(messages).transform(minutes)
-            sink.write(rows, number)
-            counts = " ".join(f"{name}={count}" for name, count in sink.counts(number).items())
+            tables.sink.write(rows, number)
+            counts = " ".join(
+                f"{name}={count}" for name, count in tables.sink.counts(number).items()
+            )
             log.info("rebuilt batch=%d of=%d %s", number + 1, len(steps), counts)
-        sink.replace(reach, ids)
+        tables.replace(reach, ids)
     return reach
 
 

@@ -17,7 +17,8 @@ SmallTopicsSink.start_over.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import cache
+from datetime import timedelta
+from functools import cache, partial
 from typing import NamedTuple
 
 import psycopg2
@@ -26,7 +27,9 @@ from psycopg2.extras import execute_values
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.dead_letters import (
+from spark_jobs.history.kept_messages import KeptMessages
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.postgres.dead_letters import (
     COLUMNS_OF_SPANS,
     as_span,
     examples_of,
@@ -34,17 +37,16 @@ from spark_jobs.dead_letters import (
     letters_in,
     upsert_spans,
 )
-from spark_jobs.entry import run
-from spark_jobs.kept_messages import KeptMessages
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.reading import cause_of
-from spark_jobs.running import log_to_stderr
-from spark_jobs.small_topics_sink import SmallTopicsSink
+from spark_jobs.postgres.price_sink import TABLES, write_tickers
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
+from spark_jobs.postgres.transaction import Transactions
+from spark_jobs.run.entry import run
+from spark_jobs.run.runner import log_to_stderr
 from spark_jobs.tickers.columns import REDUCED, as_table
-from spark_jobs.tickers.letters_again import Now, Stored, letters_now, read_again
+from spark_jobs.tickers.letters.reread import Now, Stored, letters_now, read_again
+from spark_jobs.tickers.letters.spans import BLOCK, Span
 from spark_jobs.tickers.reader import read_messages
-from spark_jobs.tickers.spans import BLOCK, Span
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.tickers.reading import cause_of
 
 LETTERS_AT_ONCE = 1000
 """Letters that are read from their rows in one transaction, and up to one span more."""
@@ -106,23 +108,20 @@ class Replayed(NamedTuple):
     expired: int
 
 
-class ReplaySink(PriceSink):
-    """The live job's sink, for what comes from dead letters."""
-
-    def replace(self, was: Sequence[Span], now: Now) -> None:
-        """Write what can be read, and rewrite spans of one block and their rows, in one transaction."""
-        found = as_table(now.rows, REDUCED)
-        old, new = {*was}, {*now.spans}
-        if not found.num_rows and old == new:
-            return
-        with self._connection, self._connection.cursor() as statements:
-            if found.num_rows:
-                self._write_tickers(statements, found, reached={})
-            gone = [span[:4] for span in old - new]
-            execute_values(statements, DELETE_SPANS, gone)
-            upsert_spans(statements, sorted(new - old, key=lambda span: span[:4]))
-            _renew_rows(statements, was, now)
-            insert_letters(statements, examples_of(letters_in(found)))
+def replace(postgres: Transactions, was: Sequence[Span], now: Now, candles_kept: timedelta) -> None:
+    """Write what can be read, and rewrite spans of one block and their rows, in one transaction."""
+    found = as_table(now.rows, REDUCED)
+    old, new = {*was}, {*now.spans}
+    if not found.num_rows and old == new:
+        return
+    with postgres.begin() as statements:
+        if found.num_rows:
+            write_tickers(statements, found, {}, candles_kept)
+        gone = [span[:4] for span in old - new]
+        execute_values(statements, DELETE_SPANS, gone)
+        upsert_spans(statements, sorted(new - old, key=lambda span: span[:4]))
+        _renew_rows(statements, was, now)
+        insert_letters(statements, examples_of(letters_in(found)))
 
 
 def _renew_rows(statements: cursor, was: Sequence[Span], now: Now) -> None:
@@ -148,29 +147,31 @@ def replay_dead_letters(settings: Settings) -> Replayed:
     """Raise SecondLiveJobError beside a live job, TopicError for a topic that was created again."""
     letters = readable = expired = 0
     with (
-        closing(ReplaySink(settings.database_url, settings.candles_retention)) as sink,
+        closing(Transactions(settings.database_url, "ReplaySink", TABLES)) as postgres,
         closing(psycopg2.connect(settings.database_url)) as database,
         KeptMessages(settings) as messages,
     ):
-        sink.resume(topic_ids(settings, sink.topics))
+        postgres.resume(topic_ids(settings, TABLES.topics))
+        replace_all = partial(_replace, postgres, settings.candles_retention)
         held = cache(messages.held)
         for spans in blocks(database):
             letters += sum(span.letters for span in spans)
             kept = held(spans[0].topic, spans[0].partition)
             whole = [s for s in spans if s.first_offset in kept and s.last_offset in kept]
             if whole:
-                readable += _replace(sink, whole, from_kafka(messages, whole))
+                readable += replace_all(whole, from_kafka(messages, whole))
             in_kafka = {*whole}
             rest = [span for span in spans if span not in in_kafka]
             expired += sum(span.letters for span in rest)
             for some, rows in with_rows(database, rest):
-                readable += _replace(sink, some, letters_now(some, read_again(rows)))
+                readable += replace_all(some, letters_now(some, read_again(rows)))
                 expired -= sum(span.letters for span in some)
     return Replayed(letters, readable, expired)
 
 
-def _replace(sink: ReplaySink, was: Sequence[Span], now: Now) -> int:
-    sink.replace(was, now)
+def _replace(postgres: Transactions, candles_kept: timedelta, was: Sequence[Span], now: Now) -> int:
+    """Return how many of the letters can be read now."""
+    replace(postgres, was, now, candles_kept)
     return sum(span.letters for span in was) - now.still_dead
 
 

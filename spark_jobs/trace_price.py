@@ -19,12 +19,12 @@ from pyspark.sql import SparkSession
 from core.message import received_at_of
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
-from spark_jobs.entry import run
 from spark_jobs.errors import JobError
-from spark_jobs.history import History, raw_folders, store_explained
-from spark_jobs.raw_objects import RawObject
-from spark_jobs.running import log_to_stderr
-from spark_jobs.session import spark_session
+from spark_jobs.history.history import History, raw_folders, store_explained
+from spark_jobs.lake.raw.objects import RawObject
+from spark_jobs.run.entry import run
+from spark_jobs.run.runner import log_to_stderr
+from spark_jobs.run.session import spark_session
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.elements import elements_of
 

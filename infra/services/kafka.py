@@ -13,11 +13,11 @@ from confluent_kafka.cimpl import NewTopic
 from core.kafka_client import client_configuration, missing_right
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS, RAW_TOPIC_DAYS
-from infra import places
+from infra import paths
 from infra.ports import kafka_address
 from infra.stack import Stack, StackError
 
-CLASSPATH = str(places.KAFKA_JARS / "*")
+CLASSPATH = str(paths.KAFKA_JARS / "*")
 CLUSTER_ID = "cryptopricesrt-0000000"
 
 LEADERS_DEADLINE = 30.0

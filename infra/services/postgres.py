@@ -13,7 +13,7 @@ from psycopg2.extensions import connection
 from yoyo import get_backend, read_migrations
 
 from core.settings import Settings
-from infra import places
+from infra import paths
 from infra.ports import postgres_address
 from infra.stack import Stack, StackError
 
@@ -43,9 +43,9 @@ def prepare(stack: Stack) -> None:
     folder = stack.folder / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
     if not stack.postgres_bin.exists():
-        for part in places.POSTGRES_FOLDERS:
+        for part in paths.POSTGRES_FOLDERS:
             copy = stack.postgres_distribution / part
-            shutil.copytree(places.site_packages() / part, copy, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(paths.site_packages() / part, copy, symlinks=True, dirs_exist_ok=True)
     data = folder / "data"
     if not (data / "PG_VERSION").exists():
         _make_cluster(stack)
@@ -101,7 +101,7 @@ def initialise(settings: Settings) -> None:
         _create_database(server, urlsplit(settings.database_url).path[1:])
         _create_reader(server, settings.reader_database_url)
         with get_backend(settings.database_url) as backend:
-            migrations = read_migrations(str(places.MIGRATIONS))
+            migrations = read_migrations(str(paths.MIGRATIONS))
             # Without yoyo's own lock, a row that outlives a killed process.
             backend.apply_migrations(backend.to_apply(migrations))
         with closing(psycopg2.connect(settings.database_url)) as database, database:

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import polars as pl
 
-from spark_jobs.newer import polars_age_order
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, REDUCED, polars_schema
-from spark_jobs.tickers.letter_reducer import reduce_letters
+from spark_jobs.tickers.letters.reducer import reduce_letters
+from spark_jobs.tickers.ticker_order import polars_age_order
 
 AHEAD_LIMIT = timedelta(minutes=5)
 """An exchange's clock may be ahead of ours by so much."""

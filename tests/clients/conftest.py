@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from infra.exchange.limits import BINANCE_QUOTAS, KUCOIN_QUOTAS, BinanceLimits, KucoinLimits
-from infra.exchange.server import Simulation
+from infra.replay.faults.limits import BINANCE_QUOTAS, KUCOIN_QUOTAS, BinanceLimits, KucoinLimits
+from infra.replay.server import Simulation
 from tests.clients.sent import canonical, items_sent
 from tests.support.ledger import Ledger
 from tests.support.replay_exchange import running

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infra.places import PROJECT
+from infra.paths import PROJECT
 from tests.support.process import run
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -28,18 +28,18 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS, TOPIC_OF_EXCHANGE
 from infra import supervision
-from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import BinanceUpdate
-from infra.exchange.coins import Coins
-from infra.exchange.faults import Close, Unreadable
-from infra.exchange.feed import now_ms
-from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import KucoinUpdate
-from infra.exchange.market import Market
-from infra.exchange.server import KUCOIN_PARTS
-from infra.exchange.simulated_feed import SimulatedFeed
-from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
-from infra.places import PROJECT
+from infra.paths import PROJECT
+from infra.replay.binance.exchange import Binance
+from infra.replay.binance.frames import BinanceUpdate
+from infra.replay.faults.faults import Close, Unreadable
+from infra.replay.feed import now_ms
+from infra.replay.kucoin.exchange import Kucoin
+from infra.replay.kucoin.frames import KucoinUpdate
+from infra.replay.market.coins import Coins
+from infra.replay.market.market import Market
+from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.symbols import binance_listing, kucoin_listing, kucoin_trading
+from infra.replay.server import KUCOIN_PARTS
 from infra.services import object_store
 from infra.stack import Stack
 from infra.up import services_up

@@ -16,7 +16,7 @@ from infra import browser as installed_browser
 from infra.services import object_store
 from infra.stack import Stack
 from infra.up import services_up
-from spark_jobs import reach
+from spark_jobs.history import reach
 from spark_jobs.tickers.reducer import AHEAD_LIMIT
 from tests.conftest import STACK
 from tests.support.extractor import Extractor

@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.archive import Archive
-from spark_jobs.topic_ids import TopicError
+from spark_jobs.kafka_source.topic_ids import TopicError
+from spark_jobs.lake.raw.archive import Archive
 from tests.support.archive import IDS, PARTITIONS, TOPIC_ID, batch, names, places, resumed
 
 # It may have both characters that the rest of a name has as well.

@@ -12,7 +12,7 @@ from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
-from spark_jobs.verdicts import Verdict
+from spark_jobs.check.verdicts import Verdict
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.postgres import execute

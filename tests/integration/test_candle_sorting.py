@@ -12,9 +12,9 @@ import pytest
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from spark_jobs.candle_days import RETENTION, make_days
-from spark_jobs.candle_sorting import sort_a_day
-from spark_jobs.candles import CREATE_INCOMING_CANDLES, merge_candles
+from spark_jobs.postgres.candle_days import RETENTION, make_days
+from spark_jobs.postgres.candle_sorting import sort_a_day
+from spark_jobs.postgres.candles import CREATE_INCOMING_CANDLES, merge_candles
 from tests.support.postgres import execute, rows
 
 DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from exchanges.kucoin import KUCOIN
-from spark_jobs.candle_days import RETENTION, make_days
-from spark_jobs.candle_sorting import sort_a_day
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.upkeep import one_step
+from spark_jobs.postgres.candle_days import RETENTION, make_days
+from spark_jobs.postgres.candle_sorting import sort_a_day
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.upkeep import one_step
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
 from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink, write

@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.kafka_progress import ProgressError
-from spark_jobs.newer import age_order, sql_age_order
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.sources import Offsets
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.postgres.kafka_progress import ProgressError
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.tickers.ticker_order import age_order, sql_age_order
 from tests.support.frames import BTCUSDT, CRO_USDT, item, record
 from tests.support.plain_tables import (
     CANDLES,
@@ -142,12 +142,12 @@ def test_any_batches_in_any_order_and_repeated_give_the_tables_of_one_sorted_pas
     spark: SparkSession, sink: PriceSink, owner: connection, batches: list[list[Row]]
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
-    sink.progress()
+    sink.postgres.progress()
     for batch in batches:
         write(spark, sink, *batch)
         # As if nothing said that the batch was written.
         execute(owner, "TRUNCATE kafka_progress")
-        sink.progress()
+        sink.postgres.progress()
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
     tickers = tickers_of(read.values())
     assert set(rows(owner, LIVE)) == newest(tickers)
@@ -160,13 +160,13 @@ def test_replayed_batches_count_each_ticker_once(
     spark: SparkSession, sink: PriceSink, owner: connection, batches: list[list[Row]]
 ) -> None:
     execute(owner, f"TRUNCATE {SQL_TABLES}")
-    sink.progress()
+    sink.postgres.progress()
     for batch in batches:
         try:
             write(spark, sink, *batch)
         except ProgressError:
             # The job ends, and the next one begins where Postgres says.
-            write(spark, sink, *beyond(batch, sink.progress()))
+            write(spark, sink, *beyond(batch, sink.postgres.progress()))
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
     tickers = tickers_of(read.values())
     assert set(rows(owner, LIVE)) == newest(tickers)

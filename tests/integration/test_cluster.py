@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from infra import places
+from infra import paths
 from infra.ports import free_ports
 from infra.spark_cluster import executors, spark_cluster, submit
 from tests.support.frames import BTCUSDT, CRO_USDT, item
@@ -43,10 +43,10 @@ QUICK = [
 ]
 PLAIN_PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 PACKAGES = [
-    f"--archives={places.EXECUTOR_PACKAGES}#packages",
+    f"--archives={paths.EXECUTOR_PACKAGES}#packages",
     "--conf=spark.executorEnv.PYTHONPATH=packages",
     f"--conf=spark.pyspark.python={PLAIN_PYTHON}",
-    f"--conf=spark.pyspark.driver.python={places.VENV_BIN / 'python'}",
+    f"--conf=spark.pyspark.driver.python={paths.VENV_BIN / 'python'}",
 ]
 # In microseconds: the start of a past minute, so that the candles do not depend on when the test began.
 BEGAN = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000

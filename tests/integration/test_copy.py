@@ -6,7 +6,7 @@ from decimal import Decimal
 import polars as pl
 from psycopg2.extensions import connection
 
-from spark_jobs.postgres_sink import copy_into
+from spark_jobs.postgres.transaction import copy_into
 from tests.support.postgres import rows
 
 SCHEMA = {

@@ -13,13 +13,13 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
+from spark_jobs.check.verdicts import Verdict
+from spark_jobs.kafka_source.sources import Offsets, kafka_records
 from spark_jobs.live_prices import live_prices
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sink import Counts
-from spark_jobs.sources import Offsets, kafka_records
-from spark_jobs.tickers.letter_reducer import EXAMPLES
-from spark_jobs.verdicts import Verdict
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.run.runner import fresh_checkpoint
+from spark_jobs.run.sink import Counts
+from spark_jobs.tickers.letters.reducer import EXAMPLES
 from tests.support.dead_letters import stored_spans
 from tests.support.frames import CRO_USDT, item
 from tests.support.kafka import expire_all, produce
@@ -66,7 +66,7 @@ def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
 
     with closing(Measured(database.database_url)) as sink:
         records = kafka_records(
-            spark, database, EXCHANGE_OF_TOPIC, sink.progress(), MESSAGES // BATCHES
+            spark, database, EXCHANGE_OF_TOPIC, sink.postgres.progress(), MESSAGES // BATCHES
         )
         run_once(live_prices(records, sink, fresh_checkpoint(str(tmp_path), sink.query)))
         share = sink.unreadable()["kucoin"]

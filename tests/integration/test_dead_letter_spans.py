@@ -12,11 +12,11 @@ from pyspark.sql import Row, SparkSession
 from core.settings import Settings
 from core.topics import INSTRUMENTS
 from exchanges.kucoin import KUCOIN
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.small_topics import parse_small_topics
-from spark_jobs.small_topics_sink import SmallTopicsSink
-from spark_jobs.tickers.letter_reducer import EXAMPLES
-from spark_jobs.tickers.spans import BLOCK, EVERY_ITEM, THE_MESSAGE, Span, to_bits
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.small_topics import parse_small_topics
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
+from spark_jobs.tickers.letters.reducer import EXAMPLES
+from spark_jobs.tickers.letters.spans import BLOCK, EVERY_ITEM, THE_MESSAGE, Span, to_bits
 from tests.support.dead_letters import insert_as_before, places_of_letters, stored_spans
 from tests.support.frames import BTCUSDT, item, record, records
 from tests.support.postgres import contents, execute, rows
@@ -167,7 +167,7 @@ def test_those_of_a_topic_that_was_created_again_go(
 ) -> None:
     write(spark, sink, flood(0), record([0], KUCOIN.raw_topic))
     execute(owner, "UPDATE kafka_progress SET topic_id = 'former'")
-    assert sink.accept({TOPIC: "new", KUCOIN.raw_topic: "former"}) == [TOPIC]
+    assert sink.postgres.accept({TOPIC: "new", KUCOIN.raw_topic: "former"}) == [TOPIC]
     assert [span.topic for span in stored_spans(owner)] == [KUCOIN.raw_topic]
     assert places_of_letters(owner) == [(KUCOIN.raw_topic, 0, 0, 0)]
 

@@ -18,20 +18,20 @@ from core.settings import Settings
 from core.topics import FEED_EVENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs import postgres_sink
 from spark_jobs.audit import audit
-from spark_jobs.dead_letters import DeadLetter, insert_letters, upsert_spans
+from spark_jobs.kafka_source.topic_ids import TopicError
 from spark_jobs.list_dead_letters import lines
-from spark_jobs.postgres_sink import SecondLiveJobError
+from spark_jobs.postgres import transaction
+from spark_jobs.postgres.dead_letters import DeadLetter, insert_letters, upsert_spans
+from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.replay_dead_letters import (
     Replayed,
     replay_dead_letters,
     small_topics_again,
     with_rows,
 )
-from spark_jobs.tickers.letter_reducer import EXAMPLES
-from spark_jobs.tickers.spans import BLOCK, EVERY_ITEM, THE_MESSAGE, Span, to_bits
-from spark_jobs.topic_ids import TopicError
+from spark_jobs.tickers.letters.reducer import EXAMPLES
+from spark_jobs.tickers.letters.spans import BLOCK, EVERY_ITEM, THE_MESSAGE, Span, to_bits
 from tests.support.dead_letters import insert_as_before, places_of_letters, stored_spans
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
 from tests.support.kafka import all_ends, expire_all, produce
@@ -89,7 +89,7 @@ def bytes_of(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_stays(
     spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     expire_all(database)
     with price_sink(database) as sink:
         write(
@@ -237,7 +237,7 @@ def test_a_flood_that_can_be_read_again_leaves_nothing_behind(
 def test_messages_that_are_arrays_now_keep_few_examples_of_their_unreadable_items(
     spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_jobs.kept_messages.MESSAGES_AT_ONCE", 4)
+    monkeypatch.setattr("spark_jobs.history.kept_messages.MESSAGES_AT_ONCE", 4)
     expire_all(database)
     letters = 2 * EXAMPLES
     end = all_ends(database)[BINANCE.raw_topic, PARTITION]

@@ -22,7 +22,7 @@ import psycopg2
 import pytest
 from playwright.sync_api import Browser, expect
 
-from infra import places, supervision
+from infra import paths, supervision
 from infra.ports import postgres_address
 from infra.services import object_store
 from infra.stack import Stack
@@ -271,7 +271,7 @@ def writer(stack: Stack) -> psutil.Process:
 
 
 def audit(stack: Stack) -> str:
-    spark_submit = places.VENV_BIN / "spark-submit"
+    spark_submit = paths.VENV_BIN / "spark-submit"
     return run([str(spark_submit), "spark_jobs/audit.py"], stack.environment() | QUICK_JAVA).stdout
 
 

@@ -17,7 +17,7 @@ from core.message import partition_of
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import ports
-from infra.exchange.server import Simulation
+from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.kafka import Topic, all_items, items_of

@@ -13,11 +13,11 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.archive import Archive
-from spark_jobs.lake import lake_query
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import OffsetError, Offsets, kafka_records, starting_offset
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.sources import OffsetError, Offsets, kafka_records, starting_offset
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import lake_query
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item
 from tests.support.kafka import all_ends, produce
 from tests.support.lake import archived

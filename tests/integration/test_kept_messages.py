@@ -5,7 +5,7 @@ import pytest
 
 from core.settings import Settings
 from exchanges.binance import BINANCE
-from spark_jobs.kept_messages import MESSAGES_AT_ONCE, KeptMessages, MissingError
+from spark_jobs.history.kept_messages import MESSAGES_AT_ONCE, KeptMessages, MissingError
 from tests.support.kafka import all_ends, expire_all, produce
 
 PARTITION = 3
@@ -45,7 +45,7 @@ def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
 def test_what_does_not_come_is_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_jobs.kept_messages.KAFKA_TIMEOUT", 1.0)
+    monkeypatch.setattr("spark_jobs.history.kept_messages.KAFKA_TIMEOUT", 1.0)
     end = all_ends(settings)[BINANCE.raw_topic, PARTITION]
     with KeptMessages(settings) as messages, pytest.raises(MissingError, match="no message"):
         values(messages, end)

@@ -7,9 +7,10 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from infra.services import object_store
-from spark_jobs.lake import lake_root
-from spark_jobs.lake_sizes import LakeSizes
-from spark_jobs.metrics import JobMetrics
+from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.sizes import LakeSizes
+from spark_jobs.run.metrics import JobMetrics
 
 
 @pytest.fixture
@@ -33,7 +34,12 @@ def test_a_prefix_is_as_large_as_all_objects_below_it(
     spark: SparkSession, settings: Settings, prefix: str
 ) -> None:
     metrics = JobMetrics()
-    LakeSizes(spark, lake_root(settings), [prefix, f"{prefix}/b", "nothing"], metrics).look()
+    LakeSizes(
+        Storage(spark, lake_root(settings)),
+        lake_root(settings),
+        [prefix, f"{prefix}/b", "nothing"],
+        metrics,
+    ).look()
     assert measured(metrics, prefix) == (6000, 3)
     assert measured(metrics, f"{prefix}/b") == (5000, 2)
     assert measured(metrics, "nothing") == (0, 0)
@@ -42,5 +48,7 @@ def test_a_prefix_is_as_large_as_all_objects_below_it(
 def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
     spark: SparkSession, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    LakeSizes(spark, "s3a://no-such-bucket", ["raw"], JobMetrics()).look()
+    LakeSizes(
+        Storage(spark, "s3a://no-such-bucket"), "s3a://no-such-bucket", ["raw"], JobMetrics()
+    ).look()
     assert "sizes in s3a://no-such-bucket are not known now" in caplog.text

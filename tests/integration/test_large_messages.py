@@ -11,12 +11,12 @@ from core.message import Item, encode_item
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from exchanges.binance import BINANCE
-from extractors.batcher import Batch
-from extractors.delivered import Delivered, Place
-from extractors.journal_reader import Line
+from extractors.journal.reader import Line
 from extractors.metrics import Metrics
-from extractors.producer import Producer, TooLargeError
-from extractors.stop import Stop
+from extractors.shutdown import Stop
+from extractors.to_kafka.batcher import Batch
+from extractors.to_kafka.delivered import Delivered, Place
+from extractors.to_kafka.producer import Producer, TooLargeError
 from tests.support.kafka import Topic
 from tests.support.market import (
     EXCHANGES,

@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.kucoin import KUCOIN
 from infra.stack import Stack
-from spark_jobs.candle_days import RETENTION, make_days
+from spark_jobs.postgres.candle_days import RETENTION, make_days
 from tests.support.frames import CRO_USDT, item
 from tests.support.jobs import supervised
 from tests.support.kafka import produce
@@ -129,7 +129,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     assert re.search(
         r"query=live_prices batch=\d+ messages=1 ticks=1 written=1 refused=0 dead=0", log
     )
-    assert "level=WARNING logger=spark_jobs.postgres_sink writing to Postgres: " in log
+    assert "level=WARNING logger=spark_jobs.postgres.transaction writing to Postgres: " in log
 
 
 def test_a_query_that_fails_ends_the_job_with_its_error(

@@ -18,9 +18,9 @@ from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
+from spark_jobs.kafka_source.sources import kafka_records
 from spark_jobs.live_prices import live_prices
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.sources import kafka_records
+from spark_jobs.postgres.price_sink import PriceSink
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.jobs import spark_submit
 from tests.support.kafka import expire_all, produce
@@ -59,7 +59,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
 
     produce(database, BINANCE.raw_topic, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
     with closing(PriceSink(database.database_url)) as sink:
-        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
+        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.postgres.progress())
         run_once(live_prices(records, sink, checkpoint.as_uri()))
     assert sorted(path.name for path in (checkpoint / "commits").glob("[0-9]*")) == ["0", "1"]
     assert rows(owner, "SELECT rows_written, dead_letters FROM batches ORDER BY id") == [

@@ -15,7 +15,7 @@ import pytest
 
 from core.settings import Settings
 from core.topics import FEED_EVENTS, TOPIC_OF_EXCHANGE
-from infra.exchange.faults import (
+from infra.replay.faults.faults import (
     Close,
     Drop,
     Error,
@@ -34,8 +34,8 @@ from infra.exchange.faults import (
     Unauthorized,
     Unreadable,
 )
-from infra.exchange.limits import BinanceLimits, KucoinLimits
-from infra.exchange.server import Simulation
+from infra.replay.faults.limits import BinanceLimits, KucoinLimits
+from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.ledger import Identity, Ledger, Written, assert_each_once, identities

@@ -18,13 +18,13 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
-from infra.exchange.server import Simulation
-from infra.places import PROJECT
+from infra.paths import PROJECT
+from infra.replay.server import Simulation
 from infra.services import object_store
-from spark_jobs.archive import Archive
-from spark_jobs.lake import lake_query, lake_root
-from spark_jobs.sources import kafka_records
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import lake_query, lake_root
+from spark_jobs.lake.raw.archive import Archive
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items, ends
 from tests.support.lake import archived

@@ -14,12 +14,12 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from exchanges.kucoin import KUCOIN
-from spark_jobs import postgres_sink
-from spark_jobs.kafka_progress import ProgressError
-from spark_jobs.messages import messages, minutes
-from spark_jobs.postgres import connect
-from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.price_sink import PriceSink
+from spark_jobs.postgres import transaction
+from spark_jobs.postgres.connection import connect
+from spark_jobs.postgres.kafka_progress import ProgressError
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.transaction import SecondLiveJobError
+from spark_jobs.tickers.messages import messages, minutes
 from tests.support.frames import (
     BTCUSDT,
     CRO_USDT,
@@ -120,7 +120,7 @@ def test_a_batch_that_the_progress_was_moved_into_is_refused_and_its_rest_counts
         sink.write(read_at_once, 0)
     assert len(rows(owner, "SELECT FROM batches")) == 1
     write(spark, sink, *batch[1:])
-    assert sink.progress() == {("binance_raw_data", 0): 3}
+    assert sink.postgres.progress() == {("binance_raw_data", 0): 3}
     assert rows(owner, "SELECT rows_written + rows_refused FROM batches") == [(1,), (1,)]
 
 
@@ -192,7 +192,7 @@ def test_the_progress_is_the_offset_after_the_last_of_each_partition(
         record(b"?", partition=3, offset=2),
         record([item(CRO_USDT)], KUCOIN.raw_topic, partition=1, offset=0),
     )
-    assert sink.progress() == {
+    assert sink.postgres.progress() == {
         ("binance_raw_data", 0): 9,
         ("binance_raw_data", 3): 3,
         ("kucoin_raw_data", 1): 1,
@@ -209,7 +209,7 @@ def test_a_symbol_in_two_partitions_has_its_newest_price_and_both_move_on(
         record([item(BTCUSDT, c="1")], partition=2, offset=7),
     )
     assert prices(owner) == {"BTCUSDT": Decimal(2)}
-    assert sink.progress() == {("binance_raw_data", 1): 2, ("binance_raw_data", 2): 8}
+    assert sink.postgres.progress() == {("binance_raw_data", 1): 2, ("binance_raw_data", 2): 8}
 
 
 def test_a_commit_tells_listeners_its_batch(
@@ -264,7 +264,7 @@ def test_after_stop_nothing_is_written(
 def test_a_second_live_job_is_refused(
     sink: PriceSink, database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url)
 

@@ -19,11 +19,11 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from infra.places import TOOLS, VENV_BIN
+from infra.paths import TOOLS, VENV_BIN
 from infra.services import object_store
-from spark_jobs.archive import Archive
-from spark_jobs.lake import lake_root
-from spark_jobs.ticker_table import TickerTable
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.tickers.table import TickerTable
 from tests.compatibility.kept import Version, versions
 from tests.compatibility.records import as_read
 from tests.support.archive import TOPIC_ID

@@ -14,16 +14,16 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from server.database import State, look, read
-from server.database import connect as server_connection
-from spark_jobs import postgres_sink
-from spark_jobs.archive import Archive
+from server.state.listener import State, look, read
+from server.state.listener import connect as server_connection
 from spark_jobs.audit import audit
-from spark_jobs.history import HistoryError
-from spark_jobs.lake import lake_root
-from spark_jobs.postgres_sink import SecondLiveJobError
+from spark_jobs.history.history import HistoryError
+from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.postgres import transaction
+from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.rebuild import rebuild, what_stays
-from spark_jobs.topic_ids import TopicError, topic_ids
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
 from tests.support.lake_queries import copy, delete, keys, run_raw_archive
@@ -248,7 +248,7 @@ def test_servers_read_all_prices_again_where_one_is_gone(
 def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     spark: SparkSession, own_lake: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     with price_sink(own_lake), pytest.raises(SecondLiveJobError, match="make stop-jobs"):
         rebuild(spark, own_lake)
     former = "INSERT INTO kafka_progress VALUES (%s, 0, 1, 'ckVJ5ZWORGWAxTTLoYGQ2A')"

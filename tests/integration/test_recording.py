@@ -1,4 +1,4 @@
-"""A landing archive in the object store, played by `python -m infra.exchange`."""
+"""A landing archive in the object store, played by `python -m infra.replay`."""
 
 import re
 import sys
@@ -24,7 +24,7 @@ from tests.support.small_exchange import subscribed
 
 SECOND = 1_000_000
 SERVING = re.compile(r"serving on http://(127\.0\.0\.1:\d+)")
-COMMAND = [sys.executable, "-m", "infra.exchange", "--port", "0"]
+COMMAND = [sys.executable, "-m", "infra.replay", "--port", "0"]
 
 
 @pytest.fixture
@@ -120,6 +120,6 @@ def test_a_prefix_with_nothing_to_play_is_refused_by_name(
 ) -> None:
     address = f"s3://{bucket or settings.s3_bucket}/{root}/"
     ended = run([*COMMAND, "--recording", address], settings.environment(), status=1)
-    assert ended.stderr.startswith(f"infra.exchange: {address}: ")
+    assert ended.stderr.startswith(f"infra.replay: {address}: ")
     assert problem in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from exchanges.binance import BINANCE
-from spark_jobs import postgres_sink
-from spark_jobs.kafka_progress import ProgressError
-from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.price_sink import PriceSink
+from spark_jobs.postgres import transaction
+from spark_jobs.postgres.kafka_progress import ProgressError
+from spark_jobs.postgres.price_sink import TABLES, PriceSink
+from spark_jobs.postgres.transaction import SecondLiveJobError
 from tests.support.frames import BTCUSDT, item, record, reduced
 from tests.support.postgres import (
     SOON,
@@ -93,7 +93,7 @@ def test_lost_connection_is_opened_again_and_nothing_counts_twice(
     write_one(spark, sink)
     write_one(spark, sink, offset=1)
     assert updates(owner) == [(2,)]
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         PriceSink(database.database_url)
 
@@ -139,7 +139,7 @@ def test_batch_fails_with_the_cause_when_the_limit_is_over(
     database: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "RETRY_LIMIT", 1.0)
+    monkeypatch.setattr(transaction, "RETRY_LIMIT", 1.0)
     with postgres_away(owner, database):
         with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
             write_one(spark, sink)
@@ -154,14 +154,14 @@ def test_stop_does_not_wait_for_a_postgres_that_is_away(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # Without the stop, the batch would be tried again after the test's deadline only.
-    monkeypatch.setattr(postgres_sink, "FIRST_DELAY", 2 * DEADLINE)
-    monkeypatch.setattr(postgres_sink, "RETRY_LIMIT", 4 * DEADLINE)
+    monkeypatch.setattr(transaction, "FIRST_DELAY", 2 * DEADLINE)
+    monkeypatch.setattr(transaction, "RETRY_LIMIT", 4 * DEADLINE)
     with ThreadPoolExecutor(1) as pool, postgres_away(owner, database):
         writing = pool.submit(write_one, spark, sink)
         wait_for(lambda: caplog.text, lambda log: "writing to Postgres" in log)
         assert not writing.done()
         sink.stop()
-        with pytest.raises(postgres_sink.PASSING):
+        with pytest.raises(transaction.PASSING):
             writing.result(DEADLINE)
 
 
@@ -172,7 +172,7 @@ def test_another_job_that_took_over_meanwhile_is_not_disturbed(
     database: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOST_LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOST_LOCK_LIMIT", SOON)
     end_writers(owner)
     with price_sink(database):
         with pytest.raises(SecondLiveJobError):
@@ -188,10 +188,10 @@ def test_lock_of_its_own_lost_connection_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The other holder plays our own backend, which Postgres has not found to be dead yet."""
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     end_writers(owner)
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(database.database_url)) as lost:
-        rows(lost, "SELECT pg_advisory_lock(%s)", PriceSink.lock)
+        rows(lost, "SELECT pg_advisory_lock(%s)", TABLES.lock)
         writing = pool.submit(write_one, spark, sink)
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         wait_for(lambda: rows(owner, waiting), lambda found: found == [(1,)])
@@ -222,7 +222,7 @@ def test_restored_dump_ends_the_job_and_the_next_one_resumes_where_postgres_says
     assert updates(owner) == [(1,)]
     sink.close()
     with price_sink(database) as next_start:
-        assert next_start.progress() == {(BINANCE.raw_topic, 0): 1}
+        assert next_start.postgres.progress() == {(BINANCE.raw_topic, 0): 1}
         write_one(spark, next_start, offset=1)
     assert updates(owner) == [(2,)]
 

@@ -12,7 +12,7 @@ from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from infra.exchange.faults import Drop
+from infra.replay.faults.faults import Drop
 from tests.support.kafka import Topic
 from tests.support.market import EXCHANGES, Market, Start, assert_exact, market_of
 from tests.support.replay_exchange import inflict

@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError
 
 from core.message import encode_item
 from core.settings import Settings
-from extractors.journal import Journal
+from extractors.journal.journal import Journal
+from extractors.journal.segment import Segment
 from extractors.metrics import Metrics
-from extractors.s3_uploader import S3Uploader, S3UploaderThread
-from extractors.segment import Segment
-from extractors.stop import Stop
+from extractors.shutdown import Stop
+from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
 from tests.support.landing import Landing
 from tests.support.waiting import wait_for

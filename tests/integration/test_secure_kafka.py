@@ -22,7 +22,7 @@ from exchanges.kucoin import KUCOIN
 from infra.ports import free_ports
 from infra.services import kafka
 from infra.stack import StackError
-from spark_jobs.sources import RightError, partitions_of_topics, starting_offsets
+from spark_jobs.kafka_source.sources import RightError, partitions_of_topics, starting_offsets
 from tests.support.broker import JAVA
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT

@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from core.settings import Settings
-from infra.places import PROJECT
+from infra.paths import PROJECT
 from infra.stack import Stack
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.process import Process, run, running

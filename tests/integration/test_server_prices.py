@@ -12,8 +12,8 @@ from psycopg2.extensions import connection
 from websockets.sync.client import connect
 
 from core.settings import Settings
-from server.price_answers import PriceRow
-from server.price_source import PriceSource
+from server.rest.price_answers import PriceRow
+from server.rest.price_source import PriceSource
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import execute, no_connections
 from tests.support.server import DEADLINE, ServerProcess, running_server

@@ -13,8 +13,8 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
-from server.database import connect
-from server.query_connection import DEADLINE
+from server.rest.query_connection import DEADLINE
+from server.state.listener import connect
 from tests.support.live_job import (
     batch_of,
     insert,

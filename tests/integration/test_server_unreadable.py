@@ -11,7 +11,7 @@ from psycopg2.extensions import connection
 from websockets.sync.client import ClientConnection, connect
 
 from core.settings import Settings
-from server.unreadable import LAST_MINUTE
+from server.state.unreadable import LAST_MINUTE
 from tests.support.live_job import ticker, wait_for_batch, write_batch
 from tests.support.postgres import execute, rows
 from tests.support.server import DEADLINE, ServerProcess, running_server

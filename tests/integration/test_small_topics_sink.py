@@ -12,10 +12,10 @@ from pyspark.sql import Row, SparkSession
 
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
-from spark_jobs import postgres_sink
-from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.small_topics import parse_small_topics
-from spark_jobs.small_topics_sink import SmallTopicsSink
+from spark_jobs.postgres import transaction
+from spark_jobs.postgres.small_topics import parse_small_topics
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
+from spark_jobs.postgres.transaction import SecondLiveJobError
 from tests.support.dead_letters import places_of_letters, stored_spans
 from tests.support.frames import record, records
 from tests.support.postgres import SOON, contents, execute, rows
@@ -48,7 +48,7 @@ def events(*messages: dict[str, Any], first: int = 0) -> list[Row]:
 
 def forget(owner: connection, sink: SmallTopicsSink) -> None:
     execute(owner, "TRUNCATE instruments, feed_events, kafka_progress")
-    sink.progress()
+    sink.postgres.progress()
 
 
 def test_messages_of_both_topics_have_all_their_columns(
@@ -80,7 +80,7 @@ def test_messages_of_both_topics_have_all_their_columns(
             0,
         ),
     ]
-    assert sink.progress() == {(INSTRUMENTS, 0): 5, (FEED_EVENTS, 0): 2}
+    assert sink.postgres.progress() == {(INSTRUMENTS, 0): 5, (FEED_EVENTS, 0): 2}
 
 
 def test_the_same_batch_twice_changes_nothing(
@@ -197,7 +197,7 @@ def test_what_can_not_be_read_is_a_dead_letter_and_its_neighbours_arrive(
         (FEED_EVENTS, 0, 9, -1, "kind is missing", b'{"exchange": "binance" }', None),
     ]
     assert rows(owner, "SELECT symbol FROM instruments") == [("BTCUSDT",)]
-    assert sink.progress() == {(INSTRUMENTS, 0): 3, (FEED_EVENTS, 0): 10}
+    assert sink.postgres.progress() == {(INSTRUMENTS, 0): 3, (FEED_EVENTS, 0): 10}
 
 
 def test_topics_with_dead_letters_start_over_and_each_letter_counts_once(
@@ -209,11 +209,11 @@ def test_topics_with_dead_letters_start_over_and_each_letter_counts_once(
     assert [(span.topic, span.letters) for span in spans] == [(FEED_EVENTS, 1)]
     assert sink.start_over() == [FEED_EVENTS]
     assert (stored_spans(owner), places_of_letters(owner)) == ([], [])
-    assert sink.progress() == {(INSTRUMENTS, 0): 1}
+    assert sink.postgres.progress() == {(INSTRUMENTS, 0): 1}
     write(spark, sink, *batch)
     assert stored_spans(owner) == spans
     assert rows(owner, "SELECT count(*) FROM feed_events") == [(1,)]
-    assert sink.progress() == {(INSTRUMENTS, 0): 1, (FEED_EVENTS, 0): 2}
+    assert sink.postgres.progress() == {(INSTRUMENTS, 0): 1, (FEED_EVENTS, 0): 2}
 
 
 def test_a_batch_that_fails_leaves_nothing(
@@ -244,7 +244,7 @@ def test_it_does_not_wait_for_the_transaction_of_the_raw_topics(
 def test_a_second_live_job_is_refused(
     sink: SmallTopicsSink, database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     with pytest.raises(SecondLiveJobError):
         SmallTopicsSink(database.database_url)
 

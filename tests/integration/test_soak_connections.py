@@ -8,9 +8,9 @@ from statistics import median
 
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from infra.exchange.faults import Close, Unauthorized
-from infra.exchange.limits import BinanceLimits, KucoinLimits
-from infra.exchange.server import Simulation
+from infra.replay.faults.faults import Close, Unauthorized
+from infra.replay.faults.limits import BinanceLimits, KucoinLimits
+from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.ledger import Identity, Ledger, Written, identities, surely_received

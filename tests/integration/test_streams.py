@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from core.settings import Settings
-from server.subscription import MOST_SYMBOLS
+from server.streams.subscription import MOST_SYMBOLS
 from tests.support.event_stream import event_stream
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import no_connections

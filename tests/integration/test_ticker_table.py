@@ -12,15 +12,15 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.batch_end import batch_end
-from spark_jobs.delta_options import delta_options
-from spark_jobs.lake import lake_root
-from spark_jobs.sources import Offsets
-from spark_jobs.ticker_log import TickerLog
-from spark_jobs.ticker_progress import Progress, TableError
-from spark_jobs.ticker_table import TickerTable
-from spark_jobs.ticker_upkeep import TickerUpkeep
-from spark_jobs.topic_ids import TopicError, TopicIds
+from spark_jobs.kafka_source.checkpoint_offsets import batch_end
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.topic_ids import TopicError, TopicIds
+from spark_jobs.lake.delta_options import delta_options
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.tickers.log import TickerLog
+from spark_jobs.lake.tickers.progress import Progress, TableError
+from spark_jobs.lake.tickers.table import TickerTable
+from spark_jobs.lake.tickers.upkeep import TickerUpkeep
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, record, records
 from tests.support.lake import tickers
 

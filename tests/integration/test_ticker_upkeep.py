@@ -14,16 +14,16 @@ import psutil
 import pytest
 from pyarrow import parquet
 
-from spark_jobs.ticker_log import TickerLog
-from spark_jobs.ticker_plan import MOST_RUNS
-from spark_jobs.ticker_progress import Progress, TableError
+from spark_jobs.lake.tickers.log import TickerLog
+from spark_jobs.lake.tickers.plan import MOST_RUNS
+from spark_jobs.lake.tickers.progress import Progress, TableError
 from spark_jobs.tickers.files import ROWS_OF_A_GROUP, is_sorted
 from tests.support.process import Process, running
 from tests.support.ticker_table import DAY, LONG_AFTER, RETENTION_DAYS, OwnTable, tickers
 from tests.support.waiting import wait_for
 
 SYMBOLS = [f"COIN{number:03}USDT" for number in range(200)]
-MERGE = "spark_jobs.ticker_merge"
+MERGE = "spark_jobs.lake.tickers.merge"
 
 
 @pytest.fixture

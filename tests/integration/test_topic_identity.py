@@ -13,9 +13,9 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.broker_clock import ClockError
-from spark_jobs.sources import OffsetError, kafka_records
-from spark_jobs.topic_ids import TopicError, topic_ids
+from spark_jobs.kafka_source.broker_clock import ClockError
+from spark_jobs.kafka_source.sources import OffsetError, kafka_records
+from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
 from tests.support.frames import BTCUSDT, item, record
 from tests.support.own_kafka import OwnKafka, own_kafka
 from tests.support.postgres import execute, rows
@@ -65,7 +65,7 @@ def test_topic_that_was_created_again_is_refused_and_accepted_by_a_command(
     fill(database, 3)
     old = topic_ids(database, EXCHANGE_OF_TOPIC)
     with price_sink(database) as sink:
-        assert sink.resume(old) == {}
+        assert sink.postgres.resume(old) == {}
         write(spark, sink, record([item(BTCUSDT)], offset=2))
     assert stored_ids(owner) == [(old[BINANCE.raw_topic],)]
 
@@ -74,16 +74,16 @@ def test_topic_that_was_created_again_is_refused_and_accepted_by_a_command(
     new = topic_ids(database, EXCHANGE_OF_TOPIC)
     with price_sink(database) as sink:
         with pytest.raises(TopicError, match=f"{old[BINANCE.raw_topic]}.*make accept-topics"):
-            sink.resume(new)
+            sink.postgres.resume(new)
         assert rows(owner, "SELECT next_offset FROM kafka_progress") == [(3,)]
 
-        assert sink.accept(new) == [BINANCE.raw_topic]
-        assert sink.resume(new) == {}
+        assert sink.postgres.accept(new) == [BINANCE.raw_topic]
+        assert sink.postgres.resume(new) == {}
         write(spark, sink, record([item(BTCUSDT)], offset=0))
-        assert sink.accept(new) == []
+        assert sink.postgres.accept(new) == []
     assert stored_ids(owner) == [(new[BINANCE.raw_topic],)]
     with price_sink(database) as sink:
-        assert sink.resume(new) == {PLACE: 1}
+        assert sink.postgres.resume(new) == {PLACE: 1}
 
 
 def test_progress_of_an_earlier_version_has_no_id_and_resumes(
@@ -94,7 +94,7 @@ def test_progress_of_an_earlier_version_has_no_id_and_resumes(
     assert stored_ids(owner) == [(None,)]
     ids = topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
     with price_sink(database) as sink:
-        assert sink.resume(ids) == {PLACE: 3}
+        assert sink.postgres.resume(ids) == {PLACE: 3}
         write(spark, sink, record([item(BTCUSDT)], offset=3))
     assert stored_ids(owner) == [(ids[BINANCE.raw_topic],)]
 
@@ -109,15 +109,15 @@ def test_a_topic_is_accepted_with_its_partitions_whose_id_was_not_known_yet(
         " ('kucoin_raw_data', 0, 9, NULL)",
     )
     with price_sink(database) as sink:
-        assert sink.accept({BINANCE.raw_topic: "new", KUCOIN.raw_topic: "first"}) == [
+        assert sink.postgres.accept({BINANCE.raw_topic: "new", KUCOIN.raw_topic: "first"}) == [
             BINANCE.raw_topic
         ]
-        assert sink.progress() == {(KUCOIN.raw_topic, 0): 9}
+        assert sink.postgres.progress() == {(KUCOIN.raw_topic, 0): 9}
 
 
 def test_without_ids_nothing_is_accepted(database: Settings) -> None:
     with price_sink(database) as sink:
-        assert sink.accept({}) == []
+        assert sink.postgres.accept({}) == []
 
 
 def test_ids_are_known_to_a_broker_that_was_restarted(broker: OwnKafka) -> None:

@@ -8,7 +8,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from spark_jobs.upkeep import BATCHES_KEPT, DEAD_LETTERS_KEPT, ROWS_AT_ONCE, one_step
+from spark_jobs.postgres.upkeep import BATCHES_KEPT, DEAD_LETTERS_KEPT, ROWS_AT_ONCE, one_step
 from tests.support.postgres import execute, rows
 
 

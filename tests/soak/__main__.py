@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 
 from benchmarks.measuring import machine
 from core.topics import TOPIC_OF_EXCHANGE
-from infra import first_prices, places, supervision
-from infra.exchange.limits import BinanceLimits, KucoinLimits
-from infra.exchange.server import Simulation
+from infra import first_prices, paths, supervision
+from infra.replay.faults.limits import BinanceLimits, KucoinLimits
+from infra.replay.server import Simulation
 from infra.stack import Stack, delete, stack_on_free_ports
 from infra.up import EXTRACTORS, JOBS, services_up
 from tests.soak.counts import flows
@@ -33,7 +33,7 @@ from tests.soak.versions import versions
 from tests.support.replay_exchange import running, settings_at
 from tests.support.waiting import pass_time
 
-REPORT = places.PROJECT / "docs" / "soak.md"
+REPORT = paths.PROJECT / "docs" / "soak.md"
 
 SIMULATION = Simulation(
     # 4,000 items/s: 90 in 100 of Binance's 1,440 symbols each second, the rest of KuCoin.
@@ -75,7 +75,7 @@ def main() -> int:
         supervision.stop(stack)
     record.took = time.monotonic() - began
     REPORT.write_text(markdown(record))
-    print(f"report in {REPORT.relative_to(places.PROJECT)}")
+    print(f"report in {REPORT.relative_to(paths.PROJECT)}")
     if found := list(problems(record)):
         print("\n".join([*found, f"data and logs stay in {stack.folder}"]))
         return 1

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from infra.services import object_store
-from spark_jobs.sources import Offsets
+from spark_jobs.kafka_source.sources import Offsets
 from tests.soak.record import Flow
 from tests.soak.sent import Hashes, Written, everything, surely_received
 from tests.support.kafka import all_messages
@@ -27,7 +27,7 @@ DEAD_LETTERS = "SELECT topic, sum(letters)::bigint FROM dead_letter_spans GROUP 
 
 PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic = ANY (%s)"
 
-# See spark_jobs/reading.py.
+# See spark_jobs/tickers/reading.py.
 TICKERS = """
 SELECT coalesce(sum((found -> 'tickers')::bigint), 0)::bigint
 FROM batches, jsonb_each(reading) AS read (exchange, found)

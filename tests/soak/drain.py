@@ -9,7 +9,7 @@ from functools import partial
 import requests
 
 from core.topics import TOPIC_OF_EXCHANGE
-from infra import places, supervision
+from infra import paths, supervision
 from infra.stack import Stack, StackError
 from infra.up import EXTRACTORS, JOBS
 from tests.soak.counts import messages_in_raw, progress, rows_in_tickers, tickers_in_postgres
@@ -88,8 +88,8 @@ def lag(stack: Stack, exchange: str) -> float | None:
 def audit(stack: Stack) -> tuple[list[str], int | None]:
     """Return what the audit printed, and the number of differences; None if it failed."""
     done = subprocess.run(
-        [str(places.VENV_BIN / "spark-submit"), "spark_jobs/audit.py"],
-        cwd=places.PROJECT,
+        [str(paths.VENV_BIN / "spark-submit"), "spark_jobs/audit.py"],
+        cwd=paths.PROJECT,
         env=os.environ | stack.environment(),
         stdout=subprocess.PIPE,
         text=True,

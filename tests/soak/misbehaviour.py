@@ -10,7 +10,7 @@ from threading import Event
 import requests
 
 from core.topics import TOPIC_OF_EXCHANGE
-from infra.exchange.faults import Close, Unauthorized
+from infra.replay.faults.faults import Close, Unauthorized
 from tests.support.random_faults import faults_of, strike
 from tests.support.replay_exchange import clear, inflict
 

@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.exchange.connection import Connection
+from infra.replay.connection import Connection
 from tests.support.ledger import identities_in
 
 MARGIN = 5_000_000

@@ -7,7 +7,7 @@ from contextlib import closing
 import psycopg2
 import pyspark
 
-from infra import places
+from infra import paths
 from infra.stack import Stack
 from tests.support.postgres import rows
 
@@ -16,7 +16,7 @@ def versions(stack: Stack) -> dict[str, str]:
     """Return the version by the name of the program; Postgres must be up."""
     with closing(psycopg2.connect(stack.settings.database_url)) as database:
         ((postgres,),) = rows(database, "SHOW server_version")
-    jar = next((places.TOOLS / "jars" / "kafka").glob("kafka-clients-*.jar"))
+    jar = next((paths.TOOLS / "jars" / "kafka").glob("kafka-clients-*.jar"))
     return {
         "this project": output("git", "describe", "--always", "--dirty", "--tags"),
         "Spark": pyspark.__version__,
@@ -29,14 +29,14 @@ def versions(stack: Stack) -> dict[str, str]:
 
 def minio() -> str:
     """Return its version. A binary that was built from source names none: it is the one of the Makefile."""
-    named = output(str(places.TOOLS / "bin" / "minio"), "--version").splitlines()[0]
+    named = output(str(paths.TOOLS / "bin" / "minio"), "--version").splitlines()[0]
     pinned = re.search(
-        r"^MINIO := .*@(\S+)$", (places.PROJECT / "Makefile").read_text(), re.MULTILINE
+        r"^MINIO := .*@(\S+)$", (paths.PROJECT / "Makefile").read_text(), re.MULTILINE
     )
     return pinned[1] if pinned and "DEVELOPMENT" in named else named.removeprefix("minio version ")
 
 
 def output(*command: str) -> str:
     return subprocess.run(
-        command, cwd=places.PROJECT, check=True, stdout=subprocess.PIPE, text=True
+        command, cwd=paths.PROJECT, check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()

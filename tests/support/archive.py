@@ -8,7 +8,7 @@ from pyarrow.dataset import dataset
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from exchanges.binance import BINANCE
-from spark_jobs.archive import Archive
+from spark_jobs.lake.raw.archive import Archive
 from tests.support.frames import record, records
 
 PARTITIONS = [(BINANCE.raw_topic, 0), (BINANCE.raw_topic, 1)]

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from infra import places
+from infra import paths
 from infra.services import kafka
 from tests.support.process import Process
 
@@ -20,6 +20,6 @@ def format_data(properties: Path) -> None:
 
 def broker(properties: Path, log: Path) -> Process:
     """Start a broker; it is not ready yet."""
-    log4j = places.PROJECT / "infra" / "kafka" / "log4j2.properties"
+    log4j = paths.PROJECT / "infra" / "kafka" / "log4j2.properties"
     command = [*JAVA, f"-Dlog4j2.configurationFile={log4j}", "-cp", kafka.CLASSPATH]
     return Process([*command, "kafka.Kafka", properties], log)

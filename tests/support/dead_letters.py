@@ -6,12 +6,12 @@ from typing import Any
 from psycopg2.extensions import connection
 from psycopg2.extras import execute_values
 
-from infra import places
-from spark_jobs.dead_letters import COLUMNS_OF_SPANS, as_span
-from spark_jobs.tickers.spans import Span
+from infra import paths
+from spark_jobs.postgres.dead_letters import COLUMNS_OF_SPANS, as_span
+from spark_jobs.tickers.letters.spans import Span
 from tests.support.postgres import execute, rows
 
-MIGRATION = places.MIGRATIONS / "0007.dead-letter-spans.sql"
+MIGRATION = paths.MIGRATIONS / "0007.dead-letter-spans.sql"
 
 INSERT = (
     'INSERT INTO dead_letters (topic, partition, "offset", position, reason, payload, endpoint)'

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from exchanges.binance import BINANCE
 from exchanges.exchange import Exchange, Received
 from exchanges.kucoin import KUCOIN
-from extractors.backlog import Backlog
-from extractors.connection import stay_connected
-from extractors.exchange_client import ExchangeClient
 from extractors.metrics import Metrics
-from extractors.notices import Frame, Notice
+from extractors.receive.backlog import Backlog
+from extractors.receive.connection import stay_connected
+from extractors.receive.events import Frame, Notice
+from extractors.receive.exchange_client import ExchangeClient
 from tests.support.frames import RECEIVED_AT
 from tests.support.waiting import DEADLINE, wait_for
 

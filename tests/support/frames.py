@@ -12,8 +12,8 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from exchanges.binance import BINANCE
-from spark_jobs.messages import messages, minutes, tickers
-from spark_jobs.schemas import RECORD
+from spark_jobs.kafka_source.schemas import RECORD
+from spark_jobs.tickers.messages import messages, minutes, tickers
 
 RECEIVED_AT = 1743147448501233  # 2025-03-28 07:37:28.501233 UTC
 

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from infra import places
+from infra import paths
 
 # A JVM that runs for seconds spends them on its optimising compiler, on verifying the bytecode that it
 # loads, and on starting the threads of its garbage collector. These options replace those of infra/spark.
@@ -11,7 +11,7 @@ JAVA = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Duser.timezone=UTC"
 )
-SPARK_SUBMIT = places.VENV_BIN / "spark-submit"
+SPARK_SUBMIT = paths.VENV_BIN / "spark-submit"
 QUICK = (f"--driver-java-options={JAVA}", "--conf=spark.ui.enabled=false")
 
 

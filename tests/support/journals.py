@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 
 from core.message import Item, encode_item
-from extractors.journal import Journal
-from extractors.journal_reader import JournalReader, Line
+from extractors.journal.journal import Journal
+from extractors.journal.reader import JournalReader, Line
 
 RECEIVED_AT = 1_743_148_800_000_000
 """2025-03-28 08:00:00 UTC."""

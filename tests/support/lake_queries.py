@@ -13,13 +13,13 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra.services import object_store
-from spark_jobs.archive import Archive
-from spark_jobs.batch_end import batch_end
-from spark_jobs.lake import lake_query, lake_root
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import Offsets, kafka_records, partitions_of_topics
-from spark_jobs.ticker_table import TickerTable
-from spark_jobs.topic_ids import topic_ids
+from spark_jobs.kafka_source.checkpoint_offsets import batch_end
+from spark_jobs.kafka_source.sources import Offsets, kafka_records, partitions_of_topics
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import lake_query, lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.tickers.table import TickerTable
+from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.queries import run_once
 
 JOURNAL = "3f9c1a2b00c4d5e6"

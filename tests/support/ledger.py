@@ -9,7 +9,7 @@ from sys import intern
 from threading import Lock
 from typing import Any, NamedTuple
 
-from infra.exchange.connection import Connection
+from infra.replay.connection import Connection
 
 # (symbol, sequence or E); of what can't be read the text: a frame, or one element as JSON.
 Identity = tuple[str, int] | str

@@ -16,7 +16,7 @@ from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
 
 from core.topics import TOPIC_OF_EXCHANGE
-from server.prices import Price
+from server.state.prices import Price
 from tests.support.server import ServerProcess
 
 Ticker = dict[str, Any]

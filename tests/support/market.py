@@ -21,9 +21,9 @@ from confluent_kafka import Message
 from core.message import JOURNAL_HEADER, encode_item
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from extractors.journal import Journal
-from infra.exchange.faults import Close, Unauthorized
-from infra.exchange.server import Simulation
+from extractors.journal.journal import Journal
+from infra.replay.faults.faults import Close, Unauthorized
+from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg2
 
 from core.settings import Settings
-from infra.places import PROJECT
+from infra.paths import PROJECT
 from infra.ports import free_ports, postgres_address
 from infra.stack import Stack
 from tests.support.process import Process

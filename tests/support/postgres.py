@@ -16,8 +16,8 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from infra import places
-from spark_jobs.sources import Offsets
+from infra import paths
+from spark_jobs.kafka_source.sources import Offsets
 
 SOON = timedelta(milliseconds=100)
 """For a lock that nobody will release."""
@@ -51,7 +51,7 @@ def start_at(database: connection, offsets: Offsets) -> None:
 def of_postgres(program: str, database: Settings, *options: object) -> None:
     """Run one of Postgres's own programs, such as pg_dump, on a database."""
     command = [
-        places.site_packages() / places.POSTGRES_BIN / program,
+        paths.site_packages() / paths.POSTGRES_BIN / program,
         database.database_url,
         *options,
     ]

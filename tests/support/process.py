@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from infra.places import PROJECT
+from infra.paths import PROJECT
 from tests.support.waiting import DEADLINE, Value, shown, wait_for
 
 RunningProcess = TypeVar("RunningProcess", bound="Process")

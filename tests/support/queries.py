@@ -10,11 +10,11 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.candle_days import RETENTION
+from spark_jobs.kafka_source.sources import kafka_records
 from spark_jobs.live_prices import live_prices
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.sources import kafka_records
+from spark_jobs.postgres.candle_days import RETENTION
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.frames import reduced
 
 DEADLINE = 240
@@ -31,7 +31,7 @@ def run_live_prices(
 ) -> None:
     """Run the live job once: it resumes where Postgres says, with a new checkpoint."""
     with closing(PriceSink(database.database_url, candles_kept)) as sink:
-        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.progress())
+        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.postgres.progress())
         run_once(live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices")))
 
 

@@ -1,6 +1,6 @@
 """Faults that the replay exchange is given at random."""
 
-from infra.exchange.faults import (
+from infra.replay.faults.faults import (
     Close,
     Disturbance,
     Drop,

@@ -11,11 +11,11 @@ from urllib.parse import quote
 import requests
 
 from core.settings import Settings
-from infra.exchange.binance import Binance
-from infra.exchange.connections import Reach
-from infra.exchange.faults import Fault
-from infra.exchange.kucoin import Kucoin
-from infra.exchange.server import serving
+from infra.replay.binance.exchange import Binance
+from infra.replay.connections import Reach
+from infra.replay.faults.faults import Fault
+from infra.replay.kucoin.exchange import Kucoin
+from infra.replay.server import serving
 
 
 @contextmanager

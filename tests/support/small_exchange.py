@@ -9,16 +9,16 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from infra.exchange.binance import Binance
-from infra.exchange.binance_frames import BinanceUpdate
-from infra.exchange.coins import Coins
-from infra.exchange.kucoin import Kucoin
-from infra.exchange.kucoin_frames import KucoinUpdate
-from infra.exchange.limits import BinanceLimits, KucoinLimits
-from infra.exchange.market import Market
-from infra.exchange.server import KUCOIN_PARTS
-from infra.exchange.simulated_feed import SimulatedFeed
-from infra.exchange.symbols import binance_listing, kucoin_listing, kucoin_trading
+from infra.replay.binance.exchange import Binance
+from infra.replay.binance.frames import BinanceUpdate
+from infra.replay.faults.limits import BinanceLimits, KucoinLimits
+from infra.replay.kucoin.exchange import Kucoin
+from infra.replay.kucoin.frames import KucoinUpdate
+from infra.replay.market.coins import Coins
+from infra.replay.market.market import Market
+from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.symbols import binance_listing, kucoin_listing, kucoin_trading
+from infra.replay.server import KUCOIN_PARTS
 from tests.support.ledger import Identity, Ledger, Written
 from tests.support.replay_exchange import kucoin_url
 from tests.support.waiting import DEADLINE, wait_for

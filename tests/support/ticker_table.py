@@ -11,9 +11,9 @@ import polars as pl
 from deltalake.transaction import AddAction
 
 from exchanges.binance import BINANCE
-from spark_jobs.ticker_log import TickerLog, added_file
-from spark_jobs.ticker_progress import Progress
-from spark_jobs.ticker_upkeep import FILE_BYTES, TickerUpkeep
+from spark_jobs.lake.tickers.log import TickerLog, added_file
+from spark_jobs.lake.tickers.progress import Progress
+from spark_jobs.lake.tickers.upkeep import FILE_BYTES, TickerUpkeep
 from spark_jobs.tickers.columns import IS_TICKER, READ, polars_schema
 from spark_jobs.tickers.files import ticker_files
 

@@ -5,9 +5,9 @@ import json
 from operator import attrgetter
 from typing import Any, cast
 
-from server.channel import Channel
-from server.client import Client, Traffic
-from server.subscription import Subscription
+from server.streams.client import Client, Traffic
+from server.streams.socket_writer import Channel
+from server.streams.subscription import Subscription
 
 
 class Wire(asyncio.Transport):

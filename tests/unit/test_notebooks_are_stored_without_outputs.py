@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.places import PROJECT
+from infra.paths import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 

@@ -13,12 +13,12 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
-from infra.exchange.landing import landing_at
-from infra.exchange.recording import Recording
+from infra.replay.recording.landing import landing_at
+from infra.replay.recording.recording import Recording
 from infra.services import object_store
-from spark_jobs.archive import Archive
-from spark_jobs.lake import lake_root
-from spark_jobs.ticker_table import TickerTable
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.tickers.table import TickerTable
 from tests.compatibility.kept import Record, Version, next_offsets
 from tests.compatibility.records import as_read, items_in, kept_rows, newest_record
 from tests.support.archive import TOPIC_ID

@@ -14,10 +14,10 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
 from infra.services import postgres
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.schemas import SMALL_TOPICS
-from spark_jobs.small_topics import parse_small_topics
-from spark_jobs.small_topics_sink import SmallTopicsSink
+from spark_jobs.kafka_source.schemas import SMALL_TOPICS
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.small_topics import parse_small_topics
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from tests.compatibility.kept import Record, Version, next_offsets
 from tests.compatibility.records import ALL_DAYS, as_read, item_received_at, micros, ticker_record
 from tests.support.event_stream import event_stream
@@ -91,7 +91,7 @@ def test_a_newer_batch_is_written_on_top(
     assert letters
 
     with closing(PriceSink(restored.database_url, ALL_DAYS)) as sink:
-        assert sink.progress() == next_offsets(old)
+        assert sink.postgres.progress() == next_offsets(old)
         write(spark, sink, *as_read(old))
         write(spark, sink, *as_read([new]))
 
@@ -116,7 +116,7 @@ def test_newer_messages_of_the_small_topics_are_written_on_top(
     ]
 
     with closing(SmallTopicsSink(restored.database_url)) as sink:
-        assert sink.progress() == next_offsets(old)
+        assert sink.postgres.progress() == next_offsets(old)
         sink.write(parse_small_topics(records(spark, *as_read([*old, *new]))), 0)
 
     assert rows(kept, OPEN_INTERRUPTIONS) == others

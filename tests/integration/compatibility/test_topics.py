@@ -10,9 +10,9 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
+from spark_jobs.kafka_source.sources import kafka_records
 from spark_jobs.live_prices import small_topics
-from spark_jobs.small_topics_sink import SmallTopicsSink
-from spark_jobs.sources import kafka_records
+from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from tests.compatibility.kept import TOPICS, Place, Version
 from tests.compatibility.records import ALL_DAYS, kept_rows, produce
 from tests.support.kafka import all_ends
@@ -49,7 +49,7 @@ def test_the_live_job_makes_the_same_tables_of_the_topics(
 
 def run_small_topics(spark: SparkSession, database: Settings, folder: Path) -> None:
     with closing(SmallTopicsSink(database.database_url)) as sink:
-        few = kafka_records(spark, database, sink.topics, sink.progress())
+        few = kafka_records(spark, database, sink.topics, sink.postgres.progress())
         run_once(small_topics(few, sink, str(folder / "small_topics")))
 
 

@@ -13,14 +13,14 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from infra.stack import Stack
-from server import database as reader
-from spark_jobs import postgres_sink, upkeep
-from spark_jobs.candle_days import make_days
-from spark_jobs.candle_sorting import sort_a_day
-from spark_jobs.postgres import connect
-from spark_jobs.postgres_sink import SecondLiveJobError
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.rebuilt_tables import RebuildSink
+from server.state import listener
+from spark_jobs.history.rebuilt_tables import RebuiltTables
+from spark_jobs.postgres import transaction, upkeep
+from spark_jobs.postgres.candle_days import make_days
+from spark_jobs.postgres.candle_sorting import sort_a_day
+from spark_jobs.postgres.connection import connect
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.postgres.transaction import SecondLiveJobError
 from tests.support.frames import BTCUSDT, ETHUSDT, item, record, reduced
 from tests.support.live_job import wait_for_batch
 from tests.support.pgbouncer import Pgbouncer
@@ -85,7 +85,7 @@ def test_a_batch_counts_once(spark: SparkSession, sink: PriceSink, owner: connec
     write(spark, sink, *batch)
     assert contents(owner, TABLES) == before
     assert counted(owner) == [(2,)]
-    assert sink.progress() == {(BINANCE.raw_topic, 0): 2}
+    assert sink.postgres.progress() == {(BINANCE.raw_topic, 0): 2}
 
 
 def test_a_server_connection_that_ends_between_batches_costs_nothing(
@@ -96,7 +96,7 @@ def test_a_server_connection_that_ends_between_batches_costs_nothing(
         end_sessions(owner, "PriceSink")
     write_one(spark, sink, 2)
     assert counted(owner) == [(1,), (1,), (1,)]
-    assert sink.progress() == {(BINANCE.raw_topic, 0): 3}
+    assert sink.postgres.progress() == {(BINANCE.raw_topic, 0): 3}
 
 
 def test_a_server_connection_that_ends_within_a_transaction_costs_nothing(
@@ -120,7 +120,7 @@ def test_a_server_connection_that_ends_within_a_transaction_costs_nothing(
         other.close()
         writing.result(DEADLINE)
     assert counted(owner) == [(1,)]
-    assert sink.progress() == {(BINANCE.raw_topic, 0): 1}
+    assert sink.postgres.progress() == {(BINANCE.raw_topic, 0): 1}
 
 
 def test_a_pgbouncer_that_is_killed_and_started_again_costs_nothing(
@@ -158,7 +158,7 @@ def test_a_batch_waits_for_a_postgres_that_is_unavailable(
 def test_a_second_live_job_is_refused_behind_pgbouncer_and_past_it(
     sink: PriceSink, pooled: Settings, direct: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sink, "LOCK_LIMIT", SOON)
+    monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     for settings in (pooled, direct):
         with pytest.raises(SecondLiveJobError):
             PriceSink(settings.database_url)
@@ -168,7 +168,7 @@ def test_what_a_job_set_on_a_server_connection_is_gone_for_the_next_job(
     spark: SparkSession, pooled: Settings, owner: connection
 ) -> None:
     """The lock, temporary tables and the search path. pgbouncer keeps the connection for the next one."""
-    with closing(RebuildSink(pooled.database_url)):
+    with closing(RebuiltTables(pooled.database_url, timedelta(days=90))):
         ((first,),) = lock_holders(owner)
     wait_for(lambda: lock_holders(owner), lambda found: found == [])
     assert first in backends(owner)
@@ -224,8 +224,8 @@ def test_the_sorting_of_candles_gives_way_to_a_writer(pooled: Settings, owner: c
 def test_the_servers_connection_gives_up_a_slow_query_and_is_told_of_a_batch(
     spark: SparkSession, sink: PriceSink, pooled: Settings
 ) -> None:
-    with closing(reader.connect(pooled.reader_database_url)) as listening:
-        execute(listening, reader.LISTEN)
+    with closing(listener.connect(pooled.reader_database_url)) as listening:
+        execute(listening, listener.LISTEN)
         listening.commit()
         assert rows(listening, "SHOW statement_timeout") == [("5s",)]
         listening.commit()

@@ -10,11 +10,11 @@ from pyspark.sql import DataFrame
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.kafka_source.sources import kafka_records
 from spark_jobs.live_prices import live_prices
-from spark_jobs.price_sink import PriceSink
-from spark_jobs.running import fresh_checkpoint
-from spark_jobs.session import spark_session
-from spark_jobs.sources import kafka_records
+from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.run.runner import fresh_checkpoint
+from spark_jobs.run.session import spark_session
 
 
 class DyingPriceSink(PriceSink):
@@ -29,7 +29,7 @@ def main() -> None:
     settings = Settings.from_environment(JOBS)
     spark = spark_session("dies_after_commit")
     sink = DyingPriceSink(settings.database_url)
-    records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, sink.progress())
+    records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, sink.postgres.progress())
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, "live_prices")
     live_prices(records, sink, checkpoint).start().awaitTermination()
 

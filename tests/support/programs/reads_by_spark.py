@@ -13,7 +13,7 @@ from delta import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from infra.places import TOOLS
+from infra.paths import TOOLS
 from tests.support.reader_rows import raw_rows, ticker_rows
 
 

@@ -16,7 +16,7 @@ from core.settings import (
     Settings,
     definitions,
 )
-from infra.places import PROJECT
+from infra.paths import PROJECT
 
 WRONG = {
     "CANDLES_RETENTION_DAYS": ("none", {JOBS}),

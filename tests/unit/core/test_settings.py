@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from core.settings import EXTRACTORS, JOBS, SERVER, STACK, SettingError, Settings
-from infra.places import PROJECT
+from infra.paths import PROJECT
 from infra.stack import LOCAL_KEYS
 
 ENV_EXAMPLE = PROJECT / ".env.example"

@@ -13,7 +13,7 @@ from exchanges.exchange import (
     ShutdownAnnounced,
     UnreadableRawData,
 )
-from extractors.deadline import Deadline
+from extractors.network.deadline import Deadline
 from tests.support.exchange_clients import binance_client, item_of
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
 

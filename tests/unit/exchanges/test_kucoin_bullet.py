@@ -8,7 +8,7 @@ import pytest
 
 from exchanges.exchange import Endpoint, ExchangeError
 from exchanges.kucoin import read_bullet
-from extractors.deadline import Deadline
+from extractors.network.deadline import Deadline
 from tests.support.exchange_clients import kucoin_client
 from tests.support.loopback import bullet, http_server
 from tests.support.waiting import DEADLINE

@@ -16,13 +16,13 @@ from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint
-from extractors.delivered import Delivered
-from extractors.exchange_client import ExchangeClient
 from extractors.extractor import ASKED, FAILED, HOPELESS, extract
 from extractors.metrics import Metrics
-from extractors.producer import ProducerError
-from extractors.s3_uploader import S3UploaderThread
-from extractors.stop import Stop
+from extractors.receive.exchange_client import ExchangeClient
+from extractors.shutdown import Stop
+from extractors.to_kafka.delivered import Delivered
+from extractors.to_kafka.producer import ProducerError
+from extractors.to_landing.uploader import S3UploaderThread
 from tests.support.exchange_clients import NOWHERE, binance_client
 from tests.support.frames import BTCUSDT, ETHUSDT
 from tests.support.journals import journal_in
@@ -45,9 +45,9 @@ RESUMED = "resumed position="
 def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr("extractors.extractor.FLUSH_SHARE", 0.5)
-    monkeypatch.setattr("extractors.kafka_topics.RETRY_INTERVAL", 0.2)
-    monkeypatch.setattr("extractors.resume.STILL_FOR", 0.2)
-    monkeypatch.setattr("extractors.known_instruments.TIMEOUT", 0.5)
+    monkeypatch.setattr("extractors.to_kafka.topics.RETRY_INTERVAL", 0.2)
+    monkeypatch.setattr("extractors.to_kafka.resume.STILL_FOR", 0.2)
+    monkeypatch.setattr("extractors.to_kafka.known_instruments.TIMEOUT", 0.5)
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_producer_that_failed_ends_no_connection(
             raise error
 
     monkeypatch.setattr(Delivered, "save", fail_once)
-    monkeypatch.setattr("extractors.kafka_follower.RETRY_INTERVAL", 0.05)
+    monkeypatch.setattr("extractors.to_kafka.follower.RETRY_INTERVAL", 0.05)
     connections: list[ServerConnection] = []
 
     def sends_to_one(connection: ServerConnection) -> None:

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from core.settings import Settings
-from infra import places, ports
+from infra import paths, ports
 from infra.services import kafka, object_store, postgres
 from infra.stack import stack_of
 from tests.support.process import run
 
-TEXT = (places.PROJECT / "infra" / "compose.yaml").read_text()
+TEXT = (paths.PROJECT / "infra" / "compose.yaml").read_text()
 SERVICES = ("kafka", "minio", "postgres")
 DEFAULTS = Settings()
 
@@ -44,13 +44,13 @@ def settings_of(lines: str) -> dict[str, str]:
 
 
 def test_kafka_is_of_the_version_of_the_jars() -> None:
-    jars = (places.PROJECT / "infra" / "jars" / "kafka.xml").read_text()
+    jars = (paths.PROJECT / "infra" / "jars" / "kafka.xml").read_text()
     [version] = re.findall(r'name="kafka_2\.13" rev="([\d.]+)"', jars)
     assert image("kafka") == f"apache/kafka:{version}"
 
 
 def test_postgres_is_of_the_version_of_the_wheel() -> None:
-    program = places.site_packages() / places.POSTGRES_BIN / "postgres"
+    program = paths.site_packages() / paths.POSTGRES_BIN / "postgres"
     told = run([program, "--version"])
     assert image("postgres") == f"postgres:{told.stdout.split()[-1]}"
 
@@ -60,7 +60,7 @@ def test_minio_is_a_pinned_release_and_not_newer_than_the_one_that_is_built() ->
         r"quay\.io/minio/minio:RELEASE\.(\d{4})-(\d\d)-(\d\d)T[\d-]+Z", image("minio")
     )
     assert found
-    makefile = (places.PROJECT / "Makefile").read_text()
+    makefile = (paths.PROJECT / "Makefile").read_text()
     [built] = re.findall(r"minio@v0\.0\.0-(\d{8})", makefile)
     assert "".join(found.groups()) <= built
 
@@ -90,7 +90,7 @@ def test_kafka_has_the_settings_of_the_native_broker() -> None:
     assert {name: found.get(name) for name in expected} == expected
     others = found.keys() - expected.keys() - {"CLUSTER_ID", "KAFKA_HEAP_OPTS"}
     assert others == {f"KAFKA_{name.replace('.', '_').upper()}" for name in KAFKA_PLACES}
-    supervised = (places.PROJECT / "infra" / "supervisord.conf").read_text()
+    supervised = (paths.PROJECT / "infra" / "supervisord.conf").read_text()
     assert f"java {found['KAFKA_HEAP_OPTS']} " in supervised
 
 
@@ -116,7 +116,7 @@ def test_postgres_has_the_settings_user_and_encoding_of_the_native_one() -> None
     assert found["POSTGRES_INITDB_ARGS"] == (
         "--encoding UTF8 --locale C.UTF-8 --auth-host scram-sha-256"
     )
-    example = (places.PROJECT / ".env.example").read_text()
+    example = (paths.PROJECT / ".env.example").read_text()
     assert f"\nPOSTGRES_PASSWORD={owner.password}\n" in example
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.env_file import EnvFileError, settings_in
-from infra.places import PROJECT
+from infra.paths import PROJECT
 
 GOOD = """\
 # A comment, with $ and 'quotes'

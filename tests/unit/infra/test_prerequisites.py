@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.places import PROJECT
+from infra.paths import PROJECT
 
 SCRIPT = PROJECT / "infra" / "prerequisites.py"
 

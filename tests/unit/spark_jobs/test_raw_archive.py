@@ -2,8 +2,8 @@
 
 import pytest
 
-from spark_jobs.archive_names import Name
 from spark_jobs.errors import JobError
+from spark_jobs.lake.raw.names import Name
 from spark_jobs.raw_archive import PARTITIONS_OF_A_TASK, refuse_long_names
 
 TOPIC_ID = "ckVJ5ZWORGWAxTTLoYGQ2A"

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 import pytest
 
 from exchanges.kucoin import KUCOIN
-from spark_jobs.messages import read_and_reduce
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, REDUCED, as_table
-from spark_jobs.tickers.letter_reducer import EXAMPLES, spans_of
+from spark_jobs.tickers.letters.reducer import EXAMPLES, spans_of
+from spark_jobs.tickers.letters.spans import EVERY_ITEM, THE_MESSAGE, Span, joined, to_bits
+from spark_jobs.tickers.messages import read_and_reduce
 from spark_jobs.tickers.reader import read_messages
-from spark_jobs.tickers.spans import EVERY_ITEM, THE_MESSAGE, Span, joined, to_bits
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.messages import frame, message
 

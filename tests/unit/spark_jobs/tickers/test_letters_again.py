@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.reading import cause_of
-from spark_jobs.tickers.letter_reducer import spans_of
-from spark_jobs.tickers.letters_again import Now, Stored, letters_now, read_again
+from spark_jobs.tickers.letters.reducer import spans_of
+from spark_jobs.tickers.letters.reread import Now, Stored, letters_now, read_again
+from spark_jobs.tickers.letters.spans import EVERY_ITEM, THE_MESSAGE, Span, to_bits
 from spark_jobs.tickers.reader import read_messages
-from spark_jobs.tickers.spans import EVERY_ITEM, THE_MESSAGE, Span, to_bits
+from spark_jobs.tickers.reading import cause_of
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.messages import frame, message
 

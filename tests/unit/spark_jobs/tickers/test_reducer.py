@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from exchanges.kucoin import KUCOIN
-from spark_jobs.newer import polars_age_order
 from spark_jobs.tickers.columns import READ, REDUCED, polars_schema
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
+from spark_jobs.tickers.ticker_order import polars_age_order
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.messages import HOST, encoded, frame, message
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.tickers.spans import (
+from spark_jobs.tickers.letters.spans import (
     BLOCK,
     EVERY_ITEM,
     THE_MESSAGE,

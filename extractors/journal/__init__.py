@@ -1,0 +1,1 @@
+"""Append-only segments on the local disk, between receipt and both followers."""

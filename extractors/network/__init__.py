@@ -1,0 +1,1 @@
+"""Connections to an exchange's servers, and what a refusal demands."""

@@ -1,0 +1,109 @@
+"""Read an exchange's refusal: its reason, and the pause that it demands."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlsplit
+
+from exchanges.exchange import CUT, ExchangeError, coded_reason, one_line
+from exchanges.json_text import read_json
+from extractors.network.ban import Ban
+
+LONGEST_PAUSE = 3 * 24 * 3600.0
+"""Seconds. Binance bans an address for three days at most (rest-api.md, IP limits)."""
+
+SHORTEST_SECRET = 6
+"""Characters. A shorter value of a query, such as the 2 of v=2, may be part of any message."""
+
+
+@contextmanager
+def obeying(ban: Ban) -> Iterator[None]:
+    """Guard one request: a refusal that demands a pause begins or extends the ban.
+
+    Raise ExchangeError without entering the block while the ban lasts.
+    """
+    if left := ban.left():
+        raise ExchangeError(
+            "refused", f"no request for {left:.0f} s, as the exchange demanded", retry_after=left
+        )
+    try:
+        yield
+    except ExchangeError as error:
+        ban.extend(error.retry_after)
+        raise
+
+
+def refusal(
+    asked: str,
+    url: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    at_once: bool = False,
+) -> ExchangeError:
+    """Return the error for an answer that is no success. Its text shows nothing of the URL's query.
+
+    `asked` names the request. The names of `headers` are in lower case.
+    """
+    reason = _reason(str(body, "utf-8", "replace"))
+    return ExchangeError(
+        "refused",
+        f"{asked} answered {status}{without_query(reason, url)}",
+        at_once=at_once,
+        retry_after=demanded_pause(status, headers),
+    )
+
+
+def without_query(text: str, url: str) -> str:
+    """Return the text on one line, without the values in the URL's query: a server may repeat them."""
+    for _, value in parse_qsl(urlsplit(url).query):
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, CUT)
+    return one_line(text)
+
+
+def _reason(text: str) -> str:
+    """Return what follows "answered 403": code and message, or the words of another text."""
+    try:
+        answer = read_json(text)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and "code" in answer:
+        return coded_reason(answer)
+    # Gateways send pages of HTML: keep the words.
+    words = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", text).split()
+    return f": {' '.join(words)}" if words else ""
+
+
+def demanded_pause(status: int, headers: Mapping[str, str]) -> float:
+    """Return the seconds that a refusal asks us to wait, at most LONGEST_PAUSE; 0 if it says nothing.
+
+    `Retry-After` (RFC 9110) has seconds or a date. KuCoin's `gw-ratelimit-reset` has milliseconds; it
+    comes with every answer, and only with 429 has the limit been reached.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value:
+        is_number = re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII)
+        pause = float(value) if is_number else _seconds_until(value, headers.get("date"))
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        milliseconds = headers.get("gw-ratelimit-reset", "").strip()
+        pause = float(milliseconds) / 1000 if milliseconds.isdecimal() else 0.0
+    else:
+        pause = 0.0
+    return min(max(pause, 0.0), LONGEST_PAUSE)
+
+
+def _seconds_until(date: str, now: str | None) -> float:
+    """Return 0 for what is no date. `now` is the server's own date: our clock may be wrong."""
+    try:
+        then = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return 0.0
+    try:
+        return then - parsedate_to_datetime(now or "").timestamp()
+    except ValueError:
+        return then - time.time()

@@ -1,0 +1,1 @@
+"""From an exchange's frames to events: connections, rotation, duplicates, instruments."""

@@ -1,0 +1,41 @@
+"""Notices that wait for the journal's thread, in the order of their arrival."""
+
+from collections.abc import Sequence
+from threading import Condition
+
+from extractors.receive.events import Notice
+
+
+class Backlog:
+    """A bounded queue that is written and read many notices at a time.
+
+    Waking a thread costs more than reading a frame, so a reader takes all that waits.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """`limit` is the number of notices from which on a writer waits."""
+        self._limit = limit
+        self._notices: list[Notice] = []
+        self._changed = Condition()
+
+    def __len__(self) -> int:
+        return len(self._notices)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._notices) >= self._limit
+
+    def put(self, notices: Sequence[Notice]) -> None:
+        """Append them together. Block while the backlog is full."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.is_full)
+            self._notices += notices
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> list[Notice]:
+        """Return all that waits; block for up to `timeout` seconds while there is none."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._notices), timeout)
+            notices, self._notices = self._notices, []
+            self._changed.notify_all()
+        return notices

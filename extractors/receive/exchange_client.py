@@ -1,0 +1,66 @@
+"""One process's access to an exchange: where it is, what it is asked, and whether it may be asked."""
+
+from collections.abc import Mapping
+
+from core.settings import Settings
+from exchanges.exchange import Asking, Endpoint, Exchange, Result
+from extractors.network.ban import Ban
+from extractors.network.deadline import Deadline
+from extractors.network.rest import ask
+from extractors.receive.symbol_list import LIST_LIMIT, SymbolList, SymbolReader
+
+
+class ExchangeClient:
+    """The exchange at `addresses`. The ban is obeyed by every request, handshakes included.
+
+    `batch_seconds` is how long items are collected for a message. A connection is replaced after
+    `silence_limit` seconds without a ticker, and `age_limit` seconds after it was opened.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        addresses: Mapping[str, str],
+        *,
+        batch_seconds: float,
+        silence_limit: float,
+        age_limit: float,
+    ) -> None:
+        self.exchange = exchange
+        self.connect_interval = exchange.connect_interval
+        self.batch_seconds = batch_seconds
+        self.silence_limit = silence_limit
+        self.age_limit = age_limit
+        self.ban = Ban()
+        self._addresses = addresses
+        self._symbols = SymbolReader(exchange.instrument)
+
+    def endpoint(self, deadline: Deadline) -> Endpoint:
+        """Ask where to connect to, until the deadline. Raise ExchangeError or OSError."""
+        return self._answer(self.exchange.endpoint(self._addresses), deadline)
+
+    def symbol_list(self) -> SymbolList:
+        """Ask what the exchange lists, for up to LIST_LIMIT. Raise ExchangeError or OSError."""
+        entries = self._answer(self.exchange.symbol_list(self._addresses), Deadline(LIST_LIMIT))
+        return self._symbols.read_list(entries)
+
+    def _answer(self, asking: Asking[Result], deadline: Deadline) -> Result:
+        try:
+            request = next(asking)
+            while True:
+                request = asking.send(ask(request.method, request.url, self.ban, deadline))
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+
+
+def client_of(exchange: Exchange, settings: Settings) -> ExchangeClient:
+    """Return the client that the settings ask for."""
+    own = settings.exchanges[exchange.name]
+    return ExchangeClient(
+        exchange,
+        own.addresses,
+        batch_seconds=own.batch_seconds,
+        silence_limit=own.silence_limit,
+        age_limit=settings.connection_age_limit,
+    )

@@ -1,0 +1,118 @@
+"""Compare what an exchange lists with what topic `instruments` says of it."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from threading import Event, Thread
+from typing import NamedTuple
+
+from core.message import Item
+from exchanges.exchange import ExchangeError, Instrument
+from extractors.receive.backlog import Backlog
+from extractors.receive.delisting import CONFIRMED_AFTER, DELISTED, Delisting
+from extractors.receive.events import Listing, now_us
+from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.symbol_list import SymbolList
+
+log = logging.getLogger(__name__)
+
+REFRESH_INTERVAL = 3600.0
+"""Seconds between two looks at the list."""
+
+RETRY_INTERVAL = 2.0
+"""Seconds from the first failure to the next attempt; doubled with every failure."""
+
+LONGEST_RETRY_INTERVAL = 60.0
+
+
+class News(NamedTuple):
+    """Difference between a symbol list and what was known."""
+
+    changed: list[Instrument]
+    unconfirmed: set[str]
+    """Known symbols that the list lacks; a later list has to confirm it."""
+
+
+def news(known: Mapping[str, Instrument], listed: SymbolList, delisting: Delisting) -> News:
+    """Return new and changed instruments, and delisted ones as DELISTED. `known` is by symbol."""
+    now = {each.symbol: each for each in listed.instruments}
+    gone, unconfirmed = delisting.gone(known, now.keys() | listed.unread)
+    delisted = [replace(known[symbol], status=DELISTED) for symbol in known if symbol in gone]
+    changed = [each for each in (*now.values(), *delisted) if known.get(each.symbol) != each]
+    return News(changed, unconfirmed)
+
+
+def instrument_message(instrument: Instrument, seen_at: int) -> Item:
+    """As core.message has it."""
+    return {**asdict(instrument), "seen_at": seen_at}
+
+
+def read_instrument(value: bytes) -> Instrument:
+    """The inverse, without the time. Raises ValueError for what is no such message."""
+    try:
+        message = json.loads(value)
+        return Instrument(*(message[name] for name in Instrument.__slots__))
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"no instrument: {value!r}") from error
+
+
+class InstrumentWatch(Thread):
+    """Ask for the list at the start and every hour; put what changed into the backlog.
+
+    Runs in its own thread, so an unavailable list delays nothing. `read_known` returns the topic's
+    instruments by symbol.
+    """
+
+    def __init__(
+        self,
+        client: ExchangeClient,
+        read_known: Callable[[], dict[str, Instrument]],
+        backlog: Backlog,
+        stop: Event,
+    ) -> None:
+        super().__init__(name="instruments", daemon=True)
+        self._client = client
+        self._read_known = read_known
+        self._backlog = backlog
+        self._stop_requested = stop
+        self._known: dict[str, Instrument] | None = None
+        self._delisting = Delisting()
+
+    def run(self) -> None:
+        pause = 0.0
+        failures = 0
+        while not self._stop_requested.wait(pause):
+            try:
+                pause = self._look()
+                failures = 0
+            except Exception as error:
+                pause = min(RETRY_INTERVAL * 2**failures, LONGEST_RETRY_INTERVAL)
+                failures = min(failures + 1, 10)
+                if isinstance(error, ExchangeError):
+                    pause = max(pause, error.retry_after)
+                log.warning(
+                    "instruments unknown reason=%r retry_in=%g",
+                    str(error) or repr(error),
+                    pause,
+                    # An error that nobody foresaw is a fault of our own.
+                    exc_info=not isinstance(error, (ExchangeError, OSError, ValueError)),
+                )
+
+    def _look(self) -> float:
+        """Return the seconds until the next look."""
+        if self._known is None:
+            self._known = self._read_known()
+        changed, unconfirmed = news(self._known, self._client.symbol_list(), self._delisting)
+        log.info("instruments changed=%d", len(changed))
+        self._known |= {each.symbol: each for each in changed}
+        self._backlog.put([Listing(changed, now_us())])
+        if not unconfirmed:
+            return REFRESH_INTERVAL
+        log.warning(
+            "symbol list shrank known=%d missing=%d asked_again_in=%g",
+            len(self._known),
+            len(unconfirmed),
+            CONFIRMED_AFTER,
+        )
+        return CONFIRMED_AFTER

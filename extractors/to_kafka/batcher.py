@@ -1,0 +1,92 @@
+"""When a batch is ready."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from core.message import received_at_of
+from extractors.journal.reader import Line
+
+SYMBOL_LIMIT = 100
+"""Items of one symbol that make a batch ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines of one endpoint in the order of their arrival; never empty."""
+
+    lines: Sequence[Line]
+
+    @property
+    def endpoint(self) -> str:
+        return self.lines[0].endpoint
+
+    @property
+    def received_at(self) -> int:
+        """When its oldest item came, microseconds since the epoch."""
+        return received_at_of(self.lines[0].text)
+
+    @property
+    def end(self) -> int:
+        """The journal's position after it."""
+        return self.lines[-1].position + 1
+
+    def by_partition(self, partition_of: Callable[[str, int], int]) -> dict[int, list[Line]]:
+        """Return the lines of each partition, in order. `partition_of` takes symbol and position."""
+        lines: defaultdict[int, list[Line]] = defaultdict(list)
+        for line in self.lines:
+            lines[partition_of(line.symbol, line.position)].append(line)
+        return lines
+
+
+class Batcher:
+    """Buffers lines until a symbol has collected 100 of them or the first is `age_limit` seconds old.
+
+    Then the whole buffer is a batch. It is one earlier where the endpoint changes. `now` is a
+    monotonic clock in seconds.
+    """
+
+    def __init__(self, age_limit: float) -> None:
+        self._age_limit = age_limit
+        self._lines: list[Line] = []
+        self._collected: Counter[str] = Counter()
+        self._ready_at = inf
+
+    def add(self, lines: Iterable[Line], now: float) -> list[Batch]:
+        """Return the batches that are ready now, the oldest first."""
+        batches: list[Batch] = []
+        for line in lines:
+            if self._lines and line.endpoint != self._lines[0].endpoint:
+                batches += self.flush()
+            if not self._lines:
+                self._ready_at = now + self._age_limit
+            self._lines.append(line)
+            self._collected[line.symbol] += 1
+            if self._collected[line.symbol] >= SYMBOL_LIMIT:
+                batches += self.flush()
+        return batches + self.ready(now)
+
+    @property
+    def received_at(self) -> int | None:
+        """When the oldest buffered item came, microseconds since the epoch. Any thread may ask."""
+        lines = self._lines
+        return received_at_of(lines[0].text) if lines else None
+
+    def ready(self, now: float) -> list[Batch]:
+        """Return the buffer as a batch if it is ready, else nothing."""
+        return self.flush() if now >= self._ready_at else []
+
+    def seconds_left(self, now: float) -> float:
+        """Return the time until the buffer is ready; infinite while it is empty."""
+        return max(0.0, self._ready_at - now)
+
+    def flush(self) -> list[Batch]:
+        """Return the buffer as a batch, ready or not; nothing if it is empty."""
+        if not self._lines:
+            return []
+        batch = Batch(self._lines)
+        self._lines = []
+        self._collected.clear()
+        self._ready_at = inf
+        return [batch]

@@ -1,0 +1,106 @@
+"""Record on disk how far Kafka has a journal, so that Kafka is asked only about the last second.
+
+The record is a file `delivered` in the journal's folder, written once a second without fsync. An older
+one does no harm: it only makes the next process read a little more of the topic.
+"""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from core.message import partition_of
+from extractors.journal.replace_file import replace_file
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Place:
+    """The last confirmed message of a partition."""
+
+    next_offset: int
+    """The offset after it."""
+    position: int
+    """The journal's position after its last item; 0 while there was no message."""
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What Kafka has of a journal, and by which number of partitions items were sent.
+
+    An item keeps the partition it was given first, though the topic has more partitions by now.
+    """
+
+    journal_id: str
+    position: int = 0
+    """The journal's position up to which Kafka has all items, whatever their partition."""
+    places: dict[int, Place] = field(default_factory=dict)
+    """By partition."""
+    counts: list[tuple[int, int]] = field(default_factory=list)
+    """Positions, and the number of partitions from each on; ascending."""
+
+    @classmethod
+    def load(cls, folder: Path, journal_id: str) -> Self:
+        """Return an empty record where the journal has none, or where a power failure spoilt it."""
+        try:
+            record = json.loads((folder / "delivered").read_bytes())
+            if record["journal"] != journal_id:
+                return cls(journal_id)
+            return cls(
+                journal_id,
+                int(record["position"]),
+                {
+                    int(partition): Place(*map(int, at))
+                    for partition, at in record["places"].items()
+                },
+                [(int(position), int(count)) for position, count in record["counts"]],
+            )
+        except FileNotFoundError:
+            return cls(journal_id)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            log.warning("record of deliveries unreadable reason=%r", str(error))
+            return cls(journal_id)
+
+    def save(self, folder: Path, *, durably: bool = False) -> None:
+        """Replace the file, `durably` so that a power failure leaves it. Raise OSError."""
+        record = {
+            "journal": self.journal_id,
+            "position": self.position,
+            "places": {
+                partition: (place.next_offset, place.position)
+                for partition, place in self.places.items()
+            },
+            "counts": self.counts,
+        }
+        replace_file(folder / "delivered", json.dumps(record), durably=durably)
+
+    def partitions_are(self, count: int, position: int) -> None:
+        """Note the topic's number of partitions, for items at `position` and after it.
+
+        None of those may have been sent yet.
+        """
+        if self.counts and self.counts[-1][1] > count:
+            # Kafka never takes partitions away: the topic was deleted and created again.
+            self.counts.clear()
+            self.places.clear()
+        if not self.counts:
+            self.counts.append((0, count))
+        elif self.counts[-1][1] != count:
+            self.counts.append((position, count))
+
+    def partition_of(self, symbol: str, position: int) -> int:
+        """Return the partition of the item at a position."""
+        count = next(count for first, count in reversed(self.counts) if first <= position)
+        return partition_of(symbol, count)
+
+    def taken(self) -> dict[int, int]:
+        """Return, by partition, the position up to which Kafka has the partition's items."""
+        return {partition: place.position for partition, place in self.places.items()}
+
+    def start(self) -> int:
+        """Return a position up to which Kafka has all items: where to go on."""
+        partitions = max((count for _, count in self.counts), default=0)
+        taken = self.taken()
+        return max(self.position, min((taken.get(n, 0) for n in range(partitions)), default=0))

@@ -1,0 +1,49 @@
+"""What topic `instruments` says of one exchange: read once, from its beginning to its end."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import closing
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaException
+
+from core.message import instrument_key
+from core.topics import INSTRUMENTS
+from exchanges.exchange import Instrument
+from extractors.receive.instruments import read_instrument
+from extractors.to_kafka.topic_reader import TopicError, consumer_to_look, messages_to_the_end
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 30.0
+"""Seconds without a message, and for each question."""
+
+
+def known_instruments(exchange: str, configuration: Mapping[str, str]) -> dict[str, Instrument]:
+    """The last message of each symbol. Raises TopicError; passes over, by name, what it can't read."""
+    key_prefix = instrument_key(exchange, "")
+    known: dict[str, Instrument] = {}
+    for key, value in _messages(configuration):
+        if key.startswith(key_prefix):
+            try:
+                instrument = read_instrument(value)
+            except ValueError as error:
+                log.warning("topic instruments key=%r reason=%r", key, str(error))
+                continue
+            known[instrument.symbol] = instrument
+    return known
+
+
+def _messages(configuration: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Keys and values, in order for each key."""
+    with closing(consumer_to_look(configuration)) as consumer:
+        try:
+            partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
+            if partitions.error:
+                raise TopicError(f"topic {INSTRUMENTS}: {partitions.error.str()}")
+            starts = dict.fromkeys(partitions.partitions, OFFSET_BEGINNING)
+            return [
+                (message.key() or b"", message.value() or b"")
+                for message in messages_to_the_end(consumer, INSTRUMENTS, starts, TIMEOUT)
+            ]
+        except KafkaException as error:
+            raise TopicError(f"topic {INSTRUMENTS}: {error}") from error

@@ -1,0 +1,121 @@
+"""Publish single messages to the small topics, `feed_events` and `instruments`.
+
+Guarantee: each message is written at least once and in order per key, however long Kafka is
+unavailable, unless the process ends before. A repeated message changes nothing for its readers.
+"""
+
+import logging
+from collections import deque
+from functools import partial
+from threading import Thread
+from typing import NamedTuple
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from core.kafka_client import client_configuration
+from core.message import Item, encode_item
+from core.settings import Settings
+from core.topics import FEED_EVENTS, INSTRUMENTS
+from extractors.shutdown import Stop
+from extractors.to_kafka.topics import explain, wait_for_topics
+
+log = logging.getLogger(__name__)
+
+WAKE_INTERVAL = 0.25
+"""Seconds between two looks for new messages."""
+
+RETRY_INTERVAL = 2.0
+"""Seconds after which a message that failed is sent again."""
+
+CONFIGURATION = {
+    "acks": "all",
+    # In order without idempotence: only that can fail for good, and repeats do no harm.
+    "max.in.flight.requests.per.connection": 1,
+    "message.timeout.ms": 0,
+    "reconnect.backoff.max.ms": 1000,
+    "log_level": 2,
+}
+
+ABOUT_THE_MESSAGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
+
+
+class Outgoing(NamedTuple):
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class Publisher(Thread):
+    """A thread of its own: a small topic that can't be written delays nothing else."""
+
+    def __init__(self, settings: Settings, stop: Stop) -> None:
+        super().__init__(name="publisher", daemon=True)
+        self._settings = settings
+        self._stop_requested = stop
+        self._waiting: deque[Outgoing] = deque()
+        self._returned: list[Outgoing] = []
+        self._is_closed = False
+        self._failed = ""
+        self._kafka = confluent_kafka.Producer({**client_configuration(settings), **CONFIGURATION})
+
+    def publish(self, topic: str, key: bytes, message: Item) -> None:
+        """Take one JSON object; the key chooses the partition. Never block. Any thread may."""
+        self._waiting.append(Outgoing(topic, key, encode_item(message)))
+
+    def close(self) -> None:
+        """Take no more messages; end when all are delivered."""
+        self._is_closed = True
+
+    def unpublished(self) -> int:
+        """Return how many messages Kafka has not confirmed."""
+        return len(self._waiting) + len(self._returned) + len(self._kafka)
+
+    def run(self) -> None:
+        topics = (FEED_EVENTS, INSTRUMENTS)
+        if wait_for_topics(self._kafka, topics, self._settings, self._stop_requested):
+            self._publish_until_closed()
+        if unpublished := self.unpublished():
+            log.warning("messages unpublished=%d", unpublished)
+
+    def _publish_until_closed(self) -> None:
+        while self._stop_requested.seconds_left():
+            # In this order: a closed publisher takes no more.
+            is_closed = self._is_closed
+            self._send()
+            self._kafka.poll(WAKE_INTERVAL)
+            if is_closed and not self.unpublished():
+                return
+            if self._failed:
+                log.warning("publishing again in=%g reason=%r", RETRY_INTERVAL, self._failed)
+                self._failed = ""
+                self._stop_requested.pause(RETRY_INTERVAL)
+
+    def _send(self) -> None:
+        # Before the others, as an event begins before it ends.
+        self._waiting.extendleft(reversed(self._returned))
+        self._returned.clear()
+        while self._waiting and not self._failed:
+            outgoing = self._waiting.popleft()
+            on_delivery = partial(self._on_delivery, outgoing)
+            try:
+                self._kafka.produce(
+                    outgoing.topic, outgoing.value, outgoing.key, on_delivery=on_delivery
+                )
+            except BufferError as error:
+                self._waiting.appendleft(outgoing)
+                self._failed = str(error)
+            except KafkaException as error:
+                self._take_back(outgoing, error.args[0])
+
+    def _on_delivery(self, outgoing: Outgoing, error: KafkaError | None, message: Message) -> None:
+        if error:
+            self._take_back(outgoing, error)
+
+    def _take_back(self, outgoing: Outgoing, error: KafkaError) -> None:
+        reason = f"topic {outgoing.topic}: {explain(error, outgoing.topic, self._settings)}"
+        if error.code() in ABOUT_THE_MESSAGE:
+            log.error("message refused key=%r reason=%r", outgoing.key, reason)
+        else:
+            self._returned.append(outgoing)
+            self._failed = reason

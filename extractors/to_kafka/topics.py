@@ -1,0 +1,60 @@
+"""Wait until Kafka has the topics that are written to."""
+
+import logging
+from collections.abc import Sequence
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
+
+from core.kafka_client import missing_right
+from core.settings import Settings
+from extractors.shutdown import Stop
+
+log = logging.getLogger(__name__)
+
+RETRY_INTERVAL = 2.0
+"""Seconds between two requests."""
+
+
+def wait_for_topics(
+    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Stop
+) -> dict[str, int] | None:
+    """Return the number of partitions of each topic once all exist; None when the stop came first."""
+    while stop.seconds_left():
+        partitions, problem = _look(kafka, topics, settings, stop)
+        if not problem:
+            log.info("ready topics=%s", partitions)
+            return partitions
+        log.warning("waiting kafka=%s reason=%r", settings.kafka_bootstrap_servers, problem)
+        stop.pause(RETRY_INTERVAL)
+    return None
+
+
+def explain(error: KafkaError, topic: str, settings: Settings) -> str:
+    """Return the error's text; of an authorisation error also which right is missing."""
+    match error.code():
+        case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            right = missing_right(settings, "Write and Describe", f"topic {topic}")
+        case KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+            right = missing_right(settings, "IdempotentWrite", "the cluster")
+        case _:
+            return str(error)
+    return f"{error}: {right}"
+
+
+def _look(
+    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Stop
+) -> tuple[dict[str, int], str]:
+    """Return the partitions, and the reason why a topic can't be used yet."""
+    try:
+        # All topics: asked for one by name, a broker may create it, with its own defaults.
+        timeout = min(RETRY_INTERVAL, max(0.1, stop.seconds_left()))
+        found = kafka.list_topics(timeout=timeout).topics
+    except KafkaException as error:
+        return {}, str(error.args[0].str())
+    for topic in topics:
+        if topic not in found:
+            return {}, f"topic {topic} does not exist, or may not be described"
+        if problem := found[topic].error:
+            return {}, f"topic {topic}: {explain(problem, topic, settings)}"
+    return {topic: len(found[topic].partitions) for topic in topics}, ""

@@ -1,0 +1,1 @@
+"""From the journal to landing/, one object for each closed segment."""

@@ -1,0 +1,1 @@
+"""Binance's protocol, as the replay exchange speaks it."""

@@ -1,0 +1,93 @@
+"""Open connections of one exchange, and the faults inflicted on them."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, TypeVar
+
+from aiohttp import WSCloseCode, web
+
+from infra.replay.connection import Connection, Observer
+from infra.replay.faults.disturbances import Dialect
+from infra.replay.faults.faults import Disturbance, Fault, Opening, Refusal
+from infra.replay.faults.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+# Timeout for a client's answer to a close, in seconds.
+CLOSE_TIMEOUT = 5.0
+
+Reach = int | Literal["every", "standing"]
+"""Connections that a fault is inflicted on: the next n, every one from now on, or the open ones."""
+
+RefusalFault = TypeVar("RefusalFault", bound=Refusal)
+
+
+class Connections:
+    def __init__(self, dialect: Dialect, lifetime: float, observer: Observer | None) -> None:
+        """A connection is closed after its lifetime, in seconds."""
+        self._dialect = dialect
+        self._lifetime = lifetime
+        self._observer = observer
+        self._open: set[Connection] = set()
+        self._waiting = Waiting()
+
+    def inflict(self, fault: Fault, reach: Reach) -> None:
+        """Raise ValueError for a fault that the exchange's protocol has no place for."""
+        exchange, name = self._dialect.exchange, fault.name()
+        if type(fault) in self._dialect.lacks:
+            raise ValueError(f"fault={name!r}: {exchange} has no place for it")
+        match reach:
+            case "standing":
+                if not isinstance(fault, Disturbance):
+                    raise ValueError(f"connections='standing': too late for {name}")
+                for connection in self._open:
+                    connection.suffer(fault)
+            case "every":
+                self._waiting.add(fault, None)
+            case _:
+                self._waiting.add(fault, reach)
+
+    def clear(self) -> None:
+        """Remove all faults, those that wait and those of open connections."""
+        self._waiting.clear()
+        for connection in self._open:
+            connection.recover()
+
+    def refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
+        """Return the fault that refuses the current request, if one waits."""
+        return next(iter(self._waiting.take(kind)), None)
+
+    def shut_down(self) -> None:
+        for connection in self._open:
+            connection.announce_shutdown()
+            connection.close(WSCloseCode.GOING_AWAY, "server shutdown")
+
+    @asynccontextmanager
+    async def accept(self, request: web.Request) -> AsyncIterator[Connection]:
+        """Open the WebSocket that a request asks for, for the length of the block.
+
+        The block is cancelled when the exchange ends the connection. Log the opening and the end.
+        """
+        socket = web.WebSocketResponse(
+            autoping=False, autoclose=False, compress=False, timeout=CLOSE_TIMEOUT
+        )
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            exchange = self._dialect.exchange
+            raise ConnectionResetError(f"{exchange}: the client left during the handshake")
+        connection = Connection(self._dialect, socket, transport, self._lifetime, self._observer)
+        log.info("%s opened", connection)
+        for opening in self._waiting.take(Opening):
+            connection.suffer(opening)
+        for disturbance in self._waiting.take(Disturbance):
+            connection.suffer(disturbance)
+        self._open.add(connection)
+        try:
+            async with connection.open():
+                yield connection
+        finally:
+            self._open.discard(connection)
+            frames, reason = connection.frames, connection.reason
+            log.info("%s closed after %d frames: %s", connection, frames, reason)

@@ -1,0 +1,62 @@
+"""The control address: how a test or an operator makes the connections of an exchange suffer.
+
+POST   /control/kucoin {"fault":"drop","after_frames":100,"connections":1}
+DELETE /control/kucoin
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from infra.replay.connections import Connections, Reach
+from infra.replay.faults.faults import Fault, fault_of
+
+log = logging.getLogger(__name__)
+
+
+def control_routes(exchanges: Mapping[str, Connections]) -> list[web.RouteDef]:
+    def connections_of(request: web.Request) -> Connections:
+        try:
+            return exchanges[request.match_info["exchange"]]
+        except KeyError as error:
+            raise web.HTTPNotFound(text=f"exchange={error}: expected {list(exchanges)}") from error
+
+    async def inflict(request: web.Request) -> web.Response:
+        connections = connections_of(request)
+        try:
+            fault, reach = order_of(await request.text())
+            connections.inflict(fault, reach)
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        log.info("%s suffers %s, connections: %s", request.match_info["exchange"], fault, reach)
+        return web.Response(status=204)
+
+    async def clear(request: web.Request) -> web.Response:
+        connections_of(request).clear()
+        log.info("%s suffers no more", request.match_info["exchange"])
+        return web.Response(status=204)
+
+    path = "/control/{exchange}"
+    return [web.post(path, inflict), web.delete(path, clear)]
+
+
+def order_of(text: str) -> tuple[Fault, Reach]:
+    """Raise ValueError that names the parameter and its value."""
+    try:
+        order = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{text!r}: expected JSON, {error}") from error
+    if not isinstance(order, dict):
+        raise ValueError(f"{text!r}: expected an object")
+    reach = reach_of(order.pop("connections", 1))
+    return fault_of(order.pop("fault", None), order), reach
+
+
+def reach_of(value: object) -> Reach:
+    if value == "every" or value == "standing":
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise ValueError(f'connections={value!r}: expected a number from 1, "every" or "standing"')

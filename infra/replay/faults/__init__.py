@@ -1,0 +1,1 @@
+"""Faults that the replay exchange commits on request, and its limits."""

@@ -1,0 +1,1 @@
+"""KuCoin's protocol, as the replay exchange speaks it."""

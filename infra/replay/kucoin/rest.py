@@ -1,0 +1,154 @@
+"""KuCoin's public REST requests, with their weights and errors.
+
+As www.kucoin.com/docs-new says; the codes of errors are those of github.com/Kucoin/kucoin-api-docs.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from infra.replay.answers import json_answer
+from infra.replay.faults.limits import KUCOIN_QUOTAS, Quotas
+from infra.replay.faults.rates import Meter
+from infra.replay.feed import Feed, now_ms
+from infra.replay.kucoin import tickers as kucoin_tickers
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class KucoinRest:
+    """Prices are those that the topics sent last."""
+
+    def __init__(
+        self, feed: Feed, listing: Sequence[dict[str, Any]], quotas: Quotas | None
+    ) -> None:
+        """Without quotas no request is refused for its weight; it is counted all the same."""
+        self._feed = feed
+        self._listing = {listed["symbol"]: listed for listed in listing}
+        self._weights = Meter((quotas or KUCOIN_QUOTAS).weight)
+        self._refuses = quotas is not None
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            self._get("/api/v1/timestamp", self._timestamp, weight=3),
+            self._get("/api/v1/status", self._status, weight=3),
+            self._get("/api/v1/symbols", self._symbols, weight=4),
+            self._get("/api/v2/symbols", self._symbols, weight=4),
+            self._get("/api/v2/symbols/{symbol}", self._symbol, weight=4),
+            self._get("/api/v3/currencies", self._currencies, weight=3),
+            self._get("/api/v1/market/allTickers", self._all_tickers, weight=15),
+            self._get("/api/v1/market/orderbook/level1", self._level1, weight=2),
+            self._get("/api/v1/market/stats", self._stats, weight=15),
+        ]
+
+    def post(self, path: str, handler: Handler, weight: int) -> web.RouteDef:
+        return web.post(path, self._weighed(handler, weight))
+
+    def _get(self, path: str, handler: Handler, weight: int) -> web.RouteDef:
+        return web.get(path, self._weighed(handler, weight))
+
+    def _weighed(self, handler: Handler, weight: int) -> Handler:
+        async def answer(request: web.Request) -> web.Response:
+            address, now = str(request.remote), time.monotonic()
+            wait = self._weights.spend(address, weight, now)
+            if wait and self._refuses:
+                return too_many_requests(wait)
+            response = await handler(request)
+            limit = self._weights.quota.amount
+            rates = {
+                "gw-ratelimit-limit": str(limit),
+                "gw-ratelimit-remaining": str(max(0, limit - self._weights.used(address, now))),
+                "gw-ratelimit-reset": str(round(self._weights.left(address, now) * 1000)),
+            }
+            # A refusal that a fault brought says so itself.
+            response.headers.extend({k: v for k, v in rates.items() if k not in response.headers})
+            return response
+
+        return answer
+
+    async def _timestamp(self, request: web.Request) -> web.Response:
+        return success(now_ms())
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return success({"status": "open", "msg": ""})
+
+    async def _symbols(self, request: web.Request) -> web.Response:
+        market = request.query.get("market")
+        return success(
+            [each for each in self._listing.values() if market in (None, each["market"])]
+        )
+
+    async def _symbol(self, request: web.Request) -> web.Response:
+        listed = self._listing.get(request.match_info["symbol"])
+        return success(listed) if listed else unknown_symbol()
+
+    async def _currencies(self, request: web.Request) -> web.Response:
+        """Return the codes of the currencies that are traded; nothing else is known of them."""
+        sides = ("baseCurrency", "quoteCurrency")
+        codes = dict.fromkeys(each[side] for each in self._listing.values() for side in sides)
+        return success([currency(code) for code in codes])
+
+    async def _all_tickers(self, request: web.Request) -> web.Response:
+        state = self._feed.state()
+        tickers = []
+        for symbol in state.symbols():
+            name = self._listing.get(symbol, {}).get("name", symbol)
+            tickers.append(kucoin_tickers.of_all(symbol, name, state.fields(symbol) or {}))
+        return success({"time": now_ms(), "ticker": tickers})
+
+    async def _level1(self, request: web.Request) -> web.Response:
+        return self._of_symbol(request, lambda symbol, fields: kucoin_tickers.level1(fields))
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        return self._of_symbol(
+            request, lambda symbol, fields: kucoin_tickers.stats(symbol, fields, now_ms())
+        )
+
+    def _of_symbol(
+        self, request: web.Request, wording: Callable[[str, kucoin_tickers.Fields], object]
+    ) -> web.Response:
+        symbol = request.query.get("symbol")
+        if not symbol:
+            return json_answer({"code": "400100", "msg": "Invalid Parameter."}, status=400)
+        fields = self._feed.state().fields(symbol)
+        if fields is None and symbol not in self._listing:
+            return unknown_symbol()
+        return success(wording(symbol, fields or {}))
+
+
+def success(data: object) -> web.Response:
+    return json_answer({"code": "200000", "data": data})
+
+
+def unknown_symbol() -> web.Response:
+    """KuCoin's status is 200, and the code says that the request failed."""
+    return json_answer({"code": "900001", "msg": "symbol not exists"})
+
+
+def currency(code: str) -> dict[str, Any]:
+    return {
+        "currency": code,
+        "name": code,
+        "fullName": code,
+        "precision": 8,
+        "confirms": None,
+        "contractAddress": None,
+        "isMarginEnabled": False,
+        "isDebitEnabled": False,
+        "chains": [],
+    }
+
+
+def too_many_requests(wait: float) -> web.Response:
+    """Return HTTP 429. gw-ratelimit-reset says in milliseconds when to ask again."""
+    return json_answer(
+        {"code": "429000", "msg": "too many requests"},
+        status=429,
+        headers={
+            "gw-ratelimit-limit": "2000",
+            "gw-ratelimit-remaining": "0",
+            "gw-ratelimit-reset": str(round(wait * 1000)),
+        },
+    )

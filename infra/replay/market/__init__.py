@@ -1,0 +1,1 @@
+"""A seeded simulation over the real symbol lists."""

@@ -1,0 +1,72 @@
+"""The prices of one exchange. Pure: no clock and no I/O.
+
+The same seed and the same sequence of turns give the same sequence of prices.
+"""
+
+from collections.abc import Sequence
+from random import Random
+
+from infra.replay.market.coins import Coins
+from infra.replay.market.instrument import Instrument
+from infra.replay.market.symbols import Pair
+
+HOUR_MS = 3_600_000
+# How far back in its period a change may lie: the items of one Binance array, which tells of a
+# second, were seen up to 897 ms apart.
+OLDEST_CHANGE = 0.9
+
+
+class Market:
+    """`instruments` holds the busiest first."""
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        coins: Coins,
+        *,
+        seed: int,
+        period: float,
+        changed: float,
+        traded: float,
+        now: int,
+    ) -> None:
+        """In a period of so many seconds, the share `changed` of the instruments changes, each at
+        most once, and the share `traded` of these changes are trades, the rest new bids and asks.
+        """
+        if not 0 < changed <= 1:
+            raise ValueError(f"{changed} of the instruments in a period: expected above 0 to 1")
+        self.period = period
+        self._oldest_change_ms = 1000 * period * OLDEST_CHANGE
+        self._traded = traded
+        self._coins = coins
+        self._random = Random(f"{pairs[0].symbol} {seed}")
+        self._hour = now // HOUR_MS
+        # The mean of x**n over x from 0 to 1 is 1/(n+1): so the chances fall from the busiest
+        # pair to the quietest, none is above 1, and their mean is the share that was asked for.
+        exponent = 1 / changed - 1
+        self.instruments = [
+            Instrument(
+                pair,
+                coins,
+                self._random,
+                chance=(1 - (rank + 0.5) / len(pairs)) ** exponent,
+                period=period,
+                now=now,
+            )
+            for rank, pair in enumerate(pairs)
+        ]
+
+    def turn(self, instruments: Sequence[Instrument], now: int) -> list[Instrument]:
+        """Those of the instruments that change in the period that ends now (milliseconds)."""
+        self._coins.advance(now // 1000)
+        if self._hour != now // HOUR_MS:
+            self._hour = now // HOUR_MS
+            for instrument in self.instruments:
+                instrument.day.begin_hour(instrument.price)
+        random = self._random
+        changes = [each for each in instruments if random.random() < each.chance]
+        for instrument in changes:
+            instrument.quote()
+            if random.random() < self._traded:
+                instrument.trade(now - int(self._oldest_change_ms * random.random()))
+        return changes

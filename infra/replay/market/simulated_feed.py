@@ -1,0 +1,51 @@
+"""A market as a feed."""
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from infra.replay.feed import Feed, now_ms
+from infra.replay.market.instrument import Instrument
+from infra.replay.market.market import Market
+from infra.replay.market.schedule import Pace
+from infra.replay.streams import Subscriptions, Update
+
+
+class SimulatedFeed(Feed):
+    """Never ends. While there is no subscription, the market stands still."""
+
+    def __init__(
+        self,
+        market: Market,
+        update: Callable[[Sequence[Instrument]], Update],
+        parts: int = 1,
+    ) -> None:
+        """`update` words the instruments that changed as the exchange does.
+
+        A period has `parts` parts, and every instrument belongs to one of them. So two frames of an
+        instrument are a period apart, and the frames are spread evenly over the period.
+        """
+        self._market = market
+        self._update = update
+        self._parts = parts
+
+    def serves(self, stream: str) -> bool:
+        return self._update([]).serves(stream)
+
+    def greeting(self, stream: str) -> Sequence[str]:
+        return self.state().messages(stream)
+
+    def state(self) -> Update:
+        return self._update(self._market.instruments)
+
+    async def run(self, subscriptions: Subscriptions) -> NoReturn:
+        instruments = [self._market.instruments[part :: self._parts] for part in range(self._parts)]
+        while True:
+            await subscriptions.present()
+            pace = Pace(self._market.period / self._parts)
+            while subscriptions:
+                for part in instruments:
+                    await pace.turn()
+                    if not subscriptions:
+                        break
+                    if changes := self._market.turn(part, now_ms()):
+                        subscriptions.publish(self._update(changes))

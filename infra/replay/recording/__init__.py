@@ -1,0 +1,1 @@
+"""A recording of landing/, played as a feed."""

@@ -1,0 +1,36 @@
+"""The times at which recorded frames are due."""
+
+import asyncio
+
+from infra.replay.streams import Subscriptions
+
+
+class Timeline:
+    """One for all feeds of a recording, so that they keep their distance from each other.
+
+    It begins when the first of them has a subscriber. Then it goes on, whoever listens.
+    """
+
+    def __init__(self, origin: int, speed: float) -> None:
+        """At `origin`, microseconds since the epoch, it begins; it runs so many times as fast."""
+        self._origin = origin
+        self._microseconds_per_second = 1e6 * speed
+        self._begun = asyncio.Event()
+        self._began_at = 0.0
+
+    async def begin(self, subscriptions: Subscriptions) -> None:
+        """Wait until there are subscriptions, to this feed or to another."""
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(self._begin_when_present(subscriptions))
+            await self._begun.wait()
+            listening.cancel()
+
+    async def _begin_when_present(self, subscriptions: Subscriptions) -> None:
+        await subscriptions.present()
+        if not self._begun.is_set():
+            self._began_at = asyncio.get_running_loop().time()
+            self._begun.set()
+
+    def due(self, received_at: int) -> float:
+        """Return when a frame is due, on the clock of the event loop."""
+        return self._began_at + (received_at - self._origin) / self._microseconds_per_second

@@ -1,0 +1,149 @@
+"""Serve both exchanges on one port, and set up the simulation of their markets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from infra.replay.answers import json_answer
+from infra.replay.binance.exchange import Binance
+from infra.replay.binance.frames import BinanceUpdate
+from infra.replay.connection import Observer
+from infra.replay.control import control_routes
+from infra.replay.faults.limits import BinanceLimits, KucoinLimits
+from infra.replay.feed import now_ms
+from infra.replay.kucoin.exchange import Kucoin
+from infra.replay.kucoin.frames import KucoinUpdate
+from infra.replay.market.coins import Coins
+from infra.replay.market.market import Market
+from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.symbols import (
+    BINANCE_SYMBOLS,
+    binance_listing,
+    binance_trading,
+    kucoin_listing,
+    kucoin_trading,
+)
+
+BINANCE_PERIOD = 1.0
+# KuCoin sends at most one frame per symbol and 100 ms: 6,340 a second for its 634 symbols.
+KUCOIN_PERIOD = 0.1
+# Number of parts of a period; the feed has a turn in each.
+KUCOIN_PARTS = 10
+# 7 of 821 recorded frames changed the price. More are trades, for some keep the price.
+KUCOIN_TRADED = 0.02
+
+# Timeout for closing the connections, in seconds; aiohttp may wait twice as long.
+SHUTDOWN_TIMEOUT = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """Settings of the simulated markets. Shares and rates are means."""
+
+    seed: int = 1
+    binance_symbols: int = BINANCE_SYMBOLS
+    binance_changed: float = 0.4
+    kucoin_rate: float = 2000.0
+    binance: BinanceLimits = field(default_factory=BinanceLimits)
+    kucoin: KucoinLimits = field(default_factory=KucoinLimits)
+
+    def exchanges(self, observer: Observer | None = None) -> tuple[Binance, Kucoin]:
+        """Return both exchanges. `observer` receives what goes to their connections.
+
+        Raise ValueError for an invalid setting.
+        """
+        binance_symbols, kucoin_symbols = binance_listing(), kucoin_listing()
+        binance_pairs = binance_trading(binance_symbols, self.binance_symbols)
+        kucoin_pairs = kucoin_trading(kucoin_symbols)
+        if not self.kucoin_rate > 0:
+            raise ValueError(f"{self.kucoin_rate} KuCoin frames a second: expected above 0")
+        # Shorten the period to generate more load than KuCoin's limit of frames per symbol allows.
+        kucoin_period = min(KUCOIN_PERIOD, len(kucoin_pairs) / self.kucoin_rate)
+        coins = Coins([*binance_pairs, *kucoin_pairs], self.seed)
+        now = now_ms()
+        binance = Market(
+            binance_pairs,
+            coins,
+            seed=self.seed,
+            period=BINANCE_PERIOD,
+            changed=self.binance_changed,
+            traded=1,
+            now=now,
+        )
+        kucoin = Market(
+            kucoin_pairs,
+            coins,
+            seed=self.seed,
+            period=kucoin_period,
+            changed=self.kucoin_rate * kucoin_period / len(kucoin_pairs),
+            traded=KUCOIN_TRADED,
+            now=now,
+        )
+        return (
+            Binance(
+                SimulatedFeed(binance, BinanceUpdate),
+                binance_symbols,
+                binance_pairs,
+                self.binance,
+                observer,
+            ),
+            Kucoin(
+                SimulatedFeed(kucoin, KucoinUpdate, KUCOIN_PARTS),
+                kucoin_symbols,
+                self.kucoin,
+                observer,
+            ),
+        )
+
+
+@asynccontextmanager
+async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> AsyncIterator[int]:
+    """Serve for the length of the block and yield the port. A failed feed raises its error there.
+
+    Raise OSError if the port is taken.
+    """
+    app = web.Application()
+    connections = {"binance": binance.connections, "kucoin": kucoin.connections}
+    app.add_routes([*binance.routes(), *kucoin.routes(), *control_routes(connections)])
+    app.add_routes([web.get("/healthz", healthz), *unknown_paths()])
+
+    async def shut_down(_: web.Application) -> None:
+        for each in connections.values():
+            each.shut_down()
+
+    app.on_shutdown.append(shut_down)
+    # No access log: the query of KuCoin's socket holds the token.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        async with asyncio.TaskGroup() as tasks:
+            feeds = [tasks.create_task(exchange.run()) for exchange in (binance, kucoin)]
+            yield runner.addresses[0][1]
+            for feed in feeds:
+                feed.cancel()
+    finally:
+        await runner.cleanup()
+
+
+def unknown_paths() -> list[web.RouteDef]:
+    """Each exchange's answer to paths that it does not have; added last, to match nothing else."""
+
+    async def binance(request: web.Request) -> web.Response:
+        text = "<html><body><h2>404 Not found</h2></body></html>"
+        return web.Response(status=404, text=text, content_type="text/html")
+
+    async def kucoin(request: web.Request) -> web.Response:
+        return json_answer({"code": "404000", "msg": "Url Not Found"}, status=404)
+
+    return [
+        web.route("*", "/api/v3/{tail:.*}", binance),
+        web.route("*", "/api/{version:v1|v2}/{tail:.*}", kucoin),
+    ]
+
+
+async def healthz(request: web.Request) -> web.Response:
+    return web.Response(text="ok")

@@ -1,0 +1,66 @@
+"""What is refused before any address is looked at: foreign hosts and origins, endless addresses."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.settings import is_loopback
+from server.errors import problem
+
+LONGEST_ADDRESS = 8000
+"""Bytes of path and query."""
+
+
+class Guard:
+    """ASGI middleware for HTTP and WebSocket alike; a refused WebSocket is never opened.
+
+    A browser names the site that a request comes from in `Origin`, for every WebSocket too: it must
+    be the server's own or one of `origins`. Programs name none. `on_loopback`, the host that was
+    asked for must be loopback or that of one of `origins`: any site may let its own name point at
+    127.0.0.1, and would then be of the same origin as the server.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Sequence[str], on_loopback: bool) -> None:
+        self._app = app
+        self._origins = origins
+        self._hosts = {urlsplit(origin).hostname for origin in origins}
+        self._on_loopback = on_loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._on_loopback and not self._is_known(host):
+            return problem(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"Host={host!r}: not loopback, nor listed in SERVER_ORIGINS",
+            )
+        if origin is not None and not self._is_welcome(origin, host):
+            return problem(
+                HTTPStatus.FORBIDDEN,
+                f"Origin={origin!r}: not this server, nor listed in SERVER_ORIGINS",
+            )
+        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
+            return problem(
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                f"the address has more than {LONGEST_ADDRESS} bytes",
+            )
+        return None
+
+    def _is_known(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return is_loopback(name) or name in self._hosts
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        # Without the scheme: a proxy may have taken the TLS away.
+        return origin in self._origins or origin.partition("://")[2].lower() == host.lower()

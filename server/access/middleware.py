@@ -1,0 +1,86 @@
+"""Who reaches the routes: what every request passes before them, in the order it is asked.
+
+counted ─► host, origin and length ─► CORS ─► key ─► number of streams ─► route
+"""
+
+from collections.abc import Set
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from starlette.middleware.cors import CORSMiddleware
+
+from core.settings import Settings, is_loopback
+from server.access.host_check import Guard
+from server.access.keys import COOKIE, SESSION_SECONDS, ApiKey, KeyRequired
+from server.access.stream_limits import StreamLimits
+from server.errors import documented
+from server.metrics import CountRequests, Metrics
+
+KEY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+
+GUARDED = documented(
+    HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.MISDIRECTED_REQUEST
+)
+"""What the OpenAPI document says of every address."""
+
+
+def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[str]) -> None:
+    """The open paths, and no others, are served without the key. Call it after the routes."""
+    origins = settings.server_origins.split(",") if settings.server_origins else []
+    key = ApiKey(settings.server_api_key) if settings.server_api_key else None
+    add_session(app, key)
+    # What is added last is asked first.
+    app.add_middleware(
+        StreamLimits,
+        in_all=settings.server_stream_limit,
+        per_address=settings.server_stream_limit_per_address,
+    )
+    if key is not None:
+        app.add_middleware(KeyRequired, key=key, open_paths=open_paths)
+        document_key(app, open_paths)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "If-None-Match", "Last-Event-ID"],
+            allow_credentials=True,
+            expose_headers=["ETag", "Age", "Retry-After"],
+        )
+    app.add_middleware(Guard, origins=origins, on_loopback=is_loopback(settings.server_host))
+    app.add_middleware(CountRequests, metrics=metrics)
+
+
+def add_session(app: FastAPI, key: ApiKey | None) -> None:
+    @app.post("/session", status_code=HTTPStatus.NO_CONTENT)
+    async def begin_session(request: Request, response: Response) -> None:
+        """Gives a browser that shows the key a cookie for streams and all else; without a key, none.
+
+        A session that is shown instead is made longer.
+        """
+        if key is not None:
+            response.set_cookie(
+                COOKIE,
+                key.session(),
+                max_age=SESSION_SECONDS,
+                secure=request.url.scheme == "https",
+                httponly=True,
+                samesite="strict",
+            )
+
+
+def document_key(app: FastAPI, open_paths: Set[str]) -> None:
+    document = app.openapi()
+    document["components"]["securitySchemes"] = KEY_SCHEMES
+    for path, operations in document["paths"].items():
+        if path not in open_paths:
+            for operation in operations.values():
+                operation["security"] = [{scheme: []} for scheme in KEY_SCHEMES]
+                operation["responses"] |= {
+                    str(status): answer
+                    for status, answer in documented(HTTPStatus.UNAUTHORIZED).items()
+                }

@@ -1,0 +1,119 @@
+"""The REST addresses: which answers with what."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from server.errors import documented, unavailable
+from server.fields import Exchange, Name
+from server.rest.candles import Candles, CandleSpan, candles
+from server.rest.compare import CompareFilter, Comparisons, compare
+from server.rest.feeds import FeedFilter, Feeds, feeds
+from server.rest.instruments import InstrumentFilter, Instruments, instruments
+from server.rest.price_answers import (
+    PriceFilter,
+    PriceRow,
+    Prices,
+    answer_with_price,
+    answer_with_prices,
+    no_price,
+)
+from server.rest.price_source import PriceSource, price_source
+from server.rest.query_connection import QueryConnection
+from server.state.price_table import LivePrices
+from server.streams.hub import Hub
+
+IfNoneMatch = Annotated[str | None, Header(description="The ETag of an answer that is known")]
+
+ANSWER_HEADERS = {
+    "ETag": {"description": "For If-None-Match", "schema": {"type": "string"}},
+    "Age": {
+        "description": "Seconds since Postgres went away, if it is: the last known state",
+        "schema": {"type": "integer"},
+    },
+}
+
+
+def remembered(model: type[Any]) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of an address that is answered from memory."""
+    return {
+        200: {"model": model, "headers": ANSWER_HEADERS},
+        304: {"description": "Nothing has changed", "headers": ANSWER_HEADERS},
+    }
+
+
+def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
+    """Live prices come from the hub's memory, all else from Postgres."""
+    api = APIRouter(
+        prefix="/api",
+        responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+    )
+
+    @api.get("/prices", response_class=Response, responses=remembered(Prices))
+    async def get_prices(
+        which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """The newest price of each symbol, with the message that it came in."""
+        answer = await answer_with_prices(queries, known_prices(hub), which, if_none_match)
+        return with_age(answer, hub.away_since)
+
+    @api.get(
+        "/prices/{exchange}/{symbol}",
+        response_class=Response,
+        responses=remembered(PriceRow) | documented(HTTPStatus.NOT_FOUND),
+    )
+    async def get_price(
+        exchange: Exchange, symbol: Annotated[Name, Path()], if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """The newest price of one symbol."""
+        prices = known_prices(hub)
+        price = prices.get(exchange, symbol)
+        if price is None:
+            raise no_price(exchange, symbol)
+        answer = answer_with_price(prices, price, if_none_match)
+        return with_age(answer, hub.away_since)
+
+    @api.get("/prices/{exchange}/{symbol}/source", responses=documented(HTTPStatus.NOT_FOUND))
+    async def get_price_source(exchange: Exchange, symbol: Annotated[Name, Path()]) -> PriceSource:
+        """The place in Kafka that the newest price came from, and the command that prints its text."""
+        return await price_source(queries, exchange, symbol)
+
+    @api.get("/instruments")
+    async def get_instruments(which: Annotated[InstrumentFilter, Query()]) -> Instruments:
+        """What the exchanges list: base and quote of each symbol, and whether it trades."""
+        return await instruments(queries, which)
+
+    @api.get("/candles/{exchange}/{symbol}", responses=documented(HTTPStatus.NOT_FOUND))
+    async def get_candles(
+        exchange: Exchange, symbol: Annotated[Name, Path()], span: Annotated[CandleSpan, Query()]
+    ) -> Candles:
+        """Candles of ticker updates, not of trades; a minute without updates has none."""
+        return await candles(queries, exchange, symbol, span)
+
+    @api.get("/compare")
+    async def get_comparisons(which: Annotated[CompareFilter, Query()]) -> Comparisons:
+        """The same base and quote on both exchanges, side by side."""
+        return await compare(queries, known_prices(hub), which)
+
+    @api.get("/feeds")
+    async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
+        """Source, age, unreadable share and recent events of each feed."""
+        return await feeds(queries, known_prices(hub), hub.unreadable, which)
+
+    return api
+
+
+def known_prices(hub: Hub) -> LivePrices:
+    if hub.prices is None:
+        raise unavailable("Postgres has not been read yet")
+    return hub.prices
+
+
+def with_age(answer: Response, database_away_since: datetime | None) -> Response:
+    """What Postgres can't confirm at the moment says for how long."""
+    if database_away_since is not None:
+        seconds = (datetime.now(UTC) - database_away_since).total_seconds()
+        answer.headers["Age"] = str(round(seconds))
+    return answer

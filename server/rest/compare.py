@@ -1,0 +1,171 @@
+"""Prices of the same base and quote on several exchanges, side by side."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from itertools import groupby
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from exchanges import EXCHANGES
+from server.fields import Amount, Exchange, Name
+from server.rest.query_connection import QueryConnection
+from server.state.price_table import LivePrices
+from server.state.prices import Price
+from server.state.provenance import is_simulated
+
+STALE_AFTER = timedelta(seconds=60)
+"""Age of a stale price: since its last trade, or since its arrival where an exchange does not say
+when the trade was. Such an exchange, Binance, sends a ticker only when it changed."""
+
+PROBABLY_TWO_COINS = Decimal("0.2")
+"""Prices of one coin that are further apart would be traded away at once."""
+
+TRADING = "TRADING"
+
+# Prices have 38 digits; a quotient of two, in basis points, has at most 42 before its point.
+EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
+BASIS_POINTS = 10_000
+SHOWN = Decimal("0.01")
+
+LISTINGS = """
+SELECT base, exchange, symbol, status
+FROM instruments
+WHERE quote = %(quote)s
+ORDER BY base, array_position(%(exchanges)s, exchange), symbol
+"""
+
+
+class Listing(NamedTuple):
+    """A row of LISTINGS."""
+
+    base: str
+    exchange: str
+    symbol: str
+    status: str
+
+
+class CompareFilter(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    quote: Name = "USDT"
+    include: Annotated[
+        Literal["stale", "halted", "stale,halted", "halted,stale"] | None,
+        Field(
+            description="Venues that are left out otherwise: those with a price older than"
+            f" {STALE_AFTER.total_seconds():.0f} s, or with a symbol that is not {TRADING}"
+        ),
+    ] = None
+
+
+class Venue(BaseModel):
+    exchange: Exchange
+    symbol: str
+    status: str
+    price: Amount
+    simulated: bool
+    age_seconds: Annotated[
+        float,
+        Field(description="Since the last trade where the exchange says when, else since arrival"),
+    ]
+    stale: Annotated[
+        bool, Field(description=f"Older than {STALE_AFTER.total_seconds():.0f} seconds")
+    ]
+
+
+class Comparison(BaseModel):
+    base: str
+    quote: str
+    venues: Annotated[
+        list[Venue], Field(description="Two exchanges or more, in the order of /api/feeds")
+    ]
+    difference_bp: Annotated[
+        Amount,
+        Field(
+            description="(highest - lowest) / lowest price in basis points, rounded to hundredths"
+        ),
+    ]
+    probably_two_coins: Annotated[
+        bool, Field(description="More than 20 % apart: perhaps two coins of one name")
+    ]
+
+
+class Comparisons(BaseModel):
+    id: Annotated[str, Field(description="The state that the prices are as of")]
+    pairs: Annotated[
+        list[Comparison], Field(description="Those with a price on two exchanges or more")
+    ]
+
+
+async def compare(
+    queries: QueryConnection, prices: LivePrices, which: CompareFilter
+) -> Comparisons:
+    exchanges = [exchange.name for exchange in EXCHANGES]
+    rows = await queries.rows(LISTINGS, {"quote": which.quote, "exchanges": exchanges})
+    included = (which.include or "").split(",")
+    pairs = comparisons(
+        which.quote,
+        map(Listing._make, rows),
+        prices,
+        datetime.now(UTC),
+        stale="stale" in included,
+        halted="halted" in included,
+    )
+    return Comparisons(id=prices.name(prices.id), pairs=list(pairs))
+
+
+def comparisons(
+    quote: str,
+    listings: Iterable[Listing],
+    prices: LivePrices,
+    now: datetime,
+    *,
+    stale: bool,
+    halted: bool,
+) -> Iterable[Comparison]:
+    """Yield each base with a price on two exchanges or more. `listings` are sorted by base."""
+    for base, group in groupby(listings, lambda listing: listing.base):
+        venues = [
+            venue(price, listing.status, now)
+            for listing in group
+            if (halted or listing.status == TRADING)
+            and (price := prices.get(listing.exchange, listing.symbol)) is not None
+            and price.price > 0
+        ]
+        venues = [each for each in venues if stale or not each.stale]
+        if len({each.exchange for each in venues}) < 2:
+            continue
+        lowest = min(each.price for each in venues)
+        highest = max(each.price for each in venues)
+        yield Comparison(
+            base=base,
+            quote=quote,
+            venues=venues,
+            difference_bp=difference_bp(lowest, highest),
+            probably_two_coins=are_probably_two_coins(lowest, highest),
+        )
+
+
+def venue(price: Price, status: str, now: datetime) -> Venue:
+    age = now - (price.traded_at or price.received_at)
+    return Venue(
+        exchange=price.exchange,
+        symbol=price.symbol,
+        status=status,
+        price=price.price,
+        simulated=is_simulated(price.endpoint),
+        age_seconds=round(age.total_seconds(), 3),
+        stale=age > STALE_AFTER,
+    )
+
+
+def difference_bp(lowest: Decimal, highest: Decimal) -> Decimal:
+    """Return (highest - lowest) / lowest in basis points, to hundredths; a tie to the even one."""
+    with localcontext(EXACT):
+        return (BASIS_POINTS * (highest - lowest) / lowest).quantize(SHOWN)
+
+
+def are_probably_two_coins(lowest: Decimal, highest: Decimal) -> bool:
+    with localcontext(EXACT):
+        return highest - lowest > PROBABLY_TWO_COINS * lowest

@@ -1,0 +1,66 @@
+"""What those who run the server ask it: whether it runs, whether it is ready, how it is."""
+
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+from core.settings import Settings
+from server.errors import documented
+from server.metrics import Metrics
+from server.rest.readiness import Readiness, age_limits, newest_price_age, readiness
+from server.state.listener import DatabaseReader
+from server.streams.hub import Hub
+
+
+def create_operations(
+    settings: Settings, hub: Hub, reader: DatabaseReader, metrics: Metrics
+) -> APIRouter:
+    operations = APIRouter()
+    limits = age_limits(settings)
+    metrics.watch_streams(hub.traffic)
+    metrics.watch_database(lambda: hub.prices is not None and hub.away_since is None)
+    for exchange in limits:
+        metrics.watch_newest_price(exchange, partial(age_now, hub, exchange))
+        metrics.watch_unreadable(exchange, partial(unreadable_now, hub, exchange))
+
+    @operations.get("/healthz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
+    async def healthz() -> dict[str, str]:
+        """Whether the process does its work; without Postgres it does."""
+        if not reader.is_alive():
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database reader has ended")
+        return {"status": "ok"}
+
+    @operations.get("/readyz", responses={503: {"model": Readiness}})
+    async def readyz(response: Response) -> Readiness:
+        """Whether prices are live.
+
+        503 while Postgres is unavailable, an exchange's prices are old, or most of its items unreadable.
+        """
+        now = datetime.now(UTC)
+        state = readiness(hub.prices, hub.unreadable, hub.away_since, limits, now)
+        response.status_code = 200 if state.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return state
+
+    @operations.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def get_metrics() -> Response:
+        """In the text format of Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return operations
+
+
+def age_now(hub: Hub, exchange: str) -> float | None:
+    return newest_price_age(hub.prices, exchange, datetime.now(UTC))
+
+
+def unreadable_now(hub: Hub, exchange: str) -> float | None:
+    found = hub.unreadable.get(exchange)
+    return None if found is None else found.share

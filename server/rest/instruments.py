@@ -1,0 +1,51 @@
+"""What the exchanges list: which base and quote a symbol stands for, and whether it trades."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.fields import Exchange, Instant, Name
+from server.rest.query_connection import QueryConnection
+
+INSTRUMENTS = """
+SELECT exchange, symbol, base, quote, status, seen_at FROM instruments
+WHERE (%(exchange)s IS NULL OR exchange = %(exchange)s)
+    AND (%(base)s IS NULL OR base = %(base)s)
+    AND (%(quote)s IS NULL OR quote = %(quote)s)
+    AND (%(status)s IS NULL OR status = %(status)s)
+ORDER BY exchange, symbol
+"""
+
+
+class InstrumentFilter(BaseModel):
+    """Which instruments; a parameter that is not given matches all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    exchange: Exchange | None = None
+    base: Name | None = None
+    quote: Name | None = None
+    status: Name | None = None
+
+
+class Instrument(BaseModel):
+    exchange: Exchange
+    symbol: str
+    base: str
+    quote: str
+    status: Annotated[
+        str, Field(description="TRADING, or why not in the exchange's own word; DELISTED")
+    ]
+    seen_at: Annotated[Instant, Field(description="When the rest was first seen to be so")]
+
+
+class Instruments(BaseModel):
+    instruments: list[Instrument]
+
+
+async def instruments(queries: QueryConnection, which: InstrumentFilter) -> Instruments:
+    rows = await queries.rows(INSTRUMENTS, which.model_dump())
+    names = Instrument.model_fields
+    return Instruments(
+        instruments=[Instrument(**dict(zip(names, row, strict=True))) for row in rows]
+    )

@@ -1,0 +1,80 @@
+"""Whether the prices that the server has can be trusted to be live."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from core.settings import Settings
+from server.fields import Exchange, Instant
+from server.state.price_table import LivePrices
+from server.state.unreadable import Unreadable
+
+
+class ExchangeReadiness(BaseModel):
+    exchange: Exchange
+    age_seconds: Annotated[
+        float | None,
+        Field(description="Of the newest price, since it arrived; null as long as there is none"),
+    ]
+    limit_seconds: float
+    fresh: Annotated[
+        bool, Field(description="There is a price, and it is not older than the limit")
+    ]
+    unreadable: Annotated[
+        Unreadable | None, Field(description="null when it sent nothing in the last minute")
+    ]
+    readable: Annotated[
+        bool, Field(description="No more than half of the last minute's items could not be read")
+    ]
+
+
+class Readiness(BaseModel):
+    ready: Annotated[
+        bool, Field(description="Postgres is read, and every exchange is fresh and readable")
+    ]
+    database_away_since: Annotated[Instant | None, Field(description="null while it is read")]
+    exchanges: list[ExchangeReadiness]
+
+
+def age_limits(settings: Settings) -> dict[Exchange, float]:
+    """Seconds that the newest price of each exchange may be old."""
+    return {name: own.price_age_limit for name, own in settings.exchanges.items()}
+
+
+def newest_price_age(prices: LivePrices | None, exchange: str, now: datetime) -> float | None:
+    """Seconds; None when there is no price."""
+    if prices is None:
+        return None
+    newest = max((price.received_at for price in prices.of(exchange)), default=None)
+    return None if newest is None else round((now - newest).total_seconds(), 3)
+
+
+def readiness(
+    prices: LivePrices | None,
+    unreadable: Mapping[str, Unreadable],
+    database_away_since: datetime | None,
+    limits: Mapping[Exchange, float],
+    now: datetime,
+) -> Readiness:
+    exchanges = []
+    for exchange, limit in limits.items():
+        age = newest_price_age(prices, exchange, now)
+        found = unreadable.get(exchange)
+        exchanges.append(
+            ExchangeReadiness(
+                exchange=exchange,
+                age_seconds=age,
+                limit_seconds=limit,
+                fresh=age is not None and age <= limit,
+                unreadable=found,
+                readable=found is None or not found.is_most,
+            )
+        )
+    return Readiness(
+        ready=database_away_since is None
+        and all(each.fresh and each.readable for each in exchanges),
+        database_away_since=database_away_since,
+        exchanges=exchanges,
+    )

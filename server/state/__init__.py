@@ -1,0 +1,1 @@
+"""What the server knows of Postgres: the table of prices, kept up to date."""

@@ -1,0 +1,79 @@
+"""The table live_prices in memory, and what changed in it since when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from server.state.prices import Price
+
+Key = tuple[str, str]
+"""Exchange and symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One consistent look at the database: what the batches after `previous`, up to `id`, wrote.
+
+    `previous` is None for a look at all rows, which says nothing about what was known before.
+    `epoch` names the database: ids of different ones have nothing in common.
+    `quotes` is None when what the instruments say has not changed since the last look.
+    """
+
+    epoch: str
+    id: int
+    previous: int | None
+    prices: list[Price]
+    quotes: Mapping[Key, str] | None
+
+
+class LivePrices:
+    """All rows as of batch `id`. A row knows the batch that wrote it."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.epoch = reading.epoch
+        self.quotes: Mapping[Key, str] = {}
+        self._prices: dict[Key, Price] = {}
+        self.advance(reading)
+
+    def advance(self, reading: Reading) -> None:
+        self.id = reading.id
+        self._prices.update(((price.exchange, price.symbol), price) for price in reading.prices)
+        if reading.quotes is not None:
+            self.quotes = reading.quotes
+            self.quotes_since = reading.id
+            """Up to this batch the quotes may have been others."""
+
+    def __len__(self) -> int:
+        return len(self._prices)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._prices
+
+    def __getitem__(self, key: Key) -> Price:
+        return self._prices[key]
+
+    def keys(self) -> list[Key]:
+        return list(self._prices)
+
+    def get(self, exchange: str, symbol: str) -> Price | None:
+        return self._prices.get((exchange, symbol))
+
+    def of(self, exchange: str) -> list[Price]:
+        return [price for price in self._prices.values() if price.exchange == exchange]
+
+    def where(self, exchange: str | None, symbol: str | None) -> list[Price]:
+        """The rows that match, in order; None matches all."""
+        return sorted(
+            price
+            for price in self._prices.values()
+            if exchange in (None, price.exchange) and symbol in (None, price.symbol)
+        )
+
+    def name(self, batch: int) -> str:
+        """What a stream calls the state as of a batch: `5f3c1a2b-311`."""
+        return f"{self.epoch}-{batch}"
+
+    def batch_named(self, name: str) -> int | None:
+        """None when it is no state of this database, or one that is not known yet."""
+        epoch, _, batch = name.rpartition("-")
+        is_batch = batch.isascii() and batch.isdecimal()
+        return int(batch) if epoch == self.epoch and is_batch and int(batch) <= self.id else None

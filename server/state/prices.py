@@ -1,0 +1,93 @@
+"""A row of live_prices, as the JSON object that every answer and every stream is joined from.
+
+    {"exchange":"binance","symbol":"BTCUSDT","price":"85439.99","bid":null,"bid_size":null,
+     "ask":null,"ask_size":null,"last_size":null,"open_24h":"87210.01","high_24h":"87488.45",
+     "low_24h":"83585","base_volume_24h":"31414.60823","quote_volume_24h":"2676538125.4912",
+     "traded_at":null,"event_time":"2025-03-28T07:37:28.467000Z","sequence":1743147448467,
+     "received_at":"2025-03-28T07:37:28.501233Z","endpoint":"stream.binance.com",
+     "topic":"binance_raw_data","partition":2,"offset":1042,"position":17,"batch_id":311,
+     "simulated":false}
+
+Amounts are strings, exact and in plain notation, so that no reader turns them into floats. Times
+are ISO-8601, UTC, with microseconds. Postgres writes the object: a row is then text that is only
+copied, and making it does not hold up the streams.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from server.state.provenance import is_simulated
+
+# As `plain` and `instant` write them.
+AMOUNT = 'trim_scale("{0}")::text AS "{0}"'
+INSTANT = """to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "{0}\""""
+AS_IT_IS = '"{0}"'
+
+COLUMNS = {
+    "exchange": AS_IT_IS,
+    "symbol": AS_IT_IS,
+    "price": AMOUNT,
+    "bid": AMOUNT,
+    "bid_size": AMOUNT,
+    "ask": AMOUNT,
+    "ask_size": AMOUNT,
+    "last_size": AMOUNT,
+    "open_24h": AMOUNT,
+    "high_24h": AMOUNT,
+    "low_24h": AMOUNT,
+    "base_volume_24h": AMOUNT,
+    "quote_volume_24h": AMOUNT,
+    "traded_at": INSTANT,
+    "event_time": INSTANT,
+    "sequence": AS_IT_IS,
+    "received_at": INSTANT,
+    "endpoint": AS_IT_IS,
+    "topic": AS_IT_IS,
+    "partition": AS_IT_IS,
+    "offset": AS_IT_IS,
+    "position": AS_IT_IS,
+    "batch_id": AS_IT_IS,
+}
+
+PRICES_AFTER = f"""
+SELECT live.exchange, live.symbol, live.price, live.traded_at, live.received_at, live.endpoint,
+    live.batch_id, row_to_json(shown)::text
+FROM live_prices AS live, LATERAL (
+    SELECT {", ".join(form.format(name) for name, form in COLUMNS.items())}
+) AS shown
+WHERE live.batch_id > %s
+"""
+
+
+class Price(NamedTuple):
+    """What the server must know of a row by itself, and the row as JSON, made once."""
+
+    exchange: str
+    symbol: str
+    price: Decimal
+    traded_at: datetime | None
+    received_at: datetime
+    endpoint: str | None
+    batch_id: int
+    json: str
+
+
+def price_of(row: Sequence[Any]) -> Price:
+    """A row of PRICES_AFTER, as psycopg2 reads it."""
+    exchange, symbol, price, traded_at, received_at, endpoint, batch_id, text = row
+    simulated = "true" if is_simulated(endpoint) else "false"
+    text = f'{text[:-1]},"simulated":{simulated}}}'
+    return Price(exchange, symbol, price, traded_at, received_at, endpoint, batch_id, text)
+
+
+def plain(amount: Decimal) -> str:
+    """Every digit, no exponent, no zeros at the end: "85439.99", "0.00000001", "120"."""
+    digits = f"{amount:f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def instant(time: datetime) -> str:
+    """2025-03-28T07:37:28.501233Z. The time must know its zone."""
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -1,0 +1,1 @@
+"""Snapshots and changes to WebSocket and SSE clients."""

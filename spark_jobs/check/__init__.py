@@ -1,0 +1,1 @@
+"""Comparison of tables and bucket with what Kafka and raw/ hold."""

@@ -1,0 +1,54 @@
+"""Compare the lake's prefixes with the records read."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from core.settings import Settings
+from spark_jobs.check.landed import landed
+from spark_jobs.check.message_counts import IS_RECEIPT
+from spark_jobs.check.reconcile import landing_verdict, messages_of, raw_verdict, tickers_verdict
+from spark_jobs.check.stored_tickers import stored_tickers
+from spark_jobs.check.verdicts import Verdict
+from spark_jobs.history.history import History
+from spark_jobs.history.reach import Reach, is_wanted
+from spark_jobs.history.time_span import TimeSpan
+from spark_jobs.lake.raw.objects import DAY
+
+
+def lake_verdicts(
+    spark: SparkSession,
+    settings: Settings,
+    history: History,
+    reach: Reach,
+    rows: DataFrame,
+    now: datetime,
+    span: TimeSpan | None,
+) -> Iterator[Verdict]:
+    """Yield a verdict for each prefix that is not empty. `rows` has message_counts.COUNTED."""
+    messages = messages_of(rows).where(is_wanted(span))
+    if history.raw.objects:
+        archived = history.raw.as_often_as_there(reach.begins, reach.ends)
+        # The bucket's rule deletes the objects of its oldest day one by one: nothing is wrong then.
+        oldest = now - (settings.raw_retention_days - 1) * DAY
+        holes = [hole for hole in history.holes(reach.wanted, reach.ends) if hole.hour >= oldest]
+        nothing = history.records({}, {})
+        yield raw_verdict(
+            messages, nothing if archived is None else archived, history.raw.until(), holes
+        )
+    receipts = rows.where(F.col("kind") == IS_RECEIPT)
+    ((first, last),) = receipts.agg(F.min("minute"), F.max("minute")).collect()
+    if first is None:
+        return
+    first, last = first.astimezone(), last.astimezone()
+    if tickers := stored_tickers(spark, settings, first, last):
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        dropped = today - (settings.tickers_retention_days - 1) * DAY
+        yield tickers_verdict(messages, tickers, dropped)
+    in_landing = landed(spark, settings, first, last)
+    if in_landing is not None:
+        in_landing.persist()
+        yield landing_verdict(rows, in_landing, reach.since, is_wanted(span))
+        in_landing.unpersist()

@@ -1,0 +1,213 @@
+"""Items counted in Kafka's messages, in `raw/`, in `tickers/` and in `landing/`: by exchange and minute.
+
+Messages are compared one by one, so that what one lacks can't be made up for by another, and are then
+summed over the minute of Kafka's timestamp. `landing/` knows nothing of messages: there the minute is that
+of received_at, and only minutes are compared that both sides have from begin to end.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.check.message_counts import IS_MESSAGE, IS_RECEIPT, MESSAGE_KEY, digest
+from spark_jobs.check.stored_tickers import StoredTickers
+from spark_jobs.check.verdicts import SHOWN, Verdict, lines
+from spark_jobs.history.history import Hole
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.postgres.kafka_progress import before
+
+LANDING_DELAY = "INTERVAL 2 MINUTES"
+"""Until an item is in `landing/`: its segment is closed within one minute, and uploaded within another."""
+
+MINUTE = ("exchange", "minute")
+ITEMS = ("tickers", "no_price", "dead")
+
+
+def messages_of(rows: DataFrame) -> DataFrame:
+    """Return the messages among rows of message_counts.COUNTED, each with the minute of Kafka's timestamp."""
+    found = rows.where(F.col("kind") == IS_MESSAGE)
+    return found.select(
+        "exchange",
+        *MESSAGE_KEY,
+        F.date_trunc("minute", "stamped_at").alias("minute"),
+        "stamped_at",
+        "received_at",
+        "digest",
+        *ITEMS,
+        (F.col("tickers") + F.col("no_price") + F.col("dead")).alias("items"),
+    )
+
+
+def raw_verdict(
+    messages: DataFrame, archived: DataFrame, until: Offsets, holes: list[Hole]
+) -> Verdict:
+    """Compare messages with the records of `raw/`, as often as they are there, below `until`."""
+    copies = archived.groupBy(*MESSAGE_KEY).agg(
+        F.count("*").alias("copies"),
+        F.min(digest()).alias("least"),
+        F.max(digest()).alias("greatest"),
+    )
+    compared = messages.transform(before, until).join(copies, [*MESSAGE_KEY], "left")
+    is_same = (F.col("least") == F.col("digest")) & (F.col("greatest") == F.col("digest"))
+    by_minute = compared.groupBy(*MINUTE).agg(
+        F.sum("items").alias("items"),
+        F.sum(F.col("items") * F.coalesce("copies", F.lit(0))).alias("archived"),
+        F.count_if(F.col("copies").isNull()).alias("missing"),
+        F.count_if(F.col("copies") > 1).alias("repeated"),
+        F.count_if(~is_same).alias("changed"),
+    )
+    differs = F.greatest("missing", "repeated", "changed") > 0
+    text = sentence(
+        "{} items in messages, {} in raw/; messages: {} missing, {} repeated, {} changed",
+        *("items", "archived", "missing", "repeated", "changed"),
+    )
+    faults = [
+        f"{hole.topic}/{hole.partition} offsets {hole.first} to {hole.end - 1}: neither in raw/ nor in Kafka"
+        for hole in holes
+    ]
+    absent = [f"raw/ has nothing of {topic}" for topic in _absent_from_raw(messages, until)]
+    return with_faults(minutes_verdict("raw/", by_minute, differs, text), [*absent, *faults])
+
+
+def _absent_from_raw(messages: DataFrame, until: Offsets) -> list[str]:
+    """Return the topics without an object, although a later message of another topic is there."""
+    topics = sorted({topic for topic, _partition in until})
+    newest = messages.transform(before, until).agg(F.max("stamped_at").alias("newest"))
+    others = messages.where(~F.col("topic").isin(topics))
+    firsts = others.groupBy("topic").agg(F.min("stamped_at").alias("first")).crossJoin(newest)
+    return _sorted_names(firsts.where(F.col("first") < F.col("newest")), "topic")
+
+
+def _sorted_names(rows: DataFrame, column: str) -> list[str]:
+    return sorted(row[column] for row in rows.select(column).distinct().collect())
+
+
+def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime) -> Verdict:
+    """Compare messages with the rows of `tickers/`, as far as the table is.
+
+    What was received before `since` may have been dropped there.
+    """
+    is_kept = F.col("received_at").isNull() | (F.col("received_at") >= since)
+    compared = messages.transform(before, tickers.until).where(is_kept)
+    by_minute = (
+        compared.join(_stored(compared, tickers.rows), [*MESSAGE_KEY], "left")
+        .withColumn("stored", F.coalesce("stored", F.lit(0)))
+        .groupBy(*MINUTE)
+        .agg(
+            *(F.sum(name).alias(name) for name in (*ITEMS, "items", "stored")),
+            F.count_if(F.col("stored") < F.col("tickers")).alias("lacking"),
+            F.count_if(F.col("stored") > F.col("tickers")).alias("exceeding"),
+        )
+    )
+    text = sentence(
+        "{} items in messages: {} tickers, {} without a price, {} dead letters; {} rows in tickers/; "
+        "messages: {} with too few rows, {} with too many",
+        *("items", *ITEMS, "stored", "lacking", "exceeding"),
+    )
+    differs = F.greatest("lacking", "exceeding") > 0
+    found = minutes_verdict("tickers/", by_minute, differs, text)
+    return with_faults(found, [f"{file} is gone from the store" for file in tickers.missing])
+
+
+def _stored(messages: DataFrame, rows: DataFrame) -> DataFrame:
+    """The number of rows of each message.
+
+    Rows that were received before the first item of their message are of a former topic of that name.
+    """
+    received = F.date_trunc("minute", "received_at")
+    counted = rows.groupBy(*MESSAGE_KEY, received.alias("received")).agg(F.count("*").alias("n"))
+    firsts = messages.select(*MESSAGE_KEY, received.alias("first"))
+    own = counted.join(firsts, [*MESSAGE_KEY]).where(F.col("received") >= F.col("first"))
+    return own.groupBy(*MESSAGE_KEY).agg(F.sum("n").alias("stored"))
+
+
+def with_faults(found: Verdict, faults: Sequence[str]) -> Verdict:
+    """Add what is wrong with no minute in particular."""
+    return found._replace(
+        differ=found.differ + len(faults), examples=[*faults[:SHOWN], *found.examples]
+    )
+
+
+def landing_verdict(
+    rows: DataFrame, landed: DataFrame, since: Mapping[str, datetime], is_wanted: Column
+) -> Verdict:
+    """Compare receipts among rows of COUNTED with `landed`: exchange, minute of received_at, items.
+
+    `since` says of an exchange when its messages begin to be complete, unless from the first one on. Only
+    minutes that are wanted are compared.
+    """
+    receipts = rows.where(F.col("kind") == IS_RECEIPT)
+    produced = receipts.groupBy(*MINUTE).agg(F.sum("updates").alias("items"))
+    by_minute = (
+        produced.join(landed.withColumnRenamed("items", "landed"), [*MINUTE], "full")
+        .join(_whole_in_messages(receipts, since), "exchange")
+        .join(_whole_in_landing(landed), "exchange")
+        .where(F.col("minute") > F.greatest("since", "landed_since"))
+        .where(F.col("minute") < F.least("until", "landed_until"))
+        .where(is_wanted)
+        .select(*MINUTE, *(F.coalesce(name, F.lit(0)).alias(name) for name in ("items", "landed")))
+    )
+    text = sentence("received: {} items in messages, {} in landing/", "items", "landed")
+    found = minutes_verdict("landing/", by_minute, F.col("items") != F.col("landed"), text)
+    absent = _absent_from_landing(receipts.where(is_wanted), landed)
+    return with_faults(found, [f"landing/ has nothing of {exchange}" for exchange in absent])
+
+
+def _absent_from_landing(receipts: DataFrame, landed: DataFrame) -> list[str]:
+    """Return the exchanges without an object, although others have earlier and later minutes there."""
+    limits = landed.agg(
+        F.min("minute").alias("landed_since"), F.max("minute").alias("landed_until")
+    )
+    is_earlier = F.col("minute") < F.col("landed_until") - F.expr(LANDING_DELAY)
+    between = receipts.crossJoin(limits).where(
+        (F.col("minute") > F.col("landed_since")) & is_earlier
+    )
+    return _sorted_names(between.join(landed, "exchange", "left_anti"), "exchange")
+
+
+def _whole_in_messages(receipts: DataFrame, since: Mapping[str, datetime]) -> DataFrame:
+    """Of each exchange the bounds, both excluded, of the minutes that messages have from begin to end.
+
+    Every partition is in the order of receipt, so the last minute that all of them have reached is the end.
+    """
+    last = receipts.groupBy("exchange", "topic", "partition").agg(F.max("minute").alias("last"))
+    until = last.groupBy("exchange").agg(F.min("last").alias("until"))
+    first = receipts.groupBy("exchange").agg(F.min("minute").alias("first"))
+    begins = (
+        F.when(F.col("exchange") == exchange, F.lit(begin)) for exchange, begin in since.items()
+    )
+    before_all = F.col("first") - F.expr("INTERVAL 1 MINUTE")
+    return first.withColumn("since", F.coalesce(*begins, before_all)).join(until, "exchange")
+
+
+def _whole_in_landing(landed: DataFrame) -> DataFrame:
+    """The same of landing/, which may have the first and the last minute in part."""
+    return landed.groupBy("exchange").agg(
+        F.min("minute").alias("landed_since"), F.max("minute").alias("landed_until")
+    )
+
+
+def minutes_verdict(name: str, by_minute: DataFrame, differs: Column, text: Column) -> Verdict:
+    """Return the verdict on a row per exchange and minute."""
+    minutes = by_minute.select(*MINUTE, F.when(differs, text).alias("difference")).persist()
+    try:
+        different = minutes.where("difference IS NOT NULL")
+        differ = different.count()
+        return Verdict(
+            name,
+            minutes.count(),
+            differ,
+            lines(different, (*MINUTE, "difference"), differ),
+            0,
+            [],
+            "minutes",
+        )
+    finally:
+        minutes.unpersist()
+
+
+def sentence(pattern: str, *columns: str) -> Column:
+    """The pattern with a column's value for each {}."""
+    return F.format_string(pattern.replace("{}", "%d"), *columns)

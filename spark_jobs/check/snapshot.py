@@ -1,0 +1,66 @@
+"""Progress and tables of one moment, as the live job committed them together.
+
+The tables are copied to files, so that the transaction lasts as long as the copying and no longer: while
+it is open, Postgres keeps every version of every row.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg2
+from psycopg2.extensions import cursor
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from spark_jobs.kafka_source.sources import Offsets
+
+# Text that is empty is quoted, NULL is not.
+COPY = "COPY ({query}) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE *)"
+
+
+class Snapshot(NamedTuple):
+    taken_at: datetime
+    progress: Offsets
+    files: Mapping[str, Path]
+
+
+def take_snapshot(
+    database_url: str, topics: Sequence[str], queries: Mapping[str, str], folder: Path
+) -> Snapshot:
+    """Progress in these topics, and what the queries give, each in a CSV file of the folder."""
+    with closing(psycopg2.connect(database_url)) as database:
+        database.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with database, database.cursor() as statements:
+            statements.execute("SELECT now()")
+            ((taken_at,),) = statements.fetchall()
+            statements.execute(
+                "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic = ANY(%s)",
+                (list(topics),),
+            )
+            progress = {(topic, number): offset for topic, number, offset in statements.fetchall()}
+            files = {name: _copy(statements, queries[name], folder / name) for name in queries}
+    return Snapshot(taken_at, progress, files)
+
+
+def _copy(statements: cursor, query: str, path: Path) -> Path:
+    with path.open("wb") as file:
+        statements.copy_expert(COPY.format(query=query), file)
+    return path
+
+
+def read_copy(spark: SparkSession, path: Path, schema: StructType) -> DataFrame:
+    """The rows of a file, with the names and types of the schema."""
+    text = spark.read.csv(
+        path.as_uri(),
+        header=True,
+        multiLine=True,
+        lineSep="\n",
+        escape='"',
+        # Stands for what is not quoted. No text of Postgres has it, so that no text is taken for NULL.
+        nullValue="\0",
+    )
+    return text.select(*(F.col(field.name).cast(field.dataType) for field in schema))

@@ -1,0 +1,67 @@
+"""Verdict of the audit on a table or a prefix: rows compared, and those that differ."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.check.differences import differences
+
+SHOWN = 20
+
+
+class Verdict(NamedTuple):
+    """`examples` shows some of the rows that differ, `expired` some that can't be compared."""
+
+    table: str
+    rows: int
+    differ: int
+    examples: list[str]
+    not_compared: int
+    expired: list[str]
+    unit: str = "rows"
+
+
+def verdict(
+    table: str, key: Sequence[str], stored: DataFrame, fresh: DataFrame, expired: DataFrame
+) -> Verdict:
+    """Return the verdict on a table: its rows, what they should be, and those that can't be compared."""
+    found = differences(stored, fresh, key).persist()
+    try:
+        differ, not_compared = found.count(), expired.count()
+        return Verdict(
+            table,
+            stored.count(),
+            differ,
+            lines(found, (*key, "difference"), differ),
+            not_compared,
+            lines(expired, key, not_compared),
+        )
+    finally:
+        found.unpersist()
+
+
+def lines(rows: DataFrame, columns: Iterable[str], count: int) -> list[str]:
+    """The first few, each as text. `count` is how many there are: an audit asks often, and mostly of none."""
+    if not count:
+        return []
+    text = rows.select(F.concat_ws(" ", *columns).alias("text"))
+    return [row["text"] for row in text.orderBy("text").limit(SHOWN).collect()]
+
+
+def report(verdicts: Iterable[Verdict]) -> Iterable[str]:
+    for table, rows, differ, examples, not_compared, expired, unit in verdicts:
+        yield f"{table}: {rows} {unit}, {differ} differ"
+        yield from _some("", examples, differ)
+        if not_compared:
+            yield (
+                f"  {not_compared} can't be compared, neither Kafka nor raw/ holds all that they are made of"
+            )
+            yield from _some("  ", expired, not_compared)
+
+
+def _some(indent: str, shown: list[str], count: int) -> Iterable[str]:
+    yield from (f"{indent}  {line}" for line in shown)
+    if count > len(shown):
+        yield f"{indent}  and {count - len(shown)} more"

@@ -1,0 +1,111 @@
+"""Single messages of a raw topic, out of Kafka and without Spark."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Self, cast
+
+import polars as pl
+from confluent_kafka import Message, TopicPartition
+
+from core.message import ENDPOINT_HEADER
+from core.settings import Settings
+from spark_jobs.errors import JobError
+from spark_jobs.kafka_source.sources import KAFKA_TIMEOUT, looking_consumer
+from spark_jobs.tickers.columns import MESSAGE, polars_schema
+from spark_jobs.tickers.messages import HOST
+
+SCHEMA = polars_schema(MESSAGE)
+
+MESSAGES_AT_ONCE = 50
+"""A message may be a megabyte."""
+
+MILLISECOND = 1000
+
+
+class MissingError(JobError):
+    """Kafka did not return a message that it should hold. The text says why."""
+
+
+class KeptMessages:
+    """What Kafka holds now. It joins no group and commits nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer = looking_consumer(settings)
+        # Where the consumer goes on by itself, so that blocks in a row are fetched in one go.
+        self._next: tuple[str, int, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._consumer.close()
+
+    def held(self, topic: str, partition: int) -> range:
+        """Return the offsets from the oldest that is kept to the newest."""
+        asked = TopicPartition(topic, partition)
+        return range(*self._consumer.get_watermark_offsets(asked, timeout=KAFKA_TIMEOUT))
+
+    def read(self, topic: str, partition: int, offsets: Collection[int]) -> Iterator[pl.DataFrame]:
+        """Yield the messages as frames with columns.MESSAGE, up to MESSAGES_AT_ONCE in each.
+
+        All offsets are held(). Raise MissingError for a message that Kafka does not return all the same.
+        """
+        wanted = sorted(offsets)
+        some: list[Message] = []
+        for message in self._messages(topic, partition, wanted):
+            some.append(message)
+            if len(some) == MESSAGES_AT_ONCE:
+                yield _frame(some)
+                some.clear()
+        if some:
+            yield _frame(some)
+
+    def _messages(self, topic: str, partition: int, wanted: Sequence[int]) -> Iterator[Message]:
+        if self._next != (topic, partition, wanted[0]):
+            self._consumer.assign([TopicPartition(topic, partition, wanted[0])])
+        self._next = None
+        for offset in wanted:
+            message = self._poll(topic, partition)
+            while (message.offset() or 0) < offset:
+                message = self._poll(topic, partition)
+            if message.offset() != offset:
+                raise MissingError(f"{topic}/{partition}: Kafka has no message at offset {offset}")
+            yield message
+        self._next = topic, partition, wanted[-1] + 1
+
+    def _poll(self, topic: str, partition: int) -> Message:
+        message = self._consumer.poll(KAFKA_TIMEOUT)
+        if message is None:
+            raise MissingError(f"{topic}/{partition}: no message within {KAFKA_TIMEOUT:.0f} s")
+        error = message.error()
+        if error is not None:
+            raise MissingError(f"{topic}/{partition}: {error.str()}")
+        return message
+
+
+def _frame(messages: Sequence[Message]) -> pl.DataFrame:
+    columns = {
+        "value": [message.value() for message in messages],
+        "endpoint": [endpoint_of(_headers(message)) for message in messages],
+        # Kafka's milliseconds.
+        "timestamp": [message.timestamp()[1] * MILLISECOND for message in messages],
+        "topic": [message.topic() for message in messages],
+        "partition": [message.partition() for message in messages],
+        "offset": [message.offset() for message in messages],
+    }
+    return pl.DataFrame(columns, SCHEMA)
+
+
+def _headers(message: Message) -> list[tuple[str, Any]]:
+    """Those of a message that was consumed are a list; only a producer takes a dictionary."""
+    return cast(list[tuple[str, Any]], message.headers() or [])
+
+
+def endpoint_of(headers: Collection[tuple[str, Any]]) -> str | None:
+    """Return the host that the first header of that name says, as messages.endpoint does."""
+    named = [value for name, value in headers if name == ENDPOINT_HEADER]
+    try:
+        host = (named[0] or b"").decode() if named else ""
+    except UnicodeDecodeError:
+        return None
+    return host if re.fullmatch(HOST, host) else None

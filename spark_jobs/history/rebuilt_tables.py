@@ -1,0 +1,223 @@
+"""Build the live job's tables a second time, in a schema of their own, then replace the live tables' rows.
+
+Readers see the old rows until one transaction replaces them. A rebuild that ends early changes nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor
+from psycopg2.extras import execute_values
+
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.history.reach import KAFKA_AHEAD_LIMIT, Reach
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
+from spark_jobs.postgres.candle_days import kept_span, make_days
+from spark_jobs.postgres.kafka_progress import ids_read, locked_progress, move_on
+from spark_jobs.postgres.price_sink import COLUMNS, UPSERT, PriceSink
+from spark_jobs.tickers.columns import CANDLE
+from spark_jobs.tickers.letters.spans import BLOCK
+
+SCHEMA = "rebuild"
+ALWAYS = "-infinity"
+"""Postgres' word for a time before all others."""
+TABLES = ("live_prices", "dead_letters", "dead_letter_spans", "kafka_progress", "batches")
+
+# The sink's search path has the second tables' schema alone: a statement that names a table which is missing
+# there fails instead of changing the live one.
+WORK_IN_PUBLIC = "SET LOCAL search_path TO public"
+
+CREATE = f"""
+DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.candles_1m (LIKE public.candles_1m INCLUDING ALL) PARTITION BY RANGE (minute);
+""" + "".join(
+    f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL);\n" for table in TABLES
+)
+
+CREATE_LIMITS = """
+CREATE TEMPORARY TABLE rebuilt_from (
+    topic text, partition integer, first bigint, block bigint, created timestamptz
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE rebuilt_after (exchange text, minute timestamptz) ON COMMIT DROP
+"""
+
+DELETE_PRICES = """
+DELETE FROM live_prices AS stored USING rebuilt_from AS rebuilt
+WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
+    AND stored."offset" >= rebuilt.first AND stored.received_at >= rebuilt.created
+RETURNING stored.exchange, stored.symbol
+"""
+INSERT_PRICES = f"INSERT INTO incoming ({COLUMNS}) SELECT {COLUMNS} FROM {SCHEMA}.live_prices"
+SYMBOLS = "SELECT exchange, symbol FROM live_prices"
+
+CANDLE_COLUMNS = ", ".join(f"rebuilt.{name}" for name in CANDLE)
+REPLACE_CANDLES = f"""
+DELETE FROM candles_1m AS stored USING rebuilt_after AS after
+WHERE stored.exchange = after.exchange AND stored.minute > after.minute AND stored.minute >= %(since)s;
+INSERT INTO candles_1m ({", ".join(CANDLE)})
+SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt JOIN rebuilt_after AS after USING (exchange)
+WHERE rebuilt.minute > after.minute AND rebuilt.minute >= %(since)s
+"""
+
+# The upkeep then sorts a finished day again.
+IS_NOT_SORTED = "ALTER TABLE {name} SET WITHOUT CLUSTER"
+
+DAYS = f"""
+SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+WHERE inhparent = '{SCHEMA}.candles_1m'::regclass
+"""
+
+# When a letter came decides when it is deleted, and whether it was ahead of Kafka's clock.
+REPLACE_LETTERS = f"""
+UPDATE {SCHEMA}.dead_letters SET written_at = LEAST(written_at, received_at);
+UPDATE {SCHEMA}.dead_letters AS rebuilt SET written_at = stored.written_at FROM dead_letters AS stored
+WHERE (rebuilt.topic, rebuilt.partition, rebuilt."offset", rebuilt.position)
+    = (stored.topic, stored.partition, stored."offset", stored.position);
+DELETE FROM dead_letters AS stored USING rebuilt_from AS rebuilt
+WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
+    AND stored."offset" >= rebuilt.block AND stored.written_at >= rebuilt.created;
+INSERT INTO dead_letters
+SELECT found.* FROM {SCHEMA}.dead_letters AS found
+JOIN rebuilt_from AS rebuilt USING (topic, partition) WHERE found."offset" >= rebuilt.block
+ON CONFLICT DO NOTHING
+"""
+
+REPLACE_SPANS = f"""
+UPDATE {SCHEMA}.dead_letter_spans AS rebuilt
+SET first_written_at = stored.first_written_at, written_at = stored.written_at
+FROM (
+    SELECT topic, partition, cause, first_offset / {BLOCK} AS block,
+        min(first_written_at) AS first_written_at, max(written_at) AS written_at
+    FROM dead_letter_spans GROUP BY 1, 2, 3, 4
+) AS stored
+WHERE (rebuilt.topic, rebuilt.partition, rebuilt.cause, rebuilt.first_offset / {BLOCK})
+    = (stored.topic, stored.partition, stored.cause, stored.block);
+DELETE FROM dead_letter_spans AS stored USING rebuilt_from AS rebuilt
+WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
+    AND stored.first_offset >= rebuilt.block AND stored.written_at >= rebuilt.created;
+INSERT INTO dead_letter_spans
+SELECT found.* FROM {SCHEMA}.dead_letter_spans AS found
+JOIN rebuilt_from AS rebuilt USING (topic, partition) WHERE found.first_offset >= rebuilt.block
+ON CONFLICT DO NOTHING
+"""
+
+# Servers ask for what changed since an id, which does not say that a price is gone. When this table gets a
+# new file, they read all prices again. Its readers wait until the commit, so this comes last.
+EMPTY_BATCHES = "TRUNCATE batches"
+
+# Servers ask for what changed since an id.
+ADD_BATCH = """
+INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)
+VALUES (%(batch_id)s, %(written)s, 0, 0, '{}', now());
+SELECT pg_notify('live_prices', %(batch_id)s::text)
+"""
+
+
+class Begin(NamedTuple):
+    """Progress of the live tables, and when it was read."""
+
+    progress: Offsets
+    now: datetime
+
+
+class RebuiltTables:
+    """The second tables, and the live job's sink into them.
+
+    It and the live job exclude each other by the same advisory lock.
+    """
+
+    def __init__(self, database_url: str, candles_kept: timedelta) -> None:
+        """Raise SecondLiveJobError beside a live job."""
+        self.sink = PriceSink(database_url, candles_kept, name="RebuildSink", schema=SCHEMA)
+        self._postgres = self.sink.postgres
+        self._candles_kept = candles_kept
+
+    def close(self) -> None:
+        self.sink.close()
+
+    def begin(self, topic_ids: TopicIds) -> Begin:
+        """Make the second tables, empty. Raise TopicError for a topic that was created again."""
+        topics = self.sink.topics
+        with self._postgres.begin() as statements:
+            statements.execute(WORK_IN_PUBLIC)
+            refuse_another(ids_read(statements, topics), topic_ids, "kafka_progress")
+            progress = locked_progress(statements, topics)
+            statements.execute(CREATE)
+            statements.execute("SELECT now()")
+            ((now,),) = statements.fetchall()
+        self._postgres.resume(topic_ids)
+        return Begin(progress, now)
+
+    def replace(self, reach: Reach, topic_ids: TopicIds) -> None:
+        """Replace rows of the live tables by those of the second ones, in one transaction.
+
+        Rows that are made of records which were not read stay. Where a price is gone afterwards, servers read
+        all prices again.
+        """
+        with self._postgres.begin() as statements:
+            statements.execute(WORK_IN_PUBLIC)
+            statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
+            ((batch_id, now),) = statements.fetchall()
+            _set_limits(statements, reach)
+            statements.execute(DELETE_PRICES)
+            deleted = set(statements.fetchall())
+            statements.execute(INSERT_PRICES)
+            statements.execute(UPSERT, {"batch_id": batch_id})
+            written = statements.rowcount
+            statements.execute(SYMBOLS)
+            gone = deleted.difference(statements.fetchall())
+            self._replace_candles(statements, now)
+            statements.execute(REPLACE_LETTERS)
+            statements.execute(REPLACE_SPANS)
+            # Of a partition that never had a record, nothing was read.
+            reached = {place: end for place, end in reach.ends.items() if end > 0}
+            move_on(statements, reached, topic_ids)
+            statements.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+            if gone:
+                statements.execute(EMPTY_BATCHES)
+            statements.execute(ADD_BATCH, {"batch_id": batch_id, "written": written})
+
+    def _replace_candles(self, statements: cursor, now: datetime) -> None:
+        statements.execute(DAYS)
+        names = [name for (name,) in statements.fetchall()]
+        make_days(statements, map(_day, names))
+        since, _until = kept_span(now, self._candles_kept)
+        statements.execute(REPLACE_CANDLES, {"since": since})
+        for name in names:
+            statements.execute(IS_NOT_SORTED.format(name=name))
+
+
+def _day(partition: str) -> date:
+    """The day of a partition of candles_1m, such as candles_1m_20261122."""
+    return datetime.strptime(partition, "candles_1m_%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def _set_limits(statements: cursor, reach: Reach) -> None:
+    """Offsets from which on, and minutes behind which, everything was read.
+
+    What came before a topic was created again, at whatever offset, belongs to the deleted topic.
+    """
+    statements.execute(CREATE_LIMITS)
+    execute_values(
+        statements,
+        "INSERT INTO rebuilt_from VALUES %s",
+        [
+            # Spans of dead letters lie in blocks: those of the first, if it is cut, stay.
+            (*place, first, -(-first // BLOCK) * BLOCK, reach.created.get(place[0], ALWAYS))
+            for place, first in reach.begins.items()
+        ],
+    )
+    execute_values(
+        statements, "INSERT INTO rebuilt_after VALUES %s", [*complete_after(reach).items()]
+    )
+
+
+def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
+    """By exchange, the last minute whose candles may be made of what was not read."""
+    return {
+        exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT if exchange in reach.since else ALWAYS
+        for exchange in EXCHANGE_OF_TOPIC.values()
+    }

@@ -1,0 +1,1 @@
+"""Kafka's records, offsets and topic ids."""

@@ -1,0 +1,48 @@
+"""Raw topics must be stamped by the broker: docs/decisions/003-raw-topics-are-stamped-by-the-broker.md."""
+
+import logging
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
+
+from core.kafka_client import missing_right
+from core.settings import Settings
+from spark_jobs.errors import JobError
+from spark_jobs.kafka_source.admin import kafka_admin
+
+log = logging.getLogger(__name__)
+
+SETTING, BROKERS = "message.timestamp.type", "LogAppendTime"
+TIMEOUT = 30.0
+
+
+class ClockError(JobError):
+    """A topic has the producers' timestamps. The message says how to change that."""
+
+
+def refuse_producers_clock(settings: Settings, topics: Iterable[str]) -> None:
+    """Raise ClockError for a topic whose messages carry the time of their producer.
+
+    Time and offsets of a partition would not grow together, which `raw/` and the audit rely on. Without
+    the right to ask, log which one is missing.
+    """
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    if not resources:
+        return
+    admin = kafka_admin(settings)
+    for resource, answer in admin.describe_configs(resources, request_timeout=TIMEOUT).items():
+        topic = f"topic {resource.name}"
+        try:
+            found = answer.result()[SETTING].value
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise
+            right = missing_right(settings, "DescribeConfigs", topic)
+            log.warning("%s of %s is not checked: %s", SETTING, topic, right)
+            continue
+        if found != BROKERS:
+            raise ClockError(
+                f"{topic} has {SETTING}={found}, but its messages must be stamped by the broker. Set "
+                f"{SETTING}={BROKERS} on the topic, and start again"
+            )

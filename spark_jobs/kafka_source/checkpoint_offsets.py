@@ -1,0 +1,23 @@
+"""Where a batch ends in Kafka: Spark writes it to the query's checkpoint before the batch begins."""
+
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from spark_jobs.kafka_source.sources import Offsets, offsets_of
+
+
+def batch_end(checkpoint: str) -> Offsets:
+    """The offset after the last record of the batch that is being written, of every partition.
+
+    `checkpoint`, a file URI, is that of a query with one source, Kafka. The last line of the newest entry:
+
+        {"kucoin_raw_data":{"0":1620,"1":1614}}
+    """
+    entries = Path(unquote(urlsplit(checkpoint).path)) / "offsets"
+    newest = max((entry for entry in entries.iterdir() if entry.name.isdigit()), key=number)
+    return offsets_of(json.loads(newest.read_text().splitlines()[-1]))
+
+
+def number(entry: Path) -> int:
+    return int(entry.name)

@@ -1,0 +1,1 @@
+"""Sinks below the bucket's raw/ and tickers/."""

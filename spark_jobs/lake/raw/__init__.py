@@ -1,0 +1,1 @@
+"""Raw parquet: every Kafka record, as it was."""

@@ -1,0 +1,200 @@
+"""The log of the tickers' table: files and the job's progress appear in one commit, or not at all.
+
+Batches and the upkeep commit from two threads, one at a time. No commit waits for another's files to be
+written: a commit takes milliseconds.
+"""
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import uuid4
+
+import deltalake
+import pyarrow as pa
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
+
+from spark_jobs.lake.tickers import schema
+from spark_jobs.lake.tickers.progress import (
+    Progress,
+    TableError,
+    commit_properties,
+    newest_progress,
+)
+from spark_jobs.lake.tickers.store import has_files
+from spark_jobs.tickers.files import PARTITIONED_BY
+
+# Of delta-rs's list of files, in the order of TableFile's fields.
+FILE_COLUMNS = (
+    "path",
+    "partition.date",
+    "partition.exchange",
+    "size_bytes",
+    "modification_time",
+    "min.symbol",
+    "max.symbol",
+)
+
+# Behind all symbols. A file without statistics may have any.
+LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A file of the table, as the log describes it.
+
+    `modified` is when its newest rows were committed, in milliseconds since the epoch.
+    """
+
+    path: str
+    date: str
+    exchange: str
+    size: int
+    modified: int
+    first_symbol: str
+    last_symbol: str
+
+    @property
+    def is_unsorted(self) -> bool:
+        """Whether Spark or an OPTIMIZE has written it, both of which name files so."""
+        return self.path.rpartition("/")[2].startswith("part-")
+
+    @property
+    def partition(self) -> dict[str, str | None]:
+        """The values of the columns that are not in the file."""
+        return {"date": self.date, "exchange": self.exchange}
+
+    def removed(self, data_change: bool) -> RemoveAction:
+        return RemoveAction(
+            self.path,
+            data_change,
+            deletion_timestamp=time.time_ns() // 1_000_000,
+            size=self.size,
+            partition_values=self.partition,
+        )
+
+
+def added_file(file: Mapping[str, Any], modified: int) -> AddAction:
+    """Return how a commit names a file, a row of columns.TICKER_FILE, below the table under a new name.
+
+    `modified` is when it was written, in milliseconds since the epoch.
+    """
+    partition: dict[str, str | None] = {name: str(file[name]) for name in PARTITIONED_BY}
+    folder = "/".join(f"{name}={value}" for name, value in partition.items())
+    return AddAction(
+        path=f"{folder}/{uuid4()}.zstd.parquet",
+        size=len(file["content"]),
+        partition_values=partition,
+        modification_time=modified,
+        data_change=True,
+        stats=file["statistics"],
+    )
+
+
+class TickerLog:
+    """All commits of one job. Raises TableError, from then on always, once another job has committed."""
+
+    def __init__(self, path: str, table: deltalake.DeltaTable, progress: Progress) -> None:
+        self._path = path
+        self._table = table
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._lost: TableError | None = None
+
+    @classmethod
+    def open(cls, path: str, options: dict[str, str], writer: str) -> Self:
+        """Open the table at `path`, and make it where nothing is.
+
+        A table of an earlier version is brought up to date. Raise TableError for one of a newer version,
+        and for a folder that holds what this job did not write.
+        """
+        if not deltalake.DeltaTable.is_deltatable(path, options):
+            if has_files(path, options):
+                raise TableError(
+                    f"{path} can't be made the tickers' table: move elsewhere the files that are there"
+                )
+            schema.make_table(path, options, Progress(writer, 0, {}))
+        table = deltalake.DeltaTable(path, storage_options=options)
+        schema.refuse_newer(table, path)
+        progress = newest_progress(table, path)
+        schema.bring_up_to_date(table, progress)
+        return cls(path, table, progress)
+
+    @property
+    def progress(self) -> Progress:
+        """The progress of the newest commit."""
+        return self._progress
+
+    def files(self) -> list[TableFile]:
+        """Return the files of the newest version."""
+        with self._lock:
+            actions = pa.table(self._table.get_add_actions(flatten=True))
+        # Column by column, because thousands of rows as dictionaries would take long and Python's lock.
+        columns = [_values(actions, name) for name in FILE_COLUMNS]
+        return [
+            TableFile(path, str(date), exchange, size, modified, first or "", last or LAST)
+            for path, date, exchange, size, modified, first, last in zip(*columns, strict=True)
+        ]
+
+    def append(self, added: Sequence[AddAction], progress: Progress) -> None:
+        """Commit the files of a batch, and the progress after it."""
+        with self._lock:
+            self._commit(added, progress)
+
+    def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
+        """Commit files that hold the same rows as others, in their place."""
+        self._exchange([*new, *(each.removed(data_change=False) for each in old)], old)
+
+    def remove(self, old: Collection[TableFile]) -> None:
+        """Commit that files and their rows are gone."""
+        self._exchange([each.removed(data_change=True) for each in old], old)
+
+    def _exchange(
+        self, actions: Sequence[AddAction | RemoveAction], old: Collection[TableFile]
+    ) -> None:
+        with self._lock:
+            # Others may have committed by hand since `old` was read: rows must not be there twice.
+            self._table.update_incremental()
+            self._check_newest(self._progress)
+            present = _values(pa.table(self._table.get_add_actions(flatten=True)), "path")
+            if gone := {each.path for each in old} - {*present}:
+                raise TableError(f"{self._path}: another program has replaced {min(gone)}")
+            self._commit(actions, self._progress)
+
+    def _commit(self, actions: Sequence[AddAction | RemoveAction], progress: Progress) -> None:
+        if self._lost is not None:
+            raise self._lost
+        try:
+            self._table.create_write_transaction(
+                [*actions],
+                "append",
+                self._table.schema(),
+                list(PARTITIONED_BY),
+                commit_properties=commit_properties(progress),
+            )
+        except CommitFailedError as error:
+            raise TableError(
+                f"{self._path}: another program has committed meanwhile. If it is another "
+                f"price_history, stop one of them: {error}"
+            ) from error
+        self._table.update_incremental()
+        self._check_newest(progress)
+        self._progress = progress
+
+    def _check_newest(self, expected: Progress) -> None:
+        found = newest_progress(self._table, self._path)
+        if found != expected:
+            self._lost = TableError(
+                f"{self._path}: the newest commit is {found}, not {expected}: another price_history "
+                "writes there. Stop one of them"
+            )
+            raise self._lost
+
+
+def _values(actions: pa.Table, name: str) -> list[Any]:
+    """Return a column of delta-rs's list of files; None for each file where it is absent."""
+    if name not in actions.column_names:
+        return [None] * len(actions)
+    return list(actions[name].to_pylist())

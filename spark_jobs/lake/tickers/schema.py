@@ -1,0 +1,124 @@
+"""The schema of the tickers' table as numbered steps, like the SQL migrations of the database.
+
+A table of an earlier version gets the steps that it lacks, in order. A step that was released is never
+changed: a new column or property is a new step. A new column stands in columns.TICKER as well.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import deltalake
+
+from spark_jobs.lake.tickers.progress import Progress, TableError, commit_properties
+from spark_jobs.tickers.columns import AMOUNT, arrow_schema
+from spark_jobs.tickers.files import PARTITIONED_BY
+
+log = logging.getLogger(__name__)
+
+NUMBER = "cryptopricesrt.schemaStep"
+"""The property of the table that has the number of its newest step."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStep:
+    """Columns that are added, NULL in all rows that are there already, and properties that are set."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+STEPS: tuple[SchemaStep, ...] = (
+    # 1: version 0.1.0, whose tables have no number.
+    SchemaStep(
+        columns={
+            "exchange": "STRING",
+            "symbol": "STRING",
+            "price": AMOUNT,
+            "bid": AMOUNT,
+            "bid_size": AMOUNT,
+            "ask": AMOUNT,
+            "ask_size": AMOUNT,
+            "last_size": AMOUNT,
+            "open_24h": AMOUNT,
+            "high_24h": AMOUNT,
+            "low_24h": AMOUNT,
+            "base_volume_24h": AMOUNT,
+            "quote_volume_24h": AMOUNT,
+            "traded_at": "TIMESTAMP",
+            "event_time": "TIMESTAMP",
+            "sequence": "BIGINT",
+            "received_at": "TIMESTAMP",
+            "endpoint": "STRING",
+            "topic": "STRING",
+            "partition": "INT",
+            "offset": "BIGINT",
+            "position": "INT",
+            "date": "DATE",
+        },
+        properties={
+            # Nobody asks for a range of amounts; all else is found without opening every file.
+            "delta.dataSkippingStatsColumns": "symbol,received_at,event_time",
+            # A checkpoint writes the whole list of files again. A start reads up to 100 small files after it.
+            "delta.checkpointInterval": "100",
+            # Files that were replaced are kept for so long, for readers that began before.
+            "delta.deletedFileRetentionDuration": "interval 1 day",
+        },
+    ),
+    # 2: delta-rs's own OPTIMIZE, by hand, makes files of the upkeep's size: 128 MiB.
+    SchemaStep(properties={"delta.targetFileSize": "134217728"}),
+)
+
+
+def columns(steps: Sequence[SchemaStep] = STEPS) -> dict[str, str]:
+    """Return all columns of the table after these steps, with Spark's types."""
+    return {name: kind for step in steps for name, kind in step.columns.items()}
+
+
+def make_table(path: str, options: dict[str, str], progress: Progress) -> None:
+    """Make an empty table with all steps."""
+    properties = {name: value for step in STEPS for name, value in step.properties.items()}
+    deltalake.DeltaTable.create(
+        path,
+        arrow_schema(columns()),
+        partition_by=list(PARTITIONED_BY),
+        configuration={**properties, NUMBER: str(len(STEPS))},
+        storage_options=options,
+        commit_properties=commit_properties(progress),
+        raise_if_key_not_exists=False,
+    )
+
+
+def step_of(table: deltalake.DeltaTable) -> int:
+    """Return the number of the table's newest step."""
+    return int(table.metadata().configuration.get(NUMBER, "1"))
+
+
+def refuse_newer(table: deltalake.DeltaTable, path: str) -> None:
+    """Raise TableError for a table of a newer version."""
+    if (number := step_of(table)) > len(STEPS):
+        raise TableError(
+            f"{path} was written by a newer version: it has schema step {number}, and this version knows "
+            f"{len(STEPS)}. Nothing was written. Install that version again"
+        )
+
+
+def bring_up_to_date(
+    table: deltalake.DeltaTable, progress: Progress, steps: Sequence[SchemaStep] = STEPS
+) -> None:
+    """Apply the steps that the table lacks. After a kill in between, the next start goes on."""
+    done = step_of(table)
+    for number, step in enumerate(steps[done:], start=done + 1):
+        present = {each.name for each in table.schema().fields}
+        missing = {name: kind for name, kind in step.columns.items() if name not in present}
+        if missing:
+            table.alter.add_columns(
+                deltalake.Schema.from_arrow(arrow_schema(missing)).fields,
+                commit_properties=commit_properties(progress),
+            )
+        table.alter.set_table_properties(
+            {**step.properties, NUMBER: str(number)},
+            raise_if_not_exists=False,
+            commit_properties=commit_properties(progress),
+        )
+        log.info("applied schema_step=%d columns=%s", number, ",".join(missing) or "none")

@@ -1,0 +1,128 @@
+"""The tickers' history: a Delta table of every normalised ticker, each exactly once.
+
+Rows and how far the table is stand in one commit, so a batch that comes again changes nothing, and a job
+that has lost all else resumes where the newest commit says: see ticker_progress.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from deltalake.transaction import AddAction
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
+from spark_jobs.lake.delta_options import delta_options
+from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.sizes import LakeSizes
+from spark_jobs.lake.tickers.log import TickerLog, added_file
+from spark_jobs.lake.tickers.progress import Progress
+from spark_jobs.lake.tickers.upkeep import TickerUpkeep
+from spark_jobs.postgres.kafka_progress import beyond
+from spark_jobs.run.metrics import JobMetrics
+from spark_jobs.run.sink import Counts, Sink
+from spark_jobs.tickers.messages import messages, ticker_files
+
+
+class TickerTable(Sink):
+    """Writes batches of Kafka records to the Delta table `<root>/tickers`; counts dead letters.
+
+    Tasks return parquet files, which the driver stores and then commits. Effectively once. One job writes
+    to a table: a batch that meets another's commit raises TableError. Files that no commit names, which a
+    failure in between leaves, are deleted by the upkeep.
+    """
+
+    query = "price_history"
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        root: str,
+        end_of_batch: Callable[[], Offsets],
+        retention_days: int,
+    ) -> None:
+        """Take `root` as Hadoop writes it, such as s3a://cryptopricesrt or file:/lake.
+
+        `end_of_batch` returns the offsets after the last records of the batch that is being written.
+        """
+        super().__init__()
+        self._root, self._path = root, f"{root}/tickers"
+        self._storage = Storage(spark, root)
+        self._options = delta_options(spark, self._path)
+        self._end_of_batch = end_of_batch
+        self._retention_days = retention_days
+        self._writer = uuid4().hex
+        self._log: TickerLog
+        self._topic_ids: TopicIds
+
+    def resume(self, ids: TopicIds) -> Offsets:
+        """Return the next offset of every partition that the table holds.
+
+        `ids` are those of Kafka's topics now. Raise TopicError for a topic with another id than the one
+        that was read, and TableError for a table that this job can't write to.
+        """
+        self._log = self._opened()
+        read = self._log.progress.topic_ids
+        refuse_another(read, ids, "tickers/")
+        self._topic_ids = {**read, **ids}
+        return self._log.progress.next_offsets
+
+    def accept(self, ids: TopicIds) -> list[str]:
+        """Commit that topics with another id than the one that was read begin anew. Return their names.
+
+        What was read of the former topics stays in the table.
+        """
+        log = self._opened()
+        before = log.progress
+        accepted = [
+            topic
+            for topic, read in sorted(before.topic_ids.items())
+            if ids.get(topic, read) != read
+        ]
+        if accepted:
+            kept = {
+                place: offset
+                for place, offset in before.next_offsets.items()
+                if place[0] not in accepted
+            }
+            known = {**before.topic_ids, **ids}
+            log.append([], Progress(self._writer, before.batch + 1, kept, known))
+        return accepted
+
+    def start_upkeep(self) -> None:
+        """Start the upkeep beside the batches; after `resume`."""
+        TickerUpkeep(self._log, self._path, self._options, self._retention_days).start()
+
+    def report_to(self, metrics: JobMetrics) -> None:
+        LakeSizes(self._storage, self._root, ("tickers",), metrics).start()
+
+    def _opened(self) -> TickerLog:
+        return TickerLog.open(self._path, self._options, self._writer)
+
+    def _write_batch(self, batch: DataFrame) -> Counts:
+        """Write Kafka records with the columns of schemas.RECORD."""
+        before = self._log.progress
+        after = Progress(
+            self._writer,
+            before.batch + 1,
+            {**before.next_offsets, **self._end_of_batch()},
+            self._topic_ids,
+        )
+        # A batch of half a million tickers is 15 MB of files.
+        files = (
+            batch.transform(beyond, before.next_offsets).transform(messages).transform(ticker_files)
+        )
+        rows = files.toArrow().to_pylist()
+        added = [self._stored(row) for row in rows if row["content"] is not None]
+        ticks = sum(row["tickers"] or 0 for row in rows)
+        dead = sum(row["dead_letters"] or 0 for row in rows)
+        self._log.append(added, after)
+        return {"ticks": ticks + dead, "dead": dead}
+
+    def _stored(self, file: Mapping[str, Any]) -> AddAction:
+        """Write a row of columns.TICKER_FILE. Return how a commit names it."""
+        added = added_file(file, time.time_ns() // 1_000_000)
+        self._storage.write(f"{self._path}/{added.path}", file["content"])
+        return added

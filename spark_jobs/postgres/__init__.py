@@ -1,0 +1,1 @@
+"""Sinks into Postgres, and the upkeep of its tables."""

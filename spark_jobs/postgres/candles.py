@@ -1,0 +1,81 @@
+"""Candles of a batch into the table candles_1m.
+
+Of two parts of a candle the lower (open_sequence, open) opens, the higher (close_sequence, close)
+closes: right in any order and any number of times. Only `updates` is a sum, and counts each ticker
+once because kafka_progress lets none in twice.
+"""
+
+from datetime import date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor
+
+from spark_jobs.postgres.candle_days import kept_span, make_days
+from spark_jobs.postgres.transaction import copy_into
+from spark_jobs.tickers.columns import CANDLE, as_frame
+
+COLUMNS = ", ".join(CANDLE)
+
+CREATE_INCOMING_CANDLES = f"""
+CREATE TEMPORARY TABLE incoming_candles ON COMMIT DELETE ROWS AS
+SELECT {COLUMNS} FROM candles_1m WITH NO DATA
+"""
+
+# A symbol that came in two partitions is there twice.
+MERGE = f"""
+INSERT INTO candles_1m AS stored ({COLUMNS})
+SELECT
+    exchange,
+    symbol,
+    minute,
+    (array_agg(open ORDER BY open_sequence, open))[1],
+    max(high),
+    min(low),
+    (array_agg(close ORDER BY close_sequence DESC, close DESC))[1],
+    min(open_sequence),
+    max(close_sequence),
+    sum(updates)
+FROM incoming_candles
+GROUP BY exchange, symbol, minute
+ORDER BY exchange, symbol, minute
+ON CONFLICT (exchange, symbol, minute) DO UPDATE
+SET
+    open = CASE
+        WHEN (EXCLUDED.open_sequence, EXCLUDED.open) < (stored.open_sequence, stored.open)
+        THEN EXCLUDED.open ELSE stored.open
+    END,
+    high = GREATEST(EXCLUDED.high, stored.high),
+    low = LEAST(EXCLUDED.low, stored.low),
+    close = CASE
+        WHEN (EXCLUDED.close_sequence, EXCLUDED.close) > (stored.close_sequence, stored.close)
+        THEN EXCLUDED.close ELSE stored.close
+    END,
+    open_sequence = LEAST(EXCLUDED.open_sequence, stored.open_sequence),
+    close_sequence = GREATEST(EXCLUDED.close_sequence, stored.close_sequence),
+    updates = EXCLUDED.updates + stored.updates
+"""
+
+
+def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: timedelta) -> int:
+    """Of rows with the columns of columns.CANDLE, all whose minute lies in the days that are kept.
+
+    Returns how many tickers count in no candle because their minute does not, or is NULL.
+    """
+    since, until = kept_span(now, retention)
+    minute = pc.field("minute")
+    kept = rows.filter((minute >= since) & (minute < until))
+    make_days(statements, _days(kept))
+    copy_into(statements, "incoming_candles", as_frame(kept.select([*CANDLE])))
+    statements.execute(MERGE)
+    return tickers_in(rows) - tickers_in(kept)
+
+
+def _days(rows: pa.Table) -> set[date]:
+    days = pc.unique(rows["minute"].cast(pa.date32()))
+    return {day for day in days.to_pylist() if day is not None}
+
+
+def tickers_in(rows: pa.Table) -> int:
+    """How many tickers the rows stand for."""
+    return int(pc.sum(rows["updates"], min_count=0).as_py())

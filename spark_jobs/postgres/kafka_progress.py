@@ -1,0 +1,142 @@
+"""Read and write a sink's progress in kafka_progress, and select the rows of a batch that lie beyond it.
+
+The rows are already reduced: each has `topic` and `partition`, and the `first_offset` and `last_offset` of
+the messages that it was made of.
+"""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor
+from psycopg2.extras import execute_values
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.errors import JobError
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.topic_ids import TopicIds
+
+
+def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
+    """The next offset of each partition. Other topics' rows stay free: another sink locks them."""
+    statements.execute(
+        "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic = ANY(%s) FOR UPDATE",
+        (list(topics),),
+    )
+    return {(topic, partition): offset for topic, partition, offset in statements.fetchall()}
+
+
+class ProgressError(JobError):
+    """kafka_progress is not where this process left it. The next start resumes where it is now."""
+
+
+def refuse_a_gap(progress: Offsets, committed: Offsets) -> None:
+    """Raise ProgressError where Postgres is behind what this process has committed to it.
+
+    What lies between is not in Postgres any more, and Spark does not read it again by itself.
+    """
+    for (topic, partition), next_offset in committed.items():
+        found = progress.get((topic, partition), 0)
+        if found < next_offset:
+            raise ProgressError(
+                f"kafka_progress has next_offset {found} for {topic}/{partition}, but this job has "
+                f"committed {next_offset}: Postgres was restored, or failed over to a replica that "
+                "lacked the newest commits. Nothing was written; the next start resumes at that offset"
+            )
+
+
+def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
+    """Return the rows that lie beyond the progress.
+
+    Raise ProgressError for a row that lies on both sides: its tickers can't be separated any more.
+    """
+    places = rows.select(["topic", "partition"]).to_pylist()
+    next_offsets = pa.array(
+        [progress.get((row["topic"], row["partition"]), 0) for row in places], pa.int64()
+    )
+    is_cut = pc.and_(
+        pc.less(rows["first_offset"], next_offsets),
+        pc.less_equal(next_offsets, rows["last_offset"]),
+    )
+    for cut in rows.filter(is_cut).slice(0, 1).to_pylist():
+        raise ProgressError(
+            f"kafka_progress has next_offset {progress[cut['topic'], cut['partition']]} for "
+            f"{cut['topic']}/{cut['partition']}, within a batch that was read from "
+            f"{cut['first_offset']} to {cut['last_offset']}: another program has changed it. "
+            "Nothing of the batch was written; the next start resumes at that offset"
+        )
+    return rows.filter(pc.greater_equal(rows["first_offset"], next_offsets))
+
+
+def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:
+    """What was not written yet."""
+    return batch.where(F.col("offset") >= _of_partition(progress))
+
+
+def before(batch: DataFrame, ends: Offsets) -> DataFrame:
+    """Return what lies before the ends; nothing of a partition without one."""
+    return batch.where(F.col("offset") < _of_partition(ends))
+
+
+def _of_partition(offsets: Offsets) -> Column:
+    """The offset of a row's partition; 0 where there is none.
+
+    Offsets stand in an array for each topic: a number by itself would be a part of the code that Spark
+    generates, so this would be new code, and slow at first, for each batch.
+    """
+    found = (
+        F.when(F.col("topic") == topic, F.get(F.lit(of_topic), F.col("partition")))
+        for topic, of_topic in _arrays(offsets).items()
+    )
+    return F.coalesce(*found, F.lit(0))
+
+
+def _arrays(progress: Offsets) -> dict[str, list[int]]:
+    """The next offsets of each topic, each in the place of its partition's number; 0 where there is none."""
+    count = 1 + max((partition for _topic, partition in progress), default=0)
+    topics = sorted({topic for topic, _partition in progress})
+    return {topic: [progress.get((topic, n), 0) for n in range(count)] for topic in topics}
+
+
+def next_offsets(rows: pa.Table) -> Offsets:
+    """The offset after the last of each partition, sorted."""
+    last = rows.group_by(["topic", "partition"]).aggregate([("last_offset", "max")])
+    return {
+        (row["topic"], row["partition"]): row["last_offset_max"] + 1
+        for row in last.sort_by([("topic", "ascending"), ("partition", "ascending")]).to_pylist()
+    }
+
+
+def ids_read(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
+    """Return the id of each topic that was read from, where it is known."""
+    statements.execute(
+        "SELECT DISTINCT topic, topic_id FROM kafka_progress"
+        " WHERE topic = ANY(%s) AND topic_id IS NOT NULL",
+        (list(topics),),
+    )
+    return dict(statements.fetchall())
+
+
+def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
+    """Store the next offsets, and of topics in `ids` which topic they belong to."""
+    execute_values(
+        statements,
+        "INSERT INTO kafka_progress (topic, partition, next_offset, topic_id) VALUES %s"
+        " ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset,"
+        " topic_id = coalesce(EXCLUDED.topic_id, kafka_progress.topic_id)",
+        [
+            (topic, partition, next_offset, ids.get(topic))
+            for (topic, partition), next_offset in offsets.items()
+        ],
+    )
+
+
+def forget(statements: cursor, ids: TopicIds) -> list[str]:
+    """Delete the progress in topics whose id is not the one in `ids`. Return their names.
+
+    A partition from which nothing was read since 0.1.0 has no id yet: it goes with the others of its topic.
+    """
+    former = [topic for topic, read in ids_read(statements, [*ids]).items() if read != ids[topic]]
+    statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (former,))
+    return sorted(former)

@@ -1,0 +1,141 @@
+"""Write the topics `instruments` and `feed_events` to the tables of the same names.
+
+Right in any order and any number of times:
+    instruments  the greater (seen_at, offset) wins. A stored row has no offset: what comes later in
+                 its topic's one partition has the higher one
+    feed_events  one message wins as a whole: a completed one over an open one, then the later `to`,
+                 then the higher offset. `frames` is the most that any of them counted
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor
+from pyspark.sql import DataFrame
+
+from spark_jobs.kafka_source.schemas import SMALL_TOPICS
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters, forget_dead_letters
+from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
+from spark_jobs.run.sink import Counts, Sink
+from spark_jobs.tickers.columns import as_frame
+from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
+from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span
+from spark_jobs.tickers.reading import cause_of
+
+UPSERT_INSTRUMENTS = """
+INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
+SELECT DISTINCT ON (exchange, symbol) exchange, symbol, base, quote, status, seen_at
+FROM incoming_instruments
+ORDER BY exchange, symbol, seen_at DESC, "offset" DESC
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET (base, quote, status, seen_at)
+    = (EXCLUDED.base, EXCLUDED.quote, EXCLUDED.status, EXCLUDED.seen_at)
+WHERE EXCLUDED.seen_at >= instruments.seen_at
+"""
+
+# Stored events compete with the incoming ones, so that the order has one home.
+UPSERT_FEED_EVENTS = """
+INSERT INTO feed_events (exchange, endpoint, kind, reason, "from", "to", frames)
+SELECT DISTINCT ON (exchange, kind, "from")
+    exchange, endpoint, kind, reason, "from", "to",
+    max(frames) OVER (PARTITION BY exchange, kind, "from")
+FROM (
+    SELECT * FROM incoming_feed_events
+    UNION ALL
+    SELECT exchange, endpoint, kind, reason, "from", "to", frames, -1 FROM feed_events
+    WHERE (exchange, kind, "from") IN (SELECT exchange, kind, "from" FROM incoming_feed_events)
+) AS messages
+ORDER BY exchange, kind, "from", "to" DESC NULLS LAST, "offset" DESC
+ON CONFLICT (exchange, kind, "from") DO UPDATE
+SET (endpoint, reason, "to", frames)
+    = (EXCLUDED.endpoint, EXCLUDED.reason, EXCLUDED."to", EXCLUDED.frames)
+"""
+
+UPSERTS = {"instruments": UPSERT_INSTRUMENTS, "feed_events": UPSERT_FEED_EVENTS}
+
+TOPICS_WITH_DEAD_LETTERS = """
+SELECT DISTINCT topic FROM dead_letter_spans WHERE topic = ANY(%s) ORDER BY topic
+"""
+
+
+TABLES = Tables(
+    topics=tuple(SMALL_TOPICS),
+    lock=7_305_808_869_232,
+    create_incoming="""
+        CREATE TEMPORARY TABLE incoming_instruments ON COMMIT DELETE ROWS AS
+        SELECT exchange, symbol, base, quote, status, seen_at, 0::bigint AS "offset"
+        FROM instruments WITH NO DATA;
+        CREATE TEMPORARY TABLE incoming_feed_events ON COMMIT DELETE ROWS AS
+        SELECT exchange, endpoint, kind, reason, "from", "to", frames, 0::bigint AS "offset"
+        FROM feed_events WITH NO DATA
+    """,
+)
+
+
+class SmallTopicsSink(Sink):
+    """Writes batches of what parse_small_topics returns: each message is a row, for they are few."""
+
+    query = "small_topics"
+    topics = TABLES.topics
+
+    def __init__(self, database_url: str) -> None:
+        """Raise as Transactions does."""
+        super().__init__()
+        self.postgres = Transactions(database_url, "SmallTopicsSink", TABLES)
+
+    def close(self) -> None:
+        self.postgres.close()
+
+    def start_over(self) -> list[str]:
+        """Forget the progress and the dead letters of topics that have any. Return the topics' names.
+
+        The live job then reads these topics from their oldest records: what can be read becomes rows, and
+        what still can't is counted anew. Counts of messages that Kafka no longer holds are lost.
+        """
+        with self.postgres.begin() as statements:
+            statements.execute(TOPICS_WITH_DEAD_LETTERS, (list(self.topics),))
+            topics = [topic for (topic,) in statements.fetchall()]
+            forget_dead_letters(statements, topics)
+            statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (topics,))
+        return topics
+
+    def _write_batch(self, batch: DataFrame) -> Counts:
+        return self.postgres.write(batch.toArrow(), write_rows, self._stopping)
+
+
+def write_rows(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
+    """Upsert instruments and events; what can't be read becomes dead letters."""
+    for table, upsert in UPSERTS.items():
+        versions = pa.Table.from_struct_array(rows[table].drop_null())
+        copy_into(statements, f"incoming_{table}", as_frame(versions))
+        statements.execute(upsert)
+    dead = rows.filter(pc.is_valid(rows["fault"])).to_pylist()
+    add_dead_letters(statements, [_letter(row) for row in dead], [_span(row) for row in dead])
+    return {"rows": rows.num_rows, "dead": len(dead)}
+
+
+def _letter(row: dict[str, Any]) -> DeadLetter:
+    return DeadLetter(
+        row["topic"],
+        row["partition"],
+        row["first_offset"],
+        WHOLE_MESSAGE,
+        row["fault"],
+        row["payload"],
+        received_at=None,
+        endpoint=None,
+    )
+
+
+def _span(row: dict[str, Any]) -> Span:
+    return Span(
+        row["topic"],
+        row["partition"],
+        cause_of(row["fault"]),
+        row["first_offset"],
+        row["last_offset"],
+        1,
+        THE_MESSAGE,
+    )

@@ -1,0 +1,208 @@
+"""The one transaction of a batch: rows, dead letters and progress become visible together or not at all.
+
+Effectively once: what a batch changes and how far it got commit in one transaction, so a batch that
+comes again, or a checkpoint that is lost, changes nothing.
+"""
+
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event
+from typing import NamedTuple
+
+import polars as pl
+import psycopg2
+import pyarrow as pa
+from psycopg2.extensions import cursor
+
+from spark_jobs.errors import JobError
+from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
+from spark_jobs.postgres.connection import connect
+from spark_jobs.postgres.dead_letters import forget_dead_letters
+from spark_jobs.postgres.kafka_progress import (
+    forget,
+    ids_read,
+    locked_progress,
+    move_on,
+    next_offsets,
+    not_written,
+    refuse_a_gap,
+)
+from spark_jobs.run.sink import Counts
+
+log = logging.getLogger(__name__)
+
+LOCK_LIMIT = timedelta(seconds=5)
+"""How long a start waits for the lock: the previous job may still be ending."""
+LOST_LOCK_LIMIT = timedelta(seconds=30)
+"""How long a reconnect waits for the lock: Postgres may take this long to notice the lost connection."""
+
+RETRY_LIMIT = 60.0
+"""Seconds for which a batch is tried again."""
+FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
+"""Seconds between attempts; doubled from one to the next."""
+
+# A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. Errors that would
+# recur, such as a violated constraint, are not retried.
+PASSING = (psycopg2.OperationalError, psycopg2.InterfaceError)
+
+
+class SecondLiveJobError(JobError):
+    """Another live job writes to this database."""
+
+
+class Tables(NamedTuple):
+    """What a sink writes, and how it keeps others out."""
+
+    topics: tuple[str, ...]
+    """Their offsets in kafka_progress belong to these tables."""
+    lock: int
+    """Key of the advisory lock: any number that no other sink and no other program of this database uses."""
+    create_incoming: str
+    """Statement that creates the temporary tables into which batches are copied."""
+
+
+Write = Callable[[cursor, pa.Table, Offsets], Counts]
+"""Write rows in the open transaction. The offsets are the progress that the rows make."""
+
+
+class Transactions:
+    """The only connection that writes these tables, and their progress in Kafka.
+
+    The connection holds the advisory lock, so none can be lost without the other.
+    """
+
+    def __init__(
+        self, database_url: str, name: str, tables: Tables, schema: str | None = None
+    ) -> None:
+        """Connect as the application `name`. `schema` is where the tables are, if not in public.
+
+        Raise SecondLiveJobError if another live job holds the lock, psycopg2.Error without Postgres.
+        """
+        self._database_url = database_url
+        self._name = name
+        self._tables = tables
+        self._schema = schema
+        self._committed: Offsets = {}
+        self._topic_ids: TopicIds = {}
+        self._connect(LOCK_LIMIT)
+
+    def _connect(self, lock_limit: timedelta) -> None:
+        opened = connect(self._database_url, self._name)
+        try:
+            with opened, opened.cursor() as statements:
+                lock_out_others(statements, self._tables.lock, lock_limit)
+                statements.execute(self._tables.create_incoming)
+                if self._schema:
+                    statements.execute(f"SET search_path TO {self._schema}")
+        except BaseException:
+            opened.close()
+            raise
+        self._connection = opened
+
+    @contextmanager
+    def begin(self) -> Iterator[cursor]:
+        """Yield a cursor in a transaction, which is committed unless an error leaves the block."""
+        with self._connection, self._connection.cursor() as statements:
+            yield statements
+
+    def progress(self) -> Offsets:
+        """Return the next offset of every partition that was read from."""
+        with self.begin() as statements:
+            self._committed = locked_progress(statements, self._tables.topics)
+        return self._committed
+
+    def resume(self, ids: TopicIds) -> Offsets:
+        """Return the next offset of every partition that was read from; `ids` are stored with the next ones.
+
+        Raise TopicError for a topic that has another id than the one that was read from.
+        """
+        with self.begin() as statements:
+            refuse_another(ids_read(statements, self._tables.topics), ids, "kafka_progress")
+        self._topic_ids = ids
+        return self.progress()
+
+    def accept(self, ids: TopicIds) -> list[str]:
+        """Read topics that have another id now from their oldest record. Return their names.
+
+        The dead letters of the former topics are deleted.
+        """
+        with self.begin() as statements:
+            accepted = forget(statements, ids)
+            forget_dead_letters(statements, accepted)
+            return accepted
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def write(self, rows: pa.Table, write: Write, stopping: Event) -> Counts:
+        """Write the rows in one transaction. Retry errors that pass for up to RETRY_LIMIT.
+
+        See kafka_progress for the columns that the rows must have. Rows below kafka_progress are left out.
+        If a COMMIT got no answer, the next attempt reads from kafka_progress whether it took place. Once
+        `stopping` is set, the error is raised.
+        """
+        limit = time.monotonic() + RETRY_LIMIT
+        delay = FIRST_DELAY
+        while True:
+            try:
+                if self._connection.closed:
+                    self._connect(LOST_LOCK_LIMIT)
+                return self._attempt(rows, write)
+            except PASSING as error:
+                if time.monotonic() + delay > limit:
+                    raise
+                reason = " ".join(str(error).split())
+                log.warning("writing to Postgres: %s; again in %.2f s", reason, delay)
+                if stopping.wait(delay):
+                    raise
+                delay = min(2 * delay, LONGEST_DELAY)
+
+    def _attempt(self, rows: pa.Table, write: Write) -> Counts:
+        with self.begin() as statements:
+            progress = locked_progress(statements, self._tables.topics)
+            refuse_a_gap(progress, self._committed)
+            new = not_written(rows, progress)
+            if not new.num_rows:
+                # A COMMIT that was not answered has taken place.
+                self._committed = progress
+                return {}
+            reached = next_offsets(new)
+            counts = write(statements, new, reached)
+            move_on(statements, reached, self._topic_ids)
+        self._committed = {**progress, **reached}
+        return counts
+
+
+def lock_out_others(statements: cursor, lock: int, limit: timedelta) -> None:
+    """Take the advisory lock until the connection closes.
+
+    Wait up to `limit`: a job that has just ended may still hold it. Raise SecondLiveJobError after that.
+    """
+    milliseconds = limit // timedelta(milliseconds=1)
+    statements.execute("SET LOCAL lock_timeout = %s", (milliseconds,))
+    try:
+        statements.execute("SELECT pg_advisory_lock(%s)", (lock,))
+    except psycopg2.errors.LockNotAvailable as error:
+        raise SecondLiveJobError(
+            "another live job writes to this database: stop it first (make stop-jobs)"
+        ) from error
+
+
+# As Postgres reads them in any time zone: all of ours are UTC.
+COPIED_TIME = "%Y-%m-%d %H:%M:%S%.6fZ"
+
+
+def copy_into(statements: cursor, table: str, rows: pl.DataFrame) -> None:
+    """NULL and an empty text stay apart, because only texts are quoted."""
+    columns = ", ".join(f'"{name}"' for name in rows.columns)
+    lines = io.BytesIO()
+    rows.write_csv(
+        lines, include_header=False, quote_style="non_numeric", datetime_format=COPIED_TIME
+    )
+    lines.seek(0)
+    statements.copy_expert(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)", lines)

@@ -1,0 +1,124 @@
+"""What a job tells Prometheus of itself."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from spark_jobs.errors import JobError
+from spark_jobs.run.lag import Lag
+from spark_jobs.tickers.reading import Reading, Share
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 120)
+
+
+class JobMetrics:
+    """One process. Every name begins with `job_`."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._messages = Counter(
+            "job_messages", "Kafka messages read", ["query"], registry=registry
+        )
+        self._rows = Counter(
+            "job_rows",
+            "What became of them: ticks or rows, written, refused as old, dead, without_candle",
+            ["query", "outcome"],
+            registry=registry,
+        )
+        self._phases = Histogram(
+            "job_batch_seconds",
+            "Time of a batch by Spark's phases; triggerExecution is the whole",
+            ["query", "phase"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._lag_messages = Gauge(
+            "job_lag_messages", "Messages in Kafka not read", ["query"], registry=registry
+        )
+        self._lag_seconds = Gauge(
+            "job_lag_seconds",
+            "Since the oldest of them was first seen",
+            ["query"],
+            registry=registry,
+        )
+        self._last_batch = Gauge(
+            "job_last_batch_timestamp_seconds",
+            "When a batch was last done; the lag is as of then",
+            ["query"],
+            registry=registry,
+        )
+        self._newest = Gauge(
+            "job_newest_price_timestamp_seconds",
+            "When the newest price that was read was received",
+            ["exchange"],
+            registry=registry,
+        )
+        self._unreadable = Gauge(
+            "job_unreadable_share",
+            "Of the last minute's items of an exchange, those that could not be read; from 0 to 1",
+            ["exchange"],
+            registry=registry,
+        )
+        self._faults = Counter(
+            "job_unreadable",
+            "Items that became dead letters, and fields without a value, by cause",
+            ["exchange", "kind", "cause"],
+            registry=registry,
+        )
+        self._prefix_bytes = Gauge(
+            "job_prefix_bytes",
+            "What lies below a prefix of the bucket, every five minutes",
+            ["prefix"],
+            registry=registry,
+        )
+        self._prefix_objects = Gauge(
+            "job_prefix_objects", "How many objects that is", ["prefix"], registry=registry
+        )
+
+    def batch(
+        self,
+        query: str,
+        messages: int,
+        counts: Mapping[str, int],
+        phases: Mapping[str, float],
+        lag: Lag,
+    ) -> None:
+        """`phases` in seconds."""
+        self._messages.labels(query).inc(messages)
+        for outcome, count in counts.items():
+            self._rows.labels(query, outcome).inc(count)
+        for phase, seconds in phases.items():
+            self._phases.labels(query, phase).observe(seconds)
+        self._lag_messages.labels(query).set(lag.messages)
+        self._lag_seconds.labels(query).set(lag.seconds)
+        self._last_batch.labels(query).set_to_current_time()
+
+    def prices(self, newest: Mapping[str, datetime]) -> None:
+        """When each exchange's newest price was received. Its age is time() less this, and grows."""
+        for exchange, received_at in newest.items():
+            self._newest.labels(exchange).set(received_at.timestamp())
+
+    def unreadable(self, shares: Mapping[str, Share]) -> None:
+        for exchange, share in shares.items():
+            self._unreadable.labels(exchange).set(share.unreadable)
+
+    def faults(self, reading: Reading) -> None:
+        """What could not be read of a batch."""
+        for exchange, of_exchange in reading.items():
+            for cause, count in of_exchange["dead_letters"].items():
+                self._faults.labels(exchange, "dead_letter", cause).inc(count)
+            for cause, seen in of_exchange["unread"].items():
+                self._faults.labels(exchange, "unread", cause).inc(seen["count"])
+
+    def prefix(self, name: str, size: int, objects: int) -> None:
+        """Set the size of a prefix of the bucket, in bytes."""
+        self._prefix_bytes.labels(name).set(size)
+        self._prefix_objects.labels(name).set(objects)
+
+    def serve(self, host: str, port: int) -> None:
+        """At http://host:port/metrics, from a thread of its own. Raises JobError for a busy port."""
+        try:
+            start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise JobError(f"metrics can't be served on {host}:{port}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Dead letters: counted in spans, and read again."""

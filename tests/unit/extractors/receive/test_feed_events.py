@@ -1,0 +1,244 @@
+"""The story that a feed's notices make: connections, interruptions, rotations."""
+
+import pytest
+
+from exchanges.exchange import RawData, Received, UnreadableRawData
+from extractors.receive.events import Ended, Frame, Opened
+from extractors.receive.feed_events import Continuity, FeedEvent
+
+STARTED = 1_743_147_448_000_000
+HOST = "ws-api-spot.kucoin.com"
+OTHER_HOST = "ws-api-spot-2.kucoin.com"
+
+TICKER = RawData(b'{"subject":"CRO-USDT"}', "CRO-USDT", None)
+UNREADABLE = UnreadableRawData(b"?")
+
+
+class Story:
+    """A continuity, told in seconds from its start."""
+
+    def __init__(self) -> None:
+        self._continuity = Continuity("kucoin", STARTED)
+
+    def start(self) -> list[FeedEvent]:
+        return self._continuity.start()
+
+    def opened(self, connection: int, second: int, endpoint: str = HOST) -> list[FeedEvent]:
+        return self._continuity.opened(Opened(connection, at(second), endpoint))
+
+    def frame(
+        self,
+        connection: int,
+        second: int,
+        *raw_data: Received,
+        endpoint: str = HOST,
+        doubled: bool = False,
+    ) -> list[FeedEvent]:
+        frame = Frame(connection, at(second), endpoint, list(raw_data or [TICKER]), size=100)
+        return self._continuity.frame(frame, doubled)
+
+    def ended(self, connection: int, second: int, reason: str) -> list[FeedEvent]:
+        cause = reason.partition(":")[0]
+        return self._continuity.ended(Ended(connection, at(second), cause, reason))
+
+
+def at(second: int) -> int:
+    return STARTED + second * 1_000_000
+
+
+def event(
+    kind: str,
+    reason: str | None,
+    start: int,
+    end: int | None = None,
+    frames: int = 0,
+    endpoint: str | None = HOST,
+) -> FeedEvent:
+    return FeedEvent("kucoin", endpoint, kind, reason, at(start), at(end) if end else None, frames)
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+@pytest.fixture
+def flowing(story: Story) -> Story:
+    """Connection 1 was opened in second 1, and its first ticker came in second 2."""
+    story.start()
+    story.opened(1, 1)
+    story.frame(1, 2)
+    return story
+
+
+def test_process_begins_with_an_interruption_that_the_first_ticker_ends(story: Story) -> None:
+    assert story.start() == [event("interruption", "start", 0, endpoint=None)]
+    assert story.opened(1, 1) == [event("connection", None, 1)]
+    assert story.frame(1, 2) == [event("interruption", "start", 0, 2)]
+    assert story.frame(1, 3) == []
+
+
+def test_what_can_not_be_read_ends_no_interruption(story: Story) -> None:
+    story.start()
+    story.opened(1, 1)
+    assert story.frame(1, 2, UNREADABLE) == []
+    assert story.frame(1, 3, UNREADABLE, TICKER) == [event("interruption", "start", 0, 3)]
+
+
+def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Story) -> None:
+    flowing.frame(1, 5)
+    flowing.frame(1, 7, UNREADABLE)
+    assert flowing.ended(1, 15, "silence: no ticker for 10 s") == [
+        event("connection", "silence: no ticker for 10 s", 1, 15, frames=3),
+        event("interruption", "silence: no ticker for 10 s", 5),
+    ]
+    assert flowing.opened(2, 16, OTHER_HOST) == [event("connection", None, 16, endpoint=OTHER_HOST)]
+    assert flowing.frame(2, 17, endpoint=OTHER_HOST) == [
+        event("interruption", "silence: no ticker for 10 s", 5, 17, endpoint=OTHER_HOST)
+    ]
+
+
+def test_attempts_that_never_stood_are_no_events(flowing: Story) -> None:
+    flowing.ended(1, 3, "closed: 1001")
+    assert flowing.ended(2, 4, "unreadable: no token") == []
+    assert flowing.ended(3, 5, "unreachable: ConnectionRefusedError") == []
+    flowing.opened(4, 6)
+    assert flowing.frame(4, 7) == [event("interruption", "closed: 1001", 2, 7)]
+
+
+def test_refusal_during_an_interruption_publishes_it_again_once_for_each_reason(
+    flowing: Story,
+) -> None:
+    flowing.ended(1, 3, "closed: 1001")
+    region = "refused: handshake answered 451: restricted location"
+    assert flowing.ended(2, 4, region) == [event("interruption", f"closed: 1001; {region}", 2)]
+    assert flowing.ended(3, 5, region) == []
+    assert flowing.ended(4, 6, "unreachable: ConnectionRefusedError") == []
+    assert flowing.ended(5, 7, region) == []
+    busy = "refused: handshake answered 429"
+    assert flowing.ended(6, 8, busy) == [event("interruption", f"closed: 1001; {busy}", 2)]
+    flowing.opened(7, 9)
+    assert flowing.frame(7, 10) == [event("interruption", f"closed: 1001; {busy}", 2, 10)]
+    assert flowing.ended(7, 11, "closed: 1006")[1:] == [event("interruption", "closed: 1006", 10)]
+
+
+def test_refusal_at_the_start_is_a_reason_of_the_first_interruption(story: Story) -> None:
+    story.start()
+    assert story.ended(1, 1, "refused: bullet-public answered 403") == [
+        event("interruption", "start; refused: bullet-public answered 403", 0, endpoint=None)
+    ]
+
+
+def test_refusal_during_a_rotation_is_no_event(flowing: Story) -> None:
+    assert flowing.ended(2, 4, "refused: handshake answered 429") == []
+    assert flowing.frame(1, 5) == []
+    assert flowing.ended(1, 6, "closed: 1001")[1:] == [event("interruption", "closed: 1001", 5)]
+
+
+def test_connection_without_a_ticker_begins_no_second_interruption(flowing: Story) -> None:
+    flowing.ended(1, 3, "closed: 1001")
+    flowing.opened(2, 4)
+    assert flowing.ended(2, 5, "unanswered: no ack within 10 s") == [
+        event("connection", "unanswered: no ack within 10 s", 4, 5)
+    ]
+    flowing.opened(3, 6)
+    assert flowing.frame(3, 7) == [event("interruption", "closed: 1001", 2, 7)]
+
+
+def test_second_interruption_has_its_own_beginning_and_reason(flowing: Story) -> None:
+    flowing.ended(1, 3, "closed: 1001")
+    flowing.opened(2, 4)
+    flowing.frame(2, 5)
+    assert flowing.ended(2, 6, "broken: reset") == [
+        event("connection", "broken: reset", 4, 6, frames=1),
+        event("interruption", "broken: reset", 5),
+    ]
+
+
+def test_rotation_lasts_from_the_first_ticker_of_the_new_one_to_the_end_of_the_old(
+    flowing: Story,
+) -> None:
+    assert flowing.opened(2, 10, OTHER_HOST) == [event("connection", None, 10, endpoint=OTHER_HOST)]
+    assert flowing.frame(1, 11) == []
+    assert flowing.frame(2, 12, endpoint=OTHER_HOST, doubled=True) == []
+    assert flowing.frame(1, 12) == []
+    assert flowing.frame(1, 13, doubled=True) == []
+    assert flowing.frame(2, 13, endpoint=OTHER_HOST) == []
+    assert flowing.ended(1, 14, "rotated: age: 82800 s") == [
+        event("connection", "rotated: age: 82800 s", 1, 14, frames=4),
+        event("rotation", "rotated: age: 82800 s", 12, 14, frames=2, endpoint=OTHER_HOST),
+    ]
+    assert flowing.ended(2, 20, "broken: reset") == [
+        event("connection", "broken: reset", 10, 20, frames=2, endpoint=OTHER_HOST),
+        event("interruption", "broken: reset", 13, endpoint=OTHER_HOST),
+    ]
+
+
+def test_doubles_of_one_rotation_do_not_count_in_the_next(flowing: Story) -> None:
+    flowing.opened(2, 10)
+    flowing.frame(2, 11, doubled=True)
+    flowing.ended(1, 12, "rotated: serverShutdown")
+    flowing.opened(3, 20)
+    flowing.frame(3, 21, doubled=True)
+    flowing.frame(3, 22, doubled=True)
+    assert flowing.ended(2, 23, "rotated: serverShutdown") == [
+        event("connection", "rotated: serverShutdown", 10, 23, frames=1),
+        event("rotation", "rotated: serverShutdown", 21, 23, frames=2),
+    ]
+
+
+def test_newer_connection_that_ends_first_is_neither_rotation_nor_interruption(
+    flowing: Story,
+) -> None:
+    flowing.opened(2, 10)
+    flowing.frame(2, 11)
+    assert flowing.ended(2, 12, "broken: reset") == [
+        event("connection", "broken: reset", 10, 12, frames=1)
+    ]
+    assert flowing.frame(1, 13) == []
+    assert flowing.ended(1, 14, "closed: 1001") == [
+        event("connection", "closed: 1001", 1, 14, frames=2),
+        event("interruption", "closed: 1001", 13),
+    ]
+
+
+def test_old_connection_that_ends_before_the_new_one_flows_begins_an_interruption(
+    flowing: Story,
+) -> None:
+    flowing.opened(2, 10)
+    assert flowing.ended(1, 11, "closed: 1001") == [
+        event("connection", "closed: 1001", 1, 11, frames=1),
+        event("interruption", "closed: 1001", 2),
+    ]
+    assert flowing.frame(2, 12) == [event("interruption", "closed: 1001", 2, 12)]
+
+
+def test_stop_begins_an_interruption_that_this_process_does_not_end(flowing: Story) -> None:
+    assert flowing.ended(1, 3, "stopped") == [
+        event("connection", "stopped", 1, 3, frames=1),
+        event("interruption", "stopped", 2),
+    ]
+
+
+def test_message_has_the_names_of_the_topic() -> None:
+    assert event("connection", "closed: 1001", 1, 3, frames=7).message() == {
+        "exchange": "kucoin",
+        "endpoint": "ws-api-spot.kucoin.com",
+        "kind": "connection",
+        "reason": "closed: 1001",
+        "from": 1_743_147_449_000_000,
+        "to": 1_743_147_451_000_000,
+        "frames": 7,
+    }
+
+
+def test_message_of_what_goes_on_has_no_end() -> None:
+    assert event("interruption", "start", 0, endpoint=None).message() == {
+        "exchange": "kucoin",
+        "endpoint": None,
+        "kind": "interruption",
+        "reason": "start",
+        "from": 1_743_147_448_000_000,
+        "to": None,
+        "frames": 0,
+    }

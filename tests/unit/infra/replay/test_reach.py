@@ -1,0 +1,102 @@
+"""Which connections a fault reaches, and for how long they live."""
+
+import json
+import time
+
+import pytest
+import requests
+from websockets.exceptions import (
+    ConnectionClosedOK,
+    InvalidStatus,
+)
+from websockets.sync.client import connect
+
+from infra.replay.faults.faults import (
+    Drop,
+)
+from infra.replay.faults.limits import BinanceLimits, KucoinLimits
+from tests.support.ledger import Ledger
+from tests.support.replay_exchange import clear, inflict, kucoin_url, running
+from tests.support.small_exchange import (
+    EXCHANGES,
+    exchanges,
+    identities,
+    is_data,
+    subscribed,
+    text_of,
+    until_the_end,
+)
+from tests.support.waiting import DEADLINE
+
+
+def test_a_token_that_works_once_is_invalid_the_second_time() -> None:
+    with running(*exchanges(Ledger(), kucoin=KucoinLimits(tokens_once=True))) as address:
+        url = kucoin_url(address)
+        with connect(url) as client:
+            assert json.loads(text_of(client))["type"] == "welcome"
+            with pytest.raises(InvalidStatus) as refused, connect(url):
+                pass
+        assert refused.value.response.status_code == 401
+        with subscribed(address, "kucoin") as client:
+            assert is_data("kucoin", text_of(client))
+
+
+def test_a_connection_is_closed_at_the_end_of_its_lifetime_and_limits_are_told() -> None:
+    ledger = Ledger(texts=False)
+    limits = (
+        BinanceLimits(connection_lifetime=0.2),
+        KucoinLimits(connection_lifetime=0.2, ping_interval=0.25, ping_timeout=0.125),
+    )
+    with running(*exchanges(ledger, *limits)) as address:
+        for exchange in EXCHANGES:
+            began = time.monotonic()
+            with subscribed(address, exchange) as client:
+                texts, closed = until_the_end(client)
+            assert time.monotonic() - began > 0.2
+            assert isinstance(closed, ConnectionClosedOK)
+            [written] = ledger.connections(exchange)
+            assert (written.ending, written.reason) == ("closed", "connection lifetime")
+            assert len(written.frames) == len(texts)
+        bullet = requests.post(f"http://{address}/api/v1/bullet-public", timeout=DEADLINE).json()
+    [server] = bullet["data"]["instanceServers"]
+    assert (server["pingInterval"], server["pingTimeout"]) == (250, 125)
+    # Without the texts, what they were about is still known.
+    last = json.loads(texts[-1])
+    assert written.frames[-1].text is None
+    assert identities(written)[-1] == (last["subject"], int(last["data"]["sequence"]))
+
+
+def test_faults_of_one_kind_wait_in_a_queue_and_the_connection_after_has_none(
+    address: str,
+) -> None:
+    for frames in (2, 4):
+        inflict(address, "kucoin", Drop(after_frames=frames))
+    for frames in (2, 4):
+        with subscribed(address, "kucoin") as client:
+            assert len(until_the_end(client)[0]) == frames
+    with subscribed(address, "kucoin") as client:
+        assert all(is_data("kucoin", text_of(client)) for _ in range(30))
+
+
+def test_every_connection_suffers_until_the_fault_is_cleared(address: str) -> None:
+    inflict(address, "binance", Drop(after_frames=1), "every")
+    for _ in range(3):
+        with subscribed(address, "binance") as client:
+            assert len(until_the_end(client)[0]) == 1
+    clear(address, "binance")
+    with subscribed(address, "binance") as client:
+        assert all(is_data("binance", text_of(client)) for _ in range(5))
+
+
+def test_only_the_standing_connections_suffer_and_those_of_one_exchange(address: str) -> None:
+    with (
+        subscribed(address, "kucoin") as kucoin,
+        subscribed(address, "binance") as one,
+        subscribed(address, "binance") as two,
+    ):
+        inflict(address, "binance", Drop(), "standing")
+        until_the_end(one)
+        until_the_end(two)
+        with subscribed(address, "binance") as later:
+            assert is_data("binance", text_of(later))
+        assert is_data("kucoin", text_of(kucoin))

@@ -1,0 +1,50 @@
+"""Turns on a schedule."""
+
+import asyncio
+import time
+
+import pytest
+
+from infra.replay.market import schedule as module
+from infra.replay.market.schedule import Pace
+from tests.support.waiting import pass_time
+
+
+async def seconds_of(turns: int, schedule: Pace) -> float:
+    began = time.monotonic()
+    for _ in range(turns):
+        await schedule.turn()
+    return time.monotonic() - began
+
+
+def test_the_first_turn_comes_at_once_and_the_others_an_interval_apart() -> None:
+    async def measure() -> float:
+        return await seconds_of(6, Pace(0.02))
+
+    assert asyncio.run(measure()) >= 0.099
+
+
+def test_turns_that_were_missed_are_made_up_for() -> None:
+    async def measure() -> float:
+        schedule = Pace(0.02)
+        await schedule.turn()
+        pass_time(0.2)
+        return await seconds_of(10, schedule)
+
+    # Ten are due already. In a schedule that began anew, they would take 0.18 seconds.
+    assert asyncio.run(measure()) < 0.17
+
+
+def test_after_a_long_stand_still_missed_turns_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_LAG", 0.0)
+
+    async def measure() -> float:
+        schedule = Pace(0.02)
+        await schedule.turn()
+        pass_time(0.2)
+        return await seconds_of(6, schedule)
+
+    # The first is late and comes at once; the others begin a new schedule.
+    assert asyncio.run(measure()) >= 0.099

@@ -1,0 +1,187 @@
+"""`python -m infra.replay` as a process."""
+
+import json
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosedOK, InvalidStatus
+from websockets.sync.client import connect
+
+from infra.replay.binance.exchange import Binance
+from infra.replay.binance.frames import BinanceUpdate
+from infra.replay.faults.limits import BinanceLimits
+from infra.replay.market.coins import Coins
+from infra.replay.market.instrument import Instrument
+from infra.replay.market.market import Market
+from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.symbols import binance_listing, binance_trading
+from infra.replay.server import Simulation
+from tests.support.process import Process, run
+from tests.support.process import running as running_process
+from tests.support.replay_exchange import running
+from tests.support.waiting import DEADLINE
+
+pytestmark = pytest.mark.independent
+
+COMMAND = [sys.executable, "-m", "infra.replay"]
+
+
+class Exchange(Process):
+    """The server, on a port that it chooses."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__([*COMMAND, "--port", "0", *options], folder / "log")
+
+    def address(self) -> str:
+        """Wait for the line of its log that says where it listens."""
+        serving = r"serving on http://(127\.0\.0\.1:\d+)"
+        found = self.wait_for(lambda: re.findall(serving, self.log()))
+        return str(found[0])
+
+
+def test_it_answers_when_it_serves_on_the_loopback_alone_and_knows_no_other_paths(
+    tmp_path: Path,
+) -> None:
+    with running_process(Exchange(tmp_path)) as exchange:
+        address = exchange.address()
+        assert requests.get(f"http://{address}/healthz", timeout=DEADLINE).status_code == 200
+        for path in ("/api/v3/nothing", "/api/v1/nothing", "/nothing"):
+            assert requests.get(f"http://{address}{path}", timeout=DEADLINE).status_code == 404
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", int(address.rpartition(":")[2])), DEADLINE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_though_a_client_reads_nothing_and_the_log_has_each_connection(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with running_process(Exchange(tmp_path, "--kucoin-rate", "6000")) as exchange:
+        address = exchange.address()
+        data = bullet(address)
+        url = f"{data['instanceServers'][0]['endpoint']}?token={quote(data['token'], safe='')}"
+        with (
+            connect(f"ws://{address}/ws/!miniTicker@arr", close_timeout=0.1) as binance,
+            connect(url, close_timeout=0.1) as kucoin,
+        ):
+            binance.recv(timeout=DEADLINE)
+            kucoin.send(
+                '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}'
+            )
+            # Read no further: a client that does not read must not delay the end.
+            assert json.loads(kucoin.recv(timeout=DEADLINE))["type"] == "welcome"
+            began = time.monotonic()
+            exchange.signal(number)
+            assert exchange.wait() == 0
+            # By itself it takes a second; a busy machine may take longer.
+            assert time.monotonic() - began < 10
+        log = exchange.log()
+    assert len(re.findall(r"binance 127\.0\.0\.1:\d+ opened\n", log)) == 1
+    assert len(re.findall(r"kucoin 127\.0\.0\.1:\d+ opened\n", log)) == 1
+    closed = re.findall(r"(binance|kucoin) \S+ closed after (\d+) frames: (.+)\n", log)
+    assert {(name, reason) for name, _, reason in closed} == {
+        ("binance", "server shutdown"),
+        ("kucoin", "server shutdown"),
+    }
+    assert all(int(frames) > 0 for _, frames, _ in closed)
+    assert data["token"] not in log
+    assert quote(data["token"], safe="") not in log
+    assert "Traceback" not in log
+
+
+def bullet(address: str) -> dict[str, Any]:
+    answer = requests.post(f"http://{address}/api/v1/bullet-public", timeout=DEADLINE)
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+class BrokenMarket(Market):
+    def turn(self, instruments: Sequence[Instrument], now: int) -> list[Instrument]:
+        raise LookupError("the market broke")
+
+
+def test_a_feed_that_fails_ends_the_server_with_its_error() -> None:
+    _, kucoin = Simulation(binance_symbols=1).exchanges()
+    pairs = binance_trading(binance_listing(), 1)
+    broken = BrokenMarket(pairs, Coins(pairs, seed=1), seed=1, period=1, changed=1, traded=1, now=0)
+    with (
+        pytest.raises(ExceptionGroup) as failed,
+        running(Binance(SimulatedFeed(broken, BinanceUpdate), pairs, pairs), kucoin) as address,
+        connect(f"ws://{address}/ws/!miniTicker@arr") as client,
+        pytest.raises(ConnectionClosedOK),
+    ):
+        # The announcement of the shutdown, and then the end.
+        client.recv(timeout=DEADLINE)
+        client.recv(timeout=DEADLINE)
+    assert failed.group_contains(LookupError, match="the market broke")
+
+
+def test_the_port_comes_from_the_environment_and_a_busy_one_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        ended = run(COMMAND, {"EXCHANGE_PORT": port}, status=1)
+    assert port in ended.stderr
+    assert "address already in use" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("simulation", "problem"),
+    [
+        (Simulation(binance_symbols=99999), "99999 Binance symbols: expected 1 to 1"),
+        (Simulation(binance_changed=2), "2 of the instruments in a period: expected above 0 to 1"),
+        (Simulation(kucoin_rate=-1), "-1 KuCoin frames a second: expected above 0"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_refused_by_its_value(
+    simulation: Simulation, problem: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}"):
+        simulation.exchanges()
+
+
+def test_times_and_tokens_are_set_by_options(tmp_path: Path) -> None:
+    options = ("--kucoin-ping-interval", "0.5", "--tokens-once")
+    with running_process(Exchange(tmp_path, *options)) as exchange:
+        address = exchange.address()
+        data = bullet(address)
+        assert data["instanceServers"][0]["pingInterval"] == 500
+        url = f"ws://{address}/?token={quote(data['token'], safe='')}"
+        with connect(url), pytest.raises(InvalidStatus), connect(url):
+            pass
+
+
+def test_it_has_the_limits_of_the_exchanges_on_new_connections(tmp_path: Path) -> None:
+    with running_process(Exchange(tmp_path)) as exchange:
+        address = exchange.address()
+        data = bullet(address)
+        url = f"ws://{address}/?token={quote(data['token'], safe='')}"
+        kucoin = []
+        for _ in range(31):
+            with connect(url) as client:
+                kucoin.append(json.loads(client.recv(timeout=DEADLINE))["type"])
+        with requests.Session() as session:
+            # Without an upgrade there is no WebSocket, but each counts as an attempt.
+            attempts = [
+                session.get(f"http://{address}/ws", timeout=DEADLINE).status_code
+                for _ in range(301)
+            ]
+    assert kucoin == 30 * ["welcome"] + ["error"]
+    assert attempts == 300 * [400] + [429]
+
+
+def test_a_time_that_can_not_be_is_refused_by_name_and_value() -> None:
+    with pytest.raises(ValueError, match="BinanceLimits: ping_interval of 0 s: expected above 0"):
+        BinanceLimits(ping_interval=0)
+
+
+def test_a_wrong_option_ends_it_with_the_reason_alone() -> None:
+    ended = run([*COMMAND, "--port", "0", "--kucoin-rate", "0"], status=1)
+    assert ended.stderr == "infra.replay: 0.0 KuCoin frames a second: expected above 0\n"

@@ -1,0 +1,88 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from server.fields import Exchange
+from server.rest.readiness import Readiness, readiness
+from server.state.price_table import LivePrices, Reading
+from server.state.unreadable import Unreadable
+from tests.support.live_job import price
+
+NOW = datetime(2025, 3, 28, 12, tzinfo=UTC)
+LIMITS: dict[Exchange, float] = {"binance": 30.0, "kucoin": 60.0}
+
+
+def state(
+    away_since: datetime | None = None,
+    unreadable: dict[str, Unreadable] | None = None,
+    /,
+    **ages: float,
+) -> Readiness:
+    """With a price of each age, and an older one beside it."""
+    prices = [
+        price(exchange, symbol, "1", received_at=NOW - timedelta(seconds=age + older))
+        for exchange, age in ages.items()
+        for symbol, older in (("A", 0), ("B", 999))
+    ]
+    known = LivePrices(Reading("e", 1, None, prices, {}))
+    return readiness(known, unreadable or {}, away_since, LIMITS, NOW)
+
+
+def test_it_is_ready_while_the_newest_price_of_each_exchange_is_within_its_limit() -> None:
+    told = state(binance=30.0, kucoin=59.5)
+
+    assert told.ready
+    assert [(e.exchange, e.age_seconds, e.limit_seconds, e.fresh) for e in told.exchanges] == [
+        ("binance", 30.0, 30.0, True),
+        ("kucoin", 59.5, 60.0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ages", "fresh"),
+    [
+        ({"binance": 30.001, "kucoin": 1.0}, [False, True]),
+        ({"binance": 1.0, "kucoin": 61.0}, [True, False]),
+        ({"binance": 1.0}, [True, False]),
+        ({}, [False, False]),
+    ],
+)
+def test_one_exchange_whose_prices_are_old_or_missing_is_enough_not_to_be(
+    ages: dict[str, float], fresh: list[bool]
+) -> None:
+    told = state(**ages)
+
+    assert not told.ready
+    assert [each.fresh for each in told.exchanges] == fresh
+
+
+@pytest.mark.parametrize(
+    ("share", "readable"), [(0.0, True), (0.5, True), (0.501, False), (1.0, False)]
+)
+def test_one_exchange_of_which_most_cannot_be_read_is_enough_not_to_be(
+    share: float, readable: bool
+) -> None:
+    found = Unreadable(share=share, cause="sequence is missing")
+
+    told = state(None, {"kucoin": found}, binance=1.0, kucoin=1.0)
+
+    assert told.ready == readable
+    assert [(each.unreadable, each.readable) for each in told.exchanges] == [
+        (None, True),
+        (found, readable),
+    ]
+    assert all(each.fresh for each in told.exchanges)
+
+
+def test_without_postgres_it_is_not_ready_however_fresh_the_prices_are() -> None:
+    told = state(NOW, binance=1.0, kucoin=1.0)
+
+    assert (told.ready, told.database_away_since) == (False, NOW)
+    assert all(each.fresh for each in told.exchanges)
+
+
+def test_before_the_first_reading_no_age_is_known() -> None:
+    told = readiness(None, {}, NOW, LIMITS, NOW)
+
+    assert [each.age_seconds for each in told.exchanges] == [None, None]
+    assert not told.ready

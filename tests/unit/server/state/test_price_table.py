@@ -1,0 +1,54 @@
+from server.state.price_table import LivePrices, Reading
+from server.state.prices import Price
+from tests.support import live_job
+
+
+def price(symbol: str, amount: str, batch_id: int, exchange: str = "binance") -> Price:
+    return live_job.price(exchange, symbol, amount, batch_id=batch_id)
+
+
+def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
+    return {"exchange": exchange, "symbol": symbol, "price": amount}
+
+
+def test_rows_are_filtered_and_in_order() -> None:
+    btc, eth = price("BTC", "3", 7, "kucoin"), price("ETH", "2", 7, "kucoin")
+    eth_of_binance = price("ETH", "1", 7)
+    prices = LivePrices(Reading("e", 7, None, [eth, eth_of_binance, btc], {}))
+
+    assert prices.where(None, None) == [eth_of_binance, btc, eth]
+    assert prices.where("kucoin", None) == [btc, eth]
+    assert prices.where(None, "ETH") == [eth_of_binance, eth]
+    assert prices.where("kucoin", "ETH") == [eth]
+    assert prices.where(None, "eth") == []
+
+
+def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
+    btc, eth, btc_of_kucoin = (
+        price("BTC", "1", 1),
+        price("ETH", "2", 1),
+        price("BTC", "3", 1, "kucoin"),
+    )
+
+    prices = LivePrices(Reading("e", 1, None, [btc, eth, btc_of_kucoin], {}))
+
+    assert prices.get("kucoin", "BTC") == btc_of_kucoin
+    assert prices.get("kucoin", "ETH") is None
+    assert prices.of("binance") == [btc, eth]
+
+
+def test_a_state_has_a_name_that_no_other_database_understands() -> None:
+    prices = LivePrices(Reading("5f3c", 311, None, [], {}))
+
+    assert prices.name(305) == "5f3c-305"
+    assert prices.batch_named("5f3c-305") == 305
+    for unknown in (
+        "5f3d-305",
+        "5f3c-312",
+        "305",
+        "5f3c-",
+        "5f3c-+5",
+        "5f3c-\N{ARABIC-INDIC DIGIT FIVE}",
+        "-5f3c-305",
+    ):
+        assert prices.batch_named(unknown) is None

@@ -1,0 +1,326 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from server.state.price_table import Key, Reading
+from server.state.unreadable import Unreadable
+from server.streams.hub import Hub
+from server.streams.subscription import Subscription
+from tests.support.live_job import price
+from tests.support.wire import Wire, client_on
+
+Message = dict[str, Any]
+
+QUOTES = {("binance", "BTC"): "USDT", ("binance", "ETH"): "USDT", ("binance", "SOL"): "EUR"}
+
+
+def reading(
+    batch_id: int,
+    previous: int | None,
+    *,
+    epoch: str = "e",
+    quotes: dict[Key, str] | None = None,
+    **amounts: str,
+) -> Reading:
+    """Of prices on Binance."""
+    prices = [
+        price("binance", symbol, amount, batch_id=batch_id) for symbol, amount in amounts.items()
+    ]
+    if previous is None and quotes is None:
+        quotes = QUOTES
+    return Reading(epoch, batch_id, previous, prices, quotes)
+
+
+def row(symbol: str, amount: str) -> dict[str, str]:
+    return {"exchange": "binance", "symbol": symbol, "price": amount}
+
+
+def snapshot(id: str, *rows: dict[str, str]) -> Message:
+    return {"type": "snapshot", "id": id, "previous": None, "prices": list(rows)}
+
+
+def changes(id: str, previous: str, *rows: dict[str, str]) -> Message:
+    return {"type": "changes", "id": id, "previous": previous, "prices": list(rows)}
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@contextmanager
+def joined(
+    hub: Hub, subscription: Subscription | None = None, since: str | None = None
+) -> Iterator[Wire]:
+    wire = Wire()
+    with hub.serving(client_on(wire, subscription, since)):
+        yield wire
+
+
+def symbols(*names: str) -> Subscription:
+    return Subscription(symbols=frozenset(names))
+
+
+def test_a_client_gets_a_snapshot_and_then_each_change(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="2"))
+    with joined(hub) as wire:
+        hub.publish(reading(2, 1, BTC="3"))
+        hub.publish(reading(4, 2, BTC="4", SOL="5"))
+
+    assert wire.messages() == [
+        snapshot("e-1", row("BTC", "1"), row("ETH", "2")),
+        changes("e-2", "e-1", row("BTC", "3")),
+        changes("e-4", "e-2", row("BTC", "4"), row("SOL", "5")),
+    ]
+
+
+def test_a_client_that_comes_before_the_first_reading_waits_for_it(hub: Hub) -> None:
+    with joined(hub) as wire:
+        assert wire.messages() == []
+        hub.publish(reading(0, None))
+        assert wire.messages() == [snapshot("e-0")]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "expected"),
+    [
+        (symbols("ETH", "NEW"), ["ETH", "NEW"]),
+        (Subscription(quote="USDT"), ["BTC", "ETH"]),
+        (Subscription(exchange="binance", quote="EUR"), ["SOL"]),
+        (Subscription(quote="USDT", symbols=frozenset(["BTC", "SOL"])), ["BTC"]),
+        (Subscription(exchange="kucoin"), []),
+    ],
+)
+def test_a_client_gets_its_share_alone(
+    hub: Hub, subscription: Subscription, expected: list[str]
+) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="1", SOL="1"))
+    with joined(hub, subscription) as wire:
+        (first,) = wire.messages()
+        hub.publish(reading(2, 1, BTC="2", ETH="2", SOL="2", NEW="2"))
+        told = [price["symbol"] for message in wire.messages() for price in message["prices"]]
+
+    assert [price["symbol"] for price in first["prices"]] == [s for s in expected if s != "NEW"]
+    assert told == expected
+
+
+def test_a_batch_that_changed_nothing_of_a_subscription_leaves_no_hole(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="2"))
+    with joined(hub, symbols("ETH")) as wire:
+        hub.publish(reading(2, 1, BTC="3"))
+        hub.publish(reading(3, 2, ETH="4"))
+
+    assert wire.messages() == [
+        snapshot("e-1", row("ETH", "2")),
+        changes("e-3", "e-1", row("ETH", "4")),
+    ]
+
+
+def test_clients_who_are_equally_far_share_one_message(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub, symbols("BTC")) as one, joined(hub, symbols("BTC")) as other:
+        hub.publish(reading(2, 1, BTC="2"))
+
+    assert len(one.written) == 2
+    assert all(a is b for a, b in zip(one.written, other.written, strict=True))
+
+
+def test_a_client_that_is_not_ready_gets_the_latest_version_of_what_it_missed(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="2", SOL="3"))
+    with joined(hub) as slow, joined(hub) as quick:
+        slow.is_stuck = True
+        hub.publish(reading(2, 1, BTC="4"))
+        hub.publish(reading(3, 2, ETH="5"))
+        hub.publish(reading(4, 3, BTC="6"))
+        slow.read()
+        slow.read()
+
+        assert slow.messages()[1:] == [
+            changes("e-2", "e-1", row("BTC", "4")),
+            changes("e-4", "e-2", row("BTC", "6"), row("ETH", "5")),
+        ]
+        assert [message["id"] for message in quick.messages()] == ["e-1", "e-2", "e-3", "e-4"]
+
+
+def test_a_client_that_was_not_ready_but_missed_nothing_is_told_nothing(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="2"))
+    with joined(hub, symbols("BTC")) as wire:
+        wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="3"))
+        hub.publish(reading(3, 2, ETH="4"))
+        wire.read()
+
+        assert [message["id"] for message in wire.messages()] == ["e-1", "e-2"]
+
+
+def test_a_client_that_comes_again_gets_what_changed_since(hub: Hub) -> None:
+    hub.publish(reading(5, None, BTC="1", ETH="2"))
+    hub.publish(reading(7, 5, BTC="3"))
+    with joined(hub, since="e-5") as behind, joined(hub, since="e-7") as level:
+        assert behind.messages() == [changes("e-7", "e-5", row("BTC", "3"))]
+        assert level.messages() == [changes("e-7", "e-7")]
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "other-5",
+        "e-8",
+        "e--1",
+        "e-",
+        "e-5 ",
+        "5",
+        "",
+        "e-\N{ARABIC-INDIC DIGIT FIVE}",
+        "e-" + 50 * "9",
+    ],
+)
+def test_an_id_that_is_not_known_begins_with_a_snapshot(hub: Hub, since: str) -> None:
+    hub.publish(reading(7, None, BTC="1"))
+    with joined(hub, since=since) as wire:
+        assert wire.messages() == [snapshot("e-7", row("BTC", "1"))]
+
+
+def test_a_client_that_comes_again_before_the_first_reading_goes_on_with_it(hub: Hub) -> None:
+    with joined(hub, since="e-5") as known, joined(hub, since="f-5") as unknown:
+        hub.publish(reading(5, None, BTC="1"))
+
+    assert known.messages() == [changes("e-5", "e-5")]
+    assert unknown.messages() == [snapshot("e-5", row("BTC", "1"))]
+
+
+def test_everybody_gets_a_snapshot_of_another_database(hub: Hub) -> None:
+    hub.publish(reading(9, None, BTC="1", ETH="2"))
+    with joined(hub) as wire, joined(hub, symbols("SOL")) as narrow:
+        hub.publish(reading(9, None, epoch="f", SOL="3"))
+
+    assert wire.messages()[1:] == [snapshot("f-9", row("SOL", "3"))]
+    assert narrow.messages()[1:] == [snapshot("f-9", row("SOL", "3"))]
+
+
+def test_who_chose_by_quote_gets_a_snapshot_when_the_instruments_change(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="2", SOL="3"))
+    eur = Subscription(quote="EUR")
+    with joined(hub, eur) as by_quote, joined(hub) as wire:
+        hub.publish(reading(2, 1, quotes=QUOTES | {("binance", "ETH"): "EUR"}, BTC="4"))
+
+        assert by_quote.messages()[1:] == [snapshot("e-2", row("ETH", "2"), row("SOL", "3"))]
+        assert wire.messages()[1:] == [changes("e-2", "e-1", row("BTC", "4"))]
+    hub.publish(reading(3, 2, SOL="5"))
+    with joined(hub, eur, "e-2") as before, joined(hub, eur, "e-3") as after:
+        assert before.messages() == [snapshot("e-3", row("ETH", "2"), row("SOL", "5"))]
+        assert after.messages() == [changes("e-3", "e-3")]
+
+
+def test_the_loss_of_postgres_and_its_return_are_told(hub: Hub) -> None:
+    lost = datetime.now(UTC) - timedelta(seconds=12)
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as early, joined(hub) as stuck:
+        stuck.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
+        hub.postgres_is_away(lost)
+        with joined(hub) as late:
+            assert [message["type"] for message in late.messages()] == ["snapshot", "status"]
+        hub.postgres_is_back()
+
+        away, back = early.messages()[2:]
+        assert (away["type"], away["postgres"]) == ("status", "away")
+        assert (away["id"], away["previous"]) == ("e-2", "e-2")
+        assert datetime.fromisoformat(away["since"]) == lost
+        assert 12 <= away["age_seconds"] < 20
+        assert (back["type"], back["postgres"], back["age_seconds"]) == ("status", "back", 0)
+        stuck.read()
+        kinds = [message["type"] for message in stuck.messages()]
+        assert kinds == ["snapshot", "changes", "heartbeat"]
+
+
+def test_who_is_not_ready_hears_that_postgres_is_away_as_soon_as_it_is(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    hub.postgres_is_away(datetime.now(UTC))
+    wire = Wire()
+    wire.is_stuck = True
+    with hub.serving(client_on(wire)):
+        wire.read()
+
+        snapshot, status = wire.messages()
+    assert (snapshot["type"], status["type"], status["postgres"]) == ("snapshot", "status", "away")
+
+
+def test_without_a_first_reading_the_state_has_no_id(hub: Hub) -> None:
+    hub.postgres_is_away(datetime.now(UTC))
+    with joined(hub) as wire:
+        (message,) = wire.messages()
+
+    assert (message["type"], message["id"], message["previous"]) == ("status", None, None)
+
+
+def unreadable(id: str | None, previous: str | None, *exchanges: dict[str, Any]) -> Message:
+    return {"type": "unreadable", "id": id, "previous": previous, "exchanges": list(exchanges)}
+
+
+def timeless(wire: Wire) -> list[Message]:
+    return [
+        {name: value for name, value in message.items() if name != "time"}
+        for message in wire.messages()
+    ]
+
+
+def test_clients_hear_when_most_of_an_exchange_becomes_unreadable_and_when_it_changes(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.streams.hub")
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as early:
+        early.messages()
+        for share, cause in ((0.5, "a"), (0.75, "a"), (0.75, "a"), (0.75, "b")):
+            hub.last_minute({"kucoin": Unreadable(share=share, cause=cause)})
+        with joined(hub) as late:
+            hub.last_minute({})
+            hub.last_minute({})
+
+            of = {"exchange": "kucoin", "share": 0.75}
+            assert timeless(early) == [
+                unreadable("e-1", "e-1", of | {"cause": "a"}),
+                unreadable("e-1", "e-1", of | {"cause": "b"}),
+                unreadable("e-1", "e-1"),
+            ]
+            assert timeless(late) == [
+                snapshot("e-1", row("BTC", "1")),
+                unreadable("e-1", "e-1", of | {"cause": "b"}),
+                unreadable("e-1", "e-1"),
+            ]
+    assert [record.getMessage() for record in caplog.records] == [
+        "unreadable exchange=kucoin share=0.75 cause='a'",
+        "readable again exchange=kucoin",
+    ]
+
+
+def test_a_client_that_was_not_ready_hears_only_what_is_unreadable_when_it_is(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as wire:
+        wire.messages()
+        wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
+        for cause in ("a", "b"):
+            hub.last_minute({"kucoin": Unreadable(share=1.0, cause=cause)})
+        wire.read()
+
+        assert timeless(wire) == [
+            changes("e-2", "e-1", row("BTC", "2")),
+            unreadable("e-2", "e-2", {"exchange": "kucoin", "share": 1.0, "cause": "b"}),
+        ]
+
+
+def test_a_stream_that_begins_while_postgres_is_away_ends_its_greeting_with_that(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    hub.last_minute({"kucoin": Unreadable(share=1.0, cause="a")})
+    hub.postgres_is_away(datetime.now(UTC))
+    with joined(hub) as wire:
+        assert [message["type"] for message in wire.messages()] == [
+            "snapshot",
+            "unreadable",
+            "status",
+        ]

@@ -1,0 +1,183 @@
+"""Whatever happens to a client, it ends with exactly its share of the table."""
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from server.state.price_table import Key, Reading
+from server.state.unreadable import Unreadable, mostly_unreadable
+from server.streams.hub import Hub
+from server.streams.subscription import Subscription
+from tests.support.live_job import price
+from tests.support.wire import Wire, client_on
+
+KEYS: list[Key] = [
+    (exchange, symbol) for exchange in ("binance", "kucoin") for symbol in ("A", "B", "C")
+]
+SUBSCRIPTIONS = [
+    Subscription(),
+    Subscription(exchange="kucoin"),
+    Subscription(quote="EUR"),
+    Subscription(symbols=frozenset(["A", "C"])),
+    Subscription("binance", "USDT", frozenset(["A", "B"])),
+]
+
+some_keys = st.lists(st.sampled_from(KEYS), unique=True, max_size=4)
+some_client = st.integers(0, len(SUBSCRIPTIONS) - 1)
+
+
+class OneClient:
+    """It believes nothing but the protocol: what a message continues, and what it replaces."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.connection: ExitStack | None = None
+        self.wire = Wire()
+        self.id: str | None = None
+        self.prices: dict[Key, str] = {}
+        self.unreadable: list[dict[str, Any]] = []
+        """Those that the newest message of this connection names; a new one begins without any."""
+
+    def connect(self, hub: Hub) -> None:
+        self.wire, self.connection = Wire(), ExitStack()
+        self.unreadable = []
+        client = client_on(self.wire, self.subscription, self.id)
+        self.connection.enter_context(hub.serving(client))
+
+    def leave(self) -> None:
+        """What is still on the way is lost."""
+        self.listen()
+        if self.connection:
+            self.connection.close()
+            self.connection = None
+
+    def listen(self) -> None:
+        for message in self.wire.messages():
+            if message["type"] == "unreadable":
+                self.unreadable = message["exchanges"]
+            if message["id"] is None:
+                # The server has not read the database yet.
+                continue
+            if message["type"] == "snapshot":
+                self.prices.clear()
+            else:
+                assert message["previous"] == self.id
+            self.id = message["id"]
+            self.prices |= {
+                (row["exchange"], row["symbol"]): row["price"] for row in message.get("prices", ())
+            }
+
+
+class Streams(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hub = Hub(heartbeat_after=0)
+        self.clients = [OneClient(subscription) for subscription in SUBSCRIPTIONS]
+        self.epoch = 0
+        self.batch = 0
+        self.table: dict[Key, tuple[str, int]] = {}
+        self.quotes: dict[Key, str] = {}
+        self.is_read = False
+
+    @rule(keys=some_keys, batches=st.integers(1, 3))
+    def write(self, keys: list[Key], batches: int) -> None:
+        """So many batches, which are read at once."""
+        previous = self.batch
+        for _ in range(batches):
+            self.batch += 1
+            self.table |= {key: (f"{self.epoch}.{self.batch}", self.batch) for key in keys}
+        self.publish(previous if self.is_read else None)
+
+    @rule(keys=some_keys)
+    def list_anew(self, keys: list[Key]) -> None:
+        self.quotes = {key: "EUR" if key in keys else "USDT" for key in KEYS}
+        self.publish(self.batch if self.is_read else None, quotes=True)
+
+    @rule(keys=some_keys, batch=st.integers(0, 5))
+    def begin_another_database(self, keys: list[Key], batch: int) -> None:
+        self.epoch += 1
+        self.batch = batch
+        self.table = {key: (f"{self.epoch}.{batch}", batch) for key in keys}
+        self.publish(None)
+
+    @precondition(lambda self: self.is_read)
+    @rule()
+    def start_the_server_anew(self) -> None:
+        for client in self.clients:
+            client.leave()
+        self.hub, self.is_read = Hub(heartbeat_after=0), False
+
+    @rule(which=some_client)
+    def connect(self, which: int) -> None:
+        self.clients[which].leave()
+        self.clients[which].connect(self.hub)
+
+    @rule(which=some_client)
+    def leave(self, which: int) -> None:
+        self.clients[which].leave()
+
+    @rule(which=some_client)
+    def get_stuck(self, which: int) -> None:
+        self.clients[which].wire.is_stuck = True
+
+    @rule(which=some_client)
+    def read(self, which: int) -> None:
+        self.clients[which].wire.read()
+
+    @rule()
+    def lose_postgres(self) -> None:
+        self.hub.postgres_is_away(datetime.now(UTC))
+
+    @rule()
+    def find_postgres(self) -> None:
+        self.hub.postgres_is_back()
+
+    @rule(exchange=st.sampled_from(["binance", "kucoin"]), share=st.sampled_from([0.5, 0.6, 1.0]))
+    def look_at_the_last_minute(self, exchange: str, share: float) -> None:
+        self.hub.last_minute({exchange: Unreadable(share=share, cause="price is absent")})
+
+    @invariant()
+    def all_who_read_know_what_cannot_be_read(self) -> None:
+        expected = [
+            {"exchange": exchange, "share": found.share, "cause": found.cause}
+            for exchange, found in mostly_unreadable(self.hub.unreadable).items()
+        ]
+        for client in self.clients:
+            client.listen()
+            if client.connection is not None and not client.wire.waiting:
+                assert client.unreadable == expected
+
+    @invariant()
+    def all_who_read_have_their_share(self) -> None:
+        for client in self.clients:
+            client.listen()
+            reads = client.connection is not None and not client.wire.waiting
+            if reads and self.is_read:
+                expected = {
+                    key: amount
+                    for key, (amount, _) in self.table.items()
+                    if client.subscription.matches(*key, self.quotes.get(key))
+                }
+                assert client.prices == expected
+
+    def publish(self, previous: int | None, *, quotes: bool = False) -> None:
+        changed = [
+            price(*key, amount, batch_id=batch)
+            for key, (amount, batch) in self.table.items()
+            if previous is None or batch > previous
+        ]
+        told = dict(self.quotes) if quotes or previous is None else None
+        self.is_read = True
+        self.hub.publish(Reading(f"e{self.epoch}", self.batch, previous, changed, told))
+
+    def teardown(self) -> None:
+        for client in self.clients:
+            client.leave()
+
+
+TestStreams = Streams.TestCase
+TestStreams.settings = settings(max_examples=200, stateful_step_count=40)

@@ -1,0 +1,211 @@
+"""Clients who read slowly, not at all, or answer nothing: real sockets, and limits to wait for."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, WebSocket
+from websockets.sync.client import connect
+
+from server.state.price_table import Reading
+from server.streams.hub import Hub
+from server.streams.protocols import (
+    ConnectionLimits,
+    HttpProtocol,
+    WebSocketProtocol,
+    http_protocol,
+)
+from server.streams.socket_writer import KERNEL_BYTES, UNANSWERED
+from server.streams.stream import EventStream, stream_to_websocket
+from server.streams.subscription import StreamQuery
+from tests.support.event_stream import event_stream
+from tests.support.live_job import price
+from tests.support.server import DEADLINE, free_port
+from tests.support.waiting import wait_for
+
+Protocol = HttpProtocol | WebSocketProtocol
+
+STALLED_AFTER = 1.0
+UNANSWERED_PING = 60.0
+SYMBOLS = [f"{number:04}" + 500 * "S" for number in range(2000)]
+"""A message of all of them has a megabyte."""
+
+REQUESTS = {
+    "ws": "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    "sse": "GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+}
+
+
+class Serving:
+    """The streams of a hub on a port, in a thread of this process."""
+
+    def __init__(self, *, ping_interval: float, ping_timeout: float) -> None:
+        self.hub = Hub(heartbeat_after=0.2, stalled_after=STALLED_AFTER)
+        self.port = free_port()
+        self.batch = 0
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                self.app(),
+                port=self.port,
+                http=http_protocol(ConnectionLimits(100, 100)),
+                ws=WebSocketProtocol,
+                ws_per_message_deflate=False,
+                ws_ping_interval=ping_interval,
+                ws_ping_timeout=ping_timeout,
+                log_config=None,
+                lifespan="off",
+            )
+        )
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.websocket("/ws")
+        async def ws(websocket: WebSocket) -> None:
+            await stream_to_websocket(websocket, self.hub, StreamQuery())
+
+        @app.get("/stream", response_class=EventStream)
+        async def events() -> EventStream:
+            return EventStream(self.hub, StreamQuery(), None)
+
+        return app
+
+    async def run(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        looking = asyncio.create_task(self.hub.look_after_clients())
+        await self.server.serve()
+        looking.cancel()
+
+    def publish(self) -> None:
+        """A batch that changes every symbol."""
+        previous, self.batch = self.batch or None, self.batch + 1
+        rows = [price("binance", each, str(self.batch), batch_id=self.batch) for each in SYMBOLS]
+        reading = Reading("e", self.batch, previous, rows, None if previous else {})
+        self.loop.call_soon_threadsafe(self.hub.publish, reading)
+
+    def transports(self) -> list[asyncio.Transport]:
+        """Of the connections that are open."""
+        protocols = list(self.server.server_state.connections)
+        return [each.transport for each in protocols if isinstance(each, Protocol)]
+
+
+@contextmanager
+def running(serving: Serving) -> Iterator[Serving]:
+    thread = threading.Thread(target=lambda: asyncio.run(serving.run()))
+    thread.start()
+    wait_for(lambda: serving.server.started)
+    serving.publish()
+    yield serving
+    serving.hub.close()
+    serving.server.should_exit = True
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    with running(Serving(ping_interval=0.5, ping_timeout=UNANSWERED_PING)) as serving:
+        yield serving
+
+
+@contextmanager
+def dead_reader(serving: Serving, kind: str) -> Iterator[socket.socket]:
+    """It asks for a stream and reads nothing of it."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.connect(("127.0.0.1", serving.port))
+        client.sendall(REQUESTS[kind].encode())
+        yield client
+
+
+@pytest.mark.parametrize("kind", ["ws", "sse"])
+def test_who_reads_nothing_is_closed_and_what_waits_for_it_is_bounded(
+    serving: Serving, kind: str
+) -> None:
+    traffic = serving.hub.traffic[kind]
+    message = len(json.dumps(SYMBOLS)) * 2
+    with (
+        dead_reader(serving, kind),
+        connect(f"ws://127.0.0.1:{serving.port}/ws", max_size=None) as quick,
+    ):
+        quick.recv(DEADLINE)
+        took = []
+
+        def stalled_after_a_batch() -> int:
+            began = time.monotonic()
+            serving.publish()
+            while json.loads(quick.recv(DEADLINE))["id"] != f"e-{serving.batch}":
+                pass
+            took.append(time.monotonic() - began)
+            assert max(each.get_write_buffer_size() for each in serving.transports()) < message
+            return traffic.stalled
+
+        wait_for(stalled_after_a_batch, pause=0)
+        assert traffic.conflated > 1
+    # The median: a busy machine may hold up one of them.
+    assert median(took) < STALLED_AFTER / 2
+
+
+def test_who_pings_without_reading_is_closed_before_the_answers_pile_up(serving: Serving) -> None:
+    ping = b"\x89\x80\0\0\0\0"
+    with dead_reader(serving, "ws") as client:
+        client.settimeout(DEADLINE)
+        began = time.monotonic()
+        with pytest.raises(ConnectionError):
+            while True:
+                client.sendall(ping * 1000)
+    # It is not the ping that it does not answer itself.
+    assert time.monotonic() - began < UNANSWERED_PING
+
+
+def test_a_websocket_whose_pings_are_not_answered_is_closed() -> None:
+    with (
+        running(Serving(ping_interval=0.2, ping_timeout=0.3)) as serving,
+        socket.create_connection(("127.0.0.1", serving.port), DEADLINE) as client,
+    ):
+        client.sendall(REQUESTS["ws"].encode())
+        while client.recv(1_000_000):
+            pass
+
+
+def test_the_kernel_gives_up_a_peer_that_has_vanished_and_takes_little_ahead(
+    serving: Serving,
+) -> None:
+    with event_stream(serving.port) as stream:
+        stream.receive()
+        (transport,) = serving.transports()
+        connection = transport.get_extra_info("socket")
+        tcp = socket.IPPROTO_TCP
+        assert connection.getsockopt(tcp, socket.TCP_USER_TIMEOUT) == UNANSWERED
+        assert connection.getsockopt(tcp, socket.TCP_NOTSENT_LOWAT) == KERNEL_BYTES
+
+
+def test_a_quiet_stream_beats(serving: Serving) -> None:
+    with event_stream(serving.port) as stream:
+        snapshot, *beats = [stream.receive() for _ in range(3)]
+
+    for beat in beats:
+        assert (beat["type"], beat["id"], beat["previous"]) == (
+            "heartbeat",
+            snapshot["id"],
+            snapshot["id"],
+        )
+    assert beats[0]["time"] < beats[1]["time"]
+
+
+def test_http_1_0_gets_events_without_chunks(serving: Serving) -> None:
+    with socket.create_connection(("127.0.0.1", serving.port), DEADLINE) as client:
+        client.sendall(b"GET /stream HTTP/1.0\r\n\r\n")
+        with client.makefile("rb") as answer:
+            while answer.readline() != b"\r\n":
+                pass
+            assert answer.readline().startswith(b"id: e-")
+            assert answer.readline().startswith(b'data: {"type":"snapshot"')

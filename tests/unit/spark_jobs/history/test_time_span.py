@@ -1,0 +1,34 @@
+"""A span of time as a person writes it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from spark_jobs.history.time_span import SpanError, TimeSpan, time_span
+
+TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
+
+
+def test_times_without_a_zone_are_utc_and_others_become_it() -> None:
+    eleven = TEN.replace(hour=11)
+    assert time_span("2026-11-25T10:00", "2026-11-25T11:00:00") == TimeSpan(TEN, eleven)
+    assert time_span("2026-11-25T11:00+01:00", "2026-11-25T11:00Z") == TimeSpan(TEN, eleven)
+    assert time_span(None, None) is None
+    assert time_span("", "") is None
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "message"),
+    [
+        ("2026-11-25T10:00", None, "FROM and TO belong together"),
+        (None, "2026-11-25T10:00", "FROM and TO belong together"),
+        ("ten", "2026-11-25T10:00", "FROM=ten is no time such as"),
+        ("2026-11-25T10:00", "2026-11-25T25:00", "TO=2026-11-25T25:00 is no time such as"),
+        ("2026-11-25T10:00", "2026-11-25T10:00", "is not before"),
+    ],
+)
+def test_what_is_no_span_is_refused_by_name(
+    since: str | None, until: str | None, message: str
+) -> None:
+    with pytest.raises(SpanError, match=message):
+        time_span(since, until)

@@ -1,0 +1,9 @@
+"""The ids of topics as text."""
+
+from spark_jobs.kafka_source.topic_ids import as_kafka_writes
+from spark_jobs.lake.raw.names import TOPIC_ID
+
+
+def test_id_is_written_as_kafkas_own_tools_write_it() -> None:
+    assert as_kafka_writes("7eW6UL7nSrGKmQdIfex/IA") == "7eW6UL7nSrGKmQdIfex_IA"
+    assert TOPIC_ID.fullmatch(as_kafka_writes("+/W6UL7nSrGKmQdIfex/I+"))
