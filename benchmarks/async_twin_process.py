@@ -32,12 +32,12 @@ from extractors.journal.journal import Journal
 from extractors.journal.reader import JournalReader
 from extractors.metrics import Metrics
 from extractors.network.deadline import Deadline
-from extractors.receive.duplicates import Doubles
-from extractors.receive.events import Frame, Opened, Opening, now_us
+from extractors.receive.duplicates import Duplicates
 from extractors.receive.exchange_client import client_of
-from extractors.receive.feed_events import Continuity
+from extractors.receive.feed_events import FeedEvents
+from extractors.receive.notices import Frame, Opened, Opening, now_us
 from extractors.receive.open_socket import OPEN_LIMIT
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.batcher import Batcher
 from extractors.to_kafka.delivered import Delivered
 from extractors.to_kafka.follower import READ_INTERVAL, SAVE_INTERVAL
@@ -60,14 +60,14 @@ class Twin:
         self._metrics.serve(settings.metrics_host, settings.exchanges[KUCOIN.name].metrics_port)
         folder = Path(settings.journal_dir) / KUCOIN.name
         self._journal = Journal(folder, settings.journal_limit_bytes)
-        self._doubles = Doubles()
-        self._continuity = Continuity(KUCOIN.name, now_us())
+        self._duplicates = Duplicates()
+        self._feed_events = FeedEvents(KUCOIN.name, now_us())
 
     async def run(self) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        self._continuity.start()
+        self._feed_events.start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._upload())
@@ -78,9 +78,9 @@ class Twin:
         self._journal.unlock()
 
     async def _listen(self, stop: asyncio.Event) -> None:
-        self._doubles.opening(Opening(CONNECTION, now_us()))
+        self._duplicates.opening(Opening(CONNECTION, now_us()))
         endpoint = await asyncio.to_thread(self._client.endpoint, Deadline(OPEN_LIMIT))
-        self._continuity.opened(Opened(CONNECTION, now_us(), endpoint.host))
+        self._feed_events.opened(Opened(CONNECTION, now_us(), endpoint.host))
         session = endpoint.session(time.monotonic())
         collect_seconds = self._client.batch_seconds * COLLECT_SHARE
 
@@ -94,8 +94,8 @@ class Twin:
         items: list[bytes] = []
         received = size = 0
         for frame in frames:
-            first = self._doubles.without(frame)
-            self._continuity.frame(frame, len(first.raw_data) < len(frame.raw_data))
+            first = self._duplicates.without(frame)
+            self._feed_events.frame(frame, len(first.raw_data) < len(frame.raw_data))
             items += first.items()
             received += len(frame.raw_data)
             size += frame.size
@@ -108,7 +108,7 @@ class Twin:
 
     async def _follow(self) -> None:
         """Until the journal is closed and all is delivered."""
-        stop = Stop(STOP_LIMIT)
+        stop = Shutdown(STOP_LIMIT)
         delivered = Delivered.load(self._journal.folder, self._journal.id)
         producer = Producer(
             KUCOIN.name,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from exchanges.exchange import Endpoint, Session
-from extractors.receive.events import Frame, now_us
+from extractors.receive.notices import Frame, now_us
 
 WAKE_INTERVAL = 0.25
 """Seconds between two looks at the pings and the silence."""

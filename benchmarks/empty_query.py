@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.live_prices import PROGRESS_BESIDE_THE_BATCH
 from spark_jobs.run.progress_events import listen
 from spark_jobs.run.runner import fresh_checkpoint

@@ -26,8 +26,8 @@ from core.topics import EXCHANGE_OF_TOPIC
 from infra import paths
 from infra.services import object_store
 from infra.stack import Stack, StackError
-from spark_jobs.kafka_source.kept_offsets import kept_offsets
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.partitions import kept_offsets
 from spark_jobs.lake.raw.names import Name, next_offsets
 from spark_jobs.lake.tickers.progress import newest_progress
 

@@ -17,10 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.checkpoint_offsets import batch_end
-from spark_jobs.kafka_source.sources import kafka_records, partitions_of_topics
+from spark_jobs.kafka_source.checkpoint_offsets import checkpoint_offsets
+from spark_jobs.kafka_source.partitions import partitions_of_topics
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import MESSAGES_PER_BATCH, TASKS, lake_query, lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
@@ -46,13 +47,13 @@ def backlog(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
             partitions = partitions_of_topics(settings, EXCHANGE_OF_TOPIC)
             sink.resume(partitions, topic_ids(settings, EXCHANGE_OF_TOPIC))
         else:
-            sink = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
+            sink = TickerTable(spark, root, partial(checkpoint_offsets, checkpoint), KEPT_DAYS)
             sink.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
         began, used = time.monotonic(), cpu_seconds()
         query = lake_query(records, sink, checkpoint).trigger(availableNow=True).start()
         query.awaitTermination()
         seconds, cpu = time.monotonic() - began, cpu_seconds() - used
-    size = Storage(spark, root).usage(f"{root}/{what}").bytes
+    size = HadoopFiles(spark, root).usage(f"{root}/{what}").bytes
     rows = spark.read.format("parquet" if what == "raw" else "delta").load(f"{root}/{what}")
     return {"seconds": seconds, "cpu": cpu, "bytes": size, "rows": rows.count()}
 
@@ -63,7 +64,7 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
     with TemporaryDirectory() as folder:
         checkpoint = fresh_checkpoint(folder, what)
         root = f"{lake_root(settings)}/{what}"
-        table = TickerTable(spark, root, partial(batch_end, checkpoint), KEPT_DAYS)
+        table = TickerTable(spark, root, partial(checkpoint_offsets, checkpoint), KEPT_DAYS)
 
         def write(batch: DataFrame, batch_id: int) -> None:
             began = time.monotonic()

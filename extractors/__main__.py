@@ -17,7 +17,7 @@ from extractors.extractor import FAILED, HOPELESS, extract
 from extractors.metrics import Metrics
 from extractors.network.proxy import proxy_of
 from extractors.receive.exchange_client import client_of
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def main() -> int:
         address = settings.metrics_host, own.metrics_port
         log.error("metrics host=%s port=%d reason=%r", *address, str(error))
         return FAILED
-    stop = Stop(STOP_LIMIT)
+    stop = Shutdown(STOP_LIMIT)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.request())
     return extract(client_of(exchange, settings), settings, stop, metrics)

@@ -23,12 +23,12 @@ from extractors.journal.journal import Journal, JournalError
 from extractors.metrics import Metrics
 from extractors.receive.backlog import Backlog
 from extractors.receive.connection import stay_connected
-from extractors.receive.duplicates import Doubles
-from extractors.receive.events import Ended, Frame, Listing, Notice, Opened, Opening, now_us
+from extractors.receive.duplicates import Duplicates
 from extractors.receive.exchange_client import ExchangeClient
-from extractors.receive.feed_events import Continuity, FeedEvent
+from extractors.receive.feed_events import FeedEvent, FeedEvents
 from extractors.receive.instruments import InstrumentWatch, instrument_message
-from extractors.shutdown import Stop
+from extractors.receive.notices import Ended, Frame, Listing, Notice, Opened, Opening, now_us
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.follower import KafkaFollower
 from extractors.to_kafka.known_instruments import known_instruments
 from extractors.to_kafka.publisher import Publisher
@@ -54,7 +54,7 @@ ASKED, FAILED, HOPELESS = 0, 1, 2
 """Exit statuses: after SIGTERM; a new process may do better; a new process would fail as well."""
 
 
-def extract(client: ExchangeClient, settings: Settings, stop: Stop, metrics: Metrics) -> int:
+def extract(client: ExchangeClient, settings: Settings, stop: Shutdown, metrics: Metrics) -> int:
     """Run until `stop` is requested or nothing can be done. Return the exit status.
 
     After the request what was received goes to Kafka and to the object store, as far as the time
@@ -102,7 +102,7 @@ class Extractor:
         client: ExchangeClient,
         journal: Journal,
         publisher: Publisher,
-        stop: Stop,
+        stop: Shutdown,
         metrics: Metrics,
     ) -> None:
         self.backlog = Backlog(client.exchange.backlog)
@@ -113,8 +113,8 @@ class Extractor:
         self._publisher = publisher
         self._stop = stop
         self._metrics = metrics
-        self._doubles = Doubles()
-        self._continuity = Continuity(self._name, now_us())
+        self._duplicates = Duplicates()
+        self._feed_events = FeedEvents(self._name, now_us())
         self._is_refusing = False
         metrics.watch_queue(self.backlog.__len__)
 
@@ -124,7 +124,7 @@ class Extractor:
         # A daemon, because a name server that does not answer can't be interrupted.
         listener = Thread(target=stay_connected, args=arguments, name="connections", daemon=True)
         listener.start()
-        self._publish(self._continuity.start())
+        self._publish(self._feed_events.start())
         summary_due = time.monotonic() + SUMMARY_INTERVAL
         # In this order: once the listener has ended, an empty backlog stays empty.
         while (listener.is_alive() and self._stop.seconds_left() > FLUSH_SHARE) or self.backlog:
@@ -156,9 +156,9 @@ class Extractor:
         items = size = doubled = 0
         for notice in notices:
             if isinstance(notice, Frame):
-                first = self._doubles.without(notice)
+                first = self._duplicates.without(notice)
                 missing = len(notice.raw_data) - len(first.raw_data)
-                self._publish(self._continuity.frame(notice, missing > 0))
+                self._publish(self._feed_events.frame(notice, missing > 0))
                 frames.append(first)
                 items += len(notice.raw_data)
                 size += notice.size
@@ -173,13 +173,13 @@ class Extractor:
     def _take_other(self, notice: Notice) -> None:
         match notice:
             case Opening():
-                self._doubles.opening(notice)
+                self._duplicates.opening(notice)
             case Opened():
-                self._publish(self._continuity.opened(notice))
+                self._publish(self._feed_events.opened(notice))
             case Ended():
-                self._doubles.ended(notice)
+                self._duplicates.ended(notice)
                 self._metrics.connection_ended(notice.cause)
-                self._publish(self._continuity.ended(notice))
+                self._publish(self._feed_events.ended(notice))
                 if notice.is_final:
                     self.status = HOPELESS
                     self._stop.request()

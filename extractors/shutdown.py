@@ -5,7 +5,7 @@ from math import inf
 from threading import Event
 
 
-class Stop:
+class Shutdown:
     """Requested once, by a signal; the process is to end within `limit` seconds then."""
 
     def __init__(self, limit: float) -> None:

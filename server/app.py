@@ -17,7 +17,7 @@ from server.metrics import Metrics
 from server.rest.api import create_api
 from server.rest.health import create_operations
 from server.rest.query_connection import QueryConnection
-from server.state.listener import DatabaseReader
+from server.state.listener import Listener
 from server.state.price_table import Reading
 from server.streams.hub import Hub
 from server.streams.stream import EventStream, stream_to_websocket
@@ -51,7 +51,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         """So readings do not queue up: what is committed meanwhile comes with the next one."""
         asyncio.run_coroutine_threadsafe(publish(reading), loop).result()
 
-    reader = DatabaseReader(
+    reader = Listener(
         settings.reader_database_url,
         publish=publish_and_wait,
         away=on_loop(hub.postgres_is_away),

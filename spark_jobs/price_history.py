@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.checkpoint_offsets import batch_end
+from spark_jobs.kafka_source.checkpoint_offsets import checkpoint_offsets
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.lake.tickers.table import TickerTable
@@ -25,7 +25,10 @@ def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[S
     keep_others_out(settings.checkpoint_dir, TickerTable.query)
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(
-        spark, lake_root(settings), partial(batch_end, checkpoint), settings.tickers_retention_days
+        spark,
+        lake_root(settings),
+        partial(checkpoint_offsets, checkpoint),
+        settings.tickers_retention_days,
     )
     progress = table.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
     records = lake_records(spark, settings, progress, tasks)

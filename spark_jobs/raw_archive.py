@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.sources import partitions_of_topics
+from spark_jobs.kafka_source.partitions import partitions_of_topics
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.lake.raw.archive import Archive

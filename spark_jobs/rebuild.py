@@ -20,7 +20,7 @@ from spark_jobs.history.history import History, all_history
 from spark_jobs.history.reach import Reach, whole_reach
 from spark_jobs.history.rebuilt_tables import RebuiltTables, complete_after
 from spark_jobs.history.steps import in_steps
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.run.entry import run
 from spark_jobs.run.runner import log_to_stderr

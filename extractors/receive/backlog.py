@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from threading import Condition
 
-from extractors.receive.events import Notice
+from extractors.receive.notices import Notice
 
 
 class Backlog:

@@ -19,8 +19,8 @@ from exchanges.exchange import ConfigurationError, ExchangeError, Session, Shutd
 from extractors.metrics import Metrics
 from extractors.receive.backlog import Backlog
 from extractors.receive.backoff import Backoff
-from extractors.receive.events import Ended, Frame, Notice, Opened, Opening, now_us
 from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.notices import Ended, Frame, Notice, Opened, Opening, now_us
 from extractors.receive.open_socket import connect
 from extractors.receive.web_socket import Socket
 

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 
 from exchanges.exchange import Received
-from extractors.receive.events import Ended, Frame, Opening
+from extractors.receive.notices import Ended, Frame, Opening
 
 REMEMBERED = 300
 """Sequences of each symbol: fifteen seconds of the fastest that an exchange sends, on two connections.
@@ -16,7 +16,7 @@ LATEST_REPEAT = 60_000_000
 """Microseconds after a connection's end for which its successor may lag behind it."""
 
 
-class Doubles:
+class Duplicates:
     """Discards what another connection of the same handover chain brought already.
 
     Symbol and sequence identify a ticker. What one connection brings twice is kept, and so is what a

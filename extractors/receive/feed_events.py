@@ -15,7 +15,7 @@ published what lies before it.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from extractors.receive.events import Ended, Frame, Opened
+from extractors.receive.notices import Ended, Frame, Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Standing:
 
 
 @dataclass(slots=True)
-class Continuity:
+class FeedEvents:
     """Pure: notices in, events out."""
 
     exchange: str

@@ -11,8 +11,8 @@ from core.message import Item
 from exchanges.exchange import ExchangeError, Instrument
 from extractors.receive.backlog import Backlog
 from extractors.receive.delisting import CONFIRMED_AFTER, DELISTED, Delisting
-from extractors.receive.events import Listing, now_us
 from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.notices import Listing, now_us
 from extractors.receive.symbol_list import SymbolList
 
 log = logging.getLogger(__name__)

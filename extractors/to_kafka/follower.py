@@ -13,7 +13,7 @@ from extractors.journal.journal import Journal
 from extractors.journal.reader import JournalReader
 from extractors.metrics import Metrics
 from extractors.receive.exchange_client import ExchangeClient
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.batcher import Batcher
 from extractors.to_kafka.delivered import Delivered
 from extractors.to_kafka.producer import Producer, ProducerError, TooLargeError
@@ -46,7 +46,7 @@ class KafkaFollower(Thread):
         client: ExchangeClient,
         journal: Journal,
         settings: Settings,
-        stop: Stop,
+        stop: Shutdown,
         metrics: Metrics,
     ) -> None:
         super().__init__(name="kafka", daemon=True)

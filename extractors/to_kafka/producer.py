@@ -31,7 +31,7 @@ from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from extractors.journal.reader import Line
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.batcher import Batch
 from extractors.to_kafka.delivered import Delivered
 from extractors.to_kafka.topics import explain, wait_for_topics
@@ -104,7 +104,7 @@ class Producer:
         delivered: Delivered,
         refused: set[int],
         limit: int,
-        stop: Stop,
+        stop: Shutdown,
         metrics: Metrics,
     ) -> None:
         self._exchange = exchange

@@ -17,7 +17,7 @@ from core.kafka_client import client_configuration
 from core.message import Item, encode_item
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.topics import explain, wait_for_topics
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Outgoing(NamedTuple):
 class Publisher(Thread):
     """A thread of its own: a small topic that can't be written delays nothing else."""
 
-    def __init__(self, settings: Settings, stop: Stop) -> None:
+    def __init__(self, settings: Settings, stop: Shutdown) -> None:
         super().__init__(name="publisher", daemon=True)
         self._settings = settings
         self._stop_requested = stop

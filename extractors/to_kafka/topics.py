@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from core.kafka_client import missing_right
 from core.settings import Settings
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ RETRY_INTERVAL = 2.0
 
 
 def wait_for_topics(
-    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Stop
+    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
 ) -> dict[str, int] | None:
     """Return the number of partitions of each topic once all exist; None when the stop came first."""
     while stop.seconds_left():
@@ -43,7 +43,7 @@ def explain(error: KafkaError, topic: str, settings: Settings) -> str:
 
 
 def _look(
-    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Stop
+    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
 ) -> tuple[dict[str, int], str]:
     """Return the partitions, and the reason why a topic can't be used yet."""
     try:

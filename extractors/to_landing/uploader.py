@@ -23,7 +23,7 @@ from core.settings import Settings
 from extractors.journal.journal import Journal
 from extractors.journal.segment import Segment
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -132,7 +132,7 @@ class S3UploaderThread(Thread):
     """
 
     def __init__(
-        self, journal: Journal, uploader: S3Uploader, stop: Stop, metrics: Metrics
+        self, journal: Journal, uploader: S3Uploader, stop: Shutdown, metrics: Metrics
     ) -> None:
         super().__init__(name="landing", daemon=True)
         self._journal = journal

@@ -15,7 +15,7 @@ LONGEST_ADDRESS = 8000
 """Bytes of path and query."""
 
 
-class Guard:
+class HostCheck:
     """ASGI middleware for HTTP and WebSocket alike; a refused WebSocket is never opened.
 
     A browser names the site that a request comes from in `Origin`, for every WebSocket too: it must

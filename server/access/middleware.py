@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from core.settings import Settings, is_loopback
-from server.access.host_check import Guard
+from server.access.host_check import HostCheck
 from server.access.keys import COOKIE, SESSION_SECONDS, ApiKey, KeyRequired
 from server.access.stream_limits import StreamLimits
 from server.errors import documented
@@ -51,7 +51,7 @@ def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[
             allow_credentials=True,
             expose_headers=["ETag", "Age", "Retry-After"],
         )
-    app.add_middleware(Guard, origins=origins, on_loopback=is_loopback(settings.server_host))
+    app.add_middleware(HostCheck, origins=origins, on_loopback=is_loopback(settings.server_host))
     app.add_middleware(CountRequests, metrics=metrics)
 
 

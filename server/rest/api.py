@@ -22,7 +22,7 @@ from server.rest.price_answers import (
 )
 from server.rest.price_source import PriceSource, price_source
 from server.rest.query_connection import QueryConnection
-from server.state.price_table import LivePrices
+from server.state.price_table import PriceTable
 from server.streams.hub import Hub
 
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of an answer that is known")]
@@ -105,7 +105,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     return api
 
 
-def known_prices(hub: Hub) -> LivePrices:
+def known_prices(hub: Hub) -> PriceTable:
     if hub.prices is None:
         raise unavailable("Postgres has not been read yet")
     return hub.prices

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exchanges import EXCHANGES
 from server.fields import Amount, Exchange, Name
 from server.rest.query_connection import QueryConnection
-from server.state.price_table import LivePrices
+from server.state.price_table import PriceTable
 from server.state.prices import Price
 from server.state.provenance import is_simulated
 
@@ -99,7 +99,7 @@ class Comparisons(BaseModel):
 
 
 async def compare(
-    queries: QueryConnection, prices: LivePrices, which: CompareFilter
+    queries: QueryConnection, prices: PriceTable, which: CompareFilter
 ) -> Comparisons:
     exchanges = [exchange.name for exchange in EXCHANGES]
     rows = await queries.rows(LISTINGS, {"quote": which.quote, "exchanges": exchanges})
@@ -118,7 +118,7 @@ async def compare(
 def comparisons(
     quote: str,
     listings: Iterable[Listing],
-    prices: LivePrices,
+    prices: PriceTable,
     now: datetime,
     *,
     stale: bool,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exchanges import EXCHANGE
 from server.fields import Exchange, Instant
 from server.rest.query_connection import QueryConnection
-from server.state.price_table import LivePrices
+from server.state.price_table import PriceTable
 from server.state.prices import Price
 from server.state.provenance import is_simulated
 from server.state.unreadable import Unreadable
@@ -77,7 +77,7 @@ class Feeds(BaseModel):
 
 async def feeds(
     queries: QueryConnection,
-    prices: LivePrices,
+    prices: PriceTable,
     unreadable: Mapping[str, Unreadable],
     which: FeedFilter,
 ) -> Feeds:

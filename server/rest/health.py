@@ -12,12 +12,12 @@ from core.settings import Settings
 from server.errors import documented
 from server.metrics import Metrics
 from server.rest.readiness import Readiness, age_limits, newest_price_age, readiness
-from server.state.listener import DatabaseReader
+from server.state.listener import Listener
 from server.streams.hub import Hub
 
 
 def create_operations(
-    settings: Settings, hub: Hub, reader: DatabaseReader, metrics: Metrics
+    settings: Settings, hub: Hub, reader: Listener, metrics: Metrics
 ) -> APIRouter:
     operations = APIRouter()
     limits = age_limits(settings)

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from server.fields import Amount, Exchange, Instant, Name
 from server.rest.query_connection import QueryConnection
-from server.state.price_table import LivePrices
+from server.state.price_table import PriceTable
 from server.state.prices import Price
 
 LISTED = """
@@ -89,7 +89,7 @@ class Prices(BaseModel):
 
 
 async def answer_with_prices(
-    queries: QueryConnection, prices: LivePrices, which: PriceFilter, if_none_match: str | None
+    queries: QueryConnection, prices: PriceTable, which: PriceFilter, if_none_match: str | None
 ) -> Response:
     """Base and quote are looked up in Postgres; all else is in memory.
 
@@ -111,7 +111,7 @@ async def answer_with_prices(
     return json_answer(prices_text(prices, known, rows), etag)
 
 
-def answer_with_price(prices: LivePrices, price: Price, if_none_match: str | None) -> Response:
+def answer_with_price(prices: PriceTable, price: Price, if_none_match: str | None) -> Response:
     etag = f'"{prices.name(price.batch_id)}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
@@ -135,7 +135,7 @@ async def symbols_listed(
     return [(exchange, symbol) for exchange, symbol in rows]
 
 
-def prices_text(prices: LivePrices, known: int | None, rows: list[Price]) -> str:
+def prices_text(prices: PriceTable, known: int | None, rows: list[Price]) -> str:
     previous = "null" if known is None else f'"{prices.name(known)}"'
     array = ",".join(row.json for row in rows)
     return f'{{"id":"{prices.name(prices.id)}","previous":{previous},"prices":[{array}]}}'

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from core.settings import Settings
 from server.fields import Exchange, Instant
-from server.state.price_table import LivePrices
+from server.state.price_table import PriceTable
 from server.state.unreadable import Unreadable
 
 
@@ -43,7 +43,7 @@ def age_limits(settings: Settings) -> dict[Exchange, float]:
     return {name: own.price_age_limit for name, own in settings.exchanges.items()}
 
 
-def newest_price_age(prices: LivePrices | None, exchange: str, now: datetime) -> float | None:
+def newest_price_age(prices: PriceTable | None, exchange: str, now: datetime) -> float | None:
     """Seconds; None when there is no price."""
     if prices is None:
         return None
@@ -52,7 +52,7 @@ def newest_price_age(prices: LivePrices | None, exchange: str, now: datetime) ->
 
 
 def readiness(
-    prices: LivePrices | None,
+    prices: PriceTable | None,
     unreadable: Mapping[str, Unreadable],
     database_away_since: datetime | None,
     limits: Mapping[Exchange, float],

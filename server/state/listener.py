@@ -63,7 +63,7 @@ class State(NamedTuple):
     """Another text when they have changed."""
 
 
-class DatabaseReader(threading.Thread):
+class Listener(threading.Thread):
     """Calls `publish`, on its own thread, with a reading of all prices and then of each change.
 
     LISTEN comes first and then the read of what is newer than the last id, so no batch is missed;

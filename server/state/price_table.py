@@ -25,7 +25,7 @@ class Reading:
     quotes: Mapping[Key, str] | None
 
 
-class LivePrices:
+class PriceTable:
     """All rows as of batch `id`. A row knows the batch that wrote it."""
 
     def __init__(self, reading: Reading) -> None:

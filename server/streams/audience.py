@@ -1,7 +1,7 @@
 """The clients of one subscription, and the messages that they share."""
 
 from exchanges import EXCHANGE
-from server.state.price_table import Key, LivePrices
+from server.state.price_table import Key, PriceTable
 from server.state.prices import Price
 from server.streams.client import Client
 from server.streams.message import Message, changes, snapshot
@@ -11,7 +11,7 @@ MOST_MESSAGES = 8
 """Kept for one state of the table. Clients who are equally far are mostly as far as that."""
 
 
-class Share:
+class Audience:
     """A message is made once for all clients who are equally far."""
 
     def __init__(self, subscription: Subscription) -> None:
@@ -21,7 +21,7 @@ class Share:
         self._messages: dict[int | None, Message] = {}
         self._as_of = ""
 
-    def choose(self, prices: LivePrices) -> None:
+    def choose(self, prices: PriceTable) -> None:
         """Which of the prices are its own; again when there are new ones, or other quotes."""
         self._messages.clear()
         wanted = self.subscription
@@ -31,7 +31,7 @@ class Share:
             if wanted.matches(exchange, symbol, prices.quotes.get((exchange, symbol)))
         ]
 
-    def _candidates(self, prices: LivePrices) -> list[Key]:
+    def _candidates(self, prices: PriceTable) -> list[Key]:
         named = self.subscription.symbols
         if not named:
             return prices.keys()
@@ -39,7 +39,7 @@ class Share:
         return [key for key in keys if key in prices]
 
     def message(
-        self, prices: LivePrices, known: int | None, fresh: list[Price] | None = None
+        self, prices: PriceTable, known: int | None, fresh: list[Price] | None = None
     ) -> Message:
         """For a client who knows the batch `known`: what changed since. None: a snapshot.
 
@@ -56,7 +56,7 @@ class Share:
         return self._messages[known]
 
     def _made(
-        self, prices: LivePrices, id: str, known: int | None, fresh: list[Price] | None
+        self, prices: PriceTable, id: str, known: int | None, fresh: list[Price] | None
     ) -> Message:
         if known is None:
             return snapshot(id, map(prices.__getitem__, self.keys))

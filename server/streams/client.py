@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.streams.message import Message
-from server.streams.socket_writer import Channel
+from server.streams.socket_writer import SocketWriter
 from server.streams.subscription import Subscription
 
 
@@ -28,7 +28,7 @@ class Client:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: SocketWriter,
         encode: Callable[[Message], bytes],
         traffic: Traffic,
         subscription: Subscription,

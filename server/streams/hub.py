@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 
-from server.state.price_table import Key, LivePrices, Reading
+from server.state.price_table import Key, PriceTable, Reading
 from server.state.prices import Price
 from server.state.unreadable import Unreadable, mostly_unreadable
-from server.streams.audience import Share
+from server.streams.audience import Audience
 from server.streams.client import Client, Traffic
 from server.streams.message import Message, heartbeat, status, unreadable
 from server.streams.subscription import Subscription
@@ -33,7 +33,7 @@ class Hub:
 
     def __init__(self, *, heartbeat_after: float = 5.0, stalled_after: float = 30.0) -> None:
         """Seconds: without a message until a heartbeat, and without a byte taken until the end."""
-        self.prices: LivePrices | None = None
+        self.prices: PriceTable | None = None
         """None until the database was read for the first time."""
         self.away_since: datetime | None = None
         """Since when Postgres can't be read; None while it can."""
@@ -44,8 +44,8 @@ class Hub:
         """By the kind of stream."""
         self._heartbeat_after = heartbeat_after
         self._stalled_after = stalled_after
-        self._shares: dict[Subscription, Share] = {}
-        self._shares_of: defaultdict[Key, set[Share]] = defaultdict(set)
+        self._shares: dict[Subscription, Audience] = {}
+        self._shares_of: defaultdict[Key, set[Audience]] = defaultdict(set)
 
     @contextmanager
     def serving(self, client: Client) -> Iterator[None]:
@@ -130,16 +130,16 @@ class Hub:
 
     def _start(self, reading: Reading) -> None:
         is_first = self.prices is None
-        self.prices = LivePrices(reading)
+        self.prices = PriceTable(reading)
         self._choose()
         for share in self._shares.values():
             for client in share.clients:
                 client.known = _resumed(self.prices, client) if is_first else None
                 self._tell(self.prices, share, client)
 
-    def _touched(self, reading: Reading) -> dict[Share, list[Price]]:
+    def _touched(self, reading: Reading) -> dict[Audience, list[Price]]:
         """What changed of each subscription, found by the symbols that changed."""
-        touched: defaultdict[Share, list[Price]] = defaultdict(list)
+        touched: defaultdict[Audience, list[Price]] = defaultdict(list)
         for price in reading.prices:
             for share in self._shares_of[price.exchange, price.symbol]:
                 touched[share].append(price)
@@ -152,10 +152,10 @@ class Hub:
                         client.known = None
         return touched
 
-    def _share_of(self, subscription: Subscription) -> Share:
+    def _share_of(self, subscription: Subscription) -> Audience:
         share = self._shares.get(subscription)
         if share is None:
-            share = self._shares[subscription] = Share(subscription)
+            share = self._shares[subscription] = Audience(subscription)
             if self.prices is not None:
                 share.choose(self.prices)
                 for key in share.keys:
@@ -171,7 +171,7 @@ class Hub:
                 self._shares_of[key].add(share)
 
     def _tell(
-        self, prices: LivePrices, share: Share, client: Client, fresh: list[Price] | None = None
+        self, prices: PriceTable, share: Audience, client: Client, fresh: list[Price] | None = None
     ) -> None:
         if client.is_ready:
             message = share.message(prices, client.known, fresh)
@@ -182,7 +182,7 @@ class Hub:
             client.traffic.conflated += client.is_behind
             client.is_behind = True
 
-    def _catch_up(self, share: Share, client: Client) -> None:
+    def _catch_up(self, share: Audience, client: Client) -> None:
         if client.is_behind and self.prices is not None:
             client.is_behind = False
             self._tell(self.prices, share, client)
@@ -230,7 +230,7 @@ class Hub:
         return (client for share in self._shares.values() for client in share.clients)
 
 
-def _resumed(prices: LivePrices, client: Client) -> int | None:
+def _resumed(prices: PriceTable, client: Client) -> int | None:
     """The batch that the client says it knows, if what changed since can be told."""
     known = prices.batch_named(client.since) if client.since is not None else None
     if known is None:

@@ -1,4 +1,4 @@
-"""uvicorn's protocols: each connection with its Channel, and with limits that come before any request."""
+"""uvicorn's protocols, with a SocketWriter for each connection and limits before the first request."""
 
 import asyncio
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from server.streams.socket_writer import Channel
+from server.streams.socket_writer import SocketWriter
 
 HEARD_WHILE_WAITING = 65_536
 """Bytes that a client may say while it reads nothing: its pings are answered, and answers wait."""
@@ -33,7 +33,7 @@ class WithChannel(asyncio.Protocol):
     client: tuple[str, int] | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._channel = Channel(cast(asyncio.Transport, transport))
+        self._channel = SocketWriter(cast(asyncio.Transport, transport))
         self._heard = 0
         self.app_state = {**self.app_state, "channel": self._channel}
         super().connection_made(transport)

@@ -15,7 +15,7 @@ KERNEL_BYTES = 131_072
 """What the kernel takes ahead for a slow client. What waits there longer only grows old."""
 
 
-class Channel:
+class SocketWriter:
     """`ready` as long as the kernel has taken all that was written.
 
     So a writer who writes one message when it is ready, and none when it is not, has at most one

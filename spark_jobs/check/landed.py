@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from spark_jobs.history.history import store_explained
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.objects import HOUR
 
@@ -26,7 +26,7 @@ def landed(
     """
     found: DataFrame | None = None
     with store_explained(settings):
-        storage = Storage(spark, lake_root(settings))
+        storage = HadoopFiles(spark, lake_root(settings))
         for exchange in TOPIC_OF_EXCHANGE:
             top = f"{lake_root(settings)}/landing/{exchange}"
             if folders := [*hours_between(storage, top, since - HOUR, until + HOUR)]:
@@ -36,7 +36,9 @@ def landed(
     return found
 
 
-def hours_between(storage: Storage, top: str, since: datetime, until: datetime) -> Iterator[str]:
+def hours_between(
+    storage: HadoopFiles, top: str, since: datetime, until: datetime
+) -> Iterator[str]:
     """Yield the folders of hours that are there, in order; no other day is looked into.
 
     So it makes no difference how far apart the two are: one clock may have been wrong by years.
@@ -46,7 +48,7 @@ def hours_between(storage: Storage, top: str, since: datetime, until: datetime) 
     return _below(storage, top, "", *(f"{time:%Y/%m/%d/%H}" for time in (since, until)))
 
 
-def _below(storage: Storage, top: str, folder: str, first: str, last: str) -> Iterator[str]:
+def _below(storage: HadoopFiles, top: str, folder: str, first: str, last: str) -> Iterator[str]:
     for name in storage.folders(f"{top}/{folder}"):
         path = f"{folder}{name}"
         if first[: len(path)] <= path <= last[: len(path)]:

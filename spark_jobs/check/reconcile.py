@@ -15,8 +15,7 @@ from spark_jobs.check.message_counts import IS_MESSAGE, IS_RECEIPT, MESSAGE_KEY,
 from spark_jobs.check.stored_tickers import StoredTickers
 from spark_jobs.check.verdicts import SHOWN, Verdict, lines
 from spark_jobs.history.history import Hole
-from spark_jobs.kafka_source.sources import Offsets
-from spark_jobs.postgres.kafka_progress import before
+from spark_jobs.kafka_source.offsets import Offsets, before_ends
 
 LANDING_DELAY = "INTERVAL 2 MINUTES"
 """Until an item is in `landing/`: its segment is closed within one minute, and uploaded within another."""
@@ -49,7 +48,7 @@ def raw_verdict(
         F.min(digest()).alias("least"),
         F.max(digest()).alias("greatest"),
     )
-    compared = messages.transform(before, until).join(copies, [*MESSAGE_KEY], "left")
+    compared = messages.transform(before_ends, until).join(copies, [*MESSAGE_KEY], "left")
     is_same = (F.col("least") == F.col("digest")) & (F.col("greatest") == F.col("digest"))
     by_minute = compared.groupBy(*MINUTE).agg(
         F.sum("items").alias("items"),
@@ -74,7 +73,7 @@ def raw_verdict(
 def _absent_from_raw(messages: DataFrame, until: Offsets) -> list[str]:
     """Return the topics without an object, although a later message of another topic is there."""
     topics = sorted({topic for topic, _partition in until})
-    newest = messages.transform(before, until).agg(F.max("stamped_at").alias("newest"))
+    newest = messages.transform(before_ends, until).agg(F.max("stamped_at").alias("newest"))
     others = messages.where(~F.col("topic").isin(topics))
     firsts = others.groupBy("topic").agg(F.min("stamped_at").alias("first")).crossJoin(newest)
     return _sorted_names(firsts.where(F.col("first") < F.col("newest")), "topic")
@@ -90,7 +89,7 @@ def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime
     What was received before `since` may have been dropped there.
     """
     is_kept = F.col("received_at").isNull() | (F.col("received_at") >= since)
-    compared = messages.transform(before, tickers.until).where(is_kept)
+    compared = messages.transform(before_ends, tickers.until).where(is_kept)
     by_minute = (
         compared.join(_stored(compared, tickers.rows), [*MESSAGE_KEY], "left")
         .withColumn("stored", F.coalesce("stored", F.lit(0)))

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 
 # Text that is empty is quoted, NULL is not.
 COPY = "COPY ({query}) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE *)"

@@ -8,9 +8,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.lake.delta_options import delta_options
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.tickers.progress import newest_progress
 
@@ -48,7 +48,7 @@ def stored_tickers(
         for action in pa.table(table.get_add_actions()).to_pylist()
         if days[0] <= str(action["partition"]["date"]) <= days[1]
     }
-    storage = Storage(spark, path)
+    storage = HadoopFiles(spark, path)
     stored = {
         file.removeprefix(f"{path}/")
         for day in sorted({*named.values()})

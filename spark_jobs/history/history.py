@@ -5,7 +5,6 @@ holds: a run of hours that reads in steps goes on while Kafka deletes records. N
 silence: `unbroken` says from which offsets on nothing is missing, and `holes` what is.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,11 +18,12 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.errors import JobError
 from spark_jobs.history.time_span import TimeSpan
-from spark_jobs.kafka_source.kept_offsets import kept_offsets, offsets_at
 from spark_jobs.kafka_source.offset_ranges import Span, holes, unbroken_from
-from spark_jobs.kafka_source.sources import Offsets, kept_records, starting_offset
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.partitions import kept_offsets, offsets_at, starting_offset
+from spark_jobs.kafka_source.records import kept_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.objects import RawFolders, RawObject
 from spark_jobs.lake.raw.records import RawRecords
@@ -126,15 +126,14 @@ class History:
 
         A partition without a begin or an end is left out.
         """
-        starting: dict[str, dict[str, int]] = defaultdict(dict)
+        starting: dict[tuple[str, int], int] = {}
         in_kafka: dict[tuple[str, int], int] = {}
         from_raw: dict[tuple[str, int], int] = {}
         in_raw: dict[tuple[str, int], int] = {}
         for place, (oldest, _high) in self.kept().items():
-            topic, partition = place
             is_read = place in begins and place in ends
             begin, end = (begins[place], ends[place]) if is_read else (oldest, oldest)
-            starting[topic][str(partition)] = max(begin, oldest)
+            starting[place] = max(begin, oldest)
             in_kafka[place] = max(begin, oldest, end)
             from_raw[place], in_raw[place] = begin, max(begin, min(end, oldest))
         records = kept_records(self._spark, self._settings, starting, in_kafka)
@@ -215,7 +214,7 @@ def raw_folders(
     spark: SparkSession, settings: Settings, topic: str
 ) -> tuple[RawFolders, str | None]:
     """Return a topic's folders, and the id of the topic that Kafka has now."""
-    storage = Storage(spark, lake_root(settings))
+    storage = HadoopFiles(spark, lake_root(settings))
     return RawFolders(storage, raw_root(settings), topic), topic_ids(settings, [topic]).get(topic)
 
 

@@ -10,7 +10,7 @@ from confluent_kafka import Message, TopicPartition
 from core.message import ENDPOINT_HEADER
 from core.settings import Settings
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.sources import KAFKA_TIMEOUT, looking_consumer
+from spark_jobs.kafka_source.partitions import KAFKA_TIMEOUT, looking_consumer
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 from spark_jobs.tickers.messages import HOST
 

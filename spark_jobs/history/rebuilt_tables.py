@@ -12,7 +12,7 @@ from psycopg2.extras import execute_values
 
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.history.reach import KAFKA_AHEAD_LIMIT, Reach
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
 from spark_jobs.postgres.candle_days import kept_span, make_days
 from spark_jobs.postgres.kafka_progress import ids_read, locked_progress, move_on

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from spark_jobs.kafka_source.sources import Offsets, offsets_of
+from spark_jobs.kafka_source.offsets import Offsets, offsets_of
 
 
-def batch_end(checkpoint: str) -> Offsets:
+def checkpoint_offsets(checkpoint: str) -> Offsets:
     """The offset after the last record of the batch that is being written, of every partition.
 
     `checkpoint`, a file URI, is that of a query with one source, Kafka. The last line of the newest entry:

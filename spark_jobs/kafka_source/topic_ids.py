@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from core.settings import Settings
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.admin import kafka_admin
-from spark_jobs.kafka_source.sources import rights_explained
+from spark_jobs.kafka_source.partitions import rights_explained
 
 # By topic, as Kafka's own tools show it: 22 characters of A-Z a-z 0-9 - _.
 TopicIds = Mapping[str, str]

@@ -14,7 +14,7 @@ class Usage(NamedTuple):
     files: int
 
 
-class Storage:
+class HadoopFiles:
     """The file system that a folder lies in. Errors of S3 come as Py4JJavaError."""
 
     def __init__(self, spark: SparkSession, folder: str) -> None:

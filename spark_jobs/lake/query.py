@@ -7,7 +7,8 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.sources import Offsets, kafka_records
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.run.sink import Sink
 
 # Half a million tickers or more: a backlog goes in batches that two cores and 1 GB can bear.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from py4j.protocol import Py4JJavaError
 
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.run.metrics import JobMetrics
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class LakeSizes(threading.Thread):
     """Reads the sizes every five minutes until the process ends. An error is logged."""
 
     def __init__(
-        self, storage: Storage, root: str, prefixes: Iterable[str], metrics: JobMetrics
+        self, storage: HadoopFiles, root: str, prefixes: Iterable[str], metrics: JobMetrics
     ) -> None:
         super().__init__(name="lake_sizes", daemon=True)
         self._storage = storage

@@ -10,11 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import TopicIds
 
 
@@ -67,36 +65,6 @@ def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
             "Nothing of the batch was written; the next start resumes at that offset"
         )
     return rows.filter(pc.greater_equal(rows["first_offset"], next_offsets))
-
-
-def beyond(batch: DataFrame, progress: Offsets) -> DataFrame:
-    """What was not written yet."""
-    return batch.where(F.col("offset") >= _of_partition(progress))
-
-
-def before(batch: DataFrame, ends: Offsets) -> DataFrame:
-    """Return what lies before the ends; nothing of a partition without one."""
-    return batch.where(F.col("offset") < _of_partition(ends))
-
-
-def _of_partition(offsets: Offsets) -> Column:
-    """The offset of a row's partition; 0 where there is none.
-
-    Offsets stand in an array for each topic: a number by itself would be a part of the code that Spark
-    generates, so this would be new code, and slow at first, for each batch.
-    """
-    found = (
-        F.when(F.col("topic") == topic, F.get(F.lit(of_topic), F.col("partition")))
-        for topic, of_topic in _arrays(offsets).items()
-    )
-    return F.coalesce(*found, F.lit(0))
-
-
-def _arrays(progress: Offsets) -> dict[str, list[int]]:
-    """The next offsets of each topic, each in the place of its partition's number; 0 where there is none."""
-    count = 1 + max((partition for _topic, partition in progress), default=0)
-    topics = sorted({topic for topic, _partition in progress})
-    return {topic: [progress.get((topic, n), 0) for n in range(count)] for topic in topics}
 
 
 def next_offsets(rows: pa.Table) -> Offsets:

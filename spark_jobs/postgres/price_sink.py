@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.sources import Offsets, by_topic
+from spark_jobs.kafka_source.offsets import Offsets, by_topic
 from spark_jobs.postgres.candle_days import RETENTION
 from spark_jobs.postgres.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
 from spark_jobs.postgres.dead_letters import add_dead_letters, letters_in, spans_in

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame
 
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.schemas import SMALL_TOPICS
-from spark_jobs.kafka_source.sources import Offsets
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters, forget_dead_letters
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
 from spark_jobs.run.sink import Counts, Sink

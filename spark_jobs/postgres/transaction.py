@@ -19,7 +19,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor
 
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
 from spark_jobs.postgres.connection import connect
 from spark_jobs.postgres.dead_letters import forget_dead_letters

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from core.settings import JOBS, Settings
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.sources import raise_if_refused
+from spark_jobs.kafka_source.partitions import raise_if_refused
 from spark_jobs.run.batch_reports import BatchReports
 from spark_jobs.run.entry import run
 from spark_jobs.run.metrics import JobMetrics

@@ -11,7 +11,7 @@ from pyspark.sql import Row
 
 from core.settings import Settings
 from exchanges.binance import BINANCE
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from tests.compatibility.kept import Place, Record
 from tests.support.frames import BTCUSDT, item
 from tests.support.postgres import rows

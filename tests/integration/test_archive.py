@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from exchanges.binance import BINANCE
-from spark_jobs.kafka_source.sources import OffsetError
+from spark_jobs.kafka_source.partitions import OffsetError
 from spark_jobs.lake.raw.archive import Archive
 from tests.support.archive import (
     EVENING,

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.postgres.kafka_progress import ProgressError
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.tickers.ticker_order import age_order, sql_age_order

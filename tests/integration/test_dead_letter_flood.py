@@ -14,7 +14,8 @@ from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
 from spark_jobs.check.verdicts import Verdict
-from spark_jobs.kafka_source.sources import Offsets, kafka_records
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.run.runner import fresh_checkpoint

@@ -13,7 +13,9 @@ from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.kafka_source.sources import OffsetError, Offsets, kafka_records, starting_offset
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.partitions import OffsetError, starting_offset
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_query
 from spark_jobs.lake.raw.archive import Archive

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from infra.services import object_store
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.sizes import LakeSizes
 from spark_jobs.run.metrics import JobMetrics
@@ -35,7 +35,7 @@ def test_a_prefix_is_as_large_as_all_objects_below_it(
 ) -> None:
     metrics = JobMetrics()
     LakeSizes(
-        Storage(spark, lake_root(settings)),
+        HadoopFiles(spark, lake_root(settings)),
         lake_root(settings),
         [prefix, f"{prefix}/b", "nothing"],
         metrics,
@@ -49,6 +49,6 @@ def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
     spark: SparkSession, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     LakeSizes(
-        Storage(spark, "s3a://no-such-bucket"), "s3a://no-such-bucket", ["raw"], JobMetrics()
+        HadoopFiles(spark, "s3a://no-such-bucket"), "s3a://no-such-bucket", ["raw"], JobMetrics()
     ).look()
     assert "sizes in s3a://no-such-bucket are not known now" in caplog.text

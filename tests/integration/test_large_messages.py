@@ -13,7 +13,7 @@ from core.topics import TOPIC_OF_EXCHANGE
 from exchanges.binance import BINANCE
 from extractors.journal.reader import Line
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.batcher import Batch
 from extractors.to_kafka.delivered import Delivered, Place
 from extractors.to_kafka.producer import Producer, TooLargeError
@@ -84,7 +84,7 @@ def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: Own
         delivered,
         set(),
         3 * LARGEST,
-        Stop(30.0),
+        Shutdown(30.0),
         Metrics("binance"),
     )
     items: list[Item] = [

@@ -18,7 +18,7 @@ from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.audit import audit
-from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.price_sink import PriceSink
 from tests.support.frames import BTCUSDT, CRO_USDT, item

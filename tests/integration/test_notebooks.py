@@ -21,7 +21,7 @@ from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from infra.paths import PROJECT
 from infra.replay.server import Simulation
 from infra.services import object_store
-from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_query, lake_root
 from spark_jobs.lake.raw.archive import Archive

@@ -14,7 +14,7 @@ from core.settings import Settings
 from extractors.journal.journal import Journal
 from extractors.journal.segment import Segment
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT
 from tests.support.landing import Landing
@@ -84,7 +84,7 @@ def test_wrong_credentials_are_an_error_without_the_secret(
 def follower(journal: Journal, settings: Settings, delivered: int) -> S3UploaderThread:
     journal.delivered = delivered
     uploader = S3Uploader(settings, "binance", journal.id)
-    return S3UploaderThread(journal, uploader, Stop(10.0), Metrics("binance"))
+    return S3UploaderThread(journal, uploader, Shutdown(10.0), Metrics("binance"))
 
 
 def test_segment_is_deleted_only_when_kafka_has_it_too(

@@ -22,7 +22,7 @@ from exchanges.kucoin import KUCOIN
 from infra.ports import free_ports
 from infra.services import kafka
 from infra.stack import StackError
-from spark_jobs.kafka_source.sources import RightError, partitions_of_topics, starting_offsets
+from spark_jobs.kafka_source.partitions import RightError, partitions_of_topics, starting_offsets
 from tests.support.broker import JAVA
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT
@@ -44,7 +44,7 @@ def is_kept(settings: Settings, sent: tuple[str, int, int]) -> bool:
     """Whether the jobs' client, which asks for the oldest offset, finds the topic of a message."""
     topic, partition, offset = sent
     found = starting_offsets(settings, [topic], {(topic, partition): offset + 1})
-    return found[topic][str(partition)] == offset + 1
+    return found[topic, partition] == offset + 1
 
 
 def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:

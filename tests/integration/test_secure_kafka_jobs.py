@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.kafka_source.sources import RightError, kafka_records, raise_if_refused
+from spark_jobs.kafka_source.partitions import RightError, raise_if_refused
+from spark_jobs.kafka_source.records import kafka_records
 from tests.support.frames import BTCUSDT
 from tests.support.kafka import produce
 from tests.support.postgres import rows

@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.kafka_source.checkpoint_offsets import batch_end
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.checkpoint_offsets import checkpoint_offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import TopicError, TopicIds
 from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.query import lake_root
@@ -190,4 +190,4 @@ def test_the_end_of_the_batch_being_written_is_that_of_the_newest_entry(tmp_path
     for number, offset in ((9, 90), (10, 100)):
         (folder / str(number)).write_text(f'v1\n{{"conf":{{}}}}\n{{"t":{{"0":{offset}}}}}')
         (folder / f".{number}.crc").write_text("")
-    assert batch_end((tmp_path / "a b").as_uri()) == {("t", 0): 100}
+    assert checkpoint_offsets((tmp_path / "a b").as_uri()) == {("t", 0): 100}

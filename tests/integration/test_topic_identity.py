@@ -14,7 +14,8 @@ from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.kafka_source.broker_clock import ClockError
-from spark_jobs.kafka_source.sources import OffsetError, kafka_records
+from spark_jobs.kafka_source.partitions import OffsetError
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
 from tests.support.frames import BTCUSDT, item, record
 from tests.support.own_kafka import OwnKafka, own_kafka

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from infra.services import object_store
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from tests.soak.record import Flow
 from tests.soak.sent import Hashes, Written, everything, surely_received
 from tests.support.kafka import all_messages

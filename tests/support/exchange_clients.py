@@ -15,8 +15,8 @@ from exchanges.kucoin import KUCOIN
 from extractors.metrics import Metrics
 from extractors.receive.backlog import Backlog
 from extractors.receive.connection import stay_connected
-from extractors.receive.events import Frame, Notice
 from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.notices import Frame, Notice
 from tests.support.frames import RECEIVED_AT
 from tests.support.waiting import DEADLINE, wait_for
 

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 from tests.support.waiting import wait_for
 
 DEADLINE = 60.0

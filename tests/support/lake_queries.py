@@ -13,8 +13,10 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra.services import object_store
-from spark_jobs.kafka_source.checkpoint_offsets import batch_end
-from spark_jobs.kafka_source.sources import Offsets, kafka_records, partitions_of_topics
+from spark_jobs.kafka_source.checkpoint_offsets import checkpoint_offsets
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.partitions import partitions_of_topics
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_query, lake_root
 from spark_jobs.lake.raw.archive import Archive
@@ -39,7 +41,7 @@ def run_raw_archive(
 def run_price_history(spark: SparkSession, lake: Settings, folder: Path) -> None:
     """Write the tickers of what is new, one file for each exchange and day."""
     checkpoint = fresh_checkpoint(str(folder), "price_history")
-    end_of_batch = partial(batch_end, checkpoint)
+    end_of_batch = partial(checkpoint_offsets, checkpoint)
     table = TickerTable(spark, lake_root(lake), end_of_batch, lake.tickers_retention_days)
     progress = table.resume(topic_ids(lake, EXCHANGE_OF_TOPIC))
     records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, progress).coalesce(1)

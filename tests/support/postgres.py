@@ -17,7 +17,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra import paths
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 
 SOON = timedelta(milliseconds=100)
 """For a lock that nobody will release."""

@@ -10,7 +10,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.candle_days import RETENTION
 from spark_jobs.postgres.price_sink import PriceSink

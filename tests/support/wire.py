@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from server.streams.client import Client, Traffic
-from server.streams.socket_writer import Channel
+from server.streams.socket_writer import SocketWriter
 from server.streams.subscription import Subscription
 
 
@@ -20,7 +20,7 @@ class Wire(asyncio.Transport):
         self.written: list[bytes] = []
         self.taken = b""
         self.waiting = b""
-        self.channel = Channel(self)
+        self.channel = SocketWriter(self)
 
     def setsockopt(self, *option: int) -> None:
         pass

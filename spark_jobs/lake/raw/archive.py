@@ -21,9 +21,10 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.kafka_source.sources import OffsetError, Offsets
+from spark_jobs.kafka_source.offsets import Offsets, after_progress
+from spark_jobs.kafka_source.partitions import OffsetError
 from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.raw.names import (
     Name,
     Ranges,
@@ -35,7 +36,6 @@ from spark_jobs.lake.raw.names import (
 )
 from spark_jobs.lake.raw.staged_records import STAGED_BY, with_folders, without_records
 from spark_jobs.lake.sizes import LakeSizes
-from spark_jobs.postgres.kafka_progress import beyond
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 
@@ -69,7 +69,7 @@ class Archive(Sink):
         super().__init__()
         self._spark = spark
         self._root = root
-        self._storage = Storage(spark, root)
+        self._storage = HadoopFiles(spark, root)
         self._raw, self._staging = f"{root}/raw", f"{root}/staging/raw_archive"
         self._mark = f"{self._staging}/_SUCCESS"
         self._topic_ids: TopicIds = {}
@@ -119,7 +119,7 @@ class Archive(Sink):
     def _write_batch(self, batch: DataFrame) -> Counts:
         """Stage the batch, then publish it file by file."""
         while True:
-            self.stage(batch.transform(beyond, self._progress))
+            self.stage(batch.transform(after_progress, self._progress))
             staged = self._staged()
             if not self._is_written(staged):
                 break

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.raw.names import Name, Ranges, own_ids
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -34,7 +34,7 @@ class RawObject(NamedTuple):
 class RawFolders:
     """The folders of a lake's topic below `root`, the folder raw."""
 
-    def __init__(self, storage: Storage, root: str, topic: str) -> None:
+    def __init__(self, storage: HadoopFiles, root: str, topic: str) -> None:
         self._storage = storage
         self._topic = topic
         self._top = f"{root}/topic={topic}"

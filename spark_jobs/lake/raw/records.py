@@ -9,10 +9,9 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.history.time_span import TimeSpan
 from spark_jobs.kafka_source.offset_ranges import Range, Span, overlapping
+from spark_jobs.kafka_source.offsets import Offsets, after_progress, before_ends
 from spark_jobs.kafka_source.schemas import RECORD
-from spark_jobs.kafka_source.sources import Offsets
 from spark_jobs.lake.raw.objects import RawObject
-from spark_jobs.postgres.kafka_progress import before, beyond
 
 PLACE = ("topic", "partition", "offset")
 
@@ -71,12 +70,20 @@ class RawRecords:
         if again is not None:
             again = again.dropDuplicates([*PLACE])
             found = again if found is None else found.unionByName(again)
-        return None if found is None else found.transform(beyond, begins).transform(before, ends)
+        return (
+            None
+            if found is None
+            else found.transform(after_progress, begins).transform(before_ends, ends)
+        )
 
     def as_often_as_there(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
         """Return the same with its repetitions."""
         found = self._read(self._holding(begins, ends))
-        return None if found is None else found.transform(beyond, begins).transform(before, ends)
+        return (
+            None
+            if found is None
+            else found.transform(after_progress, begins).transform(before_ends, ends)
+        )
 
     def _holding(self, begins: Offsets, ends: Offsets) -> list[RawObject]:
         """The objects that hold a record of the span."""

@@ -15,7 +15,7 @@ import deltalake
 from deltalake.transaction import CommitProperties, Transaction
 
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.sources import Offsets, by_topic, offsets_of
+from spark_jobs.kafka_source.offsets import Offsets, by_topic, offsets_of
 from spark_jobs.kafka_source.topic_ids import TopicIds
 
 APPLICATION = "price_history"

@@ -12,15 +12,14 @@ from uuid import uuid4
 from deltalake.transaction import AddAction
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets, after_progress
 from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
 from spark_jobs.lake.delta_options import delta_options
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.sizes import LakeSizes
 from spark_jobs.lake.tickers.log import TickerLog, added_file
 from spark_jobs.lake.tickers.progress import Progress
 from spark_jobs.lake.tickers.upkeep import TickerUpkeep
-from spark_jobs.postgres.kafka_progress import beyond
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.messages import messages, ticker_files
@@ -49,7 +48,7 @@ class TickerTable(Sink):
         """
         super().__init__()
         self._root, self._path = root, f"{root}/tickers"
-        self._storage = Storage(spark, root)
+        self._storage = HadoopFiles(spark, root)
         self._options = delta_options(spark, self._path)
         self._end_of_batch = end_of_batch
         self._retention_days = retention_days
@@ -112,7 +111,9 @@ class TickerTable(Sink):
         )
         # A batch of half a million tickers is 15 MB of files.
         files = (
-            batch.transform(beyond, before.next_offsets).transform(messages).transform(ticker_files)
+            batch.transform(after_progress, before.next_offsets)
+            .transform(messages)
+            .transform(ticker_files)
         )
         rows = files.toArrow().to_pylist()
         added = [self._stored(row) for row in rows if row["content"] is not None]

@@ -10,7 +10,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
-from spark_jobs.kafka_source.sources import kafka_records
+from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.live_prices import small_topics
 from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from tests.compatibility.kept import TOPICS, Place, Version

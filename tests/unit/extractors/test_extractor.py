@@ -19,7 +19,7 @@ from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint
 from extractors.extractor import ASKED, FAILED, HOPELESS, extract
 from extractors.metrics import Metrics
 from extractors.receive.exchange_client import ExchangeClient
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.delivered import Delivered
 from extractors.to_kafka.producer import ProducerError
 from extractors.to_landing.uploader import S3UploaderThread
@@ -69,7 +69,7 @@ class Extracting:
         stop_limit: float = 30.0,
         journal_limit: int = LIMIT,
     ) -> None:
-        self.stop = Stop(stop_limit)
+        self.stop = Shutdown(stop_limit)
         self.metrics = Metrics("binance")
         self._status: list[int] = []
         own = replace(settings, journal_dir=str(folder), journal_limit_bytes=journal_limit)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 from extractors.receive.backlog import Backlog
-from extractors.receive.events import Notice, Opening
+from extractors.receive.notices import Notice, Opening
 from tests.support.waiting import DEADLINE, pass_time, wait_for
 
 MOMENT = 0.1

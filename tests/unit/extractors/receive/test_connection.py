@@ -13,7 +13,7 @@ from websockets.sync.server import ServerConnection
 from core.message import received_at_of
 from exchanges.binance import BINANCE, BinanceSession
 from exchanges.exchange import Addresses, Asking, Endpoint, Exchange
-from extractors.receive.events import Ended, Frame, Listing, Opened, Opening
+from extractors.receive.notices import Ended, Frame, Listing, Opened, Opening
 from infra.replay.encoding import encode_frames
 from tests.support.exchange_clients import (
     binance_client,

@@ -15,8 +15,8 @@ from exchanges.exchange import ConfigurationError, ExchangeError
 from extractors.metrics import Metrics
 from extractors.receive.backlog import Backlog
 from extractors.receive.connection import Connection
-from extractors.receive.events import Ended, Frame, Notice, Opened, Opening
 from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.notices import Ended, Frame, Notice, Opened, Opening
 from tests.support.exchange_clients import binance_client, kucoin_client, tickers
 from tests.support.frames import BTCUSDT
 from tests.support.loopback import (

@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 from websockets.sync.server import ServerConnection
 
-from extractors.receive.events import Ended, Frame
+from extractors.receive.notices import Ended, Frame
 from extractors.receive.web_socket import READ_SIZE
 from tests.support.exchange_clients import (
     binance_client,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from exchanges.exchange import RawData, Received, UnreadableRawData
 from exchanges.kucoin import KucoinSession
-from extractors.receive.duplicates import LATEST_REPEAT, REMEMBERED, Doubles
-from extractors.receive.events import Ended, Frame, Opening
+from extractors.receive.duplicates import LATEST_REPEAT, REMEMBERED, Duplicates
+from extractors.receive.notices import Ended, Frame, Opening
 
 Arrival = tuple[int, str, int]
 """Connection, symbol and sequence."""
@@ -25,19 +25,19 @@ def frame(connection: int, *raw_data: Received, at: int = 0) -> Frame:
     return Frame(connection, at, "kucoin.com", list(raw_data), size=100)
 
 
-def opened(*connections: int) -> Doubles:
-    doubles = Doubles()
+def opened(*connections: int) -> Duplicates:
+    doubles = Duplicates()
     for connection in connections:
         doubles.opening(Opening(connection, 0))
     return doubles
 
 
-def end(doubles: Doubles, connection: int, at: int = 0) -> None:
+def end(doubles: Duplicates, connection: int, at: int = 0) -> None:
     doubles.ended(Ended(connection, at, "closed", "closed: 1001"))
 
 
 def brought(
-    doubles: Doubles, connection: int, sequences: Iterable[int], at: int = 0, symbol: str = "A"
+    doubles: Duplicates, connection: int, sequences: Iterable[int], at: int = 0, symbol: str = "A"
 ) -> list[int]:
     """The sequences of the symbol that come out."""
     out: list[int] = []
@@ -182,7 +182,7 @@ ARRIVALS = st.lists(
 )
 
 
-def through(doubles: Doubles, arrivals: Iterable[Arrival]) -> list[Arrival]:
+def through(doubles: Duplicates, arrivals: Iterable[Arrival]) -> list[Arrival]:
     return [
         (connection, each.symbol, each.sequence or 0)
         for connection, symbol, sequence in arrivals

@@ -3,8 +3,8 @@
 import pytest
 
 from exchanges.exchange import RawData, Received, UnreadableRawData
-from extractors.receive.events import Ended, Frame, Opened
-from extractors.receive.feed_events import Continuity, FeedEvent
+from extractors.receive.feed_events import FeedEvent, FeedEvents
+from extractors.receive.notices import Ended, Frame, Opened
 
 STARTED = 1_743_147_448_000_000
 HOST = "ws-api-spot.kucoin.com"
@@ -18,13 +18,13 @@ class Story:
     """A continuity, told in seconds from its start."""
 
     def __init__(self) -> None:
-        self._continuity = Continuity("kucoin", STARTED)
+        self._feed_events = FeedEvents("kucoin", STARTED)
 
     def start(self) -> list[FeedEvent]:
-        return self._continuity.start()
+        return self._feed_events.start()
 
     def opened(self, connection: int, second: int, endpoint: str = HOST) -> list[FeedEvent]:
-        return self._continuity.opened(Opened(connection, at(second), endpoint))
+        return self._feed_events.opened(Opened(connection, at(second), endpoint))
 
     def frame(
         self,
@@ -35,11 +35,11 @@ class Story:
         doubled: bool = False,
     ) -> list[FeedEvent]:
         frame = Frame(connection, at(second), endpoint, list(raw_data or [TICKER]), size=100)
-        return self._continuity.frame(frame, doubled)
+        return self._feed_events.frame(frame, doubled)
 
     def ended(self, connection: int, second: int, reason: str) -> list[FeedEvent]:
         cause = reason.partition(":")[0]
-        return self._continuity.ended(Ended(connection, at(second), cause, reason))
+        return self._feed_events.ended(Ended(connection, at(second), cause, reason))
 
 
 def at(second: int) -> int:

@@ -13,7 +13,6 @@ from core.message import encode_item
 from exchanges.exchange import ExchangeError, Instrument
 from extractors.receive.backlog import Backlog
 from extractors.receive.delisting import Delisting
-from extractors.receive.events import Listing
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.instruments import (
     InstrumentWatch,
@@ -21,6 +20,7 @@ from extractors.receive.instruments import (
     news,
     read_instrument,
 )
+from extractors.receive.notices import Listing
 from extractors.receive.symbol_list import SymbolList
 from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.loopback import http_server

@@ -4,7 +4,7 @@ import pytest
 
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from extractors.receive.events import Ended
+from extractors.receive.notices import Ended
 from infra.replay.faults.faults import RefuseSubscription
 from infra.replay.faults.limits import BinanceLimits, KucoinLimits, Quotas
 from infra.replay.faults.rates import Quota

@@ -11,8 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from extractors.receive.duplicates import Doubles
-from extractors.receive.events import Ended, Frame, Notice, Opened, Opening
+from extractors.receive.duplicates import Duplicates
+from extractors.receive.notices import Ended, Frame, Notice, Opened, Opening
 from tests.support.exchange_clients import binance_client, kucoin_client, listening, told_until
 from tests.support.frames import BTCUSDT, CRO_USDT
 from tests.support.loopback import (
@@ -77,7 +77,7 @@ def connections(told: list[Notice], kind: type[Opening | Opened | Ended]) -> lis
 
 def produced(told: list[Notice]) -> list[int]:
     """The numbers of the tickers that go to Kafka."""
-    doubles, numbers = Doubles(), list[int]()
+    doubles, numbers = Duplicates(), list[int]()
     for notice in told:
         match notice:
             case Opening():

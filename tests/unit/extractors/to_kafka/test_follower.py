@@ -13,7 +13,7 @@ from exchanges.binance import BINANCE
 from extractors.journal.journal import Journal
 from extractors.journal.reader import JournalReader
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka import follower as module
 from extractors.to_kafka import producer as producer_module
 from extractors.to_kafka.batcher import Batch
@@ -63,7 +63,7 @@ class Following:
         limit: float = 10.0,
         batch_seconds: float = 0.0,
     ) -> None:
-        self.stop = Stop(limit)
+        self.stop = Shutdown(limit)
         self.metrics = Metrics("binance")
         client = binance_client(batch_seconds=batch_seconds)
         self.thread = KafkaFollower(client, journal, kafka, self.stop, self.metrics)

@@ -12,7 +12,7 @@ from core.settings import Settings
 from exchanges.binance import BINANCE
 from extractors.journal.reader import Line
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka import producer as module
 from extractors.to_kafka import topics as kafka_topics
 from extractors.to_kafka.batcher import Batch
@@ -46,7 +46,7 @@ class Producing:
     """A producer with what it shares with its follower."""
 
     def __init__(
-        self, settings: Settings, stop: Stop | None = None, limit: int = MAX_MESSAGE_BYTES
+        self, settings: Settings, stop: Shutdown | None = None, limit: int = MAX_MESSAGE_BYTES
     ) -> None:
         self.delivered = Delivered(JOURNAL, places={n: Place(0, 0) for n in range(PARTITIONS)})
         self.delivered.partitions_are(PARTITIONS, 0)
@@ -59,7 +59,7 @@ class Producing:
             self.delivered,
             self.refused,
             limit,
-            stop or Stop(10.0),
+            stop or Shutdown(10.0),
             self.metrics,
         )
 
@@ -373,7 +373,7 @@ def test_an_item_that_is_too_large_for_the_topic_by_itself_is_named_and_counted(
 
 def test_nothing_is_delivered_while_kafka_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    stop = Stop(0.3)
+    stop = Shutdown(0.3)
     with small_kafka(BINANCE.raw_topic) as kafka:
         producing = Producing(kafka, stop)
         producing.send(batch_of(range(10)))
@@ -395,7 +395,7 @@ def test_a_partitions_next_message_waits_for_the_one_before_until_the_stop(
     held_back: HeldBack,
 ) -> None:
     """What is left then is neither sent nor delivered, though more is confirmed."""
-    stop = Stop(0.2)
+    stop = Shutdown(0.2)
     producing = Producing(Settings(), stop)
     producing.send(Batch([large_line(0, 10)]))
     stop.request()
@@ -419,7 +419,7 @@ def test_a_topic_is_waited_for_by_its_name(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with small_kafka() as kafka:
-        stop = Stop(10.0)
+        stop = Shutdown(10.0)
         producing = Producing(kafka, stop)
         pauses: list[float] = []
 
@@ -437,7 +437,7 @@ def test_the_stops_time_ends_the_wait_for_a_kafka_that_is_unavailable(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(kafka_topics, "RETRY_INTERVAL", 0.1)
-    stop = Stop(0.5)
+    stop = Shutdown(0.5)
     producing = Producing(Settings(kafka_bootstrap_servers=NOWHERE), stop)
     stop.request()
     assert producing.producer.wait_for_topic() is None

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_kafka.publisher import Publisher
 from tests.support.kafka import Topic
 from tests.support.small_kafka import by_partition, create, small_kafka
@@ -48,7 +48,7 @@ def wait_for_end(publisher: Publisher) -> None:
 
 def test_a_published_message_is_one_object_under_its_key(kafka: Settings) -> None:
     topic = Topic(kafka, FEED_EVENTS)
-    publisher = Publisher(kafka, Stop(10.0))
+    publisher = Publisher(kafka, Shutdown(10.0))
     publisher.start()
     publish(publisher, range(10))
     wait_for_end(publisher)
@@ -60,7 +60,7 @@ def test_what_is_published_before_the_topics_exist_arrives(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with small_kafka(INSTRUMENTS) as kafka:
-        publisher = Publisher(kafka, Stop(10.0))
+        publisher = Publisher(kafka, Shutdown(10.0))
         publisher.start()
         publish(publisher, range(3))
         wait_for(lambda: caplog.text, lambda text: f"topic {FEED_EVENTS} does not exist" in text)
@@ -87,7 +87,7 @@ def test_messages_that_failed_are_sent_again_in_their_order(
     kafka: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = Topic(kafka, FEED_EVENTS)
-    publisher = Refuses(kafka, Stop(10.0))
+    publisher = Refuses(kafka, Shutdown(10.0))
     publish(publisher, range(4))
     publisher.start()
     wait_for_end(publisher)
@@ -106,7 +106,7 @@ def test_a_message_that_is_refused_for_itself_is_named_and_not_sent_again(
     kafka: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = Topic(kafka, FEED_EVENTS)
-    publisher = TooLarge(kafka, Stop(10.0))
+    publisher = TooLarge(kafka, Shutdown(10.0))
     publish(publisher, range(2))
     publisher.start()
     wait_for_end(publisher)
@@ -117,7 +117,7 @@ def test_a_message_that_is_refused_for_itself_is_named_and_not_sent_again(
 def test_without_kafka_the_stop_ends_it_and_names_what_is_unpublished(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    stop = Stop(0.3)
+    stop = Shutdown(0.3)
     with small_kafka(FEED_EVENTS, INSTRUMENTS) as kafka:
         publisher = Publisher(kafka, stop)
         publisher.start()

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from core.settings import EXTRACTORS, Settings
 from extractors.journal.journal import Journal
 from extractors.metrics import Metrics
-from extractors.shutdown import Stop
+from extractors.shutdown import Shutdown
 from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
 from tests.support.journals import (
     RECEIVED_AT,
@@ -190,7 +190,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def follower(store: Store, journal: Journal) -> S3UploaderThread:
     uploader = S3Uploader(store.settings, "kucoin", journal.id)
-    return S3UploaderThread(journal, uploader, Stop(10.0), Metrics("kucoin"))
+    return S3UploaderThread(journal, uploader, Shutdown(10.0), Metrics("kucoin"))
 
 
 def test_segment_is_deleted_when_both_kafka_and_the_store_have_it(

@@ -12,7 +12,7 @@ from server.rest.compare import (
     difference_bp,
     venue,
 )
-from server.state.price_table import LivePrices, Reading
+from server.state.price_table import PriceTable, Reading
 from server.state.prices import Price, plain
 from tests.support.live_job import price
 
@@ -146,5 +146,5 @@ def test_a_stale_or_halted_venue_is_left_out_unless_it_is_asked_for() -> None:
 def compared(
     listings: list[Listing], *prices: Price, stale: bool = False, halted: bool = False
 ) -> list[Comparison]:
-    table = LivePrices(Reading("e", 1, None, list(prices), {}))
+    table = PriceTable(Reading("e", 1, None, list(prices), {}))
     return list(comparisons("USDT", listings, table, NOON, stale=stale, halted=halted))

@@ -4,7 +4,7 @@ import pytest
 
 from server.fields import Exchange
 from server.rest.readiness import Readiness, readiness
-from server.state.price_table import LivePrices, Reading
+from server.state.price_table import PriceTable, Reading
 from server.state.unreadable import Unreadable
 from tests.support.live_job import price
 
@@ -24,7 +24,7 @@ def state(
         for exchange, age in ages.items()
         for symbol, older in (("A", 0), ("B", 999))
     ]
-    known = LivePrices(Reading("e", 1, None, prices, {}))
+    known = PriceTable(Reading("e", 1, None, prices, {}))
     return readiness(known, unreadable or {}, away_since, LIMITS, NOW)
 
 

@@ -1,4 +1,4 @@
-from server.state.price_table import LivePrices, Reading
+from server.state.price_table import PriceTable, Reading
 from server.state.prices import Price
 from tests.support import live_job
 
@@ -14,7 +14,7 @@ def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
 def test_rows_are_filtered_and_in_order() -> None:
     btc, eth = price("BTC", "3", 7, "kucoin"), price("ETH", "2", 7, "kucoin")
     eth_of_binance = price("ETH", "1", 7)
-    prices = LivePrices(Reading("e", 7, None, [eth, eth_of_binance, btc], {}))
+    prices = PriceTable(Reading("e", 7, None, [eth, eth_of_binance, btc], {}))
 
     assert prices.where(None, None) == [eth_of_binance, btc, eth]
     assert prices.where("kucoin", None) == [btc, eth]
@@ -30,7 +30,7 @@ def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
         price("BTC", "3", 1, "kucoin"),
     )
 
-    prices = LivePrices(Reading("e", 1, None, [btc, eth, btc_of_kucoin], {}))
+    prices = PriceTable(Reading("e", 1, None, [btc, eth, btc_of_kucoin], {}))
 
     assert prices.get("kucoin", "BTC") == btc_of_kucoin
     assert prices.get("kucoin", "ETH") is None
@@ -38,7 +38,7 @@ def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
 
 
 def test_a_state_has_a_name_that_no_other_database_understands() -> None:
-    prices = LivePrices(Reading("5f3c", 311, None, [], {}))
+    prices = PriceTable(Reading("5f3c", 311, None, [], {}))
 
     assert prices.name(305) == "5f3c-305"
     assert prices.batch_named("5f3c-305") == 305

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_jobs.check.landed import hours_between
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 
 
 def test_only_folders_that_are_there_are_looked_into_however_long_the_span(
@@ -17,7 +17,7 @@ def test_only_folders_that_are_there_are_looked_into_however_long_the_span(
     for hour in (*there, "tmp/11/27/03"):
         (tmp_path / hour).mkdir(parents=True)
     top = tmp_path.as_uri()
-    storage = Storage(spark, top)
+    storage = HadoopFiles(spark, top)
     looked: list[str] = []
     listed = storage.folders
 

@@ -1,7 +1,7 @@
 """Steps of the history: they have each offset once, and narrowed ones only what is wanted."""
 
 from spark_jobs.history.steps import Places, in_steps, narrowed
-from spark_jobs.kafka_source.sources import Offsets
+from spark_jobs.kafka_source.offsets import Offsets
 
 BEGINS: Offsets = {("a", 0): 10, ("a", 1): 0, ("b", 0): 5}
 ENDS: Offsets = {("a", 0): 110, ("a", 1): 50, ("b", 0): 5}

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 
 
 @pytest.fixture
-def storage(spark: SparkSession, tmp_path: Path) -> Storage:
-    return Storage(spark, tmp_path.as_uri())
+def storage(spark: SparkSession, tmp_path: Path) -> HadoopFiles:
+    return HadoopFiles(spark, tmp_path.as_uri())
 
 
-def test_files_are_listed_at_any_depth(storage: Storage, tmp_path: Path) -> None:
+def test_files_are_listed_at_any_depth(storage: HadoopFiles, tmp_path: Path) -> None:
     top = tmp_path / "raw, with blanks; and more"
     below = top / "date=2026-11-22" / "hour=8"
     below.mkdir(parents=True)
@@ -28,7 +28,7 @@ def test_files_are_listed_at_any_depth(storage: Storage, tmp_path: Path) -> None
     assert storage.files(str(top / "nothing")) == []
 
 
-def test_folders_are_listed_by_name_without_files(storage: Storage, tmp_path: Path) -> None:
+def test_folders_are_listed_by_name_without_files(storage: HadoopFiles, tmp_path: Path) -> None:
     for name in ("date=2026-11-23", "date=2026-11-22/hour=8"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "date=2026-11-21").touch()
@@ -37,7 +37,7 @@ def test_folders_are_listed_by_name_without_files(storage: Storage, tmp_path: Pa
 
 
 def test_a_listing_of_many_files_asks_the_jvm_as_often_as_one_of_two(
-    spark: SparkSession, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, storage: HadoopFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few, many = tmp_path / "few", tmp_path / "many"
     for folder, count in ((few, 2), (many, 300)):

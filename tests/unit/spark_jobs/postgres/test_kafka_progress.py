@@ -5,8 +5,8 @@ import pytest
 from chispa import assert_df_equality
 from pyspark.sql import SparkSession
 
-from spark_jobs.kafka_source.sources import Offsets
-from spark_jobs.postgres.kafka_progress import ProgressError, beyond, next_offsets, not_written
+from spark_jobs.kafka_source.offsets import Offsets, after_progress
+from spark_jobs.postgres.kafka_progress import ProgressError, next_offsets, not_written
 from tests.support.frames import table
 
 PLACE = "topic STRING, partition INT, offset LONG"
@@ -21,7 +21,7 @@ def reduced(*rows: tuple[str, int, int, int]) -> pa.Table:
 def test_what_lies_below_its_own_partitions_progress_is_left_out(spark: SparkSession) -> None:
     read = [("a", 0, 6), ("a", 0, 7), ("a", 1, 6), ("a", 2, 0), ("币", 0, 6)]
 
-    actual = beyond(table(spark, read, PLACE), {("a", 0): 7, ("a", 1): 6, ("b", 0): 9})
+    actual = after_progress(table(spark, read, PLACE), {("a", 0): 7, ("a", 1): 6, ("b", 0): 9})
 
     expected = table(spark, [("a", 0, 7), ("a", 1, 6), ("a", 2, 0), ("币", 0, 6)], PLACE)
     assert_df_equality(actual, expected)
@@ -33,7 +33,7 @@ def test_other_offsets_make_no_other_code(
     batch = table(spark, [("a", 0, 6)], PLACE)
 
     def code(progress: Offsets) -> str:
-        beyond(batch, progress).explain("codegen")
+        after_progress(batch, progress).explain("codegen")
         return capsys.readouterr().out.partition("Generated code:")[2]
 
     assert code({("a", 0): 7, ("b", 1): 9}) == code({("a", 0): 8, ("b", 1): 12}) != ""

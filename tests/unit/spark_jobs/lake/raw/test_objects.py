@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs.lake.hadoop_files import Storage
+from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.raw.objects import RawFolders, RawObject
 
 TOPIC = "kucoin_raw_data"
 OLD_ID, NEW_ID = "ckVJ5ZWORGWAxTTLoYGQ2A", "nS2gTqB6RJ-0wl0y0ReEow"
 
 
-class Listed(Storage):
+class Listed(HadoopFiles):
     """A storage that remembers which folders were listed."""
 
     def __init__(self, spark: SparkSession, folder: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from core.settings import Settings
-from spark_jobs.kafka_source.sources import RightError, raise_if_refused
+from spark_jobs.kafka_source.partitions import RightError, raise_if_refused
 
 JAVA_EXCEPTION = "org.apache.kafka.common.errors.TopicAuthorizationException: "
 

@@ -1,0 +1,59 @@
+"""Offsets by topic and partition: as JSON, and as a filter of records."""
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+Offsets = Mapping[tuple[str, int], int]
+"""By topic and partition, the next offset to read."""
+
+PartitionOffsets = Mapping[str, Mapping[str, int]]
+"""The same as Spark's Kafka source reads and writes it: {"kucoin_raw_data": {"0": 1620}}."""
+
+
+def by_topic(offsets: Offsets) -> dict[str, dict[str, int]]:
+    """Return offsets as JSON has them: `{"kucoin_raw_data": {"0": 1620, "1": 1614}}`, sorted."""
+    found: dict[str, dict[str, int]] = {}
+    for (topic, partition), offset in sorted(offsets.items()):
+        found.setdefault(topic, {})[str(partition)] = offset
+    return found
+
+
+def offsets_of(topics: PartitionOffsets) -> Offsets:
+    """Return the inverse of `by_topic`."""
+    return {
+        (topic, int(partition)): int(offset)
+        for topic, partitions in topics.items()
+        for partition, offset in partitions.items()
+    }
+
+
+def after_progress(batch: DataFrame, progress: Offsets) -> DataFrame:
+    """Return the records at the next offsets or after them; all of a partition without one."""
+    return batch.where(F.col("offset") >= _of_partition(progress))
+
+
+def before_ends(batch: DataFrame, ends: Offsets) -> DataFrame:
+    """Return the records before the ends; nothing of a partition without one."""
+    return batch.where(F.col("offset") < _of_partition(ends))
+
+
+def _of_partition(offsets: Offsets) -> Column:
+    """Return the offset of a row's partition, 0 if there is none.
+
+    Pass the offsets as one array per topic: single numbers would become part of the code that Spark
+    generates, and each batch would compile it again.
+    """
+    found = (
+        F.when(F.col("topic") == topic, F.get(F.lit(of_topic), F.col("partition")))
+        for topic, of_topic in _arrays(offsets).items()
+    )
+    return F.coalesce(*found, F.lit(0))
+
+
+def _arrays(progress: Offsets) -> dict[str, list[int]]:
+    """Return the next offsets of each topic, indexed by partition; 0 if there is none."""
+    count = 1 + max((partition for _topic, partition in progress), default=0)
+    topics = sorted({topic for topic, _partition in progress})
+    return {topic: [progress.get((topic, n), 0) for n in range(count)] for topic in topics}

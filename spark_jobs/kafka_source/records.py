@@ -1,0 +1,80 @@
+"""DataFrames of Kafka records: a stream that begins at the sink's offsets, and a range that Kafka holds."""
+
+import json
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, SparkSession
+
+from core.kafka_client import spark_options
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.kafka_source.broker_clock import refuse_producers_clock
+from spark_jobs.kafka_source.offsets import Offsets, by_topic
+from spark_jobs.kafka_source.partitions import starting_offsets
+from spark_jobs.kafka_source.schemas import RECORD
+
+RAW_MESSAGES_PER_BATCH = 2000
+"""A message holds hundreds of tickers. After an outage prices move on every two seconds on two cores, and
+the driver's memory is bounded. Half as many cost a sixth of the speed: each batch has a price of its own."""
+
+MESSAGES_IN_MEMORY = "50"
+"""Per partition and query, while the partition's consumer is open. A message may have a tenth of a
+megabyte; Kafka's own 500 of 8 partitions would be most of the driver's memory."""
+
+
+def kafka_records(
+    spark: SparkSession,
+    settings: Settings,
+    topics: Iterable[str],
+    progress: Offsets,
+    messages_per_batch: int = RAW_MESSAGES_PER_BATCH,
+    seconds_to_fill: int = 0,
+) -> DataFrame:
+    """Return a stream of schemas.RECORD that begins at `progress`, or at the oldest record without it.
+
+    A batch waits up to `seconds_to_fill` for `messages_per_batch`, and then takes what there is.
+    Raise OffsetError where Kafka does not hold what comes next, ClockError where a raw topic has the
+    producers' timestamps.
+    """
+    starting = starting_offsets(settings, topics, progress)
+    refuse_producers_clock(settings, [topic for topic in topics if topic in EXCHANGE_OF_TOPIC])
+    fill = {
+        "minOffsetsPerTrigger": str(messages_per_batch),
+        "maxTriggerDelay": f"{seconds_to_fill}s",
+    }
+    return (
+        spark.readStream.format("kafka")
+        .options(**spark_options(settings))
+        .option("subscribe", ",".join(topics))
+        .option("startingOffsets", json.dumps(by_topic(starting)))
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", str(messages_per_batch))
+        .options(**(fill if seconds_to_fill else {}))
+        # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
+        .option("kafka.fetch.max.wait.ms", "20")
+        .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
+        .load()
+        .select(*RECORD.fieldNames())
+    )
+
+
+def kept_records(
+    spark: SparkSession, settings: Settings, oldest: Offsets, ends: Offsets
+) -> DataFrame:
+    """Return the records of Kafka from the oldest offsets up to, not including, the ends.
+
+    Return none of a partition without an end. The query fails if the oldest expire meanwhile.
+    """
+    ending = {partition: ends.get(partition, low) for partition, low in oldest.items()}
+    topics = by_topic(oldest)
+    return (
+        spark.read.format("kafka")
+        .options(**spark_options(settings))
+        .option("subscribe", ",".join(topics))
+        .option("startingOffsets", json.dumps(topics))
+        .option("endingOffsets", json.dumps(by_topic(ending)))
+        .option("includeHeaders", "true")
+        .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
+        .load()
+        .select(*RECORD.fieldNames())
+    )
