@@ -34,11 +34,11 @@ from spark_jobs.check.fresh_dead_letters import (
 )
 from spark_jobs.check.fresh_tables import fresh_candles, fresh_live_prices
 from spark_jobs.check.lake_verdicts import lake_verdicts
-from spark_jobs.check.message_counts import COUNTED, counted
 from spark_jobs.check.reconcile import messages_of
 from spark_jobs.check.snapshot import Snapshot, read_copy, take_snapshot
 from spark_jobs.check.verdicts import Verdict, report, verdict
 from spark_jobs.history.history import History, all_history, history_of
+from spark_jobs.history.message_counts import COUNTED, counted
 from spark_jobs.history.reach import (
     Reach,
     is_complete,
@@ -51,7 +51,7 @@ from spark_jobs.history.reach import (
     with_margin,
 )
 from spark_jobs.history.steps import Step, in_steps, narrowed, places_by_block, written
-from spark_jobs.history.time_span import TimeSpan, time_span
+from spark_jobs.kafka_source.time_span import TimeSpan, time_span
 from spark_jobs.lake.raw.objects import DAY
 from spark_jobs.postgres.upkeep import DEAD_LETTERS_KEPT
 from spark_jobs.run.entry import run

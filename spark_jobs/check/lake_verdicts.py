@@ -8,13 +8,13 @@ from pyspark.sql import functions as F
 
 from core.settings import Settings
 from spark_jobs.check.landed import landed
-from spark_jobs.check.message_counts import IS_RECEIPT
 from spark_jobs.check.reconcile import landing_verdict, messages_of, raw_verdict, tickers_verdict
 from spark_jobs.check.stored_tickers import stored_tickers
 from spark_jobs.check.verdicts import Verdict
 from spark_jobs.history.history import History
+from spark_jobs.history.message_counts import IS_RECEIPT
 from spark_jobs.history.reach import Reach, is_wanted
-from spark_jobs.history.time_span import TimeSpan
+from spark_jobs.kafka_source.time_span import TimeSpan
 from spark_jobs.lake.raw.objects import DAY
 
 

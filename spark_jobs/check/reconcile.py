@@ -11,10 +11,10 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.check.message_counts import IS_MESSAGE, IS_RECEIPT, MESSAGE_KEY, digest
 from spark_jobs.check.stored_tickers import StoredTickers
 from spark_jobs.check.verdicts import SHOWN, Verdict, lines
 from spark_jobs.history.history import Hole
+from spark_jobs.history.message_counts import IS_MESSAGE, IS_RECEIPT, MESSAGE_KEY, digest
 from spark_jobs.kafka_source.offsets import Offsets, before_ends
 
 LANDING_DELAY = "INTERVAL 2 MINUTES"

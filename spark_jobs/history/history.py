@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.errors import JobError
-from spark_jobs.history.time_span import TimeSpan
 from spark_jobs.kafka_source.offset_ranges import Span, holes, unbroken_from
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.partitions import kept_offsets, offsets_at, starting_offset
 from spark_jobs.kafka_source.records import kept_records
+from spark_jobs.kafka_source.time_span import TimeSpan
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root

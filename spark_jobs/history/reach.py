@@ -15,10 +15,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.check.message_counts import IS_MESSAGE, counted
 from spark_jobs.history.history import History
-from spark_jobs.history.time_span import TimeSpan
+from spark_jobs.history.message_counts import IS_MESSAGE, counted
 from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.time_span import TimeSpan
 from spark_jobs.postgres.candle_days import kept_span
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.reducer import AHEAD_LIMIT

@@ -23,7 +23,7 @@ from spark_jobs import audit as audit_job
 from spark_jobs.audit import audit
 from spark_jobs.check.fresh_tables import fresh_candles
 from spark_jobs.check.verdicts import Verdict, report
-from spark_jobs.history.time_span import TimeSpan
+from spark_jobs.kafka_source.time_span import TimeSpan
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake import object_store_options

@@ -14,8 +14,8 @@ from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.history.history import History, HistoryError, all_history, history_of
 from spark_jobs.history.steps import in_steps
-from spark_jobs.history.time_span import TimeSpan
 from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.time_span import TimeSpan
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
 from tests.support.lake_queries import copy, delete, in_another_hour, keys, run_raw_archive

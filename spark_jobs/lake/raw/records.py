@@ -7,10 +7,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from spark_jobs.history.time_span import TimeSpan
 from spark_jobs.kafka_source.offset_ranges import Range, Span, overlapping
 from spark_jobs.kafka_source.offsets import Offsets, after_progress, before_ends
 from spark_jobs.kafka_source.schemas import RECORD
+from spark_jobs.kafka_source.time_span import TimeSpan
 from spark_jobs.lake.raw.objects import RawObject
 
 PLACE = ("topic", "partition", "offset")

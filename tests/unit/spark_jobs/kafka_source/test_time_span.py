@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spark_jobs.history.time_span import SpanError, TimeSpan, time_span
+from spark_jobs.kafka_source.time_span import SpanError, TimeSpan, time_span
 
 TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from exchanges.kucoin import KUCOIN
-from spark_jobs.check.message_counts import COUNTED, IS_MESSAGE, IS_RECEIPT, read_and_count
+from spark_jobs.history.message_counts import COUNTED, IS_MESSAGE, IS_RECEIPT, read_and_count
 from spark_jobs.tickers.columns import polars_schema
 from spark_jobs.tickers.messages import read_and_reduce
 from tests.support.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item
