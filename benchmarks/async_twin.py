@@ -1,12 +1,12 @@
-"""Measure the extractor, which has threads, beside a twin of it in asyncio.
+"""Compare the threaded extractor with an asyncio twin.
 
     make benchmark-async-twin                      25,000 frames/s, three rounds
     make benchmark-async-twin RATE=2000 SECONDS_LONG=20
-    make benchmark-async-twin RATE=0               as fast as each takes them
+    make benchmark-async-twin RATE=0               as fast as each reads them
 
-The loads and the figures are those of benchmarks/extractor.py; the twin is
-benchmarks/async_twin_process.py. What receiving and parsing alone take is measured beside them, with the
-extractor's library and with two of asyncio: picows, the quickest, is the twin's.
+Loads and figures are those of benchmarks/extractor.py. The twin is benchmarks/async_twin_process.py.
+Receiving and parsing alone are measured too, with the extractor's library and two asyncio libraries. The
+twin uses picows, the fastest.
 """
 
 import os

@@ -1,13 +1,12 @@
-"""Run a twin of KuCoin's extractor in asyncio, on one connection, until SIGTERM; for measuring only.
+"""Run an asyncio twin of KuCoin's extractor on one connection until SIGTERM, for measuring only.
 
     picows ─► journal ─┬─► follow ─► librdkafka ─► Kafka
                        └─► upload ─► landing/
 
-The same work with the same code as the extractor's, wherever that has no threads: session, doubles,
-continuity, journal, its reader, batcher, the messages and librdkafka's settings. Where the extractor has
-a thread, this has a task of one loop, uvloop's. gzip runs in a thread, or it would hold up the socket for
-a tenth of a second. What a real extractor needs beside, such as rotation, is left out: it would only
-make this slower.
+It shares all of the extractor's code that does not use threads: session, duplicates, continuity,
+journal, journal reader, batcher, messages and librdkafka's settings. Where the extractor has a thread,
+the twin has a task on one uvloop. Only gzip runs in a thread, because it would block the socket for 0.1
+s. Other parts of a real extractor, such as rotation, are omitted: they would only make the twin slower.
 """
 
 import asyncio
@@ -107,7 +106,7 @@ class Twin:
         self._journal.close_if_due(time.monotonic())
 
     async def _follow(self) -> None:
-        """Until the journal is closed and all is delivered."""
+        """Send the journal to Kafka until it is closed and everything is delivered."""
         stop = Shutdown(STOP_LIMIT)
         delivered = Delivered.load(self._journal.folder, self._journal.id)
         producer = Producer(
@@ -128,13 +127,13 @@ class Twin:
             save_at = 0.0
             with closing(JournalReader(self._journal, 0, KUCOIN.symbol_of)) as reader:
                 while True:
-                    # In this order: a closed journal without another line is at its end.
+                    # Check before reading: if a closed journal has no further line, all was read.
                     is_closed = self._journal.is_closed
                     lines = reader.read()
                     now = time.monotonic()
                     for batch in batcher.add(lines, now):
                         producer.send(batch, {})
-                        # Between two batches the socket may be read.
+                        # Yield, so that the socket is read between two batches.
                         await asyncio.sleep(0)
                     producer.poll()
                     self._journal.delivered = delivered.position
@@ -152,7 +151,7 @@ class Twin:
             self._journal.delivered = delivered.position
 
     async def _upload(self) -> None:
-        """Until the journal is closed and all is uploaded."""
+        """Upload closed segments until the journal is closed and everything is uploaded."""
         arguments = client_arguments(self._settings)
         async with get_session().create_client("s3", **arguments, config=CONFIG) as s3:
             while True:

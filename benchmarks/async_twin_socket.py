@@ -1,4 +1,4 @@
-"""Receive for the twin: KuCoin's session on picows, which calls back for each frame."""
+"""Receive frames for the asyncio twin, with KuCoin's session on picows and a callback per frame."""
 
 import asyncio
 import time
@@ -10,13 +10,13 @@ from exchanges.exchange import Endpoint, Session
 from extractors.receive.notices import Frame, now_us
 
 WAKE_INTERVAL = 0.25
-"""Seconds between two looks at the pings and the silence."""
+"""Seconds between two checks for due pings and for silence."""
 
 CONNECTION = 1
 
 
 class Receiver(WSListener):
-    """Collects frames and hands them on together, `collect_seconds` after the first."""
+    """Collects frames and passes them on together, `collect_seconds` after the first."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Receiver(WSListener):
 async def listen(
     endpoint: Endpoint, make: Callable[[], Receiver], silence_limit: float, stop: asyncio.Event
 ) -> None:
-    """Until the stop, the exchange's close or silence."""
+    """Receive until `stop` is set or the exchange closes. Raise TimeoutError after `silence_limit`."""
     transport, receiver = await ws_connect(make, endpoint.url)
     while not (stop.is_set() or transport.is_disconnected):
         receiver.send_due(transport)

@@ -1,17 +1,16 @@
-"""Measure a backlog in Kafka to Postgres: the live job, and rivals on the same topics.
+"""Measure how fast a backlog moves from Kafka to Postgres, for the live job and for rivals.
 
     make benchmark-backlog                     20 million ticks, one round
     make benchmark-backlog TICKS=5000000 ROUNDS=3
 
-The contestants run in turn, each alone. Time counts for all of them from the start of the process, so a
-cold JVM is included, to the commit of the last tick. A contestant that has not read all after LIMIT seconds
-is stopped, and measured up to its last commit. CPU is user and system time of the process and of all that
-it started.
+The contestants run in turn, each alone, on the same topics. Time is measured from the start of the
+process, including a cold JVM, to the commit of the last tick. A contestant that is not done after LIMIT
+seconds is stopped and measured up to its last commit. CPU is user and system time of the process tree.
 
-The live job does all of its work: prices, candles and dead letters, each number checked. The rivals do less.
-Quix Streams keeps all fields, as text, of the latest ticker or, without a key, of every one. The three of
-Spark keep price, sequence and time of the latest. None makes candles or dead letters: what can't be read is
-lost, or ends it.
+The live job does all of its work: prices, candles and dead letters, each number checked. The rivals do
+less. Quix Streams keeps all fields as text, of the latest ticker or, without a key, of every ticker. The
+three Spark rivals keep price, sequence and time of the latest. None makes candles or dead letters:
+unreadable data is lost, or stops the rival.
 """
 
 import argparse
@@ -49,7 +48,8 @@ JDBC = [
     *("--packages", "org.postgresql:postgresql:42.7.13"),
     *("--conf", f"spark.jars.ivySettings={IVY_SETTINGS}"),
 ]
-# Their work is done in code that Spark generates, which gains from the compiler that the jobs leave out.
+# The rivals run mostly in code that Spark generates. It gains from HotSpot's optimising compiler, which
+# the jobs disable.
 BOTH_COMPILERS = [
     "--driver-java-options",
     "-Duser.timezone=UTC -XX:-DontCompileHugeMethods -XX:+UseParallelGC",
@@ -76,7 +76,7 @@ LIMIT = 300.0
 
 
 class Contest(NamedTuple):
-    """One stack with a full Kafka; every run gets a database of its own."""
+    """One stack with a full Kafka. Every run uses a new database."""
 
     stack: Stack
     ticks: int
@@ -96,7 +96,7 @@ class Contest(NamedTuple):
     def _run(
         self, command: list[str], progress: Callable[[Settings, Path], list[Progress]]
     ) -> Iterator[tuple[Run, Settings, Path]]:
-        """The process ends with the block."""
+        """Run a contestant to its end or LIMIT. The process is stopped at the end of the block."""
         name = f"run_{next(self.numbers)}"
         settings = with_database(self.stack, name)
         log = self.stack.log_folder / f"{name}.log"
@@ -118,13 +118,13 @@ def committed(settings: Settings, _log: Path) -> list[Progress]:
 
 
 def printed(_settings: Settings, log: Path) -> list[Progress]:
-    """Return what a rival says: ticks so far, and the time. One that is idle repeats itself."""
-    said: dict[int, float] = {}
+    """Return the progress that a rival printed. An idle rival repeats lines; the first counts."""
+    first_seen: dict[int, float] = {}
     for line in log.read_text().splitlines():
         words = line.split()
         if len(words) == 2 and words[0].isdigit() and int(words[0]):
-            said.setdefault(int(words[0]), float(words[1]))
-    return [Progress(ticks, at) for ticks, at in said.items()]
+            first_seen.setdefault(int(words[0]), float(words[1]))
+    return [Progress(ticks, at) for ticks, at in first_seen.items()]
 
 
 def row(name: str, runs: Sequence[Run], ours: Sequence[Run]) -> dict[str, str]:

@@ -1,8 +1,7 @@
-"""Where the live job's time goes while it reads a backlog: before its first batch, and in each later one.
+"""Break down the live job's time while it reads a backlog: its start, and the parts of later batches.
 
-The parts of a batch's time come from the durations that Spark reports and the job logs, from Spark's page,
-and from the table batches, which has the start and the end of each transaction. The CPU time comes from the
-process tree.
+Durations come from Spark's progress in the job's log, from Spark's page, and from the table batches,
+which has the start and the end of each transaction. CPU time comes from the process tree.
 """
 
 import re
@@ -34,12 +33,12 @@ SELECT
 FROM batches ORDER BY id
 """
 
-# In what its transaction's two columns do not have: the time of the whole, and of Spark's own parts.
+# The job's log line per batch has the durations that the table batches lacks: the trigger's and Spark's.
 LINE = re.compile(rf"^(\S+) .* query={LIVE_JOB} (batch=.*)$", re.MULTILINE)
 
 
 class Batch(NamedTuple):
-    """A transaction: its start, all ticks up to it, and its end."""
+    """A transaction: its start, the ticks committed up to its end, and its end."""
 
     started_at: float
     ticks: int
@@ -47,7 +46,7 @@ class Batch(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """`start` in seconds, `batch` in ms of a batch, `tick` in microseconds of a tick."""
+    """Times by part: `start` in seconds, `batch` in ms per batch, `tick` in CPU µs per tick."""
 
     start: Mapping[str, float]
     batch: Mapping[str, float]
@@ -63,7 +62,7 @@ def batches_of(settings: Settings) -> list[Batch]:
 
 
 def logged(log: Path) -> list[dict[str, float]]:
-    """Return the numbers of each line that the job writes after a batch, and its time as `at`."""
+    """Return the numbers of each line that the job logs after a batch, and the line's time as `at`."""
     lines = []
     for at, words in LINE.findall(log.read_text()):
         pairs = dict(word.split("=", 1) for word in words.split())
@@ -75,9 +74,9 @@ def logged(log: Path) -> list[dict[str, float]]:
 
 
 def parts_of(run: Run, settings: Settings, log: Path, page: int) -> Parts:
-    """Return the parts of a run that has just ended; `page` is the port of its driver's page."""
+    """Return the parts of a finished run while its driver's page, at port `page`, is still up."""
     lines, batches, jobs = logged(log), batches_of(settings), jobs_of(page, LIVE_JOB)
-    # The newest batches may not be reported yet. The first is not counted: it is where the JVM compiles.
+    # The newest batches may not be reported yet. Exclude the first, in which the JVM compiles.
     later = range(1, min(len(lines), len(batches), len(jobs)))
     first, last = batches[0], batches[later[-1]]
     ticks = last.ticks - first.ticks

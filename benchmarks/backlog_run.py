@@ -1,4 +1,4 @@
-"""One run over a backlog, and its figures. Pure."""
+"""Compute the figures of one run over a backlog. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,14 +7,14 @@ from benchmarks.process_tree import Sample, cpu_at
 
 
 class Progress(NamedTuple):
-    """How many ticks were committed so far, and when."""
+    """Number of ticks committed by a time, in seconds since the epoch."""
 
     ticks: int
     at: float
 
 
 class Run(NamedTuple):
-    """`began` is when the process was started; there are two commits at least."""
+    """`began` is the start of the process. `progress` has at least two commits."""
 
     began: float
     progress: Sequence[Progress]
@@ -30,21 +30,21 @@ class Run(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Ticks a second from the start of the process."""
+        """Ticks per second from the start of the process."""
         return self.ticks / self.seconds
 
     @property
     def steady_rate(self) -> float:
-        """Ticks a second from the first commit on."""
+        """Ticks per second from the first commit on."""
         first, last = self.progress[0], self.progress[-1]
         return (last.ticks - first.ticks) / (last.at - first.at)
 
     @property
     def cpu(self) -> float:
-        """Seconds up to the last commit."""
+        """CPU seconds up to the last commit."""
         return cpu_at(self.samples, self.progress[-1].at)
 
     @property
     def cpu_of_a_tick(self) -> float:
-        """Microseconds."""
+        """CPU time per tick, in microseconds."""
         return 1e6 * self.cpu / self.ticks

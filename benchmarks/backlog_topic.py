@@ -1,4 +1,4 @@
-"""Fills the raw topics, as the extractors do but all at once."""
+"""Fill the raw topics as the extractors do, but all at once."""
 
 import time
 
@@ -7,7 +7,7 @@ from benchmarks.ticks import TICKS_A_SECOND, messages
 
 
 def fill(bootstrap_servers: str, ticks: int) -> int:
-    """At least so many ticks, the newest a second old. Returns how many it were."""
+    """Send at least `ticks` ticks, the newest of them a second old. Return how many were sent."""
     to = producer(bootstrap_servers)
     sent = 0
     for message in messages(-(-ticks // TICKS_A_SECOND), time.time_ns() // 1000):

@@ -1,8 +1,8 @@
-"""The limit: as many bytes to the same clients from a websockets server that does nothing else.
+"""Send the same number of bytes to the same clients from a bare websockets server, as an upper bound.
 
-python -m benchmarks.bare_websockets PORT LARGE SMALL: until its input ends, then one line of JSON, as
-the batch writer's: {"batch": seconds since the epoch when its first byte was sent}. With each batch,
-who asks for symbols gets a message of SMALL bytes, who asks for none one of LARGE.
+python -m benchmarks.bare_websockets PORT LARGE SMALL: run until its input ends, then print one line of
+JSON like the batch writer's: {"batch": seconds since the epoch when its first byte was sent}. With each
+batch, clients that ask for symbols get a message of SMALL bytes; all others get one of LARGE bytes.
 """
 
 import asyncio

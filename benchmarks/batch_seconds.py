@@ -1,11 +1,11 @@
-"""Measure what shorter batches cost: latency from the exchange's send to Kafka, messages and CPU.
+"""Measure how shorter batches affect latency from the exchange to Kafka, messages and CPU.
 
     make benchmark-batch-seconds
 
-The replay exchange, both extractors, Kafka and the live job, step by step: Binance's array as it was,
-collected for a second, and as it is, sent at once; then KuCoin's batch of 1, 0.5, 0.2 and 0.1 s. The
-latency lasts from the exchange's send of a ticker to the broker's append of its message, on one clock.
-CPU is in percent of a core.
+Runs the replay exchange, both extractors, Kafka and the live job, in steps: first Binance's array as it
+was (collected for 1 s) and as it is (sent immediately); then KuCoin's batches of 1, 0.5, 0.2 and 0.1 s.
+Latency is from the exchange's send of a ticker to the broker's append of its message, on one clock. CPU
+is in percent of a core.
 """
 
 import argparse
@@ -36,20 +36,20 @@ PYTHON = str(paths.VENV_BIN / "python")
 SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 
 JOB_WARM_SECONDS = 30.0
-"""The JVM compiles then."""
+"""Time to wait before the first step, while the JVM compiles."""
 
 STEP_WARM_SECONDS = 4.0
-"""The extractors connect, and the exchange sends all symbols once."""
+"""Time to wait before each step, while extractors connect and the exchange sends all symbols once."""
 
 START_LIMIT = 60.0
 CLOCK = 0.002
-"""Seconds by which a ticker may seem to be in Kafka before it was sent: the broker's time is in ms."""
+"""Seconds by which an append may seem to precede the send: the broker's timestamps have ms precision."""
 
 
 class Step(NamedTuple):
     name: str
     binance: str
-    """The module that is Binance's extractor."""
+    """Module that runs Binance's extractor."""
     kucoin_batch_seconds: float
 
 
@@ -64,7 +64,7 @@ STEPS = (
 
 
 class Measured(NamedTuple):
-    """A step: its time, CPU in seconds by program, and by exchange the offsets before and after."""
+    """Results of a step: duration, CPU seconds by program, and offsets before and after by exchange."""
 
     step: Step
     seconds: float
@@ -84,8 +84,8 @@ def main() -> None:
             process([SPARK_SUBMIT, "spark_jobs/live_prices.py"], stack, stack.settings, log) as job,
         ):
             measured = [
-                run(step, seconds, stack, job, 0.0 if place else JOB_WARM_SECONDS)
-                for place, step in enumerate(STEPS)
+                run(step, seconds, stack, job, 0.0 if number else JOB_WARM_SECONDS)
+                for number, step in enumerate(STEPS)
             ]
             sends: Sends = exchange.result()
         rows = [row(each, sends, stack) for each in measured]
@@ -95,7 +95,7 @@ def main() -> None:
 def run(
     step: Step, seconds: float, stack: Stack, job: psutil.Popen, warm_seconds: float
 ) -> Measured:
-    """Raise StackError when nothing comes to Kafka, or when a program ends by itself."""
+    """Run and measure a step. Raise StackError if nothing arrives in Kafka."""
     folder = stack.folder / "journals" / str(STEPS.index(step))
     settings = replace(stack.settings, journal_dir=str(folder))
     settings = settings.with_exchange("kucoin", batch_seconds=step.kucoin_batch_seconds)
@@ -118,7 +118,7 @@ def run(
             return all(now[name] != at_first[name] for name in now)
 
         if not wait_until(is_written, deadline=START_LIMIT):
-            raise StackError(f"nothing comes to Kafka; the logs are in {stack.log_folder}")
+            raise StackError(f"nothing arrived in Kafka; the logs are in {stack.log_folder}")
         time.sleep(STEP_WARM_SECONDS + warm_seconds)
         before, began = ends(stack), time.monotonic()
         cpu = {name: sample(each).seconds for name, each in programs.items()}
@@ -129,7 +129,7 @@ def run(
 
 
 def ends(stack: Stack) -> dict[str, Offsets]:
-    """Return the ends of the raw topics, by exchange."""
+    """Return the end offsets of the raw topics, by exchange."""
     return {name: offsets(stack.settings, topic) for name, topic in TOPIC_OF_EXCHANGE.items()}
 
 
@@ -156,7 +156,7 @@ def row(measured: Measured, sends: Sends, stack: Stack) -> dict[str, str]:
 def latencies(
     exchange: str, before: Offsets, after: Offsets, sends: Sends, stack: Stack
 ) -> list[float]:
-    """Return the seconds of each ticker from its latest send before the append to the append."""
+    """Return each ticker's latency in seconds, from its latest send before the append to the append."""
     found: list[float] = []
     messages = messages_between(stack.settings, TOPIC_OF_EXCHANGE[exchange], before, after)
     for value, appended in messages:

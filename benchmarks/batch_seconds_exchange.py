@@ -1,7 +1,7 @@
 """Run the replay exchange and record when it sent each ticker.
 
-python -m benchmarks.batch_seconds_exchange PORT: until its input ends, then one line of JSON: by exchange
-and ticker (`identity`), the times of its sends in seconds since the epoch, ascending.
+python -m benchmarks.batch_seconds_exchange PORT: run until its input ends, then print one line of JSON:
+by exchange and ticker (`identity`), the times of its sends in seconds since the epoch, ascending.
 """
 
 import asyncio
@@ -21,26 +21,26 @@ Sends = dict[str, dict[str, list[float]]]
 
 
 def identity(item: dict[str, Any]) -> str:
-    """Return what names a ticker of either exchange: its symbol and its number there."""
+    """Return the identity of a ticker: its symbol, and its sequence (KuCoin) or event time (Binance)."""
     if "subject" in item:
         return f"{item['subject']} {item['data']['sequence']}"
     return f"{item['s']} {item['E']}"
 
 
 class Observer:
-    """Texts are read when all is over: the exchange is to send undisturbed."""
+    """Records sent texts. They are parsed only at the end, so as not to slow the exchange down."""
 
     def __init__(self) -> None:
         self._sent: list[tuple[float, str, Sequence[str]]] = []
 
     def opened(self, connection: Connection) -> None:
-        """Nothing was sent yet."""
+        """Do nothing: no data was sent yet."""
 
     def sending(self, connection: Connection, texts: Sequence[str]) -> None:
         self._sent.append((time.time(), connection.exchange, texts))
 
     def ended(self, connection: Connection) -> None:
-        """What was sent is known."""
+        """Do nothing: all sends are recorded already."""
 
     def sends(self) -> Sends:
         found: Sends = {name: defaultdict(list) for name in ("binance", "kucoin")}

@@ -1,7 +1,7 @@
-"""Commits batches to Postgres as the live job does, and says when each was committed.
+"""Commit batches to Postgres as the live job does, and report when each was committed.
 
-python -m benchmarks.batch_writer: until its input ends. Then one line: {"batch": seconds since the
-epoch when COMMIT was sent}.
+python -m benchmarks.batch_writer: run until its input ends, then print one line of JSON:
+{"batch": seconds since the epoch when COMMIT was sent}.
 """
 
 import json
@@ -26,7 +26,7 @@ SYMBOLS = [("binance", f"BASE{n}USDT") for n in range(1400)] + [
 ]
 BATCHES_A_SECOND = 3.5
 ROWS = 900
-"""Of 2,000 symbols, 4,000 ticks a second change about so many within a batch."""
+"""Rows per batch: 4,000 ticks per second change about this many of 2,000 symbols within a batch."""
 
 INSERT_BATCH = """
 INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets, started_at)
@@ -66,7 +66,7 @@ def main() -> None:
 def commit(
     postgres: connection, symbols: list[tuple[str, str]], sequence: int
 ) -> tuple[int, float]:
-    """One transaction. The batch, and when COMMIT was sent."""
+    """Write a batch in one transaction. Return its id and the time at which COMMIT was sent."""
     lines = StringIO("".join(line(*symbol, sequence) for symbol in symbols))
     with postgres.cursor() as statements:
         statements.execute(INSERT_BATCH, (len(symbols),))
@@ -80,7 +80,7 @@ def commit(
 
 
 def line(exchange: str, symbol: str, sequence: int) -> str:
-    """A ticker with the widths of a real one; on Binance with the figures of a day."""
+    """Return a CSV line of a ticker with realistic widths; for Binance with 24-hour figures."""
     now = datetime.now(UTC).isoformat()
     amount = f"{sequence % 100_000}.{sequence % 977:08}"
     values = {

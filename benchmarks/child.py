@@ -1,4 +1,4 @@
-"""A process of a benchmark: it says when it is ready, and what it found when its input ends."""
+"""Run a benchmark's child process, which prints "ready" and, when its input ends, a result as JSON."""
 
 import json
 import subprocess
@@ -21,14 +21,14 @@ class Child:
             raise RuntimeError(f"{process.args!r} did not become ready")
 
     def result(self) -> Any:
-        """Ends it."""
-        said, _ = self._process.communicate("")
-        return json.loads(said)
+        """Close the process's input, and return the result that it prints."""
+        printed, _ = self._process.communicate("")
+        return json.loads(printed)
 
 
 @contextmanager
 def child(module: str, *arguments: object, environment: Mapping[str, str]) -> Iterator[Child]:
-    """`python -m module`, once it is ready; killed at the end if it is still there."""
+    """Run `python -m module` and yield once it is ready. Kill it at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         env=environment,

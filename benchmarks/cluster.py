@@ -1,15 +1,15 @@
-"""A backlog in Kafka to Postgres and to raw/, with one executor of one core and with two.
+"""Measure a backlog from Kafka to Postgres and to raw/, with one and with two single-core executors.
 
     make benchmark-cluster                                10 million ticks, three runs of each
     make benchmark-cluster TICKS=2000000 JOB=raw_archive
 
-Beside the standalone cluster, whose executors are processes of their own, the same in the driver's own
-process: local[1] and local[2]. Time counts from the end of the first batch, in which the JVMs compile, to
-that of the last. `task us/tick` is the time of tasks for each tick, and `Python us/tick` the CPU time of
-their Python workers: where these stay the same, a worker does as much beside another as alone. Where the
-machine has no core left, tasks wait for one, and only the CPU time compares. `tasks` is the share of the time
-in which Spark's cores had a task, `Postgres` that in which the live job's connection had a statement
-running, `machine` that in which this machine's cores were busy.
+The same is measured inside the driver's process, with local[1] and local[2]. Time is measured from the
+end of the first batch, in which the JVMs compile, to the end of the last. `task us/tick` is the duration
+of tasks per tick, `Python us/tick` the CPU time of their Python workers: if these stay the same, a
+second worker does not slow the first one down. If the machine has no idle core, tasks wait for one, and
+only the CPU time is comparable. `tasks` is the share of time in which Spark's cores had a task,
+`Postgres` that in which the live job's connection ran a statement, and `machine` that in which this
+machine's cores were busy.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from infra.spark_cluster import executors, spark_cluster, submit
 from infra.stack import Stack, StackError
 
 JOBS = ("live_prices", "raw_archive")
-# How it is called, how many cores it has, and whether they are executors of a cluster.
+# Name, number of cores, and whether the cores are executors of a cluster.
 MASTERS = (("local[1]", 1, False), ("local[2]", 2, False))
 CLUSTERS = (("one worker", 1, True), ("two workers", 2, True))
 ONE = CLUSTERS[0][0]
@@ -53,7 +53,7 @@ WHERE application_name = 'PriceSink' AND state = 'active' AND datname = current_
 
 
 class Batch(NamedTuple):
-    """When it was reported, how many messages it had, and how many were left in Kafka."""
+    """Time of a batch's report, its number of messages, and the number left in Kafka."""
 
     ended_at: float
     messages: int
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Ticks a second, microseconds for a tick, and shares of the time."""
+    """Ticks per second, microseconds per tick, and shares of the time."""
 
     rate: float
     task: float
@@ -72,7 +72,7 @@ class Run(NamedTuple):
 
 
 def batches(log: Path, query: str) -> list[Batch]:
-    """Of the lines that the job writes for them: see spark_jobs.run.batch_reports."""
+    """Return the batches in the job's log: see spark_jobs.run.batch_reports."""
     line = rf"^(\S+) .* query={query} batch=\d+ messages=(\d+) .*lag_messages=(\d+)"
     return [
         Batch(datetime.fromisoformat(at).timestamp(), int(messages), int(left))
@@ -89,8 +89,10 @@ def master(folder: Path, name: str, cores: int, is_cluster: bool) -> Iterator[st
         yield url
 
 
-def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, number: int) -> Run:
-    name, cores, _is_cluster = place
+def measured(
+    stack: Stack, job: str, cluster: tuple[str, int, bool], ticks: int, number: int
+) -> Run:
+    name, cores, _is_cluster = cluster
     settings = replace(
         with_database(stack, f"{job}_{number}"),
         s3_bucket=f"{job.replace('_', '-')}-{number}",
@@ -103,7 +105,7 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
     statements: list[tuple[float, bool]] = []
     worked: list[tuple[float, float]] = []
     with (
-        master(stack.folder / f"{job}_{number}", *place) as url,
+        master(stack.folder / f"{job}_{number}", *cluster) as url,
         process(
             [*submit(url, cores, page), f"spark_jobs/{job}.py"], stack, settings, log
         ) as started,
@@ -120,7 +122,7 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
             time.sleep(SAMPLE_SECONDS)
         busy = psutil.cpu_percent() / 100
         if not worked:
-            raise StackError(f"{ticks:,} ticks came in one batch: too few to measure")
+            raise StackError(f"{ticks:,} ticks fitted into one batch: too few to measure")
         worked.append((task_seconds(page), python_seconds()))
     first, last = found[0], found[-1]
     seconds = last.ended_at - first.ended_at
@@ -138,12 +140,12 @@ def measured(stack: Stack, job: str, place: tuple[str, int, bool], ticks: int, n
 
 
 def task_seconds(page: int) -> float:
-    """What all tasks took so far."""
+    """Return the total duration of all tasks so far, in seconds."""
     return sum(int(each["totalDuration"]) for each in executors(page)) / 1000
 
 
 def python_seconds() -> float:
-    """What all Python workers took so far. The job and the cluster are children of this process."""
+    """Return the CPU seconds of all Python workers. Job and cluster are children of this process."""
     return sample(psutil.Process()).cpu.get(WORKERS, 0.0)
 
 
@@ -155,7 +157,7 @@ def is_active(database: connection) -> bool:
 
 
 def rows(job: str, runs: dict[str, list[Run]]) -> Rows:
-    """Return the medians; where runs differ, the least and the most too."""
+    """Return the medians; if runs differ, also the minimum and the maximum."""
     one = median(run.rate for run in runs[ONE])
     return [
         {
@@ -185,10 +187,11 @@ def main() -> None:
         for job in arguments.job or JOBS:
             runs: dict[str, list[Run]] = defaultdict(list)
             for _ in range(arguments.runs):
-                for place in (*MASTERS, *CLUSTERS):
+                for cluster in (*MASTERS, *CLUSTERS):
                     number += 1
-                    runs[place[0]].append(measured(stack, job, place, ticks, number))
-                    print(f"{job} {place[0]}: {runs[place[0]][-1].rate:,.0f} ticks/s", flush=True)
+                    name = cluster[0]
+                    runs[name].append(measured(stack, job, cluster, ticks, number))
+                    print(f"{job} {name}: {runs[name][-1].rate:,.0f} ticks/s", flush=True)
             tables.append(rows(job, runs))
     publish("cluster", f"{ticks:,} ticks in Kafka, {arguments.runs} rounds in turn", *tables)
 

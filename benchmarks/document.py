@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md: benchmarks/template.md, with the newest run of each benchmark on this machine.
+"""Write docs/benchmarks.md from benchmarks/template.md and each benchmark's latest run on this machine.
 
 make benchmark-document
 """
@@ -31,12 +31,12 @@ LIBRARIES = (
 
 TEMPLATE = paths.PROJECT / "benchmarks" / "template.md"
 PLACE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
-"""Where the machine or a benchmark's tables go."""
+"""Placeholder of the machine's description or of a benchmark's tables."""
 
 
 def document() -> str:
-    def filled(place: re.Match[str]) -> str:
-        name = place[1]
+    def filled(placeholder: re.Match[str]) -> str:
+        name = placeholder[1]
         return machine() if name == "machine" else "\n\n".join(answer(published(name)))
 
     return PLACE.sub(filled, TEMPLATE.read_text())

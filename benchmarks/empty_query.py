@@ -1,9 +1,9 @@
-"""A query on the raw topics whose batches do nothing: what Spark takes between Kafka and a sink.
+"""Run a query on the raw topics whose batches do nothing, to measure what Spark itself takes.
 
     spark-submit benchmarks/empty_query.py
 
-It is started as the live job's is. No batch reads its records. Prints a line of JSON for each: when its
-function returned, and the next offset of each partition.
+It is started like the live job's query, but no batch reads its records. Prints one line of JSON per
+batch: when its function returned, and the next offset of each partition.
 """
 
 import json
@@ -30,7 +30,7 @@ def main() -> None:
         returned[number] = time.time()
 
     def report(progress: Mapping[str, Any]) -> None:
-        # Spark reports an idle query too.
+        # Spark also reports progress while a query is idle.
         at = returned.pop(progress["batchId"], None)
         if at is not None:
             (source,) = progress["sources"]

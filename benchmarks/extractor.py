@@ -1,18 +1,18 @@
-"""Measure KuCoin's extractor as it is run, beside cryptofeed's Kafka backend and a bare socket.
+"""Compare KuCoin's extractor with cryptofeed's Kafka backend and a bare socket.
 
     make benchmark-extractor                       25,000 frames/s, three rounds
     make benchmark-extractor RATE=2000 SECONDS_LONG=20
-    make benchmark-extractor RATE=0                as fast as each takes them
+    make benchmark-extractor RATE=0                as fast as each reads them
 
 A generator sends prebuilt KuCoin frames. The contestants run in turn, each alone with Kafka and MinIO.
-The extractor does all that it does: journal, Kafka, gzip and upload to landing/, metrics. The bare socket
+The extractor does all of its work: journal, Kafka, gzip, upload to landing/, metrics. The bare socket
 only receives and parses. cryptofeed can't subscribe to `/market/ticker:all`: it gets the same number of
-frames, of the 300 single symbols that it accepts on one connection.
+frames from 300 single symbols, its maximum on one connection.
 
-The frames come over loopback without TLS, which would cost each contestant the same. CPU is user and
-system time of the process, all its threads. The delay lasts from when a frame was due to its append by
-the broker, so a batch's second is in it. perf counts the system calls meanwhile, which makes each of them
-a little longer.
+The frames are sent over loopback without TLS, which would cost each contestant the same. CPU is user and
+system time of the process with all threads. The delay is from a frame's due time to its append by the
+broker, so it includes the wait for a batch. perf counts the system calls, which makes each a little
+slower.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
 
 def arguments(description: str) -> tuple[Load, int]:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rate", type=float, default=25_000, help="0: as fast as they are taken")
+    parser.add_argument("--rate", type=float, default=25_000, help="frames/s; 0: unlimited")
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
@@ -76,7 +76,7 @@ def arguments(description: str) -> tuple[Load, int]:
 
 
 def create_topic(stack: Stack) -> None:
-    """One partition, stamped by the broker as the raw topics are."""
+    """Create cryptofeed's topic: one partition, with the broker's timestamps as in the raw topics."""
     admin = AdminClient({"bootstrap.servers": stack.settings.kafka_bootstrap_servers})
     topic = NewTopic(CRYPTOFEED_TOPIC, 1, 1, config={"message.timestamp.type": "LogAppendTime"})
     for created in admin.create_topics([topic]).values():
@@ -89,7 +89,7 @@ def verdict(results: Sequence[Result]) -> str:
         for each in results
     )
     return (
-        f"goal, in every round: {GOAL_CPU:.0f} us of CPU for each frame at most, below "
+        f"goal, in every round: up to {GOAL_CPU:.0f} us of CPU per frame, below "
         f"{GOAL_MEGABYTES:.0f} MB, no frame missing: {'met' if is_met else 'not met'}"
     )
 

@@ -1,4 +1,4 @@
-"""Count the system calls of a process with perf, where it is installed and allowed."""
+"""Count the system calls of a process with perf, if it is installed and permitted."""
 
 import shutil
 import signal
@@ -10,14 +10,14 @@ PERF = ("perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p")
 
 
 class Calls:
-    """How many there were; None until the block has ended, or where perf can't count."""
+    """Number of system calls. None until the block has ended, or if perf can't count."""
 
     count: int | None = None
 
 
 @contextmanager
 def system_calls(pid: int) -> Iterator[Calls]:
-    """Count the calls of all threads while the block runs. Each call takes a little longer."""
+    """Count the calls of all threads during the block. Counting slows each call down a little."""
     calls = Calls()
     if not shutil.which(PERF[0]):
         yield calls
@@ -28,7 +28,7 @@ def system_calls(pid: int) -> Iterator[Calls]:
             yield calls
         finally:
             perf.send_signal(signal.SIGINT)
-            _, said = perf.communicate()
+            _, printed = perf.communicate()
     # 144,,raw_syscalls:sys_enter,1132176,100.00,,
-    count = said.strip().splitlines()[-1].partition(",")[0] if said.strip() else ""
+    count = printed.strip().splitlines()[-1].partition(",")[0] if printed.strip() else ""
     calls.count = int(count) if count.isdigit() else None

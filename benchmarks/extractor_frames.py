@@ -1,8 +1,8 @@
-"""Build KuCoin's frames as bytes that are ready to send, so that the generator needs little CPU.
+"""Build KuCoin's frames in advance as bytes, so that the generator needs little CPU.
 
-Symbols, fields and widths are KuCoin's own; prices walk at random. Frame number i has the time
-FIRST_TIME + i, by which it is recognised wherever it arrives. Symbols come in a random order, each as
-often as any other.
+Symbols, fields and widths are as on KuCoin; prices are a random walk. Frame number i has the time
+FIRST_TIME + i, which identifies it wherever it arrives. Symbols are in random order and equally
+frequent.
 """
 
 import re
@@ -21,11 +21,11 @@ FIRST_SEQUENCE = 15_000_000_000
 TIME = re.compile(rb'"time":(\d{13})')
 
 SYMBOLS_OF_CRYPTOFEED = 300
-"""It takes no more on one connection."""
+"""Maximum of cryptofeed's symbols on one connection."""
 
 
 class Frames:
-    """Frames that lie behind one another, as a server sends them: unmasked text, not compressed."""
+    """Consecutive frames in one buffer, as a server sends them: unmasked text, not compressed."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         frames = [_frame(text.encode()) for text in texts]
@@ -45,23 +45,23 @@ class Frames:
 
 
 def of_all_symbols(count: int) -> Frames:
-    """What the topic `/market/ticker:all` sends."""
+    """Return frames of the topic `/market/ticker:all`."""
     return Frames(_texts(kucoin_trading(kucoin_listing()), count, of_all=True))
 
 
 def of_single_symbols(count: int) -> Frames:
-    """What the topic `/market/ticker:<symbol>,<symbol>,…` sends."""
+    """Return frames of the topic `/market/ticker:<symbol>,<symbol>,…`."""
     return Frames(_texts(symbols_of_cryptofeed(), count, of_all=False))
 
 
 def symbols_of_cryptofeed() -> list[Pair]:
-    """Those that can be subscribed to: it leaves out what does not trade."""
+    """Return the pairs that cryptofeed can subscribe to: it omits those that do not trade."""
     listing = [each for each in kucoin_listing() if each["enableTrading"]]
     return kucoin_trading(listing)[:SYMBOLS_OF_CRYPTOFEED]
 
 
 def numbers_in(message: bytes) -> list[int]:
-    """Return the numbers of the frames whose items are in a Kafka message, in their order."""
+    """Return the numbers of the frames whose items are in a Kafka message, in order."""
     return [int(time) - FIRST_TIME for time in TIME.findall(message)]
 
 
@@ -72,13 +72,13 @@ def _texts(pairs: Sequence[Pair], count: int, *, of_all: bool) -> list[str]:
     digits = [max(0, -int(pair.price_increment.normalize().as_tuple().exponent)) for pair in pairs]
     heads = [_head(pair.symbol, of_all=of_all) for pair in pairs]
     texts: list[str] = []
-    for number, place in enumerate(random.choices(range(len(pairs)), k=count)):
+    for number, index in enumerate(random.choices(range(len(pairs)), k=count)):
         change = number * 7_919 % 101
-        counts[place] += change - 50
-        step, width = steps[place], digits[place]
-        bid = counts[place] * step
+        counts[index] += change - 50
+        step, width = steps[index], digits[index]
+        bid = counts[index] * step
         texts.append(
-            f'{heads[place]}"bestAsk":"{bid + 7 * step:.{width}f}","bestAskSize":"3{change}.2",'
+            f'{heads[index]}"bestAsk":"{bid + 7 * step:.{width}f}","bestAskSize":"3{change}.2",'
             f'"bestBid":"{bid:.{width}f}","bestBidSize":"2{change}0",'
             f'"price":"{bid + 3 * step:.{width}f}","sequence":"{FIRST_SEQUENCE + number}",'
             f'"size":"1{change}.3256","time":{FIRST_TIME + number}}}}}'
@@ -92,5 +92,5 @@ def _head(symbol: str, *, of_all: bool) -> str:
 
 
 def _frame(text: bytes) -> bytes:
-    """RFC 6455: FIN and text; every ticker has 126 bytes or more and fewer than 65,536."""
+    """Return a WebSocket frame (RFC 6455: FIN, text). Every ticker has 126 to 65,535 bytes."""
     return struct.pack("!BBH", 0x81, 126, len(text)) + text

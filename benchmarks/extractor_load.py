@@ -1,4 +1,4 @@
-"""Start the source of frames, order a run and ask for its progress."""
+"""Start the source of frames, start a run and query its progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from benchmarks.extractor_source import Sent, State
 from infra import ports
 
 UNLIMITED = 40_000
-"""Frames for each second of a run without a rate."""
+"""Frames per second of a run without a rate."""
 
 
 class Load(NamedTuple):
     rate: float
-    """Frames a second; 0 for as many as are taken."""
+    """Frames per second; 0 means as fast as they are read."""
     seconds: float
 
     @property
@@ -26,11 +26,11 @@ class Load(NamedTuple):
     def __str__(self) -> str:
         if self.rate:
             return f"{self.rate:,.0f} frames/s for {self.seconds:g} s"
-        return f"{self.frames:,} frames, as fast as they are taken"
+        return f"{self.frames:,} frames, as fast as they are read"
 
 
 class Source:
-    """benchmarks/extractor_source.py at its address, host:port."""
+    """Client of benchmarks/extractor_source.py at `address`, host:port."""
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -1,4 +1,4 @@
-"""Compute a round's figures from what was sent, what Kafka has and the CPU's samples. Pure."""
+"""Compute a round's figures from the sent frames, the frames in Kafka and the CPU samples. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from benchmarks.extractor_topic import Appended
 from benchmarks.measuring import spread
 
 WARM_SECONDS = 2.0
-"""Left out: caches fill, and the first batch is still being collected."""
+"""Seconds to exclude at the start, while caches fill and the first batch is collected."""
 
 SAME_BATCH = 0.25
 """Seconds within which all partitions' messages of a batch are appended."""
@@ -19,7 +19,7 @@ LEAST_SAMPLES = 8
 
 
 class Sample(NamedTuple):
-    """User and system time of the process so far, at a time since the epoch; seconds."""
+    """User and system time of the process up to `at`, the time since the epoch; both in seconds."""
 
     at: float
     cpu: float
@@ -27,23 +27,23 @@ class Sample(NamedTuple):
 
 class Result(NamedTuple):
     rate: float
-    """Frames a second as they came to Kafka; of one without Kafka, as they were read."""
+    """Frames per second that arrived in Kafka; without Kafka, that were read."""
     cpu: float
-    """Microseconds of user and system time for each frame. Of one that falls behind, and of a run
-    without a rate: of the whole round, for each frame that came to Kafka."""
+    """Microseconds of user and system time per frame. If the contestant falls behind, or the run has no
+    rate: the time of the whole round per frame that arrived in Kafka."""
     megabytes: float
-    """Peak of the resident memory."""
+    """Peak of resident memory."""
     calls: float | None
-    """System calls of the whole round for each frame; None where they can't be counted."""
+    """System calls of the whole round per frame, None if they can't be counted."""
     delay_50: float | None
-    """Median of the ms from a frame's due time, or its sending, to its append; None without Kafka."""
+    """Median ms from a frame's due time (its send, without a rate) to its append; None without Kafka."""
     delay_99: float | None
     missing: int | None
-    """Frames that Kafka did not have when the round ended; None without Kafka."""
+    """Frames that were not in Kafka when the round ended; None without Kafka."""
 
 
 def rate_of_appends(appended: Sequence[Appended]) -> float:
-    """Return frames a second without the first batch and the last, which waits for frames in vain."""
+    """Return frames per second without the first batch and the last, which waits for frames in vain."""
     times = sorted(each.at for each in appended)
     if not times:
         return 0.0
@@ -55,31 +55,31 @@ def rate_of_appends(appended: Sequence[Appended]) -> float:
 
 
 def steady_cpu(samples: Sequence[Sample], sent: Sequence[Sent]) -> float:
-    """Return microseconds for each frame, while frames were sent; for one that keeps pace with them.
+    """Return microseconds per frame while frames were sent, for a contestant that keeps pace.
 
-    Raise ValueError if that was too short to tell.
+    Raise ValueError if frames were sent for too short a time.
     """
     begin, end = sent[0].at + WARM_SECONDS, sent[-1].at
     steady = [each for each in samples if begin <= each.at <= end]
     if len(steady) < LEAST_SAMPLES:
-        raise ValueError(f"frames were sent for {end - sent[0].at:.1f} s: too short to tell")
+        raise ValueError(f"frames were sent for {end - sent[0].at:.1f} s: too short to measure")
     first, last = steady[0], steady[-1]
     return 1e6 * (last.cpu - first.cpu) / (sent_at(sent, last.at) - sent_at(sent, first.at))
 
 
 def whole_cpu(samples: Sequence[Sample], frames: int) -> float:
-    """Return microseconds for each frame, of the whole round; its frames may be read long before."""
+    """Return microseconds per frame over the whole round; all frames may be read long before its end."""
     return 1e6 * (samples[-1].cpu - samples[0].cpu) / frames if frames else inf
 
 
 def sent_at(sent: Sequence[Sent], at: float) -> int:
-    """Return how many frames had been sent."""
-    place = bisect_right(sent, at, key=lambda each: each.at)
-    return sent[place - 1].frames if place else 0
+    """Return how many frames had been sent at that time."""
+    index = bisect_right(sent, at, key=lambda each: each.at)
+    return sent[index - 1].frames if index else 0
 
 
 def delays(appended: Sequence[Appended], sent: Sequence[Sent]) -> tuple[float, float]:
-    """Return p50 and p99 in ms, of all frames that were due after the start; missing ones are endless."""
+    """Return p50 and p99 in ms of all frames due after WARM_SECONDS. Missing frames are infinite."""
     at = {each.number: each.at for each in appended}
     began = sent[0].due + WARM_SECONDS
     found: list[float] = []
@@ -94,7 +94,7 @@ def delays(appended: Sequence[Appended], sent: Sequence[Sent]) -> tuple[float, f
 
 
 def row(name: str, results: Sequence[Result]) -> dict[str, str]:
-    """Return the medians, and in brackets the least and the most, of several rounds."""
+    """Return the medians of several rounds, with the minimum and the maximum in brackets."""
 
     def of(field: Callable[[Result], float | None], digits: int = 0) -> str:
         known = [value for each in results if (value := field(each)) is not None]

@@ -1,7 +1,7 @@
 """Run rounds: one contestant at a time, alone with Kafka, MinIO and the source of frames.
 
-It is started and subscribes; then the frames come. A round ends when all of them were read and nothing
-more came to Kafka for SETTLED seconds, or at its limit: then the contestant has fallen behind.
+The contestant starts and subscribes; then the frames are sent. A round ends when all frames were read
+and Kafka got no message for SETTLED seconds. It also ends at its limit, if the contestant falls behind.
 """
 
 import shutil
@@ -33,11 +33,11 @@ from infra.up import wait_until
 
 SAMPLE_SECONDS = 0.25
 SETTLED = 2.5
-"""Seconds; a batch is collected for one."""
+"""Seconds without a new message after which a round ends. A batch is collected for up to 1 s."""
 
 START_LIMIT = 60.0
 LATE_LIMIT = 8.0
-"""Seconds beyond the load's own."""
+"""Maximum duration of a round beyond the load's duration, in seconds."""
 
 
 class Contestant(NamedTuple):
@@ -46,17 +46,17 @@ class Contestant(NamedTuple):
     """{source} is replaced by the host:port of the source."""
     topic: str = ""
     read: Reader | None = None
-    """None for one that writes nothing to Kafka."""
+    """None if the contestant writes nothing to Kafka."""
 
 
 def rounds(
     contestants: Sequence[Contestant], load: Load, stack: Stack, source: Source, number: int
 ) -> dict[str, list[Result]]:
-    """Let the contestants take turns. Return the results of each, by its name."""
+    """Run the contestants in turn. Return their results by name."""
     results: defaultdict[str, list[Result]] = defaultdict(list)
     for turn in range(number):
-        for place, contestant in enumerate(contestants):
-            name = f"round-{turn}-{place}"
+        for position, contestant in enumerate(contestants):
+            name = f"round-{turn}-{position}"
             result = _round(contestant, load, stack, source, name)
             results[contestant.name].append(result)
             print(table([{"round": f"{turn + 1}"} | row(contestant.name, [result])]), flush=True)
@@ -64,7 +64,7 @@ def rounds(
 
 
 def _round(contestant: Contestant, load: Load, stack: Stack, source: Source, name: str) -> Result:
-    """Raise StackError if it does not subscribe, or ends by itself."""
+    """Run one contestant. Raise StackError if it does not subscribe or ends early."""
     folder, log = stack.folder / "journals" / name, stack.log_folder / f"{name}.log"
     settings = replace(stack.settings, journal_dir=str(folder))
     settings = settings.with_exchange("kucoin", addresses={"rest": f"http://{source.address}"})
@@ -111,7 +111,7 @@ def _wait_until_subscribed(
 
 
 def _samples(started: psutil.Popen, load: Load, source: Source) -> list[Sample]:
-    """Return the CPU's time, again and again until all frames are read or the limit is reached."""
+    """Sample the CPU time until all frames are read or the limit is reached."""
     samples: list[Sample] = []
     while True:
         samples.append(_sample(started))
@@ -139,7 +139,7 @@ def _offsets(contestant: Contestant, settings: Settings) -> Offsets:
 
 
 def _peak(started: psutil.Popen) -> float:
-    """Return the most memory that was ever resident, in MB."""
+    """Return the peak of resident memory, in MB."""
     for line in Path(f"/proc/{started.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

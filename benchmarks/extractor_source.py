@@ -1,12 +1,12 @@
-"""Serve as KuCoin and send prebuilt frames, at a rate or as fast as they are taken.
+"""Act as KuCoin and send prebuilt frames, at a rate or as fast as the client reads.
 
-python -m benchmarks.extractor_source PORT FRAMES: a process of its own, until its input ends. It speaks
-bullet-public, the list of symbols, and the WebSocket's welcome and ack, for one client at a time. Frames
-start when the benchmark orders a run, so that the client's start is not measured. A ping of the WebSocket
-follows the last frame: its pong shows that all frames were read.
+python -m benchmarks.extractor_source PORT FRAMES: run until its input ends. It implements bullet-public,
+the list of symbols, and the WebSocket's welcome and ack, for one client at a time. Frames are sent when
+the benchmark starts a run, so that the client's start is not measured. A WebSocket ping follows the last
+frame: its pong shows that all frames were read.
 
     GET  /state              `State`
-    POST /run?rate=&frames=  frames a second, 0 for as fast as they are taken; `frames` in all
+    POST /run?rate=&frames=  frames per second (0: as fast as they are read), total number of frames
     GET  /sent               of the latest run: a list of `Sent`
 """
 
@@ -27,13 +27,13 @@ from benchmarks.extractor_frames import Frames, of_all_symbols, of_single_symbol
 from infra.replay.market.symbols import kucoin_listing
 
 TICK = 0.001
-"""Seconds between two sends. KuCoin sends each frame by itself; larger bursts would flatter a reader."""
+"""Seconds between two sends. KuCoin sends single frames; larger bursts would be cheaper to read."""
 
 CHUNK = 100
-"""Frames of one send when they go as fast as they are taken."""
+"""Frames per send in a run without a rate."""
 
 SEND_BUFFER = 65_536
-"""Bytes that the kernel keeps on this side: few, so that a slow reader is felt at once."""
+"""Send buffer in bytes. Small, so that a slow reader blocks the sender immediately."""
 
 ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, PING, PONG = 0x1, 0x9, 0xA
@@ -45,14 +45,14 @@ class Order(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """After one send. Times are seconds since the epoch."""
+    """State after one send. Times are seconds since the epoch."""
 
     frames: int
-    """Since the start of the run."""
+    """Frames sent since the start of the run."""
     due: float
-    """When they were due, so that a reader that makes them late is blamed; without a rate, `at`."""
+    """When they were due, so that delays caused by a slow reader count; without a rate, `at`."""
     at: float
-    """When the kernel had taken them."""
+    """When the kernel had accepted them."""
 
 
 class State(NamedTuple):
@@ -61,13 +61,13 @@ class State(NamedTuple):
     began: float
     """When the latest run began."""
     sent: int
-    """Frames of that run."""
+    """Frames sent in that run."""
     read_at: float | None
-    """When the client had read all of them."""
+    """When the client had read all frames."""
 
 
 class Source:
-    """The frames, and the run that the benchmark has ordered."""
+    """Prebuilt frames, and the state of the run that the benchmark ordered."""
 
     def __init__(self, frames: int) -> None:
         self._count = frames
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             case "/endpoint":
                 self.close_connection = True
                 self._handshake()
-                # The benchmark ends a client that falls behind.
+                # The benchmark stops a client that falls behind.
                 try:
                     self._serve()
                 except (OSError, EOFError):
@@ -158,11 +158,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_error(404)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: requests are no news."""
+        """Do not log requests."""
 
     def _answer(self, value: object) -> None:
         body = json.dumps(value).encode()
-        # A body that nobody reads would be taken for the next request.
+        # An unread body would be parsed as the next request.
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -191,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(PING, b"")
         self._receive(PONG)
         self.source.all_read()
-        # Until the client goes.
+        # Raises EOFError when the client closes the connection.
         while True:
             self._receive(TEXT)
 
@@ -215,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.sendall(struct.pack("!BB", 0x80 | opcode, len(payload)) + payload)
 
     def _receive(self, awaited: int) -> bytes:
-        """Return the next frame of this kind; others are passed over. Raise EOFError at the end."""
+        """Return the next frame of this kind and skip others. Raise EOFError at the end."""
         while True:
             opcode, size = self._read(2)
             size &= 0x7F
@@ -224,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
             mask = self._read(4)
             data = self._read(size)
             if opcode & 0xF == awaited:
-                return bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+                return bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
 
     def _read(self, size: int) -> bytes:
         data = self.rfile.read(size)
@@ -237,7 +237,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        # Taken over by every connection.
+        # Accepted connections inherit this option.
         self.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         super().server_bind()
 

@@ -1,4 +1,4 @@
-"""Read what a contestant wrote to Kafka, and when the broker appended each frame."""
+"""Read a contestant's frames from Kafka, with the time at which the broker appended each."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -14,18 +14,18 @@ TIMEOUT = 10.0
 MOST_MESSAGES = 10_000
 
 Offsets = Mapping[int, int]
-"""The next offset of each partition."""
+"""Next offset by partition."""
 
 
 class Appended(NamedTuple):
-    """Frame `number` was appended at this time, in seconds since the epoch."""
+    """Frame `number` and the time of its append, in seconds since the epoch."""
 
     number: int
     at: float
 
 
 Reader = Callable[[Iterable[tuple[bytes, float]]], list[Appended]]
-"""From messages, each with the time of its append, to frames."""
+"""Mapping from messages, each with the time of its append, to frames."""
 
 
 def arrays(messages: Iterable[tuple[bytes, float]]) -> list[Appended]:
@@ -34,7 +34,7 @@ def arrays(messages: Iterable[tuple[bytes, float]]) -> list[Appended]:
 
 
 def in_order(messages: Iterable[tuple[bytes, float]]) -> list[Appended]:
-    """Read messages of one frame each, written one after another to one partition."""
+    """Read messages of one frame each, written in order to one partition."""
     return [Appended(number, at) for number, (_value, at) in zip(count(), messages, strict=False)]
 
 
@@ -47,7 +47,7 @@ def offsets(settings: Settings, topic: str) -> Offsets:
 def messages_between(
     settings: Settings, topic: str, starts: Offsets, ends: Offsets
 ) -> Iterable[tuple[bytes, float]]:
-    """Yield the values and times of all messages, partition by partition."""
+    """Yield value and timestamp of all messages, partition by partition."""
     with closing(_consumer(settings)) as consumer:
         for partition, end in ends.items():
             offset = starts[partition]

@@ -1,12 +1,12 @@
-"""Measure how the live job's CPU time grows with the ticks a second and with the number of symbols.
+"""Measure how the live job's CPU time grows with ticks per second and with the number of symbols.
 
     make benchmark-growth
     make benchmark-growth SECONDS_LONG=10
 
-One live job on real Kafka goes through all steps. The messages of a step are made before it, so that the
-load costs little, and are sent over each second evenly. A step ends when all is committed: a rate that the
-machine can't carry takes longer, and is measured all the same. Reading and reducing is the CPU time of the
-Python workers and of the tasks' threads in the JVM.
+One live job on real Kafka runs through all steps. The messages of a step are built in advance, so that
+the load costs little CPU, and are sent evenly over each second. A step ends when everything is
+committed: if the machine can't keep up with a rate, the step takes longer. Reading and reducing is the
+CPU time of the Python workers and of the tasks' threads in the JVM.
 """
 
 import argparse
@@ -39,11 +39,11 @@ WARM_SECONDS = 30
 STEP_WARM_SECONDS = 5
 COMMIT_LIMIT = 300.0
 KEPT = "10000"
-"""Jobs that Spark's page must not forget."""
+"""Number of jobs and stages that Spark's page retains."""
 
 
 class Step(NamedTuple):
-    """Ticks a second, and among how many symbols."""
+    """Ticks per second, and the number of symbols."""
 
     rate: int
     symbols: int
@@ -57,7 +57,7 @@ STEPS = tuple(dict.fromkeys((*BY_RATE, *BY_SYMBOLS)))
 
 
 class Result(NamedTuple):
-    """Seconds for all of a step's ticks, and microseconds of CPU time for each."""
+    """Seconds for all ticks of a step, and CPU microseconds per tick by part."""
 
     ticks: int
     seconds: float
@@ -72,7 +72,7 @@ class Result(NamedTuple):
 
 
 class Live:
-    """The running job, and what it was sent."""
+    """The running job, and the number of ticks sent to it."""
 
     def __init__(self, job: psutil.Popen, settings: Settings) -> None:
         self._job = job
@@ -81,7 +81,9 @@ class Live:
         self._sent = 0
 
     def take(self, step: Step, seconds: int) -> tuple[Sample, Sample, int]:
-        """Return a sample before and one when all is committed, and how many ticks that was."""
+        """Send a step's messages and wait for their commit. Return samples before and after, and the
+        number of ticks.
+        """
         made = list(messages(seconds, time.time_ns() // 1000, *step))
         before, began = sample(self._job), time.monotonic()
         for number, message in enumerate(made):
@@ -93,7 +95,7 @@ class Live:
         ticks = sum(message.ticks for message in made)
         self._sent += ticks
         if not wait_until(self._is_committed, deadline=COMMIT_LIMIT):
-            raise StackError(f"{step}: not all was committed in {COMMIT_LIMIT:.0f} s")
+            raise StackError(f"{step}: not everything was committed within {COMMIT_LIMIT:.0f} s")
         return before, sample(self._job), ticks
 
     def _is_committed(self) -> bool:
@@ -131,7 +133,7 @@ def rows(results: dict[Step, Result]) -> Rows:
 
 
 def plot(results: dict[Step, Result], file: Path) -> None:
-    # The same figures make the same file.
+    # A fixed salt: the same figures produce the same file.
     mpl.rcParams["svg.hashsalt"] = "growth"
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), sharey=True)
     lines(left, BY_RATE, [step.rate for step in BY_RATE], results)

@@ -1,10 +1,10 @@
-"""How fast the history is read: an audit out of Kafka and out of `raw/`, and a rebuild.
+"""Measure how fast the history is read: an audit from Kafka and from `raw/`, and a rebuild.
 
     make benchmark-history                        5 million ticks
     make benchmark-history TICKS=1000000
 
-The jobs themselves first bring the replay exchange's market from Kafka to Postgres and to the bucket. Then
-each line is a process of its own, cold JVM included. An audit compares candles, prices, dead letters, `raw/`
+First the jobs write the replay exchange's market from Kafka to Postgres and the bucket. Then each line
+is a separate process, including its cold JVM. An audit compares candles, prices, dead letters, `raw/`
 and `tickers/`; `landing/` is empty here.
 """
 
@@ -45,7 +45,7 @@ def main() -> None:
         ticks = fill(stack.settings, arguments.ticks)
         run_jobs(stack)
         now = datetime.now(UTC)
-        # All that was sent was received within a day.
+        # Everything was received within the last day.
         since = now - timedelta(days=1)
         span = [
             "--from",
@@ -71,13 +71,13 @@ def main() -> None:
 def run_jobs(stack: Stack) -> None:
     """Run all jobs until Postgres and the bucket have everything that is in Kafka."""
     kept = kept_offsets(stack.settings, EXCHANGE_OF_TOPIC)
-    ends = {place: high for place, (_low, high) in kept.items() if high}
+    ends = {partition: high for partition, (_low, high) in kept.items() if high}
     log = stack.log_folder / "jobs.log"
     limit = time.monotonic() + LIMIT
     with process([SPARK_SUBMIT, "spark_jobs/jobs.py"], stack, stack.settings, log) as jobs:
         while any(reached(stack.settings) != ends for reached in (in_postgres, in_raw, in_tickers)):
             if jobs.poll() is not None or time.monotonic() > limit:
-                raise StackError(f"the jobs did not come to the end: {log.read_text()[-2000:]}")
+                raise StackError(f"the jobs did not finish: {log.read_text()[-2000:]}")
             time.sleep(PAUSE)
 
 
@@ -117,7 +117,7 @@ def in_tickers(settings: Settings) -> Offsets:
 
 
 def took(stack: Stack, job: str, arguments: Sequence[str]) -> float:
-    """Return the seconds that a program takes. Raise StackError unless it ends well."""
+    """Return a program's duration in seconds. Raise StackError if it fails."""
     log = stack.log_folder / f"{job}.log"
     command = [SPARK_SUBMIT, f"spark_jobs/{job}.py", *arguments]
     began = time.monotonic()
@@ -129,10 +129,10 @@ def took(stack: Stack, job: str, arguments: Sequence[str]) -> float:
 
 
 def expire(settings: Settings) -> None:
-    """Let Kafka delete all records, as its retention does after seven days."""
+    """Delete all records from Kafka, as its retention does after seven days."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     kept = kept_offsets(settings, EXCHANGE_OF_TOPIC)
-    befores = [TopicPartition(*place, high) for place, (_low, high) in kept.items()]
+    befores = [TopicPartition(*partition, high) for partition, (_low, high) in kept.items()]
     for done in admin.delete_records(befores).values():
         done.result()
 

@@ -1,11 +1,12 @@
-"""What the lake costs: a backlog in Kafka to raw parquet and to the tickers' table, and a small commit.
+"""Measure what the lake costs: a backlog from Kafka to raw/ and to the tickers table, and small commits.
 
     make benchmark-lake                        5 million ticks
     make benchmark-lake TICKS=1000000
 
-The messages are what the extractors would have made of the replay exchange's market. Each line is a
-process of its own, cold JVM included; what it does is the job's own code. A commit is that of a second's
-ticks to the tickers' table, from reading them on; the first commits, in which the JVM compiles, are left out.
+The messages are as extractors would produce them from the replay exchange's market. Each line is a
+separate process, including its cold JVM, that runs the job's code. A commit writes the ticks of one
+second to the tickers table, measured from reading them on. The first commits are excluded, because the
+JVM compiles.
 """
 
 import argparse
@@ -26,21 +27,21 @@ MILLION = 1_000_000
 
 
 def written(stack: Stack, what: str) -> dict[str, Any]:
-    """What lake_writer says of it. Raises StackError when it fails."""
+    """Return the figures that lake_writer prints. Raise StackError if it fails."""
     log = stack.log_folder / f"{what}.log"
     command = [SPARK_SUBMIT, WRITER, what]
     with process(command, stack, stack.settings, log) as started:
         status = started.wait()
     lines = log.read_text().splitlines()
-    said = [line for line in lines if line.startswith("{")]
-    if status or not said:
+    printed = [line for line in lines if line.startswith("{")]
+    if status or not printed:
         raise StackError(f"{command} ended with {status}: {lines[-20:]}")
-    found: dict[str, Any] = json.loads(said[-1])
+    found: dict[str, Any] = json.loads(printed[-1])
     return found
 
 
 def gzip_bytes() -> float:
-    """Bytes per tick of the same messages as gzip JSON."""
+    """Return the bytes per tick of the same messages as gzip JSON."""
     size = ticks = 0
     for second in simulated_seconds(time.time_ns() // MILLION):
         size += len(gzip.compress(b"\n".join(message[3] for message in second)))

@@ -1,7 +1,7 @@
-"""Writes what Kafka holds to the lake, and says what it cost: benchmarks/lake_writer.py WHAT
+"""Write the messages in Kafka to the lake, and print the cost: benchmarks/lake_writer.py WHAT
 
-One line of JSON. `raw` and `tickers` are written as a stream, by the job's own code. `commits` writes the
-tickers of a second at a time.
+Prints one line of JSON. `raw` and `tickers` are written as a stream, by the job's code. `commits` writes
+the tickers of one second at a time.
 """
 
 import json
@@ -85,7 +85,7 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
 
 
 def cpu_seconds() -> float:
-    """Of the JVM, which started this process, and of all that it started: this one and Python workers."""
+    """Return the CPU seconds of the JVM, which is this process's parent, and of all its children."""
     jvm = psutil.Process().parents()[0]
     times = [each.cpu_times() for each in (jvm, *jvm.children(recursive=True))]
     return sum(

@@ -1,17 +1,17 @@
-"""Measure the time from produced to committed, at 4,000 ticks a second.
+"""Measure the time from produce to commit, at 4,000 ticks per second.
 
     make benchmark-latency                          ten minutes of the live job alone
     make benchmark-latency JOB=jobs                 the same with the lake's queries in the application
     make benchmark-latency AGAINST=7ba3d17 ROUNDS=3 SECONDS_LONG=120
 
-Each contestant runs on a fresh stack, in turn: the job; with AGAINST the same job of that git revision, with
-the libraries and the tables of that revision; and a query that does nothing with its batches, which shows
-what Spark itself takes.
+The contestants run in turn, each on a fresh stack: the job; with AGAINST, the same job of that git
+revision, with that revision's libraries and tables; and a query that does nothing with its batches,
+which shows what Spark itself takes.
 
-Each message is sent at its time: Binance's once a second, as its feed comes, KuCoin's spread over the
-second. The time of a tick is that from the call of produce() to the commit of the transaction that had
-its message, by the `offsets` and `committed_at` of the table batches; both clocks are this machine's.
-The first minute is left out: the JVM compiles then. CPU is that of the job, with all its processes.
+Messages are sent on schedule: Binance's once a second, like its feed, and KuCoin's spread over the
+second. A tick's latency is from the call of produce() to the commit of the transaction with its message,
+from `offsets` and `committed_at` of the table batches; both clocks are this machine's. The first minute
+is excluded, because the JVM compiles. CPU is that of the job with all its processes.
 """
 
 import argparse
@@ -42,7 +42,7 @@ BATCHES = "SELECT offsets, extract(epoch FROM committed_at)::float8 FROM batches
 
 
 class Contestant(NamedTuple):
-    """`committed` returns what was committed so far, of settings and the process's log."""
+    """`committed` returns the offsets committed so far, from the settings and the process's log."""
 
     name: str
     program: str
@@ -51,7 +51,7 @@ class Contestant(NamedTuple):
 
 
 class Result(NamedTuple):
-    """`waited` in seconds by the names of SHARES, `cpu` in seconds a second."""
+    """`waited` in seconds by the names of SHARES, `cpu` in s/s, memory `before` and `after` in MB."""
 
     waited: dict[str, float]
     cpu: float
@@ -79,7 +79,7 @@ def by_partition(batches: Iterable[tuple[dict[str, Any], float]]) -> Partitions:
                 offsets, times = reached[topic, int(partition)]
                 offsets.append(offset)
                 times.append(at)
-    return {place: Reached(*each) for place, each in reached.items()}
+    return {partition: Reached(*each) for partition, each in reached.items()}
 
 
 EMPTY = Contestant("a query that does nothing", "benchmarks/empty_query.py", THIS, printed)
@@ -101,7 +101,8 @@ def measured(contestant: Contestant, seconds: int) -> Result:
                 lambda: is_reached(load.sent, committed(settings, log)), deadline=COMMIT_LIMIT
             ):
                 raise StackError(
-                    f"not all was committed in {COMMIT_LIMIT:.0f} s: {log.read_text()[-2000:]}"
+                    f"not everything was committed within {COMMIT_LIMIT:.0f} s:"
+                    f" {log.read_text()[-2000:]}"
                 )
             waited = waits(load.sent[warm:], committed(settings, log))
     return Result(

@@ -1,4 +1,4 @@
-"""Send ticks to Kafka, each message at its time, and compute how long they waited for their commit."""
+"""Send messages to Kafka on schedule, and compute how long their ticks waited for their commit."""
 
 import bisect
 import time
@@ -25,7 +25,7 @@ class Sent(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The next offsets of one partition that were committed, rising, and when."""
+    """Committed next offsets of one partition, ascending, and the times of their commits."""
 
     offsets: Sequence[int]
     times: Sequence[float]
@@ -35,21 +35,21 @@ Partitions = Mapping[tuple[str, int], Reached]
 
 
 class Load:
-    """Sends what `messages` returns, each at its time, and keeps which offset it got."""
+    """Sends each message of `messages` on schedule, and records its offset."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._producer = producer(bootstrap_servers)
         self.sent: list[Sent] = []
 
     def run(self, started: psutil.Popen, seconds: int) -> None:
-        """Raise StackError when the job ends meanwhile."""
+        """Send messages for `seconds`. Raise StackError if the job ends meanwhile."""
         began = time.time()
         until = int((began + seconds) * 1e6)
         for number, message in enumerate(messages(seconds, until)):
-            # Eight messages a second: four of Binance, then four of KuCoin.
-            second, place = divmod(number, 2 * len(SPREAD))
+            # Eight messages per second: four of Binance, then four of KuCoin.
+            second, position = divmod(number, 2 * len(SPREAD))
             is_binance = message.topic == BINANCE.raw_topic
-            due = began + second + (0.0 if is_binance else SPREAD[place % len(SPREAD)])
+            due = began + second + (0.0 if is_binance else SPREAD[position % len(SPREAD)])
             self._producer.poll(max(0.0, due - time.time()))
             time.sleep(max(0.0, due - time.time()))
             self._send(message)
@@ -69,13 +69,13 @@ class Load:
 
 
 def is_reached(sent: Sequence[Sent], reached: Partitions) -> bool:
-    """Return whether each message lies below a committed offset."""
-    last = {place: each.offsets[-1] for place, each in reached.items()}
+    """Return whether each message is below a committed offset."""
+    last = {partition: each.offsets[-1] for partition, each in reached.items()}
     return all(each.offset < last.get((each.topic, each.partition), 0) for each in sent)
 
 
 def waits(sent: Sequence[Sent], reached: Partitions) -> list[tuple[float, int]]:
-    """Return the seconds that each message waited for its commit, and how many ticks it has."""
+    """Return each message's wait for its commit, in seconds, and its number of ticks, sorted."""
     found = []
     for topic, partition, offset, ticks, at in sent:
         offsets, times = reached[topic, partition]

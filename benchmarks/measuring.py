@@ -1,4 +1,4 @@
-"""What the benchmarks share: a stack of their own, processes with their memory, and an aligned table."""
+"""Shared parts of the benchmarks: a separate stack, child processes, aligned tables and medians."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ STOP_LIMIT = 60.0
 
 @contextmanager
 def own_stack(name: str) -> Iterator[Stack]:
-    """Kafka, MinIO and Postgres on free ports, deleted at the end, also after SIGTERM."""
+    """Run Kafka, MinIO and Postgres on free ports. Delete them after the block, also on SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     stack = stack_on_free_ports(f"benchmarks/{name}")
     try:
@@ -37,7 +37,7 @@ def own_stack(name: str) -> Iterator[Stack]:
 
 
 def with_database(stack: Stack, name: str, version: Version = THIS) -> Settings:
-    """Return the stack's settings with a database of that name: all tables of a version, no rows."""
+    """Create a database with a version's tables and no rows. Return the stack's settings with it."""
     base, _, _ = stack.settings.database_url.rpartition("/")
     reader, _, _ = stack.settings.reader_database_url.rpartition("/")
     settings = replace(
@@ -58,8 +58,8 @@ def with_database(stack: Stack, name: str, version: Version = THIS) -> Settings:
 def process(
     command: Sequence[str], stack: Stack, settings: Settings, log: Path, version: Version = THIS
 ) -> Iterator[psutil.Popen]:
-    """Run a command in a version's folder; its output goes to `log`. It ends, with its children, with the
-    block.
+    """Run a command in a version's folder, with its output in `log`. Stop it after the block, with
+    its children.
     """
     environment = os.environ | replace(stack, settings=settings).environment()
     environment |= version.environment()
@@ -93,7 +93,7 @@ def machine() -> str:
 
 
 def table(rows: Iterable[Mapping[str, object]]) -> str:
-    """Columns by the first row's keys, the first to the left and the others to the right."""
+    """Return a table whose columns are the first row's keys, right-aligned except for the first."""
     rows = list(rows)
     lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
@@ -107,7 +107,7 @@ def table(rows: Iterable[Mapping[str, object]]) -> str:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Return the median, and in brackets the least and the most where they differ."""
+    """Return the median, with the minimum and the maximum in brackets if they differ."""
     low, middle, high = (
         f"{each:,.{digits}f}" for each in (min(values), median(values), max(values))
     )

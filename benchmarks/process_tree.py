@@ -1,4 +1,4 @@
-"""Sample the CPU time and the memory of a process and of everything that it started."""
+"""Sample the CPU time and the memory of a process and all its children."""
 
 import time
 from bisect import bisect_left
@@ -13,7 +13,7 @@ import psutil
 from infra.stack import StackError
 
 JVM, WORKERS, PYTHON = "JVM", "Python workers", "Python"
-"""Parts of a tree: Java, Spark's Python workers, and all else, such as a job's Python driver."""
+"""Parts of a process tree: Java, Spark's Python workers, and all else, such as a job's Python driver."""
 
 
 class Sample(NamedTuple):
@@ -29,9 +29,9 @@ class Sample(NamedTuple):
 
 
 def sample(root: psutil.Process) -> Sample:
-    """Return the sums of the living processes; the time of those that ended is in their parents'.
+    """Return the sums over running processes. The time of ended processes is in their parents'.
 
-    Memory is resident: what two processes share counts in each.
+    Memory is resident: shared pages count in each process.
     """
     cpu: dict[str, float] = defaultdict(float)
     resident = 0
@@ -52,9 +52,9 @@ def part_of(command: Sequence[str]) -> str:
 def watched(
     started: psutil.Popen, log: Path, is_done: Callable[[], bool], seconds: float
 ) -> list[Sample]:
-    """Return a sample of each second until it is done, or `seconds` have passed.
+    """Return one sample per second until the work is done or `seconds` have passed.
 
-    Raise StackError when the process ends before.
+    Raise StackError if the process ends before.
     """
     limit = time.monotonic() + seconds
     samples = [sample(started)]
@@ -67,16 +67,16 @@ def watched(
 
 
 def cpu_at(samples: Sequence[Sample], at: float, part: str | None = None) -> float:
-    """Return the seconds of CPU time at that moment, of one part or of all, between two samples."""
+    """Return the CPU seconds used up to a time, of one part or of all, interpolated between samples."""
 
     def used(each: Sample) -> float:
         return each.seconds if part is None else each.cpu.get(part, 0.0)
 
-    place = bisect_left(samples, at, key=lambda each: each.at)
-    if place == 0:
+    index = bisect_left(samples, at, key=lambda each: each.at)
+    if index == 0:
         return used(samples[0])
-    if place == len(samples):
+    if index == len(samples):
         return used(samples[-1])
-    before, after = samples[place - 1], samples[place]
+    before, after = samples[index - 1], samples[index]
     share = (at - before.at) / (after.at - before.at)
     return used(before) + share * (used(after) - used(before))

@@ -1,4 +1,4 @@
-"""What a benchmark found: printed for who runs it, and kept for docs/benchmarks.md."""
+"""Print the results of a benchmark, and store them for docs/benchmarks.md."""
 
 import json
 import sys
@@ -13,12 +13,12 @@ from infra import paths
 FOLDER = paths.TOOLS / "benchmarks"
 
 Rows = Sequence[Mapping[str, str]]
-"""The lines of a table; the keys of each are the table's columns."""
+"""Rows of a table; their keys are the table's columns."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The newest run of a benchmark. `conditions` says how much was measured, and how often."""
+    """The latest run of a benchmark. `conditions` describes the load and the number of rounds."""
 
     name: str
     conditions: str
@@ -29,7 +29,7 @@ class Report:
 
 
 def publish(name: str, conditions: str, *tables: Rows, notes: Sequence[str] = ()) -> None:
-    """Print the tables, and keep them in place of those of an earlier run."""
+    """Print the tables, and store them in place of those of an earlier run."""
     module = sys.modules["__main__"].__spec__
     assert module is not None, "run it by python -m"
     command = " ".join(["python", "-m", module.name, *sys.argv[1:]])
@@ -41,7 +41,7 @@ def publish(name: str, conditions: str, *tables: Rows, notes: Sequence[str] = ()
 
 
 def published(name: str) -> Report | None:
-    """Return the newest run of a benchmark on this machine, None where there is none."""
+    """Return the latest run of a benchmark on this machine, None if there is none."""
     file = _file(name)
     return Report(**json.loads(file.read_text())) if file.exists() else None
 

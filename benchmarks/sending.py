@@ -18,8 +18,8 @@ def producer(bootstrap_servers: str) -> Producer:
 
 
 def send(to: Producer, message: Ticks, delivered: Delivered = lambda _message: None) -> None:
-    """Return when the producer has taken it, which may wait for its queue. Raise StackError from `poll` or
-    `flush` when Kafka refuses it.
+    """Queue a message; block while the producer's queue is full. If Kafka refuses the message, the
+    producer's `poll` or `flush` raises StackError.
     """
 
     def answered(error: object, found: Message) -> None:

@@ -1,4 +1,4 @@
-"""Messages as the extractors would have made them of the replay exchange's market, without the wait."""
+"""Build messages as extractors would from the replay exchange's market, but without waiting."""
 
 import time
 from collections import defaultdict
@@ -32,13 +32,13 @@ BINANCE_SYMBOLS = 1440
 FEWEST_A_SECOND = 2000
 ENDPOINT = b"127.0.0.1:8090"
 
-# topic, key, partition, message, how many ticks it holds.
 Message = tuple[str, bytes, int, bytes, int]
+"""Topic, key, partition, value, number of ticks."""
 
 
 def simulated_seconds(now: int) -> Iterator[list[Message]]:
-    """What a second brings, for ever, from `now` on, in milliseconds: some 2,500 ticks of both exchanges, a
-    message per partition.
+    """Yield the messages of each second after `now` (milliseconds), endlessly: some 2,500 ticks of both
+    exchanges, one message per partition.
     """
     pairs = {
         "binance": binance_trading(binance_listing(), BINANCE_SYMBOLS),
@@ -46,41 +46,41 @@ def simulated_seconds(now: int) -> Iterator[list[Message]]:
     }
     coins = Coins([pair for each in pairs.values() for pair in each], seed=1)
     binance = Market(pairs["binance"], coins, seed=1, period=1.0, changed=0.4, traded=1, now=now)
-    # Ten turns a second, of which each changes three in ten.
+    # Ten turns per second; each changes three in ten instruments.
     kucoin = Market(pairs["kucoin"], coins, seed=1, period=0.1, changed=0.3, traded=0.02, now=now)
     while True:
         now += 1000
         items: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         for instrument in binance.turn(binance.instruments, now):
-            place = "binance", partition_of(instrument.pair.symbol, PARTITIONS)
+            partition = "binance", partition_of(instrument.pair.symbol, PARTITIONS)
             text = encode_item(mini_ticker(instrument))
-            items[place].append(ticker_item(text, now * 1000))
+            items[partition].append(ticker_item(text, now * 1000))
         for tenth in range(10):
             moment = now + 100 * tenth
             for instrument in kucoin.turn(kucoin.instruments, moment):
-                place = "kucoin", partition_of(instrument.pair.symbol, PARTITIONS)
+                partition = "kucoin", partition_of(instrument.pair.symbol, PARTITIONS)
                 text = encode_item(ticker(instrument))
-                items[place].append(ticker_item(text, moment * 1000))
+                items[partition].append(ticker_item(text, moment * 1000))
         yield [
             (
                 TOPIC_OF_EXCHANGE[exchange],
-                message_key(exchange, partition),
-                partition,
+                message_key(exchange, number),
+                number,
                 encode_message(part),
                 len(part),
             )
-            for (exchange, partition), encoded in items.items()
+            for (exchange, number), encoded in items.items()
             for part in split_messages(encoded)
         ]
 
 
 def fill(settings: Settings, ticks: int) -> int:
-    """Produces at least so many ticks to the raw topics; returns how many there were."""
+    """Produce at least `ticks` ticks to the raw topics. Return how many were produced."""
     producer = Producer(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "compression.type": "zstd"}
     )
     produced = 0
-    # Not later than the broker's clock: nobody receives what is still to come.
+    # Start in the past, so that no tick is received after the broker's clock.
     began = time.time_ns() // 1_000_000 - 1000 * ticks // FEWEST_A_SECOND
     for messages in simulated_seconds(began):
         for topic, key, partition, value, count in messages:
@@ -95,5 +95,5 @@ def fill(settings: Settings, ticks: int) -> int:
         if produced >= ticks:
             break
     if producer.flush(60):
-        raise RuntimeError("Kafka did not take all messages within a minute")
+        raise RuntimeError("Kafka did not accept all messages within 60 s")
     return produced

@@ -1,4 +1,4 @@
-"""Read from the driver's page what the jobs of a query took, batch by batch."""
+"""Read the durations of a query's Spark jobs, by batch, from the driver's page."""
 
 import re
 from collections import defaultdict
@@ -11,13 +11,13 @@ from infra.spark_cluster import HOST
 
 NUMBER = re.compile(r"batch = (\d+)")
 LIMIT = 60.0
-"""Seconds: the page's first answer takes some, because its code is compiled then."""
+"""Timeout in seconds. The page's first answer is slow, because its code is compiled first."""
 
 
 class SparkJobs(NamedTuple):
-    """A batch's: `began` in seconds since the epoch; the rest in seconds.
+    """Spark jobs of a batch. `began` is in seconds since the epoch, the others are in seconds.
 
-    `took` is from start to end, `tasks` the sum of all tasks, `cpu` that of their threads in the JVM.
+    `took` is from start to end, `tasks` the total duration of tasks, `cpu` their CPU time in the JVM.
     """
 
     began: float
@@ -27,7 +27,7 @@ class SparkJobs(NamedTuple):
 
 
 def jobs_of(page: int, query: str) -> dict[int, SparkJobs]:
-    """Return what Spark's jobs of each batch of the query took; `page` is the port of the driver's page."""
+    """Return the Spark jobs of the query by batch. `page` is the port of the driver's page."""
     application = f"http://{HOST}:{page}/api/v1/applications"
     (running,) = requests.get(application, timeout=LIMIT).json()
     stages = {each["stageId"]: each for each in _read(application, running["id"], "stages")}
@@ -59,5 +59,5 @@ def _sum(jobs: list[dict[str, Any]], stages: dict[int, dict[str, Any]]) -> Spark
 
 
 def moment(text: str) -> float:
-    """Return the seconds since the epoch of such as `2026-11-26T20:31:07.123GMT`."""
+    """Parse a time such as `2026-11-26T20:31:07.123GMT` to seconds since the epoch."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fGMT").replace(tzinfo=UTC).timestamp()

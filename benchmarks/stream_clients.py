@@ -1,8 +1,8 @@
-"""Many WebSocket clients in one process, as cheap as they can be: they read frames and no JSON.
+"""Run many cheap WebSocket clients in one process: they parse frames, but no JSON.
 
-python -m benchmarks.stream_clients PORT EVERYTHING TEN SLOW: connects so many clients that take
-everything, that take ten symbols each, and that take everything slowly; says "ready" when each has
-its snapshot, goes on until its input ends, and prints one line of JSON:
+python -m benchmarks.stream_clients PORT EVERYTHING TEN SLOW: connect this many clients that read
+everything, that read ten symbols each, and that read everything slowly. Print "ready" when each has its
+snapshot, run until the input ends, and print one line of JSON:
 
     {"everything": [[batch, previous, seconds since the epoch, bytes], …], "ten": …, "slow": …}
 """
@@ -24,22 +24,22 @@ from benchmarks.batch_writer import SYMBOLS
 
 CHANGES = re.compile(rb'"type":"changes","id":"\w+-(\d+)","previous":"\w+-(\d+)"')
 HEAD_SIZE = 100
-"""Bytes of a frame in which its ids are found."""
+"""Leading bytes of a frame that contain its ids."""
 
 PING, PONG = 0x89, 0x8A
 
 AT_ONCE = 50
-"""Clients that connect at a time."""
+"""Number of clients that connect concurrently."""
 
 SLOW_PAUSE = 0.5
 SLOW_BUFFER = 32_768
-"""A slow client reads this much, and then nothing for so many seconds."""
+"""A slow client reads up to SLOW_BUFFER bytes, and then nothing for SLOW_PAUSE seconds."""
 
 Arrival = tuple[int, int, float, int]
 
 
 class Client(asyncio.Protocol):
-    """Notes when each of its messages had arrived to its last byte."""
+    """Records when the last byte of each message arrived."""
 
     def __init__(self, query: str, arrivals: list[Arrival], *, is_slow: bool) -> None:
         self.query = query
@@ -97,7 +97,7 @@ class Client(asyncio.Protocol):
 
     def _arrived(self, head: bytes) -> None:
         if head[0] == PING:
-            # Masked with zeros.
+            # A pong, masked with zeros.
             self._transport.write(bytes([PONG, 0x80 | head[1], 0, 0, 0, 0]) + head[2:])
             return
         if found := CHANGES.search(head):
@@ -107,7 +107,7 @@ class Client(asyncio.Protocol):
 
 
 def frame_size(head: bytes) -> int | None:
-    """Of a whole unmasked frame; None while too little of it is there."""
+    """Return the size of an unmasked frame, None if `head` is too short."""
     if len(head) < 2:
         return None
     size, extended = head[1], {126: 2, 127: 8}.get(head[1], 0)

@@ -1,14 +1,14 @@
-"""From commit to client: 4,000 ticks a second, for clients who want all of them or ten symbols.
+"""Measure latency from commit to client at 4,000 ticks per second, for clients of all or of ten symbols.
 
     make benchmark-streams
 
-A Postgres of its own, the server as it is run, one process that commits as the live job does, and one
-with all the clients. Then twice as many clients, and so on, until p95 passes a second; of those who
-read slowly there are always 50. Last, as many bytes to the first step's clients from a bare websockets
-server.
+Runs a separate Postgres, the server, one process that commits as the live job does, and one process with
+all clients. The number of clients doubles with each step until p95 exceeds 1 s; 50 slow clients are
+always among them. Last, a bare websockets server sends the same number of bytes to the first step's
+clients.
 
-The time counts from the moment that COMMIT is sent; in the bare server, that the first byte is.
-`missed` are the batches that a client got within a later one. CPU is in cores.
+Time is measured from the moment at which COMMIT is sent; for the bare server, at which the first byte is
+sent. `missed` is the share of batches that a client got merged into a later one. CPU is in cores.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Row = dict[str, str]
 
 
 class Measured(NamedTuple):
-    """Bytes are the mean of a message."""
+    """`large` and `small` are the mean bytes of a message to clients of all and of ten symbols."""
 
     row: Row
     p95: float
@@ -112,7 +112,7 @@ def measured(
 ) -> Measured:
     numbers = (step * EVERYTHING, step * TEN, SLOW)
     with child("benchmarks.stream_clients", port, *numbers, environment=os.environ) as clients:
-        # The snapshots of the last ones are on their way.
+        # Wait for the snapshots of the last clients.
         time.sleep(2)
         before = usage(serving), usage(clients)
         time.sleep(seconds)
@@ -147,7 +147,7 @@ def mean_bytes(arrivals: Sequence[Arrival]) -> int:
 
 
 def usage(process: Child | psutil.Process) -> tuple[float, float]:
-    """Seconds of the processor since it began, and MB of memory."""
+    """Return the CPU seconds of a process since its start, and its memory in MB."""
     watched = process.usage if isinstance(process, Child) else process
     times = watched.cpu_times()
     return times.user + times.system, watched.memory_info().rss / 2**20
@@ -156,14 +156,14 @@ def usage(process: Child | psutil.Process) -> tuple[float, float]:
 def latencies(
     arrivals: Sequence[Arrival], committed: dict[int, float]
 ) -> tuple[list[float], float]:
-    """Seconds from each message's batch to its arrival; the share of batches within a later one."""
+    """Return seconds from each message's batch to its arrival, and the share of merged batches."""
     seconds = [at - committed[batch] for batch, _, at, _ in arrivals if batch in committed]
     batches = sum(batch - previous for batch, previous, *_ in arrivals)
     return seconds, 1 - len(arrivals) / batches if batches else 0.0
 
 
 def percentile(seconds: list[float], percent: int) -> float:
-    """Endless where next to nothing arrived."""
+    """Return a percentile, infinite if fewer than two messages arrived."""
     return quantiles(seconds, n=100)[percent - 1] if len(seconds) > 1 else float("inf")
 
 

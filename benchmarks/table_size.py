@@ -1,11 +1,11 @@
-"""Does Postgres keep its size while every price is rewritten each second?
+"""Measure whether Postgres keeps its size while every price is rewritten each second.
 
     python -m benchmarks.table_size --minutes 60
 
-Drives the live job's own transaction, without Kafka and Spark, against a Postgres of its own with the
-stack's settings: 3.5 batches a second, each with another version of 1,000 to 1,300 of 2,074 symbols and
-of their candles, so some 4,000 rows a second in each table. Prints a line each minute; kept are
-the first, the fifth and the last.
+Runs the live job's transaction, without Kafka and Spark, against a separate Postgres with the stack's
+settings: 3.5 batches per second, each with a new version of 1,000 to 1,300 of 2,074 symbols and of their
+candles, so some 4,000 rows per second in each table. Prints one line per minute, and stores the first,
+the fifth and the last.
 """
 
 import argparse
@@ -66,7 +66,7 @@ HEADINGS = (
 
 
 class Rows:
-    """Stands in for the batch of which Spark would give these rows."""
+    """Replaces the Spark DataFrame of a batch with these rows."""
 
     def __init__(self, rows: pa.Table) -> None:
         self._rows = rows
@@ -76,7 +76,7 @@ class Rows:
 
 
 class Tickers:
-    """Reduced batches, each of other symbols than the one before, and of the time at which it is made."""
+    """Builds reduced batches of random symbols, with the current time."""
 
     def __init__(self) -> None:
         self._random = random.Random(1)
@@ -91,7 +91,7 @@ class Tickers:
         )
 
     def batch(self, number: int, changes: int) -> pa.Table:
-        """Another version of so many symbols."""
+        """Return another version of `changes` random symbols."""
         symbols = sum(SYMBOLS.values())
         changed = self._random.sample(range(symbols), changes)
         version = self._random.randrange(VERSIONS) * symbols
@@ -128,7 +128,7 @@ class Tickers:
 
 @contextmanager
 def own_postgres() -> Iterator[Settings]:
-    """The stack's Postgres alone, on a free port, in a folder that is deleted at the end."""
+    """Run the stack's Postgres alone on a free port, in a folder that is deleted at the end."""
     stack = stack_on_free_ports("benchmarks/table_size")
     postgres.prepare(stack)
     folder = stack.folder / "postgres"

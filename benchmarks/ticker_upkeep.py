@@ -1,11 +1,11 @@
-"""What the upkeep of the tickers' table takes, and what it saves a reader of one symbol.
+"""Measure what the upkeep of the tickers table costs, and what it saves a reader of one symbol.
 
-    make benchmark-ticker-upkeep               an hour of 4,000 ticks a second
+    make benchmark-ticker-upkeep               an hour of 4,000 ticks per second
     make benchmark-ticker-upkeep MINUTES=10
 
-The table lies in a folder and has the files that price_history commits, one a minute and exchange. The day
-is over, so the upkeep makes one sorted run of all files of an exchange. A reader of one symbol has to read
-the row groups whose least and greatest symbol are around it; the share is the mean over all symbols.
+The table is in a folder and has the files that price_history commits, one per minute and exchange. The
+day is over, so the upkeep merges all files of an exchange into one sorted run. A reader of one symbol
+must read the row groups whose range of symbols includes it; the share is the mean over all symbols.
 """
 
 import argparse
@@ -36,7 +36,7 @@ SYMBOL = SCHEMA.get_field_index("symbol")
 
 
 class Group(NamedTuple):
-    """A row group, as a file's footer describes it."""
+    """A row group as described in a file's footer: first and last symbol, compressed bytes, rows."""
 
     first: str
     last: str
@@ -45,7 +45,7 @@ class Group(NamedTuple):
 
 
 def minutes_of_messages(minutes: int, until: int) -> Iterator[pl.DataFrame]:
-    """Yield the messages of each minute, the last of which ends at `until`, microseconds."""
+    """Yield the messages of each minute. The last minute ends at `until`, in microseconds."""
     offsets: Counter[tuple[str, int]] = Counter()
     for left in reversed(range(minutes)):
         rows = []
@@ -81,7 +81,7 @@ def groups_of(folder: Path, files: Sequence[TableFile]) -> list[Group]:
 
 
 def share_of_a_symbol(groups: Sequence[Group], symbols: Sequence[str]) -> float:
-    """Return the mean share of the bytes that a reader of one symbol has to read."""
+    """Return the mean share of bytes that a reader of one symbol must read."""
     read = sum(
         group.bytes for symbol in symbols for group in groups if group.first <= symbol <= group.last
     )

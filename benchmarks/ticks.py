@@ -1,8 +1,8 @@
-"""Kafka messages of a made-up market, made fast: an hour of it in a minute.
+"""Generate Kafka messages of a random market quickly: an hour of ticks in a minute.
 
-Symbols, fields and widths are the exchanges' own; each tick has a price, a sequence and times of its
-own. Half of the ticks come from each exchange, in one message per partition and second, or in several where
-one would be too large.
+Symbols, fields and widths are as on the exchanges; each tick has a different price, sequence and time.
+Each exchange has half of the ticks, in one message per partition and second, or in several if one would
+be too large.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ SECOND = 1_000_000
 
 
 class Ticks(NamedTuple):
-    """A message of so many ticks, not sent yet."""
+    """A message that is not sent yet, and its number of ticks."""
 
     topic: str
     partition: int
@@ -41,9 +41,9 @@ class Ticks(NamedTuple):
 def messages(
     seconds: int, until: int, rate: int = TICKS_A_SECOND, symbols: int | None = None
 ) -> Iterator[Ticks]:
-    """Return the messages of `seconds`, `rate` ticks each, the last of which ends at `until`, microseconds.
+    """Yield the messages of `seconds` seconds, `rate` ticks each, that end at `until` (microseconds).
 
-    `symbols` is their number; None means all that the two exchanges really have.
+    `symbols` is the number of symbols (default: all that the two exchanges really have).
     """
     random = Random(1)
     binance = cycle(_pairs(binance_trading(binance_listing(), BINANCE_SYMBOLS), symbols))
@@ -67,7 +67,7 @@ def messages(
 
 
 def _pairs(pairs: Sequence[Pair], symbols: int | None) -> Sequence[Pair]:
-    """Return half of so many symbols: those of the exchange, and more with a number before the name."""
+    """Return half of `symbols`: the exchange's symbols, and if needed more with a numeric prefix."""
     if symbols is None:
         return pairs
     more = (replace(pair, symbol=f"{turn}{pair.symbol}") for turn in count(1) for pair in pairs)
@@ -75,7 +75,7 @@ def _pairs(pairs: Sequence[Pair], symbols: int | None) -> Sequence[Pair]:
 
 
 def mini_ticker(pair: Pair, count: int, sequence: int, received_at: int) -> str:
-    """The price is `count` increments."""
+    """Return an item of Binance whose price is `count` increments."""
     price = pair.price_increment * count
     return (
         f'{{"e":"24hrMiniTicker","E":{received_at // 1000 - 30},"s":"{pair.symbol}",'
@@ -85,7 +85,7 @@ def mini_ticker(pair: Pair, count: int, sequence: int, received_at: int) -> str:
 
 
 def ticker(pair: Pair, count: int, sequence: int, received_at: int) -> str:
-    """The price is `count` increments, and lies between bid and ask."""
+    """Return an item of KuCoin whose price is `count` increments, between bid and ask."""
     price = pair.price_increment * count
     spread: Decimal = pair.price_increment * 7
     return (

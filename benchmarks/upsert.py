@@ -1,11 +1,12 @@
-"""The upsert alone: COPY to a temporary table and MERGE, as the live job does it, beside others.
+"""Measure the upsert alone: the live job's COPY to a temporary table and MERGE, compared with others.
 
     make benchmark-upsert
 
-The same versions of all 2,074 symbols, from Arrow to COMMIT, into a table that has them all: by the live
-job's own code, and by psycopg2's execute_values with the same guard. Beside them two bare COPYs, which upsert
-nothing: to a plain table with the same columns and key, empty each time, and to a temporary table, which
-no power failure would leave anything of. In turns; the spread is from the quickest to the slowest tenth.
+New versions of all 2,074 symbols are written, from Arrow to COMMIT, into a table that has all of them:
+by the live job's code, and by psycopg2's execute_values with the same guard. Two bare COPYs, which
+upsert nothing, are measured too: to a plain table with the same columns and key, empty each time, and to
+a temporary table, which does not survive a power failure. They run in turn. The spread is from the first
+to the last decile.
 """
 
 import argparse

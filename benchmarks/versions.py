@@ -1,4 +1,4 @@
-"""Versions of the project to measure beside each other: this one, and any other of its git history."""
+"""Set up versions of the project to compare: this one, and any other of its git history."""
 
 import os
 import subprocess
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from infra import paths
 
-# What `make` tells its own children is meant for this version's Makefile.
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+"""Variables that `make` sets for its children. They are for this version's Makefile only."""
 
 
 class Version(NamedTuple):
-    """A folder with the project's files, and an environment as `make setup` makes it."""
+    """A folder with the project's files, and an environment created by `make setup`."""
 
     name: str
     folder: Path
@@ -24,7 +24,7 @@ class Version(NamedTuple):
         return self.folder / ".venv" / "bin"
 
     def environment(self) -> dict[str, str]:
-        """Return variables that make spark-submit and Python take this version's libraries and settings."""
+        """Return variables for spark-submit and Python to use this version's libraries and settings."""
         return {
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "PYSPARK_PYTHON": str(self.bin / "python"),
@@ -36,7 +36,7 @@ THIS = Version("this version", paths.PROJECT)
 
 
 def version_of(revision: str) -> Version:
-    """Return the version of a git revision, with its own requirements.lock installed; kept for later runs."""
+    """Set up a git revision, with its requirements.lock installed, and keep it for later runs."""
     commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
     folder = paths.TOOLS / "versions" / commit
     is_set_up = folder / ".tools" / ".ready"
@@ -44,7 +44,7 @@ def version_of(revision: str) -> Version:
         with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", commit))) as files:
             files.extractall(folder, filter="data")
         tools = folder / ".tools"
-        # It takes minutes to build, and is the same.
+        # MinIO takes minutes to build, and is the same in all versions.
         (tools / "bin").mkdir(parents=True, exist_ok=True)
         (tools / "bin" / "minio").unlink(missing_ok=True)
         (tools / "bin" / "minio").symlink_to(paths.TOOLS / "bin" / "minio")

@@ -1,13 +1,14 @@
-"""From the exchange's send to a client, through everything, part by part.
+"""Measure latency from the exchange's send to a client, through all parts of the pipeline.
 
     make benchmark-whole-way
 
-A demo of its own: the replay exchange, extractors, Kafka, all Spark queries, Postgres, the server, and one
-WebSocket client. Of Binance's prices, because those tell when they changed: a frame was sent with the newest
-change in it. KuCoin's tell when their last trade was. Each price names its Kafka message, which the broker
-stamped when it was there, and its batch, which says when it was committed. All clocks are this machine's.
+Runs a separate demo: the replay exchange, extractors, Kafka, all Spark queries, Postgres, the server,
+and one WebSocket client. Uses Binance's prices, because they have the time of their change: a frame is
+sent at its newest change. KuCoin's have only the time of the last trade. Each price names its Kafka
+message, which has the broker's timestamp, and its batch, which has the time of its commit. All clocks
+are this machine's.
 
-Binance's frames go to Kafka at once; KuCoin's would wait for their batch: see benchmarks/batch_seconds.py.
+Binance's frames go to Kafka immediately; KuCoin's wait for their batch: see benchmarks/batch_seconds.py.
 """
 
 import argparse
@@ -50,7 +51,7 @@ Place = tuple[int, int]
 
 
 class Arrival(NamedTuple):
-    """One price at the client. Times are seconds since the epoch."""
+    """One price that arrived at the client. Times are seconds since the epoch."""
 
     place: Place
     batch: int
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def followed(settings: Settings, seconds: float) -> Iterator[Arrival]:
-    """What one client hears after its snapshot."""
+    """Yield the prices that one client receives after its snapshot."""
     url = f"ws://{settings.server_host}:{settings.server_port}/ws?exchange=binance"
     with connect(url, max_size=None, compression=None) as stream:
         stream.recv(SILENCE)
@@ -96,7 +97,7 @@ def followed(settings: Settings, seconds: float) -> Iterator[Arrival]:
 
 
 def sent_at(arrivals: Iterable[Arrival]) -> dict[float, float]:
-    """When the exchange sent each frame, by the moment at which it was received."""
+    """Return when the exchange sent each frame, by the time at which the extractor received it."""
     newest: dict[float, float] = {}
     for arrival in arrivals:
         newest[arrival.received] = max(arrival.changed, newest.get(arrival.received, 0.0))
@@ -104,7 +105,7 @@ def sent_at(arrivals: Iterable[Arrival]) -> dict[float, float]:
 
 
 def in_kafka_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
-    """When the broker took these messages of Binance. Raises StackError when one is not there."""
+    """Return when the broker appended these messages of Binance. Raise StackError if one is missing."""
     consumer = Consumer(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "whole-way"}
     )
@@ -113,18 +114,18 @@ def in_kafka_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
         first[partition] = min(offset, first.get(partition, offset))
     found: dict[Place, float] = {}
     with closing(consumer):
-        consumer.assign([TopicPartition(BINANCE.raw_topic, *place) for place in first.items()])
+        consumer.assign([TopicPartition(BINANCE.raw_topic, *start) for start in first.items()])
         while not places <= found.keys():
             message = consumer.poll(SILENCE)
             if message is None or message.error():
-                raise StackError(f"Kafka gave {len(found)} of {len(places)} messages: {message}")
+                raise StackError(f"read {len(found)} of {len(places)} messages: {message}")
             _kind, milliseconds = message.timestamp()
             found[message.partition() or 0, message.offset() or 0] = milliseconds / 1000
     return found
 
 
 def committed_at(settings: Settings) -> dict[int, float]:
-    """When the transaction of each batch ended its work, just before COMMIT."""
+    """Return when the transaction of each batch had done its work, just before COMMIT."""
     with closing(psycopg2.connect(settings.database_url)) as database:
         with database, database.cursor() as statements:
             statements.execute("SELECT id, extract(epoch FROM committed_at)::float8 FROM batches")
@@ -137,7 +138,7 @@ def parts(
     in_kafka: dict[Place, float],
     committed: dict[int, float],
 ) -> tuple[float, ...]:
-    """Seconds of each of PARTS."""
+    """Return the seconds of each of PARTS."""
     moments = (
         sent[arrival.received],
         arrival.received,

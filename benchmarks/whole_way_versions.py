@@ -1,9 +1,9 @@
-"""Measure the whole way in this version and in another of the git history, in turn.
+"""Compare the latency of the whole pipeline in this version and in another of the git history, in turn.
 
     make benchmark-whole-way AGAINST=7ba3d17 ROUNDS=3
 
-Each version is measured by its own benchmarks/whole_way.py, with its own code for everything, and with a
-demo of its own.
+Each version is measured by that version's benchmarks/whole_way.py, with that version's code, in a
+separate demo.
 """
 
 import argparse
@@ -21,11 +21,11 @@ PERCENTILES = ("p50", "p95", "p99")
 LINE = re.compile(r"^(\S.*?) {2,}([\d.]+) +([\d.]+) +([\d.]+)$", re.MULTILINE)
 
 Parts = dict[str, tuple[float, ...]]
-"""Seconds of each part, by the names of PERCENTILES."""
+"""Seconds of each part, in the order of PERCENTILES."""
 
 
 def measured(version: Version, seconds: float) -> Parts:
-    """Return what the version's own benchmark prints. Raise CalledProcessError when it fails."""
+    """Return the figures that the version's benchmark prints. Raise CalledProcessError if it fails."""
     command = [
         str(version.bin / "python"),
         "-m",
@@ -34,18 +34,18 @@ def measured(version: Version, seconds: float) -> Parts:
         f"{seconds:g}",
     ]
     environment = os.environ | version.environment()
-    said = subprocess.run(
+    printed = subprocess.run(
         command, cwd=version.folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
-    return {part: tuple(map(float, figures)) for part, *figures in LINE.findall(said)}
+    return {part: tuple(map(float, figures)) for part, *figures in LINE.findall(printed)}
 
 
 def rows(name: str, rounds: Sequence[Parts]) -> Rows:
     return [
         {f"seconds, {name}": part}
         | {
-            percentile: spread([each[part][place] for each in rounds], 2)
-            for place, percentile in enumerate(PERCENTILES)
+            percentile: spread([each[part][index] for each in rounds], 2)
+            for index, percentile in enumerate(PERCENTILES)
         }
         for part in rounds[0]
     ]

@@ -1,1 +1,1 @@
-"""What the stages agree on: settings, topic names, the Kafka message. Standard library only."""
+"""Settings, topic names, the Kafka message and clients' configuration, shared by all stages."""

@@ -1,4 +1,4 @@
-"""How every Kafka client of the project is configured: the brokers, and KAFKA_CLIENT_PROPERTIES."""
+"""Configure every Kafka client of the project: the brokers, and KAFKA_CLIENT_PROPERTIES."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from core.settings import SettingError, Settings
 def client_configuration(settings: Settings) -> dict[str, str]:
     """Return librdkafka's configuration: bootstrap.servers and the translated properties.
 
-    It may have secrets, so it is for a client's constructor and never for a log. Raise SettingError
-    when the file has become unreadable since the settings were checked.
+    It may contain secrets, so it must not be logged. Raise SettingError if the file has become
+    unreadable since the settings were checked.
     """
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -20,7 +20,7 @@ def client_configuration(settings: Settings) -> dict[str, str]:
 
 
 def spark_options(settings: Settings) -> dict[str, str]:
-    """Return the options of Spark's Kafka source: the same, in Java's names with a prefix."""
+    """Return the same configuration as options of Spark's Kafka source: Java's names with a prefix."""
     properties = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         **_properties(settings),
@@ -29,7 +29,7 @@ def spark_options(settings: Settings) -> dict[str, str]:
 
 
 def missing_right(settings: Settings, operation: str, resource: str) -> str:
-    """Return what an authorisation error means: "user me needs Write on topic prices"."""
+    """Return the text for an authorisation error, such as "user me needs Write on topic prices"."""
     return f"{user_of(_properties(settings))} needs {operation} on {resource}"
 
 

@@ -1,4 +1,4 @@
-"""The user and the password in sasl.jaas.config, the Java clients' form of a login.
+"""Read user and password from sasl.jaas.config, which is how Java clients configure a login.
 
 org.apache.kafka.common.security.scram.ScramLoginModule required username="me" password="…";
 """
@@ -11,7 +11,7 @@ MODULES = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
-"""Login module of each mechanism that both kinds of clients have."""
+"""Login module of each mechanism that both Java clients and librdkafka support."""
 
 FLAGS = {"required", "requisite", "sufficient", "optional"}
 
@@ -28,7 +28,7 @@ class Login(NamedTuple):
 
 
 def read_login(mechanism: str, jaas_config: str) -> Login:
-    """Return the login. Raise ValueError, which shows nothing of the configuration's values."""
+    """Return the login. Raise ValueError, which never contains a value of the configuration."""
     module = MODULES[mechanism]
     found = LOGIN.fullmatch(jaas_config)
     if found is None or found[2].lower() not in FLAGS:

@@ -1,8 +1,8 @@
-"""Translate Java client properties to the names that librdkafka has for them.
+"""Translate Java client properties to librdkafka's names.
 
-One file serves Spark, whose clients are Java's, and every client of this project's own, which is
-librdkafka. A property that librdkafka has no equal for is refused by its name, so the two kinds of
-clients never differ in silence. docs/managed-kafka.md has the table.
+One file configures both Spark, which uses Java clients, and the project's other clients, which use
+librdkafka. A property without an equivalent in librdkafka raises an error, so the two kinds of
+clients never differ silently. docs/managed-kafka.md has the table.
 """
 
 import textwrap
@@ -18,13 +18,13 @@ NUMBERS = {
     "metadata.max.age.ms": ("metadata.max.age.ms", 1, 86400000),
     "reconnect.backoff.ms": ("reconnect.backoff.ms", 0, 3600000),
     "reconnect.backoff.max.ms": ("reconnect.backoff.max.ms", 0, 3600000),
-    # librdkafka's request.timeout.ms is a producer's limit for the brokers' acknowledgement.
+    # librdkafka's request.timeout.ms only limits how long a producer waits for acknowledgements.
     "request.timeout.ms": ("socket.timeout.ms", 10, 300000),
     "retry.backoff.ms": ("retry.backoff.ms", 1, 300000),
     "retry.backoff.max.ms": ("retry.backoff.max.ms", 1, 300000),
     "socket.connection.setup.timeout.ms": ("socket.connection.setup.timeout.ms", 1000, 2147483647),
 }
-"""By Java's name: librdkafka's name, and the least and the greatest value that it takes."""
+"""Mapping from Java's name to librdkafka's name, and its minimum and maximum."""
 
 DNS_LOOKUPS = ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only")
 
@@ -35,7 +35,7 @@ OTHERS = {
     "session.timeout.ms": "no program of this project joins a consumer group",
     "ssl.truststore.password": "a PEM truststore has no password",
 }
-"""Properties that people write into such files, and why they are refused."""
+"""Mapping from properties that are common in such files to the reason why they are refused."""
 
 PRINCIPAL = "the client certificate's principal"
 
@@ -44,10 +44,10 @@ _SSL = "ssl."
 
 
 def librdkafka(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return the same configuration in librdkafka's words.
+    """Return the same configuration under librdkafka's names.
 
-    Raise ValueError, with the property's name, for one that can't be translated. A message has the
-    value only where it can't be a secret.
+    Raise ValueError with the name of a property that can't be translated. The message contains its
+    value only if that can't be a secret.
     """
     rest = dict(properties)
     translated: dict[str, str] = {}
@@ -61,13 +61,13 @@ def librdkafka(properties: Mapping[str, str]) -> dict[str, str]:
         translated |= _login(rest)
     translated |= _truststore(rest) | _keystore(rest) | _identification(rest) | _plain(rest)
     for name in sorted(rest):
-        advice = OTHERS.get(name, "librdkafka has no equal; docs/managed-kafka.md has the table")
+        advice = OTHERS.get(name, "librdkafka has no equivalent, see docs/managed-kafka.md")
         raise ValueError(f"{name}: not supported here: {advice}")
     return translated
 
 
 def user_of(properties: Mapping[str, str]) -> str:
-    """Return who the brokers take the client for: words for a message, not a name to log in with."""
+    """Return the client's identity as the brokers see it, for a message: "user me"."""
     config = librdkafka(properties)
     if "sasl.username" in config:
         return f"user {config['sasl.username']}"
@@ -77,7 +77,7 @@ def user_of(properties: Mapping[str, str]) -> str:
 
 
 def _refuse_without_effect(properties: Mapping[str, str], protocol: str) -> None:
-    """A client that ignores them might send a password, or all data, in clear text."""
+    """Raise ValueError for a setting that the protocol ignores: data may be sent unencrypted."""
     for name in sorted(properties):
         if name.startswith(_SASL) and not protocol.startswith("SASL_"):
             raise ValueError(f"{name}: no effect, because security.protocol is {protocol}")
@@ -129,7 +129,9 @@ def _keystore(rest: dict[str, str]) -> dict[str, str]:
     key_password = rest.pop("ssl.key.password", None)
     if location is None and key is None and chain is None:
         if kind or password or key_password:
-            raise ValueError("ssl.keystore.location: missing, though the keystore is described")
+            raise ValueError(
+                "ssl.keystore.location: missing, but other keystore properties are set"
+            )
         return {}
     if kind not in ("PEM", "PKCS12"):
         raise ValueError(
@@ -144,7 +146,7 @@ def _keystore(rest: dict[str, str]) -> dict[str, str]:
         raise ValueError("ssl.keystore.password: a PEM keystore has none; set ssl.key.password")
     secret = {} if key_password is None else {"ssl.key.password": key_password}
     if location is not None:
-        # One file with the key and the certificates; OpenSSL looks for what it needs.
+        # One file with key and certificates: OpenSSL finds each in it.
         path = _readable("ssl.keystore.location", location)
         return {"ssl.certificate.location": path, "ssl.key.location": path} | secret
     if key is None or chain is None:
@@ -170,7 +172,7 @@ def _identification(rest: dict[str, str]) -> dict[str, str]:
         return {}
     algorithm = rest.pop(name).lower()
     if algorithm not in ("", "https"):
-        raise ValueError(f"{name}: expected https, or nothing to accept any host name")
+        raise ValueError(f"{name}: expected https, or empty to accept any host name")
     return {name: algorithm or "none"}
 
 
@@ -201,7 +203,7 @@ def _readable(name: str, location: str) -> str:
 
 
 def _pem(name: str, text: str) -> str:
-    """Put each line break where OpenSSL expects it; Java also reads PEM on one line."""
+    """Return PEM with the line breaks that OpenSSL expects; Java also reads PEM on one line."""
     blocks = []
     for block in text.split("-----END ")[:-1]:
         label, _, body = block.partition("-----BEGIN ")[2].partition("-----")

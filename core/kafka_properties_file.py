@@ -1,8 +1,8 @@
 """Read a file of Java client properties, in the syntax that java.util.Properties defines.
 
-Comments, the separators `=`, `:` and blank, continuation lines and escapes are understood. A line
-is refused by its number where Java would take it for something else than its author meant. No
-message shows a value, because any value may be a secret.
+Comments, the separators `=`, `:` and blank, continuation lines and escapes are supported. A line that
+Java would read differently from what its author meant raises an error with the line's number.
+Messages never contain a value, because any value may be a secret.
 """
 
 import re
@@ -33,15 +33,15 @@ def read_properties(path: Path) -> dict[str, str]:
         key, value = _key_and_value(line)
         if not NAME.fullmatch(key):
             raise ValueError(
-                f"line {number}: expected name=value; a value that goes on in the next line needs a "
-                "backslash at the end of its line"
+                f"line {number}: expected name=value; a value that continues on the next line "
+                "needs a backslash at the end of its line"
             )
         properties[key] = value
     return properties
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Join continuation lines; leave out blank lines and comments. Count from 1."""
+    """Yield each logical line with its number, from 1. Skip blank lines and comments."""
     begun, parts = 0, ""
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         line = line.lstrip(" \t\f")

@@ -1,4 +1,4 @@
-"""How every S3 client of the project is constructed."""
+"""Configure every S3 client of the project."""
 
 from typing import Required, TypedDict
 
@@ -17,8 +17,8 @@ class ClientArguments(TypedDict, total=False):
 def client_arguments(settings: Settings) -> ClientArguments:
     """Return the address, and the keys if they are set.
 
-    Without keys boto3 looks for credentials itself: profiles, web identities, the machine's role.
-    Those it renews before they expire; keys that are passed to it stay as they are.
+    Without keys boto3 finds credentials itself: profiles, web identities, the machine's role. It
+    renews these before they expire, but never renews keys that are passed to it.
     """
     arguments = ClientArguments(endpoint_url=settings.s3_endpoint_url)
     if settings.aws_access_key_id:

@@ -1,6 +1,6 @@
-"""Check a setting's text and convert it. Each check raises ValueError with what it expected.
+"""Check and convert the text of settings. Each check raises ValueError with the expected form.
 
-The message never has the value: the caller adds it, unless it is a secret.
+The message never contains the value: the caller adds it, unless it is a secret.
 """
 
 import re
@@ -29,12 +29,12 @@ def host_ports(value: str) -> str:
     for part in parts:
         if "://" in part:
             raise ValueError(
-                "expected host:port with no scheme; security.protocol in the file that "
-                "KAFKA_CLIENT_PROPERTIES names says how to connect"
+                "expected host:port without a scheme; set security.protocol in the file that "
+                "KAFKA_CLIENT_PROPERTIES names"
             )
         host, separator, number = part.rpartition(":")
         if not (separator and HOST.fullmatch(host)):
-            raise ValueError("expected host:port, or several with commas between them")
+            raise ValueError("expected host:port, or several separated by commas")
         port(number)
     return ",".join(parts)
 
@@ -52,7 +52,7 @@ def port(value: str) -> int:
 
 def count(value: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise ValueError("expected a whole number, more than 0")
+        raise ValueError("expected a whole number greater than 0")
     return int(value)
 
 
@@ -60,7 +60,7 @@ def raw_days(value: str) -> int:
     days = count(value)
     if days <= RAW_TOPIC_DAYS:
         raise ValueError(
-            f"expected more than the {RAW_TOPIC_DAYS} days that Kafka keeps: raw/ says what was archived"
+            f"expected more than {RAW_TOPIC_DAYS}, Kafka's retention in days: raw/ shows what was archived"
         )
     return days
 
@@ -71,7 +71,7 @@ def seconds(value: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < inf:
-        raise ValueError("expected seconds, more than 0")
+        raise ValueError("expected a number of seconds greater than 0")
     return number
 
 
@@ -97,7 +97,7 @@ http_base = base_url("http", "https")
 
 
 def base_of(default: str) -> Callable[[str], str]:
-    """Return the check of an address that has this default: its scheme, encrypted or not."""
+    """Return the check of an address with this default: the same scheme, with or without TLS."""
     scheme = plain_scheme(default)
     return base_url(scheme, f"{scheme}s")
 
@@ -114,12 +114,12 @@ def database_url(value: str) -> str:
         url = urlsplit(value)
         number = url.port
     except ValueError:
-        # Not "from error": that one quotes the password.
+        # Not "from error": the cause contains the password.
         raise ValueError(expected + _encoding_advice(value)) from None
     is_postgres = url.scheme in ("postgresql", "postgres")
     if not is_postgres or not url.hostname or number == 0 or len(url.path) < 2:
         raise ValueError(expected + _encoding_advice(value))
-    # urllib takes the last @ for the end of the password, libpq the first.
+    # The password ends at the last @ for urllib, at the first for libpq.
     user_and_password = url.netloc.rpartition("@")[0]
     if "@" in user_and_password or "@" in url.path or _has_bare_percent(user_and_password):
         raise ValueError(expected + _encoding_advice(value))
@@ -138,9 +138,9 @@ def _has_bare_percent(encoded: str) -> bool:
 
 def origins(value: str) -> str:
     for origin in value.split(","):
-        # As browsers write it, so that it can be compared as it is.
+        # Spelled as browsers send it, so that origins can be compared as text.
         if origin != http_base(origin).lower():
-            raise ValueError("expected small letters")
+            raise ValueError("expected lower case")
     return value
 
 

@@ -1,8 +1,8 @@
-"""Every setting of the project, read once from the environment and checked.
+"""Read every setting of the project from the environment, and check it.
 
-Each setting names the programs that read it, and a program checks those only: a wrong setting of
-the server does not stop the extractors. The settings of an exchange begin with its name and have
-their defaults from its file in exchanges/. `.env.example` lists the same names.
+Each setting names the programs that read it, and a program checks only these: a wrong setting of
+the server does not stop the extractors. The settings of an exchange begin with its name; their
+defaults are in its file in exchanges/. `.env.example` lists the same names.
 """
 
 import ipaddress
@@ -19,11 +19,11 @@ from exchanges.exchange import Exchange
 
 
 class SettingError(ValueError):
-    """A value in the environment that can't be right. The message has its name and the value."""
+    """Invalid value in the environment. The message contains the name, and the value unless secret."""
 
 
 class Program(Enum):
-    """Who reads settings. The local stack reads all of them, because it starts all the others."""
+    """Program that reads settings. STACK reads all of them, because it starts the others."""
 
     EXTRACTORS = auto()
     JOBS = auto()
@@ -36,7 +36,7 @@ EXTRACTORS, JOBS, SERVER, EXCHANGE, STACK = Program
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it: localhost, or an address such as 127.0.0.1 or ::1."""
+    """Return whether a host is localhost or a loopback address such as 127.0.0.1 or ::1."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -44,7 +44,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Definition(NamedTuple):
-    """What a setting may be, and who reads it. `convert` raises ValueError."""
+    """Conversion of a setting, and the programs that read it. `convert` raises ValueError."""
 
     convert: Callable[[str], Any]
     programs: frozenset[Program]
@@ -69,7 +69,7 @@ def _of_exchange(convert: Callable[[str], Any], program: Program) -> Any:
 
 
 Read = Callable[[str, Any, Definition], Any]
-"""Return a setting by its name in the environment, its default and its definition."""
+"""Return the value of a setting, given its name in the environment, its default and its definition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +80,13 @@ class ExchangeSettings:
     """KUCOIN_REST_URL is `addresses["rest"]` of KuCoin."""
     silence_limit: float = _of_exchange(check.seconds, EXTRACTORS)
     batch_seconds: float = _of_exchange(check.seconds, EXTRACTORS)
-    """0, and no setting, where each frame of the exchange is a batch."""
+    """0, and not configurable, if each frame of the exchange is a batch."""
     metrics_port: int = _of_exchange(check.port, EXTRACTORS)
     price_age_limit: float = _of_exchange(check.seconds, SERVER)
 
     @classmethod
     def read(cls, exchange: Exchange, read: Read) -> Self:
-        """Return the settings of an exchange. Its own figures are the defaults."""
+        """Return the settings of an exchange. Defaults come from its description."""
         prefix = exchange.name.upper()
         addresses = {
             key: read(f"{prefix}_{key.upper()}_URL", url, _defined(check.base_of(url), EXTRACTORS))
@@ -170,7 +170,7 @@ class Settings:
     ) -> Self:
         """Return the settings that `program` reads; all others keep their defaults.
 
-        Raise SettingError at the first value that can't be right. No secret's value is shown.
+        Raise SettingError at the first invalid value. Values of secrets are never shown.
         """
 
         def read(name: str, default: Any, definition: Definition) -> Any:
@@ -210,7 +210,7 @@ class Settings:
         return {name: str(values[name]) for name in names}
 
     def with_exchange(self, name: str, **changes: Any) -> Self:
-        """Return the settings with other values for one exchange."""
+        """Return the settings with changed values for one exchange."""
         changed = replace(self.exchanges[name], **changes)
         return replace(self, exchanges={**self.exchanges, name: changed})
 
@@ -238,7 +238,7 @@ def definitions() -> dict[str, Definition]:
 
 
 def _check_together(settings: Settings) -> None:
-    """Raise SettingError where two settings do not fit each other."""
+    """Raise SettingError if two settings contradict each other."""
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     if bool(key) != bool(secret):
         set_one, unset = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
@@ -247,7 +247,7 @@ def _check_together(settings: Settings) -> None:
         raise SettingError(f"{unset} is not set, but {set_one} is: set both or neither")
     if settings.aws_session_token and not key:
         raise SettingError(
-            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: it needs its key"
+            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: a token needs its key"
         )
     if not is_loopback(settings.server_host) and not settings.server_api_key:
         raise SettingError(

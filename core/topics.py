@@ -1,4 +1,4 @@
-"""Names of the Kafka topics, and retention of the raw ones."""
+"""Define the names of the Kafka topics, and the retention of the raw ones."""
 
 from exchanges import EXCHANGES
 

@@ -1,10 +1,10 @@
-"""The exchanges that the project reads. To add one: a file beside this one, and its name in EXCHANGES."""
+"""List the supported exchanges. To add one, write a module in this folder and add it to EXCHANGES."""
 
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 
 EXCHANGES = (BINANCE, KUCOIN)
-"""Every topic, setting, port and program of an exchange is derived from this."""
+"""All exchanges. Topics, settings, ports and programs are derived from this tuple."""
 
 EXCHANGE = {exchange.name: exchange for exchange in EXCHANGES}
-"""An exchange by its name."""
+"""Mapping from name to exchange."""

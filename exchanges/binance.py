@@ -1,6 +1,6 @@
-"""Binance spot, stream `!miniTicker@arr`: once a second, the 24 h tickers that changed.
+"""Describe Binance spot: stream `!miniTicker@arr` sends the 24 h tickers that changed, once a second.
 
-Facts from github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md.
+Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md.
 """
 
 from collections.abc import Mapping
@@ -45,13 +45,13 @@ FIELDS: Mapping[str, Field] = {
 
 
 class BinanceSession(Session):
-    """Nothing is sent: the path subscribes, and the server's pings are the WebSocket's own."""
+    """Protocol of one connection. It sends nothing: the path subscribes, pings are control frames."""
 
     def due(self, now: float) -> list[str]:
         return []
 
     def receive(self, data: bytes) -> list[Received]:
-        """Return the tickers of a frame. An unreadable element costs none of its neighbours.
+        """Return the tickers of a frame. An unreadable element does not affect the others.
 
         Data     [{"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...}, ...]
         Control  {"e":"serverShutdown","E":1743147448467}
@@ -86,13 +86,14 @@ def _raw_data(text: bytes) -> Received:
 
 
 def _endpoint(addresses: Addresses) -> Asking[Endpoint]:
-    """Nothing has to be asked."""
+    """Return the endpoint. Its address is fixed, so no request is needed."""
     yield from ()
     return Endpoint(f"{addresses['ws']}/ws/!miniTicker@arr", lambda now: BinanceSession())
 
 
 def _symbol_list(addresses: Addresses) -> Asking[object]:
-    """
+    """Return the entries of the symbol list.
+
     {"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
      ...}, ...], ...}
     """
@@ -104,7 +105,7 @@ def _symbol_list(addresses: Addresses) -> Asking[object]:
 
 
 def _instrument(entry: Any) -> Instrument:
-    """Statuses are TRADING, END_OF_DAY, HALT, BREAK, CANCEL_ONLY."""
+    """Return the instrument of an entry. Statuses: TRADING, END_OF_DAY, HALT, BREAK, CANCEL_ONLY."""
     return Instrument(
         BINANCE.name, entry["symbol"], entry["baseAsset"], entry["quoteAsset"], entry["status"]
     )
@@ -117,9 +118,9 @@ BINANCE = Exchange(
     addresses={"ws": "wss://stream.binance.com:9443", "rest": "https://api.binance.com"},
     reachable_path="/api/v3/ping",
     backlog=30,
-    # The array of a second is a batch already.
+    # Each frame is a batch already: the tickers of one second.
     batch_seconds=0.0,
-    # 300 attempts in 5 minutes are allowed; a tenth less, because each takes its time to arrive.
+    # Binance allows 300 attempts in 5 minutes. Stay a tenth below: latency varies.
     connect_interval=1.1,
     silence_limit=10.0,
     metrics_port=9101,

@@ -1,7 +1,7 @@
-"""Description of an exchange: its facts as values, its protocol as functions from text to text.
+"""Define how an exchange is described: facts as values, the protocol as functions from text to text.
 
-Nothing here opens a connection. A function that needs answers of the exchange's REST server is a
-generator: it yields each `Request`, is sent the text of the answer, and returns its result.
+Nothing here opens a connection. A function that needs the exchange's REST server is a generator: it
+yields each `Request`, is sent the text of the response, and returns its result.
 """
 
 import re
@@ -15,7 +15,7 @@ SEQUENCE_DIGITS = 19
 """Maximum number of digits of a sequence."""
 
 LONGEST_DETAIL = 200
-"""Maximum number of characters of an exchange's own text in an error."""
+"""Maximum length of an exchange's own text in an error, in characters."""
 
 CUT = "…"
 
@@ -32,14 +32,14 @@ class Request(NamedTuple):
 
 Result = TypeVar("Result")
 Asking = Generator[Request, str, Result]
-"""Generator that yields requests, is sent the text of each successful answer, and returns a result."""
+"""Generator that yields requests, is sent the text of each response, and returns a result."""
 
 
 class ExchangeError(Exception):
-    """Reason for the end of a connection, or of an attempt at one. The next attempt starts anew.
+    """Reason why a connection, or an attempt to connect, ended.
 
-    `cause` is one of few words, for counting: unreachable, refused, unreadable, silence, closed,
-    broken, unanswered, stopped, rotated, failed, or error_ and the exchange's own code. `at_once`
+    `cause` is one of a fixed set, for counting: unreachable, refused, unreadable, silence, closed,
+    broken, unanswered, stopped, rotated, failed, or error_ with the exchange's own code. `at_once`
     skips the random pause on the first failure; rate limits still apply. `retry_after` is the pause
     in seconds that the exchange demanded (0 if none).
     """
@@ -54,27 +54,27 @@ class ExchangeError(Exception):
 
 
 class ConfigurationError(ExchangeError):
-    """The exchange does not know what was asked for, so retrying is useless."""
+    """A retry is useless: the exchange does not know the topic, or the proxy can't be used."""
 
 
 class ShutdownAnnounced(Exception):
-    """The exchange will close this connection soon. Until then it works as before."""
+    """The exchange will close this connection soon. Until then the connection works as before."""
 
 
 @dataclass(slots=True)
 class RawData:
-    """One ticker. `text` is the exchange's own, to the letter."""
+    """One ticker. `text` is exactly what the exchange sent."""
 
     text: bytes
     symbol: str
     """In the exchange's spelling; empty if the exchange sent none."""
     sequence: int | None
-    """The exchange's number of this ticker within its symbol, equal on every connection."""
+    """The exchange's number of this ticker within its symbol; the same on every connection."""
 
 
 @dataclass(slots=True)
 class UnreadableRawData:
-    """Text that differs from what the exchange documents. It is kept as it is."""
+    """Text that does not match the exchange's documentation, kept unchanged."""
 
     text: bytes
     symbol: str = field(default="", init=False)
@@ -92,7 +92,7 @@ class Session(Protocol):
         ...
 
     def receive(self, data: bytes) -> list[Received]:
-        """Return the tickers of one frame; none for a control frame, which is acted on.
+        """Return the tickers of one frame. Handle a control frame and return none.
 
         Raise ExchangeError for a frame that ends the connection, ShutdownAnnounced for one that
         announces the end.
@@ -102,10 +102,10 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Address of one connection, and its protocol.
+    """Address and protocol of one connection.
 
-    The URL may contain a token, so only the host is shown. Raise ValueError for an address that is
-    no WebSocket's.
+    The URL may contain a token, so only the host is shown. Raise ValueError if it is not the URL of
+    a WebSocket.
     """
 
     url: str = field(repr=False)
@@ -116,15 +116,15 @@ class Endpoint:
     def __post_init__(self) -> None:
         address = urlsplit(self.url)
         if address.scheme not in ("ws", "wss") or not address.hostname or address.port == 0:
-            raise ValueError(f"{address.scheme}://{address.hostname} is no WebSocket address")
+            raise ValueError(f"{address.scheme}://{address.hostname} is not a WebSocket address")
         object.__setattr__(self, "host", address.hostname)
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One entry of an exchange's symbol list. Its symbol is the tickers' symbol.
+    """One entry of an exchange's symbol list. Its symbol is spelled as in the tickers.
 
-    Raise TypeError for a field that is no text, ValueError for one that is empty or not printable.
+    Raise TypeError for a field that is not text, ValueError for one that is empty or not printable.
     """
 
     exchange: str
@@ -136,11 +136,11 @@ class Instrument:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            word = getattr(self, name)
-            if not isinstance(word, str):
-                raise TypeError(f"{name} is {type(word).__name__}, not text")
-            if not word or not word.isprintable():
-                raise ValueError(f"{name} {word!r} is no word")
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(f"{name} is {type(value).__name__}, not text")
+            if not value or not value.isprintable():
+                raise ValueError(f"{name} {value!r} is empty or not printable")
 
 
 class Form(Enum):
@@ -153,16 +153,16 @@ class Form(Enum):
     INTEGER = auto()
     """A whole number of up to 64 bits, quoted or not."""
     MILLISECONDS = auto()
-    """A time, since the epoch."""
+    """A time, in milliseconds since the epoch."""
     MICROSECONDS = auto()
-    """A time, since the epoch."""
+    """A time, in microseconds since the epoch."""
     ISO_8601 = auto()
     """A time such as 2025-03-28T07:37:28.501233Z, in UTC, with up to nine decimals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Position of a value in a ticker, and its form. `path` has a key for each level of nesting."""
+    """Location of a value in a ticker, and its form. `path` has one key per level of nesting."""
 
     path: tuple[str, ...]
     form: Form
@@ -170,45 +170,45 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """An exchange. All seconds and limits are the exchange's own figures or leave room to them."""
+    """Description of an exchange. Times and limits stay within the exchange's documented figures."""
 
     name: str
-    """In small letters: part of topics, settings and metrics."""
+    """Lower case; part of the names of topics, settings and metrics."""
     title: str
-    """The name that people know."""
+    """Display name."""
     domains: tuple[str, ...]
     """Domains of the real servers. A price from any other host counts as simulated."""
     addresses: Addresses
-    """Default base URLs, without a path. The key `rest` makes the setting <NAME>_REST_URL."""
+    """Default base URLs, without a path. The key `rest` defines the setting <NAME>_REST_URL."""
     reachable_path: str
-    """Path at the `rest` address that answers without a key whenever the exchange is reachable."""
+    """Path at the `rest` address that needs no API key, to check that the exchange is reachable."""
     backlog: int
-    """Maximum number of notices that wait for the journal: half a minute of this exchange."""
+    """Maximum number of notices waiting for the journal: about 30 s of this exchange."""
     batch_seconds: float
-    """Default of the seconds for which items are collected for a message; 0: a frame is a batch."""
+    """Seconds for which items are collected into a batch (default); 0 if each frame is a batch."""
     connect_interval: float
     """Minimum seconds from one attempt to connect to the next."""
     silence_limit: float
-    """Default of the seconds without a ticker after which a connection is given up."""
+    """Seconds without a ticker after which a connection is closed (default)."""
     price_age_limit: float = 30.0
-    """Default of the age in seconds from which on the newest price counts as stale."""
+    """Age in seconds at which the newest price becomes stale (default)."""
     metrics_port: int
     """Default port of the extractor's metrics."""
     endpoint: Callable[[Addresses], Asking[Endpoint]]
-    """Ask for the endpoint of the next connection."""
+    """Request the endpoint of the next connection."""
     symbol_list: Callable[[Addresses], Asking[object]]
-    """Ask for the entries of the symbol list. They are read one by one."""
+    """Request the entries of the symbol list. `instrument` reads each of them."""
     instrument: Callable[[Any], Instrument]
-    """Read one entry. Raise LookupError, TypeError or ValueError for an odd one."""
+    """Return the instrument of one entry. Raise LookupError, TypeError or ValueError if invalid."""
     fields: Mapping[str, Field]
-    """The ticker's columns. Required are symbol and price.
+    """Columns of a ticker; symbol and price are required.
 
-    Without `event_time` it is the time of receipt, without `sequence` it is the event time.
+    A missing `event_time` defaults to the time of receipt, a missing `sequence` to the event time.
     """
 
     @property
     def raw_topic(self) -> str:
-        """Name of the Kafka topic with what this exchange sent."""
+        """Name of the Kafka topic with the raw data of this exchange."""
         return f"{self.name}_raw_data"
 
     def symbol_of(self, ticker: object) -> str:
@@ -219,9 +219,9 @@ class Exchange:
 
 
 def read_sequence(value: object) -> int | None:
-    """Return a number that is written as a number or as its digits; None for anything else.
+    """Return a sequence that is a JSON number or a string of digits; None for anything else.
 
-    Exchanges change from the one to the other (Kucoin/kucoin-futures-go-sdk issue 17).
+    Exchanges switch between the two (Kucoin/kucoin-futures-go-sdk issue 17).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value if 0 <= value < 10**SEQUENCE_DIGITS else None
@@ -239,7 +239,7 @@ def coded_reason(answer: Mapping[str, object]) -> str:
 def one_line(text: str) -> str:
     """Return up to LONGEST_DETAIL characters of a text, on one line, without any URL's query.
 
-    A server may repeat what it was asked, and that may contain a token.
+    A server may echo the request, which may contain a token.
     """
     text = re.sub(r"\?\S+", f"?{CUT}", text)
     line = "".join(each if each.isprintable() else " " for each in text).rstrip()

@@ -1,7 +1,6 @@
 """Read JSON as an exchange sends it, and keep the text of each element.
 
-Items go to Kafka as the exchange wrote them, so what is read here is only looked at, never encoded
-again.
+Items go to Kafka as the exchange wrote them: the values that are read here are never encoded again.
 """
 
 import json
@@ -11,7 +10,7 @@ from typing import Any, NoReturn
 import orjson
 
 DEPTH_LIMIT = 100
-"""Levels of nesting. A ticker has two; readers of JSON give up somewhere below a thousand."""
+"""Maximum levels of nesting. A ticker has two; JSON parsers fail somewhere below a thousand."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT_OBJECT = re.compile(
@@ -21,29 +20,29 @@ _TOKEN = re.compile(_STRING + rb'|[{}\[\],"]', re.DOTALL)
 
 
 def read_json(text: bytes | str) -> Any:
-    """Return the value of a JSON text. Raise ValueError if it is none, or nested too deeply."""
+    """Return the value of a JSON text. Raise ValueError if it is invalid or nested too deeply."""
     data = text.encode() if isinstance(text, str) else text
     value = load_json(data)
-    # Counting is cheap and settles it for every ticker.
+    # Counting brackets is cheap, and enough for every ticker.
     if data.count(b"[") + data.count(b"{") > DEPTH_LIMIT and _is_deeper(value, DEPTH_LIMIT):
         raise ValueError(f"more than {DEPTH_LIMIT} levels of nesting")
     return value
 
 
 def load_json(text: bytes) -> Any:
-    """Return the value of a JSON text of any depth that Python reads. Raise ValueError."""
+    """Return the value of a JSON text of any depth that Python can parse. Raise ValueError."""
     try:
         return orjson.loads(text)
     except ValueError:
-        # JSON may hold a lone surrogate as an escape, which orjson refuses.
+        # orjson refuses an escaped lone surrogate, which JSON allows.
         return _load_tolerantly(text)
 
 
 def elements(array: bytes) -> list[bytes]:
-    """Return the text of each element of a JSON array, which begins with its bracket.
+    """Return the text of each element of a JSON array. `array` begins with its bracket.
 
-    An element may be no JSON: it is delimited by commas outside strings and brackets. Raise
-    ValueError for a text that is not one array.
+    Commas outside strings and brackets delimit elements, so an element may be invalid JSON. Raise
+    ValueError for a text that is not a single array.
     """
     position = array.index(b"[") + 1
     found: list[bytes] = []
@@ -66,31 +65,31 @@ def elements(array: bytes) -> list[bytes]:
 
 
 def _end_of_element(array: bytes, position: int) -> int:
-    """Return the index of the comma or the bracket behind it."""
+    """Return the index of the comma or bracket that follows the element."""
     depth = 0
     for token in _TOKEN.finditer(array, position):
         mark = token[0]
         if mark in b"{[":
             depth += 1
         elif mark == b'"':
-            raise ValueError("a string without an end")
+            raise ValueError("unterminated string")
         elif not depth and mark in b",]":
             return token.start()
         elif depth and mark in b"}]":
             depth -= 1
-    raise ValueError("an array without an end")
+    raise ValueError("unterminated array")
 
 
 def _load_tolerantly(text: bytes) -> Any:
     try:
-        # Decoded here, because json would guess the encoding.
+        # Decode first: json would guess the encoding.
         return json.loads(text.decode(), parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("too many levels of nesting") from error
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _is_deeper(value: Any, limit: int) -> bool:

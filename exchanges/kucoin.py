@@ -1,6 +1,6 @@
-"""KuCoin spot, topic `/market/ticker:all`: one frame per ticker, thousands a second.
+"""Describe KuCoin spot: topic `/market/ticker:all` sends one frame per ticker, thousands a second.
 
-Facts from www.kucoin.com/docs-new and github.com/Kucoin/kucoin-universal-sdk.
+Source: www.kucoin.com/docs-new and github.com/Kucoin/kucoin-universal-sdk.
 """
 
 import json
@@ -38,13 +38,13 @@ BULLET_PATH = "/api/v1/bullet-public"
 SYMBOLS_PATH = "/api/v2/symbols"
 
 SUCCESS = "200000"
-"""Code of an answer that is no error."""
+"""Code of a successful response."""
 
 SUBSCRIPTION_LIMIT = 10.0
-"""Seconds from the opened connection to the ack of the subscription."""
+"""Timeout in seconds from the opened connection to the ack of the subscription."""
 
 BUSY_PAUSE = 10.0
-"""Seconds: the period of KuCoin's limit on a client's messages."""
+"""Pause in seconds after "too many requests": the period of KuCoin's limit on a client's messages."""
 
 FIELDS: Mapping[str, Field] = {
     "symbol": Field(("subject",), Form.NAME),
@@ -54,7 +54,7 @@ FIELDS: Mapping[str, Field] = {
     "ask": Field(("data", "bestAsk"), Form.AMOUNT),
     "ask_size": Field(("data", "bestAskSize"), Form.AMOUNT),
     "last_size": Field(("data", "size"), Form.AMOUNT),
-    # Time of the last trade, up to 25 minutes old, so it is no event time.
+    # Time of the last trade, up to 25 minutes old, so not an event time.
     "traded_at": Field(("data", "time"), Form.MILLISECONDS),
     "sequence": Field(("data", "sequence"), Form.INTEGER),
 }
@@ -68,8 +68,8 @@ FIELDS: Mapping[str, Field] = {
 class KucoinSession(Session):
     """Await the welcome, subscribe, await the ack, and send a ping every `ping_interval` seconds.
 
-    The server closes a connection that sends it no text for about 60 s, data or not; the pings of
-    the WebSocket itself do not count.
+    The server closes a connection on which the client has sent no text for about 60 s, even while
+    data flows. WebSocket pings do not count.
     """
 
     def __init__(self, ping_interval: float, now: float) -> None:
@@ -126,9 +126,9 @@ def _sequence_of(ticker: Any) -> int | None:
 
 
 def kucoin_error(code: str, problem: str) -> ExchangeError:
-    """Return what an error frame means for the connection.
+    """Return the error of an error frame. It says when to retry:
 
-    400 ping timeout                at once: the connection is dead
+    400 ping timeout                at once: the connection is unusable
     400 any other, 404              configuration: KuCoin has no such topic
     401 token invalid or expired    at once: the next connection asks for a new token
     509 too many, or service busy   after the period of KuCoin's limit on messages
@@ -143,19 +143,19 @@ def kucoin_error(code: str, problem: str) -> ExchangeError:
 
 
 def _ask_endpoint(addresses: Addresses) -> Asking[Endpoint]:
-    """Ask for a new token: one that was used before is refused for ever."""
+    """Request a new token: KuCoin refuses one that was used before."""
     text = yield Request("POST", f"{addresses['rest']}{BULLET_PATH}")
     return read_bullet(text)
 
 
 def read_bullet(text: str) -> Endpoint:
-    """Return any of the WebSocket servers that the answer of bullet-public names, with its token.
+    """Return one of the WebSocket servers in a response of bullet-public, at random, with the token.
 
     {"code":"200000","data":{"token":"2neAiuYvAU61ZD...","instanceServers":[
      {"endpoint":"wss://ws-api-spot.kucoin.com/","encrypt":true,"protocol":"websocket",
       "pingInterval":18000,"pingTimeout":10000}]}}
 
-    Raise ExchangeError, which does not show the token.
+    Raise ExchangeError, which never contains the token.
     """
     match read_data(BULLET_PATH, text):
         case {"token": str(token), "instanceServers": list(servers)}:
@@ -175,7 +175,7 @@ def read_bullet(text: str) -> Endpoint:
 
 
 def read_data(path: str, text: str) -> Any:
-    """Return the data of an answer. Raise ExchangeError, which names the path, for an error.
+    """Return the data of a response. Raise ExchangeError, which contains the path, for an error such as
 
     {"code":"400100","msg":"Parameter error"}
     """
@@ -201,7 +201,8 @@ def _endpoint(server: Any, query: str) -> Endpoint:
 
 
 def _symbol_list(addresses: Addresses) -> Asking[object]:
-    """
+    """Return the entries of the symbol list.
+
     {"code":"200000","data":[{"symbol":"BCHSV-USDT","name":"BSV-USDT","baseCurrency":"BSV",
      "quoteCurrency":"USDT","enableTrading":true,...}, ...]}
     """
@@ -210,7 +211,7 @@ def _symbol_list(addresses: Addresses) -> Asking[object]:
 
 
 def _instrument(entry: Any) -> Instrument:
-    """A symbol never changes, its name does. HALT is our word for enableTrading false."""
+    """Return the instrument of an entry. `name` may change, `symbol` not. enableTrading false is HALT."""
     is_trading = entry["enableTrading"]
     if not isinstance(is_trading, bool):
         raise TypeError(f"enableTrading is {is_trading!r:.20}, not true or false")
@@ -231,7 +232,7 @@ KUCOIN = Exchange(
     reachable_path="/api/v1/timestamp",
     backlog=60_000,
     batch_seconds=1.0,
-    # 30 new connections a minute are allowed; a tenth less, because each takes its time to arrive.
+    # KuCoin allows 30 new connections a minute. Stay a tenth below: latency varies.
     connect_interval=2.2,
     silence_limit=15.0,
     metrics_port=9102,

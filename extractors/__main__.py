@@ -1,8 +1,8 @@
-"""`python -m extractors binance`, or another exchange: its tickers to its Kafka topic, until SIGTERM.
+"""Send an exchange's tickers to its Kafka topic until SIGTERM: `python -m extractors binance`.
 
-Exit status: 0 after SIGTERM or SIGINT; 1 when it ended by itself, so that a supervisor starts it
-again; 2 for a wrong argument or setting, or a topic that the exchange does not know, which a new
-start would not cure.
+Exit status: 0 after SIGTERM or SIGINT; 1 after a failure, for a supervisor to restart the process; 2
+for an invalid argument or setting, or a topic that the exchange does not know, which a restart would
+not cure.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from extractors.shutdown import Shutdown
 log = logging.getLogger(__name__)
 
 STOP_LIMIT = 7.0
-"""Seconds from SIGTERM to the last delivery. Three more of the promised ten are for the exit, which
-takes its time on a busy machine."""
+"""Seconds from SIGTERM to the last delivery. The exit has the other three of the promised ten: it is
+slow on a busy machine."""
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
         metrics.serve(settings.metrics_host, own.metrics_port)
     except OSError as error:
         address = settings.metrics_host, own.metrics_port
-        log.error("metrics host=%s port=%d reason=%r", *address, str(error))
+        log.error("metrics port unavailable host=%s port=%d reason=%r", *address, str(error))
         return FAILED
     stop = Shutdown(STOP_LIMIT)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def log_to_stderr(exchange: str) -> None:
-    """One line per event: UTC time, level, exchange, what happened, its figures as key=value."""
+    """Log to stderr, one line per event: UTC time, level, exchange, event, key=value pairs."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
         level=logging.INFO,

@@ -1,10 +1,10 @@
-"""Bring one exchange to its journal, and from there to Kafka and to the object store.
+"""Write one exchange's items to its journal, and from there to Kafka and the object store.
 
     connections ─► backlog ─► journal ─┬─► KafkaFollower ─► Kafka
                                        └─► S3UploaderThread ─► landing/
 
-The caller's thread takes from the backlog and writes the journal. Each follower has a thread of its
-own and delays neither the other nor the listening.
+The caller's thread reads the backlog and writes the journal. Each follower runs in a separate thread,
+so it delays neither the other follower nor the connections.
 """
 
 import itertools
@@ -37,34 +37,34 @@ from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL = 0.25
-"""Seconds without a notice after which the journal's segment and the stop are looked at."""
+"""Maximum seconds between two checks of the journal's segment and the stop."""
 
 FLUSH_SHARE = 5.0
-"""Seconds of the stop that belong to the followers, should a connection's thread be slow to end."""
+"""Seconds of the shutdown reserved for the followers, in case a connection's thread ends slowly."""
 
 COLLECT_SHARE = 0.01
-"""Share of a batch's seconds for which notices collect before the next write to the journal."""
+"""Pause between two writes to the journal, as a share of `batch_seconds`."""
 
 SUMMARY_INTERVAL = 60.0
 
 MOST_ITEMS = 5_000
-"""Items of one write to the journal: about a megabyte."""
+"""Maximum number of items in one write to the journal: about 1 MB."""
 
 ASKED, FAILED, HOPELESS = 0, 1, 2
-"""Exit statuses: after SIGTERM; a new process may do better; a new process would fail as well."""
+"""Exit statuses: stopped as requested; failed, a restart may help; failed, a restart is useless."""
 
 
 def extract(client: ExchangeClient, settings: Settings, stop: Shutdown, metrics: Metrics) -> int:
-    """Run until `stop` is requested or nothing can be done. Return the exit status.
+    """Run until `stop` is requested, or until the extractor fails. Return the exit status.
 
-    After the request what was received goes to Kafka and to the object store, as far as the time
-    allows; the rest stays in the journal.
+    After the request, received items are sent to Kafka and the object store until the deadline; the
+    rest stays in the journal.
     """
     exchange = client.exchange
     try:
         journal = Journal(Path(settings.journal_dir) / exchange.name, settings.journal_limit_bytes)
     except JournalError as error:
-        log.error("journal reason=%r", str(error))
+        log.error("journal unusable reason=%r", str(error))
         return FAILED
     kafka = KafkaFollower(client, journal, settings, stop, metrics)
     uploader = S3Uploader(settings, exchange.name, journal.id)
@@ -95,7 +95,7 @@ def extract(client: ExchangeClient, settings: Settings, stop: Shutdown, metrics:
 
 
 class Extractor:
-    """Acts on each notice."""
+    """Act on each notice: write items to the journal, publish events and instruments."""
 
     def __init__(
         self,
@@ -121,15 +121,15 @@ class Extractor:
     def run(self, threads: Sequence[Thread]) -> None:
         """Move notices from the backlog to the journal until the connections' threads have ended."""
         arguments = (self._client, self.backlog, self._stop.requested, self._metrics)
-        # A daemon, because a name server that does not answer can't be interrupted.
+        # A daemon, because a name lookup can't be interrupted.
         listener = Thread(target=stay_connected, args=arguments, name="connections", daemon=True)
         listener.start()
         self._publish(self._feed_events.start())
         summary_due = time.monotonic() + SUMMARY_INTERVAL
-        # In this order: once the listener has ended, an empty backlog stays empty.
+        # Check the listener first: once it has ended, an empty backlog stays empty.
         while (listener.is_alive() and self._stop.seconds_left() > FLUSH_SHARE) or self.backlog:
             self._take(self.backlog.take(WAKE_INTERVAL))
-            # Items that wait for their batch anyway may collect here: a write for each costs more.
+            # Let items collect: they wait for their batch anyway, and fewer writes cost less.
             time.sleep(self._client.batch_seconds * COLLECT_SHARE)
             now = time.monotonic()
             self._journal.close_if_due(now)
@@ -151,22 +151,22 @@ class Extractor:
                 self._stop.request()
 
     def _take(self, notices: list[Notice]) -> None:
-        """Act on notices in their order; the items of all frames are written together."""
+        """Act on notices in order, but write the items of all frames together."""
         frames: list[Frame] = []
-        items = size = doubled = 0
+        items = size = duplicates = 0
         for notice in notices:
             if isinstance(notice, Frame):
-                first = self._duplicates.without(notice)
-                missing = len(notice.raw_data) - len(first.raw_data)
-                self._publish(self._feed_events.frame(notice, missing > 0))
-                frames.append(first)
+                remaining = self._duplicates.without(notice)
+                discarded = len(notice.raw_data) - len(remaining.raw_data)
+                self._publish(self._feed_events.frame(notice, discarded > 0))
+                frames.append(remaining)
                 items += len(notice.raw_data)
                 size += notice.size
-                doubled += missing
+                duplicates += discarded
             else:
                 self._take_other(notice)
         if frames:
-            self._metrics.received(len(frames), size, items, doubled)
+            self._metrics.received(len(frames), size, items, duplicates)
             for endpoint, group in itertools.groupby(frames, lambda frame: frame.endpoint):
                 self._journalise(endpoint, list(group))
 
@@ -191,7 +191,7 @@ class Extractor:
                     )
 
     def _journalise(self, endpoint: str, frames: list[Frame]) -> None:
-        """Write the frames' items. What the full journal refuses is lost, and counted."""
+        """Write the frames' items to the journal. Items that it refuses are lost and counted."""
         items = [item for frame in frames for item in frame.items()]
         for first in range(0, len(items), MOST_ITEMS):
             part = items[first : first + MOST_ITEMS]
@@ -201,7 +201,7 @@ class Extractor:
                 if not self._is_refusing:
                     log.error("journal full, items are lost reason=%r", refusal)
             elif self._is_refusing:
-                log.info("journal takes again bytes=%d", self._journal.size)
+                log.info("journal accepting items again bytes=%d", self._journal.size)
             self._is_refusing = bool(refusal)
 
     def _publish(self, events: list[FeedEvent]) -> None:

@@ -1,4 +1,4 @@
-"""What an extractor tells Prometheus of itself."""
+"""Export an extractor's metrics to Prometheus."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 
 
 
 class Metrics:
-    """One process, one exchange. Every name begins with `extractor_`."""
+    """Metrics of one process and one exchange. Every name begins with `extractor_`."""
 
     def __init__(self, exchange: str) -> None:
         self._registry = CollectorRegistry()
@@ -18,34 +18,34 @@ class Metrics:
 
         self.frames = self._counter("frames", "Data frames received")
         self.bytes = self._counter("bytes", "Bytes of data frames received")
-        self.items = self._counter("items", "Items received, one for each ticker")
-        self.doubles = self._counter("doubles", "Items left out: another connection brought them")
-        self.queue_full = self._counter("queue_full", "Times that reading waited for the queue")
-        self.batches = self._counter("batches", "Batches handed to Kafka's producer")
+        self.items = self._counter("items", "Items received, one per ticker")
+        self.doubles = self._counter("doubles", "Items discarded as duplicates")
+        self.queue_full = self._counter("queue_full", "Times that a full queue paused reading")
+        self.batches = self._counter("batches", "Batches passed to Kafka's producer")
         self.messages = self._counter("messages", "Messages that Kafka has confirmed")
         self.producer_failures = self._counter(
-            "producer_failures", "Times that sending began again after what Kafka has"
+            "producer_failures", "Producers that failed and were replaced"
         )
         self.delivery_errors = self._counter(
-            "delivery_errors", "Messages that Kafka refused for themselves"
+            "delivery_errors", "Messages that Kafka refused as too large or invalid"
         )
-        self.refused = self._counter("refused_items", "Items that the full journal refused")
+        self.refused = self._counter("refused_items", "Items lost because the journal refused them")
         self.uploads = self._counter("uploads", "Objects put into landing/")
         self.upload_failures = self._counter("upload_failures", "Uploads that failed")
         self._connections = Counter(
             "extractor_connections",
-            "Connections and attempts at one that ended, by cause",
+            "Connections and attempts to connect that ended, by cause",
             ["exchange", "cause"],
             registry=self._registry,
         )
         self.delivery_delay = Histogram(
             "extractor_delivery_delay_seconds",
-            "From a message's handing over to Kafka's confirmation",
+            "Time from passing a message to the producer to Kafka's confirmation",
             ["exchange"],
             buckets=DELAYS,
             registry=self._registry,
         ).labels(exchange)
-        self._gauge("last_frame_age_seconds", "Since the last data frame", self._last_frame_age)
+        self._gauge("last_frame_age_seconds", "Age of the last data frame", self._last_frame_age)
 
     def _counter(self, name: str, what: str) -> Counter:
         counter = Counter(f"extractor_{name}", what, ["exchange"], registry=self._registry)
@@ -56,11 +56,11 @@ class Metrics:
         gauge.labels(self._exchange).set_function(value)
 
     def _last_frame_age(self) -> float:
-        """NaN while there was none: Prometheus's word for no value."""
+        """Return the seconds since the last data frame; NaN before the first one."""
         return float("nan") if self._last_frame is None else time.monotonic() - self._last_frame
 
     def received(self, frames: int, size: int, items: int, doubles: int) -> None:
-        """Count data frames: the bytes and the items in them, and how many of these are doubles."""
+        """Count data frames, their bytes and items, and how many of the items are duplicates."""
         self._last_frame = time.monotonic()
         self.frames.inc(frames)
         self.bytes.inc(size)
@@ -71,18 +71,18 @@ class Metrics:
         self._connections.labels(self._exchange, cause).inc()
 
     def watch_queue(self, size: Callable[[], int]) -> None:
-        self._gauge("queued_notices", "Frames and other notices that wait for the journal", size)
+        self._gauge("queued_notices", "Frames and other notices waiting for the journal", size)
 
     def watch_journal(self, size: Callable[[], int], dropped: Callable[[], int]) -> None:
-        self._gauge("journal_bytes", "Bytes on the disk that a follower has not taken", size)
-        self._gauge(
-            "dropped_items", "Items that landing/ lacks: the journal had no room for them", dropped
-        )
+        self._gauge("journal_bytes", "Bytes on disk that Kafka or landing/ still lacks", size)
+        self._gauge("dropped_items", "Items dropped before upload, for lack of space", dropped)
 
     def watch_follower(
         self, name: str, lag: Callable[[], int], oldest: Callable[[], int | None]
     ) -> None:
-        """`oldest` is when its oldest item came, microseconds since the epoch."""
+        """Export a follower's lag. `oldest` returns when the oldest item that it lacks was received, in
+        microseconds since the epoch.
+        """
 
         def age() -> float:
             received_at = oldest()
@@ -92,12 +92,12 @@ class Metrics:
         self._gauge(f"{name}_lag_seconds", f"Age of the oldest item that {name} does not have", age)
 
     def totals(self) -> str:
-        """For the log: counts since the start, as key=value."""
+        """Return the counts since the start as key=value, for the log."""
         names = ("frames", "items", "doubles", "refused_items", "messages", "delivery_errors")
         labels = {"exchange": self._exchange}
         values = (self._registry.get_sample_value(f"extractor_{n}_total", labels) for n in names)
         return " ".join(f"{n}={v or 0:.0f}" for n, v in zip(names, values, strict=True))
 
     def serve(self, host: str, port: int) -> None:
-        """At http://host:port/metrics, from a thread of its own. Raises OSError for a busy port."""
+        """Serve http://host:port/metrics in a separate thread. Raise OSError if the port is in use."""
         start_http_server(port, host, self._registry)

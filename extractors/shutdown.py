@@ -1,4 +1,4 @@
-"""The request to leave, and how long there is left to do it in."""
+"""Hold the request to shut down, and the time left until its deadline."""
 
 import time
 from math import inf
@@ -6,7 +6,7 @@ from threading import Event
 
 
 class Shutdown:
-    """Requested once, by a signal; the process is to end within `limit` seconds then."""
+    """Request to shut down. The process must end within `limit` seconds of the request."""
 
     def __init__(self, limit: float) -> None:
         self.requested = Event()
@@ -14,7 +14,7 @@ class Shutdown:
         self._deadline = inf
 
     def request(self) -> None:
-        """For a signal handler: a second signal may come while this one is being answered."""
+        """Request the shutdown. A signal handler may call it, even during another call."""
         if self._deadline == inf:
             self._deadline = time.monotonic() + self._limit
             self.requested.set()
@@ -24,7 +24,7 @@ class Shutdown:
         return max(0.0, self._deadline - time.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Sleep, though not beyond the deadline; a request that comes meanwhile ends the sleep."""
+        """Sleep, but not past the deadline. A request during the sleep ends it."""
         if self.requested.is_set():
             time.sleep(min(seconds, self.seconds_left()))
         else:

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: python -m infra --help lists them."""
+"""Run the commands behind the Makefile: python -m infra --help lists them."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from infra.up import EXTRACTORS, JOBS, initialise, running_stack, up
 
 
 def demo(settings: Settings) -> None:
-    """Everything, with the replay exchange; returns when prices of every exchange are served."""
+    """Start all programs with the replay exchange. Return when prices of every exchange are served."""
     stack = stack_of("demo", settings)
     _everything(stack)
     first_prices.wait(stack, EXTRACTORS)
@@ -24,7 +24,7 @@ def demo(settings: Settings) -> None:
 
 
 def live(settings: Settings) -> None:
-    """Everything, with the real exchanges. One that can't be reached is named, and tried on."""
+    """Start all programs with the real exchanges. Print unreachable ones; their extractors retry."""
     stack = stack_of("live", settings)
     _everything(stack)
     reachable = [name for name in EXTRACTORS if _is_reachable(stack, name)]
@@ -45,8 +45,8 @@ def _is_reachable(stack: Stack, exchange: str) -> bool:
         requests.get(url, timeout=5)
     except requests.RequestException as error:
         print(
-            f"{exchange}: {url} can't be reached ({type(error).__name__}). "
-            "Its extractor keeps trying; prices come when it gets through"
+            f"{exchange}: {url} is unreachable ({type(error).__name__}). "
+            "Its extractor keeps retrying; prices follow once it connects"
         )
         return False
     return True
@@ -65,14 +65,14 @@ def _print_addresses(stack: Stack) -> None:
 
 
 def down(settings: Settings) -> None:
-    """Ends every process of every stack."""
+    """Stop every process of every stack."""
     for stack in all_stacks(settings):
         ended = supervision.stop(stack)
         print(f"{stack.feed}: {ended} processes ended" if ended else f"{stack.feed}: not up")
 
 
 def status(settings: Settings) -> None:
-    """One line per program."""
+    """Print one line per program."""
     stack = running_stack(settings)
     print(f"{stack.feed} stack in {stack.folder}")
     for program in supervision.programs(stack):
@@ -81,7 +81,7 @@ def status(settings: Settings) -> None:
 
 
 def logs(settings: Settings) -> None:
-    """The end of every log; on a terminal also what follows, until Ctrl-C."""
+    """Print the last 20 lines of every log; on a terminal, follow the logs until Ctrl-C."""
     stack = running_stack(settings)
     files = sorted(str(path) for path in stack.log_folder.glob("*.log"))
     follow = ["-F"] if sys.stdout.isatty() else []
@@ -89,7 +89,7 @@ def logs(settings: Settings) -> None:
 
 
 def clean(settings: Settings) -> None:
-    """Deletes the data of every stack, after a yes. Refuses while one is up."""
+    """Delete the data of every stack, after asking. Raise StackError if one is up."""
     stacks = all_stacks(settings)
     for stack in stacks:
         if supervision.is_running(stack):
@@ -142,7 +142,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         case "server":
             supervision.start_programs(running_stack(settings), ["server"])
         case "initialise":
-            initialise(settings, "it must answer where the settings say")
+            initialise(settings, "check the address in the settings")
         case "env":
             print(running_stack(settings).exports())
         case _:

@@ -1,9 +1,9 @@
-"""Makes sure that a real browser is there for the tests of the page.
+"""Ensure that a real browser is installed for the tests of the page.
 
     python infra/browser.py
 
-Takes the system's Chromium or Chrome; else Playwright's own; else, as root on Debian and its
-kin, installs Debian's package. Exits 1 with what to install when none can be had.
+Use the system's Chromium or Chrome, or else Playwright's. If neither exists, install one: Debian's
+package as root with apt-get, else Playwright's. Exit 1 with a hint if that fails.
 """
 
 import os
@@ -18,7 +18,7 @@ SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chro
 
 
 def find() -> str | None:
-    """The path of a browser that is installed, or None."""
+    """Return the path of an installed browser, or None."""
     for name in SYSTEM_BROWSERS:
         if path := shutil.which(name):
             return path
@@ -28,7 +28,7 @@ def find() -> str | None:
 
 
 def install() -> None:
-    """Tries what is possible here; says nothing of success, which `find` tells."""
+    """Try to install a browser. Errors are ignored: call `find` to check."""
     print("browser: installing Chromium for the tests of the page")
     commands = [["playwright", "install", "chromium"]]
     if os.geteuid() == 0 and shutil.which("apt-get"):

@@ -1,16 +1,16 @@
-"""Read a file of settings such as .env, for make. Runs on the system's Python, before all else.
+"""Read a settings file such as .env for make, on the system's Python, before the venv exists.
 
     python3 infra/env_file.py .env
 
-make, the shell and docker compose all read this file, each by rules of its own. A line that they
-would read differently is refused by its number and its name, never with its value. Prints READ and
-then NAME=value for each line, with one blank between; a value has no blanks.
+make, the shell and docker compose all read this file, and their rules differ. A line that they would
+read differently is an error; the message has the line's number and name, never its value. Prints READ
+and then each NAME=value, separated by single spaces; values contain no spaces.
 """
 
 import re
 import sys
 
-# What a shell, make or docker compose may change: $ # quotes \ ` ; & | < > ( ) ~ and blanks.
+# Excludes characters that a shell, make or docker compose may interpret, and whitespace.
 BARE = r"[^\s$#'\"\\`;&|<>()~]*"
 # Literal in a shell and in docker compose; make never sees the quotes.
 QUOTED = r"'[^\s'\\]*'"
@@ -18,16 +18,16 @@ LINE = re.compile(f"([A-Z][A-Z0-9_]*)=(?:({BARE})|({QUOTED}))")
 
 ADVICE = (
     "make, the shell and docker compose read this differently. Put a value with $ # & ; and the like "
-    "between single quotes, without blanks, ' or \\; a comment needs a line of its own"
+    "between single quotes, without spaces, ' or \\; put a comment on a separate line"
 )
 
 
 class EnvFileError(ValueError):
-    """A line that can't be read by all. The message has its number and its name."""
+    """Raised for a line that not all readers read alike. The message has its number and its name."""
 
 
 def settings_in(text: str) -> "dict[str, str]":
-    """Return the settings; the last line of a name counts."""
+    """Return the settings. If a name occurs twice, the last line wins."""
     settings = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.startswith("#"):

@@ -1,6 +1,6 @@
-"""All that executors need beside Spark and Python, in one archive: make executor-packages.
+"""Pack all that executors need besides Spark and Python into one archive: make executor-packages.
 
-spark-submit sends it along (docs/scaling.md), so nothing has to be installed on a worker. The versions
+spark-submit ships it to the executors (docs/scaling.md), so workers need no installation. The versions
 are those of requirements.lock.
 """
 
@@ -22,7 +22,7 @@ OWN = ("core", "exchanges", "spark_jobs")
 def locked(lock: str, names: tuple[str, ...]) -> str:
     """Return the lines of a lock file that pin these packages, with their hashes.
 
-    Raise ValueError for a package that it does not name.
+    Raise ValueError if the lock file lacks a package.
     """
     pins = {
         pin.group(1): pin.group(0)

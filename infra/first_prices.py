@@ -1,4 +1,4 @@
-"""Waits until prices of each exchange come out of the server; else names the part that did not come up."""
+"""Wait until the server serves prices of each exchange, or report the part that did not come up."""
 
 import subprocess
 import time
@@ -17,13 +17,13 @@ from infra.stack import Stack, StackError
 DEADLINE = 180.0
 
 FRESH = 10.0
-"""Seconds. A live job that has just started is behind by its first batches, and soon catches up."""
+"""Maximum age of a price, in seconds. A live job that has just started lags by its first batches."""
 
 
 def wait(stack: Stack, exchanges: Iterable[str]) -> None:
-    """Returns when the server gives prices of each exchange that came less than 10 s ago.
+    """Return when the server has prices of each exchange that were received less than 10 s ago.
 
-    Raises StackError after three minutes, with the first part of the data's way that gave nothing.
+    Raise StackError after three minutes; it names the first stage of the pipeline without output.
     """
     waiting = set(exchanges)
     began = time.time()
@@ -38,7 +38,7 @@ def wait(stack: Stack, exchanges: Iterable[str]) -> None:
 
 
 def served(settings: Settings, since: float) -> set[str]:
-    """The exchanges of which the server has prices received since then, in seconds since the epoch."""
+    """Return the exchanges whose prices were received after `since`, in seconds since the epoch."""
     address = f"http://{settings.server_host}:{settings.server_port}/api/prices"
     key = {"X-API-Key": settings.server_api_key} if settings.server_api_key else None
     try:
@@ -51,8 +51,8 @@ def served(settings: Settings, since: float) -> set[str]:
 
 
 def diagnosis(stack: Stack, exchanges: list[str]) -> str:
-    """Which part gave nothing, in the order of the data's way, and the end of its log."""
-    part = _part_that_gave_nothing(stack, exchanges)
+    """Return a message with the first stage of the pipeline without output, and the end of its log."""
+    part = _part_without_output(stack, exchanges)
     log = stack.log_folder / f"{part}.log"
     tail = subprocess.run(
         ["tail", "-n", "20", str(log)], capture_output=True, text=True, check=False
@@ -64,7 +64,7 @@ def diagnosis(stack: Stack, exchanges: list[str]) -> str:
     )
 
 
-def _part_that_gave_nothing(stack: Stack, exchanges: list[str]) -> str:
+def _part_without_output(stack: Stack, exchanges: list[str]) -> str:
     for program in supervision.programs(stack):
         if program["statename"] in ("BACKOFF", "EXITED", "FATAL"):
             return str(program["name"])

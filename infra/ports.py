@@ -1,4 +1,4 @@
-"""Which ports the local stack listens on, and who holds one that is busy."""
+"""List the ports of the local stack, report which program holds a busy one, and lease free ports."""
 
 import errno
 import fcntl
@@ -19,21 +19,21 @@ from core.settings import Settings, is_loopback
 from exchanges import EXCHANGES
 
 LEASED = range(10_000, 30_000)
-"""Ports for stacks of tests and benchmarks. The kernel takes local ports of connections from 32768 on
-(Linux, net.ipv4.ip_local_port_range): one of those may be taken before its listener starts."""
+"""Ports for stacks of tests and benchmarks. They are below the kernel's ephemeral ports, which start at
+32768 (Linux, net.ipv4.ip_local_port_range): a connection could take one of those before its listener."""
 
 LEASES = Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-ports"
-"""A file for each leased port. Several test runs, each with several workers, share one machine."""
-
+"""Folder with a lock file for each leased port: several test runs, each with several workers, share one
+machine."""
 
 ENDING = 5.0
-"""Seconds in which a port may become free: the kernel closes a killed program's after it freed its memory."""
+"""Seconds to wait for a busy port: the kernel frees a killed program's memory first, then its ports."""
 
 CHECKED_EVERY = 0.1
 
 
 class PortError(RuntimeError):
-    """A port that the stack can't listen on. The message has the setting's name and the number."""
+    """Raised for a port that the stack can't listen on. The message has the setting and the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Port:
 
 
 def of_url(setting: str, url: str) -> tuple[str, int]:
-    """Host and port of a URL or of host:port, which is the value of this setting."""
+    """Return host and port of a setting whose value is a URL or host:port."""
     parts = urlsplit(url if "//" in url else f"//{url}")
     if parts.hostname is None or parts.port is None:
-        raise PortError(f"{setting}: {parts.hostname!r} names no port")
+        raise PortError(f"{setting}: {parts.hostname!r} has no port")
     return parts.hostname, parts.port
 
 
@@ -65,7 +65,7 @@ def postgres_address(settings: Settings) -> tuple[str, int]:
 
 
 def of_settings(settings: Settings) -> Iterator[Port]:
-    """Every port of the local stack. Raises PortError for a service that is not on loopback."""
+    """Yield every port of the local stack. Raise PortError for a service that is not on loopback."""
     kafka = kafka_address(settings)
     s3 = s3_address(settings)
     yield _loopback("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *kafka)
@@ -93,7 +93,7 @@ def _metrics(service: str, name: str, settings: Settings, number: int) -> Port:
 
 
 def refuse_busy(ports: Iterator[Port]) -> None:
-    """Raise PortError that names every port which something else still listens on after `ENDING` seconds."""
+    """Raise PortError if ports are still busy after `ENDING` seconds. The message names all of them."""
     end = time.monotonic() + ENDING
     busy = [port for port in ports if not _is_free(port)]
     while busy and time.monotonic() < end:
@@ -110,10 +110,10 @@ def refuse_busy(ports: Iterator[Port]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports of 127.0.0.1 that are free, leased to this process until it ends."""
+    """Return `count` free ports of 127.0.0.1, leased to this process until it ends."""
     LEASES.mkdir(exist_ok=True)
     candidates = list(LEASED)
-    # In any order: whoever has no leases, such as another user's program, seldom takes the same.
+    # Shuffled to avoid collisions with programs that ignore the leases, such as another user's.
     random.shuffle(candidates)
     ports = [*itertools.islice(filter(_lease, candidates), count)]
     if len(ports) < count:
@@ -122,8 +122,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def _lease(number: int) -> bool:
-    """Whether the port is free, and now leased to this process."""
-    # Open until the process ends: then the kernel releases the lease, however it ends.
+    """Lease the port to this process. Return False if it is busy or leased."""
+    # Stays open until the process ends; then the kernel releases the lease, even after a kill.
     lease = os.open(LEASES / str(number), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,7 +145,7 @@ def _loopback(service: str, setting: str, host: str, number: int) -> Port:
 
 def _is_free(port: Port) -> bool:
     try:
-        # As a listener would bind it: connections in TIME_WAIT do not count.
+        # create_server sets SO_REUSEADDR, as listeners do, so connections in TIME_WAIT do not count.
         socket.create_server((port.host, port.number)).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
@@ -167,5 +167,5 @@ def _holder(number: int) -> str:
                 if connection.pid:
                     return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except (psutil.AccessDenied, psutil.NoSuchProcess):
-        pass  # Another user's process: its name is not ours to see.
+        pass  # Another user's process: its name is not visible.
     return "another program"

@@ -1,9 +1,9 @@
-"""Names each missing prerequisite and what to install. Runs on the system's Python, before all else.
+"""Report each missing prerequisite and what to install.
 
     python3 infra/prerequisites.py
 
-Exits 1 with one line per missing thing, so it must run on any Python 3:
-its annotations are strings.
+Exits 1 with one line per missing prerequisite. Runs on the system's Python before the venv exists.
+Annotations are strings, because it must run on any Python 3.
 """
 
 import os
@@ -22,7 +22,7 @@ GO_PATTERN = r"go version go(\d+)\.(\d+)"
 
 
 def first_version(command: "list[str]", pattern: str) -> "tuple[int, int] | None":
-    """Major and minor version in what the command prints; None where it fails or prints none."""
+    """Return the major and minor version that the command prints, None if it fails or prints none."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A standalone Spark cluster on loopback: what `--master spark://…` needs, for tests and benchmarks."""
+"""Run a standalone Spark cluster on loopback (`--master spark://…`) for tests and benchmarks."""
 
 import os
 import subprocess
@@ -19,17 +19,17 @@ SPARK_HOME = paths.site_packages() / "pyspark"
 START_DEADLINE = 60.0
 STOP_DEADLINE = 20.0
 PAGE_LIMIT = 60.0
-"""Seconds for an answer of the driver's page: its code is compiled with the first."""
+"""Timeout of requests to the driver's page, in seconds. The first is slow: its code is compiled then."""
 INHERITED = ("PATH", "JAVA_HOME", "HOME", "TMPDIR")
 
 
 @contextmanager
 def spark_cluster(folder: Path, workers: int) -> Iterator[str]:
-    """The URL of a master with so many workers, each of one core and 1 GB; ended with the block.
+    """Run a master and `workers` workers of one core and 1 GB each; yield the master's URL.
 
-    `folder` gets their logs, and the files of their executors. Of the caller's environment they have only
-    INHERITED: what a job needs on its executors has to come with the job, as on other machines.
-    Raises StackError when a worker does not come up.
+    Logs and executors' files are written to `folder`. Workers inherit only INHERITED from the caller's
+    environment, so a job must bring what its executors need, as on remote machines.
+    Raise StackError if a worker does not come up.
     """
     port, page = free_ports(2)
     url = f"spark://{HOST}:{port}"
@@ -66,7 +66,7 @@ def _running(log: Path, command: list[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        # A worker ends its executors with itself.
+        # A worker stops its executors when it ends.
         process.terminate()
         try:
             process.wait(STOP_DEADLINE)
@@ -76,7 +76,7 @@ def _running(log: Path, command: list[str]) -> Iterator[None]:
 
 
 def _alive(page: int) -> int:
-    """How many workers the master counts; 0 as long as its page is not there."""
+    """Return how many workers the master counts, 0 while its page is unavailable."""
     try:
         return int(requests.get(f"http://{HOST}:{page}/json/", timeout=5).json()["aliveworkers"])
     except requests.RequestException:
@@ -84,10 +84,10 @@ def _alive(page: int) -> int:
 
 
 def submit(master: str, cores: int, page: int) -> list[str]:
-    """The command for so many cores, but for the entry; `page` is the port of the driver's page."""
+    """Return the spark-submit command without the script. `page` is the port of the driver's page."""
     settings = {
         "spark.cores.max": cores,
-        # The first batch waits for the slowest executor, so that all work on it.
+        # Start the first batch once all executors have registered, so that all work on it.
         "spark.scheduler.minRegisteredResourcesRatio": 1,
         "spark.ui.port": page,
     }
@@ -96,7 +96,7 @@ def submit(master: str, cores: int, page: int) -> list[str]:
 
 
 def executors(page: int) -> list[dict[str, Any]]:
-    """What the driver says of its executors; in local mode of the one that is the driver itself."""
+    """Return the driver's report on its executors. In local mode the driver is the only one."""
     applications = f"http://{HOST}:{page}/api/v1/applications"
     (application,) = requests.get(applications, timeout=PAGE_LIMIT).json()
     found = requests.get(f"{applications}/{application['id']}/executors", timeout=PAGE_LIMIT).json()

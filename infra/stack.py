@@ -1,4 +1,4 @@
-"""One stack: a feed's folder below STACK_DIR, and the environment of everything that runs in it."""
+"""Define a stack: a feed's folder below STACK_DIR, and the environment of all programs in it."""
 
 import getpass
 import os
@@ -14,14 +14,14 @@ from infra import paths, ports
 FEEDS = ("live", "demo")
 
 LOCAL_KEYS = ("admin", "password123")
-"""Key and secret of the local object store, unless the settings name others."""
+"""Key and secret of the local object store (default if the settings have none)."""
 
-# Marks every process of a stack, so that what a killed supervisor left behind is found.
 STACK_VARIABLE = "CRYPTOPRICESRT_STACK"
+"""Environment variable of every process of a stack, to find those that a killed supervisor left."""
 
 
 class StackError(RuntimeError):
-    """The stack can't do what was asked. The message says why, and what to do."""
+    """Raised when the stack can't do what was asked. The message has the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,19 @@ class Stack:
         return self.folder / "logs"
 
     def environment(self) -> dict[str, str]:
-        """What a shell needs so that spark-submit, psql and the project's programs find this stack."""
+        """Return the variables with which spark-submit, psql and our programs find this stack."""
         return self.settings.environment() | {
             "SPARK_CONF_DIR": str(paths.SPARK_CONF),
-            # Spark would listen on the machine's address otherwise.
+            # Without this, Spark listens on the machine's address.
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": str(paths.VENV_BIN / "python"),
             "TZ": "UTC",
         }
 
     def exports(self) -> str:
-        """The environment as shell lines. The virtual environment's programs come first on PATH."""
+        """Return the environment as shell lines. The virtual environment comes first on PATH."""
         lines = [
-            # An empty setting is not set. Libraries that read the same variables tell the two apart.
+            # Unset empty settings: libraries that read the same variables treat "" as a value.
             f"export {name}={shlex.quote(value)}" if value else f"unset {name}"
             for name, value in self.environment().items()
         ]
@@ -59,7 +59,7 @@ class Stack:
 
     @property
     def postgres_user(self) -> str:
-        """Who runs Postgres, which refuses root."""
+        """User who runs Postgres, which refuses to run as root."""
         return "nobody" if os.geteuid() == 0 else getpass.getuser()
 
     @property
@@ -68,14 +68,14 @@ class Stack:
 
     @property
     def postgres_distribution(self) -> Path:
-        """As root a copy, because `postgres_user` may not reach the wheel's."""
+        """Folder of Postgres's files. For root it is a copy: `postgres_user` may not reach the wheel."""
         if os.geteuid() == 0:
             return self.folder / "postgres" / "distribution"
         return paths.site_packages()
 
 
 def stack_of(feed: str, settings: Settings) -> Stack:
-    """The stack of a feed. The demo's exchange is the replay exchange; the rest is as the settings say."""
+    """Return the stack of a feed. The demo uses the replay exchange; all else follows the settings."""
     base = paths.stack_dir(settings.stack_dir)
     if os.geteuid() == 0 and not paths.others_can_enter(base):
         raise StackError(
@@ -88,12 +88,12 @@ def stack_of(feed: str, settings: Settings) -> Stack:
     if not key:
         key, secret = LOCAL_KEYS
     folder = base / feed
-    # The shell that asks for the environment goes on using the same base.
+    # stack_dir=base: a shell that sources `exports()` keeps using the same base.
     settings = replace(
         settings,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        # The local store is the one that issued the key, so a token of another is none of its own.
+        # A session token belongs to another store's keys; the local store issues none.
         aws_session_token="",
         stack_dir=str(base),
         checkpoint_dir=str(folder / "checkpoints"),
@@ -103,7 +103,7 @@ def stack_of(feed: str, settings: Settings) -> Stack:
 
 
 def stack_on_free_ports(name: str) -> Stack:
-    """A demo stack with ports and a folder of its own, for a test or a benchmark beside any other."""
+    """Return a demo stack with separate ports and folder, for tests and benchmarks."""
     kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(
         10 + len(EXCHANGES)
     )
@@ -127,11 +127,11 @@ def stack_on_free_ports(name: str) -> Stack:
 
 
 def all_stacks(settings: Settings) -> list[Stack]:
-    """The stacks whose folders exist."""
+    """Return the stacks whose folders exist."""
     stacks = (stack_of(feed, settings) for feed in FEEDS)
     return [stack for stack in stacks if stack.folder.exists()]
 
 
 def delete(stack: Stack) -> None:
-    """Everything that the stack kept. It must be down."""
+    """Delete the stack's folder. The stack must be down."""
     shutil.rmtree(stack.folder)

@@ -1,4 +1,4 @@
-"""The process supervisor of a stack: supervisord, driven over its own XML-RPC."""
+"""Control the supervisord of a stack over XML-RPC: start, stop and list its programs."""
 
 import contextlib
 import hashlib
@@ -27,13 +27,13 @@ STOP_DEADLINE = 60.0
 
 
 def socket_path(stack: Stack) -> Path:
-    """Not in the stack's folder: the path of a Unix socket may have 107 bytes, a folder's may be longer."""
+    """Return a path outside the stack's folder: a Unix socket's path may have at most 107 bytes."""
     name = hashlib.sha256(str(stack.folder).encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-{name}.sock"
 
 
 def call(stack: Stack, method: str, *arguments: object) -> Any:
-    """One call of supervisord's interface, such as startProcess. Raises OSError when it is not there."""
+    """Call a method of supervisord, such as startProcess. Raise OSError if supervisord does not run."""
     transport = SupervisorTransport(None, None, f"unix://{socket_path(stack)}")
     proxy = ServerProxy("http://127.0.0.1", transport=transport)
     try:
@@ -50,7 +50,7 @@ def is_running(stack: Stack) -> bool:
 
 
 def start(stack: Stack, environment: dict[str, str]) -> None:
-    """Starts supervisord, which starts nothing by itself; returns when it answers."""
+    """Start supervisord without any program. Return when it answers."""
     stack.log_folder.mkdir(parents=True, exist_ok=True)
     extractor = EXTRACTOR.read_text()
     programs = [extractor.replace("{exchange}", exchange) for exchange in EXCHANGE]
@@ -61,10 +61,10 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
         "SUPERVISOR_SOCKET": str(socket_path(stack)),
         "PROJECT": str(paths.PROJECT),
         "VENV_BIN": str(paths.VENV_BIN),
-        # spark-submit is in the virtual environment, and Kafka takes the Java that Spark takes.
+        # spark-submit is in the virtual environment. Kafka runs on the same Java as Spark.
         "PATH": os.pathsep.join((str(paths.VENV_BIN), *_java_home(), os.environ["PATH"])),
     }
-    # An empty setting is not set. Libraries that read the same variables tell the two apart.
+    # Unset empty settings: libraries that read the same variables treat "" as a value.
     environment = {name: value for name, value in environment.items() if value}
     command = [str(paths.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -74,7 +74,7 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
     while not is_running(stack):
         if time.monotonic() > deadline:
             raise StackError(
-                f"supervisord does not answer; its log: {stack.log_folder}/supervisord.log"
+                f"supervisord does not respond; its log: {stack.log_folder}/supervisord.log"
             )
         time.sleep(0.05)
 
@@ -84,7 +84,7 @@ def _java_home() -> list[str]:
 
 
 def start_programs(stack: Stack, names: Iterable[str]) -> None:
-    """Starts what is not started yet; returns before they are ready."""
+    """Start those programs that do not run yet. Return before they are ready."""
     for name in names:
         try:
             call(stack, "startProcess", name, False)
@@ -94,7 +94,7 @@ def start_programs(stack: Stack, names: Iterable[str]) -> None:
 
 
 def stop_programs(stack: Stack, names: Iterable[str]) -> None:
-    """Returns when they have ended; they are not restarted. Harmless when they do not run."""
+    """Stop programs and return when they have ended. Those that do not run are skipped."""
     for name in names:
         try:
             call(stack, "stopProcess", name)
@@ -104,17 +104,17 @@ def stop_programs(stack: Stack, names: Iterable[str]) -> None:
 
 
 def programs(stack: Stack) -> list[dict[str, Any]]:
-    """What supervisord knows of each program: name, statename, pid, start, description."""
+    """Return the state of each program: name, statename, pid, start, description, …"""
     return list(call(stack, "getAllProcessInfo"))
 
 
 def stop(stack: Stack) -> int:
-    """Ends every process of the stack, the last of the data's way first; returns how many there were."""
+    """Stop every process of the stack, consumers before their sources. Return how many there were."""
     processes = list(processes_of(stack))
     with contextlib.suppress(OSError, HTTPException):
         call(stack, "shutdown")
         _gone, _alive = psutil.wait_procs(processes, timeout=STOP_DEADLINE)
-    # A supervisor that was killed leaves its programs behind, and a program its children.
+    # A killed supervisor leaves its programs running, and a killed program its children.
     left = list(processes_of(stack))
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -129,7 +129,7 @@ def stop(stack: Stack) -> int:
 
 
 def processes_of(stack: Stack) -> Iterable[psutil.Process]:
-    """The supervisor of the stack, its programs and their children."""
+    """Yield the supervisor of the stack, its programs and their children."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get(STACK_VARIABLE) == str(stack.folder):

@@ -1,4 +1,4 @@
-"""Brings a stack up in order: services, what lies in them, and the programs that use them."""
+"""Bring a stack up in order: services, their topics, bucket and tables, then the programs."""
 
 import fcntl
 import time
@@ -16,15 +16,15 @@ from infra.stack import Stack, StackError, all_stacks
 
 
 class Service(Protocol):
-    """What each module of infra.services is."""
+    """Interface of each module of infra.services."""
 
     def prepare(self, stack: Stack) -> None:
-        """Its folder, before its program starts."""
+        """Prepare the service's folder, before its program starts."""
 
     def is_ready(self, settings: Settings) -> bool: ...
 
     def initialise(self, settings: Settings) -> None:
-        """What lies in it, idempotently."""
+        """Create the service's topics, bucket or tables. Idempotent."""
 
 
 SERVICES: dict[str, Service] = {"kafka": kafka, "minio": object_store, "postgres": postgres}
@@ -34,7 +34,7 @@ READY_DEADLINE = 60.0
 
 
 def up(stack: Stack) -> None:
-    """Services and the feed's extractors; in the demo, the replay exchange before them."""
+    """Start the services and the extractors; for the demo, start the replay exchange before them."""
     services_up(stack)
     if stack.feed == "demo":
         supervision.start_programs(stack, ["exchange"])
@@ -42,9 +42,9 @@ def up(stack: Stack) -> None:
 
 
 def services_up(stack: Stack) -> None:
-    """Kafka, MinIO and Postgres, ready and initialised. Harmless when they are up already.
+    """Start and initialise Kafka, MinIO and Postgres; skip those that are up already.
 
-    Raises StackError or PortError, with what to do; nothing is started when a port is busy.
+    Raise StackError or PortError, with the remedy. Nothing is started if a port is busy.
     """
     stack.folder.mkdir(parents=True, exist_ok=True)
     with _alone(stack):
@@ -52,7 +52,7 @@ def services_up(stack: Stack) -> None:
             _refuse_second_stack(stack)
             _refuse_secure_kafka(stack)
             if supervision.stop(stack):
-                print("left over from a killed supervisor: ended")
+                print("stopped the processes that a killed supervisor left")
             ports.refuse_busy(_ports(stack))
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda service: service.prepare(stack), SERVICES.values()))
@@ -67,9 +67,9 @@ def services_up(stack: Stack) -> None:
 
 
 def initialise(settings: Settings, advice: str) -> None:
-    """What lies in the services: topics, bucket, tables. Once they answer; any number of times.
+    """Create topics, bucket and tables once the services answer. Idempotent.
 
-    Raises StackError with the advice when one does not.
+    Raise StackError with `advice` if a service does not become ready.
     """
     with ThreadPoolExecutor() as pool:
         for line in pool.map(lambda name: _make_ready(settings, name, advice), SERVICES):
@@ -77,7 +77,7 @@ def initialise(settings: Settings, advice: str) -> None:
 
 
 def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:
-    """Whether it became true within the deadline, in seconds."""
+    """Poll until `is_true`. Return False if it is still false after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not is_true():
         if time.monotonic() > end:
@@ -105,28 +105,30 @@ def _ports(stack: Stack) -> Iterator[ports.Port]:
 def _refuse_second_stack(stack: Stack) -> None:
     for other in all_stacks(stack.settings):
         if other.feed != stack.feed and supervision.is_running(other):
-            raise StackError(f"the {other.feed} stack is up, on the same ports: make down first")
+            raise StackError(
+                f"the {other.feed} stack is up and uses the same ports: make down first"
+            )
 
 
 def _refuse_secure_kafka(stack: Stack) -> None:
-    """The local broker speaks clear text, on loopback; every client would wait for an answer."""
+    """Raise StackError if clients use TLS or logins: the local broker has neither; they would hang."""
     if client_configuration(stack.settings).get("security.protocol", "plaintext") != "plaintext":
         raise StackError(
-            f"KAFKA_CLIENT_PROPERTIES={stack.settings.kafka_client_properties}: the local stack's own "
+            f"KAFKA_CLIENT_PROPERTIES={stack.settings.kafka_client_properties}: the local stack's "
             "Kafka has neither TLS nor logins. Unset it, or use your services: make initialise"
         )
 
 
 @contextmanager
 def _alone(stack: Stack) -> Iterator[None]:
-    """Two commands at a time would both find nothing running."""
+    """Hold the stack's lock for the block, so that two commands can't both start it."""
     with (stack.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def running_stack(settings: Settings) -> Stack:
-    """The stack that is up. Raises StackError when none is."""
+    """Return the stack that is up. Raise StackError if none is."""
     for stack in all_stacks(settings):
         if supervision.is_running(stack):
             return stack

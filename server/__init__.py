@@ -1,1 +1,1 @@
-"""Postgres to people: live prices as REST, as a WebSocket stream and as a page."""
+"""Serve live prices from Postgres over REST, WebSocket and SSE streams, and as a web page."""

@@ -1,4 +1,7 @@
-"""python -m server: serves until SIGTERM or SIGINT and ends with 0; with 2 for a wrong setting."""
+"""Run the server until SIGTERM or SIGINT: python -m server.
+
+The exit status is 0 after a signal and 2 for an invalid setting.
+"""
 
 import asyncio
 import logging
@@ -20,20 +23,20 @@ from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_p
 log = logging.getLogger(__name__)
 
 BESIDE_STREAMS = 256
-"""Connections for all else."""
+"""Connections reserved for everything but streams."""
 
 BESIDE_STREAMS_PER_ADDRESS = 32
-"""A browser opens six at a time."""
+"""The same for one address; a browser opens six at a time."""
 
 OTHER_FILES = 256
-"""Open files that are no client's, Postgres's and the page's, or one's that is just refused."""
+"""File descriptors reserved for everything but clients: Postgres, static files, refused connections."""
 
 FAREWELL = 1.0
-"""Seconds that streams have to say goodbye before their connections are closed."""
+"""Seconds that streams get to end cleanly before their connections are closed."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but its end is a success and its streams close as going away, not as failing."""
+    """uvicorn's server that exits with 0 on a signal and closes WebSockets with 1001 (going away)."""
 
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
@@ -75,9 +78,10 @@ def main() -> int:
         ws=WebSocketProtocol,
         h11_max_incomplete_event_size=16_384,
         ws_max_size=4096,
-        # A ping waits behind what a slow client has not read yet; one that reads nothing ends before.
+        # A ping queues behind data that a slow client has not read. The hub closes a client that reads
+        # nothing earlier, after 30 s.
         ws_ping_timeout=60,
-        # It would compress each message once per client.
+        # Compression would run once per message and client.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )
@@ -86,13 +90,18 @@ def main() -> int:
 
 
 def allow_open_files(wanted: int) -> None:
-    """Each connection is one; many systems start a process with 1,024 and allow it more."""
+    """Raise the soft limit of open files, often 1,024, as far as the hard limit allows.
+
+    Each connection needs one file descriptor.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    if most < wanted:
-        log.warning("the system allows %d open files; SERVER_STREAM_LIMIT needs %d", most, wanted)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning(
+            "too few open files for SERVER_STREAM_LIMIT allowed=%d needed=%d", allowed, wanted
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The application: which address answers with what."""
+"""Build the FastAPI application: its routes, its middleware and the tasks that run beside it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -30,28 +30,28 @@ EVENTS = documented(
 ) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 OPEN_PATHS = {"/", "/healthz", "/readyz", "/openapi.json"} | {f"/{f.name}" for f in PAGE.iterdir()}
-"""What is served without the key: the page, which asks for it, what a load balancer asks, and the
-document, which tells how the key is shown."""
+"""Paths served without the key: the page, which asks for it, the health checks of a load balancer, and
+the OpenAPI document, which describes how to send the key."""
 
 
 def create_app(settings: Settings, hub: Hub) -> FastAPI:
-    """The app reads Postgres from its start to its end, and publishes in the hub."""
+    """Return an app that reads Postgres from its startup to its shutdown and publishes to the hub."""
     queries = QueryConnection(settings.reader_database_url)
     metrics = Metrics()
     loop: asyncio.AbstractEventLoop
 
-    def on_loop(tell: Callable[..., object]) -> Callable[..., object]:
-        return lambda *what: loop.call_soon_threadsafe(tell, *what)
+    def on_loop(call: Callable[..., object]) -> Callable[..., object]:
+        return lambda *arguments: loop.call_soon_threadsafe(call, *arguments)
 
     async def publish(reading: Reading) -> None:
         hub.publish(reading)
         metrics.published(reading)
 
     def publish_and_wait(reading: Reading) -> None:
-        """So readings do not queue up: what is committed meanwhile comes with the next one."""
+        """Block the listener, so readings do not queue up: later commits join the next reading."""
         asyncio.run_coroutine_threadsafe(publish(reading), loop).result()
 
-    reader = Listener(
+    listener = Listener(
         settings.reader_database_url,
         publish=publish_and_wait,
         away=on_loop(hub.postgres_is_away),
@@ -63,11 +63,11 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         nonlocal loop
         loop = asyncio.get_running_loop()
-        reader.start()
-        looking = asyncio.create_task(hub.look_after_clients())
+        listener.start()
+        client_checks = asyncio.create_task(hub.look_after_clients())
         yield
-        looking.cancel()
-        await asyncio.to_thread(reader.stop)
+        client_checks.cancel()
+        await asyncio.to_thread(listener.stop)
         queries.close()
 
     app = FastAPI(
@@ -81,7 +81,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     page = StaticFiles(directory=PAGE, html=True)
 
     app.include_router(create_api(hub, queries))
-    app.include_router(create_operations(settings, hub, reader, metrics))
+    app.include_router(create_operations(settings, hub, listener, metrics))
 
     @app.websocket("/ws")
     async def ws(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
@@ -92,7 +92,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         query: Annotated[StreamQuery, Query()],
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> EventStream:
-        """Server-sent events: a snapshot, then what each batch changed. See docs/server.md."""
+        """Server-sent events: a snapshot, then the changes of each batch. See docs/server.md."""
         return EventStream(hub, query, last_event_id)
 
     @app.websocket("/{path:path}")

@@ -1,6 +1,6 @@
-"""Errors as application/problem+json (RFC 9457).
+"""Return errors as application/problem+json (RFC 9457).
 
-Bad parameters are named, each with its value:
+The body names each invalid parameter with its value:
 
     {"type":"about:blank","title":"Unprocessable Entity","status":422,
      "detail":"exchange='kraken': Input should be 'binance' or 'kucoin'",
@@ -48,7 +48,7 @@ SCHEMA = {
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of an address that answers with these problems."""
+    """Return the OpenAPI responses of a route that may return these problems."""
     content = {"application/problem+json": {"schema": SCHEMA}}
     return {s.value: {"description": s.phrase, "content": content} for s in statuses}
 
@@ -72,7 +72,7 @@ def problem(
 
 def parameter_problem(error: ValidationException) -> JSONResponse:
     errors = [
-        # Where it was, its name, and its place in a list.
+        # `loc` is the part of the request, the parameter's name, and its index in a list.
         {"parameter": str(e["loc"][1]), "value": e["input"], "detail": e["msg"]}
         for e in error.errors()
     ]
@@ -81,7 +81,7 @@ def parameter_problem(error: ValidationException) -> JSONResponse:
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Every error that the app answers with becomes a problem."""
+    """Register handlers that turn every error of the app into a problem."""
 
     @app.exception_handler(RequestValidationError)
     async def bad_parameters(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -97,4 +97,6 @@ def answer_with_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server's log has the cause")
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the server's log has the cause"
+        )

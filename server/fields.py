@@ -1,4 +1,4 @@
-"""What parameters and answers are made of, and how the OpenAPI document tells it."""
+"""Field types of parameters and answers, with their OpenAPI schemas."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     Exchange = str
 else:
     Exchange = Literal[tuple(EXCHANGE)]
-"""Name of an exchange. Documents and errors list the names that there are."""
+"""Name of an exchange. The OpenAPI document and errors list the valid names."""
 
-# Without control characters: Postgres has no NUL in a text.
+# No control characters: Postgres rejects NUL in a text.
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 Amount = Annotated[

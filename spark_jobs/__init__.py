@@ -1,1 +1,1 @@
-"""Kafka to Postgres and S3. One thin spark-submit entry per job; pure DataFrame functions between."""
+"""Spark jobs from Kafka to Postgres and S3: a thin spark-submit entry per job, and pure functions."""

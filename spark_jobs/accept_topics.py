@@ -1,10 +1,10 @@
-"""After a topic was deleted and created again: go on with the new one, from its oldest record.
+"""Accept topics that were deleted and created again: read the new ones from their oldest records.
 
     spark-submit spark_jobs/accept_topics.py
 
-While the jobs are stopped; it is refused otherwise. What was made of the former topic stays: prices and
-candles in Postgres, `raw/` and `tickers/` in the bucket. Its dead letters go: they could not be read again.
-Topics that are the same as before are left alone, so to run it once too often does no harm.
+Run it while the jobs are stopped; otherwise it refuses. Data from the deleted topic is kept: prices and
+candles in Postgres, `raw/` and `tickers/` in the bucket. Its dead letters are deleted, because they
+could not be replayed. Topics whose id has not changed are skipped, so running it again is safe.
 """
 
 import logging
@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 
 def accept_topics(settings: Settings) -> None:
-    """Raise SecondLiveJobError beside a live job, JobError beside a job of the lake on this machine."""
+    """Make every sink accept the current topics.
+
+    Raise SecondLiveJobError if a live job is running, JobError if a job of the lake runs on this
+    machine.
+    """
     for query in (Archive.query, TickerTable.query):
         keep_others_out(settings.checkpoint_dir, query)
     for sink in (PriceSink, SmallTopicsSink):
@@ -34,7 +38,7 @@ def accept_topics(settings: Settings) -> None:
             accepted = opened.postgres.accept(topic_ids(settings, sink.topics))
             log.info("accepted sink=%s topics=%s", sink.query, ",".join(accepted) or "none")
     spark, ids = spark_session("accept_topics"), topic_ids(settings, EXCHANGE_OF_TOPIC)
-    # No batch is written here, so none has an end.
+    # No batch is written here, so its end is never asked for.
     table = TickerTable(spark, lake_root(settings), dict, settings.tickers_retention_days)
     for name, accepted in (
         (Archive.query, Archive(spark, lake_root(settings)).accept(ids)),

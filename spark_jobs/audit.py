@@ -1,14 +1,15 @@
-"""Compare the tables and the lake with Kafka's records: row by row, and counted by minute.
+"""Compare the tables and the lake with Kafka's records, by row or by the number of items per minute.
 
     spark-submit spark_jobs/audit.py
     spark-submit spark_jobs/audit.py --from 2026-11-25T10:00 --to 2026-11-25T11:00
 
-Read the raw topics, out of Kafka and before its oldest record out of `raw/`, up to exactly the offsets that
-the tables were committed with. The jobs may keep running. Prices, candles and dead letters are compared row
-by row; `raw/`, `tickers/` and `landing/` by the number of their items, as far as each has come. Print what
-differs; the exit status is 0 when nothing does, else 1. Rows made of records that neither Kafka nor `raw/`
-holds can't be compared: they are named, and are no difference. Candles past their retention are not compared.
-With --from and --to, only the records of these minutes are read and compared.
+Read the raw topics up to exactly the offsets that the tables were committed with: from Kafka, and
+records older than Kafka's oldest from `raw/`. The jobs may keep running. Prices, candles and dead
+letters are compared row by row; `raw/`, `tickers/` and `landing/` by their number of items, each up to
+its own progress. Print the differences; the exit status is 0 if there are none, else 1. Rows made from
+records that neither Kafka nor `raw/` holds can't be compared: they are listed, but are not differences.
+Candles past their retention are not compared. With --from and --to, only the records of those minutes
+are read and compared.
 """
 
 import argparse
@@ -76,13 +77,13 @@ QUERIES = {
 }
 
 MESSAGES_PER_STEP = 20_000
-"""Some five million tickers: seconds, and few files of what becomes of them."""
+"""Messages per step: about five million tickers, which take seconds and become few files."""
 
 
 def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None) -> list[Verdict]:
-    """Compare all that can be read, or the minutes of a span.
+    """Compare everything that can be read, or only the minutes of a span.
 
-    Raise OffsetError where a topic ends before the tables' progress.
+    Raise OffsetError if a topic ends before the tables' progress.
     """
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         snapshot = take_snapshot(
@@ -90,20 +91,20 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
         )
         history, reach = _read(spark, settings, snapshot, span)
         steps = [*in_steps(reach.begins, reach.ends, MESSAGES_PER_STEP)]
-        # Some hundred bytes for a symbol and some seconds: those of a month do not fit into memory.
+        # About a hundred bytes per symbol for every few seconds: a month does not fit into memory.
         rows = written(spark, _counted(history, steps), ddl(COUNTED), Path(folder) / "rows")
 
         def stored(table: str, fresh: DataFrame) -> DataFrame:
             return read_copy(spark, snapshot.files[table], fresh.schema)
 
         def compared(table: str, found: DataFrame, fresh: DataFrame, others: DataFrame) -> Verdict:
-            # What lies outside of a span was not asked for.
+            # With a span, do not list the rows outside it: nobody asked for them.
             return verdict(table, KEYS[table], found, fresh, others.where(F.lit(span is None)))
 
         fresh = rows.transform(fresh_candles).where(is_wanted(span))
         candles = stored("candles_1m", fresh)
         whole = is_complete(reach, snapshot.taken_at, settings.candles_retention)
-        # Also of a span: its minutes were asked for.
+        # List incomplete minutes even with a span: they were asked for.
         of_candles = verdict(
             "candles_1m",
             KEYS["candles_1m"],
@@ -113,7 +114,7 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
         )
 
         prices = stored("live_prices", rows.select(*TICKER))
-        # A price of a message that is not read is right, unless a newer one is read.
+        # Assume that the price of a message that was not read is right, unless a newer one was read.
         elsewhere = prices.where(is_outside(reach) | is_former(reach))
         known = rows.unionByName(
             elsewhere.withColumn("kind", F.lit(IS_TICKER)), allowMissingColumns=True
@@ -139,7 +140,7 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
 
 
 def queries(span: TimeSpan | None) -> Mapping[str, str]:
-    """Return what is copied of each table: of the candles only those of the span."""
+    """Return the query that copies each table. With a span, copy no other candles."""
     if span is None:
         return QUERIES
     minutes = f"minute >= '{span.since.isoformat()}' AND minute < '{span.until.isoformat()}'"
@@ -161,7 +162,7 @@ def _read(
 def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:
     for step in steps:
         records = history.all_records(*step)
-        # The files of a step are as few as the cores.
+        # One file per core and step.
         yield records.coalesce(records.sparkSession.sparkContext.defaultParallelism).transform(
             counted
         )
@@ -170,19 +171,19 @@ def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:
 def _letters_again(
     history: History, steps: Iterable[Step], examples: DataFrame
 ) -> Iterator[DataFrame]:
-    """Read again the messages that have an example, and few others: not the whole history for one."""
+    """Read again only the messages with an example and few others, instead of the whole history."""
     for step in narrowed(steps, places_by_block(examples)):
         yield fresh_letters(history.all_records(*step).transform(messages), examples)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="audit")
-    parser.add_argument("--from", dest="since", metavar="TIME", help="2026-11-25T10:00, in UTC")
     parser.add_argument(
-        "--to", dest="until", metavar="TIME", help="up to, not including, this time"
+        "--from", dest="since", metavar="TIME", help="start: 2026-11-25T10:00 (UTC)"
     )
-    asked = parser.parse_args()
-    span = time_span(asked.since, asked.until)
+    parser.add_argument("--to", dest="until", metavar="TIME", help="end, not included")
+    arguments = parser.parse_args()
+    span = time_span(arguments.since, arguments.until)
     settings = Settings.from_environment(JOBS)
     spark = spark_session("audit")
     verdicts = audit(spark, settings, span)

@@ -1,5 +1,5 @@
-"""What ends a program of this package in one line."""
+"""Base class of the errors that end a program of this package with a one-line message."""
 
 
 class JobError(RuntimeError):
-    """The program can't go on. The message says why, and what to do."""
+    """The program can't continue. The message says why and what to do."""

@@ -1,4 +1,4 @@
-"""What could not be read, by topic and cause, with the newest of each.
+"""List dead letters by topic and cause, each with its newest example.
 
 python -m spark_jobs.list_dead_letters
 """
@@ -13,8 +13,8 @@ from spark_jobs.run.entry import run
 
 SHOWN_BYTES = 200
 
-# A reason is a cause, and often the value behind a colon. The newest example is found from its cause's end
-# backwards: among millions of examples most are never looked at.
+# A reason is a cause, often followed by a colon and the value. Search for the newest example backwards
+# from the last time of its cause: of millions of examples, most are never read.
 BY_CAUSE = """
 SELECT counted.*, example.*
 FROM (

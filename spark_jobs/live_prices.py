@@ -1,10 +1,10 @@
-"""Kafka to Postgres: the newest price of every ticker, and what is known of instruments and feeds.
+"""Write the newest price of every ticker, instruments and feed events from Kafka to Postgres.
 
     spark-submit spark_jobs/live_prices.py
 
-Two queries, each with a transaction of its own, so that neither waits for the other. The raw topics
-are read as fast as batches follow each other, the small ones every second. Effectively once: see
-postgres_sink.
+Two queries, each with separate transactions, so neither waits for the other. Batches of the raw topics
+follow each other without a pause; the small topics are read every second. Effectively once: see
+postgres/transaction.py.
 """
 
 from functools import partial
@@ -23,21 +23,21 @@ from spark_jobs.run.runner import fresh_checkpoint, run_job
 from spark_jobs.run.sink import Sink
 from spark_jobs.tickers.messages import messages, minutes
 
-# A message is one row.
 SMALL_MESSAGES_PER_BATCH = 4000
+"""Each message is one row."""
 
-# Postgres knows how far the query is, so a batch need not wait until its checkpoint is on the disk: two
-# files, 35 ms each. Spark offers this for Kafka as the sink, unless it is told that another one will do.
+# Postgres stores the query's progress, so a batch need not wait until its checkpoint is on disk: two
+# files, 35 ms each. Spark allows this only for Kafka as the sink; the second option overrides its check.
 PROGRESS_BESIDE_THE_BATCH = {
     "asyncProgressTrackingEnabled": "true",
     "_asyncProgressTrackingOverrideSinkSupportCheck": "true",
 }
 
-# Both transform the stream and not each batch: to build a plan takes Python longer than Spark to run it.
+# Both transform the stream, not each batch: Python takes longer to build a plan than Spark to run it.
 
 
 def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStreamWriter:
-    """The query, not started yet. It reads with one task per core, since each has a Python worker."""
+    """Return the query, not started yet. It reads with one task per core, each with a Python worker."""
     return (
         records.coalesce(records.sparkSession.sparkContext.defaultParallelism)
         .transform(messages)
@@ -49,7 +49,7 @@ def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStr
 
 
 def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> DataStreamWriter:
-    """The query, not started yet."""
+    """Return the query, not started yet."""
     return (
         records.transform(parse_small_topics)
         .writeStream.queryName(sink.query)
@@ -60,7 +60,7 @@ def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> 
 
 
 def start(spark: SparkSession, settings: Settings) -> list[Sink]:
-    """Starts both queries where Postgres says, and its upkeep; their sinks, whose connections stay open."""
+    """Start the upkeep, and both queries at the offsets in Postgres. Return the connected sinks."""
     folder = settings.checkpoint_dir
     records = partial(kafka_records, spark, settings)
     candles_kept = settings.candles_retention

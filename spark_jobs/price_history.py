@@ -1,9 +1,9 @@
-"""Kafka to S3: every ticker of both exchanges, normalised, into a Delta table.
+"""Write every ticker of both exchanges, normalised, from Kafka into a Delta table on S3.
 
     spark-submit spark_jobs/price_history.py
 
-One batch a minute, or more at once where much has piled up. Effectively once: see ticker_table. Items that
-can't be read are left to live_prices, which keeps them as dead letters.
+One batch a minute, or more often while a backlog is read. Effectively once: see lake/tickers/table.py.
+Items that can't be read are only counted here; live_prices stores them as dead letters.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from spark_jobs.run.sink import Sink
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
-    """Start the query where the table's newest commit says. Return its sink. For `tasks` see lake_records."""
+    """Start the query at the newest commit's offsets. Return its sink. For `tasks` see lake_records."""
     keep_others_out(settings.checkpoint_dir, TickerTable.query)
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(

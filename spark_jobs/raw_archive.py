@@ -1,8 +1,8 @@
-"""Kafka to S3: every record of the raw topics as parquet.
+"""Write every record of the raw topics from Kafka to S3, as parquet.
 
     spark-submit spark_jobs/raw_archive.py
 
-One batch a minute, or more at once where much has piled up: see archive.
+One batch a minute, or more often while a backlog is read. Effectively once: see lake/raw/archive.py.
 """
 
 from collections import Counter
@@ -21,11 +21,11 @@ from spark_jobs.run.runner import fresh_checkpoint, keep_others_out, run_job
 from spark_jobs.run.sink import Sink
 
 PARTITIONS_OF_A_TASK = 40
-"""Of a topic. An object's name lists the offsets of each: S3 takes keys of up to 1,024 bytes."""
+"""Maximum per topic. An object's name lists each one's offsets; S3 takes keys of up to 1,024 bytes."""
 
 
 def refuse_long_names(partitions: Iterable[tuple[str, int]], tasks: int) -> None:
-    """Raise JobError for a topic with more partitions than the names of so many tasks' objects can list."""
+    """Raise JobError if a topic has more partitions than the names of the tasks' objects can list."""
     for topic, count in sorted(Counter(topic for topic, _number in partitions).items()):
         if count > PARTITIONS_OF_A_TASK * tasks:
             raise JobError(
@@ -36,7 +36,7 @@ def refuse_long_names(partitions: Iterable[tuple[str, int]], tasks: int) -> None
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
-    """Start the query after the newest offsets in the names of `raw/`. Return its sink.
+    """Start the query after the newest offsets in the object names of `raw/`. Return its sink.
 
     For `tasks` see lake_records.
     """

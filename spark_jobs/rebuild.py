@@ -1,11 +1,12 @@
-"""Make prices, candles and dead letters anew, from all records that Kafka and `raw/` hold.
+"""Rebuild prices, candles and dead letters from all records that Kafka and `raw/` hold.
 
     spark-submit spark_jobs/rebuild.py
 
-Run it while the live job is stopped; it is refused otherwise. The records go through the live job's own sink,
-some at a time, into a second set of tables. One transaction then replaces the live tables' rows: readers see
-the old ones until then, and a rebuild that ends early changes nothing. Rows that are made of records which
-neither Kafka nor `raw/` holds stay as they are, and are named. The live job resumes where the tables were.
+Run it while the live job is stopped; otherwise it refuses. The live job's own sink writes the records,
+in batches, into a second set of tables. One transaction then replaces the rows of the live tables: until
+then readers see the old rows, and a rebuild that fails changes nothing. Rows made from records that
+neither Kafka nor `raw/` holds are kept and listed. The live job resumes at the offset where the rebuild
+ended.
 """
 
 import logging
@@ -30,16 +31,17 @@ from spark_jobs.tickers.messages import messages, minutes
 log = logging.getLogger(__name__)
 
 MESSAGES_PER_BATCH = 2000
-"""Half a million tickers or more: what two cores and 1 GB can bear, as for the lake."""
+"""At least half a million tickers: as many as two cores and 1 GB can handle, as for the lake."""
 
 
 def rebuild(
     spark: SparkSession, settings: Settings, messages_per_batch: int = MESSAGES_PER_BATCH
 ) -> Reach:
-    """Return what was read.
+    """Rebuild the tables and return the range that was read.
 
-    Raise SecondLiveJobError beside a live job, OffsetError and TopicError where the topics are not those that
-    were read, HistoryError where `raw/` lacks what its names promise. Nothing is changed then.
+    Raise SecondLiveJobError if a live job is running, OffsetError or TopicError if the topics are not
+    those that were read before, HistoryError if `raw/` lacks records that its names list. An error
+    changes nothing.
     """
     ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
     with closing(RebuiltTables(settings.database_url, settings.candles_retention)) as tables:
@@ -63,24 +65,25 @@ def rebuild(
 
 
 def ends_of(history: History, progress: Offsets) -> dict[tuple[str, int], int]:
-    """Return the offset of each partition up to which the tables are made.
+    """Return the offset of each partition at which the rebuild ends.
 
-    That is where they were. Where that has expired in Kafka, it is Kafka's oldest record; where nothing was
-    read yet, its newest. Raise OffsetError where Kafka has not come so far.
+    This is the tables' progress. If that has expired in Kafka, it is Kafka's oldest offset; if nothing
+    was read yet, Kafka's end. Raise OffsetError if Kafka ends before the progress.
     """
     history.refuse_beyond(progress)
     return {
-        place: max(progress.get(place, high), low) for place, (low, high) in history.kept().items()
+        partition: max(progress.get(partition, high), low)
+        for partition, (low, high) in history.kept().items()
     }
 
 
 def what_stays(reach: Reach) -> Iterator[str]:
-    """Yield a line for each exchange of which the oldest records are gone."""
+    """Yield a line for each exchange whose oldest records are neither in Kafka nor in `raw/`."""
     for exchange, minute in complete_after(reach).items():
         if exchange in reach.since:
             yield (
                 f"{exchange}: candles up to {minute:%Y-%m-%d %H:%M} UTC, and prices and dead letters of "
-                "messages that neither Kafka nor raw/ holds, are as they were"
+                "messages that neither Kafka nor raw/ holds, were kept unchanged"
             )
 
 

@@ -1,17 +1,17 @@
-"""Read dead letters again: after a fix, those of the raw topics become prices and candles.
+"""Replay dead letters: after a fix, those of the raw topics become prices and candles.
 
     python -m spark_jobs.replay_dead_letters
 
-While the live job is stopped; it is refused otherwise. The messages of the spans are read from Kafka once
-more. A letter that can be read now goes the way of any ticker, and in the same transaction the spans are
-rewritten without it: it counts once. Items that were read when their message came are left out. A price
+Run it while the live job is stopped; otherwise it refuses. The messages of the spans are read from Kafka
+again. A letter that can be read now is written like any ticker, and the same transaction rewrites the
+spans without it, so it counts once. Items that could be read the first time are skipped. A price
 replaces the stored one only if it is newer. The progress in the raw topics does not change.
 
 If Kafka no longer holds a whole span, its letters are read from `dead_letters`, provided each has a row.
-`written_at` then replaces Kafka's timestamp. A span that neither holds stays unchanged; a rebuild reads its
-messages from `raw/`.
+`written_at` then replaces Kafka's timestamp. A span that neither holds stays unchanged; a rebuild reads
+its messages from `raw/`.
 
-Small topics with dead letters are read anew by the live job, from their oldest records: see
+The live job reads small topics with dead letters again, from their oldest records: see
 SmallTopicsSink.start_over.
 """
 
@@ -49,7 +49,7 @@ from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reading import cause_of
 
 LETTERS_AT_ONCE = 1000
-"""Letters that are read from their rows in one transaction, and up to one span more."""
+"""Letters that are read from their rows in one transaction; the last span may exceed it."""
 
 KEY = 'topic, partition, "offset", position'
 NEXT_BLOCK = f"""
@@ -62,8 +62,8 @@ SELECT {COLUMNS_OF_SPANS} FROM dead_letter_spans
 WHERE topic = %s AND partition = %s AND first_offset BETWEEN %s AND %s
 ORDER BY first_offset, cause
 """
-# The keys of a block's spans of which each letter has a row. The bounds of the block are stated for both
-# tables: otherwise Postgres may scan all rows of the partition.
+# Keys of the spans of a block whose letters all have rows. Both tables are restricted to the block:
+# otherwise Postgres may scan all rows of the partition.
 SPANS_WITH_ROWS = """
 SELECT span.topic, span.partition, span.cause, span.first_offset
 FROM dead_letter_spans AS span
@@ -101,7 +101,7 @@ WHERE stored.topic = current.topic AND stored.partition = current.partition
 
 
 class Replayed(NamedTuple):
-    """Numbers of dead letters of the raw topics: all, those that can be read now, those that Kafka lacks."""
+    """Dead letters of the raw topics: all, readable now, and those that neither Kafka nor rows hold."""
 
     letters: int
     readable: int
@@ -109,7 +109,7 @@ class Replayed(NamedTuple):
 
 
 def replace(postgres: Transactions, was: Sequence[Span], now: Now, candles_kept: timedelta) -> None:
-    """Write what can be read, and rewrite spans of one block and their rows, in one transaction."""
+    """Write readable letters, and rewrite the spans of one block and their rows, in one transaction."""
     found = as_table(now.rows, REDUCED)
     old, new = {*was}, {*now.spans}
     if not found.num_rows and old == new:
@@ -120,31 +120,34 @@ def replace(postgres: Transactions, was: Sequence[Span], now: Now, candles_kept:
         gone = [span[:4] for span in old - new]
         execute_values(statements, DELETE_SPANS, gone)
         upsert_spans(statements, sorted(new - old, key=lambda span: span[:4]))
-        _renew_rows(statements, was, now)
+        _update_rows(statements, was, now)
         insert_letters(statements, examples_of(letters_in(found)))
 
 
-def _renew_rows(statements: cursor, was: Sequence[Span], now: Now) -> None:
-    """Delete the rows of letters that can be read, and of those that can't, store why they can't now."""
+def _update_rows(statements: cursor, was: Sequence[Span], now: Now) -> None:
+    """Delete the rows of letters that can be read now. Update the reason in the rows of the others."""
     topic, partition = was[0].topic, was[0].partition
     first, last = was[0].first_offset, max(span.last_offset for span in was)
-    again = {(span.cause, offset) for span in was for offset in span.offsets}
+    replayed = {(span.cause, offset) for span in was for offset in span.offsets}
     statements.execute(LETTERS_OF_BLOCK, (topic, partition, first, last))
-    readable, otherwise = [], []
+    readable, changed = [], []
     for offset, position, reason in statements.fetchall():
-        if (cause_of(reason), offset) not in again or offset in now.unchanged:
+        if (cause_of(reason), offset) not in replayed or offset in now.unchanged:
             continue
         current = now.dead.get((offset, position))
         if current is None:
             readable.append((topic, partition, offset, position))
         elif current != reason:
-            otherwise.append((topic, partition, offset, position, current))
+            changed.append((topic, partition, offset, position, current))
     execute_values(statements, DELETE_LETTERS, readable)
-    execute_values(statements, UPDATE_LETTERS, otherwise)
+    execute_values(statements, UPDATE_LETTERS, changed)
 
 
 def replay_dead_letters(settings: Settings) -> Replayed:
-    """Raise SecondLiveJobError beside a live job, TopicError for a topic that was created again."""
+    """Replay the dead letters of the raw topics.
+
+    Raise SecondLiveJobError if a live job is running, TopicError for a topic that was created again.
+    """
     letters = readable = expired = 0
     with (
         closing(Transactions(settings.database_url, "ReplaySink", TABLES)) as postgres,
@@ -163,14 +166,14 @@ def replay_dead_letters(settings: Settings) -> Replayed:
             in_kafka = {*whole}
             rest = [span for span in spans if span not in in_kafka]
             expired += sum(span.letters for span in rest)
-            for some, rows in with_rows(database, rest):
-                readable += replace_all(some, letters_now(some, read_again(rows)))
-                expired -= sum(span.letters for span in some)
+            for portion, rows in with_rows(database, rest):
+                readable += replace_all(portion, letters_now(portion, read_again(rows)))
+                expired -= sum(span.letters for span in portion)
     return Replayed(letters, readable, expired)
 
 
 def _replace(postgres: Transactions, candles_kept: timedelta, was: Sequence[Span], now: Now) -> int:
-    """Return how many of the letters can be read now."""
+    """Call `replace`, and return the number of letters that can be read now."""
     replace(postgres, was, now, candles_kept)
     return sum(span.letters for span in was) - now.still_dead
 
@@ -192,7 +195,7 @@ def blocks(database: connection) -> Iterator[list[Span]]:
 
 
 def from_kafka(messages: KeptMessages, was: Sequence[Span]) -> Now:
-    """Return what the letters of spans of one block have become, by their messages in Kafka."""
+    """Read the messages of one block's spans from Kafka. Return what their letters have become."""
     offsets = {offset for span in was for offset in span.offsets}
     now = Now()
     for some in messages.read(was[0].topic, was[0].partition, offsets):
@@ -203,7 +206,7 @@ def from_kafka(messages: KeptMessages, was: Sequence[Span]) -> Now:
 def with_rows(
     database: connection, spans: Sequence[Span]
 ) -> Iterator[tuple[list[Span], list[Stored]]]:
-    """Yield those of a block's spans of which each letter has a row, some at a time, with these rows."""
+    """Yield portions of a block's spans and their rows. Skip spans of which a letter has no row."""
     if not spans:
         return
     topic, partition, _cause, first = spans[0][:4]
@@ -212,36 +215,36 @@ def with_rows(
     with database, database.cursor() as statements:
         statements.execute(SPANS_WITH_ROWS, block)
         complete = {*statements.fetchall()}
-    for some in portions(span for span in spans if span[:4] in complete):
+    for portion in portions(span for span in spans if span[:4] in complete):
         bounds = {
-            "causes": [span.cause for span in some],
-            "firsts": [span.first_offset for span in some],
-            "lasts": [span.last_offset for span in some],
+            "causes": [span.cause for span in portion],
+            "firsts": [span.first_offset for span in portion],
+            "lasts": [span.last_offset for span in portion],
         }
         with database, database.cursor() as statements:
             statements.execute(LETTERS_OF_SPANS, block | bounds)
             rows = [Stored(*row)._replace(payload=bytes(row[5])) for row in statements.fetchall()]
-        yield some, rows
+        yield portion, rows
 
 
 def portions(spans: Iterable[Span]) -> Iterator[list[Span]]:
-    """Divide spans, in order, into lists that have LETTERS_AT_ONCE letters, or up to one span more."""
-    some: list[Span] = []
+    """Split spans, in order, into lists of at least LETTERS_AT_ONCE letters; the last may have fewer."""
+    portion: list[Span] = []
     letters = 0
     for span in spans:
-        some.append(span)
+        portion.append(span)
         letters += span.letters
         if letters >= LETTERS_AT_ONCE:
-            yield some
-            some, letters = [], 0
-    if some:
-        yield some
+            yield portion
+            portion, letters = [], 0
+    if portion:
+        yield portion
 
 
 def small_topics_again(settings: Settings) -> list[str]:
-    """Make the live job read the small topics that have dead letters anew. Return their names.
+    """Make the live job read the small topics with dead letters again. Return their names.
 
-    Raise SecondLiveJobError beside a live job.
+    Raise SecondLiveJobError if a live job is running.
     """
     with closing(SmallTopicsSink(settings.database_url)) as sink:
         return sink.start_over()

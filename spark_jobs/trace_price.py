@@ -1,9 +1,9 @@
-"""Where a stored price comes from: the exchange's own words, to the letter.
+"""Trace a stored price back to the exact text that the exchange sent.
 
     spark-submit spark_jobs/trace_price.py binance:BTCUSDT
 
-Each row of live_prices names the Kafka message that it was in, and its position there. The message is read
-out of Kafka, or out of `raw/` where Kafka no longer holds it.
+Each row of live_prices names its Kafka message and its position in it. The message is read from Kafka,
+or from `raw/` if Kafka no longer holds it.
 """
 
 import argparse
@@ -37,7 +37,7 @@ FROM live_prices WHERE exchange = %s AND symbol = %s
 
 
 class TraceError(JobError):
-    """The price, or the message that it was in, is not there. The message says which."""
+    """The price or its Kafka message was not found. The error's text says which."""
 
 
 class Price(NamedTuple):
@@ -63,16 +63,17 @@ class Traced(NamedTuple):
 
 
 def trace(spark: SparkSession, settings: Settings, symbol: str) -> Traced:
-    """Return the words of a price; `symbol` is such as kucoin:BTC-USDT.
+    """Return the source of a price. An example of `symbol` is kucoin:BTC-USDT.
 
-    Raise TraceError where there is none, or where neither Kafka nor `raw/` holds its message any more.
+    Raise TraceError if there is no such price, or if neither Kafka nor `raw/` holds its message any
+    more.
     """
     price = stored_price(settings, *exchange_and_symbol(symbol))
-    place = price.topic, price.partition
-    low, high = History(spark, settings).kept().get(place, (0, 0))
+    partition = price.topic, price.partition
+    low, high = History(spark, settings).kept().get(partition, (0, 0))
     if price.offset >= high:
         raise TraceError(
-            f"{message_of(price)} is not in Kafka, which ends at {high}: is it another Kafka?"
+            f"{message_of(price)} is not in Kafka, which ends at {high}: is it another cluster?"
         )
     objects: list[RawObject] = []
     found_in = "Kafka"
@@ -80,7 +81,7 @@ def trace(spark: SparkSession, settings: Settings, symbol: str) -> Traced:
         holder = archived_object(spark, settings, price)
         objects, found_in = [holder], holder.path
     history = History(spark, settings, objects)
-    records = history.records({place: price.offset}, {place: price.offset + 1})
+    records = history.records({partition: price.offset}, {partition: price.offset + 1})
     values = [bytes(row["value"] or b"") for row in records.select("value").collect()]
     if not values:
         raise TraceError(f"{message_of(price)} is not in {found_in}, which should hold it")
@@ -88,7 +89,7 @@ def trace(spark: SparkSession, settings: Settings, symbol: str) -> Traced:
 
 
 def exchange_and_symbol(written: str) -> tuple[str, str]:
-    """Return both parts of binance:BTCUSDT. Raise TraceError."""
+    """Return both parts of binance:BTCUSDT. Raise TraceError if `written` is not of this form."""
     exchange, _, symbol = written.partition(":")
     if exchange not in TOPIC_OF_EXCHANGE or not symbol:
         known = ", ".join(TOPIC_OF_EXCHANGE)
@@ -107,8 +108,9 @@ def stored_price(settings: Settings, exchange: str, symbol: str) -> Price:
 
 
 def archived_object(spark: SparkSession, settings: Settings, price: Price) -> RawObject:
-    """The object of raw/ that holds the message. Folders are searched from the time of its receipt on."""
-    # An extractor's clock may be ahead of Kafka's, by whose the folders are.
+    """Return the object of `raw/` with the message. Search the folders from the time of receipt on."""
+    # The time of receipt is the extractor's, whose clock may be ahead of Kafka's, which names the
+    # folders.
     since = price.received_at - timedelta(microseconds=CLOCK_LIMIT)
     with store_explained(settings):
         folders, topic_id = raw_folders(spark, settings, price.topic)
@@ -127,7 +129,7 @@ def message_of(price: Price) -> str:
 
 
 def item_at(price: Price, message: bytes) -> str:
-    """Return the text of the price's item. Raise TraceError where the message has another one there."""
+    """Return the text of the price's item. Raise TraceError if the message has another item there."""
     try:
         elements, _rest = elements_of(message)
         text = elements[price.position].text
@@ -153,7 +155,7 @@ def shown(traced: Traced) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="trace_price")
-    parser.add_argument("symbol", metavar="EXCHANGE:SYMBOL", help="such as binance:BTCUSDT")
+    parser.add_argument("symbol", metavar="EXCHANGE:SYMBOL", help="for example binance:BTCUSDT")
     symbol = parser.parse_args().symbol
     settings = Settings.from_environment(JOBS)
     spark = spark_session("trace_price")

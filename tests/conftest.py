@@ -1,6 +1,6 @@
-"""The test stack's settings, one Spark session for all tests, and the worker that each test runs on.
+"""Set up the test stack's settings and the Spark session, and assign tests to workers.
 
-Each worker of pytest-xdist is a process of its own, so it has a stack and a Spark session of its own.
+Each worker of pytest-xdist is a process, with a separate stack and a separate Spark session.
 """
 
 import gc
@@ -16,17 +16,17 @@ from pyspark.sql import SparkSession
 from infra.stack import stack_on_free_ports
 from tests.support.jobs import JAVA
 
-# Two cores may be busy with a whole stack: no deadline for a single example.
+# No deadline per example: a whole stack may keep both cores busy.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
-# Modules and tests are some million objects that stay: looking through them again and again would cost a
-# third of the time of short tests.
+# Modules and tests are about a million permanent objects. Scanning them repeatedly would take a third of
+# the time of short tests.
 gc.disable()
 
 STACK = stack_on_free_ports("tests/services")
 
-# Before the JVM starts: s3a finds its endpoint, and every child process the test stack, here.
+# Set before the JVM starts: s3a and all child processes read the stack's addresses from the environment.
 os.environ |= STACK.environment()
 time.tzset()
 
@@ -34,7 +34,7 @@ time.tzset()
 SPARK = "spark"
 AUDITS = "spark audits"
 AUDIT_MODULES = ("test_audit", "test_audit_lake", "test_dead_letter_flood")
-"""Half of the time of all tests with the Spark session: on another worker, with a session of its own."""
+"""Half of the time of all tests with a Spark session. They run on another worker and session."""
 
 TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
@@ -43,12 +43,12 @@ LONGEST_FIRST = (
     *("integration/test_demo", "integration/test_lake_faults", SPARK, AUDITS),
     "integration/test_live_prices_process",
 )
-"""Groups of tests that take a minute or more: begun last, they would keep one worker busy alone."""
+"""Groups of tests that take a minute or more. They start first, so that none runs alone at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark unit tests, and keep the tests of a module together: they share what its fixtures started.
+    """Mark unit tests, and keep the tests of a module on one worker, as they share fixtures.
 
     Tests with the Spark session are two groups, so only two workers start a session. They are not marked as
     unit tests, because it takes seconds to start. Tests that are marked as independent are distributed one
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.unit)
         if not item.get_closest_marker("independent"):
             item.add_marker(pytest.mark.xdist_group(group))
-    # By file name, whatever the folder: then tests that mostly wait run beside tests that compute.
+    # Sort by file name, ignoring folders: this mixes tests that wait with tests that compute.
     order = {group: number for number, group in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: (order.get(group_of(item), len(order)), item.path.name))
 
@@ -72,12 +72,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    # Libraries complain of objects that are left at the end.
+    # At exit, some libraries report objects that were not collected.
     gc.unfreeze()
 
 
 def is_long(item: pytest.Item) -> bool:
-    """Return whether it computes for seconds. Property tests do: their examples are many."""
+    """Return whether a test computes for seconds, as property tests do with their many examples."""
     is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     return is_property or item.get_closest_marker("long") is not None
 
@@ -94,7 +94,7 @@ def group_of(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One local session with the jars and settings that the jobs run with, but fewer tasks."""
+    """Yield a local session with the jars and settings of the jobs, but fewer tasks."""
     warehouse: Path = tmp_path_factory.mktemp("warehouse")
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-java-options '{JAVA}' pyspark-shell"
     session = (
@@ -103,7 +103,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.databricks.delta.snapshotPartitions", "1")
-        # A table of literals would be transformed by the optimizer, and not by the code of the jobs' plans.
+        # Without this, the optimizer would evaluate plans on literal tables instead of the jobs' code.
         .config(
             "spark.sql.optimizer.excludedRules",
             "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",

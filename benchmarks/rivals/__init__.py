@@ -1,5 +1,5 @@
-"""What others would use for the same work, as their documents show it.
+"""Alternatives for the same work, used as in their documentation.
 
-Each reads the raw topics from their start and prints, after each batch that is committed, how many ticks
-it has done and when: `120000 1795486831.459`.
+Each reads the raw topics from the start. After each committed batch it prints the number of ticks so far
+and the time: `120000 1795486831.459`.
 """

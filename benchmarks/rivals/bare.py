@@ -1,4 +1,4 @@
-"""The bare limit of Python: confluent-kafka reads the messages, orjson parses them, and that is all."""
+"""Upper bound for Python: only read the messages with confluent-kafka and parse them with orjson."""
 
 import os
 import time

@@ -1,7 +1,7 @@
-"""cryptofeed with its Kafka backend: KuCoin's tickers, each a message of its own.
+"""Run cryptofeed with its Kafka backend: KuCoin's tickers, one message each.
 
-cryptofeed_kafka.py ADDRESS TOPIC: until it is ended. It subscribes to single symbols, at most 300 of
-them, and keeps symbol, bid, ask and the time of receipt; the price is lost. Its writer waits for Kafka's
+cryptofeed_kafka.py ADDRESS TOPIC: run until it is stopped. It subscribes to up to 300 single symbols,
+and keeps symbol, bid, ask and the time of receipt; the price is lost. Its writer waits for Kafka's
 answer to each message before it sends the next.
 """
 
@@ -22,7 +22,7 @@ MOST_SYMBOLS = 300
 
 
 class OneTopic(TickerKafka):
-    """By itself it has a topic for each symbol."""
+    """Writes all symbols to one topic, instead of the default of one topic per symbol."""
 
     def __init__(self, topic: str, **options: Any) -> None:
         super().__init__(**options)
@@ -33,7 +33,7 @@ class OneTopic(TickerKafka):
 
 
 def move(address: str) -> None:
-    """Lead KuCoin to an address without TLS, which cryptofeed refuses unless it is called wss://."""
+    """Redirect KuCoin to an address without TLS. cryptofeed accepts only wss:// URLs."""
     KuCoin.rest_endpoints = [RestEndpoint(f"http://{address}", routes=Routes("/api/v1/symbols"))]
     connect, write = cryptofeed.connection.connect, KuCoin.http_sync.write
 
@@ -41,7 +41,7 @@ def move(address: str) -> None:
         return connect(url.replace("wss://", "ws://"), **options)
 
     def write_here(url: str, **options: Any) -> Any:
-        """Ask for a token here: the host of KuCoin is fixed in the library's code."""
+        """Request the token from `address`: KuCoin's host is hard-coded in the library."""
         answer = write(url.replace("https://api.kucoin.com", f"http://{address}"), **options)
         server = answer["data"]["instanceServers"][0]
         server["endpoint"] = server["endpoint"].replace("ws://", "wss://")
@@ -54,7 +54,7 @@ def move(address: str) -> None:
 def main() -> None:
     address, topic = sys.argv[1:]
     move(address)
-    # Its own way to uvloop ends with an error: uvloop makes no loop any more where none is set.
+    # cryptofeed's option for uvloop fails: uvloop no longer creates a loop if none is set.
     asyncio.set_event_loop(uvloop.new_event_loop())
     handler = FeedHandler(config={"uvloop": False, "log": {"disabled": True}})
     backend = OneTopic(topic, bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"])

@@ -1,10 +1,10 @@
-"""Quix Streams with its PostgreSQL sink: no candles, no order but arrival.
+"""Run Quix Streams with its PostgreSQL sink: no candles, tickers only in order of arrival.
 
 quix.py upsert    the last ticker of each symbol
-quix.py append    every ticker, as the sink does unless it is told of a key
+quix.py append    every ticker, as the sink does without a key
 
-Every five seconds, its default, the sink writes what has come. With a key it first keeps the last row of each
-key and partition by itself, so few rows of a backlog reach Postgres.
+The sink writes every 5 s (the default). With a key it first keeps only the last row of each key and
+partition in memory, so few rows of a backlog reach Postgres.
 """
 
 import os
@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 class CountingSink(PostgreSQLSink):
-    """Prints what is committed."""
+    """Prints the number of committed ticks."""
 
     ticks = 0
 
@@ -40,7 +40,7 @@ class CountingSink(PostgreSQLSink):
         self.ticks += batch.size
 
     def flush(self) -> None:
-        """All partitions of a checkpoint, each by its own write."""
+        """Flush all partitions of a checkpoint, which are written one by one, and print the progress."""
         super().flush()
         print(self.ticks, time.time(), flush=True)
 

@@ -1,9 +1,8 @@
-"""The bare limit of Python: receive KuCoin's frames, parse them with orjson, and that is all.
+"""Upper bound for Python: only receive KuCoin's frames and parse them with orjson.
 
-receive.py websocket-client|websockets|picows ADDRESS: until it is ended.
+receive.py websocket-client|websockets|picows ADDRESS: run until it is stopped.
 
-The last two run in asyncio, on uvloop. Each is used as its documents show it; picows has no other way
-than callbacks.
+The last two run in asyncio, on uvloop. Each is used as in its documentation; picows only has callbacks.
 """
 
 import sys

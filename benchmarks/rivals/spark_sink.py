@@ -1,4 +1,4 @@
-"""The usual ways from Spark to Postgres: the last price of each symbol, no candles, no dead letters.
+"""Write the last price per symbol from Spark to Postgres in two common ways; no candles or dead letters.
 
 spark-submit spark_sink.py jdbc             append to a staging table by JDBC, merge it by SQL
 spark-submit spark_sink.py execute_values   collect on the driver, upsert by psycopg2's execute_values

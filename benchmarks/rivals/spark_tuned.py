@@ -1,11 +1,11 @@
-"""The way of `spark_sink.py execute_values`, made as fast as it can be: price, sequence and time, no more.
+"""A tuned version of `spark_sink.py execute_values` that writes only price, sequence and time.
 
     spark-submit spark_tuned.py
 
-Nothing is kept in memory and nothing is counted for its own sake: the number of ticks comes with the
-newest of each symbol. One schema reads both exchanges, so that each message is parsed once. The newest is
-found by max_by over numbers, which Spark keeps in a hash table; a window would sort all rows. A batch has as
-many messages as the live job's, and the connection stays open.
+No batch is persisted or counted separately: the same aggregation yields the newest ticker and the number
+of ticks per symbol. One schema reads both exchanges, so each message is parsed once. max_by over numbers
+finds the newest in a hash table; a window would sort all rows. A batch has as many messages as the live
+job's, and the connection stays open.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""Append-only segments on the local disk, between receipt and both followers."""
+"""The journal on local disk: append-only segments, written on receipt, read by both followers."""

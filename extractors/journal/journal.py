@@ -1,19 +1,19 @@
-"""Keep on local disk what was received, until Kafka and the object store both have it.
+"""Keep received items on local disk until both Kafka and the object store have them.
 
 A journal is a folder with its id, its segments (segment.py) and a record of what Kafka has
-(delivered.py). Positions count its items from 0. A restart skips ahead 10^9 positions: Kafka may hold
-items that the disk lost in a power failure, and no two items may have one position. A folder without
+(delivered.py). Positions number its items from 0. A restart skips ahead 10^9 positions: Kafka may hold
+items that the disk lost in a power failure, and no two items may share a position. A folder without
 segments begins a new journal with a new id.
 
 A segment is closed after 60 s, at 8 MB (in a small journal at an eighth of its limit), at the full
-hour and where the endpoint changes.
+hour and when the endpoint changes.
 
-Guarantee: after kill -9 all that append() has taken is there; after a power failure the last seconds
-may be missing. A torn end is cut off at the next start; a segment that can't be read is renamed to
-*.corrupt and named in the log. At its limit, or on a full disk, the journal first drops the oldest
-segments that Kafka has, though landing/ lacks them, and then refuses what comes.
+Guarantee: kill -9 loses no item that append() has accepted; a power failure may lose the last seconds.
+The next start truncates a torn end. A segment that can't be read is renamed to *.corrupt and logged.
+At its limit, or on a full disk, the journal first drops the oldest segments that Kafka has, even if
+landing/ lacks them, and then refuses new items.
 
-One thread appends; any may read.
+One thread appends; any thread may read.
 """
 
 import errno
@@ -37,37 +37,37 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES = 8_000_000
 LEAST_SEGMENT_BYTES = 100_000
 SEGMENTS_WITHIN_LIMIT = 8
-"""Segments of a full journal at least: the open one can't be dropped."""
+"""Minimum number of segments in a full journal: the open one can't be dropped."""
 
 SEGMENT_SECONDS = 60.0
 HOUR = 3_600_000_000
-"""Microseconds."""
+"""One hour, in microseconds."""
 
 DISK_RETRY = 1.0
-"""Seconds after a failed write before the disk is tried again."""
+"""Seconds from a failed write to the next attempt."""
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors that deleting a segment may cure; any other would cost all that Kafka has, for nothing."""
+"""Errors after which dropping a segment may help. After any other, it would only lose data."""
 
 GAP = 1_000_000_000
-"""More items than a power failure can take."""
+"""Positions that a restart skips: more items than a power failure can lose."""
 
 ID = re.compile(r"(?P<id>[0-9a-f]{16}) (?P<next>\d{1,19})")
 
 
 class JournalError(Exception):
-    """The folder can't be used as a journal. The message has its name."""
+    """The folder can't be used as a journal. The message contains its path."""
 
 
 class Journal:
     def __init__(self, folder: Path, limit: int) -> None:
-        """`limit` is in bytes on the disk. Raise JournalError."""
+        """Open the journal in a folder. `limit` is in bytes on disk. Raise JournalError."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock_file = (folder / "lock").open("w")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._segments = found_segments(folder)
-            self.id, self.end = _begin(folder / "id", self._segments)
+            self.id, self.end = _reserve_positions(folder / "id", self._segments)
         except BlockingIOError as error:
             self._lock_file.close()
             raise JournalError(f"{folder}: another process uses it") from error
@@ -77,7 +77,7 @@ class Journal:
         self._limit = limit
         small = max(LEAST_SEGMENT_BYTES, limit // SEGMENTS_WITHIN_LIMIT)
         self._segment_bytes = min(SEGMENT_BYTES, small)
-        # Held to read or change the list of segments, or the open file.
+        # Guards the list of segments and the open file.
         self._changed = threading.Condition(threading.RLock())
         self._file: IO[bytes] | None = None
         self._close_at = 0.0
@@ -85,36 +85,36 @@ class Journal:
         self._disk_error = ""
         self._retry_disk_at = 0.0
         self.is_closed = False
-        """Nothing will be appended any more."""
+        """Whether appending has ended."""
         self.was_left = bool(self._segments)
         """Whether a previous process left items."""
         self.start = self._segments[0].first if self._segments else 0
-        """The position of the oldest one."""
+        """Position of the oldest item that was left (0 if none)."""
         self.size = sum(segment.size for segment in self._segments)
-        """Bytes on the disk."""
+        """Bytes on disk."""
         self.delivered = 0
-        """The position up to which Kafka has everything; the thread that delivers sets it."""
+        """Position up to which Kafka has every item; set by the thread that delivers."""
         self.dropped = 0
-        """Items dropped for lack of room, which Kafka has and landing/ lacks."""
-        log.info("journal id=%s items_left=%d", self.id, self.items_from(self.start))
+        """Number of items dropped for lack of space. Kafka has them; landing/ lacks them."""
+        log.info("journal opened id=%s items_left=%d", self.id, self.items_from(self.start))
 
     def append(self, endpoint: str, items: Sequence[bytes], received_at: int, now: float) -> str:
-        """Write all of the items at once, or none. Return the reason of a refusal, else nothing.
+        """Write all items or none. Return the reason if they are refused, else an empty string.
 
-        `received_at` is that of the first, in microseconds since the epoch; `now` is a monotonic
+        `received_at` is that of the first item, in microseconds since the epoch; `now` is a monotonic
         clock in seconds.
         """
         text = b"\n".join(items) + b"\n"
-        # A reader may set the segment aside at any moment.
+        # A reader may set the segment aside at any time.
         with self._changed:
             while self._is_full or self.size + len(text) > self._limit:
                 if not self._drop_oldest():
-                    # Until there is room again, lest small writes slip in between refused ones.
+                    # Refuse until there is space, so that no small write succeeds between refused ones.
                     self._is_full = bool(self._segments)
-                    return f"{self._limit} bytes are the limit"
+                    return f"limit of {self._limit} bytes reached"
             if now < self._retry_disk_at:
                 return self._disk_error
-            while error := self._disk_refusal(endpoint, text, received_at, now):
+            while error := self._try_to_write(endpoint, text, received_at, now):
                 if not (error.errno in DISK_IS_FULL and self._drop_oldest()):
                     self._disk_error = f"{self.folder}: {error}"
                     self._retry_disk_at = now + DISK_RETRY
@@ -130,20 +130,20 @@ class Journal:
         return ""
 
     def close_if_due(self, now: float) -> None:
-        """Close the open segment 60 s after it was begun."""
+        """Close the open segment 60 s after it was opened."""
         with self._changed:
             if self._file and now >= self._close_at:
                 self._close_segment()
 
     def close(self) -> None:
-        """Append nothing any more. The items stay for the followers, and for the next process."""
+        """End appending. The items stay for the followers and for the next process."""
         with self._changed:
             self._close_segment()
             self.is_closed = True
             self._changed.notify_all()
 
     def unlock(self) -> None:
-        """Leave the folder to another process."""
+        """Release the folder's lock, so that another process can use it."""
         self._lock_file.close()
 
     def segments(self) -> list[Segment]:
@@ -168,19 +168,19 @@ class Journal:
             return sum(each.end - max(each.first, position) for each in rest)
 
     def wait_for_items(self, position: int, timeout: float) -> None:
-        """Block until there is an item at the position or after it, the journal is closed, or timeout."""
+        """Block until an item at or after the position exists, the journal is closed, or timeout."""
         with self._changed:
             self._changed.wait_for(lambda: self.is_closed or self._has_items_at(position), timeout)
 
     def delete(self, segment: Segment) -> None:
-        """Both followers have it, or there is no room for it. Raise OSError."""
+        """Delete a segment that both followers have, or that there is no space for. Raise OSError."""
         with self._changed:
             if segment in self._segments:
                 segment.path.unlink(missing_ok=True)
                 self._remove(segment)
 
     def set_aside(self, segment: Segment, reason: object) -> None:
-        """Rename a segment that can't be read."""
+        """Remove a segment that can't be read, and rename its file to *.corrupt."""
         with self._changed:
             if not segment.is_closed:
                 self._close_segment()
@@ -194,7 +194,7 @@ class Journal:
         return bool(self._segments) and self._segments[-1].end > position
 
     def _drop_oldest(self) -> bool:
-        """Delete the oldest segment if it is closed and Kafka has it. Return whether it did."""
+        """Delete the oldest segment if it is closed and Kafka has it. Return whether it was deleted."""
         oldest = self._segments[0] if self._segments else None
         if oldest is None or not oldest.is_closed or oldest.end > self.delivered:
             return False
@@ -207,7 +207,7 @@ class Journal:
             items = oldest.end - oldest.first
             self.dropped += items
             log.error(
-                "segment dropped, landing lacks it items=%d first=%d last=%d received_from=%s",
+                "segment dropped before upload items=%d first=%d last=%d received_from=%s",
                 items,
                 oldest.first,
                 oldest.end - 1,
@@ -234,10 +234,10 @@ class Journal:
         self._segments.append(segment)
         return segment
 
-    def _disk_refusal(
+    def _try_to_write(
         self, endpoint: str, text: bytes, received_at: int, now: float
     ) -> OSError | None:
-        """Write the text to the open segment. Return the error if the disk does not take it."""
+        """Write the text to the open segment. Return the error if that fails."""
         try:
             self._write(self._open_segment(endpoint, received_at, now), text)
         except OSError as error:
@@ -247,7 +247,7 @@ class Journal:
         return None
 
     def _write(self, segment: Segment, text: bytes) -> None:
-        """Write all, or nothing: half a line would spoil the next one."""
+        """Write all or nothing: a partial line would corrupt the next one."""
         assert self._file
         try:
             if self._file.write(text) < len(text):
@@ -267,12 +267,12 @@ class Journal:
             self.delete(segment)
 
 
-def _begin(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
+def _reserve_positions(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
     """Return the journal's id, and the position of this process's first item.
 
-    Each process reserves more positions than it can use, on the disk before it begins. So its
-    positions follow all that were ever used, though a power failure took the items. A journal that
-    was left empty is a new one, and begins at 0.
+    Each process durably reserves more positions than it can use before it appends. So its positions
+    follow all earlier ones, even if a power failure lost their items. A journal without segments is a
+    new one, and begins at 0.
     """
     known = ID.fullmatch(path.read_text(errors="replace")) if segments and path.exists() else None
     journal_id = known["id"] if known else secrets.token_hex(8)

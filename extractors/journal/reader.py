@@ -1,4 +1,4 @@
-"""Read a journal from a position on, as it grows."""
+"""Read a journal from a given position onwards, while it grows."""
 
 from collections.abc import Callable
 from io import BufferedIOBase
@@ -20,7 +20,7 @@ class Line(NamedTuple):
 
 
 class JournalReader:
-    """For one thread. `position` is that of the next line."""
+    """Reader of a journal, for one thread. `position` is that of the next line."""
 
     def __init__(self, journal: Journal, position: int, symbol_of: Callable[[Item], str]) -> None:
         self.position = position
@@ -28,7 +28,7 @@ class JournalReader:
         self._journal = journal
         self._segment: Segment | None = None
         self._file: BufferedIOBase | None = None
-        # What was read from the file beyond the last line that was returned.
+        # Bytes that were read from the file after the last line that was returned.
         self._rest = b""
 
     def read(self) -> list[Line]:
@@ -37,12 +37,12 @@ class JournalReader:
         A segment that can't be read is set aside, and reading continues after it.
         """
         while segment := self._journal.segment_at(self.position):
-            # Asked first: a closed segment does not grow any more.
+            # Checked before reading: a closed segment no longer grows.
             is_whole = segment.is_closed
             try:
                 lines = self._read_from(segment)
                 if not lines and is_whole and self.position < segment.end:
-                    raise CorruptSegmentError(f"it ends before position {self.position}")
+                    raise CorruptSegmentError(f"the file ends before position {self.position}")
             except UNREADABLE as error:
                 self.close()
                 self.position = segment.end
@@ -72,7 +72,7 @@ class JournalReader:
     def _symbol(self, text: bytes) -> str:
         item: Item = load_json(text)
         if not (isinstance(item, dict) and isinstance(item.get("received_at"), int)):
-            raise ValueError("a line is no item")
+            raise ValueError("a line is not an item")
         return self._symbol_of(item)
 
     def _enter(self, segment: Segment) -> None:
@@ -83,10 +83,10 @@ class JournalReader:
             position += len(skipped)
         self.position = max(self.position, position)
 
-    def _next_texts(self, most: int) -> list[bytes]:
+    def _next_texts(self, limit: int) -> list[bytes]:
         assert self._file
         while b"\n" not in self._rest and (data := self._file.read(CHUNK)):
             self._rest += data
         *texts, torn = self._rest.split(b"\n")
-        self._rest = b"\n".join((*texts[most:], torn))
-        return texts[:most]
+        self._rest = b"\n".join((*texts[limit:], torn))
+        return texts[:limit]

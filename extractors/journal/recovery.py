@@ -10,15 +10,18 @@ from extractors.journal.segment import PACKED, PLAIN, UNREADABLE, Segment, set_a
 
 
 def found_segments(folder: Path) -> list[Segment]:
-    """Return them closed, oldest first. Torn ends are cut off, empty ones deleted, corrupt ones set aside."""
+    """Return the segments of a folder, all closed, oldest first.
+
+    Torn ends are truncated, empty segments deleted, corrupt ones set aside.
+    """
     for temporary in folder.glob("*.tmp"):
         temporary.unlink()
-    found = [_found(path) for path in sorted(folder.glob("*.jsonl*"))]
+    found = [_read_segment(path) for path in sorted(folder.glob("*.jsonl*"))]
     return [segment for segment in found if segment]
 
 
-def _found(path: Path) -> Segment | None:
-    """Return None for a file without items of its own."""
+def _read_segment(path: Path) -> Segment | None:
+    """Return the segment of a file; None if the file is empty, corrupt or not a segment."""
     try:
         if name := PACKED.fullmatch(path.name):
             return _packed(path, name)
@@ -37,7 +40,7 @@ def _packed(path: Path, name: re.Match[str]) -> Segment:
 
 
 def _plain(path: Path, name: re.Match[str]) -> Segment | None:
-    # Version 0.1.0 could die between writing the compressed file and deleting this one.
+    # Version 0.1.0 could crash between writing the compressed file and deleting this one.
     was_packed = any(path.parent.glob(f"{name['first']}-*-{name['endpoint']}.jsonl.gz"))
     lines = 0 if was_packed else _cut_to_whole_lines(path)
     if not lines:
@@ -52,12 +55,12 @@ def _plain(path: Path, name: re.Match[str]) -> Segment | None:
 def _received_at(line: bytes) -> int:
     item = load_json(line)
     if not isinstance(item, dict):
-        raise ValueError("its first line is no item")
+        raise ValueError("the first line is not an item")
     return int(item["received_at"])
 
 
 def _cut_to_whole_lines(path: Path) -> int:
-    """Return how many lines are left: the last ones that are no items, as a crash leaves them, go."""
+    """Truncate lines at the end that are not items, as after a crash. Return the lines left."""
     content = path.read_bytes()
     end = content.rfind(b"\n") + 1
     while end and not _is_item(content[content.rfind(b"\n", 0, end - 1) + 1 : end]):

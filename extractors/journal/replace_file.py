@@ -1,11 +1,11 @@
-"""Replace a small file as a whole: a crash leaves the old one or the new one."""
+"""Replace a small file atomically: a crash leaves the old file or the new one."""
 
 import os
 from pathlib import Path
 
 
 def replace_file(path: Path, text: str, *, durably: bool = False) -> None:
-    """Write the text, `durably` so that a power failure leaves it, too. Raise OSError."""
+    """Write the text. With `durably` it also survives a power failure. Raise OSError."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w") as file:
         file.write(text)

@@ -1,9 +1,9 @@
-"""One file of a journal: JSON lines, one item a line, all from one endpoint.
+"""Define a segment, one file of a journal: JSON lines, one item per line, all from one endpoint.
 
     00000000000000001000-stream.binance.com.jsonl
 
-The number is the position of the first item. Version 0.1.0 compressed closed segments; they are still
-read, and their names have the position of the last item as well:
+The number is the position of the first item. Version 0.1.0 compressed closed segments. They are still
+read; their names also contain the position of the last item:
 
     00000000000000000000-00000000000000000999-stream.binance.com.jsonl.gz
 """
@@ -22,10 +22,10 @@ PLAIN = re.compile(r"(?P<first>\d{20})-(?P<endpoint>.+)\.jsonl")
 PACKED = re.compile(r"(?P<first>\d{20})-(?P<last>\d{20})-(?P<endpoint>.+)\.jsonl\.gz")
 
 CHUNK = 1_000_000
-"""Bytes that are read at a time."""
+"""Bytes per read."""
 
 COMPRESSION_LEVEL = 6
-"""Of gzip: 6.6 : 1 at 11 ms of CPU per MB; level 3 has 5.9 : 1 at 5 ms."""
+"""Level of gzip. It compresses 6.6 : 1 at 11 ms of CPU per MB; level 3, 5.9 : 1 at 5 ms."""
 
 
 class CorruptSegmentError(Exception):
@@ -37,14 +37,14 @@ UNREADABLE = (
     *(ValueError, LookupError, TypeError),
     CorruptSegmentError,
 )
-"""What reading a segment raises that the disk has spoilt."""
+"""Errors that reading a corrupt segment raises."""
 
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """The items at positions `first` to `end` - 1, in the order of their arrival.
+    """The items at positions `first` to `end` - 1, in order of arrival.
 
-    Only the journal that holds it changes it.
+    Only its journal changes it, except `is_uploaded`, which the uploader sets.
     """
 
     path: Path
@@ -52,9 +52,9 @@ class Segment:
     first: int
     end: int
     received_at: int
-    """When its first item came, microseconds since the epoch."""
+    """Time of receipt of the first item, in microseconds since the epoch."""
     size: int = 0
-    """Bytes on the disk."""
+    """Bytes on disk."""
     is_closed: bool = False
     is_uploaded: bool = False
 
@@ -66,12 +66,12 @@ class Segment:
         return gzip.open(self.path) if self._is_packed else self.path.open("rb")
 
     def compressed(self) -> bytes:
-        """Return its lines as gzip: the same bytes for the same items. Raise OSError."""
+        """Return the lines as gzip: always the same bytes for the same items. Raise OSError."""
         content = self.path.read_bytes()
         return content if self._is_packed else gzip.compress(content, COMPRESSION_LEVEL, mtime=0)
 
 
 def set_aside(path: Path, reason: object) -> None:
-    """Rename to *.corrupt, for a person to look at."""
+    """Rename a file to *.corrupt, for manual inspection."""
     corrupt = path.rename(path.with_name(f"{path.name}.corrupt"))
     log.error("segment set aside file=%s reason=%r", corrupt, str(reason))

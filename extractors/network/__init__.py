@@ -1,1 +1,1 @@
-"""Connections to an exchange's servers, and what a refusal demands."""
+"""Connections to an exchange's servers, refusals and bans."""

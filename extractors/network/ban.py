@@ -1,4 +1,4 @@
-"""Remember until when an exchange wants no request from this process."""
+"""Remember until when this process must not send requests to an exchange."""
 
 import time
 from collections.abc import Callable
@@ -18,10 +18,10 @@ class Ban:
         self._lock = Lock()
 
     def left(self) -> float:
-        """Return the seconds that the ban still lasts, 0 if there is none."""
+        """Return the remaining seconds of the ban (0 if none)."""
         return max(0.0, self._until - self._clock())
 
     def extend(self, seconds: float) -> None:
-        """Begin a ban of `seconds` from now. A ban that ends later stays as it is."""
+        """Ban requests for `seconds` from now, unless the current ban ends later."""
         with self._lock:
             self._until = max(self._until, self._clock() + seconds)

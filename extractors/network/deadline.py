@@ -1,7 +1,7 @@
-"""Limit the time of all steps of an attempt to connect, or of a request, together.
+"""Limit the total time of all steps of a request, or of an attempt to connect.
 
-A socket's own timeout starts again with every byte, so a server that sends one byte now and then would
-never time out. A deadline does not move.
+A socket's timeout restarts with every byte, so a server that sends one byte now and then would never
+time out. A deadline does not move.
 """
 
 import time
@@ -12,25 +12,25 @@ from threading import Event, Timer
 
 
 class Deadline:
-    """A moment `seconds` after its creation."""
+    """Point in time, `seconds` after its creation."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds that are left, 0 after the deadline."""
+        """Return the seconds left (0 after the deadline)."""
         return max(0.0, self._at - time.monotonic())
 
     @contextmanager
     def enforced_on(self, connection: socket) -> Iterator[None]:
-        """Shut the connection down at the deadline, whatever the block waits for then.
+        """Shut the connection down at the deadline, whatever the block is waiting for.
 
-        Raise TimeoutError in place of the block's own error if the deadline has passed.
+        Raise TimeoutError instead of the block's error if the deadline has passed.
         """
         has_passed = Event()
-        # A descriptor of its own: TLS replaces the socket object, and its reads must not go on
-        # without encryption, as they do after SSLSocket.shutdown().
+        # Duplicate the descriptor: TLS replaces the socket object, and after SSLSocket.shutdown()
+        # reads would continue without encryption.
         watched = connection.dup()
 
         def shut_down() -> None:
@@ -55,5 +55,5 @@ class Deadline:
             raise self.timeout("no answer")
 
     def timeout(self, what: str) -> TimeoutError:
-        """Return the error to raise for what did not happen in time."""
+        """Return the error for `what` did not happen in time."""
         return TimeoutError(f"{what} within {self.seconds:g} s")

@@ -1,8 +1,8 @@
-"""Connect to the first address of a host that answers, as RFC 8305 says ("Happy Eyeballs").
+"""Connect to the first address of a host that answers, as in RFC 8305 ("Happy Eyeballs").
 
-A name may have several addresses, and some may never answer, for example those of a broken IPv6
-route. Each further address is tried 250 ms after the one before, beside it, so a dead address costs
-a quarter of a second.
+A name may have several addresses, and some may never answer, for example behind a broken IPv6 route.
+Each further address is tried 250 ms after the previous one, in parallel, so an unreachable address
+costs 250 ms.
 """
 
 import os
@@ -24,14 +24,14 @@ ATTEMPT_DELAY = 0.25
 
 
 class Address(NamedTuple):
-    """What connect() takes, with its family: AF_INET or AF_INET6."""
+    """Argument of socket.connect(), with its family: AF_INET or AF_INET6."""
 
     family: int
     sockaddr: tuple[str | int | bytes, ...]
 
 
 def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Return a connected TCP socket in blocking mode. Raise OSError, or TimeoutError, which is one."""
+    """Return a connected TCP socket in blocking mode. Raise OSError, also at the deadline."""
     addresses = interleaved(resolve(host, port, deadline))
     connection = first_connected(host, addresses, deadline)
     connection.setblocking(True)
@@ -42,7 +42,7 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
 def resolve(host: str, port: int, deadline: Deadline) -> list[Address]:
     """Return the host's addresses in the system's order of preference.
 
-    The lookup can't be interrupted. After the deadline its thread is left to end by itself.
+    The lookup can't be interrupted: its thread may outlive the deadline.
     """
     answers: SimpleQueue[list[Address] | OSError] = SimpleQueue()
 
@@ -53,7 +53,7 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[Address]:
         except OSError as error:
             answers.put(error)
         except ValueError as error:
-            answers.put(OSError(f"{host!r} is no host name: {error}"))
+            answers.put(OSError(f"{host!r} is not a host name: {error}"))
 
     Thread(target=look_up, name=f"name lookup {host}", daemon=True).start()
     try:
@@ -66,7 +66,7 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[Address]:
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Return the addresses with their families alternating, beginning with the first one's."""
+    """Return the addresses with alternating families, starting with that of the first address."""
     families: dict[int, list[Address]] = {}
     for address in addresses:
         families.setdefault(address.family, []).append(address)
@@ -92,12 +92,12 @@ def first_connected(host: str, addresses: Iterable[Address], deadline: Deadline)
                         failures[_failure(address, error.errno)] = None
                         next_attempt = now
                     continue
-                patience = deadline.left()
-                if not patience:
+                timeout = deadline.left()
+                if not timeout:
                     raise deadline.timeout(f"no connection to {host}")
                 if waiting:
-                    patience = min(patience, next_attempt - now)
-                for key, _ in selector.select(patience):
+                    timeout = min(timeout, next_attempt - now)
+                for key, _ in selector.select(timeout):
                     attempt = key.fileobj
                     assert isinstance(attempt, socket.socket)
                     selector.unregister(attempt)

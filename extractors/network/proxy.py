@@ -15,7 +15,7 @@ from core.settings import SettingError, is_loopback
 
 DEFAULT_PORT = 80
 SCHEMES = {"ws": "http", "http": "http", "wss": "https", "https": "https"}
-"""The scheme whose proxy variable counts for an address."""
+"""Mapping from a URL's scheme to the scheme of its proxy variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Proxy:
     authorization: str = field(default="", repr=False)
 
     def open_tunnel(self, connection: socket, host: str, port: int) -> None:
-        """Ask the proxy, on a connection to it, for a tunnel to host and port. Raise ConnectionError."""
+        """Open a tunnel to host and port on a connection to the proxy. Raise ConnectionError."""
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self.authorization:
@@ -46,9 +46,9 @@ class Proxy:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy for an address. Raise SettingError for one that can't be used.
+    """Return the proxy for a URL, None for a direct connection. Raise SettingError if it can't be used.
 
-    A proxy is never asked for this machine itself.
+    Loopback addresses never use a proxy.
     """
     address = urlsplit(url)
     host = address.hostname or ""
@@ -75,7 +75,7 @@ def _is_in(host: str, proxies: dict[str, str]) -> bool:
 
 
 def _read_proxy(name: str, value: str) -> Proxy:
-    """Return the proxy of a variable. An error does not show the value: it may hold a password."""
+    """Return the proxy of a variable. Errors never contain the value: it may contain a password."""
     try:
         address = urlsplit(value if "://" in value else f"http://{value}")
         host, port = address.hostname, address.port or DEFAULT_PORT
@@ -85,7 +85,7 @@ def _read_proxy(name: str, value: str) -> Proxy:
         raise SettingError(f"{name}: expected http://host:port or http://user:password@host:port")
     if address.scheme != "http":
         raise SettingError(
-            f"{name}: a proxy of kind {address.scheme}:// is not supported. Name an HTTP proxy, or"
+            f"{name}: a proxy of kind {address.scheme}:// is not supported. Set an HTTP proxy, or"
             f" add the exchange's host to NO_PROXY"
         )
     return Proxy(host, port, _authorization(address))

@@ -1,4 +1,4 @@
-"""Read an exchange's refusal: its reason, and the pause that it demands."""
+"""Read the reason and the demanded pause from an exchange's refusal."""
 
 import re
 import time
@@ -13,10 +13,10 @@ from exchanges.json_text import read_json
 from extractors.network.ban import Ban
 
 LONGEST_PAUSE = 3 * 24 * 3600.0
-"""Seconds. Binance bans an address for three days at most (rest-api.md, IP limits)."""
+"""Maximum pause in seconds. Binance bans an address for up to three days (rest-api.md, IP limits)."""
 
 SHORTEST_SECRET = 6
-"""Characters. A shorter value of a query, such as the 2 of v=2, may be part of any message."""
+"""Minimum length of a query's value to hide. A shorter one, such as the 2 of v=2, may occur anywhere."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def refusal(
     *,
     at_once: bool = False,
 ) -> ExchangeError:
-    """Return the error for an answer that is no success. Its text shows nothing of the URL's query.
+    """Return the error for an unsuccessful response. Its text contains nothing of the URL's query.
 
     `asked` names the request. The names of `headers` are in lower case.
     """
@@ -59,7 +59,7 @@ def refusal(
 
 
 def without_query(text: str, url: str) -> str:
-    """Return the text on one line, without the values in the URL's query: a server may repeat them."""
+    """Return the text on one line, without the values in the URL's query: a server may echo them."""
     for _, value in parse_qsl(urlsplit(url).query):
         if len(value) >= SHORTEST_SECRET:
             text = text.replace(value, CUT)
@@ -67,23 +67,23 @@ def without_query(text: str, url: str) -> str:
 
 
 def _reason(text: str) -> str:
-    """Return what follows "answered 403": code and message, or the words of another text."""
+    """Return the text after "answered 403": code and message, or the text of any other body."""
     try:
         answer = read_json(text)
     except ValueError:
         answer = None
     if isinstance(answer, dict) and "code" in answer:
         return coded_reason(answer)
-    # Gateways send pages of HTML: keep the words.
+    # Gateways send HTML pages: keep only their text.
     words = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", text).split()
     return f": {' '.join(words)}" if words else ""
 
 
 def demanded_pause(status: int, headers: Mapping[str, str]) -> float:
-    """Return the seconds that a refusal asks us to wait, at most LONGEST_PAUSE; 0 if it says nothing.
+    """Return the pause in seconds that a refusal demands, up to LONGEST_PAUSE (0 if none).
 
-    `Retry-After` (RFC 9110) has seconds or a date. KuCoin's `gw-ratelimit-reset` has milliseconds; it
-    comes with every answer, and only with 429 has the limit been reached.
+    `Retry-After` (RFC 9110) has seconds or a date. KuCoin's `gw-ratelimit-reset` has milliseconds; every
+    response contains it, but only 429 means that the limit was reached.
     """
     value = headers.get("retry-after", "").strip()
     if value:
@@ -98,7 +98,7 @@ def demanded_pause(status: int, headers: Mapping[str, str]) -> float:
 
 
 def _seconds_until(date: str, now: str | None) -> float:
-    """Return 0 for what is no date. `now` is the server's own date: our clock may be wrong."""
+    """Return the seconds until a date (0 if invalid). `now` is the server's: our clock may be wrong."""
     try:
         then = parsedate_to_datetime(date).timestamp()
     except ValueError:

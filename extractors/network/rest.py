@@ -1,4 +1,4 @@
-"""Requests to an exchange's REST server: few, one at a time, and none while a ban lasts."""
+"""Send requests to an exchange's REST server, one per connection, and none during a ban."""
 
 from contextlib import closing
 from socket import socket
@@ -18,18 +18,18 @@ from extractors.network.stream import opened_stream
 HEADERS = {"User-Agent": "cryptopricesrt", "Accept": "application/json"}
 
 LONGEST_BODY = 64_000_000
-"""Bytes of an answer that are read. Binance's symbol list has 10 million or more."""
+"""Maximum bytes read of a response. Binance's symbol list has 10 million or more."""
 
 
 def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
-    """Return the text of a successful answer, without following redirects or trying again.
+    """Return the text of a successful response. Do not follow redirects or retry.
 
-    Raise ExchangeError for another answer or while a ban lasts, OSError for none.
+    Raise ExchangeError for any other response or during a ban, OSError without a response.
     """
     path = urlsplit(url).path
     with obeying(ban):
         with opened_stream(url, deadline) as stream, closing(stream), requests.Session() as session:
-            # The stream is through the proxy already, and no other credentials are to be sent.
+            # The stream already goes through the proxy; send no credentials from the environment.
             session.trust_env = False
             session.mount(url, _OverStream(stream))
             try:
@@ -46,9 +46,9 @@ def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
 
 
 class _OverStream(HTTPAdapter):
-    """Sends one request over a connection that is open already, TLS included.
+    """Adapter that sends one request over an open connection, TLS included.
 
-    So REST has the WebSocket's staggered attempts, proxy and deadline.
+    So REST shares the WebSocket's staggered attempts, proxy and deadline.
     """
 
     def __init__(self, stream: socket) -> None:

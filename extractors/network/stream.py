@@ -1,4 +1,4 @@
-"""Open the connection below HTTP and WebSocket: TCP, through a proxy if there is one, and TLS."""
+"""Open the connection for HTTP or WebSocket: TCP, through a proxy if there is one, and TLS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ ENCRYPTED = ("https", "wss")
 def opened_stream(url: str, deadline: Deadline) -> Iterator[socket]:
     """Yield a connection to the URL's server, in blocking mode. An error in the block closes it.
 
-    The block ends at the deadline too. Certificates are checked against the system's, or those that
-    SSL_CERT_FILE names. Raise OSError, or ConfigurationError for a proxy that can't be used.
+    The deadline applies to the block too. Certificates are verified against the system's, or those
+    in SSL_CERT_FILE. Raise OSError, or ConfigurationError for a proxy that can't be used.
     """
     address = urlsplit(url)
     host = address.hostname or ""
@@ -30,8 +30,8 @@ def opened_stream(url: str, deadline: Deadline) -> Iterator[socket]:
         proxy = proxy_of(url)
     except SettingError as error:
         raise ConfigurationError("unreachable", str(error)) from error
-    first_stop = (proxy.host, proxy.port) if proxy else (host, port)
-    stream = connect(*first_stop, deadline)
+    first_hop = (proxy.host, proxy.port) if proxy else (host, port)
+    stream = connect(*first_hop, deadline)
     try:
         with deadline.enforced_on(stream):
             if proxy:

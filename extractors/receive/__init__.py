@@ -1,1 +1,1 @@
-"""From an exchange's frames to events: connections, rotation, duplicates, instruments."""
+"""Receipt of an exchange's frames: connections, rotation, duplicates, feed events, instruments."""

@@ -1,4 +1,4 @@
-"""Notices that wait for the journal's thread, in the order of their arrival."""
+"""Queue notices for the journal's thread, in order of arrival."""
 
 from collections.abc import Sequence
 from threading import Condition
@@ -7,13 +7,13 @@ from extractors.receive.notices import Notice
 
 
 class Backlog:
-    """A bounded queue that is written and read many notices at a time.
+    """Bounded queue that is written and read many notices at a time.
 
-    Waking a thread costs more than reading a frame, so a reader takes all that waits.
+    Waking a thread costs more than reading a frame, so a reader takes all waiting notices.
     """
 
     def __init__(self, limit: int) -> None:
-        """`limit` is the number of notices from which on a writer waits."""
+        """`limit` is the number of notices at which put() blocks."""
         self._limit = limit
         self._notices: list[Notice] = []
         self._changed = Condition()
@@ -26,14 +26,14 @@ class Backlog:
         return len(self._notices) >= self._limit
 
     def put(self, notices: Sequence[Notice]) -> None:
-        """Append them together. Block while the backlog is full."""
+        """Append the notices together. Block while the backlog is full."""
         with self._changed:
             self._changed.wait_for(lambda: not self.is_full)
             self._notices += notices
             self._changed.notify_all()
 
     def take(self, timeout: float) -> list[Notice]:
-        """Return all that waits; block for up to `timeout` seconds while there is none."""
+        """Return all waiting notices. If there are none, block for up to `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._notices), timeout)
             notices, self._notices = self._notices, []

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt to connect."""
+"""Compute the pause before the next attempt to connect."""
 
 import random
 from collections.abc import Callable
@@ -12,10 +12,10 @@ _DOUBLINGS = 5  # from the first ceiling to beyond the last
 
 
 class Backoff:
-    """Exponential with full jitter, for ever, and never faster than `interval` allows.
+    """Exponential backoff with full jitter and any number of attempts.
 
-    `interval` is the exchange's limit: seconds from one attempt to the next.
-    `uniform` draws a number between two bounds.
+    `interval` is the exchange's limit: minimum seconds from one attempt to the next.
+    `uniform` returns a random number between two bounds.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class Backoff:
     def pause(
         self, since_attempt: float, healthy_for: float, *, at_once: bool, demanded: float
     ) -> float:
-        """Seconds to wait after a connection, or an attempt at one, has ended.
+        """Return the seconds to wait after a connection, or an attempt to connect, has ended.
 
         `since_attempt` is how long ago it began, `healthy_for` how long data flowed, `demanded`
-        the pause that the exchange asked for; all in seconds. `at_once` spares the first failure
-        after health the random pause: only the limits remain.
+        the pause that the exchange demanded; all in seconds. `at_once` skips the random pause on the
+        first failure after a healthy connection; rate limits still apply.
         """
         if healthy_for >= HEALTHY_AFTER:
             self._failures = 0

@@ -1,9 +1,9 @@
-"""Threads that connect, listen, watch for silence, back off and rotate.
+"""Run the threads that connect, receive frames, detect silence, back off and rotate.
 
-Guarantee: every data frame that is read from a socket enters the backlog once, in the order of its
-arrival. During a rotation two connections are open: the old one is closed only when data has flowed
-on the new one for a while, and it is read until the exchange has answered our close frame. What an
-exchange sends while none is open is not asked for again.
+Guarantee: every data frame that is read from a socket enters the backlog once, in order of arrival.
+During a rotation two connections are open: the old one is closed only after data has flowed on the new
+one for OVERLAP seconds, and it is read until the exchange has answered our close frame. Data that an
+exchange sends while no connection is open is not requested later.
 """
 
 import itertools
@@ -27,7 +27,7 @@ from extractors.receive.web_socket import Socket
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL = 0.25
-"""Seconds without a frame after which the silence, the pings and the stop are looked at."""
+"""Maximum seconds between two checks of silence, pings and the stop."""
 
 OVERLAP = 2.0
 """Seconds that both connections stay open: older frames may still be in flight, and Binance sends
@@ -37,30 +37,32 @@ LEAVE_LIMIT = 10.0
 """Seconds that the exchange has to answer our close frame. Until then its frames are read."""
 
 STOP_LIMIT = 1.0
-"""The same while the process stops."""
+"""The same limit while the process stops."""
 
 
 def stay_connected(client: ExchangeClient, backlog: Backlog, stop: Event, metrics: Metrics) -> None:
     """Open one connection after another until `stop` is set.
 
-    Give up only when the exchange refuses what it has never sent. A stream that has worked is tried
-    again: exchanges have refused it for minutes (ccxt issue 18889).
+    Give up only on a ConfigurationError before the first ticker. A stream that has worked is retried:
+    exchanges have refused such a stream for minutes (ccxt issue 18889).
     """
     backoff = Backoff(client.connect_interval)
     has_worked = Event()
-    standing: list[Connection] = []
+    open_connections: list[Connection] = []
     for number in itertools.count(1):
         attempted = time.monotonic()
-        connection = Connection(number, client, backlog, stop, metrics, standing, has_worked)
+        connection = Connection(
+            number, client, backlog, stop, metrics, open_connections, has_worked
+        )
         connection.start()
         connection.needs_successor.wait()
-        standing = [each for each in (*standing, connection) if each.is_alive()]
+        open_connections = [each for each in (*open_connections, connection) if each.is_alive()]
         error = connection.error
         if stop.is_set() or connection.is_hopeless:
             break
         since_attempt = time.monotonic() - attempted
         if error is None and connection.has_ticker:
-            # A rotation: earlier failures say nothing of a connection that works.
+            # A rotation: the connection works, so earlier failures do not count.
             pause = max(0.0, client.connect_interval - since_attempt)
         else:
             pause = backoff.pause(
@@ -73,15 +75,15 @@ def stay_connected(client: ExchangeClient, backlog: Backlog, stop: Event, metric
         stop.wait(pause)
         if stop.is_set():
             break
-    for each in standing:
+    for each in open_connections:
         each.join()
 
 
 class Connection(Thread):
-    """One connection to an exchange, from its endpoint to its end; its notices go to the backlog.
+    """Thread of one connection to an exchange; its notices go to the backlog.
 
-    `older` are the connections that it is to replace; they stay open until it does their work.
-    `has_worked` is set when any connection of the process has brought a ticker.
+    `older` are the connections that it replaces; they stay open until it has received data for OVERLAP
+    seconds. `has_worked` is set when any connection of the process has received a ticker.
     """
 
     def __init__(
@@ -94,12 +96,12 @@ class Connection(Thread):
         older: Iterable["Connection"],
         has_worked: Event,
     ) -> None:
-        # A daemon, because a name server that does not answer can't be interrupted.
+        # A daemon, because a name lookup can't be interrupted.
         super().__init__(name=f"connection {number}", daemon=True)
         self.needs_successor = Event()
-        """Set at its end, or when it is to be replaced."""
+        """Set when the connection ends or must be replaced."""
         self.error: ExchangeError | None = None
-        """Why it ended; none while it stands."""
+        """Why the connection ended; None while it is open."""
         self._number = number
         self._client = client
         self._backlog = backlog
@@ -119,12 +121,12 @@ class Connection(Thread):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether no later attempt can do better."""
+        """Whether retrying is useless."""
         return isinstance(self.error, ConfigurationError) and not self._has_worked.is_set()
 
     @property
     def healthy_for(self) -> float:
-        """Seconds from the first ticker to the last; 0 while there was none."""
+        """Seconds from the first ticker to the last (0 before the first)."""
         return 0.0 if self._first_ticker is None else self._last_ticker - self._first_ticker
 
     def run(self) -> None:
@@ -138,7 +140,7 @@ class Connection(Thread):
             cause = "broken" if self._is_open else "unreachable"
             error = ExchangeError(cause, f"{type(network_error).__name__}: {network_error}")
         except Exception as unexpected:
-            # The next connection may fare better; to die here would be silence without a word.
+            # The next connection may succeed. Without this, the thread would end without a notice.
             log.exception("connection failed connection=%d", self._number)
             error = ExchangeError("failed", repr(unexpected))
         self.error = error
@@ -153,7 +155,7 @@ class Connection(Thread):
         self.needs_successor.set()
 
     def leave(self) -> None:
-        """Another one has taken over."""
+        """End this connection: another one has taken over."""
         self._replaced.set()
 
     def _leaving(self) -> ExchangeError:
@@ -162,7 +164,7 @@ class Connection(Thread):
         return ExchangeError("stopped")
 
     def _listen(self) -> None:
-        """Until it is to leave. Any other end is a ExchangeError, WebSocketException or OSError."""
+        """Receive until stopped or replaced. Raise ExchangeError, WebSocketException or OSError."""
         endpoint, socket = connect(self._client)
         socket.settimeout(WAKE_INTERVAL)
         self._is_open = True
@@ -185,10 +187,10 @@ class Connection(Thread):
             socket.shutdown()  # type: ignore[no-untyped-call]
 
     def _leave(self, socket: Socket, session: Session, host: str) -> None:
-        """Send our close frame, and read what the exchange sent before its answer.
+        """Send our close frame, and read the frames that the exchange sent before its close frame.
 
-        The successor subscribed later than some of these frames were sent: a connection that lags
-        by more than the overlap is the only one that brings them.
+        Some of them may be older than the successor's subscription: if this connection lags by more
+        than OVERLAP, no other connection delivers them.
         """
         socket.send_close()
         left = time.monotonic()
@@ -204,7 +206,7 @@ class Connection(Thread):
             try:
                 socket.send(text)
             except (WebSocketException, OSError) as error:
-                # There may still be frames to read; then reading finds the end by itself.
+                # There may still be frames to read; a later read reports the end.
                 log.warning("send failed connection=%d reason=%r", self._number, str(error))
 
     def _watch_silence(self, now: float) -> None:
@@ -220,9 +222,9 @@ class Connection(Thread):
             self._older.clear()
 
     def _replace(self, why: str) -> None:
-        """Asks for a successor, once."""
+        """Request a successor, once."""
         if not self.needs_successor.is_set():
-            log.info("to be replaced connection=%d reason=%r", self._number, why)
+            log.info("replacement requested connection=%d reason=%r", self._number, why)
             self._why_replaced = why
             self.needs_successor.set()
 
@@ -245,20 +247,20 @@ class Connection(Thread):
                             self._first_ticker = self._last_ticker
                             self._has_worked.set()
         finally:
-            # What came before the end of the connection, too.
+            # Also the frames received before an error.
             if frames:
                 self._put(*frames)
 
     def _put(self, *notices: Notice) -> None:
-        """Block while the backlog is full: what was read is not dropped.
+        """Put notices into the backlog. Block while it is full: no frame that was read is dropped.
 
-        No frame is read meanwhile and no ping is sent: the exchange's frames wait in the network's
-        buffers, and if it takes long, the exchange closes the connection.
+        Meanwhile no frame is read and no ping is sent: the exchange's frames wait in the network's
+        buffers. If the backlog stays full, the exchange closes the connection.
         """
         if self._backlog.is_full:
             self._metrics.queue_full.inc()
-            log.warning("backlog full, reading waits connection=%d", self._number)
+            log.warning("backlog full, reading paused connection=%d", self._number)
             self._backlog.put(notices)
-            log.warning("backlog has room, reading goes on connection=%d", self._number)
+            log.warning("backlog drained, reading resumed connection=%d", self._number)
         else:
             self._backlog.put(notices)

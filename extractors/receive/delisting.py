@@ -16,7 +16,7 @@ CONFIRMED_AFTER = 600.0
 
 
 class Delisting:
-    """Decide from one list to the next. `clock` is monotonic, in seconds."""
+    """Missing symbols from one list to the next. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

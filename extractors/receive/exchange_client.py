@@ -1,4 +1,4 @@
-"""One process's access to an exchange: where it is, what it is asked, and whether it may be asked."""
+"""Request endpoints and symbol lists from an exchange, and obey its bans."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from extractors.receive.symbol_list import LIST_LIMIT, SymbolList, SymbolReader
 
 
 class ExchangeClient:
-    """The exchange at `addresses`. The ban is obeyed by every request, handshakes included.
+    """Client of the exchange at `addresses`. Every request, handshakes included, obeys the ban.
 
     `batch_seconds` is how long items are collected for a message. A connection is replaced after
     `silence_limit` seconds without a ticker, and `age_limit` seconds after it was opened.
@@ -36,11 +36,11 @@ class ExchangeClient:
         self._symbols = SymbolReader(exchange.instrument)
 
     def endpoint(self, deadline: Deadline) -> Endpoint:
-        """Ask where to connect to, until the deadline. Raise ExchangeError or OSError."""
+        """Request the endpoint of the next connection. Raise ExchangeError or OSError."""
         return self._answer(self.exchange.endpoint(self._addresses), deadline)
 
     def symbol_list(self) -> SymbolList:
-        """Ask what the exchange lists, for up to LIST_LIMIT. Raise ExchangeError or OSError."""
+        """Request the symbol list, with timeout LIST_LIMIT. Raise ExchangeError or OSError."""
         entries = self._answer(self.exchange.symbol_list(self._addresses), Deadline(LIST_LIMIT))
         return self._symbols.read_list(entries)
 
@@ -55,7 +55,7 @@ class ExchangeClient:
 
 
 def client_of(exchange: Exchange, settings: Settings) -> ExchangeClient:
-    """Return the client that the settings ask for."""
+    """Return a client of the exchange with the values of the settings."""
     own = settings.exchanges[exchange.name]
     return ExchangeClient(
         exchange,

@@ -1,15 +1,15 @@
-"""Continuity of a feed as messages of topic `feed_events`: what was connected, where gaps may be.
+"""Derive the messages of topic `feed_events` from notices: connections, and where gaps may be.
 
-Three kinds, with times in microseconds since the epoch:
+There are three kinds, with times in microseconds since the epoch:
 
-    connection    from the opened WebSocket to its end; frames that it brought
-    interruption  from the last ticker to the next one: nothing is known of the time between
-    rotation      from the successor's first ticker to its predecessor's end; frames that came on both
+    connection    from the opened WebSocket to its end; frames received on it
+    interruption  from the last ticker to the next one: tickers between them may be missing
+    rotation      from the successor's first ticker to its predecessor's end; frames received on both
 
-`reason` says why a connection ended, why an interruption began, why a rotation took place. An
-interruption names the exchange's last refusal, too. What is still going on is published without `to`,
-and again when it is over. The first interruption begins with the process: an earlier process has
-published what lies before it.
+`reason` says why a connection ended, an interruption began or a rotation took place. That of an
+interruption includes the exchange's last refusal. An ongoing event is published without `to`, and again
+when it ends. The first interruption begins with the process: earlier processes have published their
+own events.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from extractors.receive.notices import Ended, Frame, Opened
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One event. `start` and `end` are `from` and `to`, words that Python keeps for itself."""
+    """One event. `start` and `end` are `from` and `to` in the message: `from` is a keyword of Python."""
 
     exchange: str
     endpoint: str | None
@@ -31,12 +31,12 @@ class FeedEvent:
     frames: int = 0
 
     def __str__(self) -> str:
-        """For the log."""
+        """Return the event as a line of the log."""
         seconds = "" if self.end is None else f" lasted={(self.end - self.start) / 1e6:.1f}"
         return f"{self.kind} reason={self.reason!r}{seconds} frames={self.frames}"
 
     def message(self) -> dict[str, Any]:
-        """As core.message has it."""
+        """Return the message, in the format of core.message."""
         return {
             "exchange": self.exchange,
             "endpoint": self.endpoint,
@@ -49,8 +49,8 @@ class FeedEvent:
 
 
 @dataclass(slots=True)
-class _Standing:
-    """A connection that stands."""
+class _OpenConnection:
+    """State of an open connection."""
 
     event: FeedEvent
     first_ticker: int | None = None
@@ -60,27 +60,27 @@ class _Standing:
 
 @dataclass(slots=True)
 class FeedEvents:
-    """Pure: notices in, events out."""
+    """State of a feed: notices in, events out, no I/O."""
 
     exchange: str
     started_at: int
-    _standing: dict[int, _Standing] = field(default_factory=dict, init=False)
+    _open_connections: dict[int, _OpenConnection] = field(default_factory=dict, init=False)
     _interruption: FeedEvent | None = field(default=None, init=False)
     _why_interrupted: str = field(default="", init=False)
     _last_ticker: int = field(default=0, init=False)
 
     def start(self) -> list[FeedEvent]:
-        """Nothing was received yet."""
+        """Return the interruption that begins with the process."""
         return self._interrupted("start", None, self.started_at)
 
     def opened(self, notice: Opened) -> list[FeedEvent]:
         event = FeedEvent(self.exchange, notice.endpoint, "connection", None, notice.at)
-        self._standing[notice.connection] = _Standing(event)
+        self._open_connections[notice.connection] = _OpenConnection(event)
         return [event]
 
     def frame(self, frame: Frame, doubled: bool) -> list[FeedEvent]:
-        """`doubled`: something of the frame had come on another connection."""
-        connection = self._standing[frame.connection]
+        """Return the interruption that the frame ends, if any. `doubled`: it contained duplicates."""
+        connection = self._open_connections[frame.connection]
         connection.frames += 1
         connection.doubled += doubled
         if not frame.has_ticker:
@@ -94,14 +94,16 @@ class FeedEvents:
         return [over]
 
     def ended(self, notice: Ended) -> list[FeedEvent]:
-        """Return nothing for an attempt that never opened, unless the exchange gave a reason."""
-        if notice.connection not in self._standing:
+        """Return the events of a connection's end; none for a failed attempt, unless it was refused."""
+        if notice.connection not in self._open_connections:
             return self._refused(notice)
-        ended = self._standing.pop(notice.connection)
+        ended = self._open_connections.pop(notice.connection)
         connection = replace(ended.event, reason=notice.reason, end=notice.at, frames=ended.frames)
         if ended.first_ticker is None:
             return [connection]
-        flowing = {n: each for n, each in self._standing.items() if each.first_ticker is not None}
+        flowing = {
+            n: each for n, each in self._open_connections.items() if each.first_ticker is not None
+        }
         if not flowing:
             return [
                 connection,
@@ -121,7 +123,9 @@ class FeedEvents:
         self._interruption = replace(self._interruption, reason=reason)
         return [self._interruption]
 
-    def _rotated(self, notice: Ended, ended: _Standing, successor: _Standing) -> FeedEvent:
+    def _rotated(
+        self, notice: Ended, ended: _OpenConnection, successor: _OpenConnection
+    ) -> FeedEvent:
         doubled, successor.doubled = ended.doubled + successor.doubled, 0
         return FeedEvent(
             self.exchange,

@@ -1,4 +1,4 @@
-"""Compare what an exchange lists with what topic `instruments` says of it."""
+"""Compare an exchange's symbol list with topic `instruments`, and report the changes."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from extractors.receive.symbol_list import SymbolList
 log = logging.getLogger(__name__)
 
 REFRESH_INTERVAL = 3600.0
-"""Seconds between two looks at the list."""
+"""Seconds between two requests for the list."""
 
 RETRY_INTERVAL = 2.0
 """Seconds from the first failure to the next attempt; doubled with every failure."""
@@ -27,11 +27,11 @@ LONGEST_RETRY_INTERVAL = 60.0
 
 
 class News(NamedTuple):
-    """Difference between a symbol list and what was known."""
+    """Difference between a symbol list and the known instruments."""
 
     changed: list[Instrument]
     unconfirmed: set[str]
-    """Known symbols that the list lacks; a later list has to confirm it."""
+    """Known symbols that the list lacks; a later list must confirm that."""
 
 
 def news(known: Mapping[str, Instrument], listed: SymbolList, delisting: Delisting) -> News:
@@ -44,24 +44,23 @@ def news(known: Mapping[str, Instrument], listed: SymbolList, delisting: Delisti
 
 
 def instrument_message(instrument: Instrument, seen_at: int) -> Item:
-    """As core.message has it."""
+    """Return the message of an instrument, in the format of core.message."""
     return {**asdict(instrument), "seen_at": seen_at}
 
 
 def read_instrument(value: bytes) -> Instrument:
-    """The inverse, without the time. Raises ValueError for what is no such message."""
+    """Return the instrument of a message. Raise ValueError if the message is invalid."""
     try:
         message = json.loads(value)
         return Instrument(*(message[name] for name in Instrument.__slots__))
     except (LookupError, TypeError) as error:
-        raise ValueError(f"no instrument: {value!r}") from error
+        raise ValueError(f"not an instrument: {value!r}") from error
 
 
 class InstrumentWatch(Thread):
-    """Ask for the list at the start and every hour; put what changed into the backlog.
+    """Thread that requests the list at the start and every hour, and puts changes into the backlog.
 
-    Runs in its own thread, so an unavailable list delays nothing. `read_known` returns the topic's
-    instruments by symbol.
+    An unavailable list delays nothing else. `read_known` returns the topic's instruments by symbol.
     """
 
     def __init__(
@@ -95,12 +94,12 @@ class InstrumentWatch(Thread):
                     "instruments unknown reason=%r retry_in=%g",
                     str(error) or repr(error),
                     pause,
-                    # An error that nobody foresaw is a fault of our own.
+                    # Any other error is a bug: log its traceback.
                     exc_info=not isinstance(error, (ExchangeError, OSError, ValueError)),
                 )
 
     def _look(self) -> float:
-        """Return the seconds until the next look."""
+        """Report the changes of the list. Return the seconds until the next request."""
         if self._known is None:
             self._known = self._read_known()
         changed, unconfirmed = news(self._known, self._client.symbol_list(), self._delisting)

@@ -1,8 +1,8 @@
-"""Notices travel from the connections to the journal: frames, and how connections begin and end.
+"""Define the notices from connections to the journal: frames, and starts and ends of connections.
 
-One backlog holds them all, so each connection's notices are read in their order; changes of the
-instruments go the same way. Times are microseconds since the epoch. `connection` counts the attempts
-of this process from 1.
+One backlog holds them all, so each connection's notices stay in order; changes of the instruments are
+notices too. Times are in microseconds since the epoch. `connection` numbers the attempts of this process
+from 1.
 """
 
 import time
@@ -22,7 +22,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The WebSocket stands."""
+    """The WebSocket is open."""
 
     connection: int
     at: int
@@ -31,7 +31,7 @@ class Opened:
 
 @dataclass(slots=True)
 class Frame:
-    """What one WebSocket frame brought: never empty."""
+    """Raw data of one WebSocket frame; not empty when received."""
 
     connection: int
     at: int
@@ -45,7 +45,7 @@ class Frame:
         return any(isinstance(each, RawData) for each in self.raw_data)
 
     def items(self) -> list[bytes]:
-        """Return the texts of the Kafka items."""
+        """Return the frame's items as they go to Kafka."""
         return [
             ticker_item(each.text, self.at)
             if isinstance(each, RawData)
@@ -56,20 +56,20 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The attempt or the connection is over."""
+    """The attempt or the connection has ended."""
 
     connection: int
     at: int
     cause: str
-    """One of few words, such as silence: see exchange.ExchangeError."""
+    """Cause as in exchange.ExchangeError, such as silence."""
     reason: str
     is_final: bool = False
-    """No later attempt can do better."""
+    """Whether retrying is useless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Instruments that changed, as they were seen."""
+    """Instruments that changed in the symbol list."""
 
     changed: list[Instrument]
     at: int
@@ -79,5 +79,5 @@ Notice = Opening | Opened | Frame | Ended | Listing
 
 
 def now_us() -> int:
-    """The time of a notice."""
+    """Return the current time, in microseconds since the epoch."""
     return time.time_ns() // 1000

@@ -1,4 +1,4 @@
-"""Open one WebSocket to an exchange: ask where it is, connect, and wait for the handshake."""
+"""Open one WebSocket to an exchange: request the endpoint, connect, and complete the handshake."""
 
 from websocket import WebSocketBadStatusException
 
@@ -11,13 +11,13 @@ from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.web_socket import Socket
 
 OPEN_LIMIT = 10.0
-"""Seconds for all steps together: name lookup, KuCoin's token, TCP, proxy, TLS and handshake."""
+"""Timeout in seconds of all steps: name lookup, KuCoin's token, TCP, proxy, TLS and handshake."""
 
 
 def connect(client: ExchangeClient) -> tuple[Endpoint, Socket]:
-    """Return where the next connection goes, and the open WebSocket, in blocking mode.
+    """Return the endpoint of the next connection, and the open WebSocket in blocking mode.
 
-    Raise ExchangeError, WebSocketException or OSError; none of them shows the URL or its token.
+    Raise ExchangeError, WebSocketException or OSError; none of them contains the URL or its token.
     """
     deadline = Deadline(OPEN_LIMIT)
     endpoint = client.endpoint(deadline)
@@ -25,7 +25,7 @@ def connect(client: ExchangeClient) -> tuple[Endpoint, Socket]:
 
 
 def open_socket(endpoint: Endpoint, ban: Ban, deadline: Deadline) -> Socket:
-    """Return a WebSocket once the handshake is answered. Raise as connect() does."""
+    """Return a WebSocket after its handshake. Raise the same errors as connect()."""
     socket = Socket(enable_multithread=False, skip_utf8_validation=True)
     with obeying(ban), opened_stream(endpoint.url, deadline) as stream:
         try:

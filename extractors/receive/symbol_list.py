@@ -1,4 +1,4 @@
-"""Read an exchange's symbol list entry by entry: an odd entry costs none of its neighbours."""
+"""Read an exchange's symbol list entry by entry: an invalid entry does not affect the others."""
 
 import json
 import logging
@@ -10,14 +10,14 @@ from exchanges.exchange import ExchangeError, Instrument
 log = logging.getLogger(__name__)
 
 LIST_LIMIT = 60.0
-"""Seconds for a list, from the name of its server to its last byte."""
+"""Timeout in seconds of a symbol list, from the name lookup to the last byte."""
 
 LONGEST_ENTRY = 200
-"""Characters of an odd entry that are logged."""
+"""Maximum number of characters logged of an invalid entry."""
 
 
 class SymbolList(NamedTuple):
-    """What an exchange lists at one moment."""
+    """Symbol list of an exchange at one moment."""
 
     instruments: list[Instrument]
     unread: frozenset[str] = frozenset()
@@ -25,9 +25,9 @@ class SymbolList(NamedTuple):
 
 
 class SymbolReader:
-    """Read lists with `read`, from one entry to its instrument; log each odd entry once.
+    """Reader of symbol lists. Each invalid entry is logged once.
 
-    `read` may raise LookupError, TypeError or ValueError.
+    `read` returns the instrument of an entry, or raises LookupError, TypeError or ValueError.
     """
 
     def __init__(self, read: Callable[[Any], Instrument]) -> None:
@@ -42,7 +42,7 @@ class SymbolReader:
         if not isinstance(entries, list):
             raise ExchangeError("unreadable", f"symbol list: no list but {type(entries).__name__}")
         instruments: list[Instrument] = []
-        odd: dict[str, str] = {}
+        invalid: dict[str, str] = {}
         unread: set[str] = set()
         for entry in entries:
             try:
@@ -52,12 +52,12 @@ class SymbolReader:
                 if isinstance(symbol, str):
                     unread.add(symbol)
                 name = symbol if isinstance(symbol, str) else json.dumps(entry)
-                odd[f"{name:.{LONGEST_ENTRY}}"] = f"{error!r:.{LONGEST_ENTRY}}"
+                invalid[f"{name:.{LONGEST_ENTRY}}"] = f"{error!r:.{LONGEST_ENTRY}}"
         if not instruments:
-            first = "".join(f": {name}: {reason}" for name, reason in list(odd.items())[:1])
+            first = "".join(f": {name}: {reason}" for name, reason in list(invalid.items())[:1])
             raise ExchangeError("unreadable", f"symbol list: no symbols{first}")
-        for name, reason in odd.items():
+        for name, reason in invalid.items():
             if name not in self._named:
                 self._named.add(name)
-                log.warning("symbol passed over entry=%r reason=%r", name, reason)
+                log.warning("symbol skipped entry=%r reason=%r", name, reason)
         return SymbolList(instruments, frozenset(unread))

@@ -1,4 +1,4 @@
-"""A WebSocket that reads as much as the network has, and hands on all frames of it together."""
+"""Read a WebSocket as much as the network has at a time, and return all of these frames together."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,14 +14,14 @@ from websocket import (
 from exchanges.exchange import ExchangeError
 
 READ_SIZE = 65_536
-"""Bytes that one read takes at most: the payload of hundreds of KuCoin's frames."""
+"""Maximum bytes of one read: the payload of hundreds of KuCoin's frames."""
 
 
 class Socket(WebSocket):
-    """websocket-client's WebSocket behind a buffer.
+    """websocket-client's WebSocket with a buffer.
 
-    By itself it reads each frame with three calls of the system. A reply that can't be sent is
-    passed over: a later read reports the end of the connection.
+    Without the buffer, reading a frame takes three system calls. A reply that can't be sent is
+    ignored: a later read reports the end of the connection.
     """
 
     _buffer = b""
@@ -30,14 +30,14 @@ class Socket(WebSocket):
     _is_closing = False
 
     def frames(self) -> Iterator[bytes]:
-        """Yield the data frames of one read from the network; block until it came or timed out.
+        """Yield the data frames of one read from the network; block until data or a timeout.
 
-        Pings are answered. Raise ExchangeError at the other side's close frame, WebSocketException or
+        Answer pings. Raise ExchangeError at the other side's close frame, WebSocketException or
         OSError at any other end.
         """
         try:
             while True:
-                # Asked for control frames it returns at each, so that silence is seen though pings come.
+                # Return at control frames too, so that silence is detected while pings arrive.
                 opcode, data = self.recv_data(control_frame=True)
                 self._may_read = False
                 if opcode == ABNF.OPCODE_CLOSE:
@@ -64,7 +64,7 @@ class Socket(WebSocket):
             super().pong(payload)
 
     def send_close(self, status: int = STATUS_NORMAL, reason: str | bytes = b"") -> None:
-        """Send a close frame, the first time: one is all that either side may send (RFC 6455, 5.5.1)."""
+        """Send a close frame, unless one was sent: each side may send only one (RFC 6455, 5.5.1)."""
         if not self._is_closing:
             self._is_closing = True
             with suppress(WebSocketException, OSError):
@@ -72,7 +72,7 @@ class Socket(WebSocket):
 
 
 def closed(payload: bytes) -> ExchangeError:
-    """Return what a close frame says: its code and its reason."""
+    """Return the error of a close frame, with its code and reason."""
     code = str(int.from_bytes(payload[:2], "big")) if payload else ""
     detail = f"{code} {payload[2:].decode(errors='replace')}".strip()
     return ExchangeError("closed", detail, at_once=True)

@@ -1,1 +1,1 @@
-"""From the journal to Kafka, each item once and in order."""
+"""Delivery of the journal to Kafka, each item once and in order."""

@@ -1,4 +1,4 @@
-"""When a batch is ready."""
+"""Collect lines of the journal into batches."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -9,12 +9,12 @@ from core.message import received_at_of
 from extractors.journal.reader import Line
 
 SYMBOL_LIMIT = 100
-"""Items of one symbol that make a batch ready."""
+"""Number of items of one symbol at which a batch is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lines of one endpoint in the order of their arrival; never empty."""
+    """Lines of one endpoint in order of arrival; never empty."""
 
     lines: Sequence[Line]
 
@@ -24,12 +24,12 @@ class Batch:
 
     @property
     def received_at(self) -> int:
-        """When its oldest item came, microseconds since the epoch."""
+        """Time of receipt of the oldest item, in microseconds since the epoch."""
         return received_at_of(self.lines[0].text)
 
     @property
     def end(self) -> int:
-        """The journal's position after it."""
+        """Position in the journal after the last line."""
         return self.lines[-1].position + 1
 
     def by_partition(self, partition_of: Callable[[str, int], int]) -> dict[int, list[Line]]:
@@ -41,10 +41,10 @@ class Batch:
 
 
 class Batcher:
-    """Buffers lines until a symbol has collected 100 of them or the first is `age_limit` seconds old.
+    """Buffer of lines, ready when a symbol has 100 of them or the first is `age_limit` seconds old.
 
-    Then the whole buffer is a batch. It is one earlier where the endpoint changes. `now` is a
-    monotonic clock in seconds.
+    The whole buffer then becomes a batch, as it does when the endpoint changes. `now` is a monotonic
+    clock in seconds.
     """
 
     def __init__(self, age_limit: float) -> None:
@@ -69,7 +69,7 @@ class Batcher:
 
     @property
     def received_at(self) -> int | None:
-        """When the oldest buffered item came, microseconds since the epoch. Any thread may ask."""
+        """Time of receipt of the oldest buffered item, in microseconds since the epoch. Thread-safe."""
         lines = self._lines
         return received_at_of(lines[0].text) if lines else None
 
@@ -78,7 +78,7 @@ class Batcher:
         return self.flush() if now >= self._ready_at else []
 
     def seconds_left(self, now: float) -> float:
-        """Return the time until the buffer is ready; infinite while it is empty."""
+        """Return the seconds until the buffer is ready; infinity while it is empty."""
         return max(0.0, self._ready_at - now)
 
     def flush(self) -> list[Batch]:

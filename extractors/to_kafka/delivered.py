@@ -1,7 +1,7 @@
-"""Record on disk how far Kafka has a journal, so that Kafka is asked only about the last second.
+"""Record on disk what Kafka has of a journal, so that a restart reads only the last second of a topic.
 
 The record is a file `delivered` in the journal's folder, written once a second without fsync. An older
-one does no harm: it only makes the next process read a little more of the topic.
+record is harmless: the next process reads a little more of the topic.
 """
 
 import json
@@ -21,29 +21,29 @@ class Place:
     """The last confirmed message of a partition."""
 
     next_offset: int
-    """The offset after it."""
+    """Offset after that message."""
     position: int
-    """The journal's position after its last item; 0 while there was no message."""
+    """Position in the journal after its last item (0 before the first message)."""
 
 
 @dataclass(slots=True)
 class Delivered:
-    """What Kafka has of a journal, and by which number of partitions items were sent.
+    """What Kafka has of a journal, and the number of partitions that items were sent to.
 
-    An item keeps the partition it was given first, though the topic has more partitions by now.
+    An item keeps its first partition, even if the topic has more partitions now.
     """
 
     journal_id: str
     position: int = 0
-    """The journal's position up to which Kafka has all items, whatever their partition."""
+    """Position in the journal up to which Kafka has the items of all partitions."""
     places: dict[int, Place] = field(default_factory=dict)
     """By partition."""
     counts: list[tuple[int, int]] = field(default_factory=list)
-    """Positions, and the number of partitions from each on; ascending."""
+    """Pairs of a position and the number of partitions from there on, in ascending order."""
 
     @classmethod
     def load(cls, folder: Path, journal_id: str) -> Self:
-        """Return an empty record where the journal has none, or where a power failure spoilt it."""
+        """Return the record; an empty one if it is missing, or corrupt after a power failure."""
         try:
             record = json.loads((folder / "delivered").read_bytes())
             if record["journal"] != journal_id:
@@ -64,7 +64,7 @@ class Delivered:
             return cls(journal_id)
 
     def save(self, folder: Path, *, durably: bool = False) -> None:
-        """Replace the file, `durably` so that a power failure leaves it. Raise OSError."""
+        """Replace the file. With `durably` it survives a power failure. Raise OSError."""
         record = {
             "journal": self.journal_id,
             "position": self.position,
@@ -77,12 +77,12 @@ class Delivered:
         replace_file(folder / "delivered", json.dumps(record), durably=durably)
 
     def partitions_are(self, count: int, position: int) -> None:
-        """Note the topic's number of partitions, for items at `position` and after it.
+        """Record the topic's number of partitions, for items at `position` and after it.
 
-        None of those may have been sent yet.
+        None of these may have been sent yet.
         """
         if self.counts and self.counts[-1][1] > count:
-            # Kafka never takes partitions away: the topic was deleted and created again.
+            # Kafka never removes partitions: the topic was deleted and created again.
             self.counts.clear()
             self.places.clear()
         if not self.counts:
@@ -100,7 +100,7 @@ class Delivered:
         return {partition: place.position for partition, place in self.places.items()}
 
     def start(self) -> int:
-        """Return a position up to which Kafka has all items: where to go on."""
+        """Return the position to resume from. Kafka has every item before it."""
         partitions = max((count for _, count in self.counts), default=0)
         taken = self.taken()
         return max(self.position, min((taken.get(n, 0) for n in range(partitions)), default=0))

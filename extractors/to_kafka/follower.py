@@ -1,4 +1,4 @@
-"""Follow a journal to Kafka: each item once and in its symbol's order, whatever failed in between."""
+"""Send a journal to Kafka: each item once and in its symbol's order, across failures and restarts."""
 
 import logging
 import time
@@ -22,23 +22,23 @@ from extractors.to_kafka.resume import begin, catch_up
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL = 0.25
-"""Seconds without an item after which the delivery reports and the stop are looked at."""
+"""Maximum seconds between two checks of the delivery reports and the stop."""
 
 READ_INTERVAL = 0.02
 """Seconds between two reads while a batch collects items."""
 
 RETRY_INTERVAL = 2.0
-"""Seconds between a producer that failed and the next one."""
+"""Seconds from a producer's failure to the next producer."""
 
 SAVE_INTERVAL = 1.0
-"""Seconds between two records of what Kafka has."""
+"""Seconds between two writes of the record of deliveries."""
 
 
 class KafkaFollower(Thread):
-    """Follows the journal until it is closed and all is delivered, or the stop's time is over.
+    """Thread that sends the journal until it is closed and delivered, or the deadline passes.
 
-    One producer after another: after a failure the next one goes on after what Kafka has, as after a
-    restart. Meanwhile the journal keeps what comes.
+    After a failure a new producer resumes after what Kafka has, as after a restart. Meanwhile the
+    journal keeps new items.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class KafkaFollower(Thread):
         journal.delivered = self._delivered.position
 
     def oldest_undelivered(self) -> int | None:
-        """When the oldest item came that Kafka does not have; microseconds since the epoch."""
+        """Return when the oldest item that Kafka lacks was received, in microseconds since the epoch."""
         return self._undelivered()
 
     def run(self) -> None:
@@ -89,7 +89,7 @@ class KafkaFollower(Thread):
                     pause = 0.0
                     self._message_bytes //= 2
                     log.warning(
-                        "messages halved bytes=%d reason=%r", self._message_bytes, str(error)
+                        "message limit halved bytes=%d reason=%r", self._message_bytes, str(error)
                     )
                 except (ProducerError, OSError) as error:
                     pause = RETRY_INTERVAL
@@ -111,7 +111,7 @@ class KafkaFollower(Thread):
         self._undelivered = lambda: producer.oldest_pending or batcher.received_at
         with closing(JournalReader(self._journal, start, self._exchange.symbol_of)) as reader:
             while self._stop_requested.seconds_left():
-                # In this order: a closed journal without another line is at its end.
+                # Checked before reading: a closed journal without another line is at its end.
                 is_closed = self._journal.is_closed
                 lines = reader.read()
                 now = time.monotonic()
@@ -130,15 +130,15 @@ class KafkaFollower(Thread):
         log.info("flushed undelivered=%d", producer.flush())
 
     def _resume(self, partitions: int) -> None:
-        """Learn what Kafka has. Raise OSError."""
+        """Update the record with what Kafka has. Raise OSError."""
         is_new = not (self._journal.was_left or self._delivered.places)
         self._delivered.partitions_are(partitions, self._journal.end)
         if self._delivered.counts != self._saved_counts:
-            # The next process must know them, or it would look for items in other partitions.
+            # Otherwise the next process would look for items in the wrong partitions.
             self._delivered.save(self._journal.folder, durably=True)
             self._saved_counts = list(self._delivered.counts)
-        ask = begin if is_new else catch_up
-        ask(self._topic, client_configuration(self._settings), self._delivered)
+        update = begin if is_new else catch_up
+        update(self._topic, client_configuration(self._settings), self._delivered)
         log.info("resumed position=%d taken=%s", self._delivered.start(), self._delivered.taken())
         self._record()
 
@@ -150,7 +150,7 @@ class KafkaFollower(Thread):
 
     def _record(self) -> None:
         self._journal.delivered = self._delivered.position
-        # On a full disk an older record must do; Kafka is then asked about more.
+        # On a full disk the older record stays; a restart then reads more of the topic.
         with suppress(OSError):
             self._delivered.save(self._journal.folder)
 

@@ -1,4 +1,4 @@
-"""What topic `instruments` says of one exchange: read once, from its beginning to its end."""
+"""Read the instruments of one exchange from topic `instruments`, from beginning to end."""
 
 import logging
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from extractors.to_kafka.topic_reader import TopicError, consumer_to_look, messa
 log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
-"""Seconds without a message, and for each question."""
+"""Timeout in seconds of each request, and of the wait for the next message."""
 
 
 def known_instruments(exchange: str, configuration: Mapping[str, str]) -> dict[str, Instrument]:
-    """The last message of each symbol. Raises TopicError; passes over, by name, what it can't read."""
+    """Return the last instrument of each symbol. Log and skip invalid messages. Raise TopicError."""
     key_prefix = instrument_key(exchange, "")
     known: dict[str, Instrument] = {}
     for key, value in _messages(configuration):
@@ -27,14 +27,14 @@ def known_instruments(exchange: str, configuration: Mapping[str, str]) -> dict[s
             try:
                 instrument = read_instrument(value)
             except ValueError as error:
-                log.warning("topic instruments key=%r reason=%r", key, str(error))
+                log.warning("instrument skipped key=%r reason=%r", key, str(error))
                 continue
             known[instrument.symbol] = instrument
     return known
 
 
 def _messages(configuration: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Keys and values, in order for each key."""
+    """Return keys and values, in order per key."""
     with closing(consumer_to_look(configuration)) as consumer:
         try:
             partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]

@@ -1,11 +1,10 @@
 """Send batches to an exchange's raw topic.
 
-Guarantee of one producer: what send() has taken is written once and in order per partition, however
-long Kafka is unavailable (idempotence, acks=all, no time limit). A partition has one message in
-flight, so it shall not matter what Kafka remembers of the producer. When a message fails for another
-reason than itself, nothing that follows it in its partition is written, and the producer is done; a
-new one goes on after what Kafka has. A message that Kafka refuses for itself, too large or invalid,
-is named, counted and left out.
+Guarantee of one producer: each item passed to send() is written once and in order per partition,
+however long Kafka is unavailable (idempotence, acks=all, no timeout). A partition has one message in
+flight, so the guarantee does not depend on what Kafka remembers of the producer. A message that Kafka
+refuses as too large or invalid is logged, counted and skipped. After any other failure nothing more is
+written to that partition and the producer can't be used again; a new one resumes after what Kafka has.
 """
 
 import logging
@@ -39,18 +38,18 @@ from extractors.to_kafka.topics import explain, wait_for_topics
 log = logging.getLogger(__name__)
 
 WAIT_INTERVAL = 0.5
-"""Seconds between two looks whether the stop's time is over."""
+"""Maximum seconds between two checks of the shutdown's deadline."""
 
 CLOSE_LIMIT = 1.0
-"""Seconds for the reports of messages that are given up."""
+"""Timeout in seconds for the delivery reports of messages that are discarded."""
 
 FRAMING = 48_588
-"""Bytes beside a message's items: key, headers and the rest of the batch. The broker's default limit
-is 1,048,588."""
+"""Bytes in addition to a message's items: key, headers and the rest of the batch. The broker's default
+limit is 1,048,588."""
 
 CONFIGURATION = {
     "enable.idempotence": True,
-    # Without it, messages behind one that fails would be written, and their positions would hide it.
+    # Otherwise messages after a failed one would be written, and their positions would hide the gap.
     "enable.gapless.guarantee": True,
     "acks": "all",
     # 5.2 : 1 on these messages at 3.3 ms of CPU per MB (lz4 2.9 : 1 at 2.0, gzip 5.2 : 1 at 40).
@@ -61,39 +60,38 @@ CONFIGURATION = {
     "message.timeout.ms": 0,
     "reconnect.backoff.max.ms": 1000,
     "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
-    # Its own log repeats each failed attempt to connect; what matters of it is said below.
+    # Its log repeats each failed attempt to connect; _on_error logs what matters.
     "log_level": 2,
 }
 
 
 ABOUT_ANOTHER = (KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE)  # noqa: SLF001 - public
-"""Fatal errors that follow from another one."""
+"""Fatal errors that are consequences of another error."""
 
 
 class ProducerError(Exception):
-    """This producer can't go on; another one can."""
+    """This producer can't be used again; a new one may succeed."""
 
 
 class TooLargeError(ProducerError):
-    """The topic takes only smaller messages."""
+    """The topic accepts only smaller messages."""
 
 
 class Pending:
-    """A batch, and how many of its messages are not confirmed yet."""
+    """A batch, and the number of its messages that are not confirmed yet."""
 
     def __init__(self, batch: Batch) -> None:
         self.end = batch.end
         self.received_at = batch.received_at
         self.messages = 1
-        """One more than that while not all are handed over."""
+        """One more while messages of the batch are still to be sent."""
 
 
 class Producer:
-    """Writes what one exchange sends, for one thread. `stop` says when waiting for Kafka is over.
+    """Producer of one exchange's raw topic, for one thread. `stop` limits the wait for Kafka.
 
-    `delivered` is brought up to date as Kafka confirms. `refused` are the positions of items that
-    Kafka has refused for themselves; more are added. A message has at most `limit` bytes of items, or
-    one item.
+    It updates `delivered` as Kafka confirms messages, and adds to `refused` the positions of items
+    that Kafka refuses as too large or invalid. A message has up to `limit` bytes of items, or one item.
     """
 
     def __init__(
@@ -131,16 +129,16 @@ class Producer:
         )
 
     def wait_for_topic(self) -> int | None:
-        """Return the topic's number of partitions once it exists; None when the stop came first."""
+        """Return the topic's number of partitions once it exists; None after the deadline."""
         partitions = wait_for_topics(self._kafka, [self._topic], self._settings, self._stop)
         return partitions[self._topic] if partitions else None
 
     def send(self, batch: Batch, taken: Mapping[int, int]) -> None:
-        """Hand over one JSON array per partition.
+        """Send a batch as one JSON array per partition, or several if it is large.
 
-        Block until Kafka has confirmed the message before in each partition. When the stop's time is
-        over, what is left stays in the journal. `taken` are the positions up to which Kafka has the
-        partitions already. Raise ProducerError.
+        Block until Kafka has confirmed the previous message of each partition. After the deadline the
+        rest stays in the journal. `taken` are, by partition, the positions up to which Kafka already has
+        the items. Raise ProducerError.
         """
         pending = Pending(batch)
         self._pending.append(pending)
@@ -154,22 +152,22 @@ class Producer:
         self.poll()
 
     def poll(self, timeout: float = 0.0) -> None:
-        """Serve the delivery reports, waiting up to `timeout` seconds for one. Raise ProducerError."""
+        """Process the delivery reports, waiting up to `timeout` seconds for one. Raise ProducerError."""
         self._serve(timeout)
         self._move_on()
 
     def flush(self) -> int:
-        """Wait for what is pending while the stop allows. Return how many messages still are.
+        """Wait for pending messages until the deadline. Return the number still pending.
 
         Raise ProducerError.
         """
-        # Not by the client's own flush: it calls back while a fatal error is raised.
+        # Not with the client's flush(): it runs callbacks while it raises a fatal error.
         while len(self._kafka) and (left := self._stop.seconds_left()):
             self.poll(min(left, WAIT_INTERVAL))
         return len(self._kafka)
 
     def close(self) -> None:
-        """Give up what is not confirmed, after a second for what is in flight."""
+        """Discard queued messages, and after up to 1 s those in flight."""
         self._kafka.purge(in_flight=False)
         self._wait_for_reports(lambda: not len(self._kafka))
         self._kafka.purge()
@@ -177,13 +175,13 @@ class Producer:
 
     @property
     def oldest_pending(self) -> int | None:
-        """When the oldest item came that Kafka has not confirmed; microseconds since the epoch."""
+        """When the oldest item that Kafka has not confirmed was received, in µs since the epoch."""
         return self._pending[0].received_at if self._pending else None
 
     def _messages(
         self, partition: int, lines: list[Line], taken: Mapping[int, int]
     ) -> list[list[Line]]:
-        """Return the lines of each message: without what Kafka has, or has refused."""
+        """Return the lines of each message, without items that Kafka has or has refused."""
         first = taken.get(partition, 0)
         if lines[0].position < first or self._refused:
             lines = [
@@ -198,10 +196,10 @@ class Producer:
         return messages
 
     def _wait_for(self, partition: int) -> bool:
-        """Block until the partition has no message in flight. Return False when the stop came first.
+        """Block until the partition has no message in flight. Return False after the deadline.
 
-        Kafka takes any sequence from a producer that it does not know, as in a topic that was created
-        again: it would write the next message though the one before failed.
+        Kafka accepts any sequence from a producer that it does not know, as in a topic that was created
+        again: it would write the next message even if the previous one failed.
         """
         while left := self._stop.seconds_left():
             if partition not in self._in_flight:
@@ -240,7 +238,7 @@ class Producer:
             self._fatal = error.args[0]
 
     def _wait_for_reports(self, is_enough: Callable[[], bool]) -> None:
-        """Serve reports for up to a second, whatever the producer's state."""
+        """Process delivery reports for up to 1 s, even after a fatal error."""
         end = time.monotonic() + CLOSE_LIMIT
         while not is_enough() and (left := end - time.monotonic()) > 0:
             self._serve(left)
@@ -248,7 +246,7 @@ class Producer:
     def _failure(self, error: KafkaError) -> ProducerError:
         """Return the cause of an error.
 
-        The client raises a fatal error before it reports the message that it may be about.
+        The client raises a fatal error before it reports the message that caused it.
         """
         self._wait_for_reports(lambda: self._error is not None or not self._is_vague(error))
         if self._error and self._is_vague(error):
@@ -270,7 +268,7 @@ class Producer:
             raise self._error
 
     def _on_error(self, error: KafkaError) -> None:
-        unavailable = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - public, underscore and all
+        unavailable = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - public despite its underscore
         if self._delivering and error.code() == unavailable:
             self._delivering = False
             log.warning("kafka unavailable topic=%s pending=%d", self._topic, len(self._kafka))
@@ -299,9 +297,9 @@ class Producer:
             log.info("delivering topic=%s", self._topic)
 
     def _failed(self, error: KafkaError, message: Message, lines: list[Line]) -> None:
-        """The first failure is the cause; those that follow it are its consequences."""
+        """Record a failure. The first one is the cause; later ones are its consequences."""
         is_too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
-        # The client puts no other message into the batch of one that fills it.
+        # The client adds no other message to a batch that one message fills.
         is_alone = len(lines) == 1 and len(message) >= self._limit
         if error.code() == KafkaError.INVALID_RECORD or (is_too_large and is_alone):
             self._refuse(error, message.partition(), lines, len(message))

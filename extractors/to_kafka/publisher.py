@@ -1,7 +1,7 @@
 """Publish single messages to the small topics, `feed_events` and `instruments`.
 
 Guarantee: each message is written at least once and in order per key, however long Kafka is
-unavailable, unless the process ends before. A repeated message changes nothing for its readers.
+unavailable, unless the process ends first. A duplicate changes nothing for readers.
 """
 
 import logging
@@ -23,14 +23,14 @@ from extractors.to_kafka.topics import explain, wait_for_topics
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL = 0.25
-"""Seconds between two looks for new messages."""
+"""Seconds between two checks for new messages."""
 
 RETRY_INTERVAL = 2.0
-"""Seconds after which a message that failed is sent again."""
+"""Seconds from a failure to the next attempt."""
 
 CONFIGURATION = {
     "acks": "all",
-    # In order without idempotence: only that can fail for good, and repeats do no harm.
+    # Keeps the order without idempotence, which can fail for good; duplicates are harmless.
     "max.in.flight.requests.per.connection": 1,
     "message.timeout.ms": 0,
     "reconnect.backoff.max.ms": 1000,
@@ -38,6 +38,7 @@ CONFIGURATION = {
 }
 
 ABOUT_THE_MESSAGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
+"""Errors that a retry can't cure."""
 
 
 class Outgoing(NamedTuple):
@@ -47,7 +48,7 @@ class Outgoing(NamedTuple):
 
 
 class Publisher(Thread):
-    """A thread of its own: a small topic that can't be written delays nothing else."""
+    """Thread that publishes messages. An unavailable small topic delays nothing else."""
 
     def __init__(self, settings: Settings, stop: Shutdown) -> None:
         super().__init__(name="publisher", daemon=True)
@@ -60,15 +61,15 @@ class Publisher(Thread):
         self._kafka = confluent_kafka.Producer({**client_configuration(settings), **CONFIGURATION})
 
     def publish(self, topic: str, key: bytes, message: Item) -> None:
-        """Take one JSON object; the key chooses the partition. Never block. Any thread may."""
+        """Queue one JSON object; the key chooses the partition. Thread-safe; never blocks."""
         self._waiting.append(Outgoing(topic, key, encode_item(message)))
 
     def close(self) -> None:
-        """Take no more messages; end when all are delivered."""
+        """Accept no more messages; end the thread when all are delivered."""
         self._is_closed = True
 
     def unpublished(self) -> int:
-        """Return how many messages Kafka has not confirmed."""
+        """Return the number of messages that Kafka has not confirmed."""
         return len(self._waiting) + len(self._returned) + len(self._kafka)
 
     def run(self) -> None:
@@ -76,23 +77,23 @@ class Publisher(Thread):
         if wait_for_topics(self._kafka, topics, self._settings, self._stop_requested):
             self._publish_until_closed()
         if unpublished := self.unpublished():
-            log.warning("messages unpublished=%d", unpublished)
+            log.warning("publisher ended unpublished=%d", unpublished)
 
     def _publish_until_closed(self) -> None:
         while self._stop_requested.seconds_left():
-            # In this order: a closed publisher takes no more.
+            # Checked first: a closed publisher accepts no more messages.
             is_closed = self._is_closed
             self._send()
             self._kafka.poll(WAKE_INTERVAL)
             if is_closed and not self.unpublished():
                 return
             if self._failed:
-                log.warning("publishing again in=%g reason=%r", RETRY_INTERVAL, self._failed)
+                log.warning("publishing failed retry_in=%g reason=%r", RETRY_INTERVAL, self._failed)
                 self._failed = ""
                 self._stop_requested.pause(RETRY_INTERVAL)
 
     def _send(self) -> None:
-        # Before the others, as an event begins before it ends.
+        # Failed messages go first: the start of an event precedes its end.
         self._waiting.extendleft(reversed(self._returned))
         self._returned.clear()
         while self._waiting and not self._failed:

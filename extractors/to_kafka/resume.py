@@ -1,4 +1,4 @@
-"""Ask a topic how far Kafka has a journal: its own messages carry their position as a header."""
+"""Find out what Kafka has of a journal, from the positions in the headers of the topic's messages."""
 
 import time
 from collections.abc import Mapping
@@ -11,28 +11,28 @@ from extractors.to_kafka.delivered import Delivered, Place
 from extractors.to_kafka.topic_reader import TopicError, consumer_to_look, messages_to_the_end
 
 TIMEOUT = 10.0
-"""Seconds for each request."""
+"""Timeout in seconds of each request."""
 
 STILL_FOR = 1.0
-"""Seconds for which none of the journal's messages must have arrived: bytes of a killed process may
-still be in flight."""
+"""Seconds without a new message of the journal after which reading ends: messages of a killed process
+may still be in flight."""
 
 
 def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
-    """Bring the record up to date with the journal's messages in the topic. Raise TopicError.
+    """Update the record with the journal's messages in the topic. Raise TopicError.
 
-    Read from the recorded offsets to the ends, again and again until nothing of the journal came.
-    Others may write to the topic meanwhile. Of a partition without a record only the last message is
-    read, and all of a partition that is shorter than recorded. The latter was either created again,
-    and has nothing of the journal, or has lost its end, which is to be sent again.
+    Read from the recorded offsets to the ends, and repeat until no new message of the journal arrives.
+    Others may write to the topic meanwhile. In a partition without a record, read only the last
+    message. Read all of a partition that is shorter than recorded: either it was created again and has
+    nothing of the journal, or it has lost its end, which must be sent again.
     """
     with closing(consumer_to_look(configuration)) as consumer:
         try:
             _read_to_the_ends(consumer, topic, delivered)
-            is_still = False
-            while not is_still:
+            is_quiet = False
+            while not is_quiet:
                 time.sleep(STILL_FOR)
-                is_still = not _read_to_the_ends(consumer, topic, delivered)
+                is_quiet = not _read_to_the_ends(consumer, topic, delivered)
         except KafkaException as error:
             raise TopicError(f"topic {topic}: {error}") from error
 
@@ -49,38 +49,38 @@ def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) ->
 
 
 def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:
-    """Return whether anything of the journal came."""
+    """Update the record up to each partition's end. Return whether a message of the journal was read."""
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
-    shorter: set[int] = set()
+    shortened: set[int] = set()
     for partition in range(delivered.counts[-1][1]):
         low, end = _ends(consumer, topic, partition)
         place = delivered.places.setdefault(partition, Place(end - 1, 0))
         if place.next_offset > end:
-            shorter.add(partition)
+            shortened.add(partition)
             place.next_offset = low
         ends[partition] = end
         if (start := max(low, place.next_offset)) < end:
             starts[partition] = start
-    came: set[int] = set()
+    updated: set[int] = set()
     for message in messages_to_the_end(consumer, topic, starts, TIMEOUT, ends):
         partition, offset = message.partition() or 0, message.offset() or 0
         place = delivered.places[partition]
-        # With the position, because the next message may not be readable now.
+        # Update offset and position together: reading the next message may fail.
         place.next_offset = offset + 1
         if (position := _position(message, delivered.journal_id)) is not None:
             place.position = position
-            came.add(partition)
+            updated.add(partition)
     for partition, end in ends.items():
         delivered.places[partition].next_offset = end
-    for partition in shorter & came:
-        # The topic was not created again: Kafka has lost what it had confirmed last.
+    for partition in shortened & updated:
+        # The topic was not created again: Kafka has lost the last messages that it had confirmed.
         delivered.position = min(delivered.position, delivered.places[partition].position)
-    return bool(came)
+    return bool(updated)
 
 
 def _ends(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """Return the partition's first offset and its next one."""
+    """Return the partition's first offset and the one after its last."""
     ends = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
     if ends is None:
         raise TopicError(f"{topic}/{partition}: no answer within {TIMEOUT:g} s")

@@ -1,4 +1,4 @@
-"""Read a topic up to its end, without a group and without a commit."""
+"""Read a topic to its end, without joining a group or committing offsets."""
 
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -33,10 +33,10 @@ def messages_to_the_end(
     timeout: float,
     ends: Mapping[int, int] | None = None,
 ) -> Iterator[Message]:
-    """Yield each partition's messages from its start on, to the one before its end.
+    """Yield each partition's messages from its start up to, but not including, its end.
 
-    Without `ends` a partition ends where Kafka has nothing more for now. Raise TopicError, also when
-    no message comes for `timeout` seconds, or KafkaException.
+    Without `ends`, read until Kafka has no more messages. Raise TopicError, also after `timeout`
+    seconds without a message, or KafkaException.
     """
     unread = set(starts)
     consumer.assign([TopicPartition(topic, each, starts[each]) for each in unread])
@@ -47,13 +47,13 @@ def messages_to_the_end(
         partition, offset = message.partition(), message.offset()
         assert partition is not None and offset is not None
         if error := message.error():
-            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, underscore and all
+            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public despite its underscore
                 raise TopicError(f"{topic}/{partition}: {error}")
             unread.discard(partition)
             continue
         end = ends[partition] if ends else inf
         if offset < end:
             yield message
-        # The last offset may have no message of its own, as that of a transaction's end.
+        # The last offset may have no message, such as that of a transaction's end.
         if offset >= end - 1:
             unread.discard(partition)

@@ -1,4 +1,4 @@
-"""Wait until Kafka has the topics that are written to."""
+"""Wait until the topics that an extractor writes to exist."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ RETRY_INTERVAL = 2.0
 def wait_for_topics(
     kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
 ) -> dict[str, int] | None:
-    """Return the number of partitions of each topic once all exist; None when the stop came first."""
+    """Return the number of partitions of each topic once all exist; None after the deadline."""
     while stop.seconds_left():
         partitions, problem = _look(kafka, topics, settings, stop)
         if not problem:
@@ -31,7 +31,7 @@ def wait_for_topics(
 
 
 def explain(error: KafkaError, topic: str, settings: Settings) -> str:
-    """Return the error's text; of an authorisation error also which right is missing."""
+    """Return the error's text; for an authorisation error, also the missing right."""
     match error.code():
         case KafkaError.TOPIC_AUTHORIZATION_FAILED:
             right = missing_right(settings, "Write and Describe", f"topic {topic}")
@@ -45,9 +45,9 @@ def explain(error: KafkaError, topic: str, settings: Settings) -> str:
 def _look(
     kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
 ) -> tuple[dict[str, int], str]:
-    """Return the partitions, and the reason why a topic can't be used yet."""
+    """Return the numbers of partitions, or the reason why a topic can't be used yet."""
     try:
-        # All topics: asked for one by name, a broker may create it, with its own defaults.
+        # List all topics: a broker asked for one by name may create it, with default settings.
         timeout = min(RETRY_INTERVAL, max(0.1, stop.seconds_left()))
         found = kafka.list_topics(timeout=timeout).topics
     except KafkaException as error:

@@ -1,1 +1,1 @@
-"""From the journal to landing/, one object for each closed segment."""
+"""Upload of the journal to landing/, one object per closed segment."""

@@ -1,9 +1,9 @@
-"""Upload the journal to `landing/`: each closed segment is one object, the same however often it is sent.
+"""Upload each closed segment of the journal to `landing/` as one object; repeats change nothing.
 
     landing/kucoin/2026/11/22/18/20261122T184500.123456Z-3f9c1a2b00c4d5e6-<first>-<last>.jsonl.gz
 
-gzip JSON lines, one item a line. The name has the time of the first item, the journal's id and the
-positions of the first and the last item; the endpoint is in the object's metadata.
+The object is gzip JSON lines, one item per line. Its name contains the time of the first item, the
+journal's id and the positions of the first and the last item; its metadata contains the endpoint.
 """
 
 import logging
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 0.5
-"""Seconds between two looks for closed segments."""
+"""Seconds between two checks for closed segments."""
 
 RETRY_INTERVAL = 5.0
-"""Seconds after a failure."""
+"""Seconds from a failure to the next attempt."""
 
 CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
     retries={"total_max_attempts": 1},
-    # Other stores than S3 proper do not know the newer checksums.
+    # Some S3-compatible stores do not support the newer checksums.
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
 
 
 class S3Uploader:
-    """Puts the segments of one exchange's journal into the bucket."""
+    """Uploader of the segments of one exchange's journal."""
 
     def __init__(self, settings: Settings, exchange: str, journal_id: str) -> None:
         self._bucket = settings.s3_bucket
@@ -61,7 +61,7 @@ class S3Uploader:
         )
 
     def upload(self, segment: Segment) -> None:
-        """Put a closed segment into the bucket unless its object is there already.
+        """Put a closed segment into the bucket unless its object exists already.
 
         Raise OSError, BotoCoreError or ClientError.
         """
@@ -90,7 +90,7 @@ class S3Uploader:
                     case HTTPStatus.PRECONDITION_FAILED:
                         return False
                     case HTTPStatus.NOT_IMPLEMENTED:
-                        log.warning("store has no conditional writes, asking before each one")
+                        log.warning("store has no conditional writes, checking before each upload")
                         self._is_conditional = False
                     case _:
                         raise
@@ -120,15 +120,15 @@ class S3Uploader:
 
 
 def _status(error: ClientError) -> int:
-    """Return the HTTP status: some stores send no body, and so no code of S3's own."""
+    """Return the HTTP status. Some stores send no body, and so no error code of S3."""
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 class S3UploaderThread(Thread):
-    """Uploads closed segments, and deletes those that Kafka has as well.
+    """Thread that uploads closed segments, and deletes those that Kafka has too.
 
-    Ends when the journal is closed and all is uploaded. An unavailable store delays nothing else:
-    what it has not taken stays in the journal.
+    It ends once the journal is closed and every segment is uploaded, or the store is unavailable. An
+    unavailable store delays nothing else: segments that are not uploaded stay in the journal.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class S3UploaderThread(Thread):
 
     def run(self) -> None:
         while self._stop_requested.seconds_left():
-            # In this order: a closed journal closes no more segments.
+            # Checked first: a closed journal closes no more segments.
             is_closed = self._journal.is_closed
             self.follow()
             if is_closed and (not self._waiting() or self._is_unavailable()):
@@ -151,7 +151,7 @@ class S3UploaderThread(Thread):
             time.sleep(min(LOOK_INTERVAL, self._stop_requested.seconds_left()))
 
     def follow(self) -> None:
-        """Upload what waits, as far as the store and the stop allow."""
+        """Upload the waiting segments until the store fails or the deadline passes."""
         for segment in self._waiting():
             if self._is_unavailable() or not self._stop_requested.seconds_left():
                 break
@@ -165,16 +165,19 @@ class S3UploaderThread(Thread):
                 self._journal.delete(segment)
 
     def items_waiting(self) -> int:
-        """Return the number of items that are in no object, their segment closed or not."""
+        """Return the number of items not uploaded yet, in closed segments and in the open one."""
         segments = self._journal.segments()
         return sum(each.end - each.first for each in segments if not each.is_uploaded)
 
     def oldest_waiting(self) -> int | None:
-        """When the oldest item came that is closed and in no object; microseconds since the epoch."""
+        """Return when the oldest item in a closed segment to upload was received.
+
+        In microseconds since the epoch; None if there is none.
+        """
         return next((segment.received_at for segment in self._waiting()), None)
 
     def _is_unavailable(self) -> bool:
-        """Whether the last upload failed just now."""
+        """Return whether an upload failed in the last RETRY_INTERVAL seconds."""
         return time.monotonic() < self._retry_at
 
     def _waiting(self) -> list[Segment]:
@@ -185,7 +188,7 @@ class S3UploaderThread(Thread):
             self._uploader.upload(segment)
         except (BotoCoreError, ClientError, OSError) as error:
             if segment not in self._journal.segments():
-                # It was dropped meanwhile, for lack of room.
+                # The journal has dropped it meanwhile, for lack of space.
                 return
             self._metrics.upload_failures.inc()
             log.warning("upload failed retry_in=%g reason=%r", RETRY_INTERVAL, str(error))

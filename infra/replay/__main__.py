@@ -1,4 +1,4 @@
-"""python -m infra.replay: serve until SIGTERM or SIGINT."""
+"""Run the replay exchange until SIGTERM or SIGINT: python -m infra.replay."""
 
 import asyncio
 import logging
@@ -36,39 +36,39 @@ def arguments() -> tuple[Namespace, Settings]:
         parser.error(str(error))
     option = parser.add_argument
     option("--host", default="127.0.0.1", help="the address to listen on")
-    option("--port", type=int, default=settings.exchange_port, help="0 takes a free one")
+    option("--port", type=int, default=settings.exchange_port, help="0 selects a free port")
     add_simulation(parser)
     add_recording(parser)
     add_limits(parser)
     given = parser.parse_args()
     if "speed" in given and "recording" not in given:
-        parser.error("--speed: only a recording has one, expected --recording too")
+        parser.error("--speed requires --recording")
     return given, settings
 
 
 def add_simulation(parser: ArgumentParser) -> None:
     simulation = Simulation()
     option = parser.add_argument_group("simulation").add_argument
-    option("--seed", type=int, default=simulation.seed, help="the same seed, the same prices")
+    option("--seed", type=int, default=simulation.seed, help="the same seed yields the same prices")
     option(
         "--binance-symbols",
         type=int,
         default=simulation.binance_symbols,
-        help="how many symbols trade",
+        help="number of symbols that trade",
     )
     option(
         "--binance-changed",
         type=float,
         default=simulation.binance_changed,
         metavar="SHARE",
-        help="how many of them change in a second, 0 to 1",
+        help="share of symbols that change in a second, above 0 to 1",
     )
     option(
         "--kucoin-rate",
         type=float,
         default=simulation.kucoin_rate,
         metavar="FRAMES",
-        help="KuCoin frames a second; above 6,340, more than one per symbol and 100 ms",
+        help="KuCoin frames per second; above 6,340 a symbol gets more than one per 100 ms",
     )
 
 
@@ -78,9 +78,9 @@ def add_recording(parser: ArgumentParser) -> None:
         "--recording",
         default=SUPPRESS,
         metavar="LANDING",
-        help="the folder, or s3://bucket/prefix, that binance/ and kucoin/ lie in",
+        help="the folder or s3://bucket/prefix that contains binance/ and kucoin/",
     )
-    option("--speed", type=float, default=SUPPRESS, help="so many times as fast as it came; else 1")
+    option("--speed", type=float, default=SUPPRESS, help="multiple of real time (default: 1)")
 
 
 def add_limits(parser: ArgumentParser) -> None:
@@ -98,7 +98,7 @@ def add_limits(parser: ArgumentParser) -> None:
         "--tokens-once",
         dest="kucoin_tokens_once",
         action="store_true",
-        help="a KuCoin token opens one connection, and then no other",
+        help="a KuCoin token opens one connection only",
     )
 
 
@@ -109,7 +109,7 @@ def limits_of(exchange: str, given: Namespace) -> dict[str, Any]:
 
 
 def market_of(given: Namespace, settings: Settings) -> Simulation | Recording:
-    """Raise ValueError for what can't be."""
+    """Return the market that the options describe. Raise ValueError for an invalid option."""
     binance = BinanceLimits(**limits_of("binance", given), quotas=BINANCE_QUOTAS)
     kucoin = KucoinLimits(**limits_of("kucoin", given), quotas=KUCOIN_QUOTAS)
     if "recording" in given:

@@ -1,4 +1,4 @@
-"""Answers to REST requests."""
+"""Build JSON answers to REST requests."""
 
 from collections.abc import Mapping
 
@@ -10,5 +10,5 @@ from infra.replay.encoding import encode_json
 def json_answer(
     content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Return JSON without blanks, in which symbols are not escaped."""
+    """Return compact JSON with non-ASCII symbols unescaped."""
     return web.json_response(content, status=status, headers=headers, dumps=encode_json)

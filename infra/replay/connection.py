@@ -1,4 +1,4 @@
-"""One client's WebSocket: its data, the faults inflicted on it, and the reason of its end."""
+"""Manage one client's WebSocket: its data, the faults inflicted on it, and how and why it ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,17 +21,18 @@ from infra.replay.faults.faults import (
     Strike,
 )
 
-# The exchanges close a socket that is read too slowly. This backlog is some 16,000 KuCoin frames.
 LARGEST_BACKLOG_BYTES = 4_000_000
-# Interval at which a silenced connection checks whether its client has gone, in seconds.
+"""Unsent bytes, some 16,000 KuCoin frames, above which a connection is closed. The exchanges also close
+a socket whose client reads too slowly."""
 SILENT_LOOK = 0.02
+"""Interval at which a silenced connection checks whether its client has left, in seconds."""
 
 ENDINGS = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
 OpeningFault = TypeVar("OpeningFault", bound=Opening)
 
 Envelope = Callable[[str, str], str]
-"""From the name of a stream and a text of it to the text that is sent."""
+"""Mapping from a stream's name and one of its texts to the text that is sent."""
 
 
 def no_envelope(stream: str, text: str) -> str:
@@ -40,20 +41,20 @@ def no_envelope(stream: str, text: str) -> str:
 
 class Ending(StrEnum):
     CLOSED = "closed"
-    """By the exchange, with a close frame."""
+    """Ended by the exchange, with a close frame."""
     BROKEN = "broken"
-    """By the exchange, without one."""
+    """Ended by the exchange, without a close frame."""
     LEFT = "left"
-    """By the client."""
+    """Ended by the client."""
 
 
 class Observer(Protocol):
-    """Receives what the exchange does to its connections, in the exchange's thread."""
+    """Receives the events of an exchange's connections, in the exchange's thread."""
 
     def opened(self, connection: "Connection") -> None: ...
 
     def sending(self, connection: "Connection", texts: Sequence[str]) -> None:
-        """Called with data just before it goes to the transport."""
+        """Called with data just before it is written to the transport."""
 
     def ended(self, connection: "Connection") -> None:
         """Called just before the close frame, or before the connection is broken."""
@@ -92,7 +93,7 @@ class Connection:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Keep the connection open for the block, which is cancelled when the exchange ends it."""
+        """Keep the connection open for the block. Cancel the block when the exchange ends it."""
         if self._observer:
             self._observer.opened(self)
         try:
@@ -111,7 +112,7 @@ class Connection:
     async def _shake_hands(self) -> None:
         """Close the connection, or answer the client's close.
 
-        Wait for the client's answer, but not until it has read the frames sent before.
+        Wait for the client's answer, but not for it to read the frames sent before.
         """
         if self.ending is Ending.CLOSED:
             code, reason = self._farewell
@@ -129,7 +130,7 @@ class Connection:
             self._disturbances.add(fault)
 
     def recover(self) -> None:
-        """Remove all faults. An end that has begun goes on."""
+        """Remove all faults. A close that has begun is completed."""
         self._openings.clear()
         self._disturbances = None
 
@@ -159,7 +160,7 @@ class Connection:
             await self.socket.ping(payload)
 
     async def receive(self) -> WSMessage | None:
-        """Return the next message, None when the connection has ended. A ping is answered first."""
+        """Return the next message, None when the connection has ended. Pings are answered first."""
         message = await self.socket.receive()
         if message.type is WSMsgType.PING and self._speaks:
             await self.socket.pong(message.data)
@@ -171,7 +172,7 @@ class Connection:
             self.send(self.envelope(*announcement))
 
     def close(self, code: WSCloseCode, reason: str, delay: float = 0.0) -> None:
-        """Close with a close frame. Data goes on until the delay, in seconds, is over."""
+        """Close with a close frame after `delay` seconds; data continues until then."""
         if self.ending or self._timer.expired():
             return
         if self._is_silent:
@@ -201,7 +202,7 @@ class Connection:
         self.frames += count
 
     def _is_writable(self) -> bool:
-        """Return whether the transport takes more. Cut off a client that reads too slowly."""
+        """Return whether the transport accepts data. Disconnect a client that reads too slowly."""
         if not self._speaks:
             return False
         if self._transport.get_write_buffer_size() > LARGEST_BACKLOG_BYTES:
@@ -219,7 +220,7 @@ class Connection:
                     self._end(Ending.BROKEN, strike.name())
                     frame = encode_frames([text])
                     self._transport.write(frame[: len(frame) // 2])
-                    # Not aborted: what was written before, and the half, are still to go out.
+                    # close(), not abort(): buffered frames and this half are still to be sent.
                     self._transport.close()
             case Close():
                 self.close(WSCloseCode.OK, strike.name())

@@ -1,4 +1,4 @@
-"""Open connections of one exchange, and the faults inflicted on them."""
+"""Track the open connections of one exchange and inflict faults on them."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -14,11 +14,11 @@ from infra.replay.faults.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
-# Timeout for a client's answer to a close, in seconds.
 CLOSE_TIMEOUT = 5.0
+"""Timeout for a client's answer to a close, in seconds."""
 
 Reach = int | Literal["every", "standing"]
-"""Connections that a fault is inflicted on: the next n, every one from now on, or the open ones."""
+"""Connections that a fault affects: the next n, every new one, or the open ones ("standing")."""
 
 RefusalFault = TypeVar("RefusalFault", bound=Refusal)
 
@@ -33,14 +33,16 @@ class Connections:
         self._waiting = Waiting()
 
     def inflict(self, fault: Fault, reach: Reach) -> None:
-        """Raise ValueError for a fault that the exchange's protocol has no place for."""
+        """Raise ValueError for a fault that the exchange's protocol does not have."""
         exchange, name = self._dialect.exchange, fault.name()
         if type(fault) in self._dialect.lacks:
-            raise ValueError(f"fault={name!r}: {exchange} has no place for it")
+            raise ValueError(f"fault={name!r}: not in the protocol of {exchange}")
         match reach:
             case "standing":
                 if not isinstance(fault, Disturbance):
-                    raise ValueError(f"connections='standing': too late for {name}")
+                    raise ValueError(
+                        f"connections='standing': {name} can't affect open connections"
+                    )
                 for connection in self._open:
                     connection.suffer(fault)
             case "every":
@@ -49,13 +51,13 @@ class Connections:
                 self._waiting.add(fault, reach)
 
     def clear(self) -> None:
-        """Remove all faults, those that wait and those of open connections."""
+        """Remove all faults: the pending ones and those of open connections."""
         self._waiting.clear()
         for connection in self._open:
             connection.recover()
 
     def refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
-        """Return the fault that refuses the current request, if one waits."""
+        """Return the pending fault that refuses the current request, if any."""
         return next(iter(self._waiting.take(kind)), None)
 
     def shut_down(self) -> None:
@@ -65,9 +67,9 @@ class Connections:
 
     @asynccontextmanager
     async def accept(self, request: web.Request) -> AsyncIterator[Connection]:
-        """Open the WebSocket that a request asks for, for the length of the block.
+        """Upgrade a request to a WebSocket and keep it open for the block.
 
-        The block is cancelled when the exchange ends the connection. Log the opening and the end.
+        The block is cancelled when the exchange ends the connection. Its opening and end are logged.
         """
         socket = web.WebSocketResponse(
             autoping=False, autoclose=False, compress=False, timeout=CLOSE_TIMEOUT

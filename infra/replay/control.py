@@ -1,4 +1,4 @@
-"""The control address: how a test or an operator makes the connections of an exchange suffer.
+"""Serve the control API, through which tests and operators inflict faults on an exchange's connections.
 
 POST   /control/kucoin {"fault":"drop","after_frames":100,"connections":1}
 DELETE /control/kucoin
@@ -30,12 +30,13 @@ def control_routes(exchanges: Mapping[str, Connections]) -> list[web.RouteDef]:
             connections.inflict(fault, reach)
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
-        log.info("%s suffers %s, connections: %s", request.match_info["exchange"], fault, reach)
+        exchange = request.match_info["exchange"]
+        log.info("fault inflicted exchange=%s fault=%s connections=%s", exchange, fault, reach)
         return web.Response(status=204)
 
     async def clear(request: web.Request) -> web.Response:
         connections_of(request).clear()
-        log.info("%s suffers no more", request.match_info["exchange"])
+        log.info("faults cleared exchange=%s", request.match_info["exchange"])
         return web.Response(status=204)
 
     path = "/control/{exchange}"
@@ -43,7 +44,7 @@ def control_routes(exchanges: Mapping[str, Connections]) -> list[web.RouteDef]:
 
 
 def order_of(text: str) -> tuple[Fault, Reach]:
-    """Raise ValueError that names the parameter and its value."""
+    """Parse an order. Raise ValueError that names the invalid parameter and its value."""
     try:
         order = json.loads(text)
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""Objects as JSON, and texts as WebSocket frames."""
+"""Encode objects as JSON, and texts as WebSocket frames."""
 
 import json
 import struct
@@ -8,7 +8,7 @@ encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encode_frames(texts: Iterable[str]) -> bytes:
-    """Each text as one WebSocket frame (RFC 6455: final, text, not masked, not compressed)."""
+    """Encode each text as one WebSocket frame (RFC 6455: final, text, unmasked, uncompressed)."""
     frames: list[bytes] = []
     for text in texts:
         payload = text.encode()

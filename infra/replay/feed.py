@@ -1,4 +1,7 @@
-"""The source of an exchange's data: a simulation or a recording, the same for every client."""
+"""Define the interface of an exchange's data source, which is a simulation or a recording.
+
+Every client receives the same data.
+"""
 
 import time
 from collections.abc import Sequence
@@ -15,13 +18,13 @@ class Feed(Protocol):
     """The data of one exchange, simulated or recorded."""
 
     def serves(self, stream: str) -> bool:
-        """Return whether the feed has data for streams of this kind."""
+        """Return whether the feed has data for this kind of stream."""
 
     def greeting(self, stream: str) -> Sequence[str]:
-        """Return the texts that a new subscriber of a stream receives first."""
+        """Return the texts to send first to a new subscriber of a stream."""
 
     def state(self) -> Update:
-        """Return the newest ticker of each symbol, as it was sent last."""
+        """Return the last ticker sent for each symbol."""
 
     async def run(self, subscriptions: Subscriptions) -> None:
-        """Publish tickers, each at its time, until there are no more."""
+        """Publish each ticker when it is due, until there are no more."""

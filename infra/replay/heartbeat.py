@@ -1,4 +1,4 @@
-"""Schedule of Binance's pings, and detection of clients that do not answer them."""
+"""Schedule Binance's pings, and detect clients that do not answer them."""
 
 
 class Heartbeat:
@@ -22,7 +22,7 @@ class Heartbeat:
         self._next_ping += self._interval
 
     def pong(self, payload: bytes) -> bool:
-        """Return whether it answers a ping. Pings before that one need no answer any more."""
+        """Return whether the pong answers a ping. Earlier pings then need no answer either."""
         if payload not in self._unanswered:
             return False
         answered = self._unanswered[payload]

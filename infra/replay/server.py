@@ -28,15 +28,15 @@ from infra.replay.market.symbols import (
 )
 
 BINANCE_PERIOD = 1.0
-# KuCoin sends at most one frame per symbol and 100 ms: 6,340 a second for its 634 symbols.
 KUCOIN_PERIOD = 0.1
-# Number of parts of a period; the feed has a turn in each.
+"""Seconds. KuCoin sends at most one frame per symbol and 100 ms: 6,340 per second for 634 symbols."""
 KUCOIN_PARTS = 10
-# 7 of 821 recorded frames changed the price. More are trades, for some keep the price.
+"""Number of parts of a period. The feed has one turn per part."""
 KUCOIN_TRADED = 0.02
+"""Share of frames that are trades. 7 of 821 recorded frames changed the price; some trades keep it."""
 
-# Timeout for closing the connections, in seconds; aiohttp may wait twice as long.
 SHUTDOWN_TIMEOUT = 0.5
+"""Timeout for closing the connections, in seconds. aiohttp may wait twice as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Simulation:
     kucoin: KucoinLimits = field(default_factory=KucoinLimits)
 
     def exchanges(self, observer: Observer | None = None) -> tuple[Binance, Kucoin]:
-        """Return both exchanges. `observer` receives what goes to their connections.
+        """Return both exchanges. `observer` receives the events of their connections.
 
         Raise ValueError for an invalid setting.
         """
@@ -60,7 +60,7 @@ class Simulation:
         kucoin_pairs = kucoin_trading(kucoin_symbols)
         if not self.kucoin_rate > 0:
             raise ValueError(f"{self.kucoin_rate} KuCoin frames a second: expected above 0")
-        # Shorten the period to generate more load than KuCoin's limit of frames per symbol allows.
+        # A shorter period generates more load than KuCoin's limit of frames per symbol allows.
         kucoin_period = min(KUCOIN_PERIOD, len(kucoin_pairs) / self.kucoin_rate)
         coins = Coins([*binance_pairs, *kucoin_pairs], self.seed)
         now = now_ms()
@@ -101,7 +101,7 @@ class Simulation:
 
 @asynccontextmanager
 async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> AsyncIterator[int]:
-    """Serve for the length of the block and yield the port. A failed feed raises its error there.
+    """Serve for the block and yield the port. The error of a failed feed is raised in the block.
 
     Raise OSError if the port is taken.
     """
@@ -115,7 +115,7 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
             each.shut_down()
 
     app.on_shutdown.append(shut_down)
-    # No access log: the query of KuCoin's socket holds the token.
+    # No access log: the query string of KuCoin's socket contains the token.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
     try:
@@ -130,7 +130,7 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
 
 
 def unknown_paths() -> list[web.RouteDef]:
-    """Each exchange's answer to paths that it does not have; added last, to match nothing else."""
+    """Return routes with each exchange's answer to unknown paths. Add them last: they match any path."""
 
     async def binance(request: web.Request) -> web.Response:
         text = "<html><body><h2>404 Not found</h2></body></html>"

@@ -1,4 +1,4 @@
-"""Subscriptions of connections to streams, and delivery of updates to them."""
+"""Keep the subscriptions of connections to streams, and deliver updates to them."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ from infra.replay.encoding import encode_frames
 
 
 class Update(Protocol):
-    """Tickers that an exchange publishes at once."""
+    """Tickers that an exchange publishes together."""
 
     def serves(self, stream: str) -> bool:
         """Return whether updates of this kind can have messages for a stream."""
@@ -21,7 +21,7 @@ class Update(Protocol):
     def symbols(self) -> Collection[str]: ...
 
     def fields(self, symbol: str) -> Mapping[str, Any] | None:
-        """Return the ticker of a symbol under the exchange's own names, None if there is none."""
+        """Return a symbol's ticker with the exchange's field names, None if there is no ticker."""
 
 
 class Subscriptions:
@@ -67,14 +67,14 @@ class Subscriptions:
         await self._present.wait()
 
     def publish(self, update: Update) -> None:
-        """Send an update to every subscriber. Each text is encoded once for all of them."""
+        """Send an update to every subscriber. Each text is encoded once per envelope."""
         for stream, connections in self._connections.items():
             if texts := update.messages(stream):
                 deliver(stream, texts, connections)
 
 
 def deliver(stream: str, texts: Sequence[str], connections: Collection[Connection]) -> None:
-    """Send the texts of a stream, in the envelope that each connection has."""
+    """Send the texts of a stream, each in the envelope of its connection."""
     for envelope in {connection.envelope for connection in connections}:
         sent = [envelope(stream, text) for text in texts]
         frames = encode_frames(sent)

@@ -1,1 +1,1 @@
-"""The three services of a stack. Each prepares its folder, says when it is ready, and is initialised once."""
+"""Kafka, MinIO and Postgres; each module implements `infra.up.Service`."""

@@ -1,4 +1,4 @@
-"""Kafka in KRaft mode: one process that is broker and controller, run from its jars."""
+"""Run Kafka in KRaft mode, one process as broker and controller, and create the topics."""
 
 import subprocess
 import time
@@ -23,28 +23,28 @@ CLUSTER_ID = "cryptopricesrt-0000000"
 LEADERS_DEADLINE = 30.0
 
 REFUSED = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001 - public, underscore and all
-"""A wrong password, or a certificate that is not trusted."""
+"""Errors of a wrong password or an untrusted certificate."""
 
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
 
-# The archive cuts hours by this time, so a partition's may not go back. And no topic loses or refuses
-# a message because a producer's clock is wrong.
+# The archive partitions by this timestamp, so it must not go backwards within a partition. And a wrong
+# clock of a producer can't make a topic expire or refuse a message.
 BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 
-# One replica in the local broker; a managed Kafka demands three.
 BROKERS_DEFAULT = -1
+"""Replication factor of the broker: 1 locally, usually 3 in a managed Kafka."""
 
 RAW_TOPIC_PARTITIONS = 4
 RAW_TOPIC_CONFIG = BROKERS_CLOCK | {
     "retention.ms": str(RAW_TOPIC_DAYS * DAY_MS),
-    # Of each partition: 20 GB a topic.
+    # Per partition; 20 GB per topic.
     "retention.bytes": str(20 * 1024**3 // RAW_TOPIC_PARTITIONS),
 }
 INSTRUMENTS_CONFIG = BROKERS_CLOCK | {
     "cleanup.policy": "compact",
-    # By default a segment is compacted when it is a week or 1 GB old, and half of the topic is new.
-    # This ends the segment after an hour, and makes it due however little there is to gain.
+    # By default a segment is compacted once it is a week old or has 1 GB, and half of the log is new.
+    # This closes a segment after an hour and compacts it however little that saves.
     "max.compaction.lag.ms": str(HOUR_MS),
 }
 FEED_EVENTS_CONFIG = BROKERS_CLOCK | {"retention.ms": str(30 * DAY_MS)}
@@ -60,7 +60,7 @@ TOPICS = [
 
 
 def server_properties(stack: Stack) -> str:
-    """The broker's configuration: both listeners on loopback, one replica of everything."""
+    """Return the broker's configuration: both listeners on loopback, one replica of everything."""
     host, port = kafka_address(stack.settings)
     controller = f"{host}:{stack.settings.kafka_controller_port}"
     return f"""\
@@ -84,7 +84,7 @@ group.initial.rebalance.delay.ms=0
 
 
 def prepare(stack: Stack) -> None:
-    """Writes the configuration, for the ports may have changed, and formats the data folder once."""
+    """Write the configuration, as ports may have changed, and format the data folder if it is new."""
     folder = stack.folder / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
@@ -104,13 +104,13 @@ def _format(properties: Path) -> None:
 
 
 def is_ready(settings: Settings) -> bool:
-    """Raise StackError when the broker answers, but refuses the connection: waiting can't help."""
+    """Raise StackError if the broker answers but refuses the connection: waiting can't help."""
     problems: list[KafkaError] = []
     admin = _admin(settings, problems.append)
     try:
         return bool(admin.list_topics(timeout=1).brokers)
     except KafkaException:
-        # Runs the callback.
+        # poll() runs the error callback.
         admin.poll(0)
         for problem in problems:
             if problem.code() in REFUSED:
@@ -119,9 +119,9 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Create the topics that do not exist yet; return when every partition has a leader.
+    """Create the topics that do not exist yet. Return when every partition has a leader.
 
-    No right to create any is needed when all of them exist.
+    If all topics exist, no right to create topics is needed.
     """
     admin = _admin(settings)
     present = admin.list_topics(timeout=30).topics
@@ -154,7 +154,7 @@ def _wait_for_leaders(admin: AdminClient) -> None:
 
 
 def _leaderless(admin: AdminClient) -> list[str]:
-    """A topic that was made just now may not even be listed yet."""
+    """Return the partitions without a leader. Those of topics that are not listed yet count too."""
     topics = admin.list_topics(timeout=30).topics
     return [
         f"{each.topic}/{number}"
@@ -169,6 +169,6 @@ def _leaderless(admin: AdminClient) -> list[str]:
 def _admin(
     settings: Settings, on_error: Callable[[KafkaError], object] = lambda _error: None
 ) -> AdminClient:
-    # The client's own log would tell of every refused connection while the broker starts.
+    # While the broker starts, the client would log every refused connection.
     quiet: dict[str, Any] = {"log_level": 0, "error_cb": on_error}
     return AdminClient(client_configuration(settings) | quiet)

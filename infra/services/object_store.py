@@ -1,4 +1,4 @@
-"""MinIO: the S3 that the lake lies on, with its console."""
+"""Configure MinIO, the S3 store of the lake, and create its bucket and retention rules."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What the program minio in supervisord.conf is told."""
+    """Return the environment of the program minio in supervisord.conf."""
     host, port = s3_address(settings)
     return {
         "MINIO_ADDRESS": f"{host}:{port}",
         "MINIO_CONSOLE_ADDRESS": f"{host}:{settings.s3_console_port}",
         "MINIO_ROOT_USER": settings.aws_access_key_id,
         "MINIO_ROOT_PASSWORD": settings.aws_secret_access_key,
-        # It would ask the internet for a newer version.
+        # Do not look for a newer version on the internet.
         "MINIO_UPDATE": "off",
     }
 
@@ -35,7 +35,7 @@ def prepare(stack: Stack) -> None:
 
 
 def client(settings: Settings, attempts: int = 1) -> "S3Client":
-    """A request that fails is made so many times, with growing pauses."""
+    """Return an S3 client that tries a request up to `attempts` times, with growing pauses."""
     return boto3.client(
         "s3",
         **client_arguments(settings),
@@ -57,10 +57,10 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Creates the bucket when it is not there yet, and lets what is old expire."""
+    """Create the bucket if it does not exist, and set the retention of landing/ and raw/."""
     store = client(settings)
     if settings.s3_bucket not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
-        # Another may have made it since.
+        # Another process may have created it since.
         with suppress(store.exceptions.BucketAlreadyOwnedByYou):
             store.create_bucket(Bucket=settings.s3_bucket)
     retain(store, settings.s3_bucket, "landing", settings.landing_retention_days)
@@ -68,10 +68,10 @@ def initialise(settings: Settings) -> None:
 
 
 def retain(store: "S3Client", bucket: str, prefix: str, days: int) -> None:
-    """The lifecycle rule that keeps a prefix for as many days; other rules stay as they are.
+    """Set the lifecycle rule that deletes a prefix's objects after `days` days; keep other rules.
 
-    Not for tickers/: which of its files are old, the table's own log says. A request replaces all rules of
-    a bucket (docs.aws.amazon.com/AmazonS3/latest/API, PutBucketLifecycleConfiguration).
+    Not for tickers/: only the table's log knows which of its files are obsolete. A request replaces all
+    rules of a bucket (docs.aws.amazon.com/AmazonS3/latest/API, PutBucketLifecycleConfiguration).
     """
     rule: LifecycleRuleTypeDef = {
         "ID": f"{prefix}-retention",

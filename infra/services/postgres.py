@@ -1,4 +1,4 @@
-"""Postgres 18, run from the binaries in a wheel, and the tables in it."""
+"""Prepare Postgres 18, run from the binaries in a wheel, and create its database, tables and roles."""
 
 import os
 import pwd
@@ -17,10 +17,10 @@ from infra import paths
 from infra.ports import postgres_address
 from infra.stack import Stack, StackError
 
-# The key of an advisory lock in the database `postgres`.
 INITIALISING = 1
+"""Key of an advisory lock in the database `postgres`."""
 
-# Written into postgresql.conf at every start, because ports may have changed.
+# Written to stack.conf at every start, because ports may have changed; postgresql.conf includes it.
 CONFIGURATION = """\
 listen_addresses = '{host}'
 port = {port}
@@ -34,12 +34,12 @@ log_line_prefix = '%m level=%b pid=%p '
 
 
 def environment(stack: Stack) -> dict[str, str]:
-    """What the program postgres in supervisord.conf is told."""
+    """Return the environment of the program postgres in supervisord.conf."""
     return {"POSTGRES_BIN": str(stack.postgres_bin), "POSTGRES_USER": stack.postgres_user}
 
 
 def prepare(stack: Stack) -> None:
-    """Makes the cluster once, owned by the user who runs Postgres, and writes its configuration."""
+    """Create the cluster once, owned by the user who runs Postgres, and write its configuration."""
     folder = stack.folder / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
     if not stack.postgres_bin.exists():
@@ -57,7 +57,7 @@ def prepare(stack: Stack) -> None:
 
 def _make_cluster(stack: Stack) -> None:
     data = stack.folder / "postgres" / "data"
-    # A folder without PG_VERSION is what an interrupted initdb left.
+    # A folder without PG_VERSION was left by an interrupted initdb.
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
     owner = urlsplit(stack.settings.database_url)
@@ -94,7 +94,7 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Creates the database, brings the tables up to date, and gives the server's role its rights."""
+    """Create the database, apply the migrations, and grant the server's role its rights."""
     with closing(_connect_to_server(settings)) as server:
         server.autocommit = True
         _wait_for_others(server)
@@ -102,20 +102,20 @@ def initialise(settings: Settings) -> None:
         _create_reader(server, settings.reader_database_url)
         with get_backend(settings.database_url) as backend:
             migrations = read_migrations(str(paths.MIGRATIONS))
-            # Without yoyo's own lock, a row that outlives a killed process.
+            # Without yoyo's lock: it is a row that would remain after a killed process.
             backend.apply_migrations(backend.to_apply(migrations))
         with closing(psycopg2.connect(settings.database_url)) as database, database:
             _grant_reading(database, settings.reader_database_url)
 
 
 def _wait_for_others(server: connection) -> None:
-    """One at a time initialises, as long as this connection is open."""
+    """Hold a lock until the connection closes, so that only one process initialises at a time."""
     with server.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (INITIALISING,))
 
 
 def _connect_to_server(settings: Settings) -> connection:
-    """The database `postgres`, which is always there."""
+    """Connect to the database `postgres`, which always exists."""
     url = urlsplit(settings.database_url)
     return psycopg2.connect(url._replace(path="/postgres").geturl(), connect_timeout=2)
 

@@ -1,1 +1,1 @@
-"""Who may ask: keys, hosts, limits of streams, headers."""
+"""Access control: API key, Host and Origin checks, stream limits, security headers."""

@@ -1,4 +1,4 @@
-"""What is refused before any address is looked at: foreign hosts and origins, endless addresses."""
+"""Refuse foreign hosts, foreign origins and overlong URLs before routing."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,16 +12,16 @@ from core.settings import is_loopback
 from server.errors import problem
 
 LONGEST_ADDRESS = 8000
-"""Bytes of path and query."""
+"""Maximum length of path and query, in bytes."""
 
 
 class HostCheck:
-    """ASGI middleware for HTTP and WebSocket alike; a refused WebSocket is never opened.
+    """ASGI middleware for HTTP and WebSocket; a refused WebSocket is never opened.
 
-    A browser names the site that a request comes from in `Origin`, for every WebSocket too: it must
-    be the server's own or one of `origins`. Programs name none. `on_loopback`, the host that was
-    asked for must be loopback or that of one of `origins`: any site may let its own name point at
-    127.0.0.1, and would then be of the same origin as the server.
+    A browser sends the requesting site in `Origin`, for every WebSocket too. It must be the server's
+    own origin or one of `origins`. Programs send none. If `on_loopback`, `Host` must be loopback or
+    the host of one of `origins`: any site can point its own name at 127.0.0.1, and would then have
+    the same origin as the server.
     """
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str], on_loopback: bool) -> None:
@@ -42,7 +42,7 @@ class HostCheck:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"Host={host!r}: not loopback, nor listed in SERVER_ORIGINS",
             )
-        if origin is not None and not self._is_welcome(origin, host):
+        if origin is not None and not self._is_allowed(origin, host):
             return problem(
                 HTTPStatus.FORBIDDEN,
                 f"Origin={origin!r}: not this server, nor listed in SERVER_ORIGINS",
@@ -50,7 +50,7 @@ class HostCheck:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
             return problem(
                 HTTPStatus.REQUEST_URI_TOO_LONG,
-                f"the address has more than {LONGEST_ADDRESS} bytes",
+                f"path and query have more than {LONGEST_ADDRESS} bytes",
             )
         return None
 
@@ -61,6 +61,6 @@ class HostCheck:
             return False
         return is_loopback(name) or name in self._hosts
 
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        # Without the scheme: a proxy may have taken the TLS away.
+    def _is_allowed(self, origin: str, host: str) -> bool:
+        # Compare without the scheme: a proxy may have terminated TLS.
         return origin in self._origins or origin.partition("://")[2].lower() == host.lower()

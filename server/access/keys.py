@@ -1,8 +1,8 @@
-"""Who may read: whoever knows the key, or has shown it before.
+"""Require the API key, or a session cookie that was issued for it.
 
 Programs send the key with each request, as `Authorization: Bearer …` or `X-API-Key: …`. A browser
-can't set headers on a WebSocket or an EventSource: it shows the key once, to POST /session, and is
-given a cookie that no script can read and no other site can send. No address ever holds the key.
+can't set headers on a WebSocket or an EventSource. It sends the key once, to POST /session, and gets
+a cookie that no script can read and no other site can send. The key is never part of a URL.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ from server.errors import problem
 COOKIE = "session"
 
 SESSION_SECONDS = 30 * 24 * 3600
-"""How long a session is good for new connections. Another key ends all sessions at once."""
+"""Lifetime of a session, checked when a connection opens. A new key ends all sessions."""
 
 
 class ApiKey:
-    """All comparisons take the same time, whatever differs."""
+    """Check keys and sessions. All comparisons take constant time."""
 
     def __init__(self, key: str, now: Callable[[], float] = time.time) -> None:
         self._key = key.encode()
         self._now = now
 
     def admits(self, connection: HTTPConnection) -> bool:
-        """Whether it shows the key or a session; one that is right is enough."""
+        """Return whether the key or a session is valid; one valid credential is enough."""
         scheme, _, credentials = connection.headers.get("authorization", "").partition(" ")
         bearer = credentials.strip() if scheme.lower() == "bearer" else ""
-        shown = (bearer, connection.headers.get("x-api-key", ""))
-        is_key = [hmac.compare_digest(self._key, each.encode()) for each in shown]
+        candidates = (bearer, connection.headers.get("x-api-key", ""))
+        is_key = [hmac.compare_digest(self._key, each.encode()) for each in candidates]
         return any(is_key) or self._is_session(connection.cookies.get(COOKIE, ""))
 
     def session(self) -> str:
-        """When it ends, in seconds since the epoch, signed with the key: `1763950000.3f6c…`."""
+        """Return a new session: its end in Unix seconds, signed with the key: `1763950000.3f6c…`."""
         return self._signed(str(int(self._now()) + SESSION_SECONDS))
 
     def _is_session(self, value: str) -> bool:
@@ -52,7 +52,7 @@ class ApiKey:
 
 
 class KeyRequired:
-    """ASGI middleware for HTTP and WebSocket alike: without the key 401, but for the open paths."""
+    """ASGI middleware for HTTP and WebSocket: 401 without the key, except on the open paths."""
 
     def __init__(self, app: ASGIApp, *, key: ApiKey, open_paths: Set[str]) -> None:
         self._app = app

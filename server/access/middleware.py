@@ -1,6 +1,6 @@
-"""Who reaches the routes: what every request passes before them, in the order it is asked.
+"""Add the middleware that every request passes before it reaches a route, in this order:
 
-counted ─► host, origin and length ─► CORS ─► key ─► number of streams ─► route
+count ─► host, origin and length ─► CORS ─► key ─► stream limits ─► route
 """
 
 from collections.abc import Set
@@ -25,15 +25,15 @@ KEY_SCHEMES = {
 GUARDED = documented(
     HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.MISDIRECTED_REQUEST
 )
-"""What the OpenAPI document says of every address."""
+"""OpenAPI responses of every route."""
 
 
 def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[str]) -> None:
-    """The open paths, and no others, are served without the key. Call it after the routes."""
+    """Add all middleware. Only the open paths are served without the key. Call after adding routes."""
     origins = settings.server_origins.split(",") if settings.server_origins else []
     key = ApiKey(settings.server_api_key) if settings.server_api_key else None
     add_session(app, key)
-    # What is added last is asked first.
+    # The middleware added last runs first.
     app.add_middleware(
         StreamLimits,
         in_all=settings.server_stream_limit,
@@ -58,9 +58,9 @@ def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[
 def add_session(app: FastAPI, key: ApiKey | None) -> None:
     @app.post("/session", status_code=HTTPStatus.NO_CONTENT)
     async def begin_session(request: Request, response: Response) -> None:
-        """Gives a browser that shows the key a cookie for streams and all else; without a key, none.
+        """Set a session cookie for a browser that sends the key; a session sent instead is extended.
 
-        A session that is shown instead is made longer.
+        No cookie is set if the server requires no key.
         """
         if key is not None:
             response.set_cookie(

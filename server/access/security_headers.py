@@ -1,4 +1,4 @@
-"""What every answer tells a browser not to do. The page needs no inline script and no other site."""
+"""Security headers of every answer. The page needs no inline script and no other site."""
 
 SECURITY_HEADERS = [
     (

@@ -1,4 +1,4 @@
-"""How many streams are open at most, in all and from one address."""
+"""Limit the number of open streams, in total and per address."""
 
 from collections import Counter
 from http import HTTPStatus
@@ -14,7 +14,7 @@ SSE_PATH = "/stream"
 class StreamLimits:
     """ASGI middleware. A stream counts from its request to the end of its connection.
 
-    One too many is answered with 429 (its address has enough) or 503 (the server has).
+    Beyond the limit the answer is 429 (limit per address) or 503 (limit in total).
     """
 
     def __init__(self, app: ASGIApp, *, in_all: int, per_address: int) -> None:
@@ -44,13 +44,13 @@ class StreamLimits:
         if self._open[address] >= self._per_address:
             return problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self._per_address} streams of {address} are open, and no more are allowed",
+                f"{address} has {self._per_address} open streams, which is the limit per address",
                 {"Retry-After": "10"},
             )
         if self._open.total() >= self._in_all:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{self._in_all} streams are open, and no more are allowed",
+                f"the server has {self._in_all} open streams, which is the limit",
                 {"Retry-After": "10"},
             )
         return None

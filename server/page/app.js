@@ -1,4 +1,4 @@
-// The page: the stream feeds the cards and the table; search and tabs choose what is shown.
+// Entry point of the page: the stream updates the cards and the table; search and tabs filter it.
 
 import { add, listed } from "./exchanges.js";
 import { Feed } from "./feed.js";
@@ -53,10 +53,10 @@ follow({
   },
   state(name, since) {
     connection.dataset.state = name;
-    // Written only when it changes: it is read aloud.
-    const text = name === "away" ? `Postgres away since ${time(since)}` : name;
+    // Written only when it changes, because screen readers announce it.
+    const text = name === "away" ? `Postgres unavailable since ${time(since)}` : name;
     if (connection.textContent !== text) connection.textContent = text;
-    // The server may have another key now.
+    // The server may have restarted with another key.
     if (name === "reconnecting") admitted(key);
   },
 });

@@ -1,15 +1,15 @@
-// The exchanges and their titles, from /api/feeds. For each, the page has a card, a tab and a banner.
+// Load the exchanges and their titles from /api/feeds, and add a card, a tab and a banner for each.
 
 const RETRY_DELAY = 2000;
 
 const titles = new Map();
 
-/** "kucoin" → "KuCoin"; the name itself until the titles are known. */
+/** "kucoin" → "KuCoin"; returns the name itself until the titles are loaded. */
 export function title(exchange) {
   return titles.get(exchange) ?? exchange;
 }
 
-/** Resolves to the names of the exchanges, in the server's order, as soon as the server returns them. */
+/** Resolves to the names of the exchanges, in the server's order. Retries until the server answers. */
 export async function listed() {
   for (;;) {
     try {
@@ -20,13 +20,13 @@ export async function listed() {
         return feeds.map((feed) => feed.exchange);
       }
     } catch {
-      // The server does not answer: try again.
+      // The server is unavailable: retry.
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
   }
 }
 
-/** Adds an exchange's card, tab and banner to their places, and returns the card. */
+/** Adds an exchange's card, tab and banner to the document, and returns the card. */
 export function add(exchange, { template, cards, tabs, banners }) {
   const parts = template.content.cloneNode(true);
   for (const part of parts.children) part.dataset.exchange = exchange;

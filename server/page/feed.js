@@ -1,4 +1,4 @@
-// What is said of one exchange: how many symbols, the age of the newest price, whether it is real.
+// The card of one exchange: number of symbols, age of the newest price, and whether it is simulated.
 
 import { age } from "./format.js";
 
@@ -22,7 +22,7 @@ export class Feed {
   update(prices) {
     for (const price of prices) {
       this.#symbols.add(price.symbol);
-      // All times have the same form, so they compare as text.
+      // All times have the same format, so they can be compared as text.
       if (this.#newest === null || price.received_at >= this.#newest.received_at) {
         this.#newest = price;
       }

@@ -1,9 +1,9 @@
-// Pure: from what the server says to what people read. A missing amount is a dash.
+// Format values of the server for display. Functions are pure. A missing amount becomes a dash.
 
 const MISSING = "–";
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
-/** "85439.99" → "85,439.99": every digit stays, the text never becomes a float. */
+/** "85439.99" → "85,439.99". Keeps every digit: the text is never parsed as a float. */
 export function amount(text) {
   if (text === null) return MISSING;
   const [integer, ...fraction] = text.split(".");
@@ -15,7 +15,7 @@ export function rounded(text) {
   return text === null ? MISSING : compact.format(Number(text));
 }
 
-/** The change from the opening price in percent, or null. */
+/** Returns the change from the opening price in percent, or null without one. */
 export function change(price) {
   const open = Number(price.open_24h);
   return open > 0 ? (100 * (Number(price.price) - open)) / open : null;
@@ -29,7 +29,7 @@ export function percent(number) {
   return `${sign}${digits} %`;
 }
 
-/** Milliseconds → "12 s", "5 min", "3 h", "2 d"; a clock that is behind makes no negative age. */
+/** Milliseconds → "12 s", "5 min", "3 h", "2 d"; never negative, even if this clock is behind. */
 export function age(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -38,7 +38,7 @@ export function age(milliseconds) {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** "2025-03-28T07:37:28.501233Z" → "07:37:28", where the reader is. */
+/** "2025-03-28T07:37:28.501233Z" → "08:37:28" for a browser in UTC+1 */
 export function time(text) {
   return new Date(text).toLocaleTimeString("en-GB");
 }

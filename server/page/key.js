@@ -1,26 +1,26 @@
-// The server's key, where it asks for one: shown once, and from then on the cookie is enough.
+// Ask for the API key if the server requires one. It is sent once; then the session cookie is enough.
 
-const COMPLAINTS = { 401: "That is not the key.", 0: "The server does not answer." };
+const ERRORS = { 401: "Wrong key.", 0: "The server does not answer." };
 
-/** Resolves when streams may be opened: at once, or as soon as the form was given the right key. */
+/** Resolves when streams may be opened: at once, or after the right key was entered in the form. */
 export async function admitted(form) {
-  if (!form.hidden || (await begin({})) !== 401) return;
+  if (!form.hidden || (await openSession({})) !== 401) return;
   form.hidden = false;
   form.querySelector("input").focus();
-  await new Promise((right) => {
+  await new Promise((resolve) => {
     form.onsubmit = async (event) => {
       event.preventDefault();
-      const status = await begin({ "X-API-Key": new FormData(form).get("key") });
-      form.querySelector("[role=alert]").textContent = COMPLAINTS[status] ?? "";
-      if (status === 204) right();
+      const status = await openSession({ "X-API-Key": new FormData(form).get("key") });
+      form.querySelector("[role=alert]").textContent = ERRORS[status] ?? "";
+      if (status === 204) resolve();
     };
   });
   form.hidden = true;
   form.reset();
 }
 
-/** The status of the answer; 0 without one. */
-async function begin(headers) {
+/** Returns the HTTP status of POST /session, or 0 without an answer. */
+async function openSession(headers) {
   try {
     const answer = await fetch("session", { method: "POST", headers });
     return answer.status;

@@ -1,15 +1,15 @@
-// Which prices are shown, and in which order. Pure.
+// Filter and sort prices. Functions are pure.
 
-// Pairs that people look for first; all others follow by name.
+// The most popular pairs come first; all others follow by name.
 const FIRST = ["BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "TRX", "LINK", "AVAX", "LTC"];
 const RANKS = new Map(FIRST.map((base, rank) => [`${base}USDT`, rank]));
 
-/** BTC-USDT → BTCUSDT: the pairs of both exchanges stand side by side, and one search finds both. */
+/** BTC-USDT → BTCUSDT, so a pair sorts together on all exchanges and one search finds it on each. */
 function name(text) {
   return text.replace(/[-/\s]/g, "").toUpperCase();
 }
 
-/** [key, price] pairs, sorted. */
+/** Returns the [key, price] pairs, sorted. */
 export function ordered(entries) {
   return entries
     .map((entry) => ({ entry, name: name(entry[1].symbol), exchange: entry[1].exchange }))
@@ -17,7 +17,7 @@ export function ordered(entries) {
     .map(({ entry }) => entry);
 }
 
-/** Whether a price is of the exchange ("" for all) and has the searched text in its symbol. */
+/** Returns whether a price is of the exchange ("" for all) and its symbol contains the search text. */
 export function matches(price, exchange, search) {
   return (!exchange || price.exchange === exchange) && name(price.symbol).includes(name(search));
 }

@@ -1,9 +1,9 @@
-// One row of the table. Only what changed is written to the document.
+// One row of the table. Only changed text is written to the document.
 
 import { title } from "./exchanges.js";
 import { age, amount, change, percent, rounded } from "./format.js";
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Row {
   constructor(price) {
@@ -37,7 +37,7 @@ export class Row {
     this.#write("ask", amount(price.ask));
     this.#write("volume", rounded(price.quote_volume_24h));
     this.cells.change.dataset.direction = direction(percentage ?? 0);
-    // Where the price can be found in Kafka.
+    // Tooltip: the position of the price in Kafka.
     this.cells.price.title =
       `${price.topic}, partition ${price.partition}, offset ${price.offset}, ` +
       `position ${price.position}, from ${price.endpoint ?? "an unknown endpoint"}`;
@@ -53,7 +53,7 @@ export class Row {
   }
 
   #flash(direction) {
-    if (direction === "none" || calm.matches) return;
+    if (direction === "none" || reducedMotion.matches) return;
     this.cells.price.animate(
       { backgroundColor: [`var(--flash-${direction})`, "transparent"] },
       { duration: 1200, easing: "ease-out" },

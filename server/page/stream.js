@@ -1,17 +1,18 @@
-// The WebSocket: a snapshot, then changes without a gap. Lost, or silent for too long, it is opened
-// again and goes on where it was.
+// The WebSocket: a snapshot, then changes without a gap. If the connection is lost or silent for too
+// long, it is opened again and resumes after the last message.
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
 
-// The server says something at least every six seconds.
+// The server sends a message at least every six seconds.
 const SILENCE_LIMIT = 15_000;
 
 /**
- * Calls `snapshot(prices)` and `changes(prices)` with lists of prices as /api/prices describes
- * them, and `state("connecting" | "live" | "reconnecting" | "away", since)`: away is Postgres,
- * since a time in ISO 8601. `unreadable(exchanges)` is called with those of which most can't be
- * read, and with none when a connection is lost: the next one says it again.
+ * Calls `snapshot(prices)` and `changes(prices)` with prices in the format of /api/prices, and
+ * `state("connecting" | "live" | "reconnecting" | "away", since)`. "away" means that Postgres has
+ * been unavailable since `since` (ISO 8601). Calls `unreadable(exchanges)` with the exchanges of
+ * which most items can't be read, and with an empty list when a connection is lost: the next
+ * connection repeats it.
  */
 export function follow({ snapshot, changes, unreadable, state }) {
   const address = new URL("ws", location.href);
@@ -23,17 +24,17 @@ export function follow({ snapshot, changes, unreadable, state }) {
     if (id !== null) address.searchParams.set("since", id);
     const socket = new WebSocket(address);
     let silence = setTimeout(lost, SILENCE_LIMIT);
-    socket.addEventListener("message", heard);
+    socket.addEventListener("message", received);
     socket.addEventListener("close", lost);
 
-    function heard({ data }) {
+    function received({ data }) {
       clearTimeout(silence);
       silence = setTimeout(lost, SILENCE_LIMIT);
       const message = JSON.parse(data);
       if (message.type === "snapshot") {
         snapshot(message.prices);
       } else if (message.id !== null && message.previous !== id) {
-        // One was missed: what is known is of no use.
+        // A message was missed: start again with a snapshot.
         id = null;
         address.searchParams.delete("since");
         lost();
@@ -51,13 +52,13 @@ export function follow({ snapshot, changes, unreadable, state }) {
 
     function lost() {
       clearTimeout(silence);
-      socket.removeEventListener("message", heard);
+      socket.removeEventListener("message", received);
       socket.removeEventListener("close", lost);
-      // Without waiting for the other side, which may have vanished.
+      // Reconnect without waiting for the close to complete: the server may be gone.
       socket.close();
       unreadable([]);
       state("reconnecting");
-      // Not all pages at once when a server comes back.
+      // Random delay, so that not all pages reconnect to a restarted server at once.
       setTimeout(connect, delay * (0.5 + Math.random() / 2));
       delay = Math.min(2 * delay, LONGEST_DELAY);
     }

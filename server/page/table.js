@@ -1,4 +1,4 @@
-// The table of prices. However many match, only the first of them are in the document.
+// The table of prices. Only the first matching rows are in the document; "Show more" adds others.
 
 import { matches, ordered } from "./order.js";
 import { Row } from "./row.js";
@@ -9,15 +9,15 @@ export class Table {
   #body;
   #shown;
   #prices = new Map(); // key → price, in the order of the table
-  #rows = new Map(); // key → Row, those in the document
-  #changed = new Set(); // keys since the last frame
+  #rows = new Map(); // key → Row, only rows in the document
+  #changed = new Set(); // keys changed since the last frame
   #filter = { exchange: "", search: "" };
   #limit = STEP;
   #mustOrder = false;
   #mustChoose = false;
   #frame = null;
 
-  /** `body`: the tbody. `shown({rows, matching})` is told how many of those that match are rows. */
+  /** `body` is the tbody. `shown({rows, matching})` gets the number of rows and of matching prices. */
   constructor(body, shown) {
     this.#body = body;
     this.#shown = shown;
@@ -38,7 +38,7 @@ export class Table {
     this.#schedule();
   }
 
-  /** `filter`: {exchange} or {search}; the other stays. */
+  /** `filter` has `exchange` or `search`; the other one is kept. */
   filter(filter) {
     Object.assign(this.#filter, filter);
     this.#limit = STEP;

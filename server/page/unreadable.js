@@ -1,6 +1,6 @@
-// The banner: a line for each exchange of which most can't be read, so that its prices may be old.
+// The banner: one line per exchange of which most items can't be read; its prices may be old.
 
-/** `exchanges` as the stream lists them; none hides every line. */
+/** `exchanges` are those of the stream's message; an empty list hides every line. */
 export function showUnreadable(banner, exchanges) {
   for (const line of banner.children) {
     const found = exchanges.find(({ exchange }) => exchange === line.dataset.exchange);
@@ -11,7 +11,7 @@ export function showUnreadable(banner, exchanges) {
   }
 }
 
-/** Written only when it changes: it is read aloud. */
+/** Writes only changed text, because screen readers announce it. */
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

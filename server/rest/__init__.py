@@ -1,1 +1,1 @@
-"""Answers of the REST API."""
+"""The REST API: prices, instruments, candles, comparisons, feeds and health."""

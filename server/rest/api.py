@@ -1,4 +1,4 @@
-"""The REST addresses: which answers with what."""
+"""Define the routes below /api."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -25,19 +25,21 @@ from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable
 from server.streams.hub import Hub
 
-IfNoneMatch = Annotated[str | None, Header(description="The ETag of an answer that is known")]
+IfNoneMatch = Annotated[
+    str | None, Header(description="The ETag of an earlier answer; 304 if it has not changed")
+]
 
 ANSWER_HEADERS = {
     "ETag": {"description": "For If-None-Match", "schema": {"type": "string"}},
     "Age": {
-        "description": "Seconds since Postgres went away, if it is: the last known state",
+        "description": "Seconds since Postgres became unavailable; absent while it is available",
         "schema": {"type": "integer"},
     },
 }
 
 
 def remembered(model: type[Any]) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of an address that is answered from memory."""
+    """Return the OpenAPI responses of a route that is answered from memory."""
     return {
         200: {"model": model, "headers": ANSWER_HEADERS},
         304: {"description": "Nothing has changed", "headers": ANSWER_HEADERS},
@@ -45,7 +47,7 @@ def remembered(model: type[Any]) -> dict[int | str, dict[str, Any]]:
 
 
 def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
-    """Live prices come from the hub's memory, all else from Postgres."""
+    """Return the routes. Live prices come from the hub's memory, everything else from Postgres."""
     api = APIRouter(
         prefix="/api",
         responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -55,7 +57,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     async def get_prices(
         which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
-        """The newest price of each symbol, with the message that it came in."""
+        """Return the newest price of each symbol, with the Kafka message that it came in."""
         answer = await answer_with_prices(queries, known_prices(hub), which, if_none_match)
         return with_age(answer, hub.away_since)
 
@@ -67,7 +69,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     async def get_price(
         exchange: Exchange, symbol: Annotated[Name, Path()], if_none_match: IfNoneMatch = None
     ) -> Response:
-        """The newest price of one symbol."""
+        """Return the newest price of one symbol."""
         prices = known_prices(hub)
         price = prices.get(exchange, symbol)
         if price is None:
@@ -77,29 +79,29 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
 
     @api.get("/prices/{exchange}/{symbol}/source", responses=documented(HTTPStatus.NOT_FOUND))
     async def get_price_source(exchange: Exchange, symbol: Annotated[Name, Path()]) -> PriceSource:
-        """The place in Kafka that the newest price came from, and the command that prints its text."""
+        """Return the Kafka offset of the newest price, and the command that prints its original text."""
         return await price_source(queries, exchange, symbol)
 
     @api.get("/instruments")
     async def get_instruments(which: Annotated[InstrumentFilter, Query()]) -> Instruments:
-        """What the exchanges list: base and quote of each symbol, and whether it trades."""
+        """Return the instruments of the exchanges: base, quote and trading status of each symbol."""
         return await instruments(queries, which)
 
     @api.get("/candles/{exchange}/{symbol}", responses=documented(HTTPStatus.NOT_FOUND))
     async def get_candles(
         exchange: Exchange, symbol: Annotated[Name, Path()], span: Annotated[CandleSpan, Query()]
     ) -> Candles:
-        """Candles of ticker updates, not of trades; a minute without updates has none."""
+        """Return candles of ticker updates, not of trades; a minute without updates has none."""
         return await candles(queries, exchange, symbol, span)
 
     @api.get("/compare")
     async def get_comparisons(which: Annotated[CompareFilter, Query()]) -> Comparisons:
-        """The same base and quote on both exchanges, side by side."""
+        """Return prices of the same base and quote on several exchanges, side by side."""
         return await compare(queries, known_prices(hub), which)
 
     @api.get("/feeds")
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
-        """Source, age, unreadable share and recent events of each feed."""
+        """Return source, age, unreadable share and recent events of each feed."""
         return await feeds(queries, known_prices(hub), hub.unreadable, which)
 
     return api
@@ -112,7 +114,7 @@ def known_prices(hub: Hub) -> PriceTable:
 
 
 def with_age(answer: Response, database_away_since: datetime | None) -> Response:
-    """What Postgres can't confirm at the moment says for how long."""
+    """Return the answer with the header `Age` if Postgres is unavailable."""
     if database_away_since is not None:
         seconds = (datetime.now(UTC) - database_away_since).total_seconds()
         answer.headers["Age"] = str(round(seconds))

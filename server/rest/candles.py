@@ -1,6 +1,6 @@
-"""Candles of one symbol: minutes as the live job wrote them, and larger ones made of whole minutes.
+"""Return candles of one symbol: minutes as the live job wrote them, and larger ones from whole minutes.
 
-They are made of ticker updates and not of trades. A minute without updates has no candle.
+Candles are built from ticker updates, not from trades. A minute without updates has no candle.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -34,8 +34,9 @@ WIDTHS: dict[Interval, timedelta] = {
 }
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
-"""A midnight that all candles are counted from, as in the SQL function; none is older."""
+"""Origin of all candle intervals, as in the SQL function `candles`, and the earliest time accepted."""
 LAST = datetime(2100, 1, 1, tzinfo=UTC)
+"""The latest time accepted."""
 
 MINUTES = """
 SELECT minute, open, high, low, close, updates FROM candles_1m
@@ -50,7 +51,7 @@ FROM candles(%(exchange)s, %(symbol)s, %(width)s, %(since)s, %(until)s)
 ORDER BY start LIMIT %(limit)s
 """
 
-# The exchange's list may not have come yet, or no price.
+# Either may be missing: the exchange's list may not have arrived yet, or no price.
 IS_KNOWN = """
 SELECT EXISTS (SELECT FROM instruments WHERE exchange = %(exchange)s AND symbol = %(symbol)s)
     OR EXISTS (SELECT FROM live_prices WHERE exchange = %(exchange)s AND symbol = %(symbol)s)
@@ -58,7 +59,7 @@ SELECT EXISTS (SELECT FROM instruments WHERE exchange = %(exchange)s AND symbol 
 
 
 def parse_time(text: str) -> datetime:
-    """2025-03-28T07:37:28Z; without a zone UTC. Raises ValueError for what is not ISO 8601."""
+    """Parse ISO 8601, such as 2025-03-28T07:37:28Z; the default zone is UTC. Raise ValueError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -69,7 +70,7 @@ def parse_time(text: str) -> datetime:
 def within_reach(time: datetime) -> datetime:
     if not FIRST <= time <= LAST:
         raise ValueError(f"expected a time from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
-    # Postgres does not know zones that are 16 hours or more away.
+    # Postgres rejects UTC offsets of 16 hours or more.
     return time.astimezone(UTC)
 
 
@@ -77,16 +78,16 @@ Time = Annotated[datetime, BeforeValidator(parse_time), AfterValidator(within_re
 
 
 class CandleSpan(BaseModel):
-    """Which candles: those that start at `from` or later, and before `to`; the oldest first."""
+    """Candles that start at `from` or later and before `to`, oldest first."""
 
     model_config = ConfigDict(extra="forbid")
 
     interval: Interval = "1m"
     start: Annotated[
         Time | None,
-        Field(alias="from", description="ISO 8601; by default `limit` intervals before `to`"),
+        Field(alias="from", description="ISO 8601 (default: `limit` intervals before `to`)"),
     ] = None
-    end: Annotated[Time | None, Field(alias="to", description="ISO 8601; by default now")] = None
+    end: Annotated[Time | None, Field(alias="to", description="ISO 8601 (default: now)")] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 500
 
     @field_validator("end")
@@ -104,7 +105,7 @@ class Candle(BaseModel):
     high: Amount
     low: Amount
     close: Amount
-    updates: Annotated[int, Field(description="Ticker updates that it was made of")]
+    updates: Annotated[int, Field(description="Number of ticker updates in the candle")]
 
 
 class Candles(BaseModel):
@@ -117,10 +118,10 @@ class Candles(BaseModel):
 async def candles(
     queries: QueryConnection, exchange: Exchange, symbol: str, span: CandleSpan
 ) -> Candles:
-    """Raises HTTPException: 404 for a symbol that nothing is known of."""
+    """Return the candles of a span. Raise HTTPException: 404 for an unknown symbol."""
     since, until = bounds(span, datetime.now(UTC))
     width = WIDTHS[span.interval]
-    asked = {
+    parameters = {
         "exchange": exchange,
         "symbol": symbol,
         "width": width,
@@ -128,9 +129,9 @@ async def candles(
         "until": until,
         "limit": span.limit,
     }
-    rows = await queries.rows(MINUTES if width == MINUTE else LARGER, asked)
-    if not rows and await queries.rows(IS_KNOWN, asked) == [(False,)]:
-        raise HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: {exchange} has none such")
+    rows = await queries.rows(MINUTES if width == MINUTE else LARGER, parameters)
+    if not rows and await queries.rows(IS_KNOWN, parameters) == [(False,)]:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: unknown on {exchange}")
     names = Candle.model_fields
     return Candles(
         exchange=exchange,
@@ -141,7 +142,7 @@ async def candles(
 
 
 def bounds(span: CandleSpan, now: datetime) -> tuple[datetime, datetime]:
-    """From the first minute to the end of the last one. No candle is cut: all are whole."""
+    """Return start and end of a span, rounded up to whole candles."""
     width = WIDTHS[span.interval]
     until = first_start(span.end or now, width)
     since = first_start(span.start, width) if span.start else until - span.limit * width
@@ -149,5 +150,5 @@ def bounds(span: CandleSpan, now: datetime) -> tuple[datetime, datetime]:
 
 
 def first_start(time: datetime, width: timedelta) -> datetime:
-    """Where the first candle starts that does not start before `time`."""
+    """Return the start of the first candle that starts at `time` or later."""
     return time + (FIRST - time) % width

@@ -1,4 +1,4 @@
-"""Prices of the same base and quote on several exchanges, side by side."""
+"""Compare prices of the same base and quote on several exchanges."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,15 @@ from server.state.prices import Price
 from server.state.provenance import is_simulated
 
 STALE_AFTER = timedelta(seconds=60)
-"""Age of a stale price: since its last trade, or since its arrival where an exchange does not say
-when the trade was. Such an exchange, Binance, sends a ticker only when it changed."""
+"""Maximum age of a price that is not stale, from its last trade. For an exchange that sends no trade
+time (Binance), the age counts from arrival: it sends a ticker only when it changed."""
 
 PROBABLY_TWO_COINS = Decimal("0.2")
-"""Prices of one coin that are further apart would be traded away at once."""
+"""Relative difference above which two prices probably belong to two coins: arbitrage would close it."""
 
 TRADING = "TRADING"
 
-# Prices have 38 digits; a quotient of two, in basis points, has at most 42 before its point.
+# Prices have up to 38 digits; a quotient of two in basis points has up to 42 before the decimal point.
 EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 BASIS_POINTS = 10_000
 SHOWN = Decimal("0.01")
@@ -53,8 +53,8 @@ class CompareFilter(BaseModel):
     include: Annotated[
         Literal["stale", "halted", "stale,halted", "halted,stale"] | None,
         Field(
-            description="Venues that are left out otherwise: those with a price older than"
-            f" {STALE_AFTER.total_seconds():.0f} s, or with a symbol that is not {TRADING}"
+            description="Include venues that are left out by default: `stale` with a price older than"
+            f" {STALE_AFTER.total_seconds():.0f} s, `halted` with a status other than {TRADING}"
         ),
     ] = None
 
@@ -67,7 +67,9 @@ class Venue(BaseModel):
     simulated: bool
     age_seconds: Annotated[
         float,
-        Field(description="Since the last trade where the exchange says when, else since arrival"),
+        Field(
+            description="Since the last trade, or since arrival if the exchange sends no trade time"
+        ),
     ]
     stale: Annotated[
         bool, Field(description=f"Older than {STALE_AFTER.total_seconds():.0f} seconds")
@@ -78,7 +80,7 @@ class Comparison(BaseModel):
     base: str
     quote: str
     venues: Annotated[
-        list[Venue], Field(description="Two exchanges or more, in the order of /api/feeds")
+        list[Venue], Field(description="On two exchanges or more, in the order of /api/feeds")
     ]
     difference_bp: Annotated[
         Amount,
@@ -87,14 +89,14 @@ class Comparison(BaseModel):
         ),
     ]
     probably_two_coins: Annotated[
-        bool, Field(description="More than 20 % apart: perhaps two coins of one name")
+        bool, Field(description="More than 20 % apart: probably two coins of the same name")
     ]
 
 
 class Comparisons(BaseModel):
-    id: Annotated[str, Field(description="The state that the prices are as of")]
+    id: Annotated[str, Field(description="The `id` of the state that the prices are from")]
     pairs: Annotated[
-        list[Comparison], Field(description="Those with a price on two exchanges or more")
+        list[Comparison], Field(description="Pairs with a price on two exchanges or more")
     ]
 
 
@@ -161,7 +163,7 @@ def venue(price: Price, status: str, now: datetime) -> Venue:
 
 
 def difference_bp(lowest: Decimal, highest: Decimal) -> Decimal:
-    """Return (highest - lowest) / lowest in basis points, to hundredths; a tie to the even one."""
+    """Return (highest - lowest) / lowest in basis points, rounded half to even to hundredths."""
     with localcontext(EXACT):
         return (BASIS_POINTS * (highest - lowest) / lowest).quantize(SHOWN)
 

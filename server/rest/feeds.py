@@ -1,4 +1,4 @@
-"""How each exchange's feed is: where it comes from, how old its newest price is, what befell it."""
+"""Return source, age and recent interruptions of each exchange's feed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,8 @@ FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
 ORDER BY exchange, "from" DESC, kind
 """
 
-# An older one without an end is over as well: its extractor was killed before it could tell.
+# Only the newest one can be ongoing. An older one without an end is over: its extractor was killed
+# before it could report the end.
 INTERRUPTIONS = """
 SELECT * FROM (
     SELECT DISTINCT ON (exchange) exchange, endpoint, kind, reason, "from", "to", frames
@@ -43,7 +44,9 @@ EVENT_COLUMNS = ("endpoint", "kind", "reason", "from", "to", "frames")
 class FeedFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, Field(ge=0, le=100, description="How many events of each feed")] = 10
+    limit: Annotated[
+        int, Field(ge=0, le=100, description="Maximum number of events of each feed")
+    ] = 10
 
 
 class FeedEvent(BaseModel):
@@ -51,27 +54,27 @@ class FeedEvent(BaseModel):
     kind: Annotated[str, Field(description="connection, interruption or rotation")]
     reason: str | None
     start: Annotated[Instant, Field(alias="from")]
-    end: Annotated[Instant | None, Field(alias="to", description="null: not told that it is over")]
+    end: Annotated[Instant | None, Field(alias="to", description="null until the end is reported")]
     frames: int
 
 
 class Feed(BaseModel):
     exchange: Exchange
-    title: Annotated[str, Field(description="The name that people know", examples=["KuCoin"])]
+    title: Annotated[str, Field(description="Display name", examples=["KuCoin"])]
     endpoint: Annotated[str | None, Field(description="The host that the newest price came from")]
-    simulated: Annotated[bool | None, Field(description="null as long as there is no price")]
+    simulated: Annotated[bool | None, Field(description="null until there is a price")]
     newest_price_at: Instant | None
-    age_seconds: Annotated[float | None, Field(description="Of the newest price, since it arrived")]
-    symbols: Annotated[int, Field(description="How many have a price")]
+    age_seconds: Annotated[float | None, Field(description="Since the newest price arrived")]
+    symbols: Annotated[int, Field(description="Number of symbols with a price")]
     unreadable: Annotated[
-        Unreadable | None, Field(description="null when it sent nothing in the last minute")
+        Unreadable | None, Field(description="null if the exchange sent nothing in the last minute")
     ]
-    interruption: Annotated[FeedEvent | None, Field(description="The one that still goes on")]
-    events: Annotated[list[FeedEvent], Field(description="The newest first")]
+    interruption: Annotated[FeedEvent | None, Field(description="The ongoing interruption")]
+    events: Annotated[list[FeedEvent], Field(description="Newest first")]
 
 
 class Feeds(BaseModel):
-    id: Annotated[str, Field(description="The state that the prices are as of")]
+    id: Annotated[str, Field(description="The `id` of the state that the prices are from")]
     feeds: list[Feed]
 
 
@@ -81,9 +84,9 @@ async def feeds(
     unreadable: Mapping[str, Unreadable],
     which: FeedFilter,
 ) -> Feeds:
-    asked = {"exchanges": list(EXCHANGE), "limit": which.limit}
-    events = by_exchange(await queries.rows(EVENTS, asked))
-    interruptions = by_exchange(await queries.rows(INTERRUPTIONS, asked))
+    parameters = {"exchanges": list(EXCHANGE), "limit": which.limit}
+    events = by_exchange(await queries.rows(EVENTS, parameters))
+    interruptions = by_exchange(await queries.rows(INTERRUPTIONS, parameters))
     now = datetime.now(UTC)
     return Feeds(
         id=prices.name(prices.id),
@@ -102,7 +105,7 @@ async def feeds(
 
 
 def by_exchange(rows: Iterable[tuple[Any, ...]]) -> defaultdict[str, list[FeedEvent]]:
-    """Of rows that are an exchange and the values of EVENT_COLUMNS."""
+    """Group rows of an exchange and the values of EVENT_COLUMNS by exchange."""
     events = defaultdict(list)
     for exchange, *values in rows:
         event = FeedEvent.model_validate(dict(zip(EVENT_COLUMNS, values, strict=True)))
@@ -118,7 +121,7 @@ def feed(
     events: list[FeedEvent],
     now: datetime,
 ) -> Feed:
-    """`interruptions` are those that still go on: none or one."""
+    """Return the feed of an exchange. `interruptions` has the ongoing one, if any."""
     newest = max(prices, key=lambda price: price.received_at, default=None)
     return Feed(
         exchange=exchange,

@@ -1,4 +1,4 @@
-"""What those who run the server ask it: whether it runs, whether it is ready, how it is."""
+"""Define the routes for operations: /healthz, /readyz and /metrics."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from server.streams.hub import Hub
 
 
 def create_operations(
-    settings: Settings, hub: Hub, reader: Listener, metrics: Metrics
+    settings: Settings, hub: Hub, listener: Listener, metrics: Metrics
 ) -> APIRouter:
     operations = APIRouter()
     limits = age_limits(settings)
@@ -29,14 +29,14 @@ def create_operations(
 
     @operations.get("/healthz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     async def healthz() -> dict[str, str]:
-        """Whether the process does its work; without Postgres it does."""
-        if not reader.is_alive():
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database reader has ended")
+        """Liveness; healthy even while Postgres is unavailable."""
+        if not listener.is_alive():
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database listener has stopped")
         return {"status": "ok"}
 
     @operations.get("/readyz", responses={503: {"model": Readiness}})
     async def readyz(response: Response) -> Readiness:
-        """Whether prices are live.
+        """Readiness: whether prices are live.
 
         503 while Postgres is unavailable, an exchange's prices are old, or most of its items unreadable.
         """
@@ -51,7 +51,7 @@ def create_operations(
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def get_metrics() -> Response:
-        """In the text format of Prometheus."""
+        """Return metrics in Prometheus' text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return operations

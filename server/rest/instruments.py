@@ -1,4 +1,4 @@
-"""What the exchanges list: which base and quote a symbol stands for, and whether it trades."""
+"""Return the instruments that the exchanges list: base, quote and trading status of each symbol."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ ORDER BY exchange, symbol
 
 
 class InstrumentFilter(BaseModel):
-    """Which instruments; a parameter that is not given matches all."""
+    """Filter of instruments; a missing parameter matches all."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,10 +33,8 @@ class Instrument(BaseModel):
     symbol: str
     base: str
     quote: str
-    status: Annotated[
-        str, Field(description="TRADING, or why not in the exchange's own word; DELISTED")
-    ]
-    seen_at: Annotated[Instant, Field(description="When the rest was first seen to be so")]
+    status: Annotated[str, Field(description="TRADING, DELISTED, or the exchange's own status")]
+    seen_at: Annotated[Instant, Field(description="When the row's current values were first seen")]
 
 
 class Instruments(BaseModel):

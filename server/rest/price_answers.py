@@ -1,12 +1,12 @@
-"""Prices for those who ask now and then, instead of following a stream.
+"""Return prices to clients that poll instead of following a stream.
 
     {"id":"5f3c1a2b-311","previous":null,"prices":[every row that matches]}
     {"id":"5f3c1a2b-311","previous":"5f3c1a2b-305","prices":[those that later batches wrote]}
 
-The ids are those of the streams: what one has told, the other goes on from.
+The ids are those of the streams, so a client can switch between polling and a stream without a gap.
 
-Each answer has an ETag. Asked again with it, in If-None-Match, the server says 304 as long as no
-batch changed what the answer would say.
+Each answer has an ETag. A request with it in If-None-Match is answered with 304 until a batch changes
+the answer.
 """
 
 from http import HTTPStatus
@@ -30,24 +30,26 @@ ORDER BY exchange, symbol
 
 
 class PriceFilter(BaseModel):
-    """Which prices; a parameter that is not given matches all."""
+    """Filter of prices; a missing parameter matches all."""
 
     model_config = ConfigDict(extra="forbid")
 
     exchange: Exchange | None = None
-    base: Annotated[Name | None, Field(description="As the exchange's list has it")] = None
-    quote: Annotated[Name | None, Field(description="As the exchange's list has it")] = None
+    base: Annotated[Name | None, Field(description="As listed by the exchange")] = None
+    quote: Annotated[Name | None, Field(description="As listed by the exchange")] = None
     symbol: Name | None = None
     changed_since: Annotated[
         Name | None,
-        Field(description="The `id` of an answer or of a stream: only what later batches wrote"),
+        Field(
+            description="The `id` of an answer or of a stream: return only rows of later batches"
+        ),
     ] = None
 
 
 class PriceRow(BaseModel):
-    """The newest price of a ticker, and the Kafka message that it came in.
+    """The newest price of a symbol, and the Kafka message that it came in.
 
-    It is for the OpenAPI document; server.state.prices writes the rows.
+    Used only for the OpenAPI document; server.state.prices writes the rows.
     """
 
     exchange: Exchange
@@ -63,7 +65,10 @@ class PriceRow(BaseModel):
     low_24h: Amount | None
     base_volume_24h: Amount | None
     quote_volume_24h: Amount | None
-    traded_at: Annotated[Instant | None, Field(description="Of the last trade, if it is told")]
+    traded_at: Annotated[
+        Instant | None,
+        Field(description="Time of the last trade; null if the exchange does not send it"),
+    ]
     event_time: Instant
     sequence: int
     received_at: Annotated[Instant, Field(description="When the extractor received it")]
@@ -71,18 +76,18 @@ class PriceRow(BaseModel):
     topic: str
     partition: int
     offset: int
-    position: Annotated[int, Field(description="Of the ticker in the message")]
+    position: Annotated[int, Field(description="Position of the ticker in the message")]
     batch_id: Annotated[int, Field(description="The batch that wrote this row")]
     simulated: bool
 
 
 class Prices(BaseModel):
-    id: Annotated[str, Field(description="The state that the prices are as of")]
+    id: Annotated[str, Field(description="The `id` of the state that the prices are from")]
     previous: Annotated[
         str | None,
         Field(
-            description="`changed_since`; null when all rows are here, also because the database has"
-            " no such id"
+            description="`changed_since`; null if the answer has all rows, also because the id is unknown"
+            " to this database"
         ),
     ]
     prices: list[PriceRow]
@@ -91,20 +96,20 @@ class Prices(BaseModel):
 async def answer_with_prices(
     queries: QueryConnection, prices: PriceTable, which: PriceFilter, if_none_match: str | None
 ) -> Response:
-    """Base and quote are looked up in Postgres; all else is in memory.
+    """Return the matching prices from memory; only `base` and `quote` need a query to Postgres.
 
-    Raises HTTPException, 503, when Postgres is asked and does not answer.
+    Raise HTTPException: 503 if that query fails.
     """
     listed = await symbols_listed(queries, which)
-    # The instruments may change without a batch.
+    # The ETag includes the symbols, because instruments may change without a batch.
     symbols = "" if listed is None else f"-{crc32(repr(listed).encode()):08x}"
     etag = f'"{prices.name(prices.id)}{symbols}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
     rows = prices.where(which.exchange, which.symbol)
     if listed is not None:
-        among = set(listed)
-        rows = [row for row in rows if (row.exchange, row.symbol) in among]
+        listed_keys = set(listed)
+        rows = [row for row in rows if (row.exchange, row.symbol) in listed_keys]
     known = prices.batch_named(which.changed_since or "")
     if known is not None:
         rows = [row for row in rows if row.batch_id > known]
@@ -119,16 +124,14 @@ def answer_with_price(prices: PriceTable, price: Price, if_none_match: str | Non
 
 
 def no_price(exchange: Exchange, symbol: str) -> HTTPException:
-    """404, with the name."""
-    return HTTPException(
-        HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: {exchange} has sent no price of it"
-    )
+    """Return a 404 error for a symbol without a price."""
+    return HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: no price from {exchange} yet")
 
 
 async def symbols_listed(
     queries: QueryConnection, which: PriceFilter
 ) -> list[tuple[str, str]] | None:
-    """(exchange, symbol) of the base and quote that are asked for; None when neither is."""
+    """Return (exchange, symbol) of the requested base and quote; None if neither is requested."""
     if which.base is None and which.quote is None:
         return None
     rows = await queries.rows(LISTED, {"base": which.base, "quote": which.quote})
@@ -142,7 +145,7 @@ def prices_text(prices: PriceTable, known: int | None, rows: list[Price]) -> str
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:
-    """Whether the client has it. The comparison is the weak one: a proxy may have put W/ before."""
+    """Return whether the client has it. The comparison is weak: a proxy may have added W/."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return etag in tags or "*" in tags
 

@@ -1,6 +1,6 @@
-"""The source of a stored price: the Kafka message that it came in, and its place there.
+"""Return the source of a stored price: the Kafka message that it came in, and its position there.
 
-Postgres does not store the exchange's own words: `make trace` reads them where they are.
+Postgres does not store the exchange's original text. `make trace` reads it from Kafka or `raw/`.
 """
 
 import shlex
@@ -13,8 +13,8 @@ from server.rest.price_answers import no_price
 from server.rest.query_connection import QueryConnection
 from server.state.provenance import is_simulated
 
-# The progress lies beyond every price of its topic. A price that is not below it is of a former topic of that
-# name, which was deleted and created again.
+# The progress is beyond the offset of every price of its topic. A price at or beyond it is of a former
+# topic of that name, which was deleted and created again.
 SOURCE = """
 SELECT live.price, live.topic, progress.topic_id, live.partition, live."offset", live.position,
     live.batch_id, live.received_at, live.endpoint
@@ -26,7 +26,7 @@ WHERE live.exchange = %(exchange)s AND live.symbol = %(symbol)s
 
 
 class PriceSource(BaseModel):
-    """What one stored price came from. Names and values are those of its row in `/api/prices`."""
+    """Source of one stored price. Names and values are those of its row in `/api/prices`."""
 
     exchange: Exchange
     symbol: str
@@ -35,13 +35,13 @@ class PriceSource(BaseModel):
     topic_id: Annotated[
         str | None,
         Field(
-            description="Kafka's id of the topic that the live job reads; null when it is not known,"
-            " or when the price is of a former topic of that name"
+            description="Kafka's id of the topic that the live job reads; null if it is not known,"
+            " or if the price is of a former topic of that name"
         ),
     ]
     partition: int
     offset: int
-    position: Annotated[int, Field(description="Of the ticker in the message")]
+    position: Annotated[int, Field(description="Position of the ticker in the message")]
     batch_id: Annotated[int, Field(description="The batch that wrote this price")]
     received_at: Annotated[Instant, Field(description="When the extractor received it")]
     endpoint: Annotated[str | None, Field(description="The host that sent it")]
@@ -49,14 +49,14 @@ class PriceSource(BaseModel):
     trace: Annotated[
         str,
         Field(
-            description="The shell command that prints the exchange's own words, on the pipeline's machine",
+            description="Shell command that prints the exchange's original text, on the pipeline's machine",
             examples=["make trace SYMBOL=binance:BTCUSDT"],
         ),
     ]
 
 
 async def price_source(queries: QueryConnection, exchange: Exchange, symbol: str) -> PriceSource:
-    """Raise HTTPException: 404 for a symbol without a price, 503 without Postgres."""
+    """Return the source. Raise HTTPException: 404 for a symbol without a price, 503 without Postgres."""
     rows = await queries.rows(SOURCE, {"exchange": exchange, "symbol": symbol})
     if not rows:
         raise no_price(exchange, symbol)
@@ -79,6 +79,6 @@ async def price_source(queries: QueryConnection, exchange: Exchange, symbol: str
 
 
 def trace_command(exchange: Exchange, symbol: str) -> str:
-    """Return it quoted for a shell and for make: the exchange chooses the text of a symbol."""
+    """Return the command, quoted for a shell and for make: the exchange chooses the text of a symbol."""
     value = f"{exchange}:{symbol}".replace("$", "$$")
     return f"make trace SYMBOL={shlex.quote(value)}"

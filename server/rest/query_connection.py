@@ -1,4 +1,4 @@
-"""What is asked of Postgres beside the stream: one connection, one query at a time."""
+"""Query Postgres for REST answers, over one connection and one query at a time."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ from server.errors import unavailable
 log = logging.getLogger(__name__)
 
 DEADLINE = 5.0
-"""Seconds for a query, with its wait for the ones before it and for a connection."""
+"""Timeout of a query in seconds, including the wait for earlier queries and for a connection."""
 
-# A query does not end with its connection, but only when it has something to send.
+# statement_timeout ends abandoned queries: Postgres notices a closed connection only when it sends data.
 SESSION = """
 SELECT set_config('statement_timeout', %(timeout)s, false),
     set_config('default_transaction_read_only', 'on', false)
@@ -24,7 +24,7 @@ SELECT set_config('statement_timeout', %(timeout)s, false),
 
 
 class QueryConnection:
-    """Connects when it is needed and again when the connection was lost; never blocks the loop."""
+    """Connect on the first query and after a lost connection, without blocking the event loop."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,13 +32,13 @@ class QueryConnection:
         self._postgres: connection | None = None
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """All rows. Raises HTTPException, 503, when Postgres did not give them in time."""
+        """Return all rows. Raise HTTPException: 503 if Postgres does not return them within DEADLINE."""
         try:
             async with asyncio.timeout(DEADLINE), self._turn:
                 return await self._rows(query, values)
         except (psycopg2.Error, TimeoutError) as error:
             reason = " ".join(str(error).split()) or f"no answer in {DEADLINE:.0f} s"
-            log.warning("asking Postgres: %s", reason)
+            log.warning("query failed reason=%r", reason)
             raise unavailable("Postgres does not answer") from error
 
     def close(self) -> None:
@@ -48,56 +48,56 @@ class QueryConnection:
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         kept, self._postgres = self._postgres, None
         if kept is not None:
-            # It may have been lost since the last query.
+            # On a connection lost since the last query, retry once on a new one.
             with suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
-                return await self._ask(kept, query, values)
-        fresh = await _connected(self._url)
-        return await self._ask(fresh, query, values)
+                return await self._run(kept, query, values)
+        fresh = await _connect(self._url)
+        return await self._run(fresh, query, values)
 
-    async def _ask(
+    async def _run(
         self, postgres: connection, query: str, values: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
-        rows = await _answer(postgres, query, values)
+        rows = await _fetch(postgres, query, values)
         self._postgres = postgres
         return rows
 
 
-async def _connected(url: str) -> connection:
-    # On another thread: the host's name is looked up in the call.
+async def _connect(url: str) -> connection:
+    # On another thread: the call blocks while it resolves the host name.
     postgres: connection = await asyncio.to_thread(
         psycopg2.connect, url, application_name="server queries", async_=True
     )
-    await _answer(postgres, SESSION, {"timeout": f"{DEADLINE} s"})
+    await _fetch(postgres, SESSION, {"timeout": f"{DEADLINE} s"})
     return postgres
 
 
-async def _answer(
+async def _fetch(
     postgres: connection, query: str, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """The connection is closed when anything goes wrong, or when nobody waits any longer."""
+    """Return all rows of a query. Close the connection on any error or cancellation."""
     try:
-        await _ready(postgres)
+        await _wait(postgres)
         with postgres.cursor() as cursor:
             cursor.execute(query, values)
-            await _ready(postgres)
+            await _wait(postgres)
             return cursor.fetchall()
     except BaseException:
         postgres.close()
         raise
 
 
-async def _ready(postgres: connection) -> None:
-    """Returns when the connection, or the answer, is there. Raises psycopg2.Error."""
+async def _wait(postgres: connection) -> None:
+    """Return when the connection is open or the answer complete. Raise psycopg2.Error."""
     loop = asyncio.get_running_loop()
     while (awaited := postgres.poll()) != POLL_OK:
-        can_go_on = asyncio.Event()
+        descriptor_ready = asyncio.Event()
         descriptor = postgres.fileno()
         if awaited == POLL_READ:
-            loop.add_reader(descriptor, can_go_on.set)
+            loop.add_reader(descriptor, descriptor_ready.set)
         else:
-            loop.add_writer(descriptor, can_go_on.set)
+            loop.add_writer(descriptor, descriptor_ready.set)
         try:
-            await can_go_on.wait()
+            await descriptor_ready.wait()
         finally:
             loop.remove_reader(descriptor)
             loop.remove_writer(descriptor)

@@ -1,4 +1,4 @@
-"""Whether the prices that the server has can be trusted to be live."""
+"""Decide whether the server's prices are live: from their age, unreadable items and Postgres."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,35 +16,37 @@ class ExchangeReadiness(BaseModel):
     exchange: Exchange
     age_seconds: Annotated[
         float | None,
-        Field(description="Of the newest price, since it arrived; null as long as there is none"),
+        Field(description="Since the newest price arrived; null until there is one"),
     ]
     limit_seconds: float
     fresh: Annotated[
-        bool, Field(description="There is a price, and it is not older than the limit")
+        bool, Field(description="The newest price exists and is not older than the limit")
     ]
     unreadable: Annotated[
-        Unreadable | None, Field(description="null when it sent nothing in the last minute")
+        Unreadable | None, Field(description="null if the exchange sent nothing in the last minute")
     ]
     readable: Annotated[
-        bool, Field(description="No more than half of the last minute's items could not be read")
+        bool, Field(description="At least half of the last minute's items could be read")
     ]
 
 
 class Readiness(BaseModel):
     ready: Annotated[
-        bool, Field(description="Postgres is read, and every exchange is fresh and readable")
+        bool, Field(description="Postgres is available, and every exchange is fresh and readable")
     ]
-    database_away_since: Annotated[Instant | None, Field(description="null while it is read")]
+    database_away_since: Annotated[
+        Instant | None, Field(description="null while Postgres is available")
+    ]
     exchanges: list[ExchangeReadiness]
 
 
 def age_limits(settings: Settings) -> dict[Exchange, float]:
-    """Seconds that the newest price of each exchange may be old."""
-    return {name: own.price_age_limit for name, own in settings.exchanges.items()}
+    """Return the maximum age of the newest price of each exchange, in seconds."""
+    return {name: exchange.price_age_limit for name, exchange in settings.exchanges.items()}
 
 
 def newest_price_age(prices: PriceTable | None, exchange: str, now: datetime) -> float | None:
-    """Seconds; None when there is no price."""
+    """Return the age in seconds, or None without a price."""
     if prices is None:
         return None
     newest = max((price.received_at for price in prices.of(exchange)), default=None)

@@ -1,1 +1,1 @@
-"""What the server knows of Postgres: the table of prices, kept up to date."""
+"""The server's in-memory copy of the live prices in Postgres, kept up to date."""

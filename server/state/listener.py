@@ -1,4 +1,4 @@
-"""The thread that reads Postgres: one connection for everybody."""
+"""Follow live prices in Postgres in one thread, over one connection for all clients."""
 
 import logging
 import select
@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN live_prices"
 
-# A cluster, restored or not, a database and a table that was not emptied: there ids only grow. pg_class is
-# read in the snapshot; pg_relation_filenode('batches') could already return the file of a later commit.
+# The first column identifies the cluster, its timeline (new after a restore) and the file of `batches`
+# (new after TRUNCATE or in another database). While it is the same, ids only grow. pg_class is read in
+# the snapshot; pg_relation_filenode('batches') could already return the file of a later commit.
 STATE = """
 SELECT concat_ws('/', system_identifier, timeline_id,
         (SELECT relfilenode FROM pg_class WHERE oid = 'batches'::regclass)),
@@ -39,39 +40,41 @@ FROM pg_control_system(), pg_control_checkpoint()
 QUOTES = "SELECT exchange, symbol, quote FROM instruments"
 
 FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
-"""Seconds between attempts to connect; doubled from one to the next."""
+"""Seconds between attempts to connect, doubled after each failure up to the longest."""
 
 QUIET_LIMIT = 2.0
-"""Seconds without a notification after which a look shows whether Postgres is still there."""
+"""Seconds without a notification after which the thread queries Postgres, to see that it answers."""
 
 LAST_MINUTE_EVERY = 1.0
-"""Seconds between two reads of what could not be read in the last minute: it changes slowly."""
+"""Seconds between two queries of the unreadable shares of the last minute, which change slowly."""
 
 ANSWER_LIMIT = 5.0
-"""Seconds without a byte of an answer after which Postgres is away, even if its host is there."""
+"""Seconds without a byte of an answer after which Postgres counts as unavailable."""
 
-# A query that nobody waits for any longer ends as well. Not by libpq's `options`: pgbouncer refuses them.
+# Postgres cancels a query that the server gave up. SET, because pgbouncer refuses libpq's `options`.
 LIMIT_QUERIES = f"SET statement_timeout = '{ANSWER_LIMIT:.0f}s'"
 
 
 class State(NamedTuple):
-    """What a look found."""
+    """State of the database at one query."""
 
     epoch: str
     last_batch: int
     instruments: str
-    """Another text when they have changed."""
+    """Fingerprint of the instruments; it differs when they have changed."""
 
 
 class Listener(threading.Thread):
-    """Calls `publish`, on its own thread, with a reading of all prices and then of each change.
+    """Call `publish` with a reading of all prices, then with a reading of each change.
 
-    LISTEN comes first and then the read of what is newer than the last id, so no batch is missed;
-    after a lost connection the same again. Notifications only say that it is worth looking, and may
-    coalesce: a reading can span several batches. Where another database is found, or a last id that
-    went back, all is read anew. `away` is called when Postgres is lost, `back` when it is read again;
-    one that hangs is lost where psycopg2 waits by `answered_in_time`. `last_minute` is called every
-    second or two with what could not be read, whether or not batches come.
+    No batch is missed: on each connection, LISTEN is sent before the rows newer than the last id are
+    read. A notification only triggers a query. Notifications may coalesce, so a reading can span
+    several batches. All rows are read again if the database is another one or its last id went back.
+
+    `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
+    that hangs counts as unavailable if psycopg2's wait callback is `answered_in_time`. `last_minute`
+    is called every 1 to 2 s with the unreadable shares, whether or not batches come. All callbacks
+    run on this thread.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class Listener(threading.Thread):
         back: Callable[[], object],
         last_minute: Callable[[Mapping[str, Unreadable]], object],
     ) -> None:
-        super().__init__(name="database reader", daemon=True)
+        super().__init__(name="database listener", daemon=True)
         self._url = url
         self._publish = publish
         self._away = away
@@ -97,7 +100,7 @@ class Listener(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
-        # A Postgres that does not answer must not hold up the end.
+        # Wait 2 s at most: Postgres may not answer.
         self.join(2)
 
     def run(self) -> None:
@@ -107,7 +110,7 @@ class Listener(threading.Thread):
                     self._follow(postgres)
             except psycopg2.Error as error:
                 reason = " ".join(str(error).split())
-                log.warning("reading prices: %s; again in %.2f s", reason, self._delay)
+                log.warning("read failed retry_in=%.2f reason=%r", self._delay, reason)
                 if self.away_since is None:
                     self.away_since = datetime.now(UTC)
                     self._away(self.away_since)
@@ -115,16 +118,16 @@ class Listener(threading.Thread):
                 self._delay = min(2 * self._delay, LONGEST_DELAY)
 
     def _follow(self, postgres: connection) -> None:
-        """Reads and waits in turn, until `stop`. Raises psycopg2.Error: connect again."""
+        """Read and wait in turn until `stop`. Raise psycopg2.Error if the connection is lost."""
         with postgres, postgres.cursor() as statements:
             statements.execute(LISTEN)
-        log.info("listening to Postgres, last known: %s", self._known)
+        log.info("listening last_known=%s", self._known)
         while not self._stopping.is_set():
-            self._look(postgres)
+            self._read_changes(postgres)
             self._delay = FIRST_DELAY
             self._wait(postgres)
 
-    def _look(self, postgres: connection) -> None:
+    def _read_changes(self, postgres: connection) -> None:
         with postgres, postgres.cursor() as statements:
             state = look(statements)
             reading = None if state == self._known else read(statements, state, self._known)
@@ -132,7 +135,7 @@ class Listener(threading.Thread):
         if self.away_since is not None:
             self.away_since = None
             self._back()
-        # Before the prices: the first of them would make the server ready.
+        # Before the prices: the first reading would make the server ready.
         if unreadable is not None:
             self._last_minute(unreadable)
         if reading is not None:
@@ -146,12 +149,12 @@ class Listener(threading.Thread):
         return is_due
 
     def _wait(self, postgres: connection) -> None:
-        """For a notification, `stop`, or a quiet while."""
+        """Return after a notification, `stop` or QUIET_LIMIT."""
         readable = select.poll()
         readable.register(postgres, select.POLLIN)
         end = time.monotonic() + QUIET_LIMIT
         while not self._stopping.is_set() and time.monotonic() < end:
-            # First: a notification may have come in with the answer to the last query.
+            # Poll first: a notification may have arrived with the answer to the last query.
             postgres.poll()
             if postgres.notifies:
                 postgres.notifies.clear()
@@ -160,10 +163,10 @@ class Listener(threading.Thread):
 
 
 def answered_in_time(postgres: connection) -> None:
-    """psycopg2's wait callback: returns when the answer is there.
+    """Wait callback of psycopg2: return when the answer is complete.
 
-    Raises psycopg2.OperationalError when nothing comes for ANSWER_LIMIT: the connection is of no use
-    then, and psycopg2 closes it.
+    Raise psycopg2.OperationalError after ANSWER_LIMIT without a byte; psycopg2 then closes the
+    connection.
     """
     while (awaited := postgres.poll()) != POLL_OK:
         answer = select.poll()
@@ -173,10 +176,10 @@ def answered_in_time(postgres: connection) -> None:
 
 
 def connect(url: str) -> connection:
-    """Raises psycopg2.OperationalError."""
+    """Return a read-only connection. Raise psycopg2.OperationalError."""
     postgres = psycopg2.connect(url, application_name="server")
     try:
-        # In a transaction, the rollback's own error would replace that of a connection which is lost again.
+        # Not in a transaction: if the connection is lost, the rollback's error would hide the first one.
         postgres.autocommit = True
         with postgres.cursor() as statements:
             statements.execute(LIMIT_QUERIES)
@@ -189,14 +192,14 @@ def connect(url: str) -> connection:
 
 
 def look(statements: cursor) -> State:
-    """In one snapshot with what is read in the same transaction."""
+    """Return the state, in the same snapshot as later reads of this transaction."""
     statements.execute(STATE)
     ((database, last_batch, instruments),) = statements.fetchall()
     return State(f"{crc32(database.encode()):08x}", last_batch, instruments)
 
 
 def read(statements: cursor, state: State, known: State | None) -> Reading:
-    """What the batches after the known one wrote, if it is of this database; else all rows."""
+    """Return the rows written after the known batch, or all rows if that is of another database."""
     continues = (
         known is not None and known.epoch == state.epoch and known.last_batch <= state.last_batch
     )

@@ -1,4 +1,4 @@
-"""The table live_prices in memory, and what changed in it since when."""
+"""Keep the table live_prices in memory, and find the changes since a batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One consistent look at the database: what the batches after `previous`, up to `id`, wrote.
+    """One consistent read of the database: the rows that batches after `previous`, up to `id`, wrote.
 
-    `previous` is None for a look at all rows, which says nothing about what was known before.
-    `epoch` names the database: ids of different ones have nothing in common.
-    `quotes` is None when what the instruments say has not changed since the last look.
+    `previous` is None for a read of all rows, which replaces everything known before.
+    `epoch` identifies the database: ids of different databases can't be compared.
+    `quotes` is None if the instruments have not changed since the last reading.
     """
 
     epoch: str
@@ -26,7 +26,7 @@ class Reading:
 
 
 class PriceTable:
-    """All rows as of batch `id`. A row knows the batch that wrote it."""
+    """All rows as of batch `id`. Each row has the id of the batch that wrote it."""
 
     def __init__(self, reading: Reading) -> None:
         self.epoch = reading.epoch
@@ -40,7 +40,7 @@ class PriceTable:
         if reading.quotes is not None:
             self.quotes = reading.quotes
             self.quotes_since = reading.id
-            """Up to this batch the quotes may have been others."""
+            """States up to this batch may have had other quotes."""
 
     def __len__(self) -> int:
         return len(self._prices)
@@ -61,7 +61,7 @@ class PriceTable:
         return [price for price in self._prices.values() if price.exchange == exchange]
 
     def where(self, exchange: str | None, symbol: str | None) -> list[Price]:
-        """The rows that match, in order; None matches all."""
+        """Return the matching rows, sorted; None matches all."""
         return sorted(
             price
             for price in self._prices.values()
@@ -69,11 +69,11 @@ class PriceTable:
         )
 
     def name(self, batch: int) -> str:
-        """What a stream calls the state as of a batch: `5f3c1a2b-311`."""
+        """Return the id that streams use for the state as of a batch: `5f3c1a2b-311`."""
         return f"{self.epoch}-{batch}"
 
     def batch_named(self, name: str) -> int | None:
-        """None when it is no state of this database, or one that is not known yet."""
+        """Return the batch of an id, or None if it is of another database or newer than this table."""
         epoch, _, batch = name.rpartition("-")
         is_batch = batch.isascii() and batch.isdecimal()
         return int(batch) if epoch == self.epoch and is_batch and int(batch) <= self.id else None

@@ -1,4 +1,4 @@
-"""A row of live_prices, as the JSON object that every answer and every stream is joined from.
+"""Read rows of live_prices as the JSON objects that answers and streams are joined from.
 
     {"exchange":"binance","symbol":"BTCUSDT","price":"85439.99","bid":null,"bid_size":null,
      "ask":null,"ask_size":null,"last_size":null,"open_24h":"87210.01","high_24h":"87488.45",
@@ -8,9 +8,9 @@
      "topic":"binance_raw_data","partition":2,"offset":1042,"position":17,"batch_id":311,
      "simulated":false}
 
-Amounts are strings, exact and in plain notation, so that no reader turns them into floats. Times
-are ISO-8601, UTC, with microseconds. Postgres writes the object: a row is then text that is only
-copied, and making it does not hold up the streams.
+Amounts are strings, exact and without exponent, so that no reader parses them as floats. Times are
+ISO 8601, UTC, with microseconds. Postgres writes the object: the server only copies text, so
+serialising does not hold up the streams.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from server.state.provenance import is_simulated
 
-# As `plain` and `instant` write them.
+# SQL that formats a column as `plain` and `instant` do.
 AMOUNT = 'trim_scale("{0}")::text AS "{0}"'
 INSTANT = """to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "{0}\""""
 AS_IT_IS = '"{0}"'
@@ -62,7 +62,7 @@ WHERE live.batch_id > %s
 
 
 class Price(NamedTuple):
-    """What the server must know of a row by itself, and the row as JSON, made once."""
+    """The columns that the server itself uses, and the whole row as JSON, built once."""
 
     exchange: str
     symbol: str
@@ -75,7 +75,7 @@ class Price(NamedTuple):
 
 
 def price_of(row: Sequence[Any]) -> Price:
-    """A row of PRICES_AFTER, as psycopg2 reads it."""
+    """Return the price of a row of PRICES_AFTER."""
     exchange, symbol, price, traded_at, received_at, endpoint, batch_id, text = row
     simulated = "true" if is_simulated(endpoint) else "false"
     text = f'{text[:-1]},"simulated":{simulated}}}'
@@ -83,11 +83,11 @@ def price_of(row: Sequence[Any]) -> Price:
 
 
 def plain(amount: Decimal) -> str:
-    """Every digit, no exponent, no zeros at the end: "85439.99", "0.00000001", "120"."""
+    """Return every digit, without exponent or trailing zeros: "85439.99", "0.00000001", "120"."""
     digits = f"{amount:f}"
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def instant(time: datetime) -> str:
-    """2025-03-28T07:37:28.501233Z. The time must know its zone."""
+    """Return ISO 8601 in UTC: 2025-03-28T07:37:28.501233Z. `time` must have a time zone."""
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -1,4 +1,4 @@
-"""Whether a price is real: told by the host that the exchange's frame came from."""
+"""Distinguish real prices from simulated ones by the host that sent the exchange's frame."""
 
 from functools import lru_cache
 
@@ -9,6 +9,6 @@ REAL_DOMAINS = [domain for exchange in EXCHANGES for domain in exchange.domains]
 
 @lru_cache
 def is_simulated(endpoint: str | None) -> bool:
-    """True unless the host is, or lies below, a domain of a real exchange. None: host unknown."""
+    """Return True unless the host is in a domain of a real exchange. None means an unknown host."""
     host = endpoint or ""
     return not any(host == domain or host.endswith(f".{domain}") for domain in REAL_DOMAINS)

@@ -1,12 +1,12 @@
-"""How much of what an exchange sends the live job could not read in the last minute, and why.
+"""Share of each exchange's items that the live job could not read in the last minute, and the cause.
 
-Each row of `batches` has counts in `reading`, by exchange:
+The column `reading` of `batches` has counts by exchange:
 
     {"kucoin": {"tickers": 1240, "dead_letters": {"sequence is missing": 3},
                 "unread": {"price is absent": {"count": 4, …}, "bid is empty": {"count": 12, …}}}}
 
-An item is a ticker, a dead letter or a ticker without a price. The last two can't be read. A ticker that
-lacks another field counts as read.
+An item is a ticker, a dead letter or a ticker without a price. The last two are unreadable. A ticker
+that lacks another field counts as read.
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ from psycopg2.extensions import cursor
 from pydantic import BaseModel, ConfigDict, Field
 
 MOST = 0.5
-"""If a larger share of an exchange's items can't be read, its prices are not to be relied on."""
+"""Share of unreadable items above which an exchange's prices are not reliable."""
 
-# A minute has some 250 batches, and ids grow with committed_at. So only the end of the primary key is read,
-# however many batches there are and whatever the planner believes of them. A ticker has no cause.
+# A minute has some 250 batches, and ids grow with committed_at. So the query reads only the end of the
+# primary key, whatever the table's size and the planner's statistics. The cause of a ticker is NULL.
 LAST_MINUTE = """
 SELECT exchange, cause, sum(items)::bigint
 FROM (
@@ -40,13 +40,13 @@ GROUP BY exchange, cause
 
 
 class Unreadable(BaseModel):
-    """Of the items that an exchange sent in the last minute, those that could not be read."""
+    """Share of an exchange's items of the last minute that could not be read."""
 
     model_config = ConfigDict(frozen=True)
 
-    share: Annotated[float, Field(description="From 0 to 1, in thousandths")]
+    share: Annotated[float, Field(description="From 0 to 1, rounded up to thousandths")]
     cause: Annotated[
-        str | None, Field(description="The most frequent cause; null when all could be read")
+        str | None, Field(description="The most frequent cause; null if all could be read")
     ]
 
     @property
@@ -73,11 +73,11 @@ def unreadable_of(statements: cursor) -> dict[str, Unreadable]:
 
 
 def share_of(tickers: int, causes: Mapping[str, int]) -> Unreadable:
-    """Of the counts of an exchange's items, which are not all 0. Equal causes are in alphabetical order."""
-    dead = sum(causes.values())
+    """Return share and most frequent cause (the first by name if tied). Not all counts may be 0."""
+    unreadable = sum(causes.values())
     cause = min(causes, key=lambda each: (-causes[each], each), default=None)
-    # Rounded up: just over half is shown as more than half.
-    share = ceil(1000 * dead / (tickers + dead)) / 1000
+    # Round up: just over half must be more than half.
+    share = ceil(1000 * unreadable / (tickers + unreadable)) / 1000
     return Unreadable(share=share, cause=cause)
 
 

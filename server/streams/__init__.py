@@ -1,1 +1,1 @@
-"""Snapshots and changes to WebSocket and SSE clients."""
+"""Send snapshots and changes to WebSocket and SSE clients."""

@@ -1,4 +1,4 @@
-"""The clients of one subscription, and the messages that they share."""
+"""Group the clients of one subscription, so that they share messages."""
 
 from exchanges import EXCHANGE
 from server.state.price_table import Key, PriceTable
@@ -8,21 +8,21 @@ from server.streams.message import Message, changes, snapshot
 from server.streams.subscription import Subscription
 
 MOST_MESSAGES = 8
-"""Kept for one state of the table. Clients who are equally far are mostly as far as that."""
+"""Maximum number of messages kept for one state; most clients are up to date and share one."""
 
 
 class Audience:
-    """A message is made once for all clients who are equally far."""
+    """Clients of one subscription. A message is built once for all clients that know the same batch."""
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
         self.clients: set[Client] = set()
         self.keys: list[Key] = []
         self._messages: dict[int | None, Message] = {}
-        self._as_of = ""
+        self._messages_id = ""
 
     def choose(self, prices: PriceTable) -> None:
-        """Which of the prices are its own; again when there are new ones, or other quotes."""
+        """Select the keys of the subscription. Call it again after new symbols or changed quotes."""
         self._messages.clear()
         wanted = self.subscription
         self.keys = [
@@ -41,21 +41,21 @@ class Audience:
     def message(
         self, prices: PriceTable, known: int | None, fresh: list[Price] | None = None
     ) -> Message:
-        """For a client who knows the batch `known`: what changed since. None: a snapshot.
+        """Return the changes for a client that knows batch `known`, or a snapshot if it is None.
 
-        `fresh` is what changed since, if that is known without a search.
+        `fresh` has the changed prices if the caller knows them; otherwise they are searched.
         """
         id = prices.name(prices.id)
-        if id != self._as_of:
-            self._as_of = id
+        if id != self._messages_id:
+            self._messages_id = id
             self._messages.clear()
         if known not in self._messages:
             if len(self._messages) == MOST_MESSAGES:
                 self._messages.clear()
-            self._messages[known] = self._made(prices, id, known, fresh)
+            self._messages[known] = self._build(prices, id, known, fresh)
         return self._messages[known]
 
-    def _made(
+    def _build(
         self, prices: PriceTable, id: str, known: int | None, fresh: list[Price] | None
     ) -> Message:
         if known is None:

@@ -1,4 +1,4 @@
-"""One client of the hub: what it wants, how far it was told, and the way to it."""
+"""State of one client of the hub: its subscription, its last batch and its connection."""
 
 import time
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from server.streams.subscription import Subscription
 
 @dataclass(slots=True)
 class Traffic:
-    """What one kind of stream has carried, in all."""
+    """Counters of one kind of stream."""
 
     clients: int = 0
-    """Those that are there now."""
+    """Clients connected now."""
     messages: int = 0
     bytes: int = 0
     conflated: int = 0
-    """Changes that a slow client got within those of a later batch."""
+    """Changes that were merged into those of a later batch because the client was slow."""
     stalled: int = 0
-    """Clients that were closed because they read nothing."""
+    """Clients closed because they read nothing."""
 
 
 class Client:
-    """A client as the hub sees it. Only the hub changes `known`, `is_behind` and what is due."""
+    """One client. Only the hub changes `known`, `is_behind`, `state_is_due` and `unreadable_is_due`."""
 
     def __init__(
         self,
@@ -34,43 +34,43 @@ class Client:
         subscription: Subscription,
         since: str | None,
     ) -> None:
-        """`since` is the id of the last message that it got on a former connection."""
+        """`since` is the id of the last message on the client's previous connection."""
         self.channel = channel
         self.traffic = traffic
         self.subscription = subscription
         self.since = since
         self.known: int | None = None
-        """The batch as of which it has all of its subscription; None: it has nothing yet."""
+        """The batch that the client is up to date with; None before its first message."""
         self.is_behind = False
-        """Something of its subscription changed while it was not ready."""
+        """Prices of its subscription changed while it was not ready."""
         self.state_is_due = False
-        """It was not ready when there was a heartbeat, or a word on Postgres, to send."""
+        """A heartbeat or a status could not be sent because it was not ready."""
         self.unreadable_is_due = False
-        """It was not ready when there was news of the exchanges that are mostly unreadable."""
+        """An `unreadable` message could not be sent because it was not ready."""
         self._encode = encode
-        self._told_at = self._moved_at = time.monotonic()
-        self._waiting = 0
+        self._sent_at = self._drained_at = time.monotonic()
+        self._waiting_before = 0
 
     @property
     def is_ready(self) -> bool:
         return self.channel.ready
 
     def send(self, message: Message) -> None:
-        """Call it when the client is ready, and once: then it may not be any more."""
+        """Send one message. The client must be ready, and may not be ready afterwards."""
         data = self._encode(message)
         self.channel.write(data)
         self.traffic.messages += 1
         self.traffic.bytes += len(data)
-        self._told_at = time.monotonic()
+        self._sent_at = time.monotonic()
 
     def quiet_for(self) -> float:
-        """Seconds since the last message."""
-        return time.monotonic() - self._told_at
+        """Return the seconds since the last message."""
+        return time.monotonic() - self._sent_at
 
     def stalled_for(self) -> float:
-        """Seconds for which, at every call, no byte less waited for it than before."""
+        """Return the seconds since a call last found fewer bytes waiting than before, or none."""
         now, waiting = time.monotonic(), self.channel.waiting
-        if waiting == 0 or waiting < self._waiting:
-            self._moved_at = now
-        self._waiting = waiting
-        return now - self._moved_at
+        if waiting == 0 or waiting < self._waiting_before:
+            self._drained_at = now
+        self._waiting_before = waiting
+        return now - self._drained_at

@@ -1,4 +1,4 @@
-"""Where the readings of the database become the streams of the clients."""
+"""Turn readings of the database into messages to the clients of all streams."""
 
 import asyncio
 import logging
@@ -19,85 +19,85 @@ from server.streams.subscription import Subscription
 log = logging.getLogger(__name__)
 
 CLOSER_LOOKS = 5
-"""How often the clients are looked after while a quiet one waits for its heartbeat."""
+"""Number of client checks per heartbeat interval."""
 
 
 class Hub:
-    """The newest prices, and who gets which of them. It lives on the event loop's thread.
+    """The newest prices, and the clients that get them. Use it only on the event loop's thread.
 
-    A client who is ready gets what a batch changed of its subscription. One who is not, because
-    its last message is still on the way, gets the latest state of all that changed meanwhile when
-    it is. So it misses versions and no symbols, one message at most waits for it, and it slows
-    nobody.
+    A client that is ready gets the changes of each batch in its subscription. A client is not ready
+    while its last message is still being sent. Once it is, it gets the latest version of everything
+    that changed meanwhile. So a slow client misses versions but no symbols, at most one message waits
+    for it, and it slows no other client.
     """
 
     def __init__(self, *, heartbeat_after: float = 5.0, stalled_after: float = 30.0) -> None:
-        """Seconds: without a message until a heartbeat, and without a byte taken until the end."""
+        """The arguments are seconds: without a message sent, and without a byte read by the client."""
         self.prices: PriceTable | None = None
-        """None until the database was read for the first time."""
+        """None before the first reading of the database."""
         self.away_since: datetime | None = None
-        """Since when Postgres can't be read; None while it can."""
+        """Start of the current outage of Postgres; None while it is available."""
         self.unreadable: Mapping[str, Unreadable] = {}
-        """Of each exchange that sent something in the last minute."""
+        """Unreadable share of each exchange that sent anything in the last minute."""
         self.closed = asyncio.Event()
         self.traffic = {"ws": Traffic(), "sse": Traffic()}
-        """By the kind of stream."""
+        """Counters by kind of stream."""
         self._heartbeat_after = heartbeat_after
         self._stalled_after = stalled_after
-        self._shares: dict[Subscription, Audience] = {}
-        self._shares_of: defaultdict[Key, set[Audience]] = defaultdict(set)
+        self._audiences: dict[Subscription, Audience] = {}
+        self._audiences_of: defaultdict[Key, set[Audience]] = defaultdict(set)
 
     @contextmanager
     def serving(self, client: Client) -> Iterator[None]:
-        """Meanwhile the hub writes to the client whenever it has something to say to it."""
-        share = self._share_of(client.subscription)
-        share.clients.add(client)
+        """Send the client everything in its subscription until the context ends."""
+        audience = self._audience_of(client.subscription)
+        audience.clients.add(client)
         client.traffic.clients += 1
-        client.channel.on_ready = lambda: self._catch_up(share, client)
+        client.channel.on_ready = lambda: self._catch_up(audience, client)
         try:
             if self.prices is not None:
-                client.known = _resumed(self.prices, client)
-                self._tell(self.prices, share, client)
-            # The state comes last: a message without it means that Postgres is read.
+                client.known = _batch_to_resume(self.prices, client)
+                self._send_prices(self.prices, audience, client)
+            # The status comes last: any later message without it means that Postgres is available.
             if mostly_unreadable(self.unreadable):
-                self._tell_unreadable([client])
+                self._send_unreadable([client])
             if self.away_since is not None:
-                self._tell_state([client])
+                self._send_state([client])
             yield
         finally:
             client.channel.on_ready = None
             client.traffic.clients -= 1
-            share.clients.remove(client)
-            if not share.clients:
-                del self._shares[share.subscription]
-                for key in share.keys:
-                    self._shares_of[key].discard(share)
+            audience.clients.remove(client)
+            if not audience.clients:
+                del self._audiences[audience.subscription]
+                for key in audience.keys:
+                    self._audiences_of[key].discard(audience)
 
     def publish(self, reading: Reading) -> None:
-        """Tells each client what changed of its subscription, or all of it if all was read anew."""
+        """Send each client the changes in its subscription, or a snapshot if all rows were read."""
         if self.prices is None or reading.previous is None:
             self._start(reading)
             return
-        prices, number = self.prices, len(self.prices)
+        prices, count = self.prices, len(self.prices)
         prices.advance(reading)
-        if len(prices) != number or reading.quotes is not None:
-            self._choose()
-        # Small messages first: they would wait longer for the large ones than those for them.
-        touched = sorted(self._touched(reading).items(), key=lambda each: len(each[1]))
-        for share, fresh in touched:
-            for client in share.clients:
-                self._tell(prices, share, client, fresh)
+        if len(prices) != count or reading.quotes is not None:
+            self._choose_keys()
+        # Send small messages first so they do not queue behind large ones.
+        changed = sorted(self._changed(reading).items(), key=lambda each: len(each[1]))
+        for audience, fresh in changed:
+            for client in audience.clients:
+                self._send_prices(prices, audience, client, fresh)
 
     def postgres_is_away(self, since: datetime) -> None:
         self.away_since = since
-        self._tell_state(self._clients())
+        self._send_state(self._clients())
 
     def postgres_is_back(self) -> None:
         self.away_since = None
-        self._tell_state(self._clients(), is_back=True)
+        self._send_state(self._clients(), is_back=True)
 
     def last_minute(self, exchanges: Mapping[str, Unreadable]) -> None:
-        """Keep what could not be read, and send all clients what changed of it where it is most."""
+        """Store the shares, and send the mostly unreadable exchanges to all clients if they changed."""
         before = mostly_unreadable(self.unreadable)
         now = mostly_unreadable(exchanges)
         self.unreadable = exchanges
@@ -109,132 +109,136 @@ class Hub:
         for exchange in before.keys() - now:
             log.info("readable again exchange=%s", exchange)
         if now != before:
-            self._tell_unreadable(self._clients())
+            self._send_unreadable(self._clients())
 
     async def look_after_clients(self) -> None:
-        """Until it is cancelled: heartbeats, and the end of those who read nothing."""
+        """Send heartbeats and close stalled clients, until cancelled."""
         while True:
             await asyncio.sleep(self._heartbeat_after / CLOSER_LOOKS)
-            self._tell_state(
+            self._send_state(
                 client for client in self._clients() if client.quiet_for() >= self._heartbeat_after
             )
             for client in self._clients():
                 if client.stalled_for() >= self._stalled_after:
-                    log.info("a client read nothing for %.0f s: closed", client.stalled_for())
+                    log.info("client closed reason=stalled seconds=%.0f", client.stalled_for())
                     client.traffic.stalled += 1
                     client.channel.abort()
 
     def close(self) -> None:
-        """Every stream ends."""
+        """End every stream."""
         self.closed.set()
 
     def _start(self, reading: Reading) -> None:
         is_first = self.prices is None
         self.prices = PriceTable(reading)
-        self._choose()
-        for share in self._shares.values():
-            for client in share.clients:
-                client.known = _resumed(self.prices, client) if is_first else None
-                self._tell(self.prices, share, client)
+        self._choose_keys()
+        for audience in self._audiences.values():
+            for client in audience.clients:
+                client.known = _batch_to_resume(self.prices, client) if is_first else None
+                self._send_prices(self.prices, audience, client)
 
-    def _touched(self, reading: Reading) -> dict[Audience, list[Price]]:
-        """What changed of each subscription, found by the symbols that changed."""
-        touched: defaultdict[Audience, list[Price]] = defaultdict(list)
+    def _changed(self, reading: Reading) -> dict[Audience, list[Price]]:
+        """Return the changed prices of each subscription, looked up by the changed symbols."""
+        changed: defaultdict[Audience, list[Price]] = defaultdict(list)
         for price in reading.prices:
-            for share in self._shares_of[price.exchange, price.symbol]:
-                touched[share].append(price)
+            for audience in self._audiences_of[price.exchange, price.symbol]:
+                changed[audience].append(price)
         if reading.quotes is not None:
-            # A price that belongs to one of these only now may have changed long ago.
-            for share in self._shares.values():
-                if share.subscription.quote is not None:
-                    touched[share] = []
-                    for client in share.clients:
+            # These subscriptions get a snapshot: a price that is new to them may have changed long ago.
+            for audience in self._audiences.values():
+                if audience.subscription.quote is not None:
+                    changed[audience] = []
+                    for client in audience.clients:
                         client.known = None
-        return touched
+        return changed
 
-    def _share_of(self, subscription: Subscription) -> Audience:
-        share = self._shares.get(subscription)
-        if share is None:
-            share = self._shares[subscription] = Audience(subscription)
+    def _audience_of(self, subscription: Subscription) -> Audience:
+        audience = self._audiences.get(subscription)
+        if audience is None:
+            audience = self._audiences[subscription] = Audience(subscription)
             if self.prices is not None:
-                share.choose(self.prices)
-                for key in share.keys:
-                    self._shares_of[key].add(share)
-        return share
+                audience.choose(self.prices)
+                for key in audience.keys:
+                    self._audiences_of[key].add(audience)
+        return audience
 
-    def _choose(self) -> None:
+    def _choose_keys(self) -> None:
         assert self.prices is not None
-        self._shares_of.clear()
-        for share in self._shares.values():
-            share.choose(self.prices)
-            for key in share.keys:
-                self._shares_of[key].add(share)
+        self._audiences_of.clear()
+        for audience in self._audiences.values():
+            audience.choose(self.prices)
+            for key in audience.keys:
+                self._audiences_of[key].add(audience)
 
-    def _tell(
-        self, prices: PriceTable, share: Audience, client: Client, fresh: list[Price] | None = None
+    def _send_prices(
+        self,
+        prices: PriceTable,
+        audience: Audience,
+        client: Client,
+        fresh: list[Price] | None = None,
     ) -> None:
         if client.is_ready:
-            message = share.message(prices, client.known, fresh)
+            message = audience.message(prices, client.known, fresh)
             client.known = prices.id
             client.send(message)
         else:
-            # The first of them comes late, and each further one within a later one.
+            # The first missed change is only late; each further one is merged with it.
             client.traffic.conflated += client.is_behind
             client.is_behind = True
 
-    def _catch_up(self, share: Audience, client: Client) -> None:
+    def _catch_up(self, audience: Audience, client: Client) -> None:
         if client.is_behind and self.prices is not None:
             client.is_behind = False
-            self._tell(self.prices, share, client)
+            self._send_prices(self.prices, audience, client)
         if client.unreadable_is_due:
-            self._tell_unreadable([client])
+            self._send_unreadable([client])
         if client.state_is_due:
-            self._tell_state([client])
+            self._send_state([client])
 
-    def _tell_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
-        """Those who are not ready will hear what is so when they are."""
+    def _send_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
+        """Send heartbeat or status. Clients that are not ready get the current one once they are."""
         now = datetime.now(UTC)
         message = cache(lambda known: self._state(known, now, is_back))
         for client in clients:
-            client.state_is_due = not self._is_sent(client, message)
+            client.state_is_due = not self._send_if_ready(client, message)
 
-    def _tell_unreadable(self, clients: Iterable[Client]) -> None:
-        """Clients that are not ready get the then current state once they are."""
+    def _send_unreadable(self, clients: Iterable[Client]) -> None:
+        """Send the mostly unreadable exchanges. Clients that are not ready get them once they are."""
         now = datetime.now(UTC)
         exchanges = mostly_unreadable(self.unreadable)
-        message = cache(lambda known: unreadable(*self._place(known), now, exchanges))
+        message = cache(lambda known: unreadable(*self._ids(known), now, exchanges))
         for client in clients:
-            client.unreadable_is_due = not self._is_sent(client, message)
+            client.unreadable_is_due = not self._send_if_ready(client, message)
 
-    def _is_sent(self, client: Client, message: Callable[[int | None], Message]) -> bool:
-        """Send the message for what the client knows, if it is ready."""
+    def _send_if_ready(self, client: Client, message: Callable[[int | None], Message]) -> bool:
+        """Send the message if the client is ready, and return whether it was."""
         is_ready = client.is_ready
         if is_ready:
             client.send(message(client.known))
             client.known = None if self.prices is None else self.prices.id
         return is_ready
 
-    def _place(self, known: int | None) -> tuple[str | None, str | None]:
-        """The id and the previous id of a message without prices."""
+    def _ids(self, known: int | None) -> tuple[str | None, str | None]:
+        """Return id and previous id of a message without prices."""
         if self.prices is None or known is None:
             return None, None
         return self.prices.name(self.prices.id), self.prices.name(known)
 
     def _state(self, known: int | None, now: datetime, is_back: bool) -> Message:
-        id, previous = self._place(known)
+        id, previous = self._ids(known)
         if self.away_since is not None:
             return status(id, previous, now, "away", self.away_since)
         return status(id, previous, now, "back", now) if is_back else heartbeat(id, previous, now)
 
     def _clients(self) -> Iterator[Client]:
-        return (client for share in self._shares.values() for client in share.clients)
+        return (client for audience in self._audiences.values() for client in audience.clients)
 
 
-def _resumed(prices: PriceTable, client: Client) -> int | None:
-    """The batch that the client says it knows, if what changed since can be told."""
+def _batch_to_resume(prices: PriceTable, client: Client) -> int | None:
+    """Return the batch to resume from, or None if the client needs a snapshot."""
     known = prices.batch_named(client.since) if client.since is not None else None
     if known is None:
         return None
-    # Up to there, the quotes may have been others.
+    # A subscription by quote can't resume from a state that may have had other quotes.
     by_quote = client.subscription.quote is not None
     return None if by_quote and known <= prices.quotes_since else known

@@ -1,15 +1,15 @@
-"""What a stream says, as JSON, and the bytes that carry it on either kind of stream.
+"""Build the messages of a stream as JSON, framed for WebSocket and for SSE.
 
     {"type":"snapshot","id":"5f3c1a2b-311","previous":null,"prices":[every row of the subscription]}
-    {"type":"changes","id":"5f3c1a2b-312","previous":"5f3c1a2b-311","prices":[what changed of it]}
+    {"type":"changes","id":"5f3c1a2b-312","previous":"5f3c1a2b-311","prices":[its changed rows]}
     {"type":"heartbeat","id":"5f3c1a2b-319","previous":"5f3c1a2b-312","time":"2025-03-28T07:37:28.501233Z"}
     {"type":"status","id":…,"previous":…,"time":…,"postgres":"away","since":…,"age_seconds":12.3}
     {"type":"status","id":…,"previous":…,"time":…,"postgres":"back","since":…,"age_seconds":0.0}
     {"type":"unreadable","id":…,"previous":…,"time":…,"exchanges":[
         {"exchange":"kucoin","share":0.973,"cause":"sequence is missing"}]}
 
-Whatever its type, `previous` is the id of the message before it on this stream. docs/server.md says
-what clients make of it.
+In every type, `previous` is the id of the message before on the same stream. docs/server.md describes
+how clients use it.
 """
 
 import json
@@ -22,11 +22,11 @@ from server.state.prices import Price, instant
 from server.state.unreadable import Unreadable
 
 TEXT = 0x81
-"""A WebSocket's text frame, the last of its message."""
+"""First byte of a WebSocket frame: text, and final frame of its message."""
 
 
 class Message:
-    """Each form of it is made when it is first sent, and once for all clients."""
+    """One message. Each encoding is built on first use, once for all clients."""
 
     def __init__(self, id: str | None, text: str) -> None:
         self._id = id
@@ -34,7 +34,7 @@ class Message:
 
     @cached_property
     def frame(self) -> bytes:
-        """For a WebSocket; a server does not mask."""
+        """WebSocket frame, unmasked as from every server."""
         payload = self._text.encode()
         size = len(payload)
         if size < 126:
@@ -45,13 +45,13 @@ class Message:
 
     @cached_property
     def event(self) -> bytes:
-        """For SSE. Without an id, a client keeps the last one that it has."""
-        known = "" if self._id is None else f"id: {self._id}\n"
-        return f"{known}data: {self._text}\n\n".encode()
+        """Server-sent event. Without an id, the client keeps its last one."""
+        id_line = "" if self._id is None else f"id: {self._id}\n"
+        return f"{id_line}data: {self._text}\n\n".encode()
 
     @cached_property
     def chunk(self) -> bytes:
-        """The event as a chunk of HTTP 1.1."""
+        """The event as an HTTP/1.1 chunk."""
         return b"%x\r\n%b\r\n" % (len(self.event), self.event)
 
 
@@ -64,7 +64,7 @@ def changes(id: str, previous: str, prices: Iterable[Price]) -> Message:
 
 
 def heartbeat(id: str | None, previous: str | None, now: datetime) -> Message:
-    return Message(id, f'{{"type":"heartbeat",{_place(id, previous, now)}}}')
+    return Message(id, f'{{"type":"heartbeat",{_ids_and_time(id, previous, now)}}}')
 
 
 def status(
@@ -73,7 +73,7 @@ def status(
     age = (now - since).total_seconds()
     return Message(
         id,
-        f'{{"type":"status",{_place(id, previous, now)},"postgres":"{postgres}",'
+        f'{{"type":"status",{_ids_and_time(id, previous, now)},"postgres":"{postgres}",'
         f'"since":"{instant(since)}","age_seconds":{age:.1f}}}',
     )
 
@@ -81,10 +81,11 @@ def status(
 def unreadable(
     id: str | None, previous: str | None, now: datetime, exchanges: Mapping[str, Unreadable]
 ) -> Message:
-    """Name the exchanges of which most can't be read; none says that all can be read again."""
+    """List the mostly unreadable exchanges; an empty list means that none is any more."""
     rows = [{"exchange": exchange, **found.model_dump()} for exchange, found in exchanges.items()]
     return Message(
-        id, f'{{"type":"unreadable",{_place(id, previous, now)},"exchanges":{json.dumps(rows)}}}'
+        id,
+        f'{{"type":"unreadable",{_ids_and_time(id, previous, now)},"exchanges":{json.dumps(rows)}}}',
     )
 
 
@@ -92,7 +93,7 @@ def _rows(prices: Iterable[Price]) -> str:
     return f'"prices":[{",".join(price.json for price in prices)}]'
 
 
-def _place(id: str | None, previous: str | None, now: datetime) -> str:
+def _ids_and_time(id: str | None, previous: str | None, now: datetime) -> str:
     return f'"id":{_quoted(id)},"previous":{_quoted(previous)},"time":"{instant(now)}"'
 
 

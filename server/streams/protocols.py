@@ -1,4 +1,4 @@
-"""uvicorn's protocols, with a SocketWriter for each connection and limits before the first request."""
+"""Extend uvicorn's protocols by a SocketWriter per connection and by limits on idle connections."""
 
 import asyncio
 from functools import partial
@@ -11,36 +11,36 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from server.streams.socket_writer import SocketWriter
 
 HEARD_WHILE_WAITING = 65_536
-"""Bytes that a client may say while it reads nothing: its pings are answered, and answers wait."""
+"""Bytes that a client may send while it reads nothing. Its pings are answered, and answers pile up."""
 
 PROXY = "127.0.0.1"
-"""Whose word on X-Forwarded-For uvicorn takes. Its connections are those of many."""
+"""Address that uvicorn trusts for X-Forwarded-For. Its connections belong to many clients."""
 
 
 class ConnectionLimits(NamedTuple):
-    """How many connections are open at most, streams among them, and how long they may be idle."""
+    """Maximum number of open connections, streams included, and their idle timeout."""
 
     in_all: int
     per_address: int
     ask_within: float = 10.0
-    """Seconds that a client may take to ask for something, from its connection or the last answer on."""
+    """Seconds from the connection, or from the last answer, within which a request must come."""
 
 
 class WithChannel(asyncio.Protocol):
-    """For uvicorn's protocols: opens a Channel with each connection."""
+    """Mixin for uvicorn's protocols: create a SocketWriter for each connection."""
 
     app_state: dict[str, Any]
     client: tuple[str, int] | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._channel = SocketWriter(cast(asyncio.Transport, transport))
-        self._heard = 0
+        self._received_unready = 0
         self.app_state = {**self.app_state, "channel": self._channel}
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = 0 if self._channel.ready else self._heard + len(data)
-        if self._heard > HEARD_WHILE_WAITING:
+        self._received_unready = 0 if self._channel.ready else self._received_unready + len(data)
+        if self._received_unready > HEARD_WHILE_WAITING:
             self._channel.abort()
         else:
             super().data_received(data)
@@ -55,51 +55,52 @@ class WithChannel(asyncio.Protocol):
 
 
 class HttpProtocol(WithChannel, H11Protocol):
-    """What every connection begins with. One too many is ended; so is one that neither asks for
-    anything nor reads what it was answered.
+    """HTTP, which every connection begins with.
+
+    Abort a connection beyond the limits, and one that neither sends a request nor reads its answer.
     """
 
-    def __init__(self, limits: ConnectionLimits, **of_uvicorn: Any) -> None:
-        super().__init__(**of_uvicorn)
+    def __init__(self, limits: ConnectionLimits, **options: Any) -> None:
+        super().__init__(**options)
         self._limits = limits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._wait_for_request()
-        if self._is_one_too_many():
+        self._start_idle_timer()
+        if self._is_over_limit():
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._waiting.cancel()
+        self._idle_timer.cancel()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        self._waiting.cancel()
-        self._wait_for_request()
+        self._idle_timer.cancel()
+        self._start_idle_timer()
         super().on_response_complete()
 
-    def _wait_for_request(self, answer_left: float = inf) -> None:
+    def _start_idle_timer(self, unread_before: float = inf) -> None:
         limit = self._limits.ask_within
-        self._waiting = self.loop.call_later(limit, self._give_up, answer_left)
+        self._idle_timer = self.loop.call_later(limit, self._abort_if_idle, unread_before)
 
-    def _give_up(self, answer_left: float) -> None:
+    def _abort_if_idle(self, unread_before: float) -> None:
         is_http = self.transport.get_protocol() is self
         if is_http and (self.cycle is None or self.cycle.response_complete):
-            if 0 < self._channel.waiting < answer_left:
-                # It still reads the last answer.
-                self._wait_for_request(self._channel.waiting)
+            if 0 < self._channel.waiting < unread_before:
+                # The client is still reading the last answer.
+                self._start_idle_timer(self._channel.waiting)
             else:
                 self.transport.abort()
 
-    def _is_one_too_many(self) -> bool:
+    def _is_over_limit(self) -> bool:
         if len(self.connections) > self._limits.in_all:
             return True
         if self.client is None or self.client[0] == PROXY:
             return False
         address = self.client[0]
         peers = [each.client for each in self.connections if isinstance(each, WithChannel)]
-        of_this_one = sum(peer is not None and peer[0] == address for peer in peers)
-        return of_this_one > self._limits.per_address
+        from_address = sum(peer is not None and peer[0] == address for peer in peers)
+        return from_address > self._limits.per_address
 
 
 class WebSocketProtocol(WithChannel, WebSocketsSansIOProtocol):
@@ -107,5 +108,5 @@ class WebSocketProtocol(WithChannel, WebSocketsSansIOProtocol):
 
 
 def http_protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:
-    """For uvicorn, which makes one for each connection."""
+    """Return the factory with which uvicorn makes the protocol of each connection."""
     return cast(type[asyncio.Protocol], partial(HttpProtocol, limits))

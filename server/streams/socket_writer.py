@@ -1,7 +1,7 @@
 """Write bytes to a client's socket without copying them into a queue.
 
-server.streams.protocols puts a Channel into the scope's state. A stream writes bytes through it that are
-ready to be sent; all else goes through ASGI.
+server.streams.protocols puts a SocketWriter into the scope's state, as `channel`. Streams write encoded
+messages through it; everything else goes through ASGI.
 """
 
 import asyncio
@@ -9,17 +9,17 @@ import socket
 from collections.abc import Callable
 
 UNANSWERED = 30_000
-"""Milliseconds after which the kernel gives up a peer that acknowledges nothing: it has vanished."""
+"""Milliseconds without an acknowledgement after which the kernel closes the connection."""
 
 KERNEL_BYTES = 131_072
-"""What the kernel takes ahead for a slow client. What waits there longer only grows old."""
+"""Maximum bytes that the kernel buffers unsent for a slow client; more would only get stale."""
 
 
 class SocketWriter:
-    """`ready` as long as the kernel has taken all that was written.
+    """Writer that is `ready` while the kernel has taken everything written.
 
-    So a writer who writes one message when it is ready, and none when it is not, has at most one
-    message waiting in this process.
+    If the caller writes one message when it is ready, and none otherwise, at most one message waits
+    in this process.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -27,11 +27,11 @@ class SocketWriter:
         self.ready = True
         self.on_ready: Callable[[], None] | None = None
         transport.set_write_buffer_limits(high=0)
-        _limit(transport.get_extra_info("socket"))
+        _set_limits(transport.get_extra_info("socket"))
 
     @property
     def waiting(self) -> int:
-        """Bytes that the kernel has not taken yet."""
+        """Number of bytes that the kernel has not taken yet."""
         return self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
@@ -39,7 +39,7 @@ class SocketWriter:
             self._transport.write(data)
 
     def abort(self) -> None:
-        """Ends the connection without another byte."""
+        """Close the connection at once, without sending what waits."""
         self._transport.abort()
 
     def paused(self) -> None:
@@ -51,8 +51,8 @@ class SocketWriter:
             self.on_ready()
 
 
-def _limit(connection: socket.socket) -> None:
-    # Where a platform has no such option, pings and the limit for stalled clients remain.
+def _set_limits(connection: socket.socket) -> None:
+    # On platforms without these options, pings and the limit for stalled clients remain.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):

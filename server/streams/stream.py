@@ -1,7 +1,7 @@
-"""The streams' two kinds: WebSocket and server-sent events. All that they say comes from the hub.
+"""Serve the hub's messages over WebSocket and server-sent events (SSE).
 
-At most once on a connection, without a gap over connections: a client that says which message it
-had last gets what changed since.
+On one connection, each message is delivered at most once. Across connections there is no gap: a client
+that sends the id of its last message gets the changes since.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ UNSUPPORTED_DATA = 1003
 
 
 async def stream_to_websocket(websocket: WebSocket, hub: Hub, query: StreamQuery) -> None:
-    """Until the client leaves, says something, or the hub closes."""
+    """Stream until the client disconnects or sends anything, or the hub closes."""
     await websocket.accept()
     client = Client(
         websocket.state.channel,
@@ -33,42 +33,44 @@ async def stream_to_websocket(websocket: WebSocket, hub: Hub, query: StreamQuery
         query.since,
     )
     with hub.serving(client):
-        heard = await _first(hub, websocket.receive())
-    if heard is None:
+        received = await _received_before_close(hub, websocket.receive())
+    if received is None:
         await websocket.close(GOING_AWAY, "the server is shutting down")
-    elif heard["type"] == "websocket.receive" and client.is_ready:
-        await websocket.close(UNSUPPORTED_DATA, "the address is the subscription; say nothing")
-    elif heard["type"] == "websocket.receive":
-        # It would not read a goodbye either.
+    elif received["type"] == "websocket.receive" and client.is_ready:
+        await websocket.close(
+            UNSUPPORTED_DATA, "the URL is the subscription; clients must not send messages"
+        )
+    elif received["type"] == "websocket.receive":
+        # A client that does not read would not read a close frame either.
         client.channel.abort()
 
 
 class EventStream(Response):
-    """Server-sent events, until the client leaves or the hub closes."""
+    """Server-sent events until the client disconnects or the hub closes."""
 
     media_type = "text/event-stream"
 
     def __init__(self, hub: Hub, query: StreamQuery, last_event_id: str | None) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
-        # Its length is not known.
+        # The length is not known in advance.
         del self.headers["Content-Length"]
         self._hub = hub
         self._subscription = query.subscription()
-        # EventSource connects again to the same address, and says in a header what is new.
+        # EventSource reconnects to the same URL and sends its last id in a header: the header is newer.
         self._since = last_event_id or query.since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         client = Client(
             scope["state"]["channel"],
-            # HTTP 1.0 has no chunks: the stream ends with its connection.
+            # HTTP/1.0 has no chunks: closing the connection ends the stream.
             attrgetter("event" if scope["http_version"] == "1.0" else "chunk"),
             self._hub.traffic["sse"],
             self._subscription,
             self._since,
         )
         with self._hub.serving(client):
-            if await _first(self._hub, _disconnect(receive)) is not None:
+            if await _received_before_close(self._hub, _disconnect(receive)) is not None:
                 return
         await send({"type": "http.response.body"})
 
@@ -79,13 +81,15 @@ async def _disconnect(receive: Receive) -> AsgiMessage:
     return message
 
 
-async def _first(hub: Hub, heard: Coroutine[Any, Any, AsgiMessage]) -> AsgiMessage | None:
-    """What the client says; None when the hub closes before."""
-    hearing = asyncio.ensure_future(heard)
+async def _received_before_close(
+    hub: Hub, receive: Coroutine[Any, Any, AsgiMessage]
+) -> AsgiMessage | None:
+    """Return what the client sends, or None if the hub closes first."""
+    receiving = asyncio.ensure_future(receive)
     closing = asyncio.ensure_future(hub.closed.wait())
     try:
-        await asyncio.wait((hearing, closing), return_when=asyncio.FIRST_COMPLETED)
-        return hearing.result() if hearing.done() else None
+        await asyncio.wait((receiving, closing), return_when=asyncio.FIRST_COMPLETED)
+        return receiving.result() if receiving.done() else None
     finally:
-        hearing.cancel()
+        receiving.cancel()
         closing.cancel()

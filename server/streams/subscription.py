@@ -1,4 +1,4 @@
-"""Which prices a stream is about."""
+"""Define which prices a stream sends."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -11,7 +11,7 @@ MOST_SYMBOLS = 100
 
 
 class Subscription(NamedTuple):
-    """All that is asked for must be so; what is None, or empty, matches all.
+    """Filter of prices. A price must match every field; None or an empty set matches all.
 
     Equal subscriptions share their messages.
     """
@@ -30,19 +30,19 @@ class Subscription(NamedTuple):
 
 
 class StreamQuery(BaseModel):
-    """The parameters of a stream's address; one that is not given matches all."""
+    """Query parameters of a stream; a missing one matches all."""
 
     model_config = ConfigDict(extra="forbid")
 
     exchange: Exchange | None = None
-    quote: Annotated[Name | None, Field(description="As the exchange lists it")] = None
+    quote: Annotated[Name | None, Field(description="As listed by the exchange")] = None
     symbol: Annotated[
         Sequence[Name],
-        Field(max_length=MOST_SYMBOLS, description="As the exchange writes it; may be repeated"),
+        Field(max_length=MOST_SYMBOLS, description="As the exchange spells it; may be repeated"),
     ] = ()
     since: Annotated[
         str | None,
-        Field(max_length=64, description="The `id` of the last message, to go on after it"),
+        Field(max_length=64, description="The `id` of the last message, to resume after it"),
     ] = None
 
     def subscription(self) -> Subscription:

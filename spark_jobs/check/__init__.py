@@ -1,1 +1,1 @@
-"""Comparison of tables and bucket with what Kafka and raw/ hold."""
+"""Compare tables and bucket with the records in Kafka and raw/."""

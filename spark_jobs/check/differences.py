@@ -1,4 +1,4 @@
-"""Two versions of a table compared row by row."""
+"""Compare two versions of a table row by row."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,9 @@ from pyspark.sql import functions as F
 
 
 def differences(stored: DataFrame, fresh: DataFrame, key: Sequence[str]) -> DataFrame:
-    """The key and `difference`, a text, of each row that is not the same in both; none when they are equal.
+    """Return key and `difference`, a text, of each row that differs; no rows if both are equal.
 
-    Both have the columns of `fresh`, with its types. No column of the key is NULL, and no key is there
-    twice.
+    Both have the columns of `fresh`, with its types. Keys are unique, and none of their columns is NULL.
     """
     values = [name for name in fresh.columns if name not in key]
     left = stored.select(*key, F.struct(*values).alias("stored"))
@@ -25,7 +24,7 @@ def differences(stored: DataFrame, fresh: DataFrame, key: Sequence[str]) -> Data
 
 
 def unequal(name: str) -> Column:
-    """`price: 1.5 in the table, 2 by Kafka`; NULL where both are equal, or NULL."""
+    """Return a text like `price: 1.5 in the table, 2 by Kafka`; NULL if both are equal, or both NULL."""
     stored, fresh = F.col(f"stored.{name}"), F.col(f"fresh.{name}")
     text = F.concat(
         F.lit(f"{name}: "),

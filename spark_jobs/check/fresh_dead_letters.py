@@ -1,7 +1,8 @@
-"""Dead letters from all messages at once: what the tables dead_letter_spans and dead_letters must agree with.
+"""Compute dead letters from all messages at once, to check dead_letter_spans and dead_letters.
 
-How messages were divided into batches shows in both tables: in where a span ends, and in which dead letters
-became examples. So spans are compared by their sums over a block, and of the examples those that are there.
+Both tables depend on the division of messages into batches: it decides where a span ends, and which dead
+letters become examples. So spans are compared by their sums over a block, and only the stored examples
+are compared.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -31,7 +32,10 @@ FROM dead_letters WHERE topic IN ({TOPICS})
 
 
 def fresh_blocks(rows: DataFrame) -> DataFrame:
-    """Return the columns of BLOCKS of rows of columns.REDUCED; `offset` is that of the first dead letter."""
+    """Return the columns of BLOCKS from rows with columns.REDUCED.
+
+    `offset` is that of the first dead letter.
+    """
     spans = rows.where(F.col("kind") == IS_DEAD_SPAN)
     block = F.expr(f"first_offset DIV {BLOCK}")
     by_block = spans.groupBy(
@@ -48,10 +52,10 @@ def fresh_blocks(rows: DataFrame) -> DataFrame:
 def whole_blocks(
     stored: DataFrame, fresh: DataFrame, is_cut: Column
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """Return the blocks of both sides that can be compared, and the stored ones that can't.
+    """Return the stored and the fresh blocks that can be compared, and the stored ones that can't.
 
-    `is_cut` says that a row's sums are not whole, by its topic, partition and offset. Those of the other side
-    are not whole then either.
+    `is_cut` is true, by topic, partition and offset, for a row whose sums are incomplete. The same block
+    of the other side can't be compared either.
     """
     key = [*KEY_OF_BLOCKS]
     cut = stored.where(is_cut).select(*key).unionByName(fresh.where(is_cut).select(*key)).distinct()
@@ -63,17 +67,19 @@ def whole_blocks(
 
 
 def as_copied(rows: DataFrame) -> DataFrame:
-    """Return the columns of LETTERS of dead letters with columns.READ."""
+    """Convert dead letters with columns.READ to the columns of LETTERS."""
     return rows.withColumn("payload", F.lower(F.hex("payload"))).select(*DeadLetter._fields)
 
 
 def fresh_letters(messages: DataFrame, stored: DataFrame) -> DataFrame:
-    """Return those dead letters of the messages that are at the places of stored ones.
+    """Return the dead letters of the messages that have the offset and position of a stored one.
 
-    `messages` has columns.MESSAGE. Only messages that `stored` names are read.
+    `messages` has columns.MESSAGE. Only messages that are named in `stored` are read.
     """
-    place = [*KEY_OF_LETTERS[:3]]
-    named = messages.join(stored.select(*place).distinct(), place, "left_semi").select(*MESSAGE)
+    message_key = [*KEY_OF_LETTERS[:3]]
+    named = messages.join(stored.select(*message_key).distinct(), message_key, "left_semi").select(
+        *MESSAGE
+    )
     dead = named.transform(tickers).where(F.col("kind") == IS_DEAD_LETTER).transform(as_copied)
     return dead.join(stored.select(*KEY_OF_LETTERS), [*KEY_OF_LETTERS], "left_semi").select(
         *DeadLetter._fields

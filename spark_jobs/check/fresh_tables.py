@@ -1,7 +1,7 @@
-"""The tables of the live job from all tickers at once: what any split into batches must lead to.
+"""Compute the live job's tables from all tickers at once: the result of any division into batches.
 
-`rows` has columns.REDUCED: one row or more per symbol, partition and minute. Other kinds are left
-out.
+`rows` has columns.REDUCED: at least one row per symbol, partition and minute. Rows of other kinds are
+ignored.
 """
 
 from pyspark.sql import DataFrame
@@ -12,14 +12,14 @@ from spark_jobs.tickers.ticker_order import age_order
 
 
 def fresh_live_prices(rows: DataFrame) -> DataFrame:
-    """Columns of schemas.TICKER: the newest ticker of each symbol."""
+    """Return the newest ticker of each symbol, with columns.TICKER."""
     tickers = rows.where(F.col("kind") == IS_TICKER).groupBy("exchange", "symbol")
     newest = tickers.agg(F.max_by(F.struct(*TICKER), age_order()).alias("newest"))
     return newest.select("newest.*")
 
 
 def fresh_candles(rows: DataFrame) -> DataFrame:
-    """Columns of schemas.CANDLE: a row per symbol and minute, without the tickers that have no minute."""
+    """Return a row with columns.CANDLE per symbol and minute. Ignore tickers without a minute."""
     parts = rows.where((F.col("kind") == IS_TICKER) & F.col("minute").isNotNull())
     candles = parts.groupBy("exchange", "symbol", "minute").agg(
         F.min(F.struct("open_sequence", "open")).alias("first"),

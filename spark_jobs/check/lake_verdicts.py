@@ -1,4 +1,4 @@
-"""Compare the lake's prefixes with the records read."""
+"""Compare the lake's prefixes with the records that were read."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -31,7 +31,7 @@ def lake_verdicts(
     messages = messages_of(rows).where(is_wanted(span))
     if history.raw.objects:
         archived = history.raw.as_often_as_there(reach.begins, reach.ends)
-        # The bucket's rule deletes the objects of its oldest day one by one: nothing is wrong then.
+        # Holes in the oldest day are no fault: the bucket's rule deletes its objects one by one.
         oldest = now - (settings.raw_retention_days - 1) * DAY
         holes = [hole for hole in history.holes(reach.wanted, reach.ends) if hole.hour >= oldest]
         nothing = history.records({}, {})

@@ -1,4 +1,4 @@
-"""The items in `landing/`, counted by exchange and by the minute of received_at."""
+"""Count the items in `landing/` by exchange and minute of received_at."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,16 +13,16 @@ from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.objects import HOUR
 
-# The extractor writes it last: see core.message.
+# The last field that an extractor writes: see core.message.
 RECEIVED_AT = r'"received_at":(\d{1,18})\}$'
 
 
 def landed(
     spark: SparkSession, settings: Settings, since: datetime, until: datetime
 ) -> DataFrame | None:
-    """Return exchange, minute and items of what was received from `since` to `until`, and a little around it.
+    """Return exchange, minute and items received from `since` to `until`; None if there are none.
 
-    None where there is nothing. An object lies in the folder of its first item's hour.
+    Up to an hour before and after is included: an object is in the folder of its first item's hour.
     """
     found: DataFrame | None = None
     with store_explained(settings):
@@ -39,9 +39,9 @@ def landed(
 def hours_between(
     storage: HadoopFiles, top: str, since: datetime, until: datetime
 ) -> Iterator[str]:
-    """Yield the folders of hours that are there, in order; no other day is looked into.
+    """Yield the existing folders of hours in the span, in order. Only existing days in it are listed.
 
-    So it makes no difference how far apart the two are: one clock may have been wrong by years.
+    So the span may be years long: a clock may have been wrong by years.
 
         …/landing/binance/2026/11/27/03
     """

@@ -1,8 +1,8 @@
-"""Items counted in Kafka's messages, in `raw/`, in `tickers/` and in `landing/`: by exchange and minute.
+"""Compare the items in Kafka's messages with `raw/`, `tickers/` and `landing/`, by exchange and minute.
 
-Messages are compared one by one, so that what one lacks can't be made up for by another, and are then
-summed over the minute of Kafka's timestamp. `landing/` knows nothing of messages: there the minute is that
-of received_at, and only minutes are compared that both sides have from begin to end.
+Messages are compared one by one, so that a surplus in one can't hide a lack in another. Then they are
+summed by the minute of Kafka's timestamp. `landing/` has no messages: there the minute is that of
+received_at, and only minutes that are complete on both sides are compared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from spark_jobs.history.message_counts import IS_MESSAGE, IS_RECEIPT, MESSAGE_KE
 from spark_jobs.kafka_source.offsets import Offsets, before_ends
 
 LANDING_DELAY = "INTERVAL 2 MINUTES"
-"""Until an item is in `landing/`: its segment is closed within one minute, and uploaded within another."""
+"""Maximum delay of an item in `landing/`: 1 minute to close its segment, and 1 to upload it."""
 
 MINUTE = ("exchange", "minute")
 ITEMS = ("tickers", "no_price", "dead")
 
 
 def messages_of(rows: DataFrame) -> DataFrame:
-    """Return the messages among rows of message_counts.COUNTED, each with the minute of Kafka's timestamp."""
+    """Return the messages in rows with message_counts.COUNTED, with the minute of Kafka's timestamp."""
     found = rows.where(F.col("kind") == IS_MESSAGE)
     return found.select(
         "exchange",
@@ -42,7 +42,7 @@ def messages_of(rows: DataFrame) -> DataFrame:
 def raw_verdict(
     messages: DataFrame, archived: DataFrame, until: Offsets, holes: list[Hole]
 ) -> Verdict:
-    """Compare messages with the records of `raw/`, as often as they are there, below `until`."""
+    """Compare the messages below `until` with the records of `raw/`, which include duplicates."""
     copies = archived.groupBy(*MESSAGE_KEY).agg(
         F.count("*").alias("copies"),
         F.min(digest()).alias("least"),
@@ -71,7 +71,7 @@ def raw_verdict(
 
 
 def _absent_from_raw(messages: DataFrame, until: Offsets) -> list[str]:
-    """Return the topics without an object, although a later message of another topic is there."""
+    """Return the topics without an object, although `raw/` has a later message of another topic."""
     topics = sorted({topic for topic, _partition in until})
     newest = messages.transform(before_ends, until).agg(F.max("stamped_at").alias("newest"))
     others = messages.where(~F.col("topic").isin(topics))
@@ -84,9 +84,9 @@ def _sorted_names(rows: DataFrame, column: str) -> list[str]:
 
 
 def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime) -> Verdict:
-    """Compare messages with the rows of `tickers/`, as far as the table is.
+    """Compare messages with the rows of `tickers/`, up to the progress of the table.
 
-    What was received before `since` may have been dropped there.
+    Messages received before `since` are not compared: their rows may have been dropped.
     """
     is_kept = F.col("received_at").isNull() | (F.col("received_at") >= since)
     compared = messages.transform(before_ends, tickers.until).where(is_kept)
@@ -111,9 +111,9 @@ def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime
 
 
 def _stored(messages: DataFrame, rows: DataFrame) -> DataFrame:
-    """The number of rows of each message.
+    """Return the number of rows of each message.
 
-    Rows that were received before the first item of their message are of a former topic of that name.
+    Rows that were received before the first item of their message belong to a former topic of that name.
     """
     received = F.date_trunc("minute", "received_at")
     counted = rows.groupBy(*MESSAGE_KEY, received.alias("received")).agg(F.count("*").alias("n"))
@@ -123,7 +123,7 @@ def _stored(messages: DataFrame, rows: DataFrame) -> DataFrame:
 
 
 def with_faults(found: Verdict, faults: Sequence[str]) -> Verdict:
-    """Add what is wrong with no minute in particular."""
+    """Add faults that belong to no particular minute."""
     return found._replace(
         differ=found.differ + len(faults), examples=[*faults[:SHOWN], *found.examples]
     )
@@ -132,17 +132,17 @@ def with_faults(found: Verdict, faults: Sequence[str]) -> Verdict:
 def landing_verdict(
     rows: DataFrame, landed: DataFrame, since: Mapping[str, datetime], is_wanted: Column
 ) -> Verdict:
-    """Compare receipts among rows of COUNTED with `landed`: exchange, minute of received_at, items.
+    """Compare receipts in rows with COUNTED with `landed`: exchange, minute of received_at, items.
 
-    `since` says of an exchange when its messages begin to be complete, unless from the first one on. Only
-    minutes that are wanted are compared.
+    `since` is, per exchange, the time after which its messages are complete (default: from the first one
+    on). Only minutes that are wanted are compared.
     """
     receipts = rows.where(F.col("kind") == IS_RECEIPT)
     produced = receipts.groupBy(*MINUTE).agg(F.sum("updates").alias("items"))
     by_minute = (
         produced.join(landed.withColumnRenamed("items", "landed"), [*MINUTE], "full")
-        .join(_whole_in_messages(receipts, since), "exchange")
-        .join(_whole_in_landing(landed), "exchange")
+        .join(_complete_in_messages(receipts, since), "exchange")
+        .join(_complete_in_landing(landed), "exchange")
         .where(F.col("minute") > F.greatest("since", "landed_since"))
         .where(F.col("minute") < F.least("until", "landed_until"))
         .where(is_wanted)
@@ -166,10 +166,11 @@ def _absent_from_landing(receipts: DataFrame, landed: DataFrame) -> list[str]:
     return _sorted_names(between.join(landed, "exchange", "left_anti"), "exchange")
 
 
-def _whole_in_messages(receipts: DataFrame, since: Mapping[str, datetime]) -> DataFrame:
-    """Of each exchange the bounds, both excluded, of the minutes that messages have from begin to end.
+def _complete_in_messages(receipts: DataFrame, since: Mapping[str, datetime]) -> DataFrame:
+    """Return, per exchange, the bounds, both excluded, of the minutes that are complete in messages.
 
-    Every partition is in the order of receipt, so the last minute that all of them have reached is the end.
+    Every partition is in the order of receipt, so the last minute that all of them have reached is the
+    end.
     """
     last = receipts.groupBy("exchange", "topic", "partition").agg(F.max("minute").alias("last"))
     until = last.groupBy("exchange").agg(F.min("last").alias("until"))
@@ -181,15 +182,15 @@ def _whole_in_messages(receipts: DataFrame, since: Mapping[str, datetime]) -> Da
     return first.withColumn("since", F.coalesce(*begins, before_all)).join(until, "exchange")
 
 
-def _whole_in_landing(landed: DataFrame) -> DataFrame:
-    """The same of landing/, which may have the first and the last minute in part."""
+def _complete_in_landing(landed: DataFrame) -> DataFrame:
+    """Return the same bounds for landing/, whose first and last minute may be incomplete."""
     return landed.groupBy("exchange").agg(
         F.min("minute").alias("landed_since"), F.max("minute").alias("landed_until")
     )
 
 
 def minutes_verdict(name: str, by_minute: DataFrame, differs: Column, text: Column) -> Verdict:
-    """Return the verdict on a row per exchange and minute."""
+    """Return the verdict on rows that are one per exchange and minute."""
     minutes = by_minute.select(*MINUTE, F.when(differs, text).alias("difference")).persist()
     try:
         different = minutes.where("difference IS NOT NULL")
@@ -208,5 +209,5 @@ def minutes_verdict(name: str, by_minute: DataFrame, differs: Column, text: Colu
 
 
 def sentence(pattern: str, *columns: str) -> Column:
-    """The pattern with a column's value for each {}."""
+    """Return the pattern with each {} replaced by a column's value."""
     return F.format_string(pattern.replace("{}", "%d"), *columns)

@@ -1,7 +1,7 @@
-"""Progress and tables of one moment, as the live job committed them together.
+"""Copy tables and their progress at one moment, as the live job committed them together.
 
-The tables are copied to files, so that the transaction lasts as long as the copying and no longer: while
-it is open, Postgres keeps every version of every row.
+The tables are copied to files to keep the transaction short: while it is open, Postgres keeps every
+version of every row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.kafka_source.offsets import Offsets
 
-# Text that is empty is quoted, NULL is not.
+# An empty text is quoted, NULL is not.
 COPY = "COPY ({query}) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE *)"
 
 
@@ -31,7 +31,7 @@ class Snapshot(NamedTuple):
 def take_snapshot(
     database_url: str, topics: Sequence[str], queries: Mapping[str, str], folder: Path
 ) -> Snapshot:
-    """Progress in these topics, and what the queries give, each in a CSV file of the folder."""
+    """Return the progress in these topics, and the result of each query as a CSV file in the folder."""
     with closing(psycopg2.connect(database_url)) as database:
         database.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with database, database.cursor() as statements:
@@ -53,14 +53,14 @@ def _copy(statements: cursor, query: str, path: Path) -> Path:
 
 
 def read_copy(spark: SparkSession, path: Path, schema: StructType) -> DataFrame:
-    """The rows of a file, with the names and types of the schema."""
+    """Return the rows of a file, with the names and types of the schema."""
     text = spark.read.csv(
         path.as_uri(),
         header=True,
         multiLine=True,
         lineSep="\n",
         escape='"',
-        # Stands for what is not quoted. No text of Postgres has it, so that no text is taken for NULL.
+        # The value of an unquoted field. No text in Postgres contains it, so no text is read as NULL.
         nullValue="\0",
     )
     return text.select(*(F.col(field.name).cast(field.dataType) for field in schema))

@@ -1,4 +1,4 @@
-"""The rows of `tickers/` where they came from: which item of which message each is."""
+"""Find the message that each row of `tickers/` came from."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -18,9 +18,9 @@ COLUMNS = "topic STRING, partition INT, offset BIGINT, received_at TIMESTAMP"
 
 
 class StoredTickers(NamedTuple):
-    """`rows` has COLUMNS; `until` is the next offset of every partition that the table has read.
+    """Rows with COLUMNS; `until` is the next offset of every partition that was read into the table.
 
-    `missing` names files that the table has and the store has not.
+    `missing` are files that the table's log names but the store lacks.
     """
 
     rows: DataFrame
@@ -31,10 +31,10 @@ class StoredTickers(NamedTuple):
 def stored_tickers(
     spark: SparkSession, settings: Settings, since: datetime, until: datetime
 ) -> StoredTickers | None:
-    """Return the tickers of the days in which something was received from `since` to `until`.
+    """Return the tickers of the days from `since` to `until`; None if there is no table.
 
-    None where there is no table. The files of one version are read by their names: a reader of Delta would
-    end at the first that is not there.
+    The files of one version are read by their names: a Delta reader would fail at the first missing
+    file.
     """
     path = f"{lake_root(settings)}/tickers"
     options = delta_options(spark, path)

@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
 def verdict(
     table: str, key: Sequence[str], stored: DataFrame, fresh: DataFrame, expired: DataFrame
 ) -> Verdict:
-    """Return the verdict on a table: its rows, what they should be, and those that can't be compared."""
+    """Return the verdict on the stored rows of a table. Rows in `expired` can't be compared."""
     found = differences(stored, fresh, key).persist()
     try:
         differ, not_compared = found.count(), expired.count()
@@ -43,7 +43,7 @@ def verdict(
 
 
 def lines(rows: DataFrame, columns: Iterable[str], count: int) -> list[str]:
-    """The first few, each as text. `count` is how many there are: an audit asks often, and mostly of none."""
+    """Return up to SHOWN rows as text. `count` is their number: usually 0, which needs no query."""
     if not count:
         return []
     text = rows.select(F.concat_ws(" ", *columns).alias("text"))

@@ -1,1 +1,1 @@
-"""Records of a span of time, from Kafka or from raw/, and what is made of them anew."""
+"""Read the records of a span of time from Kafka or raw/, and rebuild tables from them."""

@@ -1,8 +1,9 @@
-"""The records of the raw topics, each once: out of Kafka what it still holds, and before that out of `raw/`.
+"""Read the records of the raw topics, each once: from Kafka if it still has them, otherwise from `raw/`.
 
-Kafka keeps RAW_TOPIC_DAYS, `raw/` keeps RAW_RETENTION_DAYS. Each call of `records` asks Kafka anew what it
-holds: a run of hours that reads in steps goes on while Kafka deletes records. No gap is passed over in
-silence: `unbroken` says from which offsets on nothing is missing, and `holes` what is.
+Kafka keeps RAW_TOPIC_DAYS, `raw/` keeps RAW_RETENTION_DAYS. Each call of `records` asks Kafka which
+offsets it has now, so a run of hours that reads in steps can continue while Kafka deletes records. No
+gap is hidden: `unbroken` returns the offsets from which on nothing is missing, and `holes` what is
+missing.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -30,15 +31,15 @@ from spark_jobs.lake.raw.records import RawRecords
 
 
 class StoreError(JobError):
-    """The object store does not say what it holds."""
+    """The object store is unavailable, or refuses a request."""
 
 
 class HistoryError(JobError):
-    """`raw/` lacks records that the names of its objects promise."""
+    """Records are missing: neither `raw/`, despite the names of its objects, nor Kafka has them."""
 
 
 class Hole(NamedTuple):
-    """Offsets from `first` up to, not including, `end`, that are neither in Kafka nor in `raw/`."""
+    """Offsets in [`first`, `end`) that are neither in Kafka nor in `raw/`."""
 
     topic: str
     partition: int
@@ -49,7 +50,7 @@ class Hole(NamedTuple):
 
 
 class History:
-    """What Kafka and some of the archive's objects hold together."""
+    """The records in Kafka and in a list of the archive's objects."""
 
     def __init__(
         self,
@@ -58,63 +59,69 @@ class History:
         objects: Iterable[RawObject] = (),
         replaced: Collection[str] = (),
     ) -> None:
-        """`replaced` names topics that were created again: `raw/` also has records of the former ones."""
+        """`replaced` are topics that were created again: `raw/` also has records of the former ones."""
         self._spark = spark
         self._settings = settings
         self.raw = RawRecords(spark, raw_root(settings), objects)
         self.replaced = replaced
 
     def kept(self) -> dict[tuple[str, int], Span]:
-        """Return the oldest offset of each partition that Kafka holds now, and the one after its newest."""
+        """Return, per partition, the oldest offset that Kafka has now, and the one after its newest."""
         return kept_offsets(self._settings, EXCHANGE_OF_TOPIC)
 
     def refuse_beyond(self, progress: Offsets) -> None:
         """Raise OffsetError for a partition that ends in Kafka before the progress.
 
-        What has expired in Kafka is no fault: `raw/` may hold it.
+        Records that have expired in Kafka are no error: `raw/` may have them.
         """
-        for place, (_low, high) in self.kept().items():
-            starting_offset(*place, progress.get(place), low=0, high=high)
+        for topic_partition, (_low, high) in self.kept().items():
+            starting_offset(*topic_partition, progress.get(topic_partition), low=0, high=high)
 
     def offsets_between(self, span: TimeSpan) -> tuple[Offsets, Offsets]:
-        """Return the first offsets of what Kafka stamped within a span of time, and those after the last."""
+        """Return the first offsets that Kafka stamped in a span of time, and those after the last."""
         kept = self.kept()
         firsts = offsets_at(self._settings, kept, span.since)
         afters = offsets_at(self._settings, kept, span.until)
         archived = self.raw.stamped_within(span)
         begins: dict[tuple[str, int], int] = {}
         ends: dict[tuple[str, int], int] = {}
-        for place, (low, _high) in kept.items():
-            first, after = archived.get(place, (low, low))
-            # A span that has Kafka's oldest record begins with it or before it.
-            begins[place] = min(first, low) if firsts[place] == low else firsts[place]
-            # A span that ends before Kafka's oldest record ends in raw/.
-            ends[place] = min(after, low) if afters[place] == low else afters[place]
+        for topic_partition, (low, _high) in kept.items():
+            first, after = archived.get(topic_partition, (low, low))
+            # If the span has Kafka's oldest record, it begins there or in raw/.
+            begins[topic_partition] = (
+                min(first, low) if firsts[topic_partition] == low else firsts[topic_partition]
+            )
+            # If the span ends before Kafka's oldest record, it ends in raw/.
+            ends[topic_partition] = (
+                min(after, low) if afters[topic_partition] == low else afters[topic_partition]
+            )
         return begins, ends
 
     def unbroken(self, begins: Offsets, ends: Offsets) -> dict[tuple[str, int], int]:
-        """Return the lowest offset of each partition from which on nothing is missing up to its end.
+        """Return, per partition, the lowest offset from which on nothing is missing up to its end.
 
-        Not lower than `begins`. Where no end is, the oldest offset that Kafka holds.
+        It is at least that of `begins`. The default of an end is the oldest offset that Kafka has.
         """
         found = {}
-        for place, (low, _high) in self.kept().items():
-            archived = self.raw.ranges.get(place, [])
-            oldest = unbroken_from(archived, min(ends.get(place, low), low))
-            found[place] = max(oldest, begins.get(place, 0))
+        for topic_partition, (low, _high) in self.kept().items():
+            archived = self.raw.ranges.get(topic_partition, [])
+            oldest = unbroken_from(archived, min(ends.get(topic_partition, low), low))
+            found[topic_partition] = max(oldest, begins.get(topic_partition, 0))
         return found
 
     def holes(self, begins: Offsets, ends: Offsets) -> list[Hole]:
-        """Return what is missing behind the oldest object; only what ends beyond `begins`."""
+        """Return the holes after the first record of the oldest object, if they end beyond `begins`."""
         return [
-            Hole(*place, first, end, self._hour_before(*place, first))
-            for place, (low, _high) in sorted(self.kept().items())
-            for first, end in holes(self.raw.ranges.get(place, []), min(ends.get(place, low), low))
-            if end > begins.get(place, 0)
+            Hole(*topic_partition, first, end, self._hour_before(*topic_partition, first))
+            for topic_partition, (low, _high) in sorted(self.kept().items())
+            for first, end in holes(
+                self.raw.ranges.get(topic_partition, []), min(ends.get(topic_partition, low), low)
+            )
+            if end > begins.get(topic_partition, 0)
         ]
 
     def _hour_before(self, topic: str, partition: int, offset: int) -> datetime:
-        """The hour of the object whose last record is the one before the offset."""
+        """Return the hour of the object that ends directly before the offset."""
         return max(
             each.hour
             for each in self.raw.objects
@@ -122,31 +129,33 @@ class History:
         )
 
     def records(self, begins: Offsets, ends: Offsets) -> DataFrame:
-        """Return schemas.RECORD from `begins` up to, not including, `ends`, each record once.
+        """Return the records in [`begins`, `ends`), each once, with schemas.RECORD.
 
-        A partition without a begin or an end is left out.
+        Partitions without a begin or an end are left out.
         """
         starting: dict[tuple[str, int], int] = {}
         in_kafka: dict[tuple[str, int], int] = {}
         from_raw: dict[tuple[str, int], int] = {}
         in_raw: dict[tuple[str, int], int] = {}
-        for place, (oldest, _high) in self.kept().items():
-            is_read = place in begins and place in ends
-            begin, end = (begins[place], ends[place]) if is_read else (oldest, oldest)
-            starting[place] = max(begin, oldest)
-            in_kafka[place] = max(begin, oldest, end)
-            from_raw[place], in_raw[place] = begin, max(begin, min(end, oldest))
+        for topic_partition, (oldest, _high) in self.kept().items():
+            is_read = topic_partition in begins and topic_partition in ends
+            begin, end = (
+                (begins[topic_partition], ends[topic_partition]) if is_read else (oldest, oldest)
+            )
+            starting[topic_partition] = max(begin, oldest)
+            in_kafka[topic_partition] = max(begin, oldest, end)
+            from_raw[topic_partition], in_raw[topic_partition] = begin, max(begin, min(end, oldest))
         records = kept_records(self._spark, self._settings, starting, in_kafka)
         older = self.raw.each_once(from_raw, in_raw)
         return records if older is None else older.unionByName(records)
 
     def all_records(self, begins: Offsets, ends: Offsets) -> DataFrame:
-        """Return the same. Raise HistoryError where some of them are in neither Kafka nor `raw/` by now."""
+        """Return the same records. Raise HistoryError if neither Kafka nor `raw/` has some of them."""
         records = self.records(begins, ends)
-        for place, first in self.unbroken(begins, ends).items():
-            begin = begins.get(place, first)
-            if begin < min(first, ends.get(place, 0)):
-                topic, partition = place
+        for topic_partition, first in self.unbroken(begins, ends).items():
+            begin = begins.get(topic_partition, first)
+            if begin < min(first, ends.get(topic_partition, 0)):
+                topic, partition = topic_partition
                 raise HistoryError(
                     f"{topic}/{partition}: Kafka has deleted offsets {begin} to {first - 1} meanwhile, and "
                     "raw/ does not hold them. Nothing was changed; start again to read what is left"
@@ -154,12 +163,16 @@ class History:
         return records
 
     def refuse_incomplete(self, begins: Offsets, ends: Offsets) -> None:
-        """Raise HistoryError where raw/ lacks records before Kafka's oldest that a name promises.
+        """Raise HistoryError if raw/ lacks records before Kafka's oldest that the objects' names list.
 
-        Only the offsets are read.
+        Only the column of offsets is read.
         """
         kept = self.kept()
-        limits = {place: min(end, kept[place][0]) for place, end in ends.items() if place in kept}
+        limits = {
+            topic_partition: min(end, kept[topic_partition][0])
+            for topic_partition, end in ends.items()
+            if topic_partition in kept
+        }
         records = self.raw.as_often_as_there(begins, limits)
         if records is None:
             return
@@ -170,19 +183,20 @@ class History:
             if count < end - begin:
                 raise HistoryError(
                     f"raw/ has {count} of the {end - begin} records of {topic}/{partition} from offset "
-                    f"{begin} to {end - 1}. Nothing was changed. make audit says which minutes lack some"
+                    f"{begin} to {end - 1}. Nothing was changed. make audit lists the minutes that lack some"
                 )
 
 
 def all_history(spark: SparkSession, settings: Settings) -> History:
-    """Return the history of everything. Raise StoreError without the object store."""
+    """Return the whole history. Raise StoreError if the object store is unavailable."""
     return _history(spark, settings, RawFolders.objects)
 
 
 def history_of(spark: SparkSession, settings: Settings, span: TimeSpan) -> History:
-    """Return the history of what Kafka stamped within a span of time. Raise StoreError as above.
+    """Return the history of a span of Kafka's timestamps. Raise StoreError as all_history does.
 
-    Only the folders of its hours are listed, and the newest, whose names say how far the archive is.
+    Only the folders of its hours are listed, and the newest folder, whose names have the archive's
+    progress.
     """
 
     def objects(folders: RawFolders) -> Iterable[RawObject]:
@@ -213,7 +227,7 @@ def _history(
 def raw_folders(
     spark: SparkSession, settings: Settings, topic: str
 ) -> tuple[RawFolders, str | None]:
-    """Return a topic's folders, and the id of the topic that Kafka has now."""
+    """Return a topic's folders in `raw/`, and its id in Kafka now."""
     storage = HadoopFiles(spark, lake_root(settings))
     return RawFolders(storage, raw_root(settings), topic), topic_ids(settings, [topic]).get(topic)
 
@@ -224,7 +238,7 @@ def raw_root(settings: Settings) -> str:
 
 @contextmanager
 def store_explained(settings: Settings) -> Iterator[None]:
-    """Raise StoreError where the object store refuses or does not answer."""
+    """Raise StoreError if the object store refuses or does not answer."""
     try:
         yield
     except Py4JJavaError as error:

@@ -1,4 +1,4 @@
-"""Single messages of a raw topic, out of Kafka and without Spark."""
+"""Read single messages of a raw topic from Kafka, without Spark."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -17,21 +17,21 @@ from spark_jobs.tickers.messages import HOST
 SCHEMA = polars_schema(MESSAGE)
 
 MESSAGES_AT_ONCE = 50
-"""A message may be a megabyte."""
+"""Maximum number of messages in a frame: a message may be 1 MB."""
 
 MILLISECOND = 1000
 
 
 class MissingError(JobError):
-    """Kafka did not return a message that it should hold. The text says why."""
+    """Kafka did not return a message that it should have. The text says why."""
 
 
 class KeptMessages:
-    """What Kafka holds now. It joins no group and commits nothing."""
+    """Reader of the messages that Kafka has now. It joins no consumer group and commits nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._consumer = looking_consumer(settings)
-        # Where the consumer goes on by itself, so that blocks in a row are fetched in one go.
+        # Position of the consumer: consecutive blocks are fetched without another assignment.
         self._next: tuple[str, int, int] | None = None
 
     def __enter__(self) -> Self:
@@ -41,14 +41,14 @@ class KeptMessages:
         self._consumer.close()
 
     def held(self, topic: str, partition: int) -> range:
-        """Return the offsets from the oldest that is kept to the newest."""
+        """Return the offsets that Kafka has, from the oldest to the newest."""
         asked = TopicPartition(topic, partition)
         return range(*self._consumer.get_watermark_offsets(asked, timeout=KAFKA_TIMEOUT))
 
     def read(self, topic: str, partition: int, offsets: Collection[int]) -> Iterator[pl.DataFrame]:
         """Yield the messages as frames with columns.MESSAGE, up to MESSAGES_AT_ONCE in each.
 
-        All offsets are held(). Raise MissingError for a message that Kafka does not return all the same.
+        All offsets must be in held(). Raise MissingError if Kafka does not return one of them.
         """
         wanted = sorted(offsets)
         some: list[Message] = []
@@ -87,7 +87,7 @@ def _frame(messages: Sequence[Message]) -> pl.DataFrame:
     columns = {
         "value": [message.value() for message in messages],
         "endpoint": [endpoint_of(_headers(message)) for message in messages],
-        # Kafka's milliseconds.
+        # Kafka's timestamps are in milliseconds.
         "timestamp": [message.timestamp()[1] * MILLISECOND for message in messages],
         "topic": [message.topic() for message in messages],
         "partition": [message.partition() for message in messages],
@@ -97,12 +97,12 @@ def _frame(messages: Sequence[Message]) -> pl.DataFrame:
 
 
 def _headers(message: Message) -> list[tuple[str, Any]]:
-    """Those of a message that was consumed are a list; only a producer takes a dictionary."""
+    """Return the headers. A consumed message has a list; only a producer accepts a dictionary."""
     return cast(list[tuple[str, Any]], message.headers() or [])
 
 
 def endpoint_of(headers: Collection[tuple[str, Any]]) -> str | None:
-    """Return the host that the first header of that name says, as messages.endpoint does."""
+    """Return the host in the first `endpoint` header, as messages.endpoint does; None if invalid."""
     named = [value for name, value in headers if name == ENDPOINT_HEADER]
     try:
         host = (named[0] or b"").decode() if named else ""

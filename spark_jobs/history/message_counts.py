@@ -1,7 +1,7 @@
-"""What became of each message, counted: tickers, items without a price, dead letters.
+"""Count the items of each message by result: tickers, items without a price, dead letters.
 
-Beside them the rows that the live job makes of it: one reading serves both, so the counts are those of the
-reader that the jobs use.
+The rows that the live job makes of a message are returned as well. Both come from one reading, so the
+counts are those of the jobs' reader.
 """
 
 from functools import partial
@@ -25,10 +25,13 @@ from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
 
 IS_MESSAGE = "message"
-"""A message, stamped by Kafka at `stamped_at`: `tickers`, `no_price` and `dead` are the numbers of its items,
-`received_at` is when the first of them was received, and `digest` stands for the whole record."""
+"""Kind of a row for a message.
+
+`stamped_at` is Kafka's timestamp, `digest` a hash of the record. `tickers`, `no_price` and `dead` are
+numbers of items; `received_at` is when the first item was received.
+"""
 IS_RECEIPT = "receipt"
-"""A minute of received_at: `updates` items of a partition were received in it."""
+"""Kind of a row for a minute of received_at: `updates` items of a partition were received in it."""
 
 COUNTED = {
     **REDUCED,
@@ -47,7 +50,7 @@ _is_dead = pl.col("kind") == IS_DEAD_LETTER
 
 
 def counted(records: DataFrame) -> DataFrame:
-    """Return rows of COUNTED of Kafka records with the columns of schemas.RECORD."""
+    """Return rows with COUNTED from Kafka records with schemas.RECORD."""
     messages = records.select("*", endpoint().alias("endpoint"), digest().alias("digest"))
     return messages.select(*MESSAGE, "digest").mapInArrow(
         partial(read_batches, read_and_count, COUNTED), ddl(COUNTED)
@@ -55,19 +58,19 @@ def counted(records: DataFrame) -> DataFrame:
 
 
 def digest() -> Column:
-    """Hash of key, value, headers and timestamp."""
+    """Return a hash of key, value, headers and timestamp."""
     return F.xxhash64("key", "value", "headers", "timestamp")
 
 
 def read_and_count(messages: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of COUNTED of messages with columns.MESSAGE and `digest`."""
+    """Return rows with COUNTED from messages with columns.MESSAGE and `digest`."""
     read = read_messages(messages.select(*MESSAGE))
     parts = [NOTHING, reduce_to_minutes(read), _messages(messages, read), _receipts(read)]
     return pl.concat(parts, how="diagonal")
 
 
 def _messages(messages: pl.DataFrame, read: pl.DataFrame) -> pl.DataFrame:
-    """Each message, also one without items."""
+    """Return one row per message, also for a message without items."""
     found = read.group_by(MESSAGE_KEY).agg(
         _is_ticker.sum().cast(pl.Int64).alias("tickers"),
         _has_no_price.sum().cast(pl.Int64).alias("no_price"),
@@ -86,7 +89,10 @@ def _messages(messages: pl.DataFrame, read: pl.DataFrame) -> pl.DataFrame:
 
 
 def _receipts(read: pl.DataFrame) -> pl.DataFrame:
-    """Skip items without received_at: no extractor wrote them."""
+    """Return one row per partition and minute of receipt.
+
+    Items without received_at are skipped: no extractor wrote them.
+    """
     items = read.filter(_is_ticker | _has_no_price | _is_dead, pl.col("received_at").is_not_null())
     return (
         items.with_columns(pl.col("received_at").dt.truncate("1m").alias("minute"))

@@ -1,8 +1,8 @@
-"""How much of the history is read: by offsets, and which minutes of it are complete.
+"""Determine the offsets of the history that are read, and the minutes that are complete in them.
 
-A candle counts a ticker in the minute of its event_time; Kafka finds it by its timestamp. An event_time may
-be up to KAFKA_AHEAD_LIMIT after that timestamp. So the first minutes after the first record may lack tickers,
-and so may the last minutes before the last.
+A candle counts a ticker in the minute of its event_time, but Kafka finds it by its timestamp. An
+event_time may be up to KAFKA_AHEAD_LIMIT after that timestamp. So the first minutes after the first
+record may lack tickers, and so may the last minutes before the last record.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,11 +31,11 @@ MINUTE = timedelta(minutes=1)
 
 
 class Reach(NamedTuple):
-    """The offsets from `begins` up to, not including, `ends`.
+    """The offsets that are read: [`begins`, `ends`).
 
-    `wanted` has begins that are lower where the records in between are in neither Kafka nor `raw/`.
-    `since` and `until` say of an exchange that all that was received between is there; they lack one whose
-    first or newest record is there.
+    `wanted` are the requested begins. They are lower than `begins` if the records in between are in
+    neither Kafka nor `raw/`. Everything that was received from an exchange between `since` and `until`
+    is read. `since` lacks an exchange if its first record is read, `until` if its newest is read.
     """
 
     wanted: Mapping[tuple[str, int], int]
@@ -44,45 +44,65 @@ class Reach(NamedTuple):
     since: Mapping[str, datetime]
     until: Mapping[str, datetime]
     followed: Collection[tuple[str, int]] = ()
-    """Partitions whose end is not the tables' progress."""
+    """Partitions that end before the tables' progress."""
     created: Mapping[str, datetime] = {}
     """When Kafka stamped the first record of each topic that was created again."""
 
 
 def whole_reach(history: History, progress: Offsets, now: datetime) -> Reach:
-    """Return what can be read without a gap up to the progress."""
+    """Return the reach of all that can be read without a gap, up to the progress."""
     begins = history.unbroken({}, progress)
     cut = {
-        place: begin for place, begin in begins.items() if begin > 0 or place[0] in history.replaced
+        topic_partition: begin
+        for topic_partition, begin in begins.items()
+        if begin > 0 or topic_partition[0] in history.replaced
     }
     stamps = _stamps(history, cut, progress)
     created = {
-        topic: min((stamp for place, stamp in stamps.items() if place[0] == topic), default=now)
+        topic: min(
+            (stamp for topic_partition, stamp in stamps.items() if topic_partition[0] == topic),
+            default=now,
+        )
         for topic in history.replaced
     }
     return Reach({}, begins, progress, _latest(stamps, cut, now), {}, created=created)
 
 
 def reach_of(history: History, span: TimeSpan, progress: Offsets, now: datetime) -> Reach:
-    """Return what can be read without a gap of a span of time, up to the progress."""
+    """Return the reach of a span of time, as far as it can be read without a gap, up to the progress."""
     wanted, reached = history.offsets_between(with_margin(span))
-    ends = {place: min(end, progress.get(place, 0)) for place, end in reached.items()}
+    ends = {
+        topic_partition: min(end, progress.get(topic_partition, 0))
+        for topic_partition, end in reached.items()
+    }
     begins = history.unbroken(wanted, ends)
-    cut = {place: begin for place, begin in begins.items() if begin > wanted[place]}
+    cut = {
+        topic_partition: begin
+        for topic_partition, begin in begins.items()
+        if begin > wanted[topic_partition]
+    }
     since = dict.fromkeys(EXCHANGE_OF_TOPIC.values(), with_margin(span).since)
     since |= _latest(_stamps(history, cut, ends), cut, now)
-    followed = {place: end for place, end in ends.items() if end < progress.get(place, 0)}
+    followed = {
+        topic_partition: end
+        for topic_partition, end in ends.items()
+        if end < progress.get(topic_partition, 0)
+    }
     return Reach(wanted, begins, ends, since, _received(history, followed), followed)
 
 
 def with_margin(span: TimeSpan) -> TimeSpan:
-    """Return the span in which Kafka stamped all tickers of these minutes, unless they came late."""
+    """Return the span in which Kafka stamped all tickers of these minutes that are within LATE_LIMIT."""
     return TimeSpan(span.since - KAFKA_AHEAD_LIMIT - MINUTE, span.until + LATE_LIMIT + MINUTE)
 
 
 def _stamps(history: History, firsts: Offsets, ends: Offsets) -> dict[tuple[str, int], datetime]:
-    """When Kafka stamped these records; without those that lie behind the ends."""
-    read = {place: first + 1 for place, first in firsts.items() if first < ends.get(place, 0)}
+    """Return when Kafka stamped the records at `firsts`, without those at or after the ends."""
+    read = {
+        topic_partition: first + 1
+        for topic_partition, first in firsts.items()
+        if first < ends.get(topic_partition, 0)
+    }
     if not read:
         return {}
     rows = history.records(firsts, read).select("topic", "partition", "timestamp").collect()
@@ -90,40 +110,52 @@ def _stamps(history: History, firsts: Offsets, ends: Offsets) -> dict[tuple[str,
 
 
 def _latest(
-    stamps: Mapping[tuple[str, int], datetime], places: Iterable[tuple[str, int]], now: datetime
+    stamps: Mapping[tuple[str, int], datetime],
+    partitions: Iterable[tuple[str, int]],
+    now: datetime,
 ) -> dict[str, datetime]:
-    """By exchange, the latest stamp of its places; now, where one has none."""
+    """Return, per exchange, the latest stamp of its partitions. The default of a stamp is `now`."""
     found: dict[str, datetime] = {}
-    for place in places:
-        exchange, stamp = EXCHANGE_OF_TOPIC[place[0]], stamps.get(place, now)
+    for topic_partition in partitions:
+        exchange = EXCHANGE_OF_TOPIC[topic_partition[0]]
+        stamp = stamps.get(topic_partition, now)
         found[exchange] = max(found.get(exchange, stamp), stamp)
     return found
 
 
 def _received(history: History, firsts: Offsets) -> dict[str, datetime]:
-    """By exchange, when the first item of these records was received: what follows came later."""
+    """Return, per exchange, when the first item of the records at `firsts` was received.
+
+    Later records were received later.
+    """
     if not firsts:
         return {}
-    records = history.records(firsts, {place: first + 1 for place, first in firsts.items()})
+    records = history.records(
+        firsts, {topic_partition: first + 1 for topic_partition, first in firsts.items()}
+    )
     messages = counted(records).where(F.col("kind") == IS_MESSAGE).groupBy("exchange")
     rows = messages.agg(F.min(F.coalesce("received_at", "stamped_at")).alias("first")).collect()
     return {row["exchange"]: row["first"].astimezone() for row in rows}
 
 
 def is_outside(reach: Reach, offsets: int = 1) -> Column:
-    """Whether so many offsets, of which a row has the first, lie outside of what is read, also in part."""
-    return ~reduce(or_, (_is_read(reach, place, offsets) for place in reach.begins))
+    """Return whether any of the `offsets` offsets that begin with a row's is not read."""
+    return ~reduce(
+        or_, (_is_read(reach, topic_partition, offsets) for topic_partition in reach.begins)
+    )
 
 
-def _is_read(reach: Reach, place: tuple[str, int], offsets: int) -> Column:
-    topic, partition = place
-    last = reach.ends.get(place, 0) - (offsets if place in reach.followed else 1)
+def _is_read(reach: Reach, topic_partition: tuple[str, int], offsets: int) -> Column:
+    topic, partition = topic_partition
+    last = reach.ends.get(topic_partition, 0) - (
+        offsets if topic_partition in reach.followed else 1
+    )
     is_in_partition = (F.col("topic") == topic) & (F.col("partition") == partition)
-    return is_in_partition & F.col("offset").between(reach.begins[place], last)
+    return is_in_partition & F.col("offset").between(reach.begins[topic_partition], last)
 
 
 def is_former(reach: Reach) -> Column:
-    """Whether a ticker is of a topic that was deleted: what was received since then is in another."""
+    """Return whether a ticker is of a deleted topic: received before the topic was created again."""
     former = (
         (F.col("topic") == topic) & (F.col("received_at") < created)
         for topic, created in reach.created.items()
@@ -132,19 +164,19 @@ def is_former(reach: Reach) -> Column:
 
 
 def stamped_since(reach: Reach, messages: DataFrame, since: datetime) -> Reach:
-    """The part of it that Kafka stamped at that time or later, by `messages` of reconcile.messages_of."""
+    """Return the part that Kafka stamped at `since` or later, by messages of reconcile.messages_of."""
     later = messages.where(F.col("minute") >= since).groupBy("topic", "partition")
     rows = later.agg(F.min("offset").alias("first")).collect()
     firsts = {(row["topic"], row["partition"]): row["first"] for row in rows}
     begins = {
-        place: firsts.get(place, reach.ends.get(place, begin))
-        for place, begin in reach.begins.items()
+        topic_partition: firsts.get(topic_partition, reach.ends.get(topic_partition, begin))
+        for topic_partition, begin in reach.begins.items()
     }
     return reach._replace(begins=begins)
 
 
 def is_complete(reach: Reach, now: datetime, candles_kept: timedelta) -> Column:
-    """Whether a candle is of a day that is kept, and made of nothing that is not read."""
+    """Return whether a candle is within the retention, and made only of records that are read."""
     first, end = kept_span(now, candles_kept)
     complete = (F.col("minute") >= first) & (F.col("minute") < end)
     for exchange, since in reach.since.items():
@@ -157,7 +189,7 @@ def is_complete(reach: Reach, now: datetime, candles_kept: timedelta) -> Column:
 
 
 def is_wanted(span: TimeSpan | None) -> Column:
-    """Whether a row's minute lies in the span; every one does where there is none."""
+    """Return whether a row's minute is in the span; always true if `span` is None."""
     if span is None:
         return F.lit(True)
     return (F.col("minute") >= span.since) & (F.col("minute") < span.until)

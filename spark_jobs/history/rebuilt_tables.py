@@ -1,4 +1,4 @@
-"""Build the live job's tables a second time, in a schema of their own, then replace the live tables' rows.
+"""Build the live job's tables again in a separate schema, then replace the live tables' rows.
 
 Readers see the old rows until one transaction replaces them. A rebuild that ends early changes nothing.
 """
@@ -22,11 +22,11 @@ from spark_jobs.tickers.letters.spans import BLOCK
 
 SCHEMA = "rebuild"
 ALWAYS = "-infinity"
-"""Postgres' word for a time before all others."""
+"""Postgres's timestamp before all others."""
 TABLES = ("live_prices", "dead_letters", "dead_letter_spans", "kafka_progress", "batches")
 
-# The sink's search path has the second tables' schema alone: a statement that names a table which is missing
-# there fails instead of changing the live one.
+# The sink's search path only has the schema of the rebuild: a statement on a table that is missing there
+# fails instead of changing the live one.
 WORK_IN_PUBLIC = "SET LOCAL search_path TO public"
 
 CREATE = f"""
@@ -62,7 +62,7 @@ SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt JOIN rebuilt_after A
 WHERE rebuilt.minute > after.minute AND rebuilt.minute >= %(since)s
 """
 
-# The upkeep then sorts a finished day again.
+# Makes the upkeep sort a finished day again.
 IS_NOT_SORTED = "ALTER TABLE {name} SET WITHOUT CLUSTER"
 
 DAYS = f"""
@@ -70,7 +70,7 @@ SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = '{SCHEMA}.candles_1m'::regclass
 """
 
-# When a letter came decides when it is deleted, and whether it was ahead of Kafka's clock.
+# written_at is kept: it decides when a letter is deleted, and whether it was ahead of Kafka's clock.
 REPLACE_LETTERS = f"""
 UPDATE {SCHEMA}.dead_letters SET written_at = LEAST(written_at, received_at);
 UPDATE {SCHEMA}.dead_letters AS rebuilt SET written_at = stored.written_at FROM dead_letters AS stored
@@ -104,11 +104,11 @@ JOIN rebuilt_from AS rebuilt USING (topic, partition) WHERE found.first_offset >
 ON CONFLICT DO NOTHING
 """
 
-# Servers ask for what changed since an id, which does not say that a price is gone. When this table gets a
-# new file, they read all prices again. Its readers wait until the commit, so this comes last.
+# Servers ask for changes since an id, which do not include deleted prices. When this table gets a new
+# file, they read all prices again. TRUNCATE comes last, because it blocks readers until the commit.
 EMPTY_BATCHES = "TRUNCATE batches"
 
-# Servers ask for what changed since an id.
+# Servers ask for changes since an id, so the replaced prices need a new one.
 ADD_BATCH = """
 INSERT INTO batches (id, rows_written, rows_refused, dead_letters, offsets, started_at)
 VALUES (%(batch_id)s, %(written)s, 0, 0, '{}', now());
@@ -124,13 +124,13 @@ class Begin(NamedTuple):
 
 
 class RebuiltTables:
-    """The second tables, and the live job's sink into them.
+    """The tables of a rebuild, and the live job's sink that writes them.
 
-    It and the live job exclude each other by the same advisory lock.
+    A rebuild and a live job exclude each other by the same advisory lock.
     """
 
     def __init__(self, database_url: str, candles_kept: timedelta) -> None:
-        """Raise SecondLiveJobError beside a live job."""
+        """Connect. Raise SecondLiveJobError while a live job is running."""
         self.sink = PriceSink(database_url, candles_kept, name="RebuildSink", schema=SCHEMA)
         self._postgres = self.sink.postgres
         self._candles_kept = candles_kept
@@ -139,7 +139,7 @@ class RebuiltTables:
         self.sink.close()
 
     def begin(self, topic_ids: TopicIds) -> Begin:
-        """Make the second tables, empty. Raise TopicError for a topic that was created again."""
+        """Create the rebuild's tables, empty. Raise TopicError for a topic that was created again."""
         topics = self.sink.topics
         with self._postgres.begin() as statements:
             statements.execute(WORK_IN_PUBLIC)
@@ -152,10 +152,10 @@ class RebuiltTables:
         return Begin(progress, now)
 
     def replace(self, reach: Reach, topic_ids: TopicIds) -> None:
-        """Replace rows of the live tables by those of the second ones, in one transaction.
+        """Replace rows of the live tables by the rebuilt ones, in one transaction.
 
-        Rows that are made of records which were not read stay. Where a price is gone afterwards, servers read
-        all prices again.
+        Rows that were made of records outside of `reach` stay. If a price is gone afterwards, servers
+        read all prices again.
         """
         with self._postgres.begin() as statements:
             statements.execute(WORK_IN_PUBLIC)
@@ -172,8 +172,10 @@ class RebuiltTables:
             self._replace_candles(statements, now)
             statements.execute(REPLACE_LETTERS)
             statements.execute(REPLACE_SPANS)
-            # Of a partition that never had a record, nothing was read.
-            reached = {place: end for place, end in reach.ends.items() if end > 0}
+            # A partition that never had a record has no progress.
+            reached = {
+                topic_partition: end for topic_partition, end in reach.ends.items() if end > 0
+            }
             move_on(statements, reached, topic_ids)
             statements.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
             if gone:
@@ -191,23 +193,23 @@ class RebuiltTables:
 
 
 def _day(partition: str) -> date:
-    """The day of a partition of candles_1m, such as candles_1m_20261122."""
+    """Return the day of a partition of candles_1m, such as candles_1m_20261122."""
     return datetime.strptime(partition, "candles_1m_%Y%m%d").replace(tzinfo=UTC).date()
 
 
 def _set_limits(statements: cursor, reach: Reach) -> None:
-    """Offsets from which on, and minutes behind which, everything was read.
+    """Store the first offsets and the last minutes after which everything was read.
 
-    What came before a topic was created again, at whatever offset, belongs to the deleted topic.
+    Rows from before a topic was created again belong to the deleted topic, whatever their offset.
     """
     statements.execute(CREATE_LIMITS)
     execute_values(
         statements,
         "INSERT INTO rebuilt_from VALUES %s",
         [
-            # Spans of dead letters lie in blocks: those of the first, if it is cut, stay.
-            (*place, first, -(-first // BLOCK) * BLOCK, reach.created.get(place[0], ALWAYS))
-            for place, first in reach.begins.items()
+            # Spans of dead letters are replaced by block. If the first block is cut, its spans stay.
+            (topic, partition, first, -(-first // BLOCK) * BLOCK, reach.created.get(topic, ALWAYS))
+            for (topic, partition), first in reach.begins.items()
         ],
     )
     execute_values(
@@ -216,7 +218,7 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
 
 
 def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
-    """By exchange, the last minute whose candles may be made of what was not read."""
+    """Return, per exchange, the last minute whose candles may include records that were not read."""
     return {
         exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT if exchange in reach.since else ALWAYS
         for exchange in EXCHANGE_OF_TOPIC.values()

@@ -1,6 +1,6 @@
-"""Read the history a step at a time: Kafka may delete records between two steps.
+"""Read the history in steps: Kafka may delete records between two steps.
 
-A step takes seconds. It asks anew what Kafka holds, and reads the rest out of `raw/`.
+A step takes seconds. It asks Kafka which offsets it has now, and reads the others from `raw/`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +15,11 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.tickers.letters.spans import BLOCK
 
 Step = tuple[Offsets, Offsets]
-"""Offsets from the first ones up to, not including, the second ones."""
+"""Begins and ends of the offsets in [begins, ends)."""
 
 
 class Places(NamedTuple):
-    """Messages of a partition, none before `first` and none after `last`."""
+    """Messages of a partition, all with offsets from `first` to `last`, both included."""
 
     topic: str
     partition: int
@@ -28,19 +28,22 @@ class Places(NamedTuple):
 
 
 def in_steps(begins: Offsets, ends: Offsets, size: int) -> Iterator[Step]:
-    """Yield steps of about `size` offsets, which together are all.
+    """Yield steps of about `size` offsets, which together have all offsets.
 
-    Each takes the same share of every partition, so the times in a step are close to each other. A partition
-    without a begin or an end is left out.
+    Each step has the same share of every partition, so the times in a step are close to each other.
+    Partitions without a begin or an end are left out.
     """
     lengths = {
-        place: max(0, ends[place] - begin) for place, begin in begins.items() if place in ends
+        topic_partition: max(0, ends[topic_partition] - begin)
+        for topic_partition, begin in begins.items()
+        if topic_partition in ends
     }
     count = -(-sum(lengths.values()) // size)
 
     def cut(number: int) -> Offsets:
         return {
-            place: begins[place] + length * number // count for place, length in lengths.items()
+            topic_partition: begins[topic_partition] + length * number // count
+            for topic_partition, length in lengths.items()
         }
 
     for number in range(count):
@@ -48,7 +51,7 @@ def in_steps(begins: Offsets, ends: Offsets, size: int) -> Iterator[Step]:
 
 
 def places_by_block(messages: DataFrame) -> list[Places]:
-    """Return the places of messages with topic, partition and offset, one for each block of offsets."""
+    """Return the first and last offset of the messages in each block of offsets."""
     block = F.expr(f"offset DIV {BLOCK}")
     by_block = messages.groupBy("topic", "partition", block.alias("block"))
     rows = by_block.agg(F.min("offset").alias("first"), F.max("offset").alias("last")).collect()
@@ -56,16 +59,16 @@ def places_by_block(messages: DataFrame) -> list[Places]:
 
 
 def narrowed(steps: Iterable[Step], wanted: Sequence[Places]) -> Iterator[Step]:
-    """Yield of each step the fewest offsets that have all that is wanted of it; no step without any."""
+    """Yield each step cut to the wanted offsets; leave out steps without any."""
     for begins, ends in steps:
         firsts: dict[tuple[str, int], int] = {}
         afters: dict[tuple[str, int], int] = {}
         for topic, partition, first, last in wanted:
-            place = topic, partition
-            begin, end = max(first, begins[place]), min(last + 1, ends[place])
+            topic_partition = topic, partition
+            begin, end = max(first, begins[topic_partition]), min(last + 1, ends[topic_partition])
             if begin < end:
-                firsts[place] = min(begin, firsts.get(place, begin))
-                afters[place] = max(end, afters.get(place, end))
+                firsts[topic_partition] = min(begin, firsts.get(topic_partition, begin))
+                afters[topic_partition] = max(end, afters.get(topic_partition, end))
         if firsts:
             yield firsts, afters
 
@@ -73,9 +76,10 @@ def narrowed(steps: Iterable[Step], wanted: Sequence[Places]) -> Iterator[Step]:
 def written(
     spark: SparkSession, parts: Iterable[DataFrame], schema: StructType | str, folder: Path
 ) -> DataFrame:
-    """Write the rows of one part after the other to files, and return the rows of all.
+    """Write the rows of one part after the other to files, and return the rows of all parts.
 
-    A part is made after the one before it is written. So an iterator of steps reads each when it is due.
+    A part is requested after the one before it is written, so an iterator can read each step when it is
+    due.
     """
     folder.mkdir()
     for part in parts:

@@ -1,4 +1,4 @@
-"""Raw topics must be stamped by the broker: docs/decisions/003-raw-topics-are-stamped-by-the-broker.md."""
+"""Check that brokers stamp raw topics: docs/decisions/003-raw-topics-are-stamped-by-the-broker.md."""
 
 import logging
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ TIMEOUT = 30.0
 
 
 class ClockError(JobError):
-    """A topic has the producers' timestamps. The message says how to change that."""
+    """A topic carries its producers' timestamps. The message says how to change that."""
 
 
 def refuse_producers_clock(settings: Settings, topics: Iterable[str]) -> None:
-    """Raise ClockError for a topic whose messages carry the time of their producer.
+    """Raise ClockError if the messages of a topic carry their producers' timestamps.
 
-    Time and offsets of a partition would not grow together, which `raw/` and the audit rely on. Without
-    the right to ask, log which one is missing.
+    Timestamps would not grow with the offsets of a partition, but `raw/` and the audit rely on that.
+    Without the right to ask, only log the missing right.
     """
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     if not resources:
@@ -39,10 +39,10 @@ def refuse_producers_clock(settings: Settings, topics: Iterable[str]) -> None:
             if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise
             right = missing_right(settings, "DescribeConfigs", topic)
-            log.warning("%s of %s is not checked: %s", SETTING, topic, right)
+            log.warning("unchecked setting=%s topic=%s reason=%r", SETTING, resource.name, right)
             continue
         if found != BROKERS:
             raise ClockError(
                 f"{topic} has {SETTING}={found}, but its messages must be stamped by the broker. Set "
-                f"{SETTING}={BROKERS} on the topic, and start again"
+                f"{SETTING}={BROKERS} on the topic, and restart the job"
             )

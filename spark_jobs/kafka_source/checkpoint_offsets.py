@@ -1,4 +1,4 @@
-"""Where a batch ends in Kafka: Spark writes it to the query's checkpoint before the batch begins."""
+"""Read where a batch ends in Kafka. Spark writes this to the checkpoint before the batch begins."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ from spark_jobs.kafka_source.offsets import Offsets, offsets_of
 
 
 def checkpoint_offsets(checkpoint: str) -> Offsets:
-    """The offset after the last record of the batch that is being written, of every partition.
+    """Return the offset after the last record of the current batch, by partition.
 
-    `checkpoint`, a file URI, is that of a query with one source, Kafka. The last line of the newest entry:
+    `checkpoint` is a file URI. Its query has one source, Kafka. The last line of its newest entry:
 
         {"kucoin_raw_data":{"0":1620,"1":1614}}
     """

@@ -1,19 +1,19 @@
-"""Ranges of offsets, as the names of the archive's objects state them: gaps and overlaps."""
+"""Find gaps and overlaps in the ranges of offsets that the names of the archive's objects state."""
 
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
 
-# First and last offset, both included.
 Range = tuple[int, int]
+"""First and last offset, both included."""
 
-# The first offset and the one after the last.
 Span = tuple[int, int]
+"""First offset, and the one after the last."""
 
 Holder = TypeVar("Holder", bound=Hashable)
 
 
 def holes(ranges: Iterable[Range], end: int) -> list[Span]:
-    """Return what no range has, from the first offset of the ranges up to, not including, `end`."""
+    """Return the gaps from the lowest offset of the ranges up to, not including, `end`."""
     found: list[Span] = []
     reached: int | None = None
     for first, last in sorted(ranges):
@@ -28,7 +28,7 @@ def holes(ranges: Iterable[Range], end: int) -> list[Span]:
 
 
 def unbroken_from(ranges: Iterable[Range], end: int) -> int:
-    """Return the lowest offset from which on the ranges have all below `end`; `end` if they lack the last."""
+    """Return the lowest offset from which there is no gap up to `end`; `end` if the last is missing."""
     known = sorted(ranges)
     missing = holes(known, end)
     if missing:

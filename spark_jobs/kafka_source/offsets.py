@@ -1,4 +1,4 @@
-"""Offsets by topic and partition: as JSON, and as a filter of records."""
+"""Convert offsets by topic and partition to and from JSON, and filter records by them."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 Offsets = Mapping[tuple[str, int], int]
-"""By topic and partition, the next offset to read."""
+"""Next offset to read, by topic and partition."""
 
 PartitionOffsets = Mapping[str, Mapping[str, int]]
-"""The same as Spark's Kafka source reads and writes it: {"kucoin_raw_data": {"0": 1620}}."""
+"""The same in the form of Spark's Kafka source: {"kucoin_raw_data": {"0": 1620}}."""
 
 
 def by_topic(offsets: Offsets) -> dict[str, dict[str, int]]:
-    """Return offsets as JSON has them: `{"kucoin_raw_data": {"0": 1620, "1": 1614}}`, sorted."""
+    """Return offsets in the form of JSON, sorted: `{"kucoin_raw_data": {"0": 1620, "1": 1614}}`."""
     found: dict[str, dict[str, int]] = {}
     for (topic, partition), offset in sorted(offsets.items()):
         found.setdefault(topic, {})[str(partition)] = offset
@@ -30,19 +30,19 @@ def offsets_of(topics: PartitionOffsets) -> Offsets:
 
 
 def after_progress(batch: DataFrame, progress: Offsets) -> DataFrame:
-    """Return the records at the next offsets or after them; all of a partition without one."""
+    """Return the records at or after the next offsets; all records of a partition without one."""
     return batch.where(F.col("offset") >= _of_partition(progress))
 
 
 def before_ends(batch: DataFrame, ends: Offsets) -> DataFrame:
-    """Return the records before the ends; nothing of a partition without one."""
+    """Return the records before the ends; no records of a partition without one."""
     return batch.where(F.col("offset") < _of_partition(ends))
 
 
 def _of_partition(offsets: Offsets) -> Column:
     """Return the offset of a row's partition, 0 if there is none.
 
-    Pass the offsets as one array per topic: single numbers would become part of the code that Spark
+    The offsets are one array per topic: single numbers would become part of the code that Spark
     generates, and each batch would compile it again.
     """
     found = (

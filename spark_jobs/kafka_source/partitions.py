@@ -1,9 +1,12 @@
 """Ask the brokers for partitions, and for the offsets that they hold."""
 
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -13,16 +16,22 @@ from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.offsets import Offsets
 
 KAFKA_TIMEOUT = 30.0
-"""Seconds for an answer."""
+"""Timeout of a request, in seconds."""
 
 NOT_AUTHORISED = re.compile(r"Not authorized to access topics: \[(.+?)\]")
-"""Words of Kafka's Java client, in the exception of a query."""
+"""Text of Kafka's Java client in the exception of a query."""
 
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
+IN_ELECTION = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+ELECTION_PAUSE = 0.2
+"""Pause before a retry, in seconds."""
+
+Answer = TypeVar("Answer")
+
 
 class OffsetError(JobError):
-    """The topic does not hold what comes next. The message says which offset, and what to do."""
+    """The topic does not hold the next offset. The message says which one and what to do."""
 
 
 class RightError(JobError):
@@ -30,9 +39,9 @@ class RightError(JobError):
 
 
 def starting_offsets(settings: Settings, topics: Iterable[str], progress: Offsets) -> Offsets:
-    """Return the sink's next offset of every partition, or the oldest that Kafka holds.
+    """Return the sink's next offset of every partition, or Kafka's oldest if the sink has none.
 
-    Raise OffsetError where Kafka does not hold the next offset, or for a topic that does not exist.
+    Raise OffsetError if Kafka does not hold the next offset or a topic does not exist.
     """
     return {
         (topic, number): starting_offset(topic, number, progress.get((topic, number)), low, high)
@@ -43,7 +52,7 @@ def starting_offsets(settings: Settings, topics: Iterable[str], progress: Offset
 def starting_offset(
     topic: str, partition: int, next_offset: int | None, low: int, high: int
 ) -> int:
-    """Return where reading starts. `low` is the oldest offset, `high` the next one to be written.
+    """Return the offset to start at. `low` is the oldest offset, `high` the next one to be written.
 
     Raise OffsetError if `next_offset` is not between them.
     """
@@ -51,17 +60,17 @@ def starting_offset(
         return low
     if next_offset > high:
         raise OffsetError(
-            f"{topic}/{partition} ends at offset {high}, but {next_offset} was read next: Kafka has lost "
-            f"its newest messages. To go on: for live_prices set next_offset in kafka_progress to {high}, "
-            "or, if the topic was created again and Kafka is too old for topic ids, delete its rows there; "
-            "for the lake see docs/lake.md"
+            f"{topic}/{partition} ends at offset {high}, but the next to read is {next_offset}: Kafka "
+            "has lost its newest messages. To continue: for live_prices set next_offset in kafka_progress "
+            f"to {high}, or, if the topic was created again and Kafka is too old for topic ids, delete its "
+            "rows there; for the lake see docs/lake.md"
         )
     if next_offset < low:
         raise OffsetError(
-            f"{topic}/{partition} begins at offset {low}, but {next_offset} comes next: "
-            f"{low - next_offset} messages have expired unread. To go on: for live_prices run make rebuild, "
-            f"which reads them from raw/, or to skip them set its next_offset in kafka_progress to {low}; "
-            "for the lake see docs/lake.md"
+            f"{topic}/{partition} begins at offset {low}, but the next to read is {next_offset}: "
+            f"{low - next_offset} messages have expired unread. To continue: for live_prices run make "
+            "rebuild, which reads them from raw/, or to skip them set its next_offset in kafka_progress to "
+            f"{low}; for the lake see docs/lake.md"
         )
     return next_offset
 
@@ -71,26 +80,40 @@ def kept_offsets(
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """Return the oldest offset of each partition, and the one after its newest record.
 
-    Raise OffsetError for a topic that does not exist, RightError where the brokers refuse.
+    Raise OffsetError if a topic does not exist, RightError if this user may not read it.
     """
     found: dict[tuple[str, int], tuple[int, int]] = {}
     with closing(looking_consumer(settings)) as consumer:
         for topic in topics:
             with rights_explained(settings, topic):
                 for number in partitions_of(consumer, topic):
-                    low, high = consumer.get_watermark_offsets(
-                        TopicPartition(topic, number), timeout=KAFKA_TIMEOUT
+                    ask = partial(
+                        consumer.get_watermark_offsets,
+                        TopicPartition(topic, number),
+                        timeout=KAFKA_TIMEOUT,
                     )
-                    found[topic, number] = low, high
+                    found[topic, number] = once_elected(ask)
     return found
+
+
+def once_elected(ask: Callable[[], Answer], timeout: float = KAFKA_TIMEOUT) -> Answer:
+    """Return the leader's answer. Retry for up to `timeout` seconds while a leader is being elected."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in IN_ELECTION or time.monotonic() > deadline:
+                raise
+        time.sleep(ELECTION_PAUSE)
 
 
 def offsets_at(
     settings: Settings, kept: dict[tuple[str, int], tuple[int, int]], at: datetime
 ) -> dict[tuple[str, int], int]:
-    """Return the first offset of each partition that Kafka stamped at that time or later.
+    """Return the first offset of each partition that Kafka stamped at `at` or later.
 
-    The end of the partition where there is none. `kept` is what kept_offsets returned.
+    If there is none, return the partition's end. `kept` is the result of kept_offsets.
     """
     milliseconds = round(at.timestamp() * 1000)
     asked = [TopicPartition(topic, number, milliseconds) for topic, number in kept]
@@ -99,13 +122,13 @@ def offsets_at(
     found: dict[tuple[str, int], int] = {}
     for each in answered:
         low, high = kept[each.topic, each.partition]
-        # A negative number says that there is none.
+        # A negative offset means that there is none.
         found[each.topic, each.partition] = max(low, each.offset) if each.offset >= 0 else high
     return found
 
 
 def partitions_of_topics(settings: Settings, topics: Iterable[str]) -> list[tuple[str, int]]:
-    """Return every partition of the topics. Raise OffsetError for a topic that does not exist."""
+    """Return every partition of the topics. Raise OffsetError if a topic does not exist."""
     found: list[tuple[str, int]] = []
     with closing(looking_consumer(settings)) as consumer:
         for topic in topics:
@@ -136,7 +159,7 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
 
 
 def raise_if_refused(error: Exception, settings: Settings) -> None:
-    """Raise RightError when a query failed because the brokers do not let this user read."""
+    """Raise RightError if a query failed because the brokers do not let this user read."""
     if "TopicAuthorizationException" not in str(error):
         return
     named = NOT_AUTHORISED.search(str(error))

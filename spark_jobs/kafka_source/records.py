@@ -1,4 +1,4 @@
-"""DataFrames of Kafka records: a stream that begins at the sink's offsets, and a range that Kafka holds."""
+"""Read Kafka records into DataFrames: a stream from the sink's offsets on, or a range of offsets."""
 
 import json
 from collections.abc import Iterable
@@ -14,12 +14,13 @@ from spark_jobs.kafka_source.partitions import starting_offsets
 from spark_jobs.kafka_source.schemas import RECORD
 
 RAW_MESSAGES_PER_BATCH = 2000
-"""A message holds hundreds of tickers. After an outage prices move on every two seconds on two cores, and
-the driver's memory is bounded. Half as many cost a sixth of the speed: each batch has a price of its own."""
+"""A message holds hundreds of tickers. After an outage, two cores update prices every two seconds, and
+the driver's memory is bounded. Half as many messages cost a sixth of the speed: batches have fixed
+costs."""
 
 MESSAGES_IN_MEMORY = "50"
-"""Per partition and query, while the partition's consumer is open. A message may have a tenth of a
-megabyte; Kafka's own 500 of 8 partitions would be most of the driver's memory."""
+"""Maximum per partition and query, while the partition's consumer is open. A message may have 0.1 MB;
+with Kafka's default (500), 8 partitions would take most of the driver's memory."""
 
 
 def kafka_records(
@@ -30,10 +31,10 @@ def kafka_records(
     messages_per_batch: int = RAW_MESSAGES_PER_BATCH,
     seconds_to_fill: int = 0,
 ) -> DataFrame:
-    """Return a stream of schemas.RECORD that begins at `progress`, or at the oldest record without it.
+    """Return a stream of schemas.RECORD. A partition without progress begins at its oldest record.
 
-    A batch waits up to `seconds_to_fill` for `messages_per_batch`, and then takes what there is.
-    Raise OffsetError where Kafka does not hold what comes next, ClockError where a raw topic has the
+    A batch waits up to `seconds_to_fill` seconds for `messages_per_batch`, and then takes what there is.
+    Raise OffsetError if Kafka does not hold the next offset, ClockError if a raw topic carries its
     producers' timestamps.
     """
     starting = starting_offsets(settings, topics, progress)
@@ -50,7 +51,7 @@ def kafka_records(
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", str(messages_per_batch))
         .options(**(fill if seconds_to_fill else {}))
-        # A batch waits for the slowest fetch, and a fetch for this long when nothing is new.
+        # A batch waits for the slowest fetch. Without new messages, a fetch takes this long.
         .option("kafka.fetch.max.wait.ms", "20")
         .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
@@ -61,9 +62,9 @@ def kafka_records(
 def kept_records(
     spark: SparkSession, settings: Settings, oldest: Offsets, ends: Offsets
 ) -> DataFrame:
-    """Return the records of Kafka from the oldest offsets up to, not including, the ends.
+    """Return Kafka's records from the oldest offsets up to, not including, the ends.
 
-    Return none of a partition without an end. The query fails if the oldest expire meanwhile.
+    Return none of a partition without an end. The query fails if the oldest records expire meanwhile.
     """
     ending = {partition: ends.get(partition, low) for partition, low in oldest.items()}
     topics = by_topic(oldest)

@@ -1,10 +1,9 @@
-"""The shapes of Kafka records and of the small topics' messages. Those of tickers: tickers/columns.py."""
+"""Schemas of Kafka records and of the small topics' messages; for tickers, see tickers/columns.py."""
 
 from pyspark.sql import types as T
 
 from core.topics import FEED_EVENTS, INSTRUMENTS
 
-# What the Kafka source gives, with includeHeaders.
 RECORD = T.StructType(
     [
         T.StructField("key", T.BinaryType()),
@@ -27,9 +26,10 @@ RECORD = T.StructType(
         ),
     ]
 )
+"""Columns of Spark's Kafka source with includeHeaders."""
 
-# The two small topics: the fields of their messages, which are the columns of the tables of that name.
 SMALL_TOPICS = {
     INSTRUMENTS: ("exchange", "symbol", "base", "quote", "status", "seen_at"),
     FEED_EVENTS: ("exchange", "endpoint", "kind", "reason", "from", "to", "frames"),
 }
+"""Fields of the messages, which are also the columns of the tables with the topics' names."""

@@ -1,4 +1,4 @@
-"""A span of time as a person writes it: 2026-11-25T10:00, in UTC unless it says otherwise."""
+"""Parse a span of time from texts such as 2026-11-25T10:00, in UTC unless they have a time zone."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -7,18 +7,18 @@ from spark_jobs.errors import JobError
 
 
 class SpanError(JobError):
-    """What was written is no span of time."""
+    """The texts are not a valid span of time."""
 
 
 class TimeSpan(NamedTuple):
-    """[since, until), in UTC."""
+    """The times t with since <= t < until, in UTC."""
 
     since: datetime
     until: datetime
 
 
 def time_span(since: str | None, until: str | None) -> TimeSpan | None:
-    """Return the span; None where neither is written. Raise SpanError."""
+    """Return the span; None if both are empty. Raise SpanError if they are not a span."""
     if not since and not until:
         return None
     if not since or not until:
@@ -33,5 +33,5 @@ def _moment(name: str, written: str) -> datetime:
     try:
         found = datetime.fromisoformat(written)
     except ValueError as error:
-        raise SpanError(f"{name}={written} is no time such as 2026-11-25T10:00") from error
+        raise SpanError(f"{name}={written} is not a time such as 2026-11-25T10:00") from error
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

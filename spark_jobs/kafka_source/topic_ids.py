@@ -1,7 +1,7 @@
-"""Kafka's identity of a topic: one that was deleted and created again has another.
+"""Compare topics by their ids: a topic that was deleted and created again has a new id.
 
-Its offsets begin again at 0, so those of the former topic say nothing about it, however far it has grown.
-Kafka has such ids since version 2.8; of an older one nothing is known, and nothing is refused.
+The offsets of the new topic begin at 0 again, so offsets of the old topic are not valid in it, whatever
+its length. Kafka has ids since version 2.8; with an older version no topic is refused.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,21 +13,21 @@ from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.admin import kafka_admin
 from spark_jobs.kafka_source.partitions import rights_explained
 
-# By topic, as Kafka's own tools show it: 22 characters of A-Z a-z 0-9 - _.
 TopicIds = Mapping[str, str]
+"""Ids by topic, in the form of Kafka's command-line tools: 22 characters of A-Z a-z 0-9 - _."""
 
 TIMEOUT = 30.0
 UNKNOWN = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
 class TopicError(JobError):
-    """A topic is not the one that was read until now. The message says how to go on."""
+    """A topic is not the one that was read before. The message says how to continue."""
 
 
 def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     """Return the id of each topic that exists and has one.
 
-    Raise RightError for a topic that this user may not describe, KafkaException without Kafka.
+    Raise RightError if this user may not describe a topic, KafkaException if Kafka is unavailable.
     """
     client = kafka_admin(settings)
     asked = client.describe_topics(TopicCollection([*topics]), request_timeout=TIMEOUT)
@@ -37,14 +37,14 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
             try:
                 found[topic] = as_kafka_writes(str(answer.result().topic_id))
             except KafkaException as error:
-                # sources.starting_offsets names a missing topic.
+                # partitions.starting_offsets reports a missing topic.
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
     return {topic: found[topic] for topic in found if found[topic] != UNKNOWN}
 
 
 def as_kafka_writes(topic_id: str) -> str:
-    """Convert a topic id from librdkafka's plain Base64 to that for URLs, which Kafka's own tools show.
+    """Convert a topic id from librdkafka's Base64 to the URL-safe Base64 of Kafka's command-line tools.
 
     Objects are named after the id, so it must not contain a slash.
     """
@@ -52,15 +52,15 @@ def as_kafka_writes(topic_id: str) -> str:
 
 
 def refuse_another(read: TopicIds, current: TopicIds, where: str) -> None:
-    """Raise TopicError for a topic whose id is not the one that was read until now.
+    """Raise TopicError if a topic's id is not the one that was read before.
 
-    `read` lacks a topic of which nothing was read, or whose id was not known then. `where` names what was
-    written: kafka_progress, or a prefix of the bucket.
+    `read` lacks topics that were not read yet and topics whose id was unknown. `where` names the store
+    that was written: kafka_progress, or a prefix of the bucket.
     """
     for topic, known in sorted(read.items()):
         if current.get(topic, known) != known:
             raise TopicError(
-                f"topic {topic} was created again: {where} holds what was read of the topic with the "
-                f"id {known}, and Kafka's now has {current[topic]}. Nothing was written. To keep that, "
-                f"and to read the new topic from its oldest record: make accept-topics"
+                f"topic {topic} was created again: {where} holds data of the topic with the id "
+                f"{known}, but its id in Kafka is now {current[topic]}. Nothing was written. To keep "
+                "that data, and to read the new topic from its oldest record: make accept-topics"
             )

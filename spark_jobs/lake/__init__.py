@@ -1,1 +1,1 @@
-"""Sinks below the bucket's raw/ and tickers/."""
+"""Sinks that write raw/ and tickers/ in the bucket, and the reader of raw/."""

@@ -1,8 +1,8 @@
-"""How delta-rs finds the store that Spark writes to."""
+"""Convert Spark's settings of the object store to those of delta-rs."""
 
 from pyspark.sql import SparkSession
 
-# What object_store calls it, and Hadoop. Keys are absent where the machine's role is asked.
+# Names in delta-rs's object_store, and in Hadoop. Keys are absent if the machine's role is used.
 _NAMES = {
     "AWS_ENDPOINT_URL": "fs.s3a.endpoint",
     "AWS_REGION": "fs.s3a.endpoint.region",
@@ -13,7 +13,7 @@ _NAMES = {
 
 
 def delta_options(spark: SparkSession, path: str) -> dict[str, str]:
-    """Return the storage options of a table, from Spark's own settings of s3a; none for other schemes."""
+    """Return the storage options of a table, from Spark's settings of s3a; empty for other schemes."""
     if not path.startswith("s3a:"):
         return {}
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001

@@ -1,4 +1,7 @@
-"""What the queries into the lake have in common: where they read, how often, and where they write."""
+"""Build the streaming queries that write the raw topics to the lake.
+
+Of all such queries of an application, one writes at a time.
+"""
 
 import threading
 
@@ -11,13 +14,13 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.run.sink import Sink
 
-# Half a million tickers or more: a backlog goes in batches that two cores and 1 GB can bear.
+# Half a million tickers or more. Limits the batches of a backlog to what two cores and 1 GB can process.
 MESSAGES_PER_BATCH = 2000
 
-# Each task makes files of its own: as many as there are topics.
+# Each task writes separate files, so there are as many tasks as topics.
 TASKS = len(EXCHANGE_OF_TOPIC)
 
-# Two batches at once would leave live prices of the same application no core.
+# One batch at a time: two would leave no core for the live prices of the same application.
 _turn = threading.Lock()
 
 
@@ -28,9 +31,10 @@ def lake_root(settings: Settings) -> str:
 def lake_records(
     spark: SparkSession, settings: Settings, progress: Offsets, tasks: int = TASKS
 ) -> DataFrame:
-    """The raw topics after `progress`, in batches of LAKE_BATCH_SECONDS or of MESSAGES_PER_BATCH.
+    """Return a stream of the raw topics from `progress` on.
 
-    So many tasks read a batch, and write it: a shuffle between would cost more than it is good for.
+    A batch ends after LAKE_BATCH_SECONDS or MESSAGES_PER_BATCH. `tasks` tasks read and write it; a
+    shuffle in between would cost more than it gains.
     """
     records = kafka_records(
         spark,
@@ -44,9 +48,9 @@ def lake_records(
 
 
 def lake_query(rows: DataFrame, sink: Sink, checkpoint: str) -> DataStreamWriter:
-    """Looks every second whether a batch is full, or its time over; not started yet.
+    """Return a query, not started yet, that checks every second whether a batch is due.
 
-    Of all such queries of the application one writes at a time.
+    Of all such queries of the application, one writes at a time.
     """
 
     def write(batch: DataFrame, batch_id: int) -> None:

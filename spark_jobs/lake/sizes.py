@@ -16,7 +16,7 @@ EVERY_SECONDS = 300.0
 
 
 class LakeSizes(threading.Thread):
-    """Reads the sizes every five minutes until the process ends. An error is logged."""
+    """Thread that reports the sizes every five minutes until the process ends. Errors are logged."""
 
     def __init__(
         self, storage: HadoopFiles, root: str, prefixes: Iterable[str], metrics: JobMetrics
@@ -38,4 +38,6 @@ class LakeSizes(threading.Thread):
                 usage = self._storage.usage(f"{self._root}/{prefix}")
                 self._metrics.prefix(prefix, usage.bytes, usage.files)
         except Py4JJavaError as error:
-            log.warning("sizes in %s are not known now: %s", self._root, error.java_exception)
+            log.warning(
+                "sizes unavailable root=%s reason=%r", self._root, str(error.java_exception)
+            )

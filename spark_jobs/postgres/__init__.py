@@ -1,1 +1,1 @@
-"""Sinks into Postgres, and the upkeep of its tables."""
+"""Sinks that write to Postgres, and the upkeep of its tables."""

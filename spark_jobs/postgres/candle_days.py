@@ -1,7 +1,7 @@
-"""The days of candles_1m: a partition for each, in UTC.
+"""Create and drop the partitions of candles_1m, one per day in UTC.
 
-Made when first needed, sorted when it is over (candle_sorting.py), dropped when it is too old.
-`now` is Postgres' clock.
+A partition is created when it is first needed, sorted after its day is over (candle_sorting.py) and
+dropped after the retention. `now` is the time of Postgres's clock.
 """
 
 from collections.abc import Iterable
@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from psycopg2.extensions import cursor
 
 RETENTION = timedelta(days=90)
-"""Unless CANDLES_RETENTION_DAYS says otherwise."""
+"""Default retention of candles; CANDLES_RETENTION_DAYS overrides it."""
 LATE_TICKERS = timedelta(hours=1)
+"""Wait after the end of a day before it is sorted: tickers may still arrive."""
 
-# The rows of a minute lie side by side, are all written about once a second, and then never again:
-# room for the next version of each. Attached, because creating a table as a partition would wait for
-# every reader, and every reader for it.
+# fillfactor 50 leaves room for the next version of each row: the rows of a minute are adjacent, are all
+# updated about once a second, and never again after that minute. ATTACH, because CREATE TABLE ...
+# PARTITION OF would wait for every reader, and every reader for it.
 MAKE_DAY = """
 CREATE TABLE {name} (LIKE candles_1m) WITH (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
@@ -38,13 +39,13 @@ ORDER BY relname LIMIT 1
 
 
 def kept_span(now: datetime, kept: timedelta = RETENTION) -> tuple[datetime, datetime]:
-    """[since, until) of the minutes that have a candle: whole days, from `kept` before today to tomorrow."""
+    """Return [since, until) of the stored minutes: whole days, from `kept` before today to tomorrow."""
     today = _midnight(now.astimezone(UTC).date())
     return today - kept, today + timedelta(days=2)
 
 
 def make_days(statements: cursor, days: Iterable[date]) -> None:
-    """Create the partitions of these days, where they are missing."""
+    """Create the missing partitions of these days."""
     for day in sorted(days):
         name = _partition(day)
         statements.execute("SELECT to_regclass(%s) IS NULL", (name,))
@@ -54,14 +55,14 @@ def make_days(statements: cursor, days: Iterable[date]) -> None:
 
 
 def next_unsorted_day(statements: cursor, until: datetime) -> str | None:
-    """Return the table of the oldest day that ended before `until` and is not sorted yet, if any."""
+    """Return the partition of the oldest unsorted day that ended before `until`, if any."""
     statements.execute(UNSORTED_BEFORE, (_partition(until.astimezone(UTC).date()),))
     found: tuple[str] | None = statements.fetchone()
     return found[0] if found else None
 
 
 def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -> None:
-    """Drop the oldest day if it lies before those that are kept."""
+    """Drop the partition of the oldest day if it is older than `kept`."""
     since, _until = kept_span(now, kept)
     statements.execute(OLDEST_BEFORE, (_partition(since.date()),))
     for (name,) in statements.fetchall():
@@ -69,7 +70,7 @@ def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -
 
 
 def _partition(day: date) -> str:
-    """candles_1m_20261122: names sort as days do."""
+    """Return a name such as candles_1m_20261122. Names sort in the order of their days."""
     return f"candles_1m_{day:%Y%m%d}"
 
 

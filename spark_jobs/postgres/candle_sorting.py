@@ -1,4 +1,7 @@
-"""Sort finished days of candles by symbol, beside the batches; cancelled when a batch waits for the day."""
+"""Sort finished days of candles by symbol, outside of the batches.
+
+Sorting is cancelled when a batch waits for that day.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -14,20 +17,20 @@ from spark_jobs.postgres.connection import connect
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "200ms"
-"""Whoever writes to the day queues behind CLUSTER while it waits for its lock."""
+"""Maximum wait of CLUSTER for its lock: writers to that day queue behind it."""
 
 LOOK_SECONDS = 0.1
 """Interval at which a running CLUSTER is checked for writers that wait for it."""
 
-# A ticker's minutes are written one by one, each to a page of its own. Side by side, a month of them is
-# read in half the time, or, from a disk, in a sixtieth.
+# The minutes of a symbol are written one by one, each to another page. Sorted, a month of them is read
+# in half the time, or in 1/60 of it from a disk.
 SORT_DAY = """
 ALTER TABLE {name} SET (fillfactor = 100);
 CLUSTER {name} USING {name}_pkey
 """
 
-# Readers ask for AccessShareLock: they wait. Somebody always looks at yesterday's candles, so a day that
-# gave way to readers too would never be sorted.
+# Only writers cancel the sorting. Readers, with AccessShareLock, wait: yesterday's candles are always
+# being read, so a day that yielded to readers too would never be sorted.
 CANCEL_FOR_A_WRITER = """
 SELECT pg_cancel_backend(%(pid)s)
 WHERE EXISTS (
@@ -38,9 +41,10 @@ WHERE EXISTS (
 
 
 def sort_a_day(database_url: str) -> None:
-    """Sort the oldest day that is over and not sorted yet. Readers of that day wait for some seconds.
+    """Sort the oldest finished day that is not sorted yet. Readers of that day wait for some seconds.
 
-    Give up when somebody writes to it: the next call tries again. Raise psycopg2.Error without Postgres.
+    Give up when a writer waits for it: the next call retries. Raise psycopg2.Error if Postgres is
+    unavailable.
     """
     with closing(connect(database_url, "upkeep")) as database:
         with database, database.cursor() as statements:
@@ -52,7 +56,7 @@ def sort_a_day(database_url: str) -> None:
         try:
             with database, database.cursor() as statements:
                 statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
-                # Behind a pooler, the connection's own backend_pid is that of no process of Postgres.
+                # Behind a pooler, the connection's backend_pid is not that of a Postgres process.
                 statements.execute("SELECT pg_backend_pid()")
                 ((pid,),) = statements.fetchall()
                 with giving_way(database_url, database, pid, day):
@@ -63,25 +67,25 @@ def sort_a_day(database_url: str) -> None:
 
 @contextmanager
 def giving_way(database_url: str, database: connection, pid: int, day: str) -> Iterator[None]:
-    """Cancel what runs on the connection when somebody waits to write to the day.
+    """Cancel the statement on the connection when a writer waits for the day.
 
-    `pid` is that of its process in Postgres.
+    `pid` is the id of the connection's process in Postgres.
     """
     ended = Event()
 
-    def look() -> None:
+    def watch() -> None:
         values = {"pid": pid, "day": day}
         try:
             while not ended.wait(LOOK_SECONDS):
                 with watcher.cursor() as statements:
                     statements.execute(CANCEL_FOR_A_WRITER, values)
         except psycopg2.Error:
-            log.exception("sorting is not watched any more, cancelled day=%s", day)
+            log.exception("sorting cancelled, watching failed day=%s", day)
             database.cancel()
 
     with closing(connect(database_url, "upkeep")) as watcher:
         watcher.autocommit = True
-        thread = Thread(target=look, name="giving-way")
+        thread = Thread(target=watch, name="giving-way")
         thread.start()
         try:
             yield

@@ -1,8 +1,8 @@
-"""Candles of a batch into the table candles_1m.
+"""Merge the candles of a batch into the table candles_1m.
 
-Of two parts of a candle the lower (open_sequence, open) opens, the higher (close_sequence, close)
-closes: right in any order and any number of times. Only `updates` is a sum, and counts each ticker
-once because kafka_progress lets none in twice.
+Of two parts of a candle, the lower (open_sequence, open) sets the open and the higher (close_sequence,
+close) the close, so neither order nor repetition changes the result. Only `updates` is a sum; it counts
+each ticker once, because kafka_progress excludes duplicates.
 """
 
 from datetime import date, datetime, timedelta
@@ -22,7 +22,7 @@ CREATE TEMPORARY TABLE incoming_candles ON COMMIT DELETE ROWS AS
 SELECT {COLUMNS} FROM candles_1m WITH NO DATA
 """
 
-# A symbol that came in two partitions is there twice.
+# A symbol that was read from two partitions has two rows.
 MERGE = f"""
 INSERT INTO candles_1m AS stored ({COLUMNS})
 SELECT
@@ -58,9 +58,9 @@ SET
 
 
 def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: timedelta) -> int:
-    """Of rows with the columns of columns.CANDLE, all whose minute lies in the days that are kept.
+    """Merge rows with columns.CANDLE into the table, except those outside of the retention.
 
-    Returns how many tickers count in no candle because their minute does not, or is NULL.
+    Return the number of tickers in no candle: their minute is outside of the retention, or NULL.
     """
     since, until = kept_span(now, retention)
     minute = pc.field("minute")
@@ -77,5 +77,5 @@ def _days(rows: pa.Table) -> set[date]:
 
 
 def tickers_in(rows: pa.Table) -> int:
-    """How many tickers the rows stand for."""
+    """Return the number of tickers that the rows were made of."""
     return int(pc.sum(rows["updates"], min_count=0).as_py())

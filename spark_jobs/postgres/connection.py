@@ -1,11 +1,11 @@
-"""How the jobs connect to Postgres."""
+"""Open the jobs' connections to Postgres. Both sides detect a lost peer within 30 s."""
 
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection
 
-# Within half a minute, on either side: the lock of a writer that vanished must not outlive it for hours.
+# Both sides detect a lost peer within 30 s: otherwise a lost writer could hold its lock for hours.
 NOTICES_A_LOST_SERVER: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -13,8 +13,8 @@ NOTICES_A_LOST_SERVER: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# Not by libpq's `options`: pgbouncer refuses them. Keepalives say nothing while an answer is under way: the
-# kernel would send it again for a quarter of an hour.
+# Set by a statement, because pgbouncer refuses libpq's `options`. tcp_user_timeout is needed because no
+# keepalives are sent while an answer is unacknowledged: the kernel would retransmit it for 15 minutes.
 NOTICES_A_LOST_CLIENT = """
 SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
@@ -24,15 +24,15 @@ SET tcp_user_timeout = 25000
 
 
 def connect(database_url: str, name: str) -> connection:
-    """Return a connection that notices within half a minute when the other side has vanished.
+    """Return a connection. Both sides detect a lost peer within 30 s.
 
-    `name` is shown in pg_stat_activity. Raise psycopg2.Error without Postgres.
+    `name` is shown in pg_stat_activity. Raise psycopg2.Error if Postgres is unavailable.
     """
     opened: connection = psycopg2.connect(
         database_url, application_name=name, **NOTICES_A_LOST_SERVER
     )
     try:
-        # In a transaction, the rollback's own error would replace that of a connection which is lost again.
+        # Autocommit: if the connection is lost again, an error of the rollback would hide the first one.
         opened.autocommit = True
         with opened.cursor() as statements:
             statements.execute(NOTICES_A_LOST_CLIENT)

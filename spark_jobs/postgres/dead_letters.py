@@ -1,7 +1,7 @@
 """Store dead letters: messages and items that are neither a ticker nor a row of a small topic.
 
-`dead_letter_spans` counts each one once, with its place. `dead_letters` keeps a few examples of each cause,
-with their bytes.
+`dead_letter_spans` counts each dead letter once, with its offset. `dead_letters` keeps a few examples of
+each cause, with their bytes.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from spark_jobs.tickers.reading import cause_of
 
 COLUMNS_OF_SPANS = ", ".join(Span._fields)
 
-# The span right before a new one: the newest of its cause in the same block, if nothing lies between.
+# The stored span that ends directly before a new one, with the same cause and in the same block.
 SPANS_BEFORE = f"""
 SELECT earlier.*
 FROM (VALUES %s) AS new (topic, partition, cause, first_offset)
@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
 WHERE earlier.last_offset = new.first_offset - 1
 """
 
-# Of the given blocks, those that have EXAMPLES dead letters of the cause or more.
+# The given blocks that already have at least EXAMPLES dead letters of the cause.
 FULL_BLOCKS = f"""
 SELECT given.topic, given.partition, given.cause, given.first_offset
 FROM (VALUES %s) AS given (topic, partition, cause, first_offset, last_offset)
@@ -99,10 +99,11 @@ def spans_in(rows: pa.Table) -> list[Span]:
 def add_dead_letters(
     statements: cursor, letters: Sequence[DeadLetter], spans: Sequence[Span]
 ) -> None:
-    """Count the dead letters of `spans`, which follow all that is stored, and keep some of `letters`.
+    """Store the counts of `spans` and keep some of `letters`. All stored spans are before the new ones.
 
-    Of each topic and cause, keep the EXAMPLES with the lowest places. Keep none within a block of offsets in
-    which the cause already has EXAMPLES letters: a flood does not fill the table with more of the same.
+    Of each topic and cause, keep up to EXAMPLES letters: those with the lowest partition, offset and
+    position. Keep none in a block of offsets where the cause already has EXAMPLES letters, so a flood
+    can't fill the table.
     """
     new = joined(spans)
     if not new:
@@ -115,7 +116,7 @@ def add_dead_letters(
 
 
 def examples_of(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Return the EXAMPLES of each topic and cause that have the lowest places."""
+    """Return up to EXAMPLES letters of each topic and cause: the lowest by partition and offset."""
     found: defaultdict[tuple[str, str], list[DeadLetter]] = defaultdict(list)
     for letter in sorted(letters, key=lambda letter: letter[:4]):
         found[letter.topic, cause_of(letter.reason)].append(letter)
@@ -123,17 +124,20 @@ def examples_of(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
 
 
 def upsert_spans(statements: cursor, spans: Sequence[Span]) -> None:
-    """Insert spans, or replace those that begin at the same offset."""
+    """Insert spans. Replace stored ones of the same cause that begin at the same offset."""
     execute_values(statements, UPSERT_SPANS, spans)
 
 
 def insert_letters(statements: cursor, letters: Sequence[DeadLetter]) -> None:
-    """Insert those that are not there yet."""
+    """Insert the letters that are not stored yet."""
     execute_values(statements, INSERT_LETTERS, letters)
 
 
 def forget_dead_letters(statements: cursor, topics: Sequence[str]) -> None:
-    """Delete those of topics that were created again: their places are those of other messages now."""
+    """Delete the dead letters of these topics.
+
+    If a topic was created again, their offsets belong to other messages.
+    """
     for table in ("dead_letters", "dead_letter_spans"):
         statements.execute(f"DELETE FROM {table} WHERE topic = ANY(%s)", (list(topics),))
 
@@ -152,7 +156,7 @@ def _block_of(letter: DeadLetter) -> tuple[str, int, str, int]:
 
 
 def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
-    """Return the stored spans that may go on with the first new one of their partition and cause."""
+    """Return the stored spans directly before the first new one of their partition and cause."""
     first = {span[:3]: span[:4] for span in reversed(new)}
     found = execute_values(
         statements, SPANS_BEFORE, [*first.values()], page_size=len(first), fetch=True
@@ -161,6 +165,6 @@ def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
 
 
 def as_span(row: Sequence[Any]) -> Span:
-    """Return a row with COLUMNS_OF_SPANS, as psycopg2 returns it, as a span."""
+    """Convert a row of COLUMNS_OF_SPANS from psycopg2 to a span."""
     span = Span(*row)
     return span if span.positions is None else span._replace(positions=bytes(span.positions))

@@ -1,6 +1,6 @@
-"""Read and write a sink's progress in kafka_progress, and select the rows of a batch that lie beyond it.
+"""Read and write a sink's progress in kafka_progress, and select the rows of a batch that are beyond it.
 
-The rows are already reduced: each has `topic` and `partition`, and the `first_offset` and `last_offset` of
+The rows are already reduced: each has `topic`, `partition`, and the `first_offset` and `last_offset` of
 the messages that it was made of.
 """
 
@@ -17,7 +17,10 @@ from spark_jobs.kafka_source.topic_ids import TopicIds
 
 
 def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
-    """The next offset of each partition. Other topics' rows stay free: another sink locks them."""
+    """Lock the rows of these topics, and return the next offset of each partition.
+
+    Rows of other topics are not locked: they belong to another sink.
+    """
     statements.execute(
         "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic = ANY(%s) FOR UPDATE",
         (list(topics),),
@@ -26,13 +29,13 @@ def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
 
 
 class ProgressError(JobError):
-    """kafka_progress is not where this process left it. The next start resumes where it is now."""
+    """kafka_progress is not what this process committed. The next start resumes from it."""
 
 
 def refuse_a_gap(progress: Offsets, committed: Offsets) -> None:
-    """Raise ProgressError where Postgres is behind what this process has committed to it.
+    """Raise ProgressError if Postgres is behind what this process has committed.
 
-    What lies between is not in Postgres any more, and Spark does not read it again by itself.
+    Postgres has lost the messages in between, and Spark does not read them again by itself.
     """
     for (topic, partition), next_offset in committed.items():
         found = progress.get((topic, partition), 0)
@@ -40,18 +43,18 @@ def refuse_a_gap(progress: Offsets, committed: Offsets) -> None:
             raise ProgressError(
                 f"kafka_progress has next_offset {found} for {topic}/{partition}, but this job has "
                 f"committed {next_offset}: Postgres was restored, or failed over to a replica that "
-                "lacked the newest commits. Nothing was written; the next start resumes at that offset"
+                "lacked the newest commits. Nothing was written; the next start resumes at the stored offset"
             )
 
 
 def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
-    """Return the rows that lie beyond the progress.
+    """Return the rows whose messages are all at or after the progress.
 
-    Raise ProgressError for a row that lies on both sides: its tickers can't be separated any more.
+    Raise ProgressError for a row with messages on both sides of it: a reduced row can't be split.
     """
-    places = rows.select(["topic", "partition"]).to_pylist()
+    partitions = rows.select(["topic", "partition"]).to_pylist()
     next_offsets = pa.array(
-        [progress.get((row["topic"], row["partition"]), 0) for row in places], pa.int64()
+        [progress.get((row["topic"], row["partition"]), 0) for row in partitions], pa.int64()
     )
     is_cut = pc.and_(
         pc.less(rows["first_offset"], next_offsets),
@@ -62,13 +65,13 @@ def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
             f"kafka_progress has next_offset {progress[cut['topic'], cut['partition']]} for "
             f"{cut['topic']}/{cut['partition']}, within a batch that was read from "
             f"{cut['first_offset']} to {cut['last_offset']}: another program has changed it. "
-            "Nothing of the batch was written; the next start resumes at that offset"
+            "Nothing of the batch was written; the next start resumes at the stored offset"
         )
     return rows.filter(pc.greater_equal(rows["first_offset"], next_offsets))
 
 
 def next_offsets(rows: pa.Table) -> Offsets:
-    """The offset after the last of each partition, sorted."""
+    """Return the offset after the last one of each partition, sorted."""
     last = rows.group_by(["topic", "partition"]).aggregate([("last_offset", "max")])
     return {
         (row["topic"], row["partition"]): row["last_offset_max"] + 1
@@ -77,7 +80,7 @@ def next_offsets(rows: pa.Table) -> Offsets:
 
 
 def ids_read(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
-    """Return the id of each topic that was read from, where it is known."""
+    """Return the stored id of each topic; topics without one are left out."""
     statements.execute(
         "SELECT DISTINCT topic, topic_id FROM kafka_progress"
         " WHERE topic = ANY(%s) AND topic_id IS NOT NULL",
@@ -87,7 +90,7 @@ def ids_read(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
 
 
 def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
-    """Store the next offsets, and of topics in `ids` which topic they belong to."""
+    """Store the next offsets, and the topic's id if it is in `ids`."""
     execute_values(
         statements,
         "INSERT INTO kafka_progress (topic, partition, next_offset, topic_id) VALUES %s"
@@ -101,9 +104,10 @@ def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
 
 
 def forget(statements: cursor, ids: TopicIds) -> list[str]:
-    """Delete the progress in topics whose id is not the one in `ids`. Return their names.
+    """Delete the progress in topics whose stored id is not the one in `ids`. Return their names.
 
-    A partition from which nothing was read since 0.1.0 has no id yet: it goes with the others of its topic.
+    A partition that was not read since version 0.1.0 has no id: it is deleted with the others of its
+    topic.
     """
     former = [topic for topic, read in ids_read(statements, [*ids]).items() if read != ids[topic]]
     statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (former,))

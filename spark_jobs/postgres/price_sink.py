@@ -1,4 +1,7 @@
-"""Tickers to Postgres: the newest of each symbol, candles, dead letters, and a word to whoever listens."""
+"""Write batches to Postgres: the newest ticker per symbol, candles, dead letters, a notification.
+
+A batch is one transaction: see transaction.py.
+"""
 
 import json
 from collections import deque
@@ -27,8 +30,9 @@ KEY = ("exchange", "symbol")
 COLUMNS = ", ".join(f'"{name}"' for name in TICKER)
 VALUES = tuple(name for name in TICKER if name not in KEY)
 
-# INSERT ... ON CONFLICT would look up and lock each row before it updates it: twice the records of WAL. It
-# could bear another writer that inserts the same symbol, but the sink's lock keeps any out.
+# MERGE, because INSERT ... ON CONFLICT looks up and locks each row before it updates it, which doubles
+# the WAL records. ON CONFLICT would tolerate a concurrent insert of the same symbol, but the sink's lock
+# excludes that.
 UPSERT = f"""
 MERGE INTO live_prices USING incoming
 ON live_prices.exchange = incoming.exchange AND live_prices.symbol = incoming.symbol
@@ -51,7 +55,7 @@ TABLES = Tables(
 
 
 class PriceSink(Sink):
-    """Writes batches of rows of columns.REDUCED."""
+    """Sink for batches of rows with columns.REDUCED."""
 
     query = "live_prices"
     topics = TABLES.topics
@@ -64,7 +68,7 @@ class PriceSink(Sink):
         name: str = "PriceSink",
         schema: str | None = None,
     ) -> None:
-        """Candles older than those kept are left out. For `name` and `schema` see Transactions."""
+        """Discard candles older than `candles_kept`. For `name` and `schema` see Transactions."""
         super().__init__()
         self.postgres = Transactions(database_url, name, TABLES, schema)
         self._candles_kept = candles_kept
@@ -103,7 +107,7 @@ class PriceSink(Sink):
 
 
 class Written(NamedTuple):
-    """What a batch was, and when the newest price of each exchange in it was received."""
+    """Counts and reading of a batch, and when the newest price of each exchange in it was received."""
 
     counts: Counts
     reading: Reading
@@ -113,7 +117,7 @@ class Written(NamedTuple):
 def write_tickers(
     statements: cursor, rows: pa.Table, reached: Offsets, candles_kept: timedelta
 ) -> Written:
-    """Write prices, candles and the batch's row. Dead letters are only counted there."""
+    """Write prices, candles and the row in `batches`. Dead letters are only counted in that row."""
     good, dead, unread = (
         rows.filter(pc.field("kind") == kind) for kind in (IS_TICKER, IS_DEAD_SPAN, IS_UNREAD)
     )
@@ -152,19 +156,19 @@ def write_tickers(
 
 
 def newest_of(tickers: pa.Table) -> pl.DataFrame:
-    """Return the newest of each symbol, with the columns of a ticker.
+    """Return the newest ticker of each symbol, with columns.TICKER.
 
-    A symbol may be there once for each minute, each partition and each of Spark's Arrow batches.
+    A symbol may have several rows: one per minute, partition and Arrow batch of Spark.
     """
     rows = as_frame(tickers.select([*TICKER]))
-    # As in nearly every batch; to sort the rows takes eight times as long as to look.
+    # True for nearly every batch. Sorting the rows takes eight times as long as this check.
     if not rows.select(KEY).is_duplicated().any():
         return rows
     return rows.sort(polars_age_order()).unique(KEY, keep="last")
 
 
 def upsert(statements: cursor, newest: pl.DataFrame, batch_id: int) -> int:
-    """Return how many rows of live_prices were written: the others there are newer."""
+    """Write the tickers that are newer than their row in live_prices. Return how many were written."""
     copy_into(statements, "incoming", newest)
     statements.execute(UPSERT, {"batch_id": batch_id})
     return statements.rowcount

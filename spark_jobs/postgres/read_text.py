@@ -1,6 +1,7 @@
-"""From text to values: a column `written_x` has what a message says for x, NULL where it says nothing.
+"""Parse the fields of a message, which are text, into values.
 
-Each function reads one such column: the value, or NULL when the text is none.
+The column `written_x` has the text of field x, NULL if it is missing. Each parser reads one such column
+and returns the value, or NULL if the text can't be read.
 """
 
 from pyspark.sql import Column
@@ -14,13 +15,13 @@ def written(name: str) -> Column:
 
 
 def name_of(name: str) -> Column:
-    """NULL for what Postgres refuses in a key: nothing, a NUL character, kilobytes."""
+    """Return a text that is fit for a key: 1 to NAME_LENGTH characters without NUL; else NULL."""
     text = written(name)
     return F.when(F.length(text).between(1, NAME_LENGTH), text_of(name))
 
 
 def text_of(name: str) -> Column:
-    """NULL for what has a NUL character, which Postgres refuses."""
+    """Return the text; NULL if it contains a NUL character, which Postgres refuses."""
     text = written(name)
     return F.when(~text.contains("\0"), text)
 
@@ -30,25 +31,25 @@ def whole_number(name: str) -> Column:
 
 
 def count_of(name: str) -> Column:
-    """A whole number from 0."""
+    """Return a whole number of at least 0; NULL for any other."""
     number = whole_number(name)
     return F.when(number >= 0, number)
 
 
 def moment(name: str, unit: int) -> Column:
-    """A time that was written as a count of units, of so many microseconds each, since the epoch."""
+    """Return a time that was written as a count of units since the epoch; `unit` is in microseconds."""
     count = whole_number(name)
     is_plausible = count.between(EARLIEST // unit, LATEST // unit)
     return F.when(is_plausible, F.timestamp_micros(count * unit))
 
 
 def missing(name: str) -> Column:
-    """That nothing was written; NULL where something was."""
+    """Return the fault of a missing field; NULL if it is present."""
     return F.when(written(name).isNull(), F.lit(f"{name} is missing"))
 
 
 def unusable(name: str) -> Column:
-    """What was written but could not be read. Without NUL, which Postgres refuses in text."""
+    """Return the fault of a present but unreadable field. NUL is replaced: Postgres refuses it."""
     shown = F.translate(F.left(written(name), F.lit(SHOWN_LENGTH)), "\0", "\ufffd")
     message = F.concat(F.lit(f"{name} can't be read: "), shown)
     return F.when(written(name).isNotNull() & F.col(name).isNull(), message)

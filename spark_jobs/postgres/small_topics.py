@@ -1,4 +1,4 @@
-"""Records of the topics `instruments` and `feed_events` to rows of the tables of those names."""
+"""Parse records of the topics `instruments` and `feed_events` into rows of their tables."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -19,11 +19,11 @@ OPTIONAL = ("endpoint", "reason", "to")
 
 
 def parse_small_topics(records: DataFrame) -> DataFrame:
-    """Columns topic, partition, first_offset, last_offset, instruments, feed_events, fault, payload.
+    """Return topic, partition, first_offset, last_offset, instruments, feed_events, fault, payload.
 
-    `instruments` and `feed_events` are structs of the table's columns and the offset; NULL where the
-    message is no row of that table. For a dead letter both are NULL, `fault` says why, and `payload`
-    has the message's bytes.
+    `instruments` and `feed_events` are structs of the table's columns and the offset; NULL if the
+    message is no row of that table. For a dead letter both are NULL, `fault` is the reason, and
+    `payload` has the message's bytes.
     """
     values = {
         "exchange": name_of("exchange"),
@@ -56,16 +56,16 @@ def parse_small_topics(records: DataFrame) -> DataFrame:
 
 
 def fields_of(text: Column) -> Column:
-    """The object's fields as text; NULL for what is no JSON object.
+    """Return the fields of a JSON object as text; NULL for any other text.
 
-    from_json alone would pass over what follows an object.
+    from_json alone would ignore text after the object.
     """
     is_closed = F.btrim(text, F.lit(JSON_BLANKS)).endswith("}")
     return F.when(is_closed, F.from_json(text, "MAP<STRING, STRING>"))
 
 
 def fault() -> Column:
-    """The first thing that is wrong with a message, with its name and the value; NULL when nothing is."""
+    """Return the first fault of a message, with the field's name and value; NULL if it has none."""
     return F.coalesce(
         F.when(F.col("fields").isNull(), "the message is no JSON object"),
         *(F.when(F.col("topic") == topic, fault_of(topic)) for topic in SMALL_TOPICS),

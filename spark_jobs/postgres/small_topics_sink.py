@@ -1,10 +1,10 @@
 """Write the topics `instruments` and `feed_events` to the tables of the same names.
 
-Right in any order and any number of times:
-    instruments  the greater (seen_at, offset) wins. A stored row has no offset: what comes later in
-                 its topic's one partition has the higher one
+Neither the order of messages nor their repetition changes the result:
+    instruments  the greater (seen_at, offset) wins. Stored rows have no offset: a later message has the
+                 higher one, because the topic has one partition
     feed_events  one message wins as a whole: a completed one over an open one, then the later `to`,
-                 then the higher offset. `frames` is the most that any of them counted
+                 then the higher offset. `frames` is the maximum of all messages
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ SET (base, quote, status, seen_at)
 WHERE EXCLUDED.seen_at >= instruments.seen_at
 """
 
-# Stored events compete with the incoming ones, so that the order has one home.
+# Stored events are sorted together with the incoming ones, so that the order is defined once.
 UPSERT_FEED_EVENTS = """
 INSERT INTO feed_events (exchange, endpoint, kind, reason, "from", "to", frames)
 SELECT DISTINCT ON (exchange, kind, "from")
@@ -75,13 +75,13 @@ TABLES = Tables(
 
 
 class SmallTopicsSink(Sink):
-    """Writes batches of what parse_small_topics returns: each message is a row, for they are few."""
+    """Sink for batches of parse_small_topics. Messages are few, so each remains a row of its batch."""
 
     query = "small_topics"
     topics = TABLES.topics
 
     def __init__(self, database_url: str) -> None:
-        """Raise as Transactions does."""
+        """Connect. Raise the same errors as Transactions."""
         super().__init__()
         self.postgres = Transactions(database_url, "SmallTopicsSink", TABLES)
 
@@ -89,10 +89,10 @@ class SmallTopicsSink(Sink):
         self.postgres.close()
 
     def start_over(self) -> list[str]:
-        """Forget the progress and the dead letters of topics that have any. Return the topics' names.
+        """Delete progress and dead letters of the topics with dead letters. Return their names.
 
-        The live job then reads these topics from their oldest records: what can be read becomes rows, and
-        what still can't is counted anew. Counts of messages that Kafka no longer holds are lost.
+        The live job then reads these topics from their oldest records. Messages that can be read by now
+        become rows, the others are counted again. Counts of messages that Kafka no longer has are lost.
         """
         with self.postgres.begin() as statements:
             statements.execute(TOPICS_WITH_DEAD_LETTERS, (list(self.topics),))
@@ -106,7 +106,7 @@ class SmallTopicsSink(Sink):
 
 
 def write_rows(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
-    """Upsert instruments and events; what can't be read becomes dead letters."""
+    """Upsert instruments and events. Messages that can't be read become dead letters."""
     for table, upsert in UPSERTS.items():
         versions = pa.Table.from_struct_array(rows[table].drop_null())
         copy_into(statements, f"incoming_{table}", as_frame(versions))

@@ -1,7 +1,7 @@
-"""The one transaction of a batch: rows, dead letters and progress become visible together or not at all.
+"""Write each batch in one transaction: rows, dead letters and progress commit together or not at all.
 
-Effectively once: what a batch changes and how far it got commit in one transaction, so a batch that
-comes again, or a checkpoint that is lost, changes nothing.
+Effectively once: the progress commits with the rows, so neither a repeated batch nor a lost checkpoint
+changes anything.
 """
 
 import io
@@ -37,17 +37,17 @@ from spark_jobs.run.sink import Counts
 log = logging.getLogger(__name__)
 
 LOCK_LIMIT = timedelta(seconds=5)
-"""How long a start waits for the lock: the previous job may still be ending."""
+"""Maximum wait for the lock at a start: the previous job may still be ending."""
 LOST_LOCK_LIMIT = timedelta(seconds=30)
-"""How long a reconnect waits for the lock: Postgres may take this long to notice the lost connection."""
+"""Maximum wait for the lock at a reconnect: Postgres may need this long to notice the loss."""
 
 RETRY_LIMIT = 60.0
-"""Seconds for which a batch is tried again."""
+"""Seconds for which a batch is retried."""
 FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
-"""Seconds between attempts; doubled from one to the next."""
+"""Seconds before the first retry, and the maximum before any: the delay doubles each time."""
 
-# A lost connection, a deadlock, a serialisation failure, a Postgres that is shutting down. Errors that would
-# recur, such as a violated constraint, are not retried.
+# Transient errors, which are retried: a lost connection, a deadlock, a serialisation failure, a shutdown
+# of Postgres. Errors that would recur, such as a violated constraint, are not.
 PASSING = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
@@ -56,32 +56,33 @@ class SecondLiveJobError(JobError):
 
 
 class Tables(NamedTuple):
-    """What a sink writes, and how it keeps others out."""
+    """Topics, lock and temporary tables of a sink."""
 
     topics: tuple[str, ...]
-    """Their offsets in kafka_progress belong to these tables."""
+    """Topics whose offsets in kafka_progress belong to this sink."""
     lock: int
-    """Key of the advisory lock: any number that no other sink and no other program of this database uses."""
+    """Key of the advisory lock: a number that no other sink or program of this database uses."""
     create_incoming: str
     """Statement that creates the temporary tables into which batches are copied."""
 
 
 Write = Callable[[cursor, pa.Table, Offsets], Counts]
-"""Write rows in the open transaction. The offsets are the progress that the rows make."""
+"""Function that writes rows in the open transaction. The offsets are the progress after these rows."""
 
 
 class Transactions:
-    """The only connection that writes these tables, and their progress in Kafka.
+    """The only connection that writes these tables and their progress in Kafka.
 
-    The connection holds the advisory lock, so none can be lost without the other.
+    It holds the advisory lock, so neither can be lost without the other.
     """
 
     def __init__(
         self, database_url: str, name: str, tables: Tables, schema: str | None = None
     ) -> None:
-        """Connect as the application `name`. `schema` is where the tables are, if not in public.
+        """Connect as the application `name`. `schema` has the tables, if they are not in public.
 
-        Raise SecondLiveJobError if another live job holds the lock, psycopg2.Error without Postgres.
+        Raise SecondLiveJobError if another live job holds the lock, psycopg2.Error if Postgres is
+        unavailable.
         """
         self._database_url = database_url
         self._name = name
@@ -106,20 +107,20 @@ class Transactions:
 
     @contextmanager
     def begin(self) -> Iterator[cursor]:
-        """Yield a cursor in a transaction, which is committed unless an error leaves the block."""
+        """Yield a cursor in a transaction. Commit at the end of the block; roll back if it raises."""
         with self._connection, self._connection.cursor() as statements:
             yield statements
 
     def progress(self) -> Offsets:
-        """Return the next offset of every partition that was read from."""
+        """Return the next offset of every partition that was read."""
         with self.begin() as statements:
             self._committed = locked_progress(statements, self._tables.topics)
         return self._committed
 
     def resume(self, ids: TopicIds) -> Offsets:
-        """Return the next offset of every partition that was read from; `ids` are stored with the next ones.
+        """Return the next offset of every partition that was read. `ids` are stored with later progress.
 
-        Raise TopicError for a topic that has another id than the one that was read from.
+        Raise TopicError for a topic whose id is not the stored one.
         """
         with self.begin() as statements:
             refuse_another(ids_read(statements, self._tables.topics), ids, "kafka_progress")
@@ -127,9 +128,9 @@ class Transactions:
         return self.progress()
 
     def accept(self, ids: TopicIds) -> list[str]:
-        """Read topics that have another id now from their oldest record. Return their names.
+        """Delete progress and dead letters of topics whose id is not the stored one. Return their names.
 
-        The dead letters of the former topics are deleted.
+        These topics are then read from their oldest record.
         """
         with self.begin() as statements:
             accepted = forget(statements, ids)
@@ -140,13 +141,13 @@ class Transactions:
         self._connection.close()
 
     def write(self, rows: pa.Table, write: Write, stopping: Event) -> Counts:
-        """Write the rows in one transaction. Retry errors that pass for up to RETRY_LIMIT.
+        """Write the rows in one transaction. Retry transient errors for up to RETRY_LIMIT.
 
-        See kafka_progress for the columns that the rows must have. Rows below kafka_progress are left out.
-        If a COMMIT got no answer, the next attempt reads from kafka_progress whether it took place. Once
-        `stopping` is set, the error is raised.
+        kafka_progress.py names the columns that rows must have. Rows below the progress are discarded.
+        If COMMIT got no answer, the next attempt learns from the progress whether it succeeded. Once
+        `stopping` is set, errors are raised without a retry.
         """
-        limit = time.monotonic() + RETRY_LIMIT
+        deadline = time.monotonic() + RETRY_LIMIT
         delay = FIRST_DELAY
         while True:
             try:
@@ -154,10 +155,10 @@ class Transactions:
                     self._connect(LOST_LOCK_LIMIT)
                 return self._attempt(rows, write)
             except PASSING as error:
-                if time.monotonic() + delay > limit:
+                if time.monotonic() + delay > deadline:
                     raise
                 reason = " ".join(str(error).split())
-                log.warning("writing to Postgres: %s; again in %.2f s", reason, delay)
+                log.warning("writing to Postgres failed retry_in=%.2f reason=%r", delay, reason)
                 if stopping.wait(delay):
                     raise
                 delay = min(2 * delay, LONGEST_DELAY)
@@ -168,7 +169,7 @@ class Transactions:
             refuse_a_gap(progress, self._committed)
             new = not_written(rows, progress)
             if not new.num_rows:
-                # A COMMIT that was not answered has taken place.
+                # All is committed: an earlier COMMIT got no answer, or the batch is a repetition.
                 self._committed = progress
                 return {}
             reached = next_offsets(new)
@@ -193,12 +194,12 @@ def lock_out_others(statements: cursor, lock: int, limit: timedelta) -> None:
         ) from error
 
 
-# As Postgres reads them in any time zone: all of ours are UTC.
+# With Z for UTC, so that the time zone of the session does not matter.
 COPIED_TIME = "%Y-%m-%d %H:%M:%S%.6fZ"
 
 
 def copy_into(statements: cursor, table: str, rows: pl.DataFrame) -> None:
-    """NULL and an empty text stay apart, because only texts are quoted."""
+    """Copy rows into a table. Only texts are quoted, so an empty text differs from NULL."""
     columns = ", ".join(f'"{name}"' for name in rows.columns)
     lines = io.BytesIO()
     rows.write_csv(

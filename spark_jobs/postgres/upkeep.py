@@ -1,4 +1,4 @@
-"""What is too old is deleted, and finished days of candles are sorted: beside the batches, not in them."""
+"""Delete expired rows and sort finished days of candles, outside of the batches."""
 
 import logging
 import threading
@@ -18,22 +18,22 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
 
-# Whoever waits for a lock makes all who come later wait too.
+# Short, because later requests for the table queue behind one that waits for its lock.
 LOCK_TIMEOUT = "200ms"
 
-# Of a transaction, so that none is long. There are as many as it takes.
+# Rows deleted in one transaction, to keep it short. Transactions follow until all are deleted.
 ROWS_AT_ONCE = 10_000
 BATCHES_KEPT = timedelta(days=3)
 DEAD_LETTERS_KEPT = timedelta(days=30)
 
-# Readers ask for the last id: it stays.
+# The row with the last id is kept: readers ask for it.
 DELETE_BATCHES = """
 DELETE FROM batches
 WHERE id IN (SELECT id FROM batches ORDER BY id LIMIT %(rows)s)
     AND committed_at < %(until)s AND id < (SELECT max(id) FROM batches)
 """
 
-# A row that changes meanwhile has another ctid, and is young again.
+# A row that is updated meanwhile is kept: it has another ctid, and a new written_at.
 DELETE_DEAD_LETTERS = """
 DELETE FROM {table}
 WHERE ctid = ANY (ARRAY(
@@ -43,7 +43,7 @@ WHERE ctid = ANY (ARRAY(
 
 
 class Upkeep(threading.Thread):
-    """A step a minute, for as long as the process lives. Prices do not depend on it: an error is logged."""
+    """Thread that runs one step per minute. Prices do not depend on it, so errors are only logged."""
 
     def __init__(self, database_url: str, candles_kept: timedelta) -> None:
         super().__init__(name="upkeep", daemon=True)
@@ -56,14 +56,14 @@ class Upkeep(threading.Thread):
                 with closing(connect(self._database_url, "upkeep")) as database:
                     one_step(database, self._candles_kept)
                 sort_a_day(self._database_url)
-            # Whatever it is: a thread that ends would not be missed before the disk is full.
+            # Catch everything: if this thread ended, nothing would notice before the disk is full.
             except Exception:
-                log.exception("upkeep failed, it is tried again in %.0f s", EVERY_SECONDS)
+                log.exception("upkeep failed retry_in=%.0f", EVERY_SECONDS)
             time.sleep(EVERY_SECONDS)
 
 
 def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
-    """Delete all rows that are too old, ROWS_AT_ONCE in a transaction, and one day of candles."""
+    """Delete all expired rows, up to ROWS_AT_ONCE per transaction, and drop up to one day of candles."""
 
     def drop_candles(statements: cursor, now: datetime) -> None:
         drop_a_day(statements, now, candles_kept)
@@ -75,18 +75,18 @@ def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
 
 
 def delete_batches(statements: cursor, now: datetime) -> bool:
-    """Delete some. Return whether there may be more."""
+    """Delete up to ROWS_AT_ONCE batches. Return whether there may be more."""
     statements.execute(DELETE_BATCHES, {"until": now - BATCHES_KEPT, "rows": ROWS_AT_ONCE})
     return statements.rowcount == ROWS_AT_ONCE
 
 
 def delete_dead_letters(statements: cursor, now: datetime) -> bool:
-    """Delete some examples. Return whether there may be more."""
+    """Delete up to ROWS_AT_ONCE examples. Return whether there may be more."""
     return _delete_dead_letters(statements, "dead_letters", now)
 
 
 def delete_dead_letter_spans(statements: cursor, now: datetime) -> bool:
-    """Delete some counts. Return whether there may be more."""
+    """Delete up to ROWS_AT_ONCE spans. Return whether there may be more."""
     return _delete_dead_letters(statements, "dead_letter_spans", now)
 
 
@@ -97,7 +97,7 @@ def _delete_dead_letters(statements: cursor, table: str, now: datetime) -> bool:
 
 
 def _run(database: connection, step: Callable[[cursor, datetime], bool | None]) -> bool | None:
-    """Return what the step returns. When a lock is taken, it waits for the next minute."""
+    """Run a step in a transaction and return its result. If a lock is taken, return None."""
     try:
         with database, database.cursor() as statements:
             statements.execute("SET LOCAL lock_timeout = %s", (LOCK_TIMEOUT,))
@@ -105,5 +105,5 @@ def _run(database: connection, step: Callable[[cursor, datetime], bool | None]) 
             ((now,),) = statements.fetchall()
             return step(statements, now)
     except psycopg2.errors.LockNotAvailable as error:
-        log.info("%s waits for the next time: %s", step.__name__, str(error).strip())
+        log.info("step postponed name=%s reason=%r", step.__name__, str(error).strip())
         return None

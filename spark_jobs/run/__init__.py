@@ -1,1 +1,1 @@
-"""Starting, watching and ending queries. Knows no sink."""
+"""Start, watch and stop queries. Independent of any particular sink."""

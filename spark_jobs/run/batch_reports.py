@@ -1,4 +1,4 @@
-"""A line in the log and the metrics of every batch."""
+"""Report every batch in a log line and in the metrics."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class BatchReports:
-    """For progress_events.listen, which calls `report` after each batch of any query.
+    """Log lines and metrics of batches. `report` is for progress_events.listen. Example of a line:
 
     query=live_prices batch=311 messages=8 ticks=1003 written=871 refused=0 dead=0 unread=0
     without_candle=0 addBatch=0.171 ... triggerExecution=0.262 ... lag_messages=0 lag_seconds=0.0
@@ -32,7 +32,7 @@ class BatchReports:
         self._sinks[sink.query] = sink
 
     def report(self, progress: Mapping[str, Any]) -> None:
-        """Of a query that is watched, and a batch that brought messages. `progress` is Spark's own JSON."""
+        """Report a batch that read messages, of a watched query. `progress` is Spark's own JSON."""
         query: str = progress.get("name") or ""
         sink = self._sinks.get(query)
         if sink is None:
@@ -67,20 +67,20 @@ class BatchReports:
         log.info(" ".join(f"{name}={value}" for name, value in words.items()))
 
     def _report_unreadable(self, shares: Mapping[str, Share]) -> None:
-        """Warn when most of what an exchange sends can't be read any more, and when it can again."""
-        # An exchange that sends nothing any more has no share.
+        """Log when most items of an exchange become unreadable, and when they can be read again."""
+        # An exchange that sent nothing in the last minute has no share.
         known = {**dict.fromkeys(self._unreadable, NOTHING_SENT), **shares}
         self._metrics.unreadable(known)
         for exchange, share in known.items():
-            was_so = exchange in self._unreadable
-            if share.unreadable > MOST and not was_so:
+            was_unreadable = exchange in self._unreadable
+            if share.unreadable > MOST and not was_unreadable:
                 self._unreadable.add(exchange)
                 log.warning(
-                    "most of what %s sends can't be read: %.0f %% of the last minute's items: %s",
+                    "unreadable exchange=%s share=%.3f cause=%r",
                     exchange,
-                    100 * share.unreadable,
+                    share.unreadable,
                     share.cause,
                 )
-            elif share.unreadable <= MOST and was_so:
+            elif share.unreadable <= MOST and was_unreadable:
                 self._unreadable.remove(exchange)
-                log.info("no longer most of what %s sends can't be read", exchange)
+                log.info("readable exchange=%s", exchange)

@@ -1,4 +1,4 @@
-"""How a program of this package begins and ends."""
+"""Run a program of this package, and end it with one line on expected errors."""
 
 import sys
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from spark_jobs.errors import JobError
 
 
 def run(name: str, main: Callable[[], None]) -> None:
-    """Ends with status 1 and one line on wrong settings, a service that is away, or a JobError.
+    """Exit with status 1 and one line on a wrong setting, an unavailable service or a JobError.
 
-    What fails inside a query comes as Spark's exception, with its whole story.
+    A failure inside a query is raised as Spark's exception, with its full traceback.
     """
     try:
         main()

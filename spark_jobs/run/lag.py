@@ -1,11 +1,11 @@
-"""How far a query is behind Kafka, in messages and in seconds. Pure."""
+"""Compute how far a query lags behind Kafka, in messages and in seconds. Pure."""
 
 from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# As Spark writes offsets: topic -> partition -> the next one.
 TopicOffsets = Mapping[str, Mapping[str, int]]
+"""Next offsets as Spark writes them: topic -> partition -> offset."""
 
 
 class Lag(NamedTuple):
@@ -14,16 +14,16 @@ class Lag(NamedTuple):
 
 
 class LagClock:
-    """Kafka's offsets have no time; so it keeps when it heard of each end of the topics.
+    """Clock that stores when each end of the topics was first seen, because offsets have no time.
 
-    Exact to the time between two batches. What lay in Kafka before the first counts from that one.
+    Exact to the time between two batches. Messages from before the first batch count from that batch.
     """
 
     def __init__(self) -> None:
         self._ends: deque[tuple[float, TopicOffsets]] = deque()
 
     def after_batch(self, now: float, reached: TopicOffsets, end: TopicOffsets) -> Lag:
-        """A batch reached these offsets; the topics' ends were these when it began. `now` in seconds."""
+        """Return the lag after a batch, given the topics' ends when it began. `now` is in seconds."""
         if not self._ends or self._ends[-1][1] != end:
             self._ends.append((now, end))
         while self._ends and _behind(reached, self._ends[0][1]) == 0:
@@ -33,7 +33,7 @@ class LagClock:
 
 
 def _behind(reached: TopicOffsets, end: TopicOffsets) -> int:
-    """How many messages lie between them."""
+    """Return the number of messages between the offsets."""
     return sum(
         max(0, offset - reached[topic][partition])
         for topic, partitions in end.items()

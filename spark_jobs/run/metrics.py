@@ -1,4 +1,4 @@
-"""What a job tells Prometheus of itself."""
+"""Prometheus metrics of a job."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 12
 
 
 class JobMetrics:
-    """One process. Every name begins with `job_`."""
+    """Metrics of one process. Every name begins with `job_`."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -22,41 +22,41 @@ class JobMetrics:
         )
         self._rows = Counter(
             "job_rows",
-            "What became of them: ticks or rows, written, refused as old, dead, without_candle",
+            "Rows by outcome: ticks or rows read, written, refused as old, dead, without_candle",
             ["query", "outcome"],
             registry=registry,
         )
         self._phases = Histogram(
             "job_batch_seconds",
-            "Time of a batch by Spark's phases; triggerExecution is the whole",
+            "Duration of a batch by Spark's phases; triggerExecution is the total",
             ["query", "phase"],
             buckets=SECONDS,
             registry=registry,
         )
         self._lag_messages = Gauge(
-            "job_lag_messages", "Messages in Kafka not read", ["query"], registry=registry
+            "job_lag_messages", "Messages in Kafka not read yet", ["query"], registry=registry
         )
         self._lag_seconds = Gauge(
             "job_lag_seconds",
-            "Since the oldest of them was first seen",
+            "Seconds since the oldest unread message was first seen",
             ["query"],
             registry=registry,
         )
         self._last_batch = Gauge(
             "job_last_batch_timestamp_seconds",
-            "When a batch was last done; the lag is as of then",
+            "Time of the last finished batch; the lag is as of then",
             ["query"],
             registry=registry,
         )
         self._newest = Gauge(
             "job_newest_price_timestamp_seconds",
-            "When the newest price that was read was received",
+            "Receipt time of the newest price that was read",
             ["exchange"],
             registry=registry,
         )
         self._unreadable = Gauge(
             "job_unreadable_share",
-            "Of the last minute's items of an exchange, those that could not be read; from 0 to 1",
+            "Share of an exchange's items in the last minute that could not be read, from 0 to 1",
             ["exchange"],
             registry=registry,
         )
@@ -68,12 +68,15 @@ class JobMetrics:
         )
         self._prefix_bytes = Gauge(
             "job_prefix_bytes",
-            "What lies below a prefix of the bucket, every five minutes",
+            "Size of the objects below a prefix of the bucket, updated every five minutes",
             ["prefix"],
             registry=registry,
         )
         self._prefix_objects = Gauge(
-            "job_prefix_objects", "How many objects that is", ["prefix"], registry=registry
+            "job_prefix_objects",
+            "Number of objects below the prefix",
+            ["prefix"],
+            registry=registry,
         )
 
     def batch(
@@ -84,7 +87,7 @@ class JobMetrics:
         phases: Mapping[str, float],
         lag: Lag,
     ) -> None:
-        """`phases` in seconds."""
+        """Record a batch; `phases` are in seconds."""
         self._messages.labels(query).inc(messages)
         for outcome, count in counts.items():
             self._rows.labels(query, outcome).inc(count)
@@ -95,7 +98,7 @@ class JobMetrics:
         self._last_batch.labels(query).set_to_current_time()
 
     def prices(self, newest: Mapping[str, datetime]) -> None:
-        """When each exchange's newest price was received. Its age is time() less this, and grows."""
+        """Set when each exchange's newest price was received. Its age, time() minus this, grows."""
         for exchange, received_at in newest.items():
             self._newest.labels(exchange).set(received_at.timestamp())
 
@@ -104,7 +107,7 @@ class JobMetrics:
             self._unreadable.labels(exchange).set(share.unreadable)
 
     def faults(self, reading: Reading) -> None:
-        """What could not be read of a batch."""
+        """Count the items and fields of a batch that could not be read."""
         for exchange, of_exchange in reading.items():
             for cause, count in of_exchange["dead_letters"].items():
                 self._faults.labels(exchange, "dead_letter", cause).inc(count)
@@ -117,7 +120,7 @@ class JobMetrics:
         self._prefix_objects.labels(name).set(objects)
 
     def serve(self, host: str, port: int) -> None:
-        """At http://host:port/metrics, from a thread of its own. Raises JobError for a busy port."""
+        """Serve http://host:port/metrics in a separate thread. Raise JobError if the port is taken."""
         try:
             start_http_server(port, host, self.registry)
         except OSError as error:

@@ -1,8 +1,10 @@
-"""What Spark says of each batch of its queries.
+"""Report each batch of Spark's queries, from the JSON of its progress event.
 
-PySpark's StreamingQueryListener walks through maps of Java's. Each ends with an exception, and to name that
-PySpark looks for classes in every jar: a sixth of a core at five batches a second. So this listens to the
-same events, and reads them as JSON.
+PySpark's two public ways cost more CPU. Its StreamingQueryListener walks through Java maps: each ends
+with an exception, and PySpark looks for the exception's class in every jar, a sixth of a core at five
+batches a second. `query.recentProgress` converts the last 100 events of a query at each poll: 15 ms,
+which is 6 % of a core for four queries that are polled once a second, and reports come up to a second
+late. One event's JSON costs 0.4 ms.
 """
 
 import json
@@ -15,7 +17,7 @@ from pyspark.sql import SparkSession
 
 
 def listen(spark: SparkSession, report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Calls `report` with each StreamingQueryProgress, in the form of its JSON, from a thread of Spark's."""
+    """Call `report` with the JSON of each StreamingQueryProgress, from one of Spark's threads."""
     # PySpark has no public name for any of these.
     context = spark.sparkContext
     ensure_callback_server_started(context._gateway)  # type: ignore[no-untyped-call]  # noqa: SLF001

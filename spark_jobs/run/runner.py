@@ -1,4 +1,4 @@
-"""Starts queries, and keeps them running until one fails or the process is asked to end."""
+"""Start queries, and keep them running until one fails or shutdown is requested."""
 
 import fcntl
 import logging
@@ -27,24 +27,24 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1
 
-# Starts queries, and gives their sinks.
 Start = Callable[[SparkSession, Settings], Sequence[Sink]]
+"""Function that starts queries and returns their sinks."""
 
 
 def log_to_stderr() -> None:
-    """One line per event, in UTC, beside Spark's own."""
+    """Log to stderr, where Spark logs too: one line per event, in UTC."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s.%(msecs)03dZ level=%(levelname)s logger=%(name)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
-    # Its every call to the JVM.
+    # py4j would log every call to the JVM.
     logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
 def fresh_checkpoint(folder: str, job: str) -> str:
-    """An empty folder: the sink says how far it is, what a former run left could only contradict it."""
+    """Create an empty checkpoint. The sink knows its offsets; an old checkpoint could only disagree."""
     checkpoint = Path(folder).resolve() / job
     shutil.rmtree(checkpoint, ignore_errors=True)
     checkpoint.mkdir(parents=True)
@@ -52,7 +52,7 @@ def fresh_checkpoint(folder: str, job: str) -> str:
 
 
 def keep_others_out(folder: str, job: str) -> None:
-    """Until this process ends. Raises JobError when another on this machine runs the job there."""
+    """Lock the job until this process ends. Raise JobError if another process here has the lock."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     lock = os.open(Path(folder) / f"{job}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -64,9 +64,9 @@ def keep_others_out(folder: str, job: str) -> None:
 def run_job(
     name: str, starts: Sequence[tuple[str, Start]], metrics_port: Callable[[Settings], int]
 ) -> None:
-    """Starts queries, each in its scheduler pool, and reports their batches until all end.
+    """Start queries, each in its scheduler pool, and report their batches until all end.
 
-    Ends in order on SIGTERM and SIGINT; with status 1 when a query fails.
+    Stop them cleanly on SIGTERM and SIGINT. Exit with status 1 if a query fails.
     """
     log_to_stderr()
     run(name, lambda: _run(name, starts, metrics_port))
@@ -76,16 +76,16 @@ def _run(
     name: str, starts: Sequence[tuple[str, Start]], metrics_port: Callable[[Settings], int]
 ) -> None:
     settings = Settings.from_environment(JOBS)
-    asked_to_end = threading.Event()
+    shutdown = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_end.set())
+        signal.signal(number, lambda *_: shutdown.set())
     spark = spark_session(name)
     metrics = JobMetrics()
     reports = BatchReports(metrics)
     listen(spark, reports.report)
     sinks: list[Sink] = []
     for pool, start in starts:
-        # What this thread starts, queries too, runs in the pool.
+        # Applies to whatever this thread starts, including queries.
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", pool)
         for sink in start(spark, settings):
             reports.watch(sink)
@@ -93,23 +93,23 @@ def _run(
             sinks.append(sink)
     metrics.serve(settings.metrics_host, metrics_port(settings))
     try:
-        _wait(spark, sinks, asked_to_end)
+        _wait(spark, sinks, shutdown)
     except StreamingQueryException as error:
         raise_if_refused(error, settings)
         raise
     spark.stop()
 
 
-def _wait(spark: SparkSession, sinks: Sequence[Sink], asked_to_end: threading.Event) -> None:
-    """Until a query ends or the process shall. Lets the sinks finish what they have begun.
+def _wait(spark: SparkSession, sinks: Sequence[Sink], shutdown: threading.Event) -> None:
+    """Block until a query ends or shutdown is requested. Then let the sinks finish their batches.
 
-    Raises the exception of the query that failed.
+    Raise the exception of the query that failed.
     """
     queries = spark.streams.active
     names = ",".join(sorted(query.name for query in queries))
     log.info("running queries=%s", names)
     try:
-        while not asked_to_end.is_set() and not spark.streams.awaitAnyTermination(POLL_SECONDS):
+        while not shutdown.is_set() and not spark.streams.awaitAnyTermination(POLL_SECONDS):
             pass
     finally:
         for sink in sinks:

@@ -1,6 +1,4 @@
-"""The Spark session of a job. All settings are in spark-defaults.conf or on spark-submit's line."""
-
-import re
+"""Create the Spark session of a job. Its settings are in spark-defaults.conf or on the command line."""
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -13,16 +11,17 @@ S3A_ENDPOINT = "fs.s3a.endpoint"
 
 
 class JarError(JobError):
-    """A jar that the jobs need is missing, or is not the one that fits. The message says which."""
+    """A required jar is missing or has the wrong version. The message says which."""
 
 
 def spark_session(name: str) -> SparkSession:
-    """No master and no setting here: what code sets wins over the command line.
+    """Return the session. Set no master and no options: code would override the command line.
 
-    Raises JarError. Spark itself would fail with a class or a method that is not found, perhaps much later.
+    Raise JarError if a jar does not fit. Spark itself would miss a class or a method, perhaps much
+    later.
     """
     spark = SparkSession.builder.appName(name).getOrCreate()
-    # PySpark has no public name for the JVM.
+    # PySpark has no public attribute for the JVM.
     hadoop = spark._jvm.org.apache.hadoop.util.VersionInfo.getVersion()  # type: ignore[union-attr]  # noqa: SLF001
     check_jar("the Kafka connector", jar_of(spark, KAFKA_CLASS), spark.version)
     check_jar("s3a", jar_of(spark, S3A_CLASS), hadoop)
@@ -31,9 +30,10 @@ def spark_session(name: str) -> SparkSession:
 
 
 def resolve_endpoint(spark: SparkSession) -> None:
-    """Puts the value for ${env.S3_ENDPOINT_URL}: Hadoop looks it up where it is read, on an executor too.
+    """Replace ${env.S3_ENDPOINT_URL} by its value: Hadoop would resolve it on the executors, too.
 
-    The keys need no such care: Spark itself takes them from the driver's environment into this configuration.
+    The keys do not need this: Spark itself copies them from the driver's environment to this
+    configuration.
     """
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
     if endpoint := hadoop.get(S3A_ENDPOINT):
@@ -41,19 +41,18 @@ def resolve_endpoint(spark: SparkSession) -> None:
 
 
 def check_jar(what: str, jar: str | None, version: str) -> None:
-    """Raises JarError unless `jar`, a file's name such as hadoop-aws-3.5.0.jar, is of this version."""
+    """Raise JarError unless `jar`, a file name such as hadoop-aws-3.5.0.jar, has this version."""
     if jar is None:
         raise JarError(
-            f"{what} is not on Spark's class path. SPARK_CONF_DIR must name the folder of the settings that "
-            'make setup has written: eval "$(make -s env)"'
+            f"{what} is not on Spark's class path. SPARK_CONF_DIR must be the folder to which "
+            'make setup has written the settings: eval "$(make -s env)"'
         )
-    found = re.search(r"-(\d+(?:\.\d+)+)\.jar$", jar)
-    if found is None or found[1] != version:
-        raise JarError(f"{what} is {jar}, but {version} belongs to this Spark: run make setup")
+    if not jar.endswith(f"-{version}.jar"):
+        raise JarError(f"{what} is {jar}, but this Spark needs {version}: run make setup")
 
 
 def jar_of(spark: SparkSession, name: str) -> str | None:
-    """The file that Spark would load the class of this name from; None when there is none."""
+    """Return the name of the jar that Spark would load a class from; None if there is none."""
     jvm = spark._jvm  # noqa: SLF001
     try:
         loaded = jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What a query writes to, one batch at a time, each whole or not begun."""
+"""Base class of what queries write to: one batch at a time, each completely or not at all."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -11,12 +11,12 @@ from pyspark.sql import DataFrame
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.tickers.reading import Reading, Share
 
-# What a batch did, for its line in the log: {"written": 1240, "refused": 3}.
 Counts = Mapping[str, int]
+"""Results of a batch for its log line: {"written": 1240, "refused": 3}."""
 
 
 class Sink(ABC):
-    """For foreachBatch, which calls `write`; the rest may be called from other threads."""
+    """Sink of a query. foreachBatch calls `write`; other threads may call the other methods."""
 
     query: ClassVar[str]
     """The name of the query that writes to it."""
@@ -27,36 +27,36 @@ class Sink(ABC):
         self._counts: dict[int, Counts] = {}
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
-        """Write the batch; do nothing after `stop`. Spark's checkpoint is then ahead of what was written."""
+        """Write the batch; skip it after `stop`. Spark's checkpoint is then ahead of the sink."""
         with self._idle:
             if not self._stopping.is_set():
                 self._counts[batch_id] = self._write_batch(batch)
 
     def counts(self, batch_id: int) -> Counts:
-        """Return the counts of a batch that was written, once."""
+        """Return the counts of a written batch, and forget them."""
         return self._counts.pop(batch_id, {})
 
     def newest(self) -> Mapping[str, datetime]:
-        """By exchange, when the newest price that was read was received; empty for other sinks."""
+        """Return when the newest price was received, by exchange; empty for sinks without prices."""
         return {}
 
     def new_readings(self) -> Sequence[Reading]:
-        """What became of the items of each batch since the last call; empty for other sinks."""
+        """Return the readings of the batches since the last call; empty for sinks without prices."""
         return ()
 
     def unreadable(self) -> Mapping[str, Share]:
-        """By exchange, how much of the last minute could not be read; empty for other sinks."""
+        """Return the last minute's unreadable share by exchange; empty for sinks without prices."""
         return {}
 
     def report_to(self, metrics: JobMetrics) -> None:  # noqa: B027
-        """Start to report what changes without a batch, such as sizes; nothing for most sinks."""
+        """Start to report values that change without a batch, such as sizes; most sinks have none."""
 
     def stop_soon(self) -> None:
-        """Let no further batch begin."""
+        """Skip all further batches."""
         self._stopping.set()
 
     def stop(self) -> None:
-        """Let no further batch begin, and wait for the one that is being written."""
+        """Skip all further batches, and wait for the one that is being written."""
         self.stop_soon()
         with self._idle:
             pass

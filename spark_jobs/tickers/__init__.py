@@ -1,1 +1,1 @@
-"""Messages to tickers, and tickers to a row per symbol and minute: pure functions over polars frames."""
+"""Pure functions over polars frames: messages to tickers, tickers to a row per symbol and minute."""

@@ -1,10 +1,10 @@
-"""Many messages to rows at once, column by column: only those that it understands completely.
+"""Read many messages into rows at once, column by column: only messages that it understands completely.
 
-Arrow's own JSON reader gets the types. It refuses what element_reader would read otherwise: a key that
-is there twice, an amount that is not quoted, a text where a time should be.
+Arrow's JSON reader knows the expected types. It refuses whatever element_reader would read differently:
+a duplicate key, an amount without quotes, a text instead of a time.
 
-Whatever it takes, it reads as element_reader would, with one exception: of values nested a thousand deep,
-which Python's own JSON reader refuses, nothing is read here either, and the rest of the message stays.
+The rows are the same as element_reader's, with one exception: for a value nested a thousand levels deep,
+Python's JSON reader refuses the whole message. Here only that value is skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ SCHEMA = polars_schema(READ)
 AMOUNT = SCHEMA["price"]
 NOTHING = pl.DataFrame(schema=SCHEMA)
 
-# DECIMAL(38,18) holds 20 digits before the point and 18 behind it. A cast would round what has more.
+# DECIMAL(38,18) holds 20 digits before the point and 18 after it. A cast would round longer numbers.
 PLAIN_AMOUNT = r"^-?[0-9]{1,20}(\.[0-9]{1,18}0*)?$"
 PLAIN_INTEGER = r"^-?[0-9]{1,18}$"
 PLAIN_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6})?Z$"
@@ -36,13 +36,13 @@ BETWEEN_ITEMS, ON_LINES = b"},{", b"}\n{"
 
 OF_THE_MESSAGE = ("endpoint", "timestamp", "topic", "partition", "offset")
 MESSAGE = "message"
-"""The number of the message that an item is from."""
+"""Column with the number of an item's message."""
 
 
 def read_columns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return rows of columns.READ, and the messages that are left to element_reader.
 
-    `messages` has columns.MESSAGE and one topic. Of a message all rows are returned, or none.
+    `messages` has columns.MESSAGE and one topic. All rows of a message are returned, or none.
     """
     topic: str = messages["topic"][0]
     items = _items(messages)
@@ -63,16 +63,16 @@ def _left(messages: pl.DataFrame, read: pl.DataFrame) -> pl.DataFrame:
 
 
 def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
-    """Return a row per item: OF_THE_MESSAGE, `message`, `position`, and what is written, a column per path.
+    """Return a row per item: OF_THE_MESSAGE, `message`, `position`, and the written value of each path.
 
-    Only of messages that can be parsed; None where none can.
+    Skip messages that can't be parsed; return None if none can.
     """
     topic: str = messages["topic"][0]
     bodies: list[bytes | None] = messages["value"].to_list()
     found = {number: Body(body) for number, body in enumerate(bodies) if body and _is_plain(body)}
     written = _parse(topic, [*found.values()])
     if written is None:
-        # One that can't be parsed spoils all.
+        # One invalid message fails them all: try each, then parse the valid ones together.
         found = {
             number: body for number, body in found.items() if _parse(topic, [body]) is not None
         }
@@ -93,20 +93,20 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
 
 
 class Body:
-    """A message's items, each on a line, and their number if nothing in them is odd."""
+    """A message's items, one per line, and their number, which is right if nothing in them is odd."""
 
     __slots__ = ("items", "lines")
 
     def __init__(self, text: bytes) -> None:
         self.lines = text[1:-1].replace(BETWEEN_ITEMS, ON_LINES)
-        # Of one byte all are found ten times faster than of three.
+        # Counting one byte is ten times faster than counting a sequence of three.
         self.items = self.lines.count(b"\n") - text.count(b"\n") + 1
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether it looks like an array of objects, in UTF-8: Arrow's reader does not look for that.
+    """Return whether it looks like an array of objects in UTF-8, which Arrow's reader does not check.
 
-    Its reader also takes Inf for a number, which is none in any JSON.
+    Refuse Inf, too: Arrow's reader takes it for a number, but JSON has no such number.
     """
     if not (body.startswith(b"[{") and body.endswith(b"}]")) or b"Inf" in body:
         return False
@@ -120,13 +120,13 @@ def _is_plain(body: bytes) -> bool:
 
 
 def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
-    """Return a row per item, in order; None where anything is not as it should be."""
+    """Return a row per item, in order; None if anything is unexpected."""
     if not bodies:
         return None
     lines = b"\n".join(body.lines for body in bodies)
-    # Its stubs know no buffers of Arrow's own, which are read without a copy.
+    # The stubs do not know Arrow's buffers, which are read without a copy.
     source = cast(IO[bytes], pa.BufferReader(lines))
-    # One block: a row must not be cut.
+    # One block, so that no row is cut.
     in_one = pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     try:
         table = pa.json.read_json(
@@ -136,10 +136,10 @@ def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
         )
     except pa.ArrowInvalid:
         return None
-    # Each line is one object or more; if there are as many rows as lines, each is one.
+    # A line has at least one object. If there are as many rows as lines, each has exactly one.
     if table.num_rows != sum(body.items for body in bodies):
         return None
-    # Columns of a struct are named data.price then, as _written names them.
+    # Flattened columns have names such as data.price, as in _written.
     while any(pa.types.is_struct(each) for each in table.schema.types):
         table = table.flatten()
     return as_frame(table)
@@ -147,7 +147,7 @@ def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
 
 @cache
 def _types(topic: str) -> pa.Schema:
-    """Return the types of the keys that are read; a key of several levels is a struct."""
+    """Return the types of the keys that are read; nested keys are structs."""
     tree: dict[str, Any] = {UNREADABLE: pa.string()}
     for field in FIELDS[topic].values():
         *outer, key = field.path
@@ -172,7 +172,7 @@ def _written(field: Field) -> pl.Expr:
 
 @cache
 def _plain_values(topic: str) -> list[pl.Expr]:
-    """Each column of the ticker; NULL where nothing is written, or nothing plain."""
+    """Return each column of the ticker; NULL if nothing is written or the value is not in plain form."""
     numbers = {field.path for field in FIELDS[topic].values() if field.is_number}
     return [
         _plain_value(field, is_number=field.path in numbers).alias(name)
@@ -181,7 +181,7 @@ def _plain_values(topic: str) -> list[pl.Expr]:
 
 
 def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
-    """A value as element_reader reads it. `is_number` says that a JSON number is written."""
+    """Return the value as element_reader reads it. `is_number`: the column has JSON numbers."""
     written = _written(field)
     if field.read is values.name:
         is_plain = written.str.len_chars().is_between(1, NAME_LENGTH)
@@ -203,7 +203,7 @@ def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
 
 
 def _with_odd_amounts(read: pl.DataFrame, topic: str) -> pl.DataFrame:
-    """Add those that are written in another form, and in `fault_<name>` why one can't be read."""
+    """Add amounts in other forms, and columns `fault_<name>` with the reason why one can't be read."""
     amounts = {n: field for n, field in FIELDS[topic].items() if field.read is values.amount}
     is_odd = {
         name: _written(field).is_not_null() & pl.col(name).is_null()
@@ -231,9 +231,9 @@ def _amount_or_fault(text: str) -> tuple[Decimal | None, str | None]:
 
 
 def _is_understood(topic: str) -> pl.Expr:
-    """Whether an item has what a ticker needs, so that none of it is a dead letter.
+    """Return whether an item has everything that a ticker needs, so it can't be a dead letter.
 
-    A time that is out of range is left to element_reader, which shows it as it was written.
+    Items with a time out of range are left to element_reader, which shows it as it was written.
     """
     fields = FIELDS[topic]
     has_needed = pl.all_horizontal(pl.col(name).is_not_null() for name in REQUIRED)
@@ -253,7 +253,7 @@ def _is_absent(field: Field) -> pl.Expr:
 
 
 def _rows(read: pl.DataFrame, topic: str) -> pl.DataFrame:
-    """Tickers, and the fields that have no value although something is written."""
+    """Return tickers, and a row for each field that is written but can't be read."""
     tickers = read.select(_columns(topic, pl.lit(IS_TICKER), [*FIELDS[topic]]))
     unread = [*_unread(read, topic)]
     if not unread:
@@ -262,7 +262,7 @@ def _rows(read: pl.DataFrame, topic: str) -> pl.DataFrame:
 
 
 def _unread(read: pl.DataFrame, topic: str) -> Iterator[pl.DataFrame]:
-    """Yield rows, one for each field without a value; for a price also where it is zero or less."""
+    """Yield a row for each field that can't be read, and for each price that is absent, zero or less."""
     price = pl.col("price")
     faults = {
         name.removeprefix("fault_"): pl.col(name)
@@ -287,7 +287,7 @@ def _unread(read: pl.DataFrame, topic: str) -> Iterator[pl.DataFrame]:
 
 
 def _columns(topic: str, kind: pl.Expr, read: Sequence[str], **others: pl.Expr) -> list[pl.Expr]:
-    """Every column of columns.READ: where the item is from, what is named, and NULL for the rest."""
+    """Return all columns of columns.READ: the item's place, the named columns, and NULL for the rest."""
     known = {
         "exchange": pl.lit(EXCHANGE_OF_TOPIC[topic]),
         "kind": kind,

@@ -1,11 +1,12 @@
-"""The columns of what is read and reduced, with their types in Spark's words, in Arrow's and in polars'."""
+"""Columns of the rows that are read and reduced, with their types in Spark, Arrow and polars."""
 
 from collections.abc import Mapping
 
 import polars as pl
 import pyarrow as pa
 
-# Of a ticker: amounts exact, times UTC, NULL where an exchange does not say.
+# Columns of a ticker: amounts are exact, times are UTC, and a value that an exchange does not send is
+# NULL.
 AMOUNT = "DECIMAL(38,18)"
 AMOUNTS = (
     "price",
@@ -33,7 +34,6 @@ TICKER = {
     **PLACE,
 }
 
-# What the reader takes: a Kafka record, and the host that its frames came from.
 MESSAGE = {
     "value": "BINARY",
     "endpoint": "STRING",
@@ -42,22 +42,22 @@ MESSAGE = {
     "partition": "INT",
     "offset": "BIGINT",
 }
+"""Input of the reader: a Kafka record, and the host that its frames came from."""
 
-# What the reader makes of it, in rows of three kinds.
 READ = {**TICKER, "kind": "STRING", "field": "STRING", "reason": "STRING", "payload": "BINARY"}
+"""Output of the reader: rows of three kinds."""
 
 IS_TICKER = "ticker"
-"""A ticker: `price` and what it needs are there."""
+"""A ticker, with `price` and all required columns."""
 IS_DEAD_LETTER = "dead_letter"
-"""What can be no ticker: `reason` says why, and `payload` has the item, the message or its rest."""
+"""An item that can't be a ticker. `reason` says why; `payload` has the item, the message or its rest."""
 IS_UNREAD = "unread"
-"""A `field` that has no value: `reason` says why, and `payload` has what was written."""
+"""A `field` without a value. `reason` says why; `payload` has what was written."""
 
 IS_DEAD_SPAN = "dead_span"
-"""Only of what was reduced: dead letters that are counted. `reason` is their cause, and `payload` the
-positions, as in spans.Span. These rows count all; a row that IS_DEAD_LETTER is then an example."""
+"""A span of dead letters, only in REDUCED. `reason` is their cause; `payload` has the positions, as in
+spans.Span. These rows count all dead letters; a row that IS_DEAD_LETTER is then an example."""
 
-# What all tickers of a symbol say of a minute; the columns of the table candles_1m.
 CANDLE = {
     "exchange": "STRING",
     "symbol": "STRING",
@@ -65,13 +65,12 @@ CANDLE = {
     **dict.fromkeys(("open", "high", "low", "close"), AMOUNT),
     **dict.fromkeys(("open_sequence", "close_sequence", "updates"), "BIGINT"),
 }
+"""The candle of a symbol's minute; the columns of the table candles_1m."""
 
-# What a batch is reduced to: `updates` is the number of rows of READ that one stands for, from the message at
-# first_offset to that at last_offset.
 REDUCED = {**READ, **CANDLE, "first_offset": "BIGINT", "last_offset": "BIGINT"}
+"""A batch, reduced. `updates` is the number of rows of READ that a row represents, from the message at
+first_offset to the one at last_offset."""
 
-# Files of the table tickers/, as a task returns them: the number of tickers in one, what its commit says of
-# it, and the parquet. A row without content has the number of the dead letters that are in no file.
 TICKER_FILE = {
     "date": "STRING",
     "exchange": "STRING",
@@ -80,6 +79,9 @@ TICKER_FILE = {
     "content": "BINARY",
     "dead_letters": "BIGINT",
 }
+"""Files of the table tickers/, as a task returns them: the number of tickers, the statistics for the
+commit, and the parquet as `content`. A row without content has the number of dead letters, which are in
+no file."""
 
 _ARROW: Mapping[str, pa.DataType] = {
     "STRING": pa.string(),
@@ -93,28 +95,28 @@ _ARROW: Mapping[str, pa.DataType] = {
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
-    """Return the Arrow types of columns that are named with Spark's."""
+    """Convert columns with Spark types to an Arrow schema."""
     return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
 def polars_schema(columns: Mapping[str, str]) -> pl.Schema:
-    """Return the polars types of columns that are named with Spark's."""
+    """Convert columns with Spark types to a polars schema."""
     return as_frame(arrow_schema(columns).empty_table()).schema
 
 
 def ddl(columns: Mapping[str, str]) -> str:
-    """Return the schema as Spark takes it, such as `symbol STRING, offset BIGINT`."""
+    """Return the schema in Spark's DDL, such as `symbol STRING, offset BIGINT`."""
     return ", ".join(f"{name} {kind}" for name, kind in columns.items())
 
 
 def as_frame(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
-    """Return an Arrow table as a polars frame; what can be shared is not copied."""
+    """Return an Arrow table as a polars frame, without copying where possible."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     return frame
 
 
 def as_table(frame: pl.DataFrame, columns: Mapping[str, str]) -> pa.Table:
-    """Return a polars frame as an Arrow table with exactly the types that Spark expects of the columns."""
+    """Return a polars frame as an Arrow table with exactly the types that Spark expects."""
     oldest = pl.CompatLevel.oldest()
     return frame.select(*columns).to_arrow(compat_level=oldest).cast(arrow_schema(columns))

@@ -1,4 +1,4 @@
-"""One message to rows, element by element, in plain Python: slower, and the reference of column_reader."""
+"""Read messages element by element, in plain Python: slower than column_reader, and its reference."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
@@ -25,21 +25,21 @@ WHOLE_MESSAGE = -1
 """The position of a dead letter that is a whole message."""
 
 CLOCK_LIMIT = 15 * 60_000_000
-"""Microseconds that an extractor's clock may be ahead of Kafka's. One that is not kept right drifts by
-minutes; one in a wrong time zone is half an hour out."""
+"""Maximum lead of an extractor's clock over Kafka's, in microseconds. A clock that is not synchronised
+drifts by minutes; one in a wrong time zone is off by at least half an hour."""
 
 ROWS_AT_ONCE = 10_000
-"""Rows that exist as Python objects at a time: there a row takes ten times as much memory as in a frame."""
+"""Maximum of rows held as Python objects, which take ten times as much memory as rows of a frame."""
 
-# A row of columns.READ, times in microseconds since the epoch; what it lacks is NULL.
 Row = dict[str, Any]
+"""A row of columns.READ, with times in microseconds since the epoch. Columns that it lacks are NULL."""
 
 SCHEMA = arrow_schema(READ)
 
 
 def read_elements(messages: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of columns.READ of messages with columns.MESSAGE, in the order of their items."""
-    # A record may have any time, also one that Python's datetime can't hold.
+    """Return rows of columns.READ from messages with columns.MESSAGE, in the order of their items."""
+    # A record's timestamp may be one that Python's datetime can't hold.
     numbered = messages.with_columns(pl.col("timestamp").dt.epoch("us"))
     rows = chain.from_iterable(map(rows_of, numbered.iter_rows(named=True)))
     tables = [SCHEMA.empty_table()]
@@ -49,11 +49,11 @@ def read_elements(messages: pl.DataFrame) -> pl.DataFrame:
 
 
 def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the rows of a message; its `timestamp` too is in microseconds since the epoch.
+    """Yield the rows of a message, whose `timestamp` is in microseconds since the epoch.
 
-    Each element is a ticker or a dead letter, or, without a price, neither; each field that can't be
-    read is a row of its own beside it. A message that is no array is one dead letter at position -1. What
-    follows an array is a dead letter at the position after its last element.
+    Each element is a ticker, a dead letter or, without a price, neither. Each field that can't be read
+    is another row. A message that is not an array is one dead letter at position -1. Text after the
+    array is a dead letter at the position after the last element.
     """
     whole = message["value"] or b""
     place = {
@@ -79,11 +79,11 @@ def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
 
 
 class DeadLetter(ValueError):
-    """An item that can be no ticker; the message is the reason."""
+    """An item that can't be a ticker; the error's text is the reason."""
 
 
 def _read(place: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
-    """Raise DeadLetter where something is wrong that a ticker needs."""
+    """Yield the rows of an item. Raise DeadLetter if a required field is missing or wrong."""
     if not isinstance(item, dict):
         raise DeadLetter("the item is no JSON object")
     if item.get(UNREADABLE) is not None:
@@ -101,7 +101,7 @@ def _read(place: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
 
 
 def _written(item: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Return what stands at the path, None where nothing does."""
+    """Return the value at the path; None if there is none."""
     found: Any = item
     for key in path:
         if not isinstance(found, dict):
@@ -111,21 +111,22 @@ def _written(item: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def _required(written: Row, fields: Mapping[str, Field], timestamp: int | None) -> Row:
-    """Return what each ticker needs beside its price."""
+    """Return the values that each ticker needs besides its price."""
     for name in REQUIRED:
         if written[name] is None:
             raise DeadLetter(f"{name} is missing")
     found = {name: _needed(name, written, fields) for name in REQUIRED}
-    # By the record's own timestamp, so that whoever reads it again decides the same.
+    # Compare with the record's timestamp, so that reading it again has the same result.
     if timestamp is not None and found["received_at"] - CLOCK_LIMIT > timestamp:
         raise DeadLetter(f"received_at is ahead of Kafka's clock: {found['received_at']}")
     return found
 
 
 def _optional(written: Row, fields: Mapping[str, Field]) -> tuple[Row, dict[str, str]]:
-    """Return the other values, and why a field has none although something is written.
+    """Return the other values, and the reason of each field that is written but can't be read.
 
-    A price is needed, but an exchange that has none yet says so: absent, or zero. That is no dead letter.
+    A ticker needs a price, but an exchange may not have one yet: it is absent or zero. That is no dead
+    letter.
     """
     found: Row = {}
     faults: dict[str, str] = {}
@@ -153,7 +154,7 @@ def _needed(name: str, written: Row, fields: Mapping[str, Field]) -> Any:
 
 
 def _received_at(item: Any) -> int | None:
-    """None where it can't be read."""
+    """Return the time of receipt; None if it can't be read."""
     try:
         return values.microseconds(item["received_at"])
     except (Unreadable, KeyError, TypeError, IndexError):

@@ -1,4 +1,4 @@
-"""A message's array, element by element: the text and the value of each."""
+"""Split a message's array into elements: the text and the value of each."""
 
 import json
 import re
@@ -12,37 +12,37 @@ _decode = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=
 
 
 class Element(NamedTuple):
-    """`text` is to the letter what the message has; numbers in `value` are text too."""
+    """`text` is exactly what the message has; numbers in `value` are texts, too."""
 
     text: str
     value: Any
 
 
 def elements_of(message: bytes) -> tuple[list[Element], str]:
-    """Return the array's elements, and what follows the array: blanks are nothing.
+    """Return the array's elements, and the text after the array, without leading blanks.
 
-    Raise ValueError for a message that begins with no JSON array, RecursionError for one that is nested
-    some thousand deep.
+    Raise ValueError if the message does not begin with a JSON array, RecursionError if it is nested some
+    thousand levels deep.
     """
     text = message.decode()
-    at = _behind_blanks(text, 0)
+    at = _skip_blanks(text, 0)
     if not text.startswith("[", at):
         raise ValueError("no JSON array")
-    at = _behind_blanks(text, at + 1)
+    at = _skip_blanks(text, at + 1)
     elements: list[Element] = []
     if text.startswith("]", at):
-        return elements, text[_behind_blanks(text, at + 1) :]
+        return elements, text[_skip_blanks(text, at + 1) :]
     while True:
         value, end = _decode(text, at)
         elements.append(Element(text[at:end], value))
-        at = _behind_blanks(text, end)
+        at = _skip_blanks(text, end)
         if text.startswith("]", at):
-            return elements, text[_behind_blanks(text, at + 1) :]
+            return elements, text[_skip_blanks(text, at + 1) :]
         if not text.startswith(",", at):
-            raise ValueError("an array that does not end")
-        at = _behind_blanks(text, at + 1)
+            raise ValueError("the array does not end")
+        at = _skip_blanks(text, at + 1)
 
 
-def _behind_blanks(text: str, at: int) -> int:
+def _skip_blanks(text: str, at: int) -> int:
     blanks = BLANKS.match(text, at)
     return blanks.end() if blanks else at

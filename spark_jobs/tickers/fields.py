@@ -1,4 +1,4 @@
-"""Position and form of each column of the ticker in what an exchange sent."""
+"""Define the path and form of each ticker column in an exchange's messages."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -30,7 +30,7 @@ class Field(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether it is a JSON number, as a time since the epoch is; all else is text."""
+        """Whether it is a JSON number, as times since the epoch are; all other fields are text."""
         return self.read in (values.milliseconds, values.microseconds)
 
 
@@ -39,9 +39,9 @@ RECEIVED_AT = Field(("received_at",), values.microseconds)
 
 
 def fields_of(exchange: Exchange) -> dict[str, Field]:
-    """Return the fields of an exchange's tickers, with what they have in place of its own.
+    """Return the fields of an exchange's tickers, with replacements for those that it lacks.
 
-    Without an event time it is the time of receipt, without a sequence it is the event time.
+    The time of receipt replaces a missing event time; the event time replaces a missing sequence.
     """
     own = {name: Field(field.path, READERS[field.form]) for name, field in exchange.fields.items()}
     event_time = own.get("event_time", RECEIVED_AT)
@@ -51,10 +51,11 @@ def fields_of(exchange: Exchange) -> dict[str, Field]:
 FIELDS: Mapping[str, Mapping[str, Field]] = {
     exchange.raw_topic: fields_of(exchange) for exchange in EXCHANGES
 }
-"""By raw topic."""
+"""Fields by raw topic."""
 
 REQUIRED = ("symbol", "event_time", "sequence", "received_at")
-"""A ticker needs these and a price. Without a price it is none, and without these it is a dead letter."""
+"""Columns that a ticker needs besides a price. An item without a price is no ticker; one without these
+is a dead letter."""
 
 UNREADABLE = "unreadable"
-"""The key of an item whose frame the extractor could not read."""
+"""Key of an item whose frame the extractor could not read."""

@@ -1,4 +1,4 @@
-"""Tickers to parquet files of the table `tickers/`: one of an exchange and a day, sorted by symbol."""
+"""Write tickers to parquet files of the table `tickers/`: one per exchange and day, sorted by symbol."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ PARTITIONED_BY = ("date", "exchange")
 
 COLUMNS = {name: kind for name, kind in TICKER.items() if name not in PARTITIONED_BY}
 SCHEMA = arrow_schema(COLUMNS)
-"""What is in a file."""
+"""Columns of a file."""
 
 ORDER: Sequence[tuple[str, Literal["ascending", "descending"]]] = (
     ("symbol", "ascending"),
@@ -35,25 +35,25 @@ ORDER: Sequence[tuple[str, Literal["ascending", "descending"]]] = (
 """The order of the rows in a file."""
 
 WITH_STATISTICS = ("symbol", "received_at", "event_time")
-"""Columns by whose least and greatest values a reader leaves out files that hold nothing of interest."""
+"""Columns with minimum and maximum, by which readers skip files without matching rows."""
 
-# What a reader of one symbol has to read at least: 2 MB.
 ROWS_OF_A_GROUP = 65_536
+"""Rows per row group: 2 MB, which is the minimum that a reader of one symbol has to read."""
 
-# Neighbours are close: each number is kept as its distance from the one before.
+# Consecutive values are close, so each is stored as its difference from the previous one.
 _RISING = {
     name: "DELTA_BINARY_PACKED"
     for name, kind in TICKER.items()
     if kind in ("TIMESTAMP", "BIGINT") or name == "position"
 }
-# Amounts seldom come again, so that a dictionary of them would cost room.
+# Amounts seldom repeat, so a dictionary of them would take more space.
 _REPEATED = [name for name in COLUMNS if name not in (*_RISING, *AMOUNTS)]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ticker_files(read: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of columns.TICKER_FILE of rows with columns.READ: files, and the number of dead letters."""
+    """Return columns.TICKER_FILE from rows with columns.READ: files, and the number of dead letters."""
     tickers = read.filter(pl.col("kind") == IS_TICKER).select(
         *TICKER, date=pl.col("received_at").dt.date().cast(pl.String)
     )
@@ -79,7 +79,7 @@ def _file(tickers: pl.DataFrame) -> dict[str, Any]:
 
 
 def writer(sink: IO[bytes] | pa.NativeFile) -> parquet.ParquetWriter:
-    """Return a writer of a file, for tables of SCHEMA whose rows come in ORDER."""
+    """Return the writer of a file, for tables of SCHEMA whose rows are in ORDER."""
     return parquet.ParquetWriter(
         sink,
         SCHEMA,
@@ -92,7 +92,7 @@ def writer(sink: IO[bytes] | pa.NativeFile) -> parquet.ParquetWriter:
 
 
 def is_sorted(metadata: parquet.FileMetaData) -> bool:
-    """Return whether a file's rows are in ORDER, as those of `writer` are."""
+    """Return whether a file's metadata says that its rows are in ORDER, as those of `writer` are."""
     schema = metadata.schema.to_arrow_schema()
     expected = parquet.SortingColumn.from_ordering(schema, ORDER)
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
@@ -100,11 +100,11 @@ def is_sorted(metadata: parquet.FileMetaData) -> bool:
 
 
 def statistics(metadata: parquet.FileMetaData) -> str:
-    """Return what a Delta commit says of a file, as in Delta's protocol, "Per-file Statistics".
+    """Return a file's statistics for a Delta commit: see "Per-file Statistics" in Delta's protocol.
 
     {"numRecords": 2, "minValues": {"symbol": "BTCUSDT", "received_at": "2025-03-28T07:37:28.501Z"}, …}
 
-    Times are in milliseconds there: the least is rounded down, and the greatest up.
+    Times are in milliseconds: the minimum is rounded down, and the maximum up.
     """
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     least: dict[str, str] = {}
@@ -127,7 +127,7 @@ def statistics(metadata: parquet.FileMetaData) -> str:
 
 
 def _shown(value: bytes | int, round_up: bool = False) -> str:
-    """Return a text, or a time that is in microseconds since the epoch."""
+    """Return a text, or a time in microseconds since the epoch, as the statistics have it."""
     if isinstance(value, bytes):
         return value.decode()
     milliseconds = -(-value // 1000) if round_up else value // 1000

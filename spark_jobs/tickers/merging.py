@@ -1,4 +1,4 @@
-"""Sorted runs of tickers to one sorted run: a merge that has only a small part of each run in memory."""
+"""Merge sorted runs of tickers into one, with only a small part of each run in memory."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from spark_jobs.tickers.files import ORDER, PARTITIONED_BY, SCHEMA
 
-# Symbol, and microseconds since the epoch: the values of ORDER.
 Key = tuple[str, int]
+"""Values of ORDER: symbol, and microseconds since the epoch."""
 
 
 class _Run:
-    """The batch of a run that is in memory, without the rows that were taken."""
+    """The batch of a run that is in memory, without the rows already taken."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._batches = (batch for batch in batches if len(batch))
@@ -23,9 +23,9 @@ class _Run:
         return _key(self._loaded(), len(self._loaded()) - 1)
 
     def take(self, limit: Key) -> pa.RecordBatch:
-        """Remove and return the rows up to the limit. Load the next batch when none is left."""
+        """Remove and return the rows up to the limit. Load the next batch if no row is left."""
         rows = self._loaded()
-        # All of them where the limit is this run's own: then each round takes at least a batch.
+        # Take all rows if the limit is this run's last row, so each round takes at least one batch.
         count = (
             len(rows)
             if self.last() <= limit
@@ -46,11 +46,11 @@ def _key(rows: pa.RecordBatch, row: int) -> Key:
 def merged(runs: Iterable[Iterable[pa.RecordBatch]]) -> Iterator[pa.Table]:
     """Yield the rows of all runs, each once and in ORDER, as tables of any size.
 
-    Each run has batches with columns of SCHEMA in ORDER.
+    The batches of each run have the columns of SCHEMA, and their rows are in ORDER.
     """
     left = [run for run in map(_Run, runs) if run.rows is not None]
     while left:
-        # Rows that are not loaded yet lie behind the last loaded row of their run.
+        # Rows that are not loaded yet come after the last loaded row of their run.
         limit = min(run.last() for run in left)
         taken = pa.Table.from_batches([run.take(limit) for run in left], SCHEMA)
         yield sorted_rows(taken)
@@ -63,7 +63,7 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 
 
 def grouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yield the same rows in tables that have at least so many, but for the last."""
+    """Yield the same rows in tables of at least `rows` rows; the last may have fewer."""
     waiting: list[pa.Table] = []
     count = 0
     for table in tables:
@@ -77,10 +77,10 @@ def grouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def with_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch of any version's file with the columns of SCHEMA.
+    """Return a batch from a file of any version with the columns of SCHEMA.
 
-    Columns that the version did not have are NULL. Version 0.1.0 also wrote those that are in the path.
-    Raise ValueError for any other column that SCHEMA lacks.
+    Columns that the version lacked are NULL. Version 0.1.0 also wrote the columns of the path; drop
+    these. Raise ValueError for any other column that SCHEMA lacks.
     """
     names = batch.schema.names
     if unknown := sorted(set(names) - {*SCHEMA.names, *PARTITIONED_BY}):

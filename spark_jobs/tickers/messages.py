@@ -1,7 +1,7 @@
-"""Kafka records to messages, and messages to tickers or minutes, on the executors.
+"""Transform Kafka records into messages, and messages into tickers or minutes, on the executors.
 
-The functions of spark_jobs.tickers over DataFrames. They run in Spark's Python workers, which receive and
-return whole Arrow batches: see docs/decisions/018-one-reader-over-arrow.md.
+Apply the functions of spark_jobs.tickers to DataFrames. They run in Spark's Python workers, which
+receive and return whole Arrow batches: see docs/decisions/018-one-reader-over-arrow.md.
 """
 
 import gc
@@ -28,58 +28,58 @@ from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
 
 HOST = r"[A-Za-z0-9.:_\[\]-]{1,255}"
-"""A host, perhaps with a port. Headers are bytes that anybody may have written."""
+"""A host with an optional port. Anybody may have written a header, so its bytes are checked."""
 
 
 def messages(records: DataFrame) -> DataFrame:
-    """Columns of columns.MESSAGE, of Kafka records with those of schemas.RECORD."""
+    """Return columns.MESSAGE of Kafka records with the columns of schemas.RECORD."""
     return records.withColumn("endpoint", endpoint()).select(*MESSAGE)
 
 
 def endpoint() -> Column:
-    """The host that the message's frames came from; NULL where no header says."""
+    """Return the host that the message's frames came from; NULL without a valid header."""
     named = F.filter("headers", lambda header: header["key"] == ENDPOINT_HEADER)
     host = F.get(named, 0)["value"].cast("string")
-    # $ would allow a line end.
+    # $ would also match before a line end.
     return F.when(host.rlike(rf"^{HOST}\z"), host)
 
 
 def tickers(messages: DataFrame) -> DataFrame:
-    """Columns of columns.READ: the tickers, the dead letters, and the fields that can't be read."""
+    """Return columns.READ: the tickers, the dead letters, and the fields that can't be read."""
     return messages.mapInArrow(partial(read_batches, read_messages, READ), ddl(READ))
 
 
 def minutes(messages: DataFrame) -> DataFrame:
-    """Columns of columns.REDUCED: a row per symbol and minute of each Arrow batch, and all else.
+    """Return columns.REDUCED: a row per symbol and minute of each Arrow batch, and what can't be read.
 
-    A symbol keeps to one partition, and a partition to one task, so nothing is shuffled. A symbol that is
-    in two Arrow batches has a row of each: whoever writes them merges what is rare.
+    A symbol stays in one partition, and a partition in one task, so nothing is shuffled. A symbol in two
+    Arrow batches, which is rare, has a row from each; the sink merges them.
     """
     return messages.mapInArrow(partial(read_batches, read_and_reduce, REDUCED), ddl(REDUCED))
 
 
 def ticker_files(messages: DataFrame) -> DataFrame:
-    """Columns of columns.TICKER_FILE: of each task the parquet files of its tickers."""
+    """Return columns.TICKER_FILE: the parquet files of each task's tickers."""
     return messages.mapInArrow(_files, ddl(TICKER_FILE))
 
 
 def read_and_reduce(messages: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of columns.REDUCED of messages with columns.MESSAGE."""
+    """Return rows of columns.REDUCED from messages with columns.MESSAGE."""
     return reduce_to_minutes(read_messages(messages))
 
 
-# Some 300 MB in a Python worker, while they are sorted.
 MOST_TICKERS_OF_A_FILE = 500_000
+"""About 300 MB in a Python worker while they are sorted."""
 
 
 def _files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    _spare_the_collector()
-    for read in _together(read_messages(as_frame(batch)) for batch in batches):
+    _freeze_imports()
+    for read in _concatenated(read_messages(as_frame(batch)) for batch in batches):
         yield from as_table(files.ticker_files(read), TICKER_FILE).to_batches()
 
 
-def _together(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of several frames in one, each of MOST_TICKERS_OF_A_FILE or a little more."""
+def _concatenated(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Join frames into ones of at least MOST_TICKERS_OF_A_FILE rows; the last may have fewer."""
     waiting: list[pl.DataFrame] = []
     for frame in frames:
         waiting.append(frame)
@@ -91,11 +91,11 @@ def _together(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 @cache
-def _spare_the_collector() -> None:
-    """Keep all that was imported out of garbage collections.
+def _freeze_imports() -> None:
+    """Exclude everything that was imported from garbage collections.
 
-    Spark's Python worker collects everything after each task, which takes 50 ms with polars, pyarrow and
-    pyspark in memory, and the next task waits for it.
+    Spark's Python worker runs a full collection after each task. With polars, pyarrow and pyspark in
+    memory this takes 50 ms, and the next task waits for it.
     """
     gc.freeze()
 
@@ -105,6 +105,6 @@ def read_batches(
     columns: Mapping[str, str],
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    _spare_the_collector()
+    _freeze_imports()
     for batch in batches:
         yield from as_table(transform(as_frame(batch)), columns).to_batches()

@@ -1,4 +1,4 @@
-"""Messages to tickers: fast where column_reader understands a message, else element by element."""
+"""Read messages into tickers: fast if column_reader understands a message, else element by element."""
 
 import polars as pl
 
@@ -10,9 +10,9 @@ NOTHING = pl.DataFrame(schema=polars_schema(READ))
 
 
 def read_messages(messages: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of columns.READ of messages with columns.MESSAGE, of any topics of exchanges.
+    """Return rows of columns.READ from messages with columns.MESSAGE, from the topics of any exchanges.
 
-    An array without elements returns no row. The order of rows is not defined.
+    An array without elements has no row. The order of rows is undefined.
     """
     read = [NOTHING]
     for topic in messages["topic"].unique():

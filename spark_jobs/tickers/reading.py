@@ -1,4 +1,4 @@
-"""What became of the items of a batch: counted by exchange and cause, for the log, the metrics and readers.
+"""Count what became of a batch's items, by exchange and cause, for the log, the metrics and readers.
 
 {"kucoin": {"tickers": 1240, "dead_letters": {"sequence is missing": 3},
             "unread": {"bid is empty": {"count": 12, "symbol": "ETC-BTC", "written": "",
@@ -19,7 +19,7 @@ Reading = Mapping[str, dict[str, Any]]
 
 MINUTE = 60.0
 MOST = 0.5
-"""Of what an exchange sends: if more can't be read, its prices are not to be relied on."""
+"""Maximum unreadable share of an exchange's items. Above it, its prices are not reliable."""
 COLUMNS = (
     *("exchange", "symbol", "partition", "offset", "position"),
     *("kind", "field", "reason", "payload", "updates"),
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 class Share(NamedTuple):
-    """Of an exchange's items, those that could not be read, from 0 to 1, and the most frequent cause."""
+    """Share of an exchange's items that could not be read, from 0 to 1, and the most frequent cause."""
 
     unreadable: float
     cause: str
@@ -37,14 +37,14 @@ NOTHING_SENT = Share(0.0, "")
 
 
 def reading_of(rows: pa.Table) -> Reading:
-    """Return what became of the items of rows with columns.REDUCED."""
+    """Return the reading of rows with columns.REDUCED."""
     tickers = rows.filter(pc.field("kind") == IS_TICKER).group_by("exchange")
     counted = tickers.aggregate([("updates", "sum")]).to_pylist()
     found: dict[str, dict[str, Any]] = {
         row["exchange"]: {"tickers": row["updates_sum"], "dead_letters": {}, "unread": {}}
         for row in counted
     }
-    # Nearly all rows are tickers, so these may become Python objects. Examples of dead letters count none.
+    # These rows are few, so they may become Python objects. Examples of dead letters are not counted.
     counts = rows.filter(pc.field("kind").isin([IS_DEAD_SPAN, IS_UNREAD]))
     for row in counts.select(list(COLUMNS)).to_pylist():
         of_exchange = found.setdefault(
@@ -64,12 +64,12 @@ def reading_of(rows: pa.Table) -> Reading:
 
 
 def cause_of(reason: str) -> str:
-    """Return a reason without the value: `price can't be read` of `price can't be read: abc`."""
+    """Return a reason without the value: `price can't be read` from `price can't be read: abc`."""
     return reason.partition(":")[0]
 
 
 def unreadable_of(of_exchange: Mapping[str, Any]) -> Counter[str]:
-    """Return how many items made no ticker, by cause."""
+    """Return the number of items that are no tickers, by cause."""
     no_price = {
         cause: seen["count"]
         for cause, seen in of_exchange["unread"].items()
@@ -79,7 +79,7 @@ def unreadable_of(of_exchange: Mapping[str, Any]) -> Counter[str]:
 
 
 class LastMinute:
-    """What became of the items of the batches of the last minute."""
+    """Readings of the batches of the last minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -89,7 +89,7 @@ class LastMinute:
         self._readings.append((self._clock(), reading))
 
     def shares(self) -> dict[str, Share]:
-        """Return the share of each exchange that sent anything."""
+        """Return the share of each exchange that sent something."""
         while self._readings and self._readings[0][0] < self._clock() - MINUTE:
             self._readings.popleft()
         return shares_of(reading for _at, reading in self._readings)

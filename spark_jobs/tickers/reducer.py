@@ -1,6 +1,6 @@
-"""Tickers to one row per symbol and minute, with the newest ticker and its candle.
+"""Reduce tickers to one row per symbol and minute, with the newest ticker and the candle.
 
-What could not be read is counted by cause.
+Items and fields that could not be read are counted by cause.
 """
 
 from datetime import timedelta
@@ -12,12 +12,12 @@ from spark_jobs.tickers.letters.reducer import reduce_letters
 from spark_jobs.tickers.ticker_order import polars_age_order
 
 AHEAD_LIMIT = timedelta(minutes=5)
-"""An exchange's clock may be ahead of ours by so much."""
+"""Maximum lead of an exchange's clock over ours."""
 
 KEY = ("exchange", "symbol", "topic", "partition", "minute")
 
-# A field that has no value is counted by these.
 CAUSE = ("exchange", "topic", "partition", "field", "reason")
+"""Columns by which fields without a value are counted."""
 
 NOTHING = pl.DataFrame(schema=polars_schema(REDUCED))
 COUNTS = (
@@ -28,12 +28,12 @@ COUNTS = (
 
 
 def reduce_to_minutes(read: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of columns.REDUCED of rows of columns.READ.
+    """Return rows of columns.REDUCED from rows of columns.READ.
 
     Tickers: one row per symbol, partition and minute of event_time, with the newest ticker and the
-    candle of that minute. `minute` is NULL where no candle can be, because the event lies too far ahead of
-    its receipt. Dead letters: up to EXAMPLES rows per topic and cause, each with `updates` 0, and one row per
-    span, which counts them. Unread fields: one row per cause, with an example.
+    candle of that minute. `minute` is NULL if the event is too far ahead of its receipt for a candle.
+    Dead letters: up to EXAMPLES rows per topic and cause, each with `updates` 0, and one row per span,
+    which counts them. Unread fields: one row per cause, with an example.
     """
     parts = [_of_a_kind(read, kind) for kind in read["kind"].unique()]
     return pl.concat([NOTHING, *parts], how="diagonal")
@@ -50,7 +50,7 @@ def _of_a_kind(read: pl.DataFrame, kind: str) -> pl.DataFrame:
 
 
 def _minutes(tickers: pl.DataFrame) -> pl.DataFrame:
-    """A symbol keeps to one partition, but where it does not, offsets must not be mixed."""
+    """Group by partition, too: if a symbol is in two, their offsets must not be mixed."""
     minute = pl.when(pl.col("event_time") <= pl.col("received_at") + AHEAD_LIMIT).then(
         pl.col("event_time").dt.truncate("1m")
     )

@@ -1,6 +1,6 @@
-"""From what a message has written to a value: exactly that value, or Unreadable with the reason.
+"""Convert what is written in a message to exactly that value, or raise Unreadable with the reason.
 
-JSON is decoded with `Number` for its numbers, so that each keeps its digits until it is read here.
+JSON numbers are decoded as `Number`, so each keeps its digits until it is read here.
 """
 
 import re
@@ -11,9 +11,9 @@ from typing import Any
 
 UNIT = Decimal("1e-18")
 EXACT = Context(prec=38, Emax=10**6, Emin=-(10**6), traps=[Inexact, InvalidOperation])
-"""Raises where DECIMAL(38,18) would have to round."""
+"""Context that raises an error if DECIMAL(38,18) would have to round."""
 
-# Where one digit could belong to two parts, a text of a million digits would take hours to refuse.
+# No digit can match two parts. Otherwise, refusing a text of a million digits would take hours.
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 ISO_8601 = re.compile(
@@ -23,8 +23,7 @@ ISO_8601 = re.compile(
 NAME_LENGTH = 100
 SHOWN_LENGTH = 100
 
-# 2000-01-01 to 2100-01-01, in microseconds. What lies outside is no time of a ticker, and would overflow
-# further on.
+# 2000-01-01 to 2100-01-01, in microseconds. Other times can't be a ticker's, and would overflow later.
 EARLIEST, LATEST = 946_684_800_000_000, 4_102_444_800_000_000
 MICROSECOND, MILLISECOND = 1, 1000
 
@@ -44,7 +43,7 @@ class Unreadable(ValueError):
 
 
 def amount(written: Any) -> Decimal:
-    """Return the number of a text or a JSON number, with or without exponent. Nothing is rounded."""
+    """Return the number in a text or a JSON number, with or without an exponent. Nothing is rounded."""
     number = _decimal(written)
     try:
         return EXACT.quantize(number, UNIT)
@@ -55,7 +54,7 @@ def amount(written: Any) -> Decimal:
 
 
 def whole_number(written: Any) -> int:
-    """Return the whole number, up to 64 bits, of a text or a JSON number: `7`, `"7"`, `7.0` and `7E0`."""
+    """Return the 64-bit whole number in a text or a JSON number: `7`, `"7"`, `7.0` or `7E0`."""
     if isinstance(written, str) and INTEGER.fullmatch(written):
         number = int(written)
     else:
@@ -83,7 +82,7 @@ def milliseconds(written: Any) -> int:
 def iso_8601(written: Any) -> int:
     """Return a UTC time such as 2025-03-28T07:37:28.501233Z in microseconds since the epoch.
 
-    Nanoseconds are cut off.
+    Digits after the microseconds are cut off.
     """
     found = ISO_8601.fullmatch(written) if isinstance(written, str) else None
     if found is None:
@@ -118,7 +117,7 @@ def text(written: Any) -> str:
 
 
 def shown(written: Any) -> str:
-    """Return up to 100 characters of what was written, for a reason. Without NUL, which Postgres refuses."""
+    """Return up to 100 characters of what was written, without NUL, which Postgres refuses."""
     match written:
         case str():
             found = written[:SHOWN_LENGTH].replace("\0", "\ufffd")
@@ -140,7 +139,7 @@ def _decimal(written: Any) -> Decimal:
     try:
         return Decimal(written)
     except InvalidOperation as error:
-        # An exponent of 19 digits.
+        # The exponent has at least 19 digits.
         raise Unreadable("is out of range") from error
 
 

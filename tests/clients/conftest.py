@@ -1,4 +1,4 @@
-"""A replay exchange with the limits of the real ones, for each module."""
+"""Start a replay exchange with the limits of the real exchanges for each module."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Exchange:
     ledger: Ledger
 
     def get(self, path: str) -> Any:
-        """Return an answer of the REST interface. Prices stand still while nobody subscribes."""
+        """Return an answer of the REST interface. Prices do not change while nobody subscribes."""
         return requests.get(f"http://{self.address}{path}", timeout=DEADLINE).json()
 
     def assert_sent(self, exchange: str, *items: object) -> None:
-        """Raise AssertionError for an object that the exchange did not send like this."""
+        """Raise AssertionError for an object that the exchange did not send in this form."""
         sent = items_sent(self.ledger, exchange)
         for item in items:
             assert canonical(item) in sent, f"not sent: {item}"

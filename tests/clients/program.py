@@ -1,4 +1,4 @@
-"""A program that uses a client library, run in the library's own environment."""
+"""Run a program that uses a client library, in that library's environment."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ PROGRAMS = Path(__file__).parent / "programs"
 ENVIRONMENTS = PROJECT / ".tools/clients"
 
 DEADLINE = 120.0
-"""Seconds that a program may run; by itself each takes less than ten."""
+"""Timeout of a program in seconds; each takes less than 10 s on an idle machine."""
 
 
 class Reports:
-    """What a program printed: a name and a value in each line."""
+    """The output of a program: a name and a value in each line."""
 
     def __init__(self, lines: list[str]) -> None:
-        # A library may print lines of its own.
+        # The library may print other lines.
         self._reports = [tuple(json.loads(line)) for line in lines if line.startswith('["')]
 
     def of(self, name: str) -> list[Any]:
@@ -37,6 +37,6 @@ def run_program(library: str, address: str) -> Reports:
     Raise AssertionError if it fails or its environment is missing.
     """
     python = ENVIRONMENTS / library / "bin/python"
-    assert python.exists(), f"{python} is missing: make test-clients makes it"
+    assert python.exists(), f"{python} is missing: run make test-clients"
     program = PROGRAMS / f"use_{library}.py"
     return Reports(run([python, program, address], deadline=DEADLINE).stdout.splitlines())

@@ -1,4 +1,4 @@
-"""What an exchange sent, as objects that a client's can be looked up in."""
+"""Collect the objects that an exchange sent, to look up those that a client received."""
 
 import json
 from typing import Any

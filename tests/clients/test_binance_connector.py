@@ -1,4 +1,4 @@
-"""binance-connector, once Binance's own client, against the replay exchange."""
+"""Test binance-connector, formerly Binance's official client, against the replay exchange."""
 
 import pytest
 
@@ -10,7 +10,7 @@ DAY = "/api/v3/ticker/24hr"
 
 @pytest.fixture(scope="module")
 def before(exchange: Exchange) -> dict[str, dict[str, str]]:
-    """The prices before the program runs, and so those that it reads before it subscribes."""
+    """Prices before the program runs; it reads the same prices until it subscribes."""
     return {each["symbol"]: each for each in exchange.get(DAY)}
 
 
@@ -22,7 +22,7 @@ def reports(exchange: Exchange, before: object) -> Reports:
 def test_it_reads_time_symbols_and_its_used_weight(reports: Reports) -> None:
     assert reports.one("ping") == {}
     assert isinstance(reports.one("time")["serverTime"], int)
-    # The test's own request of all prices is 80; a ping and two times are 3.
+    # Weights: 80 for all prices, which `before` requested; 3 for a ping and two times.
     assert reports.one("used weight") == 83
     (symbol,) = reports.one("one symbol")
     assert (symbol["symbol"], symbol["baseAsset"], symbol["quoteAsset"]) == (

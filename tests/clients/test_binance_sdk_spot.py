@@ -1,4 +1,4 @@
-"""binance-sdk-spot, Binance's own client, against the replay exchange."""
+"""Test binance-sdk-spot, Binance's official client, against the replay exchange."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def reports(exchange: Exchange, before: object) -> Reports:
 
 
 def own(model: dict[str, Any]) -> dict[str, Any]:
-    """Return a model without the field for what the library does not know, which must be empty."""
+    """Return a model without its field for unknown properties, which must be empty."""
     assert model["additional_properties"] == {}
     return {name: value for name, value in model.items() if name != "additional_properties"}
 

@@ -1,4 +1,4 @@
-"""ccxt, with ccxt.pro, against both replayed exchanges."""
+"""Test ccxt with ccxt.pro against both replayed exchanges."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""cryptofeed against both replayed exchanges. Its ticker of Binance is the best bid and ask."""
+"""Test cryptofeed against both replayed exchanges. Its Binance ticker is the best bid and ask."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""kucoin-universal-sdk, KuCoin's own client, against the replay exchange."""
+"""Test kucoin-universal-sdk, KuCoin's official client, against the replay exchange."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_it_reads_the_prices_that_the_exchange_has(
 
 def test_it_reads_its_rate_limit(reports: Reports) -> None:
     limit, remaining, reset = reports.one("rate limit")
-    # The test's own ticker, then time, status, symbol, currencies and a ticker.
+    # Weights: the ticker that `before` requested, then time, status, symbol, currencies and a ticker.
     assert (limit, remaining) == (2000, 2000 - 2 - 3 - 3 - 4 - 3 - 2)
     assert 0 < reset <= 30_000
 

@@ -1,4 +1,4 @@
-"""python-binance against the replay exchange."""
+"""Test python-binance against the replay exchange."""
 
 import pytest
 

@@ -1,14 +1,14 @@
-"""The data that earlier versions wrote, as files: a folder for each version.
+"""Read and write the data that earlier versions wrote: files in a folder for each version.
 
     tables.sql         the database, as pg_dump writes it
-    topics/*.jsonl     the records of each topic, a record a line
+    topics/*.jsonl     the records of each topic, one per line
     journal/           the extractors' journals
     bucket/            the objects of the bucket
-    folders.txt        the keys of its empty objects, which end with a slash
-    api/*.json         answers of the server, each with the path that was asked for
+    folders.txt        the keys of empty objects, which end with a slash
+    api/*.json         answers of the server, each with its path
     stream.json        the first message of the stream
 
-A file below bucket/ is named like its object's key.
+A file below bucket/ has the name of its object's key.
 """
 
 import base64
@@ -30,7 +30,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
-    """`timestamp` is in milliseconds since the epoch."""
+    """A record of Kafka; `timestamp` is in milliseconds since the epoch."""
 
     topic: str
     partition: int
@@ -46,7 +46,7 @@ class Record(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the server answered to a GET request."""
+    """The server's answer to a GET request."""
 
     path: str
     body: dict[str, Any]
@@ -71,7 +71,7 @@ class Version:
         return self.folder / "journal"
 
     def objects(self, prefix: str) -> dict[str, bytes]:
-        """The objects of the bucket below a prefix, by key."""
+        """Return the bucket's objects below a prefix, by key."""
         keys = (self.folder / "folders.txt").read_text().split("\n")
         folders = {key: b"" for key in keys if key.startswith(f"{prefix}/")}
         files = (path for path in (self._bucket / prefix).rglob("*") if path.is_file())
@@ -80,7 +80,7 @@ class Version:
         }
 
     def write_objects(self, objects: Mapping[str, bytes]) -> None:
-        """All objects of the bucket, by key."""
+        """Write all objects of the bucket, by key."""
         folders = sorted(key for key in objects if key.endswith("/"))
         _write(self.folder / "folders.txt", "".join(f"{key}\n" for key in folders))
         for key in objects.keys() - folders:
@@ -89,7 +89,7 @@ class Version:
             path.write_bytes(objects[key])
 
     def records(self, topics: Iterable[str]) -> list[Record]:
-        """The records of the topics, in the order of their offsets in each partition."""
+        """Return the records of the topics, ordered by offset within each partition."""
         return [
             _record(topic, json.loads(line))
             for topic in topics
@@ -102,14 +102,14 @@ class Version:
         _write(self._records_file(topic), "".join(f"{line}\n" for line in lines))
 
     def answers(self) -> list[Answer]:
-        """The REST answers."""
+        """Return the answers of the REST API."""
         return [_read_answer(path) for path in sorted((self.folder / "api").glob("*.json"))]
 
     def write_answer(self, name: str, answer: Answer) -> None:
         _write_answer(self.folder / "api" / f"{name}.json", answer)
 
     def stream(self) -> Answer:
-        """The first message of the stream."""
+        """Return the first message of the stream."""
         return _read_answer(self.folder / "stream.json")
 
     def write_stream(self, answer: Answer) -> None:
@@ -124,15 +124,15 @@ class Version:
 
 
 def versions() -> Sequence[Version]:
-    """Every version whose data are kept. Raise FileNotFoundError where there is none."""
+    """Return every version whose data are kept. Raise FileNotFoundError if there is none."""
     found = [Version(folder) for folder in sorted(DATA.iterdir()) if folder.is_dir()]
     if not found:
-        raise FileNotFoundError(f"{DATA}: no version's data")
+        raise FileNotFoundError(f"no data of any version in {DATA}")
     return found
 
 
 def next_offsets(records: Iterable[Record]) -> dict[tuple[str, int], int]:
-    """The offset after the last record of each partition that has one."""
+    """Return the offset after the last record, by topic and partition."""
     return {(record.topic, record.partition): record.offset + 1 for record in records}
 
 
@@ -173,7 +173,7 @@ def _record(topic: str, fields: dict[str, Any]) -> Record:
 
 
 def _as_json(content: bytes | None) -> str | dict[str, str] | None:
-    """Text where it is UTF-8, so that a person can read it."""
+    """Return readable text if the content is UTF-8, otherwise Base64."""
     if content is None:
         return None
     try:

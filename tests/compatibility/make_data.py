@@ -1,10 +1,10 @@
-"""Make a small copy of everything that this version writes, for the tests of later versions.
+"""Write a small copy of all data of this version, for the tests of later versions.
 
     python -m tests.compatibility.make_data tests/compatibility/data/0.1.0
 
-Starts a stack of its own, with a replay exchange of few symbols. The real extractors run three times:
-once in good order, and twice until they are killed while MinIO is unavailable, so that a journal is
-left. The real jobs read everything, and the server is asked. Then all is copied to the folder.
+Start a new stack with a replay exchange of few symbols. Run the real extractors three times: once with
+an orderly shutdown, and twice until they are killed while MinIO is unavailable, so that a journal is
+left. Let the real jobs read everything, request the server's answers, and copy all data to the folder.
 """
 
 import argparse
@@ -64,18 +64,18 @@ SEED = 1
 ENDPOINT = b"127.0.0.1"
 
 ITEMS = {"binance": 12, "kucoin": 40}
-"""Items of each exchange after which a run of the extractors has enough."""
+"""Minimum items of each exchange in a run of the extractors."""
 
 LARGEST = 1_000_000
-"""Bytes of a version's data."""
+"""Maximum size of a version's data, in bytes."""
 
 MINUTE = 60_000_000
 DEADLINE = 180.0
 
 
 def exchanges() -> tuple[Binance, Kucoin]:
-    """The replay exchange with few symbols and few changes."""
-    # The busiest first: it is in every part of the data.
+    """Return a replay exchange with few symbols and few changes."""
+    # The busiest symbol first, so that it is in every part of the data.
     binance = sorted(
         (pair for pair in binance_listing() if pair.symbol in BINANCE),
         key=lambda pair: BINANCE.index(pair.symbol),
@@ -93,10 +93,10 @@ def exchanges() -> tuple[Binance, Kucoin]:
 
 
 def produce_by_hand(settings: Settings, start: int) -> None:
-    """Messages with chosen times, and those that can't be read; `start` is a minute's start.
+    """Produce messages with chosen times and unreadable messages; `start` is the start of a minute.
 
-    They come before those of the extractors: in a partition's last message an extractor finds how far
-    its journal is.
+    Call it before the extractors run: they take the position of their journal from a partition's last
+    message.
     """
     messages: list[tuple[str, bytes, Any]] = [
         *((TOPIC_OF_EXCHANGE["binance"], b"binance-0", array) for array in old_tickers(start)),
@@ -124,7 +124,7 @@ def produce_by_hand(settings: Settings, start: int) -> None:
 
 
 def old_tickers(start: int) -> Iterator[list[dict[str, Any]]]:
-    """Four of BTCUSDT in each of two minutes, which make candles with different amounts."""
+    """Yield four tickers of BTCUSDT in each of two minutes; their candles have four different prices."""
     for minute in (start, start + MINUTE):
         prices = ("85439.99000000", "85500.00000001", "85400.10000000", "85450.00000000")
         yield [
@@ -134,12 +134,12 @@ def old_tickers(start: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def at(ticker: dict[str, Any], received_at: int, **changed: Any) -> dict[str, Any]:
-    """A ticker of Binance that was sent a millisecond before it was received."""
+    """Return a Binance ticker that was sent 1 ms before it was received."""
     return item(ticker, received_at, E=received_at // 1000 - 1, **changed)
 
 
 class Extractors:
-    """Both extractors, and what has come to their topics since they were started."""
+    """Both extractors, and the messages in their topics since they were started."""
 
     def __init__(self, settings: Settings, logs: Path, run: str) -> None:
         self._topics = {name: Topic(settings, TOPIC_OF_EXCHANGE[name]) for name in ITEMS}
@@ -147,23 +147,23 @@ class Extractors:
             name: Extractor(name, settings, logs / f"{name}-{run}.log") for name in ITEMS
         }
 
-    def wait_for(self, what: Callable[[str], bool]) -> None:
-        """Until it is true of each exchange."""
+    def wait_for(self, condition: Callable[[str], bool]) -> None:
+        """Wait until the condition is true for each exchange."""
         for name, process in self.processes.items():
-            process.wait_for(partial(what, name), deadline=DEADLINE)
+            process.wait_for(partial(condition, name), deadline=DEADLINE)
 
     def wait_for_items(self) -> None:
-        """Until enough have come to Kafka."""
+        """Wait until Kafka has enough items."""
         self.wait_for(lambda name: len(all_items(self._topics[name].messages())) >= ITEMS[name])
 
     def wait_for_lag(self) -> None:
-        """Until enough are in the journal that Kafka does not have."""
+        """Wait until the journal has enough items that Kafka does not have."""
         self.wait_for(
             lambda name: self.processes[name].metric("kafka_lag_items") >= ITEMS[name] / 2
         )
 
     def wait_for_one_packed_segment(self) -> None:
-        """And a plain one after it."""
+        """Wait until each journal has one compressed segment and one plain segment."""
 
         def is_packed(name: str) -> bool:
             files = [path.suffix for path in journal_files(self.processes[name].journal / name)]
@@ -182,7 +182,7 @@ class Extractors:
 
 @contextmanager
 def extractors(settings: Settings, logs: Path, run: str) -> Iterator[Extractors]:
-    """They are killed at the end of the block, if they still run."""
+    """Run both extractors; kill them at the end of the block if they still run."""
     both = Extractors(settings, logs, run)
     try:
         yield both
@@ -195,7 +195,7 @@ def journal_files(journal: Path) -> list[Path]:
 
 
 def run_in_good_order(settings: Settings, logs: Path, address: str) -> None:
-    """All goes to Kafka and to `landing/`. KuCoin sends unreadable frames, and closes the connection."""
+    """Deliver all items to Kafka and `landing/`. KuCoin sends unreadable frames and closes once."""
     inflict(address, "kucoin", Unreadable(every=20))
     events = Topic(settings, FEED_EVENTS)
 
@@ -213,7 +213,7 @@ def run_in_good_order(settings: Settings, logs: Path, address: str) -> None:
 
 
 def leave_a_journal(stack: Stack, settings: Settings, logs: Path) -> None:
-    """A packed and a plain segment for each exchange, of which Kafka has a part and `landing/` nothing."""
+    """Leave a compressed and a plain segment per exchange: partly in Kafka, not in `landing/`."""
     with unavailable(stack, "minio"):
         with extractors(settings, logs, "first") as both:
             both.wait_for_items()
@@ -226,7 +226,7 @@ def leave_a_journal(stack: Stack, settings: Settings, logs: Path) -> None:
 
 
 def run_jobs(stack: Stack, records: list[Record]) -> None:
-    """Until tables and lake have all of the records: each query has then read each of them once."""
+    """Run the jobs until each query has read each of its records once."""
     log = stack.log_folder / "jobs.log"
     raw = sum(record.topic in EXCHANGE_OF_TOPIC for record in records)
     expected = dict.fromkeys(("live_prices", "raw_archive", "price_history"), raw)
@@ -241,7 +241,7 @@ def run_jobs(stack: Stack, records: list[Record]) -> None:
 
 
 def messages_read(log: str) -> dict[str, int]:
-    """By query, in all of its batches."""
+    """Return the messages read by each query, summed over its batches."""
     read: Counter[str] = Counter()
     for query, messages in re.findall(r"query=(\w+) batch=\d+ messages=(\d+)", log):
         read[query] += int(messages)
@@ -249,7 +249,7 @@ def messages_read(log: str) -> dict[str, int]:
 
 
 def records_in_kafka(settings: Settings) -> list[Record]:
-    """Every record of every topic, partition by partition."""
+    """Return every record of every topic, partition by partition."""
     servers = {"bootstrap.servers": settings.kafka_bootstrap_servers}
     with closing(Consumer({**servers, "group.id": "make_data"})) as consumer:
         return [
@@ -282,7 +282,7 @@ def records_of(consumer: Consumer, partition: TopicPartition) -> Iterator[Record
 
 
 def keep_tables(stack: Stack, version: Version) -> None:
-    """All tables, those of the migrations too, without what says where they were made."""
+    """Dump all tables, including those of the migrations, without traces of this machine."""
     url = stack.settings.database_url
     with closing(psycopg2.connect(url)) as database, database, database.cursor() as statements:
         # The ids hold the machine's network address.
@@ -299,7 +299,7 @@ def keep_tables(stack: Stack, version: Version) -> None:
 
 
 def keep_journals(settings: Settings, version: Version) -> None:
-    """What a process that was killed has left, but for the file that it locked."""
+    """Copy the journals that the killed processes left, without their lock files."""
     for name in ITEMS:
         source, target = Path(settings.journal_dir) / name, version.journals / name
         target.mkdir(parents=True)
@@ -336,7 +336,7 @@ def keep_answers(settings: Settings, version: Version, start: int) -> None:
 
 
 def check(version: Version, stack: Stack) -> None:
-    """Raise AssertionError for data that are too large, or that name this machine."""
+    """Raise AssertionError if the data are too large or name this machine."""
     files = [path for path in version.folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     assert size < LARGEST, f"{size} bytes"
@@ -347,7 +347,7 @@ def check(version: Version, stack: Stack) -> None:
 
 def make(version: Version) -> None:
     with own_stack("compatibility") as plain:
-        # Without waiting for a batch of the lake to fill.
+        # Short batches of the lake, so that nothing waits for one to fill.
         stack = replace(plain, settings=replace(plain.settings, lake_batch_seconds=1))
         services_up(stack)
         start = (time.time_ns() // 1000 // MINUTE - 3) * MINUTE

@@ -1,4 +1,4 @@
-"""Kept records as Kafka and Spark have them, and records behind them."""
+"""Convert kept records to those of Kafka and Spark, and create records with later offsets."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,14 +17,14 @@ from tests.support.frames import BTCUSDT, item
 from tests.support.postgres import rows
 
 ALL_DAYS = timedelta(days=365 * 100)
-"""Retention of candles in these tests: the kept data grow old."""
+"""Retention of candles in these tests, because the kept data grow old."""
 
 NOT_BY_MESSAGES = {"batch_id", "written_at"}
-"""Columns that depend on when a batch was written."""
+"""Columns that depend on the batch and not on its messages."""
 
 
 def as_read(kept: Iterable[Record]) -> list[Row]:
-    """Records as Spark reads them from Kafka."""
+    """Return records as Spark reads them from Kafka."""
     return [
         Row(
             key=record.key and bytearray(record.key),
@@ -41,7 +41,7 @@ def as_read(kept: Iterable[Record]) -> list[Row]:
 
 
 def ticker_record(ends: Offsets, sequence: int, received_at: datetime) -> Record:
-    """A message with one ticker of Binance, in partition 0 behind all of the others."""
+    """Return a message with one Binance ticker and the next offset of partition 0."""
     received = micros(received_at)
     items = [item(BTCUSDT, received, E=sequence, c="1.5")]
     return Record(
@@ -66,12 +66,12 @@ def item_received_at(record: Record) -> datetime:
 
 
 def micros(time: datetime) -> int:
-    """Microseconds since the epoch."""
+    """Return microseconds since the epoch."""
     return round(time.timestamp() * 1e6)
 
 
 def kept_rows(database: connection, table: str) -> list[dict[str, Any]]:
-    """Without the columns that no message says; numbers are exact."""
+    """Return a table's rows without the columns in NOT_BY_MESSAGES. Numbers are exact."""
     return [
         {name: value for name, value in row.items() if name not in NOT_BY_MESSAGES}
         for (text,) in rows(database, f"SELECT to_jsonb(t)::text FROM {table} t")
@@ -80,7 +80,7 @@ def kept_rows(database: connection, table: str) -> list[dict[str, Any]]:
 
 
 def items_in(kept: Iterable[Record]) -> list[dict[str, Any]]:
-    """The items of the messages that an extractor sent."""
+    """Return the items of the messages that an extractor sent."""
     return [
         found
         for record in kept
@@ -90,7 +90,7 @@ def items_in(kept: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 def produce(settings: Settings, kept: Sequence[Record]) -> dict[Place, Place]:
-    """The records with their keys, values and headers, to their partitions; and where they are now."""
+    """Produce the records to their partitions. Return the new topic, partition and offset of each."""
     moved: dict[Place, Place] = {}
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
     for record in kept:

@@ -1,4 +1,4 @@
-"""Kafka, MinIO and Postgres for the tests: the real programs. One that does not come up fails the run."""
+"""Start a real Kafka, MinIO and Postgres for the tests. The run fails if one does not start."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ BUCKET_NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The three services, with topics, bucket and tables; ended and deleted after the last test."""
+    """The three services with topics, bucket and tables, stopped and deleted after the last test."""
     try:
         services_up(STACK)
         yield STACK
@@ -55,13 +55,13 @@ def settings(stack: Stack) -> Settings:
 
 @pytest.fixture
 def database(stack: Stack) -> Settings:
-    """The stack's settings with a database of the test's own: all tables, no rows."""
+    """The stack's settings with a new database for the test: all tables, no rows."""
     return new_database(stack)
 
 
 @pytest.fixture
 def lake(database: Settings, tmp_path: Path) -> Settings:
-    """A database and a bucket of the test's own, and batches as short as can be."""
+    """A new database and a new bucket for the test, with the shortest possible batches."""
     own = replace(
         database,
         s3_bucket=f"test-{next(BUCKET_NUMBERS)}",
@@ -82,7 +82,7 @@ def owner(database: Settings) -> Iterator[connection]:
 
 @pytest.fixture
 def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
-    """Starts extractors, on a journal of the test's own; those that the test leaves are killed."""
+    """A function that starts extractors with a journal in `tmp_path`; they are killed after the test."""
     started: list[Extractor] = []
 
     def start(exchange: str, settings: Settings) -> Extractor:
@@ -98,45 +98,45 @@ def extractor(tmp_path: Path) -> Iterator[Callable[[str, Settings], Extractor]]:
 
 @pytest.fixture
 def market(settings: Settings, extractor: Start) -> Iterator[Market]:
-    """Both exchanges, an extractor for each, on the worker's stack."""
+    """Both replay exchanges and one extractor for each, on the worker's stack."""
     with market_of(settings, extractor) as market:
         yield market
 
 
 @pytest.fixture(scope="module")
 def one_broker(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[OwnKafka]:
-    """A Kafka of the module's own, which its tests may break."""
+    """A separate Kafka for the module, which its tests may break."""
     with own_kafka(tmp_path_factory.mktemp("own-kafka"), settings) as broker:
         yield broker
 
 
 @pytest.fixture
 def broker(one_broker: OwnKafka) -> OwnKafka:
-    """With empty topics."""
+    """The module's Kafka with empty topics."""
     one_broker.renew_topics()
     return one_broker
 
 
 @pytest.fixture
 def own_lake(lake: Settings, broker: OwnKafka) -> Settings:
-    """The same as `lake` with the module's own Kafka: its topics begin with this test's first record."""
+    """`lake` with the module's separate Kafka, whose topics hold only this test's records."""
     return replace(lake, kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers)
 
 
 @pytest.fixture
 def agreeing_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the audit assume that extractors' clocks agree with Kafka's.
+    """Make the audit assume that the clocks of extractors and Kafka agree.
 
-    Else it compares no candle of the 20 minutes after a topic's oldest record, and a test's records are
-    seconds apart.
+    Otherwise it skips the candles of the first 20 minutes after a topic's oldest record, and a test's
+    records are only seconds apart.
     """
     monkeypatch.setattr(reach, "KAFKA_AHEAD_LIMIT", AHEAD_LIMIT)
 
 
-# Not for the session: Playwright's event loop would still run when other tests start theirs.
+# Module scope: with session scope, Playwright's event loop would still run when others start.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium. The run fails when none is installed; infra.browser says what to install."""
+    """A real Chromium. The run fails if none is installed; `infra/browser.py` prints what to install."""
     path = installed_browser.find()
     assert path is not None, "no Chromium: run python infra/browser.py"
     with sync_playwright() as playwright:

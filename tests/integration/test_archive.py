@@ -1,4 +1,4 @@
-"""The raw archive, written to a folder: batches again, ends in between, another job beside it."""
+"""Write the raw archive to a folder: repeated batches, crashes within a batch, a second job."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_hours_are_folders_without_a_leading_zero_and_those_with_one_count_too(
 def test_a_batch_of_which_one_hour_was_published_is_finished_at_the_next_start(
     spark: SparkSession, archive: Archive, tmp_path: Path
 ) -> None:
-    # The clock was set back: the older offset lies in the later hour.
+    # The broker's clock was set back: the lower offset is in the later hour.
     two_hours = batch(spark, (0, 0), at=NEXT_HOUR).union(batch(spark, (0, 1), at=EVENING))
     archive.stage(two_hours)
     topic = f"topic={BINANCE.raw_topic}"
@@ -131,7 +131,7 @@ def test_nothing_is_written_twice_after_a_clock_went_back(
 
 
 def with_clock_set_back_by_days(spark: SparkSession, archive: Archive) -> datetime:
-    """Write offsets 0 and 1 of both partitions on two days, then 2 and 3 three days before; return when."""
+    """Write offsets 0 and 1 on two days, then 2 and 3 three days earlier; return that earlier time."""
     back = NEXT_HOUR - 3 * DAY
     archive.write(batch(spark, (0, 0), (1, 0), at=NEXT_HOUR - DAY), 0)
     archive.write(batch(spark, (0, 1), (1, 1), at=NEXT_HOUR), 1)
@@ -143,7 +143,7 @@ def test_nothing_is_written_twice_after_a_clock_went_back_by_days(
     spark: SparkSession, archive: Archive, tmp_path: Path
 ) -> None:
     back = with_clock_set_back_by_days(spark, archive)
-    # A start does not look that far back, so Kafka's records come again from here.
+    # A start lists only the newest days, so it reads Kafka's records again from offset 2.
     second = Archive(spark, tmp_path.as_uri())
     assert second.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2, (BINANCE.raw_topic, 1): 2}
     second.write(batch(spark, (0, 2), (1, 2), at=back), 0)
@@ -184,7 +184,7 @@ def test_a_second_archive_is_refused_in_an_hour_that_both_began(
 ) -> None:
     second = resumed(spark, tmp_path)
     archive.write(batch(spark, (0, 0)), 0)
-    # It finds the other's object where it has not looked before, and leaves the record out.
+    # The second archive lists this hour for the first time, finds the object and skips its record.
     second.write(batch(spark, (0, 0), (0, 1)), 0)
     with pytest.raises(OffsetError, match="another raw_archive"):
         archive.write(batch(spark, (0, 1)), 1)

@@ -1,4 +1,4 @@
-"""The raw archive of a topic that was deleted and created again, in a folder."""
+"""Archive a topic that was deleted and created again, in a folder."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from spark_jobs.kafka_source.topic_ids import TopicError
 from spark_jobs.lake.raw.archive import Archive
 from tests.support.archive import IDS, PARTITIONS, TOPIC_ID, batch, names, places, resumed
 
-# It may have both characters that the rest of a name has as well.
+# An id may contain both `-` and `_`, which the rest of a name uses too.
 NEW_ID = "_-9nQpXoRkWmE1yT-u3_hg"
 NEW_IDS = {BINANCE.raw_topic: NEW_ID}
 WITHOUT_IDS: dict[str, str] = {}
@@ -22,7 +22,7 @@ HOUR = "date=2026-11-22/hour=18"
 
 @pytest.fixture
 def archive(spark: SparkSession, tmp_path: Path) -> Archive:
-    """The archive's next process, after one has written an object of the former topic."""
+    """A new process of the archive, after the previous one has written an object of the former topic."""
     resumed(spark, tmp_path).write(batch(spark, (0, 0), (1, 0)), 0)
     return Archive(spark, tmp_path.as_uri())
 

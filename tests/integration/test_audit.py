@@ -1,4 +1,4 @@
-"""The audit against a real Kafka and Postgres: it is silent about what is right, and names what is not."""
+"""Audit a real Kafka and Postgres: correct rows are not reported, each fault is named."""
 
 import time
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
     now = time.time_ns() // 1000
-    # Beyond the minutes that a ticker of an expired message may count in.
+    # Later than any minute in which a ticker of an expired message may count.
     later = now + 10 * MINUTE
     too_late = now + 30 * MINUTE
     expire_all(database)

@@ -1,4 +1,4 @@
-"""The audit of the bucket, and of a span of time: silent about what is right, and each fault is counted."""
+"""Audit the bucket and a time span: correct data are not reported, each fault is counted."""
 
 import re
 import time
@@ -46,7 +46,7 @@ PREFIXES = ["raw/", "tickers/", "landing/"]
 
 
 class Traffic:
-    """Items of both exchanges that were received in five minutes, all in the past, in two batches."""
+    """Items of both exchanges, received in five past minutes and written in two batches."""
 
     def __init__(self, spark: SparkSession, lake: Settings, folder: Path) -> None:
         self.first = (time.time_ns() // 1000 // MINUTE - 10) * MINUTE
@@ -68,7 +68,7 @@ class Traffic:
         self.landed["kucoin", minute] = put_into_landing(lake, "kucoin", [kucoin])
 
     def items(self, minute: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """A ticker, an item without a price and a dead letter; and a ticker of another symbol."""
+        """Return two messages: a ticker, no price and a dead letter; a ticker of another symbol."""
         at = self.at(minute)
         event = at // 1000
         return [
@@ -87,7 +87,7 @@ def traffic(spark: SparkSession, own_lake: Settings, tmp_path: Path) -> Traffic:
 
 
 class Bucket:
-    """Objects as bytes."""
+    """The lake's bucket, with parquet objects as Arrow tables."""
 
     def __init__(self, lake: Settings) -> None:
         self._store = object_store.client(lake)
@@ -108,7 +108,7 @@ def messages_in(table: pa.Table) -> int:
 
 
 def numbers(verdict: Verdict, words: str) -> int:
-    """The sum, over all lines, of the number before or after these words."""
+    """Return the sum of the numbers that the pattern captures in the verdict's examples."""
     found = [re.search(words, line) for line in verdict.examples]
     return sum(int(each[1]) for each in found if each)
 
@@ -125,7 +125,7 @@ def test_each_fault_of_tables_and_bucket_is_found(
     assert differing(verdicts) == {}
     *_, in_raw, in_tickers, in_landing = verdicts
     assert in_raw.rows >= 2 and in_tickers.rows >= 2
-    # The first and the last minute of each exchange may be there in part.
+    # The first and the last minute of each exchange are not compared: they may be incomplete.
     assert (in_landing.rows, in_landing.unit) == (6, "minutes")
     assert f"landing/: {in_landing.rows} minutes, 0 differ" in report(verdicts)
 
@@ -184,7 +184,7 @@ def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = audit(spark, own_lake)
-    # The live job has not read this one when it expires.
+    # This message expires before the live job reads it.
     produce(own_lake, BINANCE.raw_topic, traffic.items(4)[1], partition=1)
     run_raw_archive(spark, own_lake, tmp_path / "raw")
 
@@ -194,7 +194,7 @@ def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
 
     monkeypatch.setattr(audit_job, "fresh_candles", expire_and_fresh_candles)
     monkeypatch.setattr(audit_job, "MESSAGES_PER_STEP", 8)
-    # This audit reads most records before they expire, and the next one none.
+    # This audit reads most records before they expire; the next one reads none of them from Kafka.
     after = audit(spark, own_lake)
     assert [each[:6] for each in after] == [each[:6] for each in before]
     execute(owner, "UPDATE candles_1m SET updates = 3 WHERE symbol = 'OTHER'")
@@ -221,7 +221,7 @@ def test_without_the_oldest_records_of_raw_their_candles_are_named_and_a_gap_is_
     delete(own_lake, oldest)
     verdicts = audit(spark, own_lake)
     assert differing(verdicts) == {}
-    # Those of Binance: its first record that is left was stamped after all were received.
+    # Binance's candles are not compared: its oldest remaining record is newer than all receipts.
     assert (verdicts[1].rows, verdicts[1].not_compared) == (5, 10)
     delete(own_lake, newest)
     assert differing(audit(spark, own_lake)) == {}
@@ -262,7 +262,7 @@ def test_only_the_minutes_of_a_span_are_compared(
     execute(owner, "UPDATE live_prices SET bid = 1 WHERE symbol = 'OTHER'")
     assert differing(audit(spark, own_lake, span)) == {"live_prices": 1, "candles_1m": 1}
 
-    # Kafka stamped these later than the span, so whether candles are complete can't be known.
+    # Kafka stamped these records after the span, so it is unknown whether candles are complete.
     early = TimeSpan(second, second + timedelta(minutes=2))
     _, candles, *_ = audit(spark, own_lake, early)
     assert (candles.rows, candles.differ, candles.not_compared) == (0, 0, 6)

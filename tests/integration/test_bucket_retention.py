@@ -1,4 +1,4 @@
-"""The lifecycle rules that let landing/ and raw/ expire, read back from the object store."""
+"""Set the lifecycle rules that expire landing/ and raw/, and read them back from the object store."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from infra.services import object_store
 
 @pytest.fixture
 def bucket(settings: Settings) -> Iterator[Settings]:
-    """The stack's settings with a bucket of the test's own, not yet there."""
+    """The stack's settings with the name of a bucket that does not exist yet."""
     own = replace(
         settings,
         s3_bucket=f"retention-{uuid4().hex}",

@@ -1,4 +1,4 @@
-"""Sorting yesterday's candles beside a job that is catching up and still writes to them."""
+"""Sort a finished day of candles while a job that is catching up still writes to it."""
 
 import time
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from spark_jobs.postgres.candles import CREATE_INCOMING_CANDLES, merge_candles
 from tests.support.postgres import execute, rows
 
 DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
-"""Over for more than an hour, whatever the time is now."""
+"""A day that ended more than an hour ago, whatever the time is now."""
 DAY_TABLE = f"candles_1m_{DAY:%Y%m%d}"
 MINUTES = 1440
 SYMBOLS = 700
-"""A million rows. Sorting them takes longer than a batch may wait."""
+"""Symbols of the day (a million rows): sorting them takes longer than a batch may wait."""
 
 LONGEST_WAIT = 1.0
 SECONDS = 6.0
@@ -34,7 +34,7 @@ IS_SORTED = (
 
 @pytest.fixture
 def a_day(owner: connection) -> None:
-    """A finished day, laid down minute by minute, of which each row stands for one ticker."""
+    """A finished day, inserted minute by minute, with one ticker in each row."""
     with owner.cursor() as statements:
         make_days(statements, [DAY.date()])
     execute(
@@ -48,7 +48,7 @@ def a_day(owner: connection) -> None:
 
 @pytest.fixture
 def job(database: Settings) -> Iterator[connection]:
-    """A connection as the sink of prices has it."""
+    """A connection like that of the price sink."""
     with closing(psycopg2.connect(database.database_url)) as opened:
         with opened, opened.cursor() as statements:
             statements.execute(CREATE_INCOMING_CANDLES)
@@ -56,7 +56,7 @@ def job(database: Settings) -> Iterator[connection]:
 
 
 def late_candles(minute: datetime) -> pa.Table:
-    """One ticker of each symbol in this minute."""
+    """Return one ticker of each symbol in this minute."""
     count = SYMBOLS
     price = pa.array([2] * count, pa.decimal128(38, 18))
     sequence = pa.array([0] * count, pa.int64())
@@ -73,7 +73,7 @@ def late_candles(minute: datetime) -> pa.Table:
 
 
 def catch_up(job: connection) -> list[float]:
-    """Write late candles of yesterday, batch after batch. Return the seconds that each batch took."""
+    """Write late candles of the finished day. Return the duration of each batch, in seconds."""
     took: list[float] = []
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
@@ -103,7 +103,7 @@ def test_a_job_that_catches_up_never_waits_for_the_sorting(
     upkeep.join()
     print(f"{len(took)} batches, the longest took {max(took):.2f} s")
     assert max(took) < LONGEST_WAIT
-    # Every batch is there, whatever was cancelled.
+    # All batches are stored, although sorting was cancelled.
     stored = f"SELECT sum(updates)::int FROM {DAY_TABLE}"
     assert rows(owner, stored) == [(SYMBOLS * (MINUTES + len(took)),)]
 

@@ -1,4 +1,4 @@
-"""Candles in a real Postgres: merged from batches, kept by the day, and read in larger ones."""
+"""Write candles to a real Postgres: merged over batches, stored by day, read at larger intervals."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -42,7 +42,7 @@ def sink(database: Settings) -> Iterator[PriceSink]:
 
 @pytest.fixture
 def job(database: Settings) -> Iterator[connection]:
-    """A connection as upkeep has it."""
+    """A connection like that of the upkeep."""
     with closing(psycopg2.connect(database.database_url)) as opened:
         yield opened
 
@@ -64,7 +64,7 @@ def partition(day: datetime) -> str:
 
 
 def insert_candles(owner: connection, *candles: tuple[datetime, str, str, str, str, int]) -> None:
-    """Of binance's X: minute, open, high, low, close, updates."""
+    """Insert candles of binance's symbol X: minute, open, high, low, close, updates."""
     with owner.cursor() as statements:
         make_days(statements, {candle[0].date() for candle in candles})
     insert = "INSERT INTO candles_1m VALUES ('binance', 'X', %s, %s, %s, %s, %s, 0, 0, %s)"
@@ -226,7 +226,7 @@ def test_larger_candles_are_made_of_the_minutes_that_there_are(owner: connection
 
 @pytest.mark.alone
 def test_a_month_of_a_symbol_is_read_in_50_ms(owner: connection, database: Settings) -> None:
-    """Among 2,000 symbols on the first of the days: 2.9 million rows, laid down minute by minute."""
+    """The first day has 2,000 symbols: 2.9 million rows, inserted minute by minute."""
     first = TODAY - 30 * DAY
     with owner.cursor() as statements:
         make_days(statements, [(first + n * DAY).date() for n in range(30)])
@@ -247,6 +247,6 @@ def test_a_month_of_a_symbol_is_read_in_50_ms(owner: connection, database: Setti
     assert len(found) == 720
     plan = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {READ}"
 
-    # The first time it reads from disk.
+    # The first run reads from the disk.
     plans = [rows(owner, plan, *span)[0][0][0] for _ in range(10)]
     assert min(plan["Planning Time"] + plan["Execution Time"] for plan in plans) < 50

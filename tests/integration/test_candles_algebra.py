@@ -1,4 +1,4 @@
-"""However tickers are split into batches, the tables are those of one sorted pass over all of them."""
+"""Split tickers into arbitrary batches: the tables equal those of one sorted pass over all tickers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ from tests.support.queries import price_sink, write
 
 START = round((datetime.now(UTC) - timedelta(hours=2)).timestamp()) * SECOND // MINUTE * MINUTE
 
-# Few values, so that they often agree, on both sides of the ends of minutes.
+# Few values around minute boundaries, so that ties are frequent.
 MOMENTS = [0, MILLISECOND, MINUTE - MILLISECOND, MINUTE, MINUTE + 2 * MILLISECOND, 2 * MINUTE]
 RECEIPTS = [*MOMENTS, 7 * MINUTE]
 EVENTS = [*MOMENTS, 6 * MINUTE]
@@ -75,7 +75,7 @@ def messages_of(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[l
 
 
 def kafka_records(messages: Sequence[Message], topic: str) -> list[Row]:
-    """With consecutive offsets in each partition."""
+    """Return the messages as records, with consecutive offsets in each partition."""
     offsets = dict.fromkeys(PARTITIONS, 0)
     read = []
     for partition, items in messages:
@@ -94,7 +94,7 @@ def topics(draw: st.DrawFn) -> list[Row]:
 
 @st.composite
 def any_batches(draw: st.DrawFn) -> list[list[Row]]:
-    """Each record at least once, in any order, some again in other batches."""
+    """Draw batches with each record at least once, in any order; some repeat in other batches."""
     shuffled = draw(st.permutations(draw(topics())))
     cut = draw(st.integers(0, len(shuffled)))
     again = draw(st.lists(st.sampled_from(shuffled), max_size=4, unique_by=id))
@@ -104,18 +104,18 @@ def any_batches(draw: st.DrawFn) -> list[list[Row]]:
 
 @st.composite
 def replayed_batches(draw: st.DrawFn) -> list[list[Row]]:
-    """As Kafka is read: each goes on anywhere in what was read before, or right behind it."""
+    """Draw batches as a job reads Kafka: each starts at or before the end of what was read."""
     log = draw(topics())
     reached: dict[tuple[str, int], int] = {}
     batches = []
     for is_last in (False, False, True):
         batch = []
-        for place in sorted({(row["topic"], row["partition"]) for row in log}):
-            rest = [row for row in log if (row["topic"], row["partition"]) == place]
-            begin = draw(st.integers(0, reached.get(place, 0)))
+        for partition in sorted({(row["topic"], row["partition"]) for row in log}):
+            rest = [row for row in log if (row["topic"], row["partition"]) == partition]
+            begin = draw(st.integers(0, reached.get(partition, 0)))
             end = len(rest) if is_last else draw(st.integers(begin, len(rest)))
             batch += rest[begin:end]
-            reached[place] = max(reached.get(place, 0), end)
+            reached[partition] = max(reached.get(partition, 0), end)
         batches += [batch] if batch else []
     return batches
 
@@ -145,7 +145,7 @@ def test_any_batches_in_any_order_and_repeated_give_the_tables_of_one_sorted_pas
     sink.postgres.progress()
     for batch in batches:
         write(spark, sink, *batch)
-        # As if nothing said that the batch was written.
+        # Forget that the batch was written.
         execute(owner, "TRUNCATE kafka_progress")
         sink.postgres.progress()
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
@@ -165,7 +165,7 @@ def test_replayed_batches_count_each_ticker_once(
         try:
             write(spark, sink, *batch)
         except ProgressError:
-            # The job ends, and the next one begins where Postgres says.
+            # The job has failed; the next one resumes at the progress in Postgres.
             write(spark, sink, *beyond(batch, sink.postgres.progress()))
     read = {(row["topic"], row["partition"], row["offset"]): row for b in batches for row in b}
     tickers = tickers_of(read.values())

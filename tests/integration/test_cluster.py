@@ -1,7 +1,7 @@
-"""Each job on a Spark cluster: two workers, so two executors, neither of which is the driver.
+"""Run each job on a Spark cluster of two workers, so with two executors outside the driver.
 
-Their Python has none of the project's packages: these come with the job, in the archive that
-make executor-packages makes.
+Their Python has none of the project's packages: the job brings them in the archive that
+`make executor-packages` builds.
 """
 
 import re
@@ -38,7 +38,7 @@ DEADLINE = 240.0
 QUICK = [
     f"--driver-java-options={JAVA}",
     f"--conf=spark.executor.extraJavaOptions={JAVA}",
-    # By default a job that waits for the cluster begins after 30 s with whatever executor is there first.
+    # By default, a job that waits for executors starts after 30 s with those that have registered.
     f"--conf=spark.scheduler.maxRegisteredResourcesWaitingTime={DEADLINE:.0f}s",
 ]
 PLAIN_PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -48,7 +48,7 @@ PACKAGES = [
     f"--conf=spark.pyspark.python={PLAIN_PYTHON}",
     f"--conf=spark.pyspark.driver.python={paths.VENV_BIN / 'python'}",
 ]
-# In microseconds: the start of a past minute, so that the candles do not depend on when the test began.
+# Microseconds: the start of a past minute, so that candles do not depend on when the test starts.
 BEGAN = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000
 
 
@@ -63,7 +63,7 @@ def send(settings: Settings, count: int) -> None:
 
 
 def messages_at(number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One of each exchange."""
+    """Return one message of each exchange."""
     at = BEGAN + 250_000 * number
     binance = [
         item(BTCUSDT, at + n, s=f"{'ABC'[n]}{number % 5}USDT", c=f"{number + 1}.{n}", E=at // 1000)
@@ -80,14 +80,14 @@ def messages_at(number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 
 def lag_of(job: str, log: str) -> list[str]:
-    """The messages that the newest report of the job's query says are left, if there is a report."""
+    """Return the lag in the newest report of the job's query, if there is a report."""
     return re.findall(rf"query={job} .*lag_messages=(\d+)", log)[-1:]
 
 
 def executor_processes() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
-        # It may have ended meanwhile.
+        # The process may have ended meanwhile.
         with suppress(psutil.NoSuchProcess):
             if "org.apache.spark.executor.CoarseGrainedExecutorBackend" in process.cmdline():
                 found.append(process)
@@ -118,7 +118,7 @@ def that_read_all(jobs: list[Submitted]) -> list[Submitted]:
 
 
 def assert_both_executors_worked(submitted: Submitted) -> None:
-    """And that those which read tickers did it in a Python without the project's packages."""
+    """Assert it, and that jobs which read tickers did so in a Python without the project's packages."""
     found = executors(submitted.page)
     processes = executor_processes()
     children = [child.exe() for each in processes for child in each.children()]
@@ -136,7 +136,7 @@ def test_each_job_runs_on_both_workers_and_what_it_writes_equals_what_kafka_hold
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
     send(lake, 200)
     with spark_cluster(tmp_path / "cluster", WORKERS) as url, ExitStack() as started:
-        # Their drivers start at the same time, but one job at a time has the two cores of the cluster.
+        # All drivers start at once, but the cluster's two cores run one job at a time.
         jobs = [submitted(job, url, lake, tmp_path) for job in JOBS]
         for each in jobs:
             started.enter_context(running(each.process))

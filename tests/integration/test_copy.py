@@ -1,4 +1,4 @@
-"""Rows that are copied into a table arrive exactly: amounts to the last digit, times, and NULL beside ""."""
+"""Copy rows into a table: amounts keep all digits, times their microseconds; NULL differs from ""."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ SCHEMA = {
 
 
 def copied(owner: connection, name: str, values: list[object]) -> list[object]:
-    """The values of one column, after a copy in a session with another time zone."""
+    """Return the values of one column after a copy in a session with another time zone."""
     frame = pl.DataFrame(
         {"number": range(len(values)), name: values}, {key: SCHEMA[key] for key in ("number", name)}
     )

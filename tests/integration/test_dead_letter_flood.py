@@ -1,4 +1,4 @@
-"""An exchange renames a field, so every item is a dead letter: Kafka, live job, Postgres and audit."""
+"""Rename a field, so that every item is a dead letter: Kafka, live job, Postgres and audit."""
 
 import time
 from contextlib import closing
@@ -32,11 +32,11 @@ PARTITIONS = 2
 CAUSE = "sequence is missing"
 
 MOST_BYTES = 100_000
-"""Of a batch's rows in the driver; its messages have 16 million."""
+"""Maximum size of a batch's rows in the driver, in bytes; its messages have 16 million."""
 
 
 class Measured(PriceSink):
-    """The sink, which notes how large the rows are that each batch brings to the driver."""
+    """A sink that records the size of the rows that each batch brings to the driver."""
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
@@ -60,7 +60,7 @@ def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
     expire_all(database)
     message = [renamed(number) for number in range(ITEMS)]
     for partition in range(PARTITIONS):
-        # The last item of the very last message is one that can be read.
+        # Only the last item of the last message can be read.
         count = MESSAGES // PARTITIONS
         produce(database, KUCOIN.raw_topic, *[message] * (count - 1), partition=partition)
         produce(database, KUCOIN.raw_topic, [*message[1:], item(CRO_USDT)], partition=partition)
@@ -80,7 +80,7 @@ def test_a_flood_is_counted_exactly_in_few_rows_and_the_audit_agrees(
     spans = stored_spans(owner)
     assert sum(span.letters for span in spans) == letters
     assert {(span.topic, span.cause) for span in spans} == {(KUCOIN.raw_topic, CAUSE)}
-    # Two for each partition, and one more for each block that begins meanwhile.
+    # Two spans for each partition, and one more if a block begins meanwhile.
     assert 2 * PARTITIONS <= len(spans) <= 3 * PARTITIONS
     [(examples,)] = rows(owner, "SELECT count(*) FROM dead_letters")
     assert EXAMPLES <= examples <= EXAMPLES * batches

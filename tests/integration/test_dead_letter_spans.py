@@ -1,4 +1,4 @@
-"""Dead letters in Postgres: all are counted once, in few rows, and some are kept as examples."""
+"""Count each dead letter once in few rows of Postgres, and keep some as examples."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,7 +34,7 @@ def sink(database: Settings) -> Iterator[PriceSink]:
 
 
 def flood(offset: int, count: int = 7, partition: int = 0) -> Row:
-    """A message of dead letters alone."""
+    """Return a message whose items are all dead letters."""
     return record([7] * count, partition=partition, offset=offset)
 
 
@@ -174,7 +174,7 @@ def test_those_of_a_topic_that_was_created_again_go(
 
 @pytest.mark.parametrize("letters", [5, 7])
 def test_a_count_that_its_positions_contradict_is_refused(owner: connection, letters: int) -> None:
-    """Two letters in each of three messages are six."""
+    """Two letters in each of three messages must count as six."""
     insert = "INSERT INTO dead_letter_spans VALUES ('t', 0, 'c', 10, 12, %s, %s)"
     with pytest.raises(psycopg2.errors.CheckViolation):
         execute(owner, insert, letters, to_bits([0, 9]))

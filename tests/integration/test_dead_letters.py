@@ -1,4 +1,4 @@
-"""Dead letters are listed, and replayed once they can be read: from Kafka, or from their rows."""
+"""List dead letters, and replay those that can be read now: from Kafka, or from their rows."""
 
 import io
 import json
@@ -55,7 +55,7 @@ LETTERS_OF = (
 
 
 def ticker(frame: dict[str, Any], price: str, later: int = 0) -> dict[str, Any]:
-    """`later` in milliseconds."""
+    """Return an item with this price; `later` shifts its times, in milliseconds."""
     event = {"E": NOW // 1000 + later} if "E" in frame else {"sequence": str(later)}
     name = "c" if "E" in frame else "price"
     return item(frame, NOW + later * 1000, **event, **{name: price})
@@ -145,12 +145,12 @@ def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
 ) -> None:
     expire_all(database)
     begin = all_ends(database)[BINANCE.raw_topic, PARTITION]
-    # Beyond the minutes that a ticker of an expired message may count in.
+    # Later than any minute in which a ticker of an expired message may count.
     later = (time.time_ns() // 1000 - NOW + 600 * 1_000_000) // 60_000_000 * 60_000
     btc = {n: ticker(BTCUSDT, str(n), later + n) for n in range(1, 6)}
     eth = {n: ticker(ETHUSDT, str(n), later + n) for n in range(1, 3)}
     now = [[btc[1], eth[1]], [btc[2], btc[3]], [btc[4], "bad"], [eth[2], 7], [btc[5]]]
-    # What a version could read of them that did not understand the others.
+    # The messages as an earlier version saw them, which could not read the other items.
     then: list[Any] = [[btc[1], 0], [0, 0], [0, "bad"], b"?", [btc[5]]]
     produce(database, BINANCE.raw_topic, *now, partition=PARTITION)
     with price_sink(database) as sink:
@@ -212,7 +212,7 @@ def test_what_has_expired_in_kafka_stays_unless_each_letter_has_a_row(
 def test_a_flood_that_can_be_read_again_leaves_nothing_behind(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:
-    """More than one block, so more than one transaction; and more than is read at once."""
+    """More than one block, so several transactions, and more than one read portion."""
     expire_all(database)
     begin = all_ends(database)[KUCOIN.raw_topic, PARTITION]
     count = 1200
@@ -241,7 +241,7 @@ def test_messages_that_are_arrays_now_keep_few_examples_of_their_unreadable_item
     expire_all(database)
     letters = 2 * EXAMPLES
     end = all_ends(database)[BINANCE.raw_topic, PARTITION]
-    # So that all are in one block.
+    # Fill the current block if needed, so that all letters are in one block.
     before: list[Any] = [[]] * max(0, end % BLOCK + letters - BLOCK)
     now = [[ticker(BTCUSDT, "1", n), 7] for n in range(letters)]
     produce(database, BINANCE.raw_topic, *before, *now, partition=PARTITION)
@@ -291,7 +291,7 @@ def test_spans_without_a_row_for_each_letter_cost_no_query_of_their_own(
             ([spans[1], spans[5]], [(2001, 0), (2001, 1), (2005, 0), (2005, 1)]),
             ([spans[9]], [(2009, 0), (2009, 1)]),
         ]
-    # One finds the spans, and one reads the rows of each portion.
+    # One query finds the spans; one query per portion reads the rows.
     assert log.getvalue().count("JOIN dead_letters") == 3
 
 

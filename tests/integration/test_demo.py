@@ -1,11 +1,12 @@
-"""`make demo` as its users meet it: one command, and prices of both exchanges go all the way.
+"""Run `make demo` as users do: one command, and prices of both exchanges reach the page.
 
-One demo serves all tests of this module, in their order: those that end programs come last.
+All tests of this module share one demo and run in order: those that stop programs come last.
 """
 
 import json
 import os
 import random
+import shlex
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ from tests.support.lake import archived
 from tests.support.plain_tables import CANDLES, LIVE, candles, newest, tickers_of
 from tests.support.postgres import rows
 from tests.support.process import run
+from tests.support.readme import section
 from tests.support.stacks import QUICK_JAVA, demo_stack, own_stack
 from tests.support.waiting import pass_time, wait_for
 
@@ -44,7 +46,7 @@ SECONDS_OF_KILLS = float(os.environ.get("SECONDS_OF_KILLS", "10"))
 KILLS = int(os.environ.get("KILLS", "2"))
 
 JOBS_DEADLINE = 180.0
-"""Seconds in which Spark has started anew and written: on two cores that are busy with other tests."""
+"""Seconds for a restart of Spark and its first batch, on two cores that are busy with other tests."""
 
 PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic LIKE '%raw_data'"
 
@@ -56,7 +58,7 @@ def demo() -> Iterator[Stack]:
 
 
 def infra(stack: Stack, *arguments: str, status: int = 0) -> CompletedProcess[str]:
-    """A command of the Makefile, on this stack."""
+    """Run a command of the Makefile on this stack."""
     environment = stack.environment() | QUICK_JAVA
     return run([sys.executable, "-m", "infra", *arguments], environment, status=status)
 
@@ -67,7 +69,7 @@ def query(stack: Stack, statement: str) -> list[tuple[Any, ...]]:
 
 
 def newest_of(stack: Stack) -> dict[str, tuple[int, datetime]]:
-    """Per exchange, the number of symbols and the newest receipt. Empty while Postgres is down."""
+    """Return number of symbols and newest receipt by exchange. Empty while Postgres is down."""
     try:
         found = query(
             stack, "SELECT exchange, count(*), max(received_at) FROM live_prices GROUP BY 1"
@@ -95,6 +97,26 @@ def test_every_program_runs(demo: Stack) -> None:
     assert states == dict.fromkeys(PROGRAMS, "RUNNING")
 
 
+def test_the_readmes_programs_receive_prices(demo: Stack) -> None:
+    """Each command and each program of the section, as it is written there, on the demo's own port."""
+    address = f"127.0.0.1:{demo.settings.server_port}"
+    blocks = section("Prices in your program")
+    assert [block.language for block in blocks] == ["sh", "python"]
+    commands = blocks[0].text.splitlines()
+    program = shlex.join([str(paths.VENV_BIN / "python"), "-c", blocks[1].text])
+    outputs = [
+        # The end of the pipe ends the stream; websockets ends with its input.
+        run(["/bin/sh", "-c", f"sleep 5 | {command} | head -c 2000"]).stdout
+        for command in (text.replace("127.0.0.1:8000", address) for text in (*commands, program))
+    ]
+    assert len(outputs) == 3
+    stream, websocket, rows_of_prices = outputs
+    assert '"symbol":"BTCUSDT"' in stream
+    assert '"type":"snapshot"' in websocket and '"exchange":"kucoin"' in websocket
+    exchange, _symbol, price = rows_of_prices.splitlines()[0].split()
+    assert exchange in ("binance", "kucoin") and Decimal(price) > 0
+
+
 def test_postgres_has_hundreds_of_symbols_of_each_exchange_and_they_get_newer(demo: Stack) -> None:
     before = wait_for(
         lambda: newest_of(demo),
@@ -108,13 +130,13 @@ def test_postgres_has_hundreds_of_symbols_of_each_exchange_and_they_get_newer(de
             for exchange, (_, received_at) in before.items()
         ),
     )
-    # Two cores carry the tests beside it; by itself it is a second or two.
+    # Other tests run on the same two cores; on an idle machine the age is 1 to 2 s.
     age = datetime.now(UTC) - min(received_at for _, received_at in after.values())
     assert age < timedelta(seconds=30)
 
 
 def traced(stack: Stack) -> list[tuple[tuple[str, Decimal], dict[str, Any]]]:
-    """(symbol, price) of the rows whose message is archived, each with the item that it came from."""
+    """Return (symbol, price) of each row whose message is archived, with the item that it came from."""
     messages = {row[:3]: row[3] for row in archived(stack.settings, "raw")}
     found = query(
         stack, 'SELECT topic, partition, "offset", position, symbol, price FROM live_prices'
@@ -127,7 +149,7 @@ def traced(stack: Stack) -> list[tuple[tuple[str, Decimal], dict[str, Any]]]:
 
 
 def test_prices_are_the_exchanges_own_words(demo: Stack) -> None:
-    """Each price is found again in the archived message that it came from."""
+    """Each price equals that in its archived message, digit for digit."""
     for read, item in wait_for(lambda: traced(demo), deadline=JOBS_DEADLINE, pause=0.5):
         symbol, price = item.get("s") or item["subject"], item.get("c") or item["data"]["price"]
         assert read == (symbol, Decimal(price))
@@ -177,7 +199,7 @@ def test_a_busy_port_is_refused_by_name_and_number_before_anything_starts() -> N
 
 @pytest.fixture
 def feed(demo: Stack) -> Iterator[Stack]:
-    """The demo. At the end its exchange and extractors run, in case that the test stopped them."""
+    """The demo. Restart its exchange and extractors afterwards, in case the test stopped them."""
     yield demo
     supervision.start_programs(demo, ["exchange", *EXTRACTORS])
 
@@ -204,18 +226,18 @@ def test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka(feed: S
         "dead_letters: 0 rows, 0 differ",
         "dead_letter_spans: 0 rows, 0 differ",
     ]
-    # The lake's batches take a minute, so it may still be empty.
+    # A batch of the lake takes a minute, so the bucket may still be empty.
     assert [line for line in of_bucket if not line.endswith(" minutes, 0 differ")] == []
     print(f"{KILLS} kills, {len(tickers)} tickers, {printed}")
 
 
 def kill_drivers(stack: Stack) -> None:
-    """`kill -9` at random moments; in turn with and without the driver's Python child."""
+    """Kill the driver with SIGKILL at random moments, alternately with and without its Python child."""
     began = time.monotonic()
     moments = sorted(random.uniform(0, SECONDS_OF_KILLS) for _ in range(KILLS))
     for number, moment in enumerate(moments):
         wait_for_batch(stack)
-        # At any point of a batch.
+        # A random moment, so any point of a batch.
         pass_time(max(began + moment - time.monotonic(), random.uniform(0, 1)))
         kill_driver(stack, with_python=number % 2 == 0)
     wait_for_batch(stack)
@@ -223,7 +245,7 @@ def kill_drivers(stack: Stack) -> None:
 
 
 def kill_driver(stack: Stack, *, with_python: bool) -> None:
-    """Return when its Python child has ended too, and Postgres has noticed."""
+    """Kill the driver. Return after its Python child has ended and Postgres has closed its sessions."""
     python, ports = writer(stack), writers_ports(stack)
     driver = python.parent()
     assert driver is not None and driver.name() == "java"
@@ -231,12 +253,12 @@ def kill_driver(stack: Stack, *, with_python: bool) -> None:
         process.send_signal(signal.SIGKILL)
     _gone, alive = psutil.wait_procs([python], timeout=JOBS_DEADLINE)
     assert not alive, "a driver's Python child outlived it"
-    # Until then, a commit of the job that was killed may still become visible.
+    # Wait for Postgres: until then, a commit of the killed job may still become visible.
     wait_for(lambda: writers_ports(stack), lambda left: not {*ports} & {*left})
 
 
 def wait_for_batch(stack: Stack) -> None:
-    """Wait until the live job has written a batch: after a kill, the one that was started anew."""
+    """Wait until the live job has written a batch; after a kill, that is the restarted job."""
     before = last_batch(stack)
     wait_for(
         lambda: (last_batch(stack), writers_ports(stack)),
@@ -247,7 +269,7 @@ def wait_for_batch(stack: Stack) -> None:
 
 
 def writers_ports(stack: Stack) -> list[int]:
-    """The local ports of the live job's connections to Postgres that write prices."""
+    """Return the local ports of the live job's connections that write prices to Postgres."""
     found = query(
         stack, "SELECT client_port FROM pg_stat_activity WHERE application_name = 'PriceSink'"
     )
@@ -255,7 +277,7 @@ def writers_ports(stack: Stack) -> list[int]:
 
 
 def writer(stack: Stack) -> psutil.Process:
-    """The Python process that writes prices: the one with that connection to Postgres."""
+    """Return the Python process that writes prices, found by its connection to Postgres."""
     (port,) = writers_ports(stack)
     _host, postgres = postgres_address(stack.settings)
     # Connections to other servers may have the same local port.
@@ -297,7 +319,7 @@ def test_after_kill_9_of_everything_up_works_and_the_data_is_there(demo: Stack) 
         # A child may have ended by itself after its parent was killed.
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    # A backend that Postgres was just starting may be left, and wait for a lock that nobody holds.
+    # A backend that Postgres was starting may survive and wait for a lock that nobody holds.
     infra(demo, "up", "--feed", "demo")
     assert last_batch(demo) >= before
 

@@ -1,4 +1,4 @@
-"""`python -m extractors` as a process: from an exchange to Kafka, and its end."""
+"""Run `python -m extractors` as a process: from an exchange to Kafka, up to its shutdown."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ def symbol_of(item: dict[str, Any]) -> str:
 
 
 def by_symbol(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Each symbol's items in their order, without `received_at`."""
+    """Return each symbol's items in order, without `received_at`."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for item in items:
         stripped = {name: item[name] for name in item if name != "received_at"}
@@ -49,7 +49,7 @@ def by_symbol(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def assert_contract(exchange: str, messages: list[Message]) -> None:
-    """What core.message and design say of every message, whatever its items."""
+    """Assert what `core.message` guarantees of every message, whatever its items."""
     for message in messages:
         partition = message.partition()
         assert message.key() == f"{exchange}-{partition}".encode()
@@ -65,13 +65,13 @@ def assert_contract(exchange: str, messages: list[Message]) -> None:
 def exchange_that_sends(
     exchange: str, frames: list[str], settings: Settings
 ) -> Iterator[tuple[Settings, Event]]:
-    """The settings that lead to it, and an event: the extractor has read all the frames."""
+    """Yield settings for this exchange, and an event that is set once all frames were read."""
     all_read = Event()
 
     def talk(connection: ServerConnection) -> None:
         for frame in frames:
             connection.send(frame)
-        # The thread that reads the frames answers the ping, so it has read what came before.
+        # The thread that reads frames also answers pings, so a pong means that all frames were read.
         if connection.ping().wait(DEADLINE):
             all_read.set()
         for _ in connection:
@@ -119,8 +119,8 @@ def test_all_that_was_received_is_in_the_topic_once_and_in_order_after_sigterm(
     extractor: Callable[[str, Settings], Extractor],
 ) -> None:
     received = topic(exchange)
-    with exchange_that_sends(exchange, frames, settings) as (leading_there, all_read):
-        process = extractor(exchange, leading_there)
+    with exchange_that_sends(exchange, frames, settings) as (exchange_settings, all_read):
+        process = extractor(exchange, exchange_settings)
         assert all_read.wait(DEADLINE), process.log()
         assert process.terminate() == 0, process.log()
     messages = received.messages()
@@ -137,8 +137,8 @@ def test_what_can_not_be_read_reaches_the_topic_beside_its_neighbours(
 ) -> None:
     received = topic("binance")
     frames = ["<html>", json.dumps([BTCUSDT, {"c": "1"}, None, ETHUSDT])]
-    with exchange_that_sends("binance", frames, settings) as (leading_there, all_read):
-        process = extractor("binance", leading_there)
+    with exchange_that_sends("binance", frames, settings) as (exchange_settings, all_read):
+        process = extractor("binance", exchange_settings)
         assert all_read.wait(DEADLINE), process.log()
         assert process.terminate() == 0, process.log()
     messages = received.messages()
@@ -157,8 +157,8 @@ def test_message_that_kafka_refuses_is_named_and_costs_no_other(
 ) -> None:
     received = topic("binance")
     frames = [json.dumps([BTCUSDT, {"s": "HUGEUSDT", "c": "9" * 1_100_000}, ETHUSDT])]
-    with exchange_that_sends("binance", frames, settings) as (leading_there, all_read):
-        process = extractor("binance", leading_there)
+    with exchange_that_sends("binance", frames, settings) as (exchange_settings, all_read):
+        process = extractor("binance", exchange_settings)
         assert all_read.wait(DEADLINE), process.log()
         assert process.terminate() == 0, process.log()
     assert by_symbol(all_items(received.messages())) == {
@@ -177,11 +177,11 @@ def test_both_feeds_of_the_replay_exchange_flow(
 ) -> None:
     topics = {exchange: topic(exchange) for exchange in TOPIC_OF_EXCHANGE}
     with running(*Simulation().exchanges()) as address:
-        leading_there = settings_at(
+        exchange_settings = settings_at(
             settings,
             address,
         )
-        processes = {exchange: extractor(exchange, leading_there) for exchange in topics}
+        processes = {exchange: extractor(exchange, exchange_settings) for exchange in topics}
         for exchange, each in topics.items():
             processes[exchange].wait_for(
                 lambda each=each: len(all_items(each.messages())),  # type: ignore[misc]

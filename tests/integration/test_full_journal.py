@@ -1,4 +1,4 @@
-"""Without the object store or room on the disk, Kafka gets everything, and what landing/ lacks is named."""
+"""Fill journal or disk: Kafka gets all items that were taken; items missing in landing/ are named."""
 
 import re
 import resource
@@ -28,19 +28,19 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.independent
 
-DROPPED = re.compile(r"segment dropped, landing lacks it items=(\d+) first=(\d+) last=(\d+) ")
+DROPPED = re.compile(r"segment dropped before upload items=(\d+) first=(\d+) last=(\d+) ")
 OBJECT = re.compile(r"-(\d{20})-(\d{20})\.jsonl\.gz")
-"""Its first and its last position."""
+"""An object's first and last position, in its name."""
 
 BACKLOG = 40_000
-"""Items of about 1 kB."""
+"""Number of items of about 1 kB each."""
 
 ROOM = 20_000
-"""Bytes: the log and the records of the journal have it, a frame of Binance has more."""
+"""File size limit in bytes: enough for log and journal records, too small for a Binance frame."""
 
 SOON = 15_000_000
-"""Microseconds. On a machine that is not busy it takes two to three seconds, with the start of Python,
-a second for what may still arrive of the process before, and one of collecting for KuCoin."""
+"""Maximum delay in microseconds. An idle machine needs 2 to 3 s: the start of Python, 1 s of waiting for
+messages of the previous process, and 1 s of collecting for KuCoin."""
 
 
 def test_store_that_is_unavailable_until_the_journal_is_full_costs_kafka_nothing(
@@ -108,7 +108,7 @@ def test_backlog_of_uploads_holds_up_no_item_after_a_start(
 
 
 def live(messages: list[Message], started: int) -> list[int]:
-    """When Kafka got messages with items that were received since the start, in microseconds."""
+    """Return Kafka's timestamps of messages whose last item is newer than `started`, in µs."""
     return sorted(
         message.timestamp()[1] * 1000
         for message in messages
@@ -119,7 +119,7 @@ def live(messages: list[Message], started: int) -> list[int]:
 def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
     market: Market, stack: Stack
 ) -> None:
-    """No file grows beyond what it has then, so no segment takes a frame of Binance."""
+    """Files can't grow beyond `ROOM`, so no segment takes a frame of Binance."""
     market.begin()
     market.wait_for_log("delivering topic=")
     for extractor in market.extractors.values():
@@ -129,7 +129,7 @@ def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
     files = market.journal_files()
     for extractor in market.extractors.values():
         limit_files(extractor, resource.RLIM_INFINITY)
-    market.wait_for_log("journal takes again")
+    market.wait_for_log("journal accepting items again")
     market.wait_for_frames()
     market.close()
     market.wait_for_kafka()
@@ -148,5 +148,5 @@ def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
 
 
 def limit_files(extractor: Extractor, size: int) -> None:
-    """Let no file of the process grow beyond a size in bytes, as a full disk would."""
+    """Limit the size of the process's files, in bytes, to act like a full disk."""
     resource.prlimit(extractor.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

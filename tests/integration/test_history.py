@@ -1,4 +1,4 @@
-"""Records out of Kafka and, where it no longer holds them, out of `raw/`: each once, and no gap unseen."""
+"""Read records from Kafka or, where they have expired, from `raw/`: each once, and each gap is named."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ ALL_DAY = TimeSpan(datetime(2026, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo
 
 
 class Produced:
-    """What a test has sent since `begins`, and archived where it says so."""
+    """The records that a test has sent since `begins`, and their archive."""
 
     def __init__(self, spark: SparkSession, lake: Settings, folder: Path) -> None:
         self._spark = spark
@@ -37,7 +37,7 @@ class Produced:
         self.values: list[tuple[str, int, int, bytes]] = []
 
     def send(self, count: int) -> None:
-        """Send so many messages to a partition of each topic."""
+        """Send `count` messages to one partition of each topic."""
         for topic, partition, frame in (*FIRST, BTCUSDT), (*SECOND, CRO_USDT):
             for _ in range(count):
                 produce(self._lake, topic, [item(frame, len(self.values))], partition=partition)

@@ -1,4 +1,4 @@
-"""`python -m infra initialise`: what lies in services that run already."""
+"""Run `python -m infra initialise`: it creates topics, bucket and tables in running services."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ TABLES = {"live_prices", "candles_1m", "batches", "kafka_progress", "dead_letter
 
 @pytest.fixture
 def new(stack: Stack) -> Settings:
-    """The stack's settings with a database and a bucket that nobody has made yet."""
+    """The stack's settings with a database and a bucket that do not exist yet."""
     name = f"initialised-{uuid4().hex[:8]}"
     return replace(settings_on(stack, name), s3_bucket=name)
 

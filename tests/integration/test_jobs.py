@@ -1,4 +1,4 @@
-"""The jobs' queries as real streams, from the real Kafka."""
+"""Run the jobs' queries as real streams from the real Kafka."""
 
 import json
 from decimal import Decimal
@@ -29,7 +29,7 @@ from tests.support.queries import run_live_prices, run_once
 
 @pytest.fixture
 def ends(settings: Settings) -> Offsets:
-    """The topics' ends before the test: other tests' messages lie below."""
+    """End offsets of the topics before the test; lower offsets belong to other tests."""
     return all_ends(settings)
 
 
@@ -96,9 +96,11 @@ def test_a_job_that_finds_nothing_new_changes_nothing(
 def test_a_topic_that_was_made_anew_and_one_that_expired_are_refused_with_the_offsets() -> None:
     assert starting_offset("t", 0, None, 5, 9) == 5
     assert starting_offset("t", 0, 9, 5, 9) == 9
-    with pytest.raises(OffsetError, match="t/0 ends at offset 9, but 10 was read next"):
+    with pytest.raises(OffsetError, match="t/0 ends at offset 9, but the next to read is 10"):
         starting_offset("t", 0, 10, 5, 9)
-    with pytest.raises(OffsetError, match="t/0 begins at offset 5, but 4 comes next: 1 messages"):
+    with pytest.raises(
+        OffsetError, match="t/0 begins at offset 5, but the next to read is 4: 1 messages"
+    ):
         starting_offset("t", 0, 4, 5, 9)
 
 

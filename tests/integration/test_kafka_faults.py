@@ -1,6 +1,6 @@
-"""Kafka loses a producer's state, its disk, a topic: each item that it had not confirmed arrives once.
+"""Take a producer's state, the disk or a topic from Kafka: each unconfirmed item arrives once.
 
-A foreign producer in a raw topic delays and doubles nothing.
+A foreign producer in a raw topic causes no delay and no duplicate.
 """
 
 import json
@@ -30,7 +30,7 @@ from tests.support.waiting import pass_time, wait_for
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
 KILLS = int(os.environ.get("KILLS", "2"))
 LOST_BYTES = 20_000
-"""Of each partition's file: some of its last messages."""
+"""Bytes cut from the end of each partition's file: some of its last messages."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
 
 
 def items_in(partitions: list[Path]) -> "Counter[str]":
-    """The items in the files of partitions that nobody writes to."""
+    """Count the items in the files of partitions to which nobody writes."""
     return counted(item for value in values_in(partitions) for item in json.loads(value))
 
 
@@ -50,7 +50,7 @@ def test_broker_without_room_on_its_disk_costs_nothing_once_it_has_some(
     market.begin()
     market.wait_for_log("delivering topic=")
     broker.limit_files(200_000)
-    # Kafka ends when its only disk fails.
+    # Kafka exits when its only disk fails.
     wait_for(broker.process.is_running, lambda is_running: not is_running)
     pass_time(OUTAGE)
     market.wait_for_frames()
@@ -85,10 +85,9 @@ def test_topic_that_is_deleted_and_created_again_gets_what_the_old_one_had_not_c
 def test_messages_that_kafka_confirmed_and_lost_are_sent_again_by_another_producer(
     market: Market, broker: OwnKafka
 ) -> None:
-    """Kafka does not wait for its disk: a power failure takes what it has confirmed last.
+    """A power failure can lose the last confirmed messages, because Kafka does not wait for its disk.
 
-    To the broker the next message has a sequence that does not follow. That ends an idempotent
-    producer for good.
+    The next message then has a sequence that does not follow, which is fatal for an idempotent producer.
     """
     market.begin()
     market.wait_for_log("delivering topic=")

@@ -1,4 +1,4 @@
-"""Single messages out of a real Kafka: in any order, with gaps, and from where the last reading ended."""
+"""Read single messages from a real Kafka: in any order, with gaps, and resuming after the last read."""
 
 import polars as pl
 import pytest
@@ -36,7 +36,7 @@ def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
             for frame in messages.read(BINANCE.raw_topic, PARTITION, range(begin, begin + count))
         ]
         assert sizes == [MESSAGES_AT_ONCE, MESSAGES_AT_ONCE, 1]
-        # They are nothing that another test should read.
+        # Expire the messages, so that no other test reads them.
         expire_all(settings)
         with pytest.raises(MissingError, match=f"{BINANCE.raw_topic}/{PARTITION}: .*out of range"):
             values(messages, begin + 1)

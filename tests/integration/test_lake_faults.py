@@ -1,6 +1,6 @@
-"""The lake after kills of the application at chosen and at random moments, and outages of MinIO.
+"""Kill the application at chosen and random moments and stop MinIO: the lake holds each record once.
 
-The settings KILLS (2) and OUTAGE_SECONDS (3, of each of two outages) make it longer: `make soak-lake`.
+`make soak-lake` runs longer: KILLS (default 2), OUTAGE_SECONDS of each of two outages (default 3).
 """
 
 import itertools
@@ -38,7 +38,7 @@ DEADLINE = 240.0
 
 
 class Jobs:
-    """The application, as the supervisor runs it: it is started again when it ends."""
+    """The application under a supervisor, which restarts it when it exits."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._environment = settings.environment()
@@ -49,7 +49,7 @@ class Jobs:
         return self._log.read_text() if self._log.exists() else ""
 
     def kill(self) -> None:
-        """End the JVM and its Python child with SIGKILL."""
+        """Kill the JVM and its Python child with SIGKILL."""
         if self._process is not None:
             self._process.kill()
 
@@ -79,7 +79,7 @@ def jobs(lake: Settings, tmp_path: Path) -> Iterator[Jobs]:
 
 @contextmanager
 def load(settings: Settings) -> Iterator[None]:
-    """Up to 20 messages/s to all partitions of both topics, each with a bad item and two tickers."""
+    """Send up to 20 messages/s to all partitions of both topics, with two tickers and a bad item."""
     ended = Event()
 
     def send() -> None:
@@ -112,11 +112,11 @@ class Bucket:
         return {found["Key"] for page in pages for found in page.get("Contents", [])}
 
     def staged(self) -> set[str]:
-        """What the archive is writing, before it is moved to raw/."""
+        """Return the keys that the archive has staged but not yet moved to raw/."""
         return self.keys("staging/")
 
     def data_files(self) -> set[str]:
-        """Those of the tickers' table; a batch's are there before the commit that names them."""
+        """Return the tickers table's data files, including those that no commit names yet."""
         return {key for key in self.keys("tickers/") if key.endswith(".parquet")}
 
     def staged_whole(self) -> set[str]:
@@ -124,7 +124,7 @@ class Bucket:
 
 
 def moments(bucket: Bucket) -> Iterator[Callable[[], object]]:
-    """When to kill: in the parquet write, before the Delta commit, in the move to raw/, at random."""
+    """Yield when to kill: writing parquet, before the Delta commit, moving to raw/, at random."""
     random = Random(7)
     while True:
         yield appearing(bucket.staged)
@@ -134,7 +134,7 @@ def moments(bucket: Bucket) -> Iterator[Callable[[], object]]:
 
 
 def appearing(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
-    """What it reads beyond what is there now: a killed application leaves staged files behind."""
+    """Return a function that returns only new keys: a killed application leaves staged files behind."""
     known = read()
     return lambda: read() - known
 
@@ -153,7 +153,7 @@ def test_the_lake_holds_exactly_the_records_of_the_topics(
             jobs.run_until(moment)
             jobs.kill()
             if number in OUTAGES_AFTER:
-                # The outage begins in a batch.
+                # Start the outage within a batch.
                 jobs.run_until(appearing(bucket.staged))
                 with unavailable(stack, "minio"):
                     pass_time(OUTAGE_SECONDS)
@@ -164,7 +164,7 @@ def test_the_lake_holds_exactly_the_records_of_the_topics(
     items = sorted((*place(message), position) for message in sent for position in (0, 2))
 
     def own(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Other tests' messages lie below."""
+        """Return this test's rows; lower offsets belong to other tests."""
         return [row for row in rows if row[2] >= starts[row[:2]]]
 
     ends = {place(message) for message in sent}

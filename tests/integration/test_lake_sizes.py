@@ -1,4 +1,4 @@
-"""The metrics of the bucket: sizes of prefixes in the real object store."""
+"""Measure the sizes of the bucket's prefixes in the real object store."""
 
 import time
 
@@ -15,7 +15,7 @@ from spark_jobs.run.metrics import JobMetrics
 
 @pytest.fixture
 def prefix(settings: Settings) -> str:
-    """One with three objects, 6,000 bytes in all, at three depths."""
+    """A prefix with three objects, 6,000 bytes in total, at three depths."""
     store = object_store.client(settings)
     name = f"sizes-{time.time_ns()}"
     for number, key in enumerate(("a", "b/c", "b/d/e"), start=1):
@@ -24,7 +24,7 @@ def prefix(settings: Settings) -> str:
 
 
 def measured(metrics: JobMetrics, prefix: str) -> tuple[float | None, float | None]:
-    """Bytes and objects."""
+    """Return the prefix's bytes and number of objects."""
     read = metrics.registry.get_sample_value
     labels = {"prefix": prefix}
     return read("job_prefix_bytes", labels), read("job_prefix_objects", labels)
@@ -51,4 +51,4 @@ def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
     LakeSizes(
         HadoopFiles(spark, "s3a://no-such-bucket"), "s3a://no-such-bucket", ["raw"], JobMetrics()
     ).look()
-    assert "sizes in s3a://no-such-bucket are not known now" in caplog.text
+    assert "sizes unavailable root=s3a://no-such-bucket" in caplog.text

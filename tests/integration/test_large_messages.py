@@ -1,4 +1,4 @@
-"""A topic that takes only small messages gets small ones, and costs only the items that are too large."""
+"""Send to a topic with a small limit: messages shrink, and only items above it are left out."""
 
 import secrets
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ from tests.support.market import (
 from tests.support.own_kafka import OwnKafka, own_kafka
 
 LARGEST = 20_000
-"""Bytes of a batch that the topics take."""
+"""Maximum bytes of a batch that the topics take."""
 
 SIZES = [900] * 200 + [90_000] + [900] * 200 + [80_000]
-"""Bytes of items that a process left: two of them are too large, compressed or not."""
+"""Bytes of the items in the journal: two are too large, compressed or not."""
 
 TOO_LARGE = 2
 
@@ -73,7 +73,7 @@ def test_messages_become_small_and_only_items_that_are_too_large_by_themselves_a
 
 
 def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: OwnKafka) -> None:
-    """Kafka would take the second one of a producer of which it has no message yet."""
+    """Kafka would accept a producer's second message if it has none of that producer yet."""
     delivered = Delivered("journal", places={number: Place(0, 0) for number in range(4)})
     delivered.partitions_are(4, 0)
     topic = Topic(broker.settings, BINANCE.raw_topic)

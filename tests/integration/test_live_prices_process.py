@@ -1,4 +1,4 @@
-"""The live job as a supervisor runs it: a process of its own, between a real Kafka and a real Postgres."""
+"""Run the live job as a separate process, as a supervisor does, with a real Kafka and Postgres."""
 
 import re
 import signal
@@ -60,7 +60,7 @@ def metrics(database: Settings) -> str:
 
 
 def reported(text: str) -> bool:
-    """Whether the metrics show kucoin's newest price, and no lag."""
+    """Return whether the metrics show kucoin's newest price and no lag."""
     return (
         'job_newest_price_timestamp_seconds{exchange="kucoin"}' in text
         and 'job_lag_messages{query="live_prices"} 0.0' in text
@@ -103,7 +103,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     letters = "SELECT reason FROM dead_letters WHERE topic = %s AND payload = %s"
     assert rows(owner, letters, FEED_EVENTS, b"no JSON") == [("the message is no JSON object",)]
 
-    # As if none of it had been committed: it reads both topics from their start.
+    # Undo the commits of the small topics: the job reads both from their start.
     small = [INSTRUMENTS, FEED_EVENTS]
     progress = "SELECT topic, next_offset FROM kafka_progress WHERE topic = ANY(%s) ORDER BY 1"
     reached = rows(owner, progress, small)
@@ -114,7 +114,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
         )
         assert contents(owner, TABLES) == before
 
-        # The same process resumes after an outage of Kafka and a lost connection to Postgres.
+        # The same process resumes after a Kafka outage and a lost connection to Postgres.
         with unavailable(stack, "kafka"):
             end_sessions(owner, "PriceSink")
             pass_time(OUTAGE_SECONDS)
@@ -129,7 +129,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     assert re.search(
         r"query=live_prices batch=\d+ messages=1 ticks=1 written=1 refused=0 dead=0", log
     )
-    assert "level=WARNING logger=spark_jobs.postgres.transaction writing to Postgres: " in log
+    assert "level=WARNING logger=spark_jobs.postgres.transaction writing to Postgres failed " in log
 
 
 def test_a_query_that_fails_ends_the_job_with_its_error(

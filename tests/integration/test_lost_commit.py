@@ -1,7 +1,7 @@
-"""A job that is killed between the sink's commit and Spark's: Spark repeats the batch, which changes nothing.
+"""Kill a job between the sink's commit and Spark's: Spark repeats the batch, which changes nothing.
 
-A job begins with an empty checkpoint and asks Postgres, so usually Spark has no batch to repeat. Here the
-checkpoint is kept, and written in step with the batches: effectively once depends on neither.
+A job starts with an empty checkpoint and asks Postgres, so Spark usually has no batch to repeat. Here
+the checkpoint is kept and written synchronously: effectively-once must not depend on either.
 """
 
 import signal
@@ -37,7 +37,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
     expire_all(database)
-    # A whole minute, and later than any expired ticker can count in.
+    # A full minute, later than any minute in which an expired ticker may count.
     later = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
     tickers = [item(BTCUSDT, later + n, c=str(n), E=later // 1000 + n) for n in (1, 2, 3)]
     produce(database, BINANCE.raw_topic, [*tickers, 7])

@@ -1,6 +1,6 @@
-"""An exchange that misbehaves, an extractor as a process, the real Kafka: no item is lost or duplicated.
+"""Let an exchange misbehave towards an extractor process: no item is lost or duplicated in Kafka.
 
-The ledger holds what the exchange wrote to each connection, and the topic what arrived of it.
+The ledger holds the frames that the exchange wrote to each connection; the topic holds the items.
 """
 
 import json
@@ -52,7 +52,7 @@ SIMULATION = Simulation(
 
 CONNECT_INTERVAL = {"binance": 1.1, "kucoin": 2.2}
 SLACK = 15.0
-"""Seconds for a handshake on a machine that is busy with other tests."""
+"""Extra seconds for a handshake on a machine that is busy with other tests."""
 
 FIRST_PAUSE = re.compile(r"connecting again connection=2 in=([\d.]+)")
 FIRST_END = re.compile(r"^(\S+Z) .* connection ended connection=1 ", re.MULTILINE)
@@ -61,7 +61,7 @@ Start = Callable[[str, Settings], Extractor]
 
 
 class Trial:
-    """One exchange, one extractor that listens to it, and what has come of it."""
+    """One exchange, its extractor, and the messages that it has produced."""
 
     def __init__(
         self, exchange: str, address: str, ledger: Ledger, settings: Settings, start: Start
@@ -108,13 +108,13 @@ class Trial:
         return all_items(self._raw.messages())
 
     def _unread(self, were_open: set[int]) -> set[int]:
-        """Of these connections, and of those that are closed by now: not read to the end yet."""
+        """Return the connections that are closed or in `were_open`, but not read to their end yet."""
         closed = {each.number for each in self.connections() if each.ending == "closed"}
         has_ended = dict(enumerate(self.extractor.ended_connections(), 1))
         return {number for number in were_open | closed if not has_ended.get(number)}
 
     def first_pause(self) -> tuple[float, float]:
-        """Seconds that the extractor meant to wait after its first attempt, and that it waited."""
+        """Return the pause after the first attempt, in seconds: as logged and as measured."""
         log = self.extractor.log()
         [meant] = FIRST_PAUSE.findall(log)
         [ended] = FIRST_END.findall(log)
@@ -123,7 +123,7 @@ class Trial:
         return float(meant), next(seconds for seconds in waited if seconds > 0)
 
     def story(self) -> list[tuple[str, str | None, bool]]:
-        """Kind and reason of each event, and whether it is over."""
+        """Return kind and reason of each feed event, and whether it is over."""
         events = [json.loads(each.value() or b"") for each in self._events.messages()]
         assert {each["exchange"] for each in events} == {self.exchange}
         return [(each["kind"], each["reason"], each["to"] is not None) for each in events]
@@ -145,7 +145,7 @@ CONNECTION = ("connection", None, False)
 
 
 def interrupted(reason: str) -> list[tuple[str, str | None, bool]]:
-    """A connection that flowed ends, and the next one flows."""
+    """Return the events of a connection that ends after its first frames, and of the next one."""
     return [
         ("connection", reason, True),
         ("interruption", reason, False),
@@ -155,7 +155,7 @@ def interrupted(reason: str) -> list[tuple[str, str | None, bool]]:
 
 
 def assert_back_in_time(trial: Trial, demanded: float) -> None:
-    """As the back-off promises for a first failure: a random second at most, within the limits."""
+    """Assert the pause after a first failure: at least `demanded`, at most 1 s or the longest limit."""
     limit = max(1.0, CONNECT_INTERVAL[trial.exchange], demanded)
     meant, waited = trial.first_pause()
     assert demanded <= meant <= limit
@@ -233,7 +233,7 @@ def test_attempt_that_brings_no_data_is_followed_by_another(
 ) -> None:
     it = trial(exchange)
     it.inflict(fault)
-    # KuCoin's limit is longer than its answers are waited for.
+    # KuCoin's silence limit must exceed the timeout for its answers.
     longer = {"silence_limit": 12.0} if exchange == "kucoin" else {}
     it.begin(**(short_silence(exchange, fault) | longer))
     it.wait_for_log(f"connection ended connection=1 reason='{reason}")
@@ -268,7 +268,7 @@ def written_to(connections: list[Written]) -> set[Identity]:
 def assert_once_without_overlap(
     rotated: list[Written], connections: list[Written], items: list[dict[str, Any]]
 ) -> None:
-    """What was written to the rotated ones is there once, also what two of them brought."""
+    """Assert that items of rotated connections arrived once, even if two connections carried them."""
     written = written_to(rotated)
     found = identities(items)
     assert Counter(each for each in found if each in written) == Counter(written)
@@ -277,7 +277,7 @@ def assert_once_without_overlap(
 
 def test_announced_shutdown_costs_nothing_and_doubles_nothing(trial: Begin) -> None:
     it = trial("binance")
-    # The lead is longer than a rotation takes on a busy machine: the extractor leaves first.
+    # The lead exceeds the duration of a rotation on a busy machine, so the extractor closes first.
     it.inflict(Shutdown(after_frames=2, lead=40.0))
     it.begin()
     it.wait_for_log("'rotated: serverShutdown'")
@@ -333,7 +333,7 @@ def test_frames_that_are_out_of_order_doubled_or_unreadable_arrive_as_they_were_
 
 
 def by_symbol(identities: list[Any]) -> dict[str, list[Any]]:
-    """In their order; what could not be read has no symbol."""
+    """Group identities by symbol, in order; unreadable items have no symbol."""
     grouped: dict[str, list[Any]] = {}
     for identity in identities:
         grouped.setdefault(identity[0] if isinstance(identity, tuple) else "", []).append(identity)

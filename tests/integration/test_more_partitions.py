@@ -1,4 +1,4 @@
-"""A topic that gets more partitions while its journal has items: each is in it once, in its order."""
+"""Add partitions to a topic while the journal has items: each item arrives once, in order."""
 
 import os
 import random
@@ -28,7 +28,7 @@ from tests.support.waiting import pass_time
 KILLS = int(os.environ.get("KILLS", "3"))
 LEFT = 20_000
 BEFORE, AFTER = 4, 6
-"""Partitions."""
+"""Number of partitions."""
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def grow(broker: OwnKafka) -> None:
 
 
 def pairs(found: Iterable[Identity]) -> Iterator[tuple[str, int]]:
-    """Symbol and sequence of items, which all have them."""
+    """Yield symbol and sequence of each item; every item must have both."""
     for identity in found:
         assert isinstance(identity, tuple)
         yield identity
 
 
 def places(messages: list[Message]) -> dict[str, dict[int, list[int]]]:
-    """By symbol and partition the sequences in their order."""
+    """Return the sequences by symbol and partition, in order."""
     found: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for message in messages:
         for symbol, sequence in pairs(identities(items_of(message))):
@@ -70,7 +70,7 @@ def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_
         for each in EXCHANGES
     }
     market.start()
-    # A part of what was left is sent then.
+    # From here on, a part of the left items is sent.
     market.wait_for_log("delivering topic=")
     if is_running:
         grow(broker)
@@ -86,7 +86,7 @@ def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_
         pass_time(chance.uniform(1.0, 3.0))
         market.kill()
     market.start()
-    # Items that come before have the partition that the former process knew.
+    # Items received before this line go to the partitions that the former process knew.
     market.wait_for_log(f"_raw_data': {AFTER}}}")
     known_at = time.time_ns() // 1000
     market.wait_for_frames()

@@ -1,4 +1,4 @@
-"""The notebooks from top to bottom, on what the extractors brought from the replay exchange."""
+"""Run the notebooks from top to bottom on data of the replay exchange."""
 
 import base64
 import io
@@ -44,17 +44,17 @@ def lake(
     spark: SparkSession,
     tmp_path: Path,
 ) -> Settings:
-    """A bucket of its own, with some seconds of both exchanges in `raw/`."""
+    """A new bucket with some seconds of both exchanges in `raw/`."""
     own = replace(settings, s3_bucket=f"notebooks-{os.getpid()}")
     object_store.initialise(own)
     before = ends(own)
     with running(*Simulation().exchanges()) as address:
-        leading_there = settings_at(
+        exchange_settings = settings_at(
             own,
             address,
         )
         topics = [Topic(own, name) for name in EXCHANGE_OF_TOPIC]
-        processes = [extractor(exchange, leading_there) for exchange in TOPIC_OF_EXCHANGE]
+        processes = [extractor(exchange, exchange_settings) for exchange in TOPIC_OF_EXCHANGE]
         wait_for(
             lambda: [seconds_of(topic) for topic in topics],
             lambda lengths: min(lengths) >= SECONDS,
@@ -70,17 +70,17 @@ def lake(
 
 
 def seconds_of(topic: Topic) -> float:
-    """From the receipt of the first item to that of the last."""
+    """Return the seconds between the receipts of the first and the last item."""
     times = [item["received_at"] for item in all_items(topic.messages())]
     return (max(times) - min(times)) / 1e6 if times else 0.0
 
 
 def executed(name: str, settings: Settings) -> list[nbformat.NotebookNode]:
-    """The cells of code, with their outputs. Raises where a cell fails."""
+    """Return the code cells with their outputs. Raise CellExecutionError if a cell fails."""
     path = PROJECT / "notebooks" / name
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=240, kernel_name="python3")
-    # The notebook names its own options for Spark. Its JVM runs for seconds: see tests.support.jobs.
+    # The notebook sets Spark's options itself. Its JVM runs only for seconds: see tests.support.jobs.
     quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
     client.execute(env=os.environ | settings.environment() | quick)
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -91,7 +91,7 @@ def shown(cell: nbformat.NotebookNode, form: str) -> list[str]:
 
 
 def rows(html: str) -> list[list[str]]:
-    """A table's cells as text, without its head."""
+    """Return a table's cells as text, without the header."""
     body = html.partition("<tbody>")[2]
     return [
         re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
@@ -100,7 +100,7 @@ def rows(html: str) -> list[list[str]]:
 
 
 def exchanges_in(plot: str) -> set[str]:
-    """Those whose colour the picture has, as Base64 of a PNG."""
+    """Return the exchanges whose colour is in the plot, a PNG in Base64."""
     picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(plot)))[:, :, :3]
     return {
         exchange

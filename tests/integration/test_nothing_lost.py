@@ -1,6 +1,6 @@
-"""Services unavailable, extractors killed, a journal full: each item is in Kafka and in landing/ once.
+"""Stop services, kill extractors, fill the journal: each item is in Kafka and in landing/ once.
 
-The outages are short in every test run; `make soak-extractors` has them at full length.
+Outages are short in every test run; `make soak-extractors` runs them at full length.
 """
 
 import os
@@ -82,7 +82,7 @@ def test_full_journal_keeps_the_oldest_and_counts_what_it_refuses(
     market: Market, stack: Stack, tmp_path: Path
 ) -> None:
     with unavailable(stack, "kafka", "minio"):
-        # Room comes when a closed segment is taken, and the open one is closed after a minute only.
+        # Room comes from deleting closed segments; the open one is closed only after a minute.
         left = {
             each: leave_in_journal(tmp_path / "journal" / each, each, [900] * 900)
             for each in EXCHANGES
@@ -90,7 +90,7 @@ def test_full_journal_keeps_the_oldest_and_counts_what_it_refuses(
         market.begin(journal_limit_bytes=1_500_000)
         market.wait_for_log("journal full")
         market.wait_for_frames()
-    market.wait_for_log("journal takes again")
+    market.wait_for_log("journal accepting items again")
     market.wait_for_frames()
     market.close()
     market.wait_for_kafka()

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: what a batch writes is what people see."""
+"""Open the page in a real Chromium: it shows what each batch writes."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.support.live_job import ticker, write_batch
 from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 
-# Two cores may be busy with a whole stack.
+# The two cores may also run a whole stack.
 expect.set_options(timeout=60_000)
 
 
@@ -26,7 +26,7 @@ def server(database: Settings) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def console(page: Page) -> list[str]:
-    """What the page complains of."""
+    """Errors and warnings of the page."""
     complaints: list[str] = []
     page.on(
         "console",
@@ -186,7 +186,7 @@ def test_the_page_says_since_when_postgres_is_away_and_goes_on_when_it_is_back(
     state = page.locator("#connection")
     expect(state).to_have_text("live")
     with no_connections(database, owner.info.dbname):
-        expect(state).to_have_text(re.compile(r"^Postgres away since \d\d:\d\d:\d\d$"))
+        expect(state).to_have_text(re.compile(r"^Postgres unavailable since \d\d:\d\d:\d\d$"))
         expect(price(page, "binance", "BTCUSDT")).to_have_text("1")
         assert page.evaluate("document.documentElement.scrollWidth") == 360
 
@@ -206,7 +206,7 @@ def unreadable(dead: int) -> dict[str, Any]:
 def test_a_banner_says_which_exchange_cannot_be_read_and_why_until_it_can_again(
     database: Settings, owner: connection, server: ServerProcess, page: Page, console: list[str]
 ) -> None:
-    """A server that ends takes it along: the next one says it again."""
+    """The page hides the banner when the server stops; the next server reports it again."""
     write_batch(
         database.database_url,
         [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "1")],
@@ -216,7 +216,7 @@ def test_a_banner_says_which_exchange_cannot_be_read_and_why_until_it_can_again(
     page.goto(server.page)
     banner = page.get_by_role("status").filter(has_text="can't be read")
     expect(banner).to_have_text(
-        "KuCoin: 97 % of what it sent in the last minute can't be read. "
+        "KuCoin: 97 % of its items in the last minute can't be read. "
         "Cause: sequence is missing. Its prices may be old.",
         use_inner_text=True,
     )
@@ -238,7 +238,7 @@ def test_a_banner_says_which_exchange_cannot_be_read_and_why_until_it_can_again(
 def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it_was(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
-    """Silent: nothing comes through, and nothing says so. The page's clock is turned on."""
+    """The connection stays open but carries nothing. The test moves the page's clock forward."""
     opened: list[str] = []
     frames: list[str] = []
     is_silent = False
@@ -262,7 +262,7 @@ def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it
     is_silent = True
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
 
-    # Fifteen seconds of silence, half a second at most until it connects: not fifteen more.
+    # 15 s of silence and up to 0.5 s until the page connects, so 16 s are enough.
     page.clock.run_for(16_000)
 
     expect(price(page, "binance", "BTCUSDT")).to_have_text("2")

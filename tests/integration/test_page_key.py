@@ -1,4 +1,4 @@
-"""The page of a server that asks for a key, in a real Chromium."""
+"""Open the page of a server that requires a key, in a real Chromium."""
 
 from playwright.sync_api import Browser, expect
 
@@ -17,7 +17,7 @@ def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
     context = browser.new_context()
     page = context.new_page()
     form, price = page.locator("#key"), page.locator("td.price")
-    key = page.get_by_label("This server asks for a key.")
+    key = page.get_by_label("This server requires an API key.")
     show = page.get_by_role("button", name="Show prices")
 
     with running_server(database.reader_database_url, SERVER_API_KEY=KEY) as server:
@@ -31,7 +31,7 @@ def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
         expect(price).to_have_count(0)
         key.fill(KEY[::-1])
         show.click()
-        expect(page.get_by_role("alert")).to_have_text("That is not the key.")
+        expect(page.get_by_role("alert")).to_have_text("Wrong key.")
 
         key.fill(KEY)
         show.click()

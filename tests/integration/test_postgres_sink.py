@@ -1,4 +1,4 @@
-"""The transaction against a real Postgres: repeated, out of order, and with bad messages among good ones."""
+"""Write batches to a real Postgres: repeated, out of order, and with bad messages among good ones."""
 
 import time
 from collections.abc import Iterator
@@ -114,7 +114,7 @@ def test_a_batch_that_the_progress_was_moved_into_is_refused_and_its_rest_counts
 ) -> None:
     batch = [record([item(BTCUSDT)], offset=n) for n in range(3)]
     write(spark, sink, batch[0])
-    # By one task, so that one row stands for all three messages.
+    # Read with one task, so that one row holds all three messages.
     read_at_once = records(spark, *batch).coalesce(1).transform(messages).transform(minutes)
     with pytest.raises(ProgressError, match="next_offset 1 for binance_raw_data/0"):
         sink.write(read_at_once, 0)
@@ -238,7 +238,7 @@ def test_a_batch_that_takes_long_to_compute_holds_no_transaction_open(
     owner: connection,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Postgres ends a session whose transaction idles: the sink computes first."""
+    """Compute a batch before its transaction: Postgres ends sessions with an idle transaction."""
     name = owner.info.dbname
     execute(owner, f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '300ms'")
 

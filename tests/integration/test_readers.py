@@ -1,4 +1,4 @@
-"""`raw/` and `tickers/`, written to the real MinIO by the jobs' code, as programs of others read them."""
+"""Read `raw/` and `tickers/`, as written to the real MinIO by the jobs, with third-party programs."""
 
 import json
 import re
@@ -35,7 +35,7 @@ from tests.support.reader_rows import raw_rows, ticker_rows
 
 FORMER_IDS = dict.fromkeys(EXCHANGE_OF_TOPIC, "AbCdEfGhIjKlMnOpQrStUv")
 IDS = dict.fromkeys(EXCHANGE_OF_TOPIC, TOPIC_ID)
-PLACES = [(topic, partition) for topic in EXCHANGE_OF_TOPIC for partition in range(4)]
+TOPIC_PARTITIONS = [(topic, partition) for topic in EXCHANGE_OF_TOPIC for partition in range(4)]
 
 MORNING = datetime(2026, 11, 22, 8, 59, 59, 123000, tzinfo=UTC)
 EVENING = datetime(2026, 11, 22, 18, 0, 0, 1000, tzinfo=UTC)
@@ -50,19 +50,19 @@ WRITTEN = [
 ]
 
 S3FS = TOOLS / "clients/s3fs/bin/python"
-"""pandas, DuckDB and s3fs, which wants another botocore than the project: make test makes it."""
+"""Python with pandas, DuckDB and s3fs, which needs another botocore. `make test` creates it."""
 
 
 @pytest.fixture(scope="module")
 def bucket(settings: Settings, spark: SparkSession) -> Settings:
-    """A bucket with the records in `raw/`, where a former topic has begun anew, and in `tickers/`."""
+    """A bucket with the records in `tickers/` and `raw/`; a topic was created again in between."""
     own = replace(settings, s3_bucket="readers")
     object_store.initialise(own)
     archive = Archive(spark, lake_root(own))
-    archive.resume(PLACES, FORMER_IDS)
+    archive.resume(TOPIC_PARTITIONS, FORMER_IDS)
     archive.write(records(spark, *WRITTEN[:1]).coalesce(1), 0)
     archive.accept({BINANCE.raw_topic: TOPIC_ID})
-    archive.resume(PLACES, IDS)
+    archive.resume(TOPIC_PARTITIONS, IDS)
     archive.write(records(spark, *WRITTEN[1:]).coalesce(1), 1)
     table = TickerTable(spark, lake_root(own), lambda: {}, own.tickers_retention_days)
     table.resume(IDS)
@@ -71,7 +71,7 @@ def bucket(settings: Settings, spark: SparkSession) -> Settings:
 
 
 def expected_raw(rows: Iterable[Row], hour: int | None = None) -> list[list[Any]]:
-    """Records as they were written; all in the folder of one hour, where it is given."""
+    """Return the records as written, all in the folder of `hour` if it is set."""
     return raw_rows(
         row.asDict(recursive=True)
         | {"date": f"{row['timestamp']:%Y-%m-%d}"}
@@ -82,7 +82,7 @@ def expected_raw(rows: Iterable[Row], hour: int | None = None) -> list[list[Any]
 
 @pytest.fixture(scope="module")
 def expected_tickers(bucket: Settings) -> list[list[Any]]:
-    """As delta-rs reads them; test_ticker_table says whether these are right."""
+    """The tickers as delta-rs reads them; test_ticker_table checks that reader."""
     found = ticker_rows(tickers_by_delta_rs(bucket))
     assert [row[:7] for row in found] == [
         [BINANCE.raw_topic, 0, 0, 0, "binance", "BTCUSDT", "85439.99"],
@@ -118,7 +118,7 @@ def by_duckdb_on_arrow(settings: Settings) -> list[dict[str, Any]]:
 
 def by_spark(settings: Settings, spark: SparkSession) -> list[dict[str, Any]]:
     raw = spark.read.parquet(f"s3a://{settings.s3_bucket}/raw")
-    # A time is collected as one of this process's zone.
+    # collect() converts times to the time zone of this process.
     raw = raw.withColumn("timestamp", F.unix_micros("timestamp"))
     return [row.asDict(recursive=True) for row in raw.collect()]
 
@@ -150,7 +150,7 @@ def test_tickers_are_read_by_polars_pandas_and_duckdb_through_delta_rs(
 
 
 def reported(python: Path, program: str, settings: Settings, **also: str) -> dict[str, Any]:
-    """Run a program of tests/support/programs. Return the rows that it prints, by reader and prefix."""
+    """Run a program of tests/support/programs. Return the rows it prints, by reader and prefix."""
     module = f"tests.support.programs.{program}"
     done = run([python, "-m", module, settings.s3_bucket], settings.environment() | also)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
@@ -160,7 +160,7 @@ def reported(python: Path, program: str, settings: Settings, **also: str) -> dic
 def test_both_are_read_by_pandas_and_duckdb_through_s3fs(
     bucket: Settings, expected_tickers: list[list[Any]]
 ) -> None:
-    assert S3FS.exists(), f"{S3FS} is missing: make test makes it"
+    assert S3FS.exists(), f"{S3FS} is missing: run make test"
     raw = expected_raw(WRITTEN)
     assert reported(S3FS, "reads_by_s3fs", bucket) == {
         "pandas raw": raw,
@@ -202,12 +202,12 @@ def test_raw_of_an_earlier_version_is_read_beside_the_new(
     object_store.initialise(own)
     store = object_store.client(own)
     for key, content in version.objects("raw").items():
-        # As it named the folder of an hour before ten.
+        # Earlier versions wrote hours below 10 with a leading zero.
         early = re.sub("hour=[0-9]+", "hour=08", key)
         store.put_object(Bucket=own.s3_bucket, Key=early, Body=content)
     old = as_read(version.records(EXCHANGE_OF_TOPIC))
     archive = Archive(spark, lake_root(own))
-    archive.resume(PLACES, IDS)
+    archive.resume(TOPIC_PARTITIONS, IDS)
     new = record([item(BTCUSDT)], BINANCE.raw_topic, 0, 1000, timestamp=MORNING)
     archive.write(records(spark, new).coalesce(1), 0)
     expected = expected_raw([*old, new], hour=8)

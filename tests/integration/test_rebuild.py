@@ -1,4 +1,4 @@
-"""Tables made anew from Kafka and `raw/`: equal to the former ones, and replaced all at once."""
+"""Rebuild the tables from Kafka and `raw/`: they equal the former ones and are replaced in one step."""
 
 import time
 from contextlib import closing
@@ -32,7 +32,7 @@ from tests.support.postgres import SOON, execute, rows
 from tests.support.queries import price_sink, run_live_prices
 
 MINUTE = 60_000_000
-# Without the batch that wrote a row.
+# All columns of live_prices except batch_id.
 PRICES = """
 SELECT (to_jsonb(live_prices) - 'batch_id')::text FROM live_prices ORDER BY exchange, symbol
 """
@@ -55,7 +55,7 @@ WHERE inhparent = 'candles_1m'::regclass AND indisclustered
 
 
 def send(lake: Settings, first: int, count: int) -> None:
-    """Send messages of both exchanges; in each of Binance's, one price is none and one item is unreadable."""
+    """Send messages of both exchanges; each of Binance's has a price of zero and an unreadable item."""
     begin = time.time_ns() // 1000 // MINUTE * MINUTE - 10 * MINUTE
     for number in range(first, first + count):
         at = begin + number * MINUTE // 3
@@ -79,13 +79,13 @@ def live_and_archive(spark: SparkSession, lake: Settings, folder: Path) -> None:
 
 
 def state_of(server: connection) -> State:
-    """What a server sees that looks now."""
+    """Return the state that a server reads now."""
     with server, server.cursor() as statements:
         return look(statements)
 
 
 def is_left_alone(owner: connection) -> bool:
-    """Whether nothing is left of a rebuild's own tables."""
+    """Return whether the tables of a rebuild are gone."""
     return rows(owner, "SELECT to_regnamespace('rebuild') IS NULL") == [(True,)]
 
 
@@ -98,7 +98,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     half = all_ends(own_lake)
     send(own_lake, 8, 8)
     live_and_archive(spark, own_lake, tmp_path / "second")
-    # Not read by the live job yet.
+    # The live job has not read these messages yet.
     send(own_lake, 16, 2)
     delete_records(own_lake, half)
     for (day,) in rows(owner, DAYS):
@@ -116,7 +116,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     assert [*what_stays(rebuild(spark, own_lake, messages_per_batch=5))] == []
 
     after = tables(owner)
-    # A span that was missing is written now; the others keep the time at which they came.
+    # The missing spans are written again; the others keep their time of arrival, which is not compared.
     spans = [[row[:7] for row in each.pop(SPANS)] for each in (before, after)]
     assert spans[0] == spans[1]
     assert after == before
@@ -135,7 +135,7 @@ def test_what_can_not_be_made_anew_stays(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     send(own_lake, 0, 4)
-    # The extractor's clock is 14 minutes ahead of Kafka's, and the exchange's another four.
+    # The extractor's clock is 14 minutes ahead of Kafka's, and the exchange's 18 minutes.
     ahead = time.time_ns() // 1000 + 14 * MINUTE
     event_time = (ahead + 4 * MINUTE) // 1000
     produce(own_lake, BINANCE.raw_topic, [item(BTCUSDT, ahead, E=event_time, s="AHEAD")])
@@ -190,7 +190,7 @@ def test_nothing_changes_where_raw_lacks_records_that_it_names(
         live_and_archive(spark, own_lake, tmp_path / str(number))
     expire_all(own_lake)
     before = tables(owner)
-    # As if a clock had gone back, so that the records of a batch lay in two objects, and one was lost.
+    # A clock that went back can split a batch over two objects. Keep one of them, and lose the other.
     first, second = (key for key in keys(own_lake, "raw/") if BINANCE.raw_topic in key)
     copy(own_lake, second, second.replace("/0.2-3_1.2-3.", "/0.0-3_1.0-3."))
     delete(own_lake, first)
@@ -235,7 +235,7 @@ def test_servers_read_all_prices_again_where_one_is_gone(
     ):
         known = state_of(server)
         with late, late.cursor() as statements:
-            # This reader's snapshot is older than the commit of the rebuild, and its look is not.
+            # This reader's snapshot is older than the rebuild's commit, but its look comes later.
             statements.execute("SELECT 1")
             rebuild(spark, own_lake)
             assert look(statements).epoch == known.epoch

@@ -1,4 +1,4 @@
-"""A landing archive in the object store, played by `python -m infra.replay`."""
+"""Play a landing archive in the object store with `python -m infra.replay`."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ COMMAND = [sys.executable, "-m", "infra.replay", "--port", "0"]
 
 @pytest.fixture
 def root(settings: Settings) -> str:
-    """A prefix of the test's own in the stack's bucket."""
+    """A new prefix in the stack's bucket."""
     return f"recordings/{uuid4().hex}"
 
 
@@ -41,7 +41,7 @@ def put(settings: Settings, root: str, objects: list[tuple[str, bytes]]) -> None
 
 @contextmanager
 def exchange(settings: Settings, log: Path, *options: str) -> Iterator[tuple[Process, str]]:
-    """The process, and its address."""
+    """Yield the replay exchange's process and address."""
     with running(Process([*COMMAND, *options], log, settings.environment())) as process:
         process.wait_for(process.log, SERVING.search)
         [address] = SERVING.findall(process.log())
@@ -52,9 +52,8 @@ def exchange(settings: Settings, log: Path, *options: str) -> Iterator[tuple[Pro
 def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
     settings: Settings, root: str, tmp_path: Path
 ) -> None:
-    # KuCoin's first frame, and a minute later, when Binance has a subscriber too, ten seconds of 2,000
-    # frames and two arrays of 300 each. With more than 1,000 objects, so that the list of them has a
-    # second page.
+    # KuCoin's first frame; a minute later, when Binance has a subscriber too, ten seconds with 2,000
+    # frames and two arrays of 300 each. More than 1,000 objects, so that listing them takes two pages.
     later = START + 60 * SECOND
     kucoin = [
         (START, kucoin_text(0)),
@@ -90,8 +89,8 @@ def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
         assert received(from_kucoin, 20_000) == [text for _, text in kucoin]
         assert received(from_binance, 20) == [f"[{','.join(texts)}]" for _, texts in arrays]
         assert process.terminate() == 0
-    assert "kucoin: the recording is over after 20000 frames" in process.log()
-    assert "binance: the recording is over after 20 frames" in process.log()
+    assert "kucoin: recording ended frames=20000" in process.log()
+    assert "binance: recording ended frames=20" in process.log()
 
 
 def test_a_corrupt_object_is_named_and_the_rest_goes_on(
@@ -108,7 +107,7 @@ def test_a_corrupt_object_is_named_and_the_rest_goes_on(
         subscribed(address, "kucoin") as client,
     ):
         assert received(client, 2) == [texts[0], texts[2]]
-    assert f"{root}/{corrupt}: no more can be read after line 0: " in process.log()
+    assert f"{root}/{corrupt}: unreadable after line 0: " in process.log()
 
 
 @pytest.mark.parametrize(

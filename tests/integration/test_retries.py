@@ -1,4 +1,4 @@
-"""Retries of the live job's sink: only after a lost connection, a deadlock or a serialisation failure."""
+"""Retry a batch only after a lost connection, a deadlock or a serialisation failure."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from tests.support.postgres import (
 from tests.support.queries import price_sink
 from tests.support.waiting import DEADLINE, pass_time, wait_for
 
-# Raises the error in the first attempts only: a sequence is not rolled back.
+# Raises the error in the first two attempts only: a sequence is not rolled back.
 FAIL_AT_FIRST = """
 CREATE SEQUENCE attempts;
 CREATE FUNCTION fail_at_first() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -67,7 +67,7 @@ def updates(owner: connection) -> list[tuple[int]]:
 
 
 def postgres_away(owner: connection, database: Settings) -> AbstractContextManager[None]:
-    """Nobody can connect to the database; its owner's own connection stays."""
+    """Refuse all new connections to the database; keep the owner's connection."""
     return no_connections(database, owner.info.dbname, kept=owner)
 
 
@@ -153,7 +153,7 @@ def test_stop_does_not_wait_for_a_postgres_that_is_away(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Without the stop, the batch would be tried again after the test's deadline only.
+    # Without the stop, the next attempt would come after the test's deadline.
     monkeypatch.setattr(transaction, "FIRST_DELAY", 2 * DEADLINE)
     monkeypatch.setattr(transaction, "RETRY_LIMIT", 4 * DEADLINE)
     with ThreadPoolExecutor(1) as pool, postgres_away(owner, database):
@@ -187,7 +187,7 @@ def test_lock_of_its_own_lost_connection_is_waited_for(
     database: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The other holder plays our own backend, which Postgres has not found to be dead yet."""
+    """`lost` stands for the sink's former backend, whose end Postgres has not noticed yet."""
     monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
     end_writers(owner)
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(database.database_url)) as lost:

@@ -1,4 +1,4 @@
-"""A right that is revoked under load and granted again costs nothing, and holds up nothing else."""
+"""Revoke a right under load and grant it again: nothing is lost, and other topics do not wait."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def test_right_to_write_that_is_revoked_for_a_time_costs_nothing(
 
 
 def interruptions(events: Topic) -> dict[str, list[bool]]:
-    """For each exchange whether each message about an interruption says that it is over."""
+    """Return by exchange, for each message about an interruption, whether it is over."""
     found: dict[str, list[bool]] = {each: [] for each in EXCHANGES}
     for message in events.messages():
         event = json.loads(message.value() or b"")
@@ -80,7 +80,7 @@ def interruptions(events: Topic) -> dict[str, list[bool]]:
 
 
 START = {each: [False, True] for each in EXCHANGES}
-"""There is nothing between the start of an extractor and the first ticker."""
+"""An extractor reports an interruption from its start to its first ticker."""
 
 
 def test_without_the_right_to_a_small_topic_the_raw_ones_go_on_and_its_messages_wait(

@@ -1,4 +1,4 @@
-"""S3Uploader and its thread against the real MinIO."""
+"""Run S3Uploader and its thread against the real MinIO."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def append(journal: Journal, items: list[dict[str, Any]]) -> None:
 
 
 def segment_with(journal: Journal, items: list[dict[str, Any]]) -> Segment:
-    """The next one, closed."""
+    """Append items, close their segment and return it."""
     append(journal, items)
     journal.close_if_due(now=60.0)
     return journal.closed_segments()[-1]

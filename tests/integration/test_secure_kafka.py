@@ -1,4 +1,4 @@
-"""A Kafka with TLS, logins and access rights serves every client of the project by one file."""
+"""Connect each client of the project to a Kafka with TLS, logins and access rights, by one file."""
 
 import json
 import time
@@ -41,14 +41,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 
 
 def is_kept(settings: Settings, sent: tuple[str, int, int]) -> bool:
-    """Whether the jobs' client, which asks for the oldest offset, finds the topic of a message."""
+    """Return whether the jobs' client, which asks for the oldest offset, finds the message's topic."""
     topic, partition, offset = sent
     found = starting_offsets(settings, [topic], {(topic, partition): offset + 1})
     return found[topic, partition] == offset + 1
 
 
 def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:
-    """Produce a message and return its place. Raise KafkaException when it is refused."""
+    """Produce a message. Return topic, partition and offset. Raise KafkaException if it is refused."""
     delivered: list[Message] = []
 
     def done(error: KafkaError | None, message: Message) -> None:
@@ -64,7 +64,7 @@ def send(settings: Settings, topic: str, value: bytes) -> tuple[str, int, int]:
 
 @contextmanager
 def extractor_of(settings: Settings, folder: Path) -> Iterator[Extractor]:
-    """Run Binance's extractor while the exchange sends one frame each 50 ms."""
+    """Run Binance's extractor while the exchange sends a frame every 50 ms."""
 
     def talk(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
@@ -73,12 +73,12 @@ def extractor_of(settings: Settings, folder: Path) -> Iterator[Extractor]:
                 time.sleep(0.05)
 
     with websocket_server(talk) as url:
-        leading_there = replace(settings, journal_dir=str(folder)).with_exchange(
+        own_settings = replace(settings, journal_dir=str(folder)).with_exchange(
             "binance",
             addresses={"ws": url, "rest": url.replace("ws://", "http://")},
             metrics_port=free_ports(1)[0],
         )
-        with running(Extractor("binance", leading_there, folder / "extractor.log")) as process:
+        with running(Extractor("binance", own_settings, folder / "extractor.log")) as process:
             yield process
 
 

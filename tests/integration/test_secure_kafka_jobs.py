@@ -1,4 +1,4 @@
-"""The jobs read from a Kafka with TLS, logins and access rights."""
+"""Run the jobs against a Kafka with TLS, logins and access rights."""
 
 from collections.abc import Iterator
 from dataclasses import replace

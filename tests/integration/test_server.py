@@ -1,4 +1,4 @@
-"""The server against real Postgres: what the live job commits is what REST and WebSocket say."""
+"""Run the server against a real Postgres: REST and WebSocket return what the live job commits."""
 
 import json
 import socket
@@ -33,7 +33,7 @@ def client_of(server: ServerProcess, **options: Any) -> Iterator[ClientConnectio
 
 
 def receive(client: ClientConnection) -> Message:
-    """The next message that tells prices."""
+    """Return the next message with prices."""
     while "prices" not in (message := dict(json.loads(client.recv(DEADLINE)))):
         pass
     return message
@@ -44,7 +44,7 @@ def prices_in(message: Message) -> dict[Key, str]:
 
 
 def prices_after(messages: list[Message]) -> dict[Key, str]:
-    """The state of a client that heard these messages; each must continue the one before."""
+    """Return the prices of a client after these messages; each must continue the one before."""
     assert messages[0]["type"] == "snapshot"
     assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
     return {key: price for message in messages for key, price in prices_in(message).items()}
@@ -58,7 +58,7 @@ def receive_until(client: ClientConnection, batch_id: int) -> list[Message]:
 
 
 def places(message: Message) -> tuple[str, int, int | None]:
-    """Type, batch, and the previous message's batch."""
+    """Return the message's type, its batch and the batch of `previous`."""
     previous = message["previous"]
     return message["type"], batch_of(message["id"]), previous and batch_of(previous)
 
@@ -230,7 +230,7 @@ def test_a_server_that_can_no_longer_read_is_not_healthy(
 
     answer = wait_for(lambda: server.get("/healthz"), lambda answer: answer.status_code != 200)
     assert answer.status_code == 503
-    assert answer.json()["detail"] == "the database reader has ended"
+    assert answer.json()["detail"] == "the database listener has stopped"
 
 
 def test_clients_that_come_at_any_moment_end_with_the_table(
@@ -265,7 +265,7 @@ def test_a_slow_client_misses_versions_but_no_price_and_slows_nobody(
     symbols = [f"S{number}" for number in range(2000)]
     last = 16
     small = socket.socket()
-    # So that the kernel does not read in the client's place.
+    # A small buffer, so that the kernel does not receive on behalf of the slow client.
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     small.connect(("127.0.0.1", server.port))
     with client_of(server) as quick, client_of(server, sock=small, max_queue=1) as slow:

@@ -1,4 +1,4 @@
-"""Keys, origins and limits of the server: who is let in, by which door, and who is not."""
+"""Check keys, origins and limits of the server: which requests are answered and which are refused."""
 
 import json
 import socket
@@ -32,14 +32,14 @@ WRONG = [
 
 @pytest.fixture(scope="module")
 def locked() -> Iterator[ServerProcess]:
-    """On an address that others reach, so with a key. Postgres plays no part here."""
+    """A server on all addresses, so with a key. It has no Postgres."""
     with running_server(NOWHERE, SERVER_HOST="0.0.0.0", SERVER_API_KEY=KEY) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[ServerProcess]:
-    """On loopback, without a key; another site is listed, and few streams are allowed."""
+    """A server on loopback without a key, with one allowed origin and few streams."""
     with running_server(
         NOWHERE,
         SERVER_ORIGINS=LISTED,
@@ -50,7 +50,7 @@ def guarded() -> Iterator[ServerProcess]:
 
 
 def handshake(server: ServerProcess, **headers: str) -> int:
-    """The status that a WebSocket's request is answered with: 101 when it is opened."""
+    """Return the status of a WebSocket handshake: 101 if it is accepted."""
     try:
         with connect(server.stream, additional_headers=headers):
             return 101
@@ -61,7 +61,7 @@ def handshake(server: ServerProcess, **headers: str) -> int:
 
 
 def follow(server: ServerProcess, **headers: str) -> int:
-    """The status that the request for a stream of server-sent events is answered with."""
+    """Return the status of a request for server-sent events."""
     address = f"{server.page}stream"
     with requests.get(address, headers=headers, stream=True, timeout=DEADLINE) as answer:
         return answer.status_code
@@ -89,7 +89,7 @@ def test_without_the_key_neither_prices_nor_streams_are_served(
 def test_with_the_key_prices_and_streams_are_served(
     locked: ServerProcess, headers: dict[str, str]
 ) -> None:
-    # Postgres has not been read: the question got through.
+    # 503 comes from the missing Postgres, so the key was accepted.
     assert ask(locked, **headers).status_code == 503
     assert locked.get("/metrics", headers).status_code == 200
     assert follow(locked, **headers) == 200
@@ -189,7 +189,7 @@ def test_an_endless_address_is_refused(guarded: ServerProcess) -> None:
     answer = guarded.get("/api/prices", symbol="x" * 8000)
 
     assert answer.status_code == 414
-    assert answer.json()["detail"] == "the address has more than 8000 bytes"
+    assert answer.json()["detail"] == "path and query have more than 8000 bytes"
 
 
 def test_endless_headers_are_not_collected(guarded: ServerProcess) -> None:

@@ -1,4 +1,4 @@
-"""Candles of the server, from minutes in real Postgres."""
+"""Serve candles from minutes in a real Postgres."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def server(database: Settings) -> Iterator[ServerProcess]:
 
 @pytest.fixture(autouse=True)
 def empty_tables(owner: connection) -> None:
-    """Each test begins without rows. The server reads them anew for every answer."""
+    """Empty the tables before each test. The server reads them again for every answer."""
     with owner.cursor() as cursor:
         cursor.execute("TRUNCATE candles_1m, instruments, live_prices")
 
@@ -41,7 +41,7 @@ def write_minutes(
     exchange: str = "binance",
     symbol: str = "BTCUSDT",
 ) -> None:
-    """Of each: start, open, high, low, close. They lie on DAY or today."""
+    """Insert minutes of DAY or today: start, open, high, low, close."""
     values = [(exchange, symbol, *each, 1, 2, 3) for each in minutes]
     with owner.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
@@ -167,7 +167,7 @@ def test_a_symbol_that_nothing_is_known_of_is_not_found(
     answer = server.get("/api/candles/kucoin/BTCUSDT")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["detail"] == "symbol='BTCUSDT': kucoin has none such"
+    assert answer.json()["detail"] == "symbol='BTCUSDT': unknown on kucoin"
 
 
 def test_a_symbol_that_is_only_listed_has_no_candles_yet(

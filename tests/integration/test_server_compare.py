@@ -1,4 +1,4 @@
-"""Exchanges side by side, by what real Postgres says of instruments and prices."""
+"""Compare exchanges by the instruments and prices in a real Postgres."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,7 +27,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def server(stack: Stack) -> Iterator[ServerProcess]:
-    """One for all tests: they only read."""
+    """One server for all tests, which only read."""
     database = new_database(stack)
     instruments = [
         row

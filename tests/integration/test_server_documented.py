@@ -1,4 +1,4 @@
-"""What the README and docs/server.md say to type works as it stands there, but for the port."""
+"""Run the commands of README and docs/server.md unchanged, except for the port."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ NUMBERS = count(85440)
 
 @pytest.fixture(scope="module")
 def database(stack: Stack) -> Settings:
-    """One for all tests, each of which writes prices of its own."""
+    """One database for all tests; each test writes different prices."""
     database = new_database(stack)
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
         list_instruments(
@@ -50,7 +50,7 @@ def write(database: Settings, price: str) -> int:
 
 
 def blocks(document: str, language: str, server: ServerProcess) -> list[str]:
-    """The code of that language in a document, of blocks that speak to the server."""
+    """Return the document's code blocks of a language that connect to the server."""
     text = (PROJECT / document).read_text()
     found = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return [
@@ -63,7 +63,7 @@ def blocks(document: str, language: str, server: ServerProcess) -> list[str]:
 def follow(
     commands: list[list[str]], database: Settings, server: ServerProcess, folder: Path
 ) -> None:
-    """Each prints the prices that there are, and those of the next batch."""
+    """Assert that each command prints the current prices and those of the next batch."""
     before, after = f"{next(NUMBERS)}.01", f"{next(NUMBERS)}.01"
     wait_for_batch(server, write(database, before))
     with ExitStack() as all_running:

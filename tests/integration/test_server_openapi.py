@@ -1,4 +1,4 @@
-"""Every address of the OpenAPI document, with input that nobody thought of: it does what it says."""
+"""Send generated requests to every path of the OpenAPI document: the server conforms to it."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.server import running_server
 KEY = "0123456789abcdef0123456789abcdef"
 SECONDS = 12
 
-# The document can't say that `to` must come after `from`.
+# OpenAPI can't express that `to` must come after `from`.
 CONFIGURATION = f"""
 [auth.openapi.header]
 api_key = "{KEY}"
@@ -46,12 +46,12 @@ def test_the_server_does_what_its_document_says(
         wait_for_batch(server, batch_id, {"X-API-Key": KEY})
         run(
             [
-                # It reads its configuration in the folder, and leaves files there.
+                # schemathesis reads its configuration from this folder and leaves files there.
                 *("env", "--chdir", str(tmp_path)),
                 *(Path(sys.executable).with_name("schemathesis"), "run"),
                 *("--mode", "all", "--phases", "coverage,fuzzing"),
                 *("--max-examples", "30", "--max-time", str(SECONDS), "--seed", "1"),
-                # It does not end.
+                # The response of /stream does not end.
                 *("--exclude-path", "/stream"),
                 *("--no-shrink", "--warnings", "off", "--no-color"),
                 f"{server.page}openapi.json",

@@ -1,4 +1,4 @@
-"""Prices for those who ask now and then; and whether the server is ready, and what it counts."""
+"""Request prices by REST, and check the server's readiness and metrics."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ LISTED = [
 
 @pytest.fixture
 def server(database: Settings, owner: connection) -> Iterator[ServerProcess]:
-    """It has a price of every listed symbol, and of one that is not."""
+    """A server with a price of every listed symbol and of one that is not listed."""
     list_instruments(owner, *((*each, "TRADING") for each in LISTED))
     symbols = [(exchange, symbol) for exchange, symbol, _, _ in LISTED]
     tickers = [ticker(*key, "1") for key in [*symbols, ("kucoin", "NEW-USDT")]]
@@ -73,7 +73,7 @@ def test_only_what_later_batches_wrote_is_told_to_those_who_know_the_rest(
     assert ask(known) == ({"BTCUSDT": "2", "BTC-USDT": "3"}, known)
     assert ask(known, exchange="kucoin", base="BTC") == ({"BTC-USDT": "3"}, known)
     assert ask(last) == ({}, last)
-    # Of another database, not yet there, and none at all: all rows, and no word of a former id.
+    # An id of another database, a future id and a text that is no id: all rows, and no `previous`.
     for unknown in (f"0{known}", f"{last}0", "311"):
         everything, previous = ask(unknown)
         assert (len(everything), previous) == (5, None)
@@ -101,7 +101,7 @@ def test_one_price_is_found_by_exchange_and_symbol(server: ServerProcess) -> Non
     assert list(row) == list(PriceRow.model_fields)
     missing = server.get("/api/prices/binance/BCHSV-USDT")
     assert missing.status_code == 404
-    assert missing.json()["detail"] == "symbol='BCHSV-USDT': binance has sent no price of it"
+    assert missing.json()["detail"] == "symbol='BCHSV-USDT': no price from binance yet"
     assert server.get("/api/prices/kraken/BTCUSDT").status_code == 422
 
 
@@ -128,7 +128,7 @@ def test_the_source_of_a_price_is_its_place_in_kafka(
     assert (source["topic"], source["batch_id"]) == ("kucoin_raw_data", batch_id)
     assert (source["price"], source["simulated"]) == ("0.00000001", False)
 
-    # The topic that the live job reads has this offset; then it is one that was created again.
+    # First the live job's topic has this offset; then it has not, because it was created again.
     for next_offset, topic_id in ((1043, "ckVJ5ZWORGWAxTTLoYGQ2A"), (1042, None)):
         execute(owner, "DELETE FROM kafka_progress")
         execute(
@@ -255,7 +255,7 @@ def test_what_streams_carried_is_counted(database: Settings, server: ServerProce
     assert open_now == {"ws": 1, "sse": 1}
     assert counted["stream_messages_total", ("kind", "ws")] == len(heard)
     payload = sum(len(message) for message in heard)
-    # With the head of each frame: 2 to 10 bytes.
+    # The count includes the header of each frame, 2 to 10 bytes.
     frames = counted["stream_bytes_total", ("kind", "ws")]
     assert 2 * len(heard) <= frames - payload <= 10 * len(heard)
     assert counted["stream_messages_total", ("kind", "sse")] == 2
@@ -295,7 +295,7 @@ def test_what_was_answered_is_counted_by_route_and_status(
 
 
 def metrics(server: ServerProcess) -> dict[Any, float]:
-    """The value of each sample by its name, or by its name and labels where it has some."""
+    """Return the value of each sample by name, or by name and labels if it has any."""
     answer = server.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return {

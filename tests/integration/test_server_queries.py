@@ -1,4 +1,4 @@
-"""What the server asks of Postgres beside the stream: instruments, feeds, and when Postgres is away."""
+"""Request what the server reads from Postgres per answer: instruments and feeds, also during outages."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def server(database: Settings) -> Iterator[ServerProcess]:
 
 @pytest.fixture(autouse=True)
 def empty_tables(owner: connection) -> None:
-    """Each test begins without rows. The server reads these tables anew for every answer."""
+    """Empty the tables before each test. The server reads them again for every answer."""
     with owner.cursor() as cursor:
         cursor.execute("TRUNCATE instruments, feed_events")
 
@@ -255,7 +255,7 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
     }
 
 
-# The last test: it ends the server.
+# This must be the last test, because it stops the server.
 def test_a_postgres_that_hangs_holds_up_neither_the_rest_nor_the_end(
     owner: connection, server: ServerProcess
 ) -> None:

@@ -1,4 +1,4 @@
-"""When most of what an exchange sends can't be read, the server says so, from what the live job wrote."""
+"""Report an exchange most of whose items can't be read, from the counts that the live job wrote."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ HEALTHY = {"binance": {"tickers": 5, "dead_letters": {"price can't be read": 1},
 
 @pytest.fixture
 def server(database: Settings) -> Iterator[ServerProcess]:
-    """It has a fresh price of each exchange, of a batch that an earlier version wrote."""
+    """A server with a fresh price of each exchange, in a batch as an earlier version wrote it."""
     of_each = [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "1")]
     batch_id = write_batch(database.database_url, of_each)
     limits = {"BINANCE_PRICE_AGE_LIMIT": "600", "KUCOIN_PRICE_AGE_LIMIT": "600"}
@@ -35,7 +35,7 @@ def server(database: Settings) -> Iterator[ServerProcess]:
 
 
 def kucoin(tickers: int, dead: int = 0, without_price: int = 0) -> dict[str, Any]:
-    """The batch's reading, in which a field at the edge is unread more often than all else."""
+    """Return a batch's `reading` in which `bid` is unread more often than anything else."""
     place = {"symbol": "A-B", "written": "", "partition": 2, "offset": 1620, "position": 17}
     return {
         "kucoin": {
@@ -50,7 +50,7 @@ def kucoin(tickers: int, dead: int = 0, without_price: int = 0) -> dict[str, Any
 
 
 def unreadable(answer: requests.Response) -> list[dict[str, Any] | None]:
-    """Of Binance and KuCoin."""
+    """Return `unreadable` of Binance and KuCoin."""
     body = answer.json()
     return [each["unreadable"] for each in body.get("exchanges") or body["feeds"]]
 
@@ -126,7 +126,7 @@ def test_half_of_a_minute_is_not_most_of_it_and_what_is_older_does_not_count(
 def test_the_last_minute_is_found_without_reading_the_days_before(
     database: Settings, owner: connection
 ) -> None:
-    """Seven hours of batches, of which Postgres has no statistics yet."""
+    """Insert seven hours of batches, for which Postgres has no statistics yet."""
     execute(
         owner,
         "INSERT INTO batches (rows_written, rows_refused, dead_letters, offsets, reading,"
@@ -137,7 +137,7 @@ def test_the_last_minute_is_found_without_reading_the_days_before(
     )
 
     items = {cause: items for _exchange, cause, items in rows(owner, LAST_MINUTE)}
-    # Of four batches a second, those that did not become a minute old meanwhile.
+    # Four batches a second make 240 in a minute, minus those that became older meanwhile.
     assert 0 < items["sequence is missing"] == items[None] <= 240
 
     ((explained,),) = rows(owner, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {LAST_MINUTE}")

@@ -1,4 +1,4 @@
-"""Instruments and feed events against a real Postgres: repeated, and in any order."""
+"""Write instruments and feed events to a real Postgres: repeated, and in any order."""
 
 import itertools
 from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_a_batch_that_reaches_below_the_progress_writes_only_what_is_new(
 def in_one_batch_and_in_two(
     spark: SparkSession, sink: SmallTopicsSink, owner: connection, batch: list[Row], query: str
 ) -> list[list[tuple[Any, ...]]]:
-    """What the query returns when two records come together, and when one comes after the other."""
+    """Return the query's results when two records come in one batch and when they come in two."""
     write(spark, sink, *batch)
     together = rows(owner, query)
     forget(owner, sink)

@@ -1,4 +1,4 @@
-"""Random misbehaviour of the exchanges: 20 s in every test run, ten minutes in `make soak-extractors`."""
+"""Let exchanges misbehave at random: 20 s in every test run, 10 minutes in `make soak-extractors`."""
 
 import os
 import random
@@ -23,12 +23,12 @@ AGE_LIMIT = min(20.0, SECONDS / 5)
 """Seconds after which an extractor replaces a connection."""
 
 LIFETIME = 40.0
-"""Seconds after which an exchange closes one: more than the age limit and the longest back-off."""
+"""Seconds after which an exchange closes a connection: longer than age limit and longest back-off."""
 
 EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
 DEADLINE = 120.0
 GROWTH_LIMIT = 24 * 1024 * 1024
-"""Bytes. A leak of one frame in a hundred would be more in ten minutes."""
+"""Maximum growth in bytes. A leak of one frame in a hundred would exceed it in 10 minutes."""
 
 SIMULATION = Simulation(
     binance_symbols=300,
@@ -50,12 +50,12 @@ def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
     ledger = Ledger(texts=False)
     topics = {each: Topic(settings, TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
     with running(*SIMULATION.exchanges(observer=ledger)) as address:
-        leading_there = settings_at(settings, address, connection_age_limit=AGE_LIMIT)
+        exchange_settings = settings_at(settings, address, connection_age_limit=AGE_LIMIT)
         for each in EXCHANGES:
-            leading_there = leading_there.with_exchange(each, silence_limit=3.0)
-        processes = {each: extractor(each, leading_there) for each in EXCHANGES}
+            exchange_settings = exchange_settings.with_exchange(each, silence_limit=3.0)
+        processes = {each: extractor(each, exchange_settings) for each in EXCHANGES}
         for process in processes.values():
-            # Later, a back-off may delay it.
+            # Wait for a rotation now; once there are faults, a back-off may delay it.
             process.wait_for(process.log, _has_rotated, deadline=DEADLINE)
         memory = _misbehave(address, ledger, chance, processes)
         for each in EXCHANGES:
@@ -77,12 +77,12 @@ def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
 def _misbehave(
     address: str, ledger: Ledger, chance: random.Random, processes: dict[str, Extractor]
 ) -> dict[str, list[int]]:
-    """Return the memory of each process, in bytes, as it was after each fault."""
+    """Inflict random faults. Return the memory of each process after each fault, in bytes."""
     memory: dict[str, list[int]] = {each: [] for each in EXCHANGES}
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         exchange = chance.choice(EXCHANGES)
-        if _flows(ledger, exchange):
+        if _is_flowing(ledger, exchange):
             strike(address, exchange, chance.choice(faults_of(exchange)))
         pass_time(chance.uniform(0.0, 0.4) * chance.randrange(1, 10))
         for each, process in processes.items():
@@ -91,8 +91,8 @@ def _misbehave(
     return memory
 
 
-def _flows(ledger: Ledger, exchange: str) -> bool:
-    """What does not flow has a fault already."""
+def _is_flowing(ledger: Ledger, exchange: str) -> bool:
+    """Return whether the newest connection is open and has frames; otherwise it has a fault already."""
     connections = ledger.connections(exchange)
     return (
         bool(connections) and connections[-1].ended_at is None and len(connections[-1].frames) > 1
@@ -104,7 +104,7 @@ def _has_rotated(log: str) -> bool:
 
 
 def _wait_for_every_symbol(ledger: Ledger, exchange: str) -> None:
-    """Until one open connection, without faults now, has brought every symbol that was ever brought."""
+    """Wait until one open connection has carried every symbol that any connection has carried."""
 
     def missing() -> set[str]:
         connections = ledger.connections(exchange)
@@ -121,7 +121,7 @@ def _symbols(connection: Written) -> set[str]:
 
 
 def _wait_until_all_is_read(ledger: Ledger, exchange: str, process: Extractor) -> None:
-    """Every connection, though the exchange has closed it, up to its end."""
+    """Wait until the extractor has read every connection to its end."""
     process.wait_for(
         process.ended_connections,
         lambda ended: all(ended) and len(ended) == len(ledger.connections(exchange)),
@@ -139,13 +139,13 @@ def _assert_nothing_missing(ledger: Ledger, exchange: str, found: list[Identity]
     }
     written = {i for each in connections for frame in each.frames for i in frame.identities}
     assert not gaps
-    assert not set(found) - written, "made up"
+    assert not set(found) - written, "items that were not sent"
     assert len(connections) > 2
-    assert _newest(found) == _newest(written), "the final state of every symbol"
+    assert _newest(found) == _newest(written), "newest sequence of each symbol"
 
 
 def _newest(identities: Iterable[Identity]) -> dict[str, int]:
-    """Of each symbol the highest sequence."""
+    """Return the highest sequence of each symbol."""
     newest: dict[str, int] = {}
     for identity in identities:
         if isinstance(identity, tuple):
@@ -155,7 +155,7 @@ def _newest(identities: Iterable[Identity]) -> dict[str, int]:
 
 
 def _assert_flat(memory: list[int]) -> None:
-    """The last third against the second: the first fills what is bounded."""
+    """Assert that memory does not grow from the second to the last third; the first fills buffers."""
     third = len(memory) // 3
     before, after = median(memory[third : 2 * third]), median(memory[2 * third :])
     print(f"memory {before / 2**20:.1f} -> {after / 2**20:.1f} MiB")

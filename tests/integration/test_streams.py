@@ -1,4 +1,4 @@
-"""Both kinds of stream against real Postgres: subscriptions, resuming, heartbeats, Postgres away."""
+"""Follow both kinds of stream against a real Postgres: subscriptions, resuming, heartbeats, outages."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_postgres_may_go_and_come_back_under_open_streams(
         both = list(zip((by_websocket, by_events), heard, strict=True))
         with no_connections(database, owner.info.dbname):
             for receive, messages in both:
-                # In between nothing is said but that it still is away.
+                # Until Postgres is back, only the status is repeated.
                 messages += [receive() for _ in range(3)]
                 assert [message["type"] for message in messages] == ["snapshot", "status", "status"]
                 assert [message["postgres"] for message in messages[1:]] == ["away", "away"]

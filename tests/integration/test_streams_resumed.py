@@ -1,4 +1,4 @@
-"""Clients whose connections are cut off again and again, while Postgres is killed and comes back."""
+"""Cut clients off repeatedly while Postgres is killed and restarted: they end with exactly the table."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def events(port: int, query: Query, since: str | None) -> Iterator[Message]:
 
 
 class Follower:
-    """It believes what docs/server.md says of `id`, `previous` and snapshots, and nothing else."""
+    """A client that relies only on what docs/server.md guarantees of `id`, `previous` and snapshots."""
 
     def __init__(self, open_stream: OpenStream, query: Query) -> None:
         self.open_stream = open_stream
@@ -70,15 +70,15 @@ class Follower:
         self.resumed = 0
 
     def follow(self, relay: CuttingRelay, last: Callable[[], int | None]) -> None:
-        """Until it knows the last batch, which is None as long as it was not written."""
+        """Follow until the last batch is known. `last` returns None until that batch is written."""
 
         def known() -> int | None:
-            """The batch that it knows after one more connection."""
+            """Connect once more. Return the batch that is known afterwards."""
             try:
                 for message in self.open_stream(relay.port, self.query, self.id):
                     self.take(message)
             except (WebSocketException, requests.RequestException, OSError, EOFError):
-                # Cut off: the next connection resumes.
+                # The connection was cut; the next one resumes.
                 pass
             return batch_of(self.id) if self.id else None
 
@@ -147,7 +147,7 @@ def test_clients_that_are_cut_off_at_random_end_with_exactly_the_table(
 
 
 def write(database: Settings, keys: list[Key], random: Random, number: int) -> int:
-    """One batch, tried again until Postgres takes it."""
+    """Write one batch. Retry until Postgres accepts it."""
     rows = [ticker(*key, f"{random.randrange(1, 10**9)}.{number}", sequence=number) for key in keys]
 
     def written() -> int | psycopg2.OperationalError:
@@ -162,6 +162,6 @@ def write(database: Settings, keys: list[Key], random: Random, number: int) -> i
 
 
 def kill_postgres(stack: Stack) -> None:
-    """kill -9; the supervisor starts it again."""
+    """Kill Postgres with SIGKILL; the supervisor restarts it."""
     (pid,) = [each["pid"] for each in supervision.programs(stack) if each["name"] == "postgres"]
     os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The tickers' Delta table: batches again, another writer, foreign tables, renewed topics, upkeep."""
+"""Write the tickers' Delta table: repeated batches, other writers, foreign tables, topics, upkeep."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,14 +27,14 @@ from tests.support.lake import tickers
 RECEIVED_ON = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
 
 
-PLACE = (BINANCE.raw_topic, 0)
+TOPIC_PARTITION = (BINANCE.raw_topic, 0)
 
-# As of a Kafka that has none.
+# A Kafka without topic ids.
 NO_IDS: TopicIds = {}
 
 
 class Job:
-    """One run of the job. Each batch ends at its last record."""
+    """One run of the job, in which each batch ends at its last record."""
 
     def __init__(self, spark: SparkSession, root: str | Path, ids: TopicIds = NO_IDS) -> None:
         self._spark = spark
@@ -45,7 +45,7 @@ class Job:
         self.resumed_at = self.table.resume(ids)
 
     def write(self, *batch: tuple[int, Sequence[object]]) -> None:
-        """Offsets of partition 0, and the items at each."""
+        """Write a batch of partition 0: pairs of offset and items."""
         last = max(offset for offset, _items in batch)
         self._end = {(BINANCE.raw_topic, 0): last + 1}
         self.table.write(self._records(*batch), 0)
@@ -61,7 +61,7 @@ def job(spark: SparkSession, tmp_path: Path) -> Job:
 
 
 def offsets(root: Path) -> list[tuple[int, int]]:
-    """As a reader who knows nothing of Spark finds them."""
+    """Return offset and position of all tickers, as read without Spark."""
     rows = deltalake.DeltaTable(str(root / "tickers")).to_pyarrow_table(
         columns=["offset", "position"]
     )
@@ -132,10 +132,10 @@ def test_the_upkeep_keeps_up_a_table_on_s3(spark: SparkSession, lake: Settings) 
     assert (file.first_symbol, file.last_symbol) == ("BTCUSDT", "ETHUSDT")
     expected = [(BINANCE.raw_topic, 0, *place) for place in ((0, 0), (0, 1), (1, 0))]
     assert tickers(lake) == expected
-    assert Job(spark, root).resumed_at == {PLACE: 2}
+    assert Job(spark, root).resumed_at == {TOPIC_PARTITION: 2}
     assert not TickerUpkeep(log, path, options, 90).look(day_is_over)
     assert tickers(lake) == []
-    assert Job(spark, root).resumed_at == {PLACE: 2}
+    assert Job(spark, root).resumed_at == {TOPIC_PARTITION: 2}
 
 
 def test_a_topic_that_was_created_again_is_refused_until_it_is_accepted(
@@ -143,7 +143,7 @@ def test_a_topic_that_was_created_again_is_refused_until_it_is_accepted(
 ) -> None:
     ids = {BINANCE.raw_topic: "old", KUCOIN.raw_topic: "same"}
     Job(spark, tmp_path, ids).write((4, [item(BTCUSDT)]))
-    assert Job(spark, tmp_path, ids).resumed_at == {PLACE: 5}
+    assert Job(spark, tmp_path, ids).resumed_at == {TOPIC_PARTITION: 5}
 
     renewed = {**ids, BINANCE.raw_topic: "new"}
     with pytest.raises(TopicError, match=r"tickers/ holds .*make accept-topics"):
@@ -165,11 +165,11 @@ def test_topics_whose_ids_were_not_known_resume_and_are_known_from_the_next_comm
 ) -> None:
     Job(spark, tmp_path).write((4, [item(BTCUSDT)]))
     job = Job(spark, tmp_path, {BINANCE.raw_topic: "one"})
-    assert job.resumed_at == {PLACE: 5}
+    assert job.resumed_at == {TOPIC_PARTITION: 5}
     job.write((5, []))
     with pytest.raises(TopicError, match="one"):
         Job(spark, tmp_path, {BINANCE.raw_topic: "other"})
-    assert Job(spark, tmp_path).resumed_at == {PLACE: 6}
+    assert Job(spark, tmp_path).resumed_at == {TOPIC_PARTITION: 6}
 
 
 def test_progress_is_read_back_and_what_others_write_is_none() -> None:

@@ -1,4 +1,4 @@
-"""The upkeep of the tickers' table beside batches, other programs and kills: every row stays there once."""
+"""Run the tickers table's upkeep beside batches, other programs and kills: each row remains once."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def test_small_files_of_today_are_joined_and_batches_go_on(table: OwnTable) -> N
 
 
 def test_a_symbol_of_a_finished_day_is_in_one_file_of_bounded_size(table: OwnTable) -> None:
-    # A row group has 65,536 rows, and a file two of them or a little more.
+    # A row group has 65,536 rows; a file has two groups or slightly more.
     file_bytes = 70_000
     for offset in range(20):
         table.write(tickers(SYMBOLS, 20_000, offset))
@@ -115,7 +115,7 @@ def test_only_files_that_nobody_has_needed_for_a_day_are_deleted(table: OwnTable
         os.utime(path, (two_days_ago, two_days_ago))
     do_all(table, 1_000_000)
     assert not old.exists()
-    # Readers that began before may still need what was replaced just now.
+    # Readers that started earlier may still need the replaced files.
     table.upkeep().vacuum()
     assert data_files(table) > {young, *batches}
     table.write_many(SYMBOLS, 1)
@@ -124,7 +124,7 @@ def test_only_files_that_nobody_has_needed_for_a_day_are_deleted(table: OwnTable
 
 @contextmanager
 def suspended_merge(table: OwnTable) -> Iterator[list[Exception]]:
-    """A look in a thread, whose merge stands still for the length of the block. What it raised is added."""
+    """Look in a thread and suspend its merge during the block. Yield a list for the error it raises."""
     raised: list[Exception] = []
 
     def look() -> None:
@@ -188,9 +188,9 @@ def test_a_merge_that_fails_changes_nothing_and_batches_and_other_days_go_on(
     away = path.rename(path.with_suffix(".away"))
     upkeep = table.upkeep()
     assert upkeep.look(LONG_AFTER)
-    assert f"date={DAY:%Y-%m-%d} exchange=binance, retry in 3600 s" in caplog.text
+    assert f"date={DAY:%Y-%m-%d} exchange=binance retry_in=3600" in caplog.text
     assert upkeep.look(LONG_AFTER)
-    assert not upkeep.look(LONG_AFTER), "the day that failed is left out"
+    assert not upkeep.look(LONG_AFTER), "the failed day was retried"
     assert len({each.path for each in table.log.files() if each.date < str(DAY.date())}) == 1
     table.write_many(SYMBOLS, 1)
     away.rename(path)
@@ -231,7 +231,7 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(
             children = parent.children()
             os.kill(program.pid, signal.SIGKILL)
             program.wait()
-            # A merge without its job ends by itself.
+            # A merge ends by itself when its job has ended.
             wait_for(lambda: not any(map(is_alive, children)))
 
     for number in range(3):

@@ -1,4 +1,4 @@
-"""A topic that was deleted and created again is noticed however far it has grown, and one command goes on."""
+"""Refuse a topic that was deleted and created again, at any end offset, until it is accepted."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tests.support.own_kafka import OwnKafka, own_kafka
 from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink, write
 
-PLACE = (BINANCE.raw_topic, 0)
+TOPIC_PARTITION = (BINANCE.raw_topic, 0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def broker(shared_broker: OwnKafka) -> OwnKafka:
 
 
 def fill(settings: Settings, messages: int) -> None:
-    """Produce so many messages to the first partition."""
+    """Produce messages to the first partition."""
     producer = Producer(client_configuration(settings))
     for _ in range(messages):
         producer.produce(BINANCE.raw_topic, b"[]", partition=0)
@@ -84,7 +84,7 @@ def test_topic_that_was_created_again_is_refused_and_accepted_by_a_command(
         assert sink.postgres.accept(new) == []
     assert stored_ids(owner) == [(new[BINANCE.raw_topic],)]
     with price_sink(database) as sink:
-        assert sink.postgres.resume(new) == {PLACE: 1}
+        assert sink.postgres.resume(new) == {TOPIC_PARTITION: 1}
 
 
 def test_progress_of_an_earlier_version_has_no_id_and_resumes(
@@ -95,7 +95,7 @@ def test_progress_of_an_earlier_version_has_no_id_and_resumes(
     assert stored_ids(owner) == [(None,)]
     ids = topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
     with price_sink(database) as sink:
-        assert sink.postgres.resume(ids) == {PLACE: 3}
+        assert sink.postgres.resume(ids) == {TOPIC_PARTITION: 3}
         write(spark, sink, record([item(BTCUSDT)], offset=3))
     assert stored_ids(owner) == [(ids[BINANCE.raw_topic],)]
 

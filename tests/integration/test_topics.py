@@ -1,4 +1,4 @@
-"""The topics of the stack: what they keep, and for how long."""
+"""Check retention and compaction of the stack's topics."""
 
 import itertools
 from contextlib import closing
@@ -39,7 +39,7 @@ def test_each_topic_keeps_what_it_should(settings: Settings) -> None:
 
 
 def test_instruments_are_really_compacted(settings: Settings) -> None:
-    """With the hour of the topic's settings made a second."""
+    """Use the topic's settings with 1 s in place of an hour."""
     topic = "instruments-of-a-test"
     config = INSTRUMENTS_CONFIG | {"max.compaction.lag.ms": "1000"}
     servers: dict[str, str | int | float | bool] = {
@@ -51,7 +51,7 @@ def test_instruments_are_really_compacted(settings: Settings) -> None:
     counter = itertools.count()
 
     def first_offset() -> int | None:
-        """Of what is left. Each look changes the instrument once more: only an append ends a segment."""
+        """Append a message and return the oldest remaining offset; only an append closes a segment."""
         producer.produce(topic, str(next(counter)), key="binance/BTCUSDT")
         assert producer.flush(30) == 0
         with closing(Consumer({**servers, "group.id": "test"})) as consumer:

@@ -1,4 +1,4 @@
-"""A stored price traced to the exchange's own words, in Kafka and in `raw/`."""
+"""Trace a stored price to the exchange's original item, in Kafka and in `raw/`."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.lake_queries import delete, keys, run_raw_archive
 from tests.support.postgres import execute
 from tests.support.queries import run_live_prices
 
-# A number and a blank as no JSON writer would write them.
+# A number and a space that no JSON encoder would write.
 WORDS = json.dumps(item(BTCUSDT)).replace('"85439.99000000"', ' "85439.990"')
 MESSAGE = f'["bad", {json.dumps(item(ETHUSDT))} ,{WORDS}]'.encode()
 

@@ -1,4 +1,4 @@
-"""An exchange renames a field: from its messages in Kafka, through the live job, to the server."""
+"""Rename a field of an exchange, and follow it from Kafka through the live job to the server."""
 
 import time
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.waiting import wait_for
 
 
 def renamed(field: str) -> dict[str, Any]:
-    """A KuCoin ticker in which the field has another name."""
+    """Return a KuCoin ticker with the field renamed."""
     data = {f"{name}New" if name == field else name: at for name, at in CRO_USDT["data"].items()}
     return {**CRO_USDT, "data": data}
 

@@ -1,4 +1,4 @@
-"""Rows that are too old are deleted, as many as there are; the last batch stays."""
+"""Delete expired rows, however many; keep the last batch."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,10 +1,10 @@
-"""Kill programs at random while the exchanges misbehave, then compare what every part has.
+"""Kill programs at random while the exchanges misbehave, then compare the data in every part.
 
     make soak                            half an hour, 24 kills
     make soak SOAK_SECONDS=90 KILLS=3    a short one
 
-Writes docs/soak.md. The exit status is 1 when anything differs, or a program did not recover in time; then
-the stack's folder stays, with its data and logs.
+Writes docs/soak.md. The exit status is 1 if anything differs or a program did not recover in time; then
+the stack's folder is kept, with its data and logs.
 """
 
 import random
@@ -36,14 +36,14 @@ from tests.support.waiting import pass_time
 REPORT = paths.PROJECT / "docs" / "soak.md"
 
 SIMULATION = Simulation(
-    # 4,000 items/s: 90 in 100 of Binance's 1,440 symbols each second, the rest of KuCoin.
+    # 4,000 items/s: 90% of Binance's 1,440 symbols each second; the others are KuCoin's.
     binance_changed=0.9,
     kucoin_rate=2700.0,
     binance=BinanceLimits(connection_lifetime=300.0),
     kucoin=KucoinLimits(connection_lifetime=300.0, tokens_once=True),
 )
 
-# Shorter than usual: more rotations of connections and more batches of the lake are hit.
+# Shorter than the defaults, so that kills hit more rotations and more batches of the lake.
 SILENCE_LIMIT = 5.0
 CHANGED = {"connection_age_limit": 120.0, "lake_batch_seconds": 20}
 
@@ -69,7 +69,7 @@ def main() -> int:
     try:
         soak(stack, record)
     except Exception as error:
-        # The report says what was seen until then.
+        # The report still has what was recorded until then.
         record.errors.append(f"{type(error).__name__}: {error}")
     finally:
         supervision.stop(stack)
@@ -77,7 +77,7 @@ def main() -> int:
     REPORT.write_text(markdown(record))
     print(f"report in {REPORT.relative_to(paths.PROJECT)}")
     if found := list(problems(record)):
-        print("\n".join([*found, f"data and logs stay in {stack.folder}"]))
+        print("\n".join([*found, f"data and logs are kept in {stack.folder}"]))
         return 1
     delete(stack)
     stack.folder.parent.rmdir()
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def soak(stack: Stack, record: Record) -> None:
-    """Write into the record what happens. Raise what keeps it from going on."""
+    """Run the soak and fill the record. Raise an error that prevents it from continuing."""
     chance = random.Random(record.seed)
     sent = Sent()
     with running(*SIMULATION.exchanges(observer=sent)) as address:

@@ -1,4 +1,4 @@
-"""What each part of a stack has of the exchanges' items, once everything is drained."""
+"""Count the exchanges' items in each part of a stack, once everything is drained."""
 
 import gzip
 from array import array
@@ -75,24 +75,24 @@ def messages_in_raw(settings: Settings) -> dict[str, int]:
 
 def rows_in_tickers(settings: Settings) -> dict[str, int]:
     """Return the number of tickers of each exchange."""
-    place, options = f"s3://{settings.s3_bucket}/tickers", object_store_options(settings)
-    if not DeltaTable.is_deltatable(place, options):
+    path, options = f"s3://{settings.s3_bucket}/tickers", object_store_options(settings)
+    if not DeltaTable.is_deltatable(path, options):
         return {}
-    table = DeltaTable(place, storage_options=options).to_pyarrow_dataset()
+    table = DeltaTable(path, storage_options=options).to_pyarrow_dataset()
     with duckdb.connect() as lake:
         lake.register("tickers", table)
         return dict(lake.execute("SELECT exchange, count(*) FROM tickers GROUP BY 1").fetchall())
 
 
 def progress(settings: Settings) -> Offsets:
-    """Return the next offset of each partition that Postgres has come to."""
+    """Return the next offset of each partition as recorded in Postgres."""
     with closing(psycopg2.connect(settings.database_url)) as database:
         found = rows(database, PROGRESS, list(EXCHANGE_OF_TOPIC))
     return {(topic, partition): offset for topic, partition, offset in found if offset}
 
 
 def tickers_in_postgres(settings: Settings) -> int:
-    """Return how many tickers were written to Postgres, those that were not the newest included."""
+    """Return how many tickers Postgres has recorded, including those that were not the newest."""
     with closing(psycopg2.connect(settings.database_url)) as database:
         ((count,),) = rows(database, TICKERS)
         return int(count)

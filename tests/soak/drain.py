@@ -1,4 +1,4 @@
-"""The end of a soak: everything that was received goes all the way, and then the audit runs."""
+"""End a soak: wait until all received data has passed through every part, then run the audit."""
 
 import os
 import re
@@ -19,25 +19,25 @@ from tests.support.market import REFUSED
 from tests.support.waiting import Value, wait_for
 
 DEADLINE = 600.0
-"""Seconds for each part of the way. The last kills may have left a backlog of minutes."""
+"""Seconds for each part of the pipeline. The last kills may have left a backlog of minutes."""
 
 PAUSE = 2.0
 STARTS = 3
-"""Of extractors, to empty their journals. One that is stopped has 10 s for its last upload."""
+"""Starts of extractors to empty their journals. On a stop, an extractor has 10 s for its last upload."""
 
 DIFFERS = re.compile(r"^\S.*, (\d+) differ$", re.MULTILINE)
 NOT_COMPARED = re.compile(r"^  (\d+) can't be compared", re.MULTILINE)
 
 
 def drain(stack: Stack, address: str) -> None:
-    """Close the exchanges, and return when Postgres, raw/ and tickers/ have what Kafka has.
+    """Close the exchanges, and return when Postgres, raw/ and tickers/ have all that Kafka has.
 
-    Extractors, jobs and server are stopped then. Raise AssertionError when a part is not there in time.
+    Extractors, jobs and server are stopped then. Raise AssertionError if a part misses its deadline.
     """
     refused = {exchange: times_refused(stack, exchange) for exchange in TOPIC_OF_EXCHANGE}
     close(address)
     for exchange, times in refused.items():
-        # An extractor that connects again has read the former connection to its end.
+        # An extractor that reconnects has read the previous connection to its end.
         reach(partial(times_refused, stack, exchange), lambda now, times=times: now > times)  # type: ignore[misc]
     empty_journals(stack)
     reached = ends(stack.settings)
@@ -54,12 +54,12 @@ def reach(read: Callable[[], Value], is_expected: Callable[[Value], object]) -> 
 
 
 def times_refused(stack: Stack, exchange: str) -> int:
-    """Return how often the exchange has refused its extractor, as far as the log says."""
+    """Return how often the exchange has refused its extractor, according to the log."""
     return (stack.log_folder / f"{exchange}.log").read_text().count(REFUSED)
 
 
 def empty_journals(stack: Stack) -> None:
-    """Return when Kafka and landing/ have all that was received; the extractors are stopped then."""
+    """Return when Kafka and landing/ have all received items. Then the extractors are stopped."""
     for _ in range(STARTS):
         supervision.start_programs(stack, EXTRACTORS)
         for exchange in EXTRACTORS:
@@ -96,9 +96,9 @@ def audit(stack: Stack) -> tuple[list[str], int | None]:
         check=False,
     )
     differ = counts(DIFFERS, done.stdout)
-    # The exit status is 1 for differences, and for a failure.
+    # The exit status is 1 both for differences and for a failure.
     is_whole = bool(differ) and done.returncode == int(any(differ))
-    # A soak is shorter than any retention, so all can be compared.
+    # A soak is shorter than any retention, so "can't be compared" counts as a difference.
     found = sum(differ) + sum(counts(NOT_COMPARED, done.stdout))
     return done.stdout.splitlines(), found if is_whole else None
 

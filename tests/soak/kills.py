@@ -1,4 +1,4 @@
-"""Programs of a stack that are ended with SIGKILL at random moments, and how long each takes to recover."""
+"""Kill programs of a stack with SIGKILL at random moments, and measure how long they take to recover."""
 
 import random
 import time
@@ -22,14 +22,14 @@ from tests.support.waiting import pass_time, wait_for
 
 PROGRAMS = ("jobs", "binance", "kucoin", "kafka", "minio", "postgres", "server")
 DEADLINE = 300.0
-"""Seconds in which data must flow again, also when other programs are killed meanwhile."""
+"""Seconds within which data must flow again, even if other programs are killed meanwhile."""
 
 PAUSE = 0.5
 NEWEST = "SELECT exchange, max(received_at) FROM live_prices GROUP BY 1"
 
 
 def plan(kills: int, seconds: float, chance: random.Random) -> list[tuple[float, str]]:
-    """Return moments, in seconds from the start, and the program to kill; all programs equally often."""
+    """Return moments, in seconds from the start, and programs to kill. All are killed equally often."""
     order = chance.sample(PROGRAMS, len(PROGRAMS))
     programs = [order[number % len(order)] for number in range(kills)]
     chance.shuffle(programs)
@@ -61,7 +61,7 @@ def kill_at_random(
 
 
 def kill(stack: Stack, program: str, chance: random.Random) -> int:
-    """End a program that runs, and return its process id; of the jobs sometimes only the JVM."""
+    """Kill a program once it runs, and return its pid. For the jobs, kill sometimes only the JVM."""
     process = wait_for(partial(process_of, stack, program), deadline=DEADLINE, pause=PAUSE)
     assert process is not None
     children = process.children() if program == "jobs" and chance.random() < 0.5 else []
@@ -72,22 +72,22 @@ def kill(stack: Stack, program: str, chance: random.Random) -> int:
 
 
 def process_of(stack: Stack, program: str) -> psutil.Process | None:
-    """Return None while it does not run."""
+    """Return the program's process, None while it does not run."""
     pid = pid_of(stack, program)
     try:
         return psutil.Process(pid) if pid else None
     except psutil.NoSuchProcess:
-        # The jobs end by themselves when a service stays away.
+        # The jobs exit if a service stays unavailable.
         return None
 
 
 def pid_of(stack: Stack, program: str) -> int:
-    """Return 0 while it does not run."""
+    """Return the program's pid, 0 while it does not run."""
     return int(supervision.call(stack, "getProcessInfo", program)["pid"])
 
 
 def wait_for_recovery(stack: Stack, kill: Kill, pid: int) -> None:
-    """Set the seconds of the kill, if data flows again in time."""
+    """Wait until data flows again, and set the kill's `seconds`. Leave None after the deadline."""
     began = time.monotonic()
     flows = flows_again(stack, kill.program)
 
@@ -101,7 +101,7 @@ def wait_for_recovery(stack: Stack, kill: Kill, pid: int) -> None:
 
 
 def flows_again(stack: Stack, program: str) -> Callable[[datetime], bool]:
-    """Return a predicate: has data received after a given moment passed the program?"""
+    """Return a predicate that is true once data received after a given moment has passed the program."""
     if program == "server":
         return lambda moment: serves(stack, moment)
     if program == "minio":
@@ -111,12 +111,12 @@ def flows_again(stack: Stack, program: str) -> Callable[[datetime], bool]:
 
 
 def priced(stack: Stack, since: datetime) -> set[str]:
-    """Return the exchanges of which Postgres has a price that was received since then."""
+    """Return the exchanges for which Postgres has a price received after `since`."""
     try:
         with closing(psycopg2.connect(stack.settings.database_url, connect_timeout=5)) as database:
             return {name for name, newest in rows(database, NEWEST) if newest > since}
     except psycopg2.Error:
-        # It may have been killed too.
+        # Postgres may have been killed too.
         return set()
 
 
@@ -125,7 +125,7 @@ def serves(stack: Stack, since: datetime) -> bool:
 
 
 def archives(stack: Stack, since: datetime) -> bool:
-    """Whether raw/ has an object that was written since then."""
+    """Return whether raw/ has an object written after `since`."""
     try:
         pages = (
             object_store.client(stack.settings)

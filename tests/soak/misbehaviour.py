@@ -1,4 +1,4 @@
-"""Exchanges that misbehave at random for the length of a block."""
+"""Inflict random faults on the exchanges for the length of a block."""
 
 import random
 from collections import Counter
@@ -15,37 +15,37 @@ from tests.support.random_faults import faults_of, strike
 from tests.support.replay_exchange import clear, inflict
 
 PAUSES = (2.0, 12.0)
-"""Seconds between two faults. An extractor may need 10 s to connect again, and then data must flow."""
+"""Range of seconds between two faults. An extractor may need 10 s to reconnect before data flows."""
 
 
 @contextmanager
 def misbehaving(address: str, chance: random.Random) -> Iterator[dict[str, Counter[str]]]:
-    """Yield the number of faults by exchange and name, which grows. At the end, all faults are removed."""
-    given: dict[str, Counter[str]] = {exchange: Counter() for exchange in TOPIC_OF_EXCHANGE}
+    """Yield a live count of faults by exchange and name. At the end of the block, remove all faults."""
+    inflicted: dict[str, Counter[str]] = {exchange: Counter() for exchange in TOPIC_OF_EXCHANGE}
     ended = Event()
 
     def misbehave() -> None:
         while not ended.wait(chance.uniform(*PAUSES)):
-            exchange = chance.choice(list(given))
+            exchange = chance.choice(list(inflicted))
             fault = chance.choice(faults_of(exchange))
-            # A machine on which everything starts at once may take too long for an answer.
+            # The request may time out on a busy machine.
             with suppress(requests.Timeout):
                 strike(address, exchange, fault)
-                given[exchange][fault.name()] += 1
+                inflicted[exchange][fault.name()] += 1
 
     with ThreadPoolExecutor(1, "misbehaviour") as pool:
         done = pool.submit(misbehave)
         try:
-            yield given
+            yield inflicted
         finally:
             ended.set()
             done.result()
-            for exchange in given:
+            for exchange in inflicted:
                 clear(address, exchange)
 
 
 def close(address: str) -> None:
-    """Close all connections of both exchanges in an orderly way, and refuse new ones."""
+    """Close all connections of both exchanges with a close frame, and refuse new ones."""
     for exchange in TOPIC_OF_EXCHANGE:
         inflict(address, exchange, Unauthorized(), "every")
         inflict(address, exchange, Close(), "standing")

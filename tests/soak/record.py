@@ -1,4 +1,4 @@
-"""What a soak saw, and what is wrong with it."""
+"""Record the results of a soak, and list its problems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,26 +7,26 @@ from datetime import datetime
 
 @dataclass
 class Kill:
-    """A program that was ended with SIGKILL."""
+    """A program that was killed with SIGKILL."""
 
     at: datetime
     program: str
     seconds: float | None = None
-    """From the kill until data that came after it had arrived; None if that was not seen in time."""
+    """Seconds from the kill until data received after it had arrived; None after the deadline."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """The items of one exchange, as each part of the way has them."""
+    """Counts of one exchange's items in each part of the pipeline."""
 
     exchange: str
     connections: int
     sent: int
-    """Items that the exchange wrote to its connections, also those that nobody read any more."""
+    """Items that the exchange wrote to its connections, including those that nobody read."""
     sure: int
-    """Different items that an extractor must have received in time to keep them."""
+    """Distinct items that an extractor must have received and kept."""
     missing: int
-    """Those of them that are not in Kafka."""
+    """Items of `sure` that are not in Kafka."""
     made_up: int
     """Items in Kafka that the exchange did not send."""
     items: int
@@ -44,27 +44,27 @@ class Record:
     command: str
     began: datetime
     seconds: float
-    """Of the kills and the misbehaviour."""
+    """Duration of the kills and faults."""
     rate: float
-    """Items that the exchanges send in a second."""
+    """Items per second that the exchanges send."""
     planned_kills: int
     seed: int
     machine: str
     versions: Mapping[str, str]
     kills: list[Kill] = field(default_factory=list)
     faults: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """For each exchange the number of faults that it was given, by their name."""
+    """Number of inflicted faults by exchange and name."""
     flows: Sequence[Flow] = ()
     audit: Sequence[str] = ()
     audit_differs: int | None = None
-    """None if there was no audit."""
+    """Number of differences; None if the audit failed or did not run."""
     took: float = 0.0
-    """Seconds of the whole run, with its start, the draining and the audit."""
+    """Seconds of the whole run, including start, draining and audit."""
     errors: list[str] = field(default_factory=list)
 
 
 def problems(record: Record) -> Iterator[str]:
-    """Yield a line for each thing that is not as it must be."""
+    """Yield one line per problem."""
     yield from record.errors
     if len(record.kills) != record.planned_kills:
         yield f"{len(record.kills)} kills, expected {record.planned_kills}"
@@ -84,7 +84,7 @@ def problems(record: Record) -> Iterator[str]:
 
 
 def differences(flow: Flow) -> dict[str, int]:
-    """Return the number of items or messages that differ, by what is compared."""
+    """Return the number of differing items or messages by comparison."""
     made = flow.tickers + flow.dead_letters + flow.no_price
     return {
         "surely received items not in Kafka": flow.missing,

@@ -1,4 +1,4 @@
-"""The report of a soak as Markdown, made of its record alone."""
+"""Render the report of a soak as Markdown, from its record alone."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,25 +20,26 @@ NOT_SEEN = "not in time"
 WIDTH = 120
 
 HOW_IT_RAN = """
-Both exchanges are simulated, send about {rate:,.0f} items a second from the start on, and misbehave at
-random. Extractors, Kafka, MinIO, Postgres, the Spark jobs and the server run under the supervisor of the
-local stack, which restarts what ends. Programs are ended with `kill -9` at random moments, also while
-another one is still recovering. At the end the exchanges close, everything is drained, and what each part
-has is compared.
+Both exchanges are simulated, send about {rate:,.0f} items per second throughout, and misbehave at
+random. Extractors, Kafka, MinIO, Postgres, the Spark jobs and the server run under the local stack's
+supervisor, which restarts programs that end. Programs are killed with `kill -9` at random moments, even
+while another one is still recovering. At the end the exchanges close, everything is drained, and the
+data of all parts is compared.
 """
 
 RECOVERED = """
-Seconds from the kill until data that came after it had arrived: a price that was received after the kill,
-in Postgres; for the server, in its answer; for MinIO, a new object in `raw/`, whose batches take 20 s.
-After the kill of an extractor, a price of its exchange; otherwise prices of both exchanges. Faults of an
-exchange go on meanwhile, and other programs may be killed.
+Seconds from the kill until data received after it had arrived. For an extractor, that is a price of its
+exchange in Postgres; for the server, prices of both exchanges in its answer; for MinIO, a new object in
+`raw/`, whose batches take 20 s; otherwise, prices of both exchanges in Postgres. Meanwhile the exchanges
+continue to misbehave, and other programs may be killed.
 """
 
 COUNTED = """
-Sent are all items that the exchange wrote to a connection: also those that it repeated or wrote to two
-connections, and those that were on the way when the connection or the extractor ended. Surely received are
-all items of connections that the exchange closed, and of others those that were written at least 5 s before
-the end. An item that came by two connections is in Kafka once, where the extractor could tell.
+Items sent are all items that the exchange wrote to connections, including repeated ones, those written
+to two connections, and those in flight when the connection or the extractor ended. Items surely received
+are all items of connections that the exchange closed; of other connections, those written at least 5 s
+before the end. An item received on two connections is in Kafka once, if the extractor could recognise
+it.
 """
 
 
@@ -127,7 +128,7 @@ def columns(record: Record) -> Iterator[Sequence[str]]:
 
 
 def recoveries(kills: Iterable[Kill]) -> Iterator[Sequence[str]]:
-    """Yield a row for each program, and one for all."""
+    """Yield one row per program, and one for all."""
     of_program: dict[str, list[float | None]] = defaultdict(list)
     for kill in kills:
         of_program[TITLES[kill.program]].append(kill.seconds)

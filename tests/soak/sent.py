@@ -1,4 +1,4 @@
-"""What the exchanges wrote to their connections: a number for each item, because a soak has millions."""
+"""Record the items that the exchanges write to their connections, as hashes: a soak has millions."""
 
 import time
 from array import array
@@ -13,17 +13,16 @@ from infra.replay.connection import Connection
 from tests.support.ledger import identities_in
 
 MARGIN = 5_000_000
-"""Microseconds. Extractors keep what they have read for a second. Beside a Spark driver that starts,
-they may read later what was written."""
+"""Microseconds before a connection's end in which items may be lost. Extractors buffer read data for up
+to 1 s, and read late while a Spark driver starts on the same machine."""
 
 Hashes = NDArray[np.int64]
-"""Of the identities of items, such as symbol and sequence. Two that are equal by chance are not to be
-expected among millions."""
+"""Hashes of items' identities, such as symbol and sequence. Collisions are unlikely among millions."""
 
 
 @dataclass
 class Written:
-    """What was written to a connection, and when, in microseconds since the epoch."""
+    """Items written to a connection, and the times of writing, in microseconds since the epoch."""
 
     items: "array[int]" = field(default_factory=lambda: array("q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
@@ -35,13 +34,13 @@ class Written:
         items = np.frombuffer(self.items, np.int64)
         if self.ending == "closed":
             return items
-        # It was broken, or the extractor left it, by itself or because it was killed.
+        # The connection was broken, or the extractor left it or was killed.
         end = now_us() if self.ended_at is None else self.ended_at
         return items[np.frombuffer(self.times, np.int64) <= end - MARGIN]
 
 
 class Sent:
-    """The observer of both exchanges. Written by their thread."""
+    """Observer of both exchanges. The exchanges' thread writes it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -67,18 +66,18 @@ class Sent:
             written.ending = connection.ending
 
     def connections(self, exchange: str) -> list[Written]:
-        """Return all of them, in the order of their opening. No longer written to once they ended."""
+        """Return the records of all connections in order of opening. Ended ones no longer change."""
         with self._lock:
             return list(self._written.get(exchange, ()))
 
 
 def everything(connections: Iterable[Written]) -> Hashes:
-    """Return each item that was written, once."""
+    """Return the distinct items that were written."""
     return _once(np.frombuffer(each.items, np.int64) for each in connections)
 
 
 def surely_received(connections: Iterable[Written]) -> Hashes:
-    """Return each item that must have been kept, once."""
+    """Return the distinct items that must have been kept."""
     return _once(each.sure() for each in connections)
 
 

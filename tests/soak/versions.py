@@ -1,4 +1,4 @@
-"""The versions of what a soak ran on."""
+"""Read the versions of the programs that a soak runs on."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.postgres import rows
 
 
 def versions(stack: Stack) -> dict[str, str]:
-    """Return the version by the name of the program; Postgres must be up."""
+    """Return versions by program. Postgres must be up."""
     with closing(psycopg2.connect(stack.settings.database_url)) as database:
         ((postgres,),) = rows(database, "SHOW server_version")
     jar = next((paths.TOOLS / "jars" / "kafka").glob("kafka-clients-*.jar"))
@@ -28,7 +28,7 @@ def versions(stack: Stack) -> dict[str, str]:
 
 
 def minio() -> str:
-    """Return its version. A binary that was built from source names none: it is the one of the Makefile."""
+    """Return MinIO's version. A binary built from source has none, so use the one in the Makefile."""
     named = output(str(paths.TOOLS / "bin" / "minio"), "--version").splitlines()[0]
     pinned = re.search(
         r"^MINIO := .*@(\S+)$", (paths.PROJECT / "Makefile").read_text(), re.MULTILINE

@@ -1,4 +1,4 @@
-"""Batches for the raw archive in a folder, and what lies in it."""
+"""Write batches to a raw archive in a folder, and read its contents."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,9 @@ IDS = {BINANCE.raw_topic: TOPIC_ID}
 EVENING = datetime(2026, 11, 22, 18, 59, 59, tzinfo=UTC)
 
 
-def batch(spark: SparkSession, *places: tuple[int, int], at: datetime = EVENING) -> DataFrame:
-    """Records of these partitions and offsets, as one task reads them."""
-    rows = (stamped(partition, offset, at) for partition, offset in places)
+def batch(spark: SparkSession, *positions: tuple[int, int], at: datetime = EVENING) -> DataFrame:
+    """Return records with these (partition, offset) pairs in one task."""
+    rows = (stamped(partition, offset, at) for partition, offset in positions)
     return records(spark, *rows).coalesce(1)
 
 
@@ -30,14 +30,14 @@ def stamped(partition: int, offset: int, at: datetime) -> Row:
 
 
 def resumed(spark: SparkSession, root: Path, ids: dict[str, str] = IDS) -> Archive:
-    """The archive as a new process starts it."""
+    """Return the archive as a new process would start it."""
     archive = Archive(spark, root.as_uri())
     archive.resume(PARTITIONS, ids)
     return archive
 
 
 def names(root: Path) -> list[str]:
-    """The objects' paths below the topic's folder."""
+    """Return the objects' paths below the topic's folder."""
     return sorted(
         str(path.relative_to(root / "raw" / f"topic={BINANCE.raw_topic}"))
         for path in (root / "raw").rglob("*.parquet")
@@ -45,6 +45,6 @@ def names(root: Path) -> list[str]:
 
 
 def places(root: Path) -> list[tuple[int, int]]:
-    """Partitions and offsets of all records, as a reader who knows nothing of Spark finds them."""
+    """Return partition and offset of all records, read without Spark."""
     rows = dataset(root / "raw").to_table(columns=["partition", "offset"]).to_pylist()
     return sorted((row["partition"], row["offset"]) for row in rows)

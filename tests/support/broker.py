@@ -1,4 +1,4 @@
-"""A Kafka broker as a child process, whose configuration a test writes."""
+"""Run a Kafka broker as a child process, with a configuration that a test writes."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m")
 
 
 def format_data(properties: Path) -> None:
-    """Prepare the data folder that a configuration names."""
+    """Format the data folder that a configuration names."""
     command = [*JAVA, "-cp", kafka.CLASSPATH, "kafka.tools.StorageTool", "format"]
     command += ["--cluster-id", kafka.CLUSTER_ID, "--config", str(properties)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -19,7 +19,7 @@ def format_data(properties: Path) -> None:
 
 
 def broker(properties: Path, log: Path) -> Process:
-    """Start a broker; it is not ready yet."""
+    """Start a broker and return before it is ready."""
     log4j = paths.PROJECT / "infra" / "kafka" / "log4j2.properties"
     command = [*JAVA, f"-Dlog4j2.configurationFile={log4j}", "-cp", kafka.CLASSPATH]
     return Process([*command, "kafka.Kafka", properties], log)

@@ -1,4 +1,4 @@
-"""Certificates of an authority that exists only for a test, made by openssl."""
+"""Create certificates with openssl, signed by an authority that exists only for a test."""
 
 import subprocess
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ subjectAltName = IP:127.0.0.1
 
 @dataclass(frozen=True)
 class Certificate:
-    """Files that have a private key and its certificate."""
+    """Files with a private key and its certificate."""
 
     certificate: Path
     key: Path
@@ -42,7 +42,7 @@ class Authority:
 
     @property
     def certificate(self) -> Path:
-        """PEM file of those that trust it."""
+        """PEM file for clients that trust the authority."""
         return self._made.certificate
 
     def sign(self, name: str) -> Certificate:

@@ -1,8 +1,8 @@
-"""A clock that a test moves."""
+"""Provide a clock that tests advance."""
 
 
 class Clock:
-    """Monotonic, in seconds; it does not advance by itself."""
+    """Monotonic clock in seconds. It advances only when a test sets `now`."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""What lies between a client and the server, and cuts every connection off after a while."""
+"""Relay connections between a client and the server, and abort each after a random time."""
 
 import asyncio
 import threading
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from random import Random
 
 LONGEST = 0.4
-"""Seconds that a connection lives at most."""
+"""Maximum duration of a connection, in seconds."""
 
 
 class CuttingRelay:
-    """On `port`. Counts the connections that it cut off, wherever they were in a message."""
+    """Relay on `port`. `cuts` counts aborted connections; a cut may be in the middle of a message."""
 
     def __init__(self, to_port: int, random: Random) -> None:
         self.port = 0
@@ -20,14 +20,14 @@ class CuttingRelay:
         self._random = random
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind, to_server = await asyncio.open_connection("127.0.0.1", self._to_port)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._to_port)
         try:
             async with asyncio.timeout(self._random.uniform(0, LONGEST)):
-                await asyncio.gather(copy(reader, to_server), copy(behind, writer))
+                await asyncio.gather(copy(reader, to_server), copy(from_server, writer))
         except TimeoutError:
             self.cuts += 1
         except ConnectionError:
-            # The client has gone by itself.
+            # The client closed the connection.
             pass
         finally:
             to_server.transport.abort()

@@ -1,4 +1,4 @@
-"""The two tables of dead letters, and rows as versions wrote them that had only the one."""
+"""Read both tables of dead letters, and insert rows as versions with only one table wrote them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ INSERT = (
 
 
 def insert_as_before(owner: connection, letters: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows with the columns of INSERT, and upgrade the database that has them."""
+    """Insert rows with the columns of INSERT, and then migrate the database."""
     execute(owner, "DROP TABLE dead_letter_spans")
     with owner.cursor() as statements:
         execute_values(statements, INSERT, letters)

@@ -1,4 +1,4 @@
-"""A client of server-sent events, as simple as the protocol allows."""
+"""Minimal client for server-sent events."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ class EventStream:
         self._lines = response.iter_lines()
 
     def receive(self) -> Message:
-        """Raises requests.ConnectionError when nothing comes within the deadline."""
+        """Return the next message. Raise requests.ConnectionError at the deadline."""
         data = ""
         for line in self._lines:
             name, _, value = line.decode().partition(": ")

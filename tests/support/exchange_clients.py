@@ -1,4 +1,4 @@
-"""Clients of the exchanges with settings for tests, and the notices of their connections."""
+"""Create exchange clients with settings for tests, and collect the notices of their connections."""
 
 import json
 from collections import deque
@@ -60,14 +60,14 @@ def kucoin_client(
 
 
 class Notices:
-    """What the connections of a client put into their backlog, one notice after another."""
+    """Notices that the connections of a client put into their backlog, one at a time."""
 
     def __init__(self, limit: int) -> None:
         self.backlog = Backlog(limit)
         self._taken: deque[Notice] = deque()
 
     def get(self, timeout: float = DEADLINE) -> Notice:
-        """Return the next one. Raise Empty when none comes in time."""
+        """Return the next notice. Raise Empty if none arrives within the timeout."""
         if not self._taken:
             self._taken += self.backlog.take(timeout)
         if not self._taken:
@@ -77,7 +77,7 @@ class Notices:
 
 @contextmanager
 def listening(client: ExchangeClient, limit: int = 1_000_000) -> Iterator[Notices]:
-    """Yield what the client's connections tell, one connection after another."""
+    """Keep the client connected for the block, and yield the notices of its connections."""
     notices = Notices(limit)
     stop = Event()
     metrics = Metrics(client.exchange.name)
@@ -91,14 +91,14 @@ def listening(client: ExchangeClient, limit: int = 1_000_000) -> Iterator[Notice
 
 
 def has_ended(thread: Thread, backlog: Backlog) -> bool:
-    """Make room for its last notices if nobody reads any more."""
+    """Return whether the thread has ended. Drain a full backlog, so that it can end."""
     if backlog.is_full:
         backlog.take(0.0)
     return not thread.is_alive()
 
 
 def told_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]:
-    """The next notices, up to the one that is the last."""
+    """Return the next notices, up to and including the first for which `last` is true."""
     told: list[Notice] = []
     while not told or not last(told[-1]):
         try:
@@ -109,24 +109,24 @@ def told_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]
 
 
 def next_of(notices: Notices, kind: type[Kind]) -> Kind:
-    """The next notice of this kind; others are passed over."""
+    """Return the next notice of this kind and skip others."""
     [*_, notice] = told_until(notices, lambda notice: isinstance(notice, kind))
     assert isinstance(notice, kind)
     return notice
 
 
 def item_of(raw_data: Received) -> bytes:
-    """Return the Kafka item of what came at RECEIVED_AT."""
+    """Return the Kafka item of data received at RECEIVED_AT."""
     [item] = Frame(1, RECEIVED_AT, "exchange.example", [raw_data], size=0).items()
     return item
 
 
 def tickers(frame: Frame) -> list[dict[str, Any]]:
-    """What the exchange sent, without `received_at`."""
+    """Return the items of a frame without `received_at`, as the exchange sent them."""
     items = [json.loads(item) for item in frame.items()]
     return [{name: item[name] for name in item if name != "received_at"} for item in items]
 
 
 def next_tickers(notices: Notices, frames: int = 1) -> list[dict[str, Any]]:
-    """The tickers of the next frames."""
+    """Return the tickers of the next frames."""
     return [ticker for _ in range(frames) for ticker in tickers(next_of(notices, Frame))]

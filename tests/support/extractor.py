@@ -1,4 +1,4 @@
-"""`python -m extractors` as a child process."""
+"""Run `python -m extractors` as a child process."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ class Extractor(Process):
     """The extractor of one exchange."""
 
     stop_limit = 15.0
-    """Then the supervisor kills it (stopwaitsecs). It ends within 10 s on a machine that is not busy."""
+    """The supervisor's limit (stopwaitsecs), in seconds. On an idle machine it ends within 10 s."""
 
     def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
         self.journal = Path(settings.journal_dir)
@@ -30,17 +30,17 @@ class Extractor(Process):
         )
 
     def metric(self, name: str) -> float:
-        """A value as Prometheus would have it."""
+        """Return the current value of a Prometheus metric."""
         text = requests.get(self._metrics_url, timeout=DEADLINE).text
         [value] = re.findall(rf"^extractor_{name}{{.*}} (.*)$", text, re.MULTILINE)
         return float(value)
 
     def ended_connections(self) -> list[bool]:
-        """For each connection that it opened, in their order: whether it has read it to its end."""
+        """Return, for each opened connection in order, whether it was read to its end."""
         log = self.log()
         ended = set(ENDED.findall(log))
         return [number in ended for number in CONNECTED.findall(log)]
 
     def memory(self) -> int:
-        """Bytes that are resident."""
+        """Return the resident memory, in bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)

@@ -1,4 +1,4 @@
-"""Real frames of both exchanges, and the Kafka records that carry them."""
+"""Provide real frames of both exchanges, and build Kafka records from them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -59,13 +59,13 @@ CRO_USDT: dict[str, Any] = {
 
 
 def recorded_kucoin_frames() -> list[dict[str, Any]]:
-    """The frames in tests/support/data, without their provenance."""
+    """Return the frames in tests/support/data, without their provenance."""
     lines = (Path(__file__).parent / "data" / "kucoin_ticker_all.jsonl").read_text().splitlines()
     return [json.loads(line)["msg"] for line in lines]
 
 
 def item(frame: dict[str, Any], received_at: int = RECEIVED_AT, **changed: Any) -> dict[str, Any]:
-    """The Kafka item of a frame. `changed` replaces fields where the exchange keeps its tickers."""
+    """Return the Kafka item of a frame. `changed` replaces fields of the ticker."""
     if "data" in frame and not changed.keys() <= frame.keys():
         frame = {**frame, "data": {**frame["data"], **changed}}
     else:
@@ -81,7 +81,7 @@ def record(
     endpoint: str | bytes | None = "stream.binance.com",
     timestamp: datetime | None = None,
 ) -> Row:
-    """One Kafka record. `items` is JSON-encoded unless it is bytes, or None for a record without value."""
+    """Return a Kafka record. `items` are JSON-encoded unless bytes; None is a record without value."""
     if not isinstance(items, bytes | None):
         items = json.dumps(items, ensure_ascii=False).encode()
     if isinstance(endpoint, str):
@@ -102,10 +102,10 @@ def record(
 def table(
     spark: SparkSession, rows: Iterable[Sequence[Any]], schema: StructType | str
 ) -> DataFrame:
-    """A DataFrame of literal rows, in the order of the schema; a struct is a tuple too."""
+    """Return a DataFrame of literal rows. Rows and structs are tuples in the order of the schema."""
     parsed = schema if isinstance(schema, StructType) else StructType.fromDDL(schema)
     assert isinstance(parsed, StructType)
-    # Spark reads an Arrow table by itself, while a list of rows would pass through Python workers.
+    # Spark reads an Arrow table directly; a list of rows would pass through Python workers.
     arrow = pa.Table.from_pylist(
         [named(row, parsed) for row in rows], to_arrow_schema(parsed, timezone="UTC")
     )
@@ -127,10 +127,10 @@ def records(spark: SparkSession, *rows: Row) -> DataFrame:
 
 
 def read(spark: SparkSession, *rows: Row) -> DataFrame:
-    """The tickers, dead letters and unread fields of Kafka records, as the jobs read them."""
+    """Return the tickers, dead letters and unread fields of Kafka records, as the jobs read them."""
     return records(spark, *rows).transform(messages).transform(tickers)
 
 
 def reduced(spark: SparkSession, *rows: Row) -> DataFrame:
-    """The same reduced to a row per symbol and minute, as the live job writes them."""
+    """Return the same, reduced to one row per symbol and minute, as the live job writes them."""
     return records(spark, *rows).transform(messages).transform(minutes)

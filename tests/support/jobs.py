@@ -1,12 +1,12 @@
-"""The Spark jobs as child processes, with a JVM that is quick to start."""
+"""Commands that run the Spark jobs as child processes, on a JVM that starts quickly."""
 
 import shlex
 from pathlib import Path
 
 from infra import paths
 
-# A JVM that runs for seconds spends them on its optimising compiler, on verifying the bytecode that it
-# loads, and on starting the threads of its garbage collector. These options replace those of infra/spark.
+# A short-lived JVM spends most of its time in the optimising compiler, in bytecode verification, and on
+# starting garbage collector threads. These options replace those of infra/spark.
 JAVA = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Duser.timezone=UTC"
@@ -16,11 +16,11 @@ QUICK = (f"--driver-java-options={JAVA}", "--conf=spark.ui.enabled=false")
 
 
 def spark_submit(program: str) -> list[str | Path]:
-    """The command that runs a program, whose path is relative to the project's folder."""
+    """Return the command that runs a program, whose path is relative to the project's folder."""
     return [SPARK_SUBMIT, *QUICK, program]
 
 
 def supervised(program: str) -> list[str | Path]:
-    """The same as in supervisord.conf: of the job's processes only Python obeys SIGTERM."""
+    """Return the command as in supervisord.conf: only the job's Python process obeys SIGTERM."""
     command = shlex.join(map(str, spark_submit(program)))
     return ["/bin/sh", "-c", f"trap '' TERM; exec {command}"]

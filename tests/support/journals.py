@@ -1,4 +1,4 @@
-"""Journals for tests: what goes in, what comes out, and what a process leaves when it ends."""
+"""Fill and read journals in tests, and reproduce what a killed process leaves."""
 
 import gzip
 import json
@@ -36,13 +36,13 @@ def number_of(line: Line) -> int:
 
 
 def line(number: int, symbol: str = "A", endpoint: str = "kucoin.com") -> Line:
-    """The line at the position `number`."""
+    """Return the line at the position `number`."""
     return Line(number, endpoint, symbol, item(number, symbol, number))
 
 
 @contextmanager
 def journal_in(folder: Path, limit: int = LIMIT) -> Iterator[Journal]:
-    """For as long as one process has it."""
+    """Open a journal for the block and lock it, as an extractor process does."""
     journal = Journal(folder, limit)
     try:
         with closing(journal):
@@ -58,12 +58,12 @@ def append(
     received_at: int = RECEIVED_AT,
     now: float = 0.0,
 ) -> bool:
-    """Whether they were taken."""
+    """Append items. Return whether the journal accepted them."""
     return not journal.append(endpoint, items(numbers, received_at), received_at, now)
 
 
 def lines_of(journal: Journal, position: int = 0) -> list[Line]:
-    """All that there is at the position and after it."""
+    """Return all lines from the position on."""
     with closing(JournalReader(journal, position, symbol_of)) as reader:
         return list(rest_of(reader))
 
@@ -74,7 +74,7 @@ def rest_of(reader: JournalReader) -> Iterator[Line]:
 
 
 def pack_all(folder: Path) -> None:
-    """Compress the segments of a journal that nobody uses, as version 0.1.0 did with closed ones."""
+    """Compress all segments of an unused journal, as version 0.1.0 did with closed segments."""
     for path in folder.glob("*.jsonl"):
         pack(path)
 
@@ -90,15 +90,15 @@ def pack(path: Path) -> Path:
 
 
 def left_behind(folder: Path) -> Path:
-    """The folder as the next process finds it when this one is killed now."""
+    """Return a copy of the folder as the next process would find it if this one were killed now."""
     copy = next(
         path for n in count(1) if not (path := folder.with_name(f"{folder.name}-{n}")).exists()
     )
-    # The record of deliveries is replaced meanwhile: by the time of the copy its new one may be gone.
+    # The process keeps replacing `delivered`: its temporary file may vanish during the copy.
     return shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("delivered.tmp"))
 
 
 def files_in(folder: Path) -> list[str]:
-    """The names of its segments, whole or not."""
+    """Return the names of a journal's segments, complete or not."""
     names = {path.name for path in folder.iterdir()}
     return sorted(names - {"id", "lock", "delivered"})

@@ -1,11 +1,11 @@
-"""JSON values as an exchange may write them: any value, with any blanks between its tokens."""
+"""Generate JSON texts as an exchange may write them: any value, any whitespace between tokens."""
 
 import json
 from typing import Any
 
 from hypothesis import strategies as st
 
-# As a JSON parser returns it: two surrogates that belong together are one character.
+# Texts as a JSON parser returns them: it merges a surrogate pair into one character.
 PARSED_TEXT = st.text(st.characters()).map(lambda text: str(json.loads(json.dumps(text))))
 
 SCALARS: st.SearchStrategy[Any] = st.one_of(
@@ -27,7 +27,7 @@ BLANKS = st.text(" \t\n\r", max_size=2)
 
 @st.composite
 def json_texts(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> tuple[bytes, Any]:
-    """A JSON text and its value."""
+    """Generate a JSON text and its value."""
     value = draw(values)
     text = json.dumps(
         value,
@@ -38,5 +38,5 @@ def json_texts(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> tuple[bytes, 
     try:
         return text.encode(), value
     except UnicodeEncodeError:
-        # Only an escape can write a lone surrogate.
+        # A lone surrogate can only be written as an escape.
         return json.dumps(value).encode(), value

@@ -1,4 +1,4 @@
-"""The topics of a test's Kafka: messages in, messages out, and gone."""
+"""Produce, read and delete messages in the topics of a test's Kafka."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ DEADLINE = 60.0
 
 
 class Topic:
-    """What has come to a topic since this was made, in partitions that were added since, too."""
+    """Messages of a topic since this object was created, including those in partitions added later."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._name = name
@@ -67,19 +67,19 @@ def all_items(messages: list[Message]) -> list[dict[str, Any]]:
 
 
 def sent_to(topics: Iterable[Topic]) -> list[Message]:
-    """All that has come to the topics since they were made."""
+    """Return all messages of the topics since the objects were created."""
     return [message for topic in topics for message in topic.messages()]
 
 
 def place(message: Message) -> tuple[str, int, int]:
-    """Its topic, partition and offset."""
+    """Return topic, partition and offset of a message."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None and partition is not None and offset is not None
     return topic, partition, offset
 
 
 def produce(settings: Settings, topic: str, *messages: Any, partition: int = 0) -> None:
-    """Send messages, which are bytes or become JSON, and return when Kafka has acknowledged them."""
+    """Send messages, JSON-encoded unless bytes, and return when Kafka has acknowledged them."""
     producer = _producer(settings.kafka_bootstrap_servers)
     headers: dict[str, str | bytes | None] = {"endpoint": b"127.0.0.1:8090"}
     for message in messages:
@@ -90,12 +90,12 @@ def produce(settings: Settings, topic: str, *messages: Any, partition: int = 0) 
 
 @cache
 def _producer(servers: str) -> Producer:
-    # A test may take Kafka down for a moment. By default the pause before a new attempt grows to 10 s.
+    # A test may stop Kafka for a moment. By default, pauses between attempts grow to 10 s.
     return Producer({"bootstrap.servers": servers, "reconnect.backoff.max.ms": 500, "log_level": 2})
 
 
 def expire_all(settings: Settings) -> None:
-    """As Kafka's retention would."""
+    """Delete all records of the raw topics, as Kafka's retention would."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     delete_records(
         settings,
@@ -108,16 +108,16 @@ def expire_all(settings: Settings) -> None:
 
 
 def delete_records(settings: Settings, oldest: Offsets) -> None:
-    """Delete what lies before these offsets, as Kafka's retention would; all records before -1."""
+    """Delete the records before these offsets, as Kafka's retention would; -1 deletes all."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    befores = [TopicPartition(*place, offset) for place, offset in oldest.items()]
+    befores = [TopicPartition(*partition, offset) for partition, offset in oldest.items()]
 
     def refusal() -> KafkaException | None:
         try:
             for done in admin.delete_records(befores).values():
                 done.result()
         except KafkaException as error:
-            # A broker that has just started may not know yet that it leads a partition.
+            # A broker that has just started may not know yet which partitions it leads.
             if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
                 raise
             return error
@@ -127,12 +127,12 @@ def delete_records(settings: Settings, oldest: Offsets) -> None:
 
 
 def ends(settings: Settings) -> Offsets:
-    """The next offset of each partition that has a message."""
+    """Return the end offset of each partition that had a message."""
     return {partition: end for partition, end in all_ends(settings).items() if end}
 
 
 def all_ends(settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC)) -> Offsets:
-    """The next offset of each partition of the topics."""
+    """Return the end offset of each partition of the topics."""
     with closing(_consumer(settings)) as consumer:
         return {
             (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number))[1]
@@ -142,7 +142,7 @@ def all_ends(settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC
 
 
 def all_messages(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Columns topic, partition, offset, value, from the first to the last."""
+    """Yield topic, partition, offset and value of all messages, by partition and offset."""
     for (topic, partition), end in ends(settings).items():
         with closing(_consumer(settings)) as consumer:
             consumer.assign([TopicPartition(topic, partition, 0)])
@@ -165,9 +165,9 @@ def _consumer(settings: Settings) -> Consumer:
             "bootstrap.servers": settings.kafka_bootstrap_servers,
             "group.id": "tests",
             "enable.auto.commit": False,
-            # At the end of a partition, answer at once and not after half a second.
+            # At the end of a partition, answer after 10 ms instead of half a second.
             "fetch.wait.max.ms": 10,
-            # A test may end after its Kafka: that is no news.
+            # Do not log that a test's Kafka ended before the test.
             "log_level": 2,
         }
     )

@@ -1,4 +1,4 @@
-"""What is in the lake, as readers who know nothing of Spark find it."""
+"""Read the lake without Spark: with DuckDB, Arrow and delta-rs."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from core.settings import Settings
 
 
 def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
-    """topic, partition, offset, value, key of all records below the prefix, read by DuckDB."""
+    """Return (topic, partition, offset, value, key) of all records below the prefix, read by DuckDB."""
     records = archive_dataset(settings, prefix)
     if records is None:
         return []
@@ -24,13 +24,13 @@ def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
 
 
 def archived_records(settings: Settings, prefix: str) -> list[dict[str, Any]]:
-    """All records below the prefix with all columns, read by Arrow."""
+    """Return all records below the prefix with all columns, read by Arrow."""
     records = archive_dataset(settings, prefix)
     return [] if records is None else list(records.to_table().to_pylist())
 
 
 def archive_dataset(settings: Settings, prefix: str) -> Dataset | None:
-    """The records below the prefix, as Arrow reads them; None where there is no object yet."""
+    """Return the records below the prefix as an Arrow dataset, None if there is no object yet."""
     store = S3FileSystem(
         access_key=settings.aws_access_key_id,
         secret_key=settings.aws_secret_access_key,
@@ -47,14 +47,14 @@ def archive_dataset(settings: Settings, prefix: str) -> Dataset | None:
 
 
 def tickers(settings: Settings) -> list[tuple[Any, ...]]:
-    """(topic, partition, offset, position) of the table's rows, read by delta-rs."""
+    """Return (topic, partition, offset, position) of the table's rows, read by delta-rs."""
     columns = ["topic", "partition", "offset", "position"]
     rows = _ticker_table(settings).to_pyarrow_table(columns=columns)
     return sorted(zip(*(rows[column].to_pylist() for column in columns), strict=True))
 
 
 def ticker_rows(settings: Settings) -> list[dict[str, Any]]:
-    """The table's rows with all columns, read by delta-rs."""
+    """Return the table's rows with all columns, read by delta-rs."""
     return list(_ticker_table(settings).to_pyarrow_table().to_pylist())
 
 
@@ -64,7 +64,7 @@ def _ticker_table(settings: Settings) -> deltalake.DeltaTable:
 
 
 def object_store_options(settings: Settings) -> dict[str, str]:
-    """How delta-rs and polars find the store."""
+    """Return the storage options for delta-rs and polars."""
     return {
         "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,

@@ -1,4 +1,4 @@
-"""The lake's queries over what is in Kafka now, and what an extractor would have put into `landing/`."""
+"""Run the lake's queries over what is in Kafka now, and edit objects of the lake."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ JOURNAL = "3f9c1a2b00c4d5e6"
 def run_raw_archive(
     spark: SparkSession, lake: Settings, folder: Path, start: Offsets | None = None
 ) -> None:
-    """Archive what is new, one object for each topic. What was never archived begins at `start`."""
+    """Archive new records, one object per topic. Partitions that are not archived begin at `start`."""
     archive = Archive(spark, lake_root(lake))
     partitions = partitions_of_topics(lake, EXCHANGE_OF_TOPIC)
     progress = {**(start or {}), **archive.resume(partitions, topic_ids(lake, EXCHANGE_OF_TOPIC))}
@@ -39,7 +39,7 @@ def run_raw_archive(
 
 
 def run_price_history(spark: SparkSession, lake: Settings, folder: Path) -> None:
-    """Write the tickers of what is new, one file for each exchange and day."""
+    """Write the tickers of new records, one file per exchange and day."""
     checkpoint = fresh_checkpoint(str(folder), "price_history")
     end_of_batch = partial(checkpoint_offsets, checkpoint)
     table = TickerTable(spark, lake_root(lake), end_of_batch, lake.tickers_retention_days)
@@ -49,7 +49,7 @@ def run_price_history(spark: SparkSession, lake: Settings, folder: Path) -> None
 
 
 def put_into_landing(lake: Settings, exchange: str, items: Sequence[dict[str, Any]]) -> str:
-    """Put an object with these items, as the extractor names and writes it. Return its key."""
+    """Put an object with these items, named and written as by the extractor. Return its key."""
     at = datetime.fromtimestamp(items[0]["received_at"] / 1e6, UTC)
     key = (
         f"landing/{exchange}/{at:%Y/%m/%d/%H}/{at:%Y%m%dT%H%M%S.%fZ}-{JOURNAL}"
@@ -63,7 +63,7 @@ def put_into_landing(lake: Settings, exchange: str, items: Sequence[dict[str, An
 
 
 def keys(lake: Settings, prefix: str) -> list[str]:
-    """The keys of the parquet files below a prefix, the oldest first."""
+    """Return the keys of the parquet files below a prefix, oldest first."""
     pages = object_store.client(lake).get_paginator("list_objects_v2")
     found = [
         each
@@ -85,7 +85,7 @@ def copy(lake: Settings, key: str, other: str) -> None:
 
 
 def in_another_hour(key: str) -> str:
-    """The key that an object of raw/ would have in the folder of another hour of that day."""
+    """Return the key that an object of raw/ would have in the folder of another hour of that day."""
     folder, _, name = key.rpartition("/")
     day, _, hour = folder.rpartition("hour=")
     return f"{day}hour={(int(hour) + 12) % 24}/{name}"

@@ -1,4 +1,4 @@
-"""What lies in `landing/`, read as anybody would: objects by boto3, lines by gzip and json."""
+"""Read `landing/` with general tools: objects by boto3, lines by gzip and json."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ from core.settings import Settings
 
 
 class Landing:
-    """What has come to an exchange's folder since this was made."""
+    """Objects added to an exchange's folder since this object was created."""
 
     def __init__(self, settings: Settings, exchange: str) -> None:
         self._s3 = boto3.client(
@@ -33,12 +33,12 @@ class Landing:
         return [key for key in self._keys() if key not in self._before]
 
     def versions(self) -> list[tuple[str, str]]:
-        """Key and time of the last change of each object."""
+        """Return key and time of the last change of each object."""
         heads = {key: self._s3.head_object(Bucket=self._bucket, Key=key) for key in self.keys()}
         return [(key, str(head["LastModified"])) for key, head in heads.items()]
 
     def items(self) -> list[dict[str, Any]]:
-        """In the order of the objects' names."""
+        """Return all items, in the order of the objects' names."""
         bodies = (self._s3.get_object(Bucket=self._bucket, Key=key)["Body"] for key in self.keys())
         return [
             json.loads(line)

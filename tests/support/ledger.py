@@ -1,4 +1,4 @@
-"""What the replay exchange wrote to each connection, and its comparison with what arrived."""
+"""Record what the replay exchange writes to each connection, and compare it with what arrived."""
 
 import json
 import time
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from infra.replay.connection import Connection
 
-# (symbol, sequence or E); of what can't be read the text: a frame, or one element as JSON.
 Identity = tuple[str, int] | str
+"""(symbol, sequence or E), or the text if it is unreadable: a frame, or one element as JSON."""
 
 
 BREAK_MARGIN = 1_000_000
-"""Microseconds: of what was written so shortly before a break, part may be lost with it."""
+"""Microseconds before a broken connection's end in which written frames may be lost."""
 
 
 class Frame(NamedTuple):
@@ -36,8 +36,8 @@ class Frame(NamedTuple):
 
 @dataclass
 class Written:
-    """To one connection. `ended_at` and `ending` are None while it is open; then the ending is
-    "closed" or "broken" by the exchange, or the client "left".
+    """Frames written to one connection. `ended_at` and `ending` are None while it is open; then `ending`
+    is "closed" or "broken" (by the exchange) or "left" (by the client).
     """
 
     exchange: str
@@ -51,17 +51,17 @@ class Written:
 
 
 class Ledger:
-    """The observer of both exchanges. Written by the thread of the exchange, read by tests."""
+    """Observer of both exchanges. The exchange's thread writes it, tests read it."""
 
     def __init__(self, *, texts: bool = True) -> None:
-        """Without the texts a long run takes less memory: the identities are kept."""
+        """`texts=False` keeps only identities, which saves memory in long runs."""
         self._texts = texts
         self._lock = Lock()
         self._written: list[Written] = []
         self._open: dict[Connection, Written] = {}
 
     def connections(self, exchange: str) -> list[Written]:
-        """As they stand, in the order of their opening."""
+        """Return copies of the connections' current records, in order of opening."""
         with self._lock:
             return [
                 replace(written, frames=list(written.frames))
@@ -94,7 +94,7 @@ class Ledger:
 
 
 def identities_in(text: str) -> Iterator[Identity]:
-    """Those in a data frame, in its order."""
+    """Yield the identities in a data frame, in order."""
     try:
         frame = json.loads(text)
     except json.JSONDecodeError:
@@ -118,7 +118,7 @@ def now_us() -> int:
 
 
 def identities(items: Iterable[dict[str, Any]]) -> list[Identity]:
-    """Of the items of a topic, as the ledger has them."""
+    """Return the identities of a topic's items, comparable with the ledger's."""
     return [_identity(item) for item in items]
 
 
@@ -131,7 +131,9 @@ def _identity(item: dict[str, Any]) -> Identity:
 
 
 def surely_received(connection: Written) -> list[Identity]:
-    """Frames of a connection that ended in an orderly way, or until a second before it was broken."""
+    """Return the identities that must have arrived: all frames of a connection that the exchange closed,
+    or those until 1 s before it was broken.
+    """
     if connection.ending == "closed":
         end = connection.ended_at
     elif connection.ending == "broken":
@@ -147,9 +149,9 @@ def surely_received(connection: Written) -> list[Identity]:
 
 
 def assert_each_once(connections: Iterable[Written], items: Iterable[dict[str, Any]]) -> None:
-    """What was surely received is there, nothing that was not written is, and nothing twice.
+    """Assert that all identities surely received are there, none that was not written, and no duplicate.
 
-    For connections that follow each other: what the exchange wrote twice counts twice.
+    For consecutive connections: what the exchange wrote twice counts twice.
     """
     found = Counter(identities(items))
     written = [

@@ -1,6 +1,6 @@
-"""What the live job writes to Postgres, and what a server that has read it knows.
+"""Write to Postgres as the live job does, and wait until a server has read it.
 
-As by the job: rows, batch and notification in one transaction.
+As in the job, rows, batch and notification are one transaction.
 """
 
 import json
@@ -23,7 +23,7 @@ Ticker = dict[str, Any]
 
 
 def ticker(exchange: str, symbol: str, price: str, **columns: Any) -> Ticker:
-    """A row of live_prices but for its batch; simulated, unless `endpoint` says otherwise."""
+    """Return a row of live_prices without batch_id: simulated, unless `endpoint` is changed."""
     now = datetime.now(UTC)
     return {
         "exchange": exchange,
@@ -41,7 +41,7 @@ def ticker(exchange: str, symbol: str, price: str, **columns: Any) -> Ticker:
 
 
 def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
-    """The same row as the server has it in memory, of batch 1; its JSON has only what it must."""
+    """Return the same row as the server's Price, of batch 1, with minimal JSON."""
     row: Ticker = {"traded_at": None, "batch_id": 1} | ticker(exchange, symbol, amount, **columns)
     shown = {"exchange": exchange, "symbol": symbol, "price": amount}
     return Price(
@@ -62,7 +62,7 @@ def write_batch(
     reading: Mapping[str, Any] | None = None,
     age: timedelta = timedelta(),
 ) -> int:
-    """Return the id of the batch. All tickers have the same columns; `age` is how long ago its commit is."""
+    """Write a batch, committed `age` ago, and return its id. All tickers must have the same columns."""
     with closing(psycopg2.connect(database_url)) as postgres:
         with postgres, postgres.cursor() as cursor:
             cursor.execute(
@@ -101,14 +101,14 @@ def insert(owner: connection, statement: str, values: Sequence[tuple[Any, ...]])
 
 
 def batch_of(id: str) -> int:
-    """The last part of a message's id."""
+    """Return the batch id, the last part of a message's id."""
     return int(id.rpartition("-")[2])
 
 
 def wait_for_batch(
     server: ServerProcess, batch_id: int, headers: dict[str, str] | None = None
 ) -> None:
-    """Wait until the server has read what that batch, or a later one, wrote."""
+    """Wait until the server has read that batch or a later one."""
     server.wait_for(
         lambda: server.get("/api/prices", headers, symbol="none"),
         lambda answer: answer.ok and batch_of(answer.json()["id"]) >= batch_id,

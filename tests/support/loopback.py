@@ -1,4 +1,4 @@
-"""Real servers on loopback and free ports, for as long as a test needs them."""
+"""Run real WebSocket and HTTP servers on free ports of loopback during a test."""
 
 import json
 import struct
@@ -29,7 +29,7 @@ def websocket_server(
     refuse: Callable[[ServerConnection, Request], Response | None] | None = None,
     tls: SSLContext | None = None,
 ) -> Iterator[str]:
-    """Gives ws://127.0.0.1:port, or wss://. Each connection has `talk` in a thread of its own."""
+    """Yield ws://127.0.0.1:port, or wss:// with TLS. Run `talk` in a separate thread per connection."""
     with serve(talk, "127.0.0.1", 0, compression=None, process_request=refuse, ssl=tls) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
@@ -42,7 +42,7 @@ def websocket_server(
 
 
 def certificate(folder: Path) -> Path:
-    """Certificate and key of 127.0.0.1 for tests, signed by nobody else."""
+    """Create a self-signed certificate for 127.0.0.1. Return the PEM file with key and certificate."""
     path = folder / "certificate.pem"
     command = "openssl req -x509 -noenc -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 1"
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -62,11 +62,11 @@ def http_server(
     status: int | Callable[[], int] = 200,
     headers: dict[str, str] | None = None,
 ) -> Iterator[str]:
-    """Gives http://127.0.0.1:port, where every GET and POST has the same kind of answer."""
+    """Yield http://127.0.0.1:port, where every GET and POST is answered with `body` and `status`."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            # Without the date that send_response() would add: a test may have one of its own.
+            # Unlike send_response(), adds no Date header: a test may set one.
             self.send_response_only(status if isinstance(status, int) else status())
             content = body().encode()
             for name, value in {**(headers or {}), "Content-Length": str(len(content))}.items():
@@ -90,7 +90,7 @@ def http_server(
 
 
 def bullet(endpoint: str, token: str, ping_interval: float = 18.0) -> str:
-    """KuCoin's answer to bullet-public."""
+    """Return KuCoin's answer to bullet-public."""
     server = {
         "endpoint": f"{endpoint}/",
         "encrypt": True,
@@ -103,9 +103,9 @@ def bullet(endpoint: str, token: str, ping_interval: float = 18.0) -> str:
 
 @contextmanager
 def kucoin_from_its_welcome(talk: Talk, ping_interval: float = 18.0) -> Iterator[str]:
-    """A KuCoin that gives the tokens secret/1, secret/2, ...; gives its REST server's URL.
+    """Run a KuCoin that issues the tokens secret/1, secret/2, …; yield the URL of its REST server.
 
-    What its WebSocket says is all left to `talk`.
+    `talk` sends everything on the WebSocket, including the welcome.
     """
     numbers = count(1)
     with (
@@ -116,7 +116,7 @@ def kucoin_from_its_welcome(talk: Talk, ping_interval: float = 18.0) -> Iterator
 
 
 def kucoin(talk: Talk, ping_interval: float = 18.0) -> AbstractContextManager[str]:
-    """The same, but `talk` begins after the ack of the subscription."""
+    """Run the same KuCoin, but call `talk` after the ack of the subscription."""
 
     def subscribed(connection: ServerConnection) -> None:
         connection.send('{"id":"hQvf8jkno","type":"welcome"}')
@@ -129,19 +129,19 @@ def kucoin(talk: Talk, ping_interval: float = 18.0) -> AbstractContextManager[st
 
 
 def token_of(connection: ServerConnection) -> str:
-    """The token in the URL that the client connected to."""
+    """Return the token in the URL that the client connected to."""
     assert connection.request is not None
     return parse_qs(urlsplit(connection.request.path).query)["token"][0]
 
 
 def until_closed(connection: ServerConnection) -> None:
-    """Says nothing more."""
+    """Send nothing more and wait for the client's close."""
     for _ in connection:
         pass
 
 
 def sends(*frames: object) -> Talk:
-    """Each frame as JSON, then nothing more."""
+    """Return a talk that sends each frame as JSON, then nothing more."""
 
     def talk(connection: ServerConnection) -> None:
         for frame in frames:
@@ -152,7 +152,7 @@ def sends(*frames: object) -> Talk:
 
 
 def on_connections(*talks: Talk) -> Talk:
-    """The first talk on the first connection, and so on; the last one on all later ones."""
+    """Return a talk that runs the n-th talk on the n-th connection, and the last on all later ones."""
     remaining = list(talks)
 
     def talk(connection: ServerConnection) -> None:
@@ -162,7 +162,7 @@ def on_connections(*talks: Talk) -> Talk:
 
 
 def leaves(connection: ServerConnection) -> None:
-    """Closes the TCP connection without a word, once all that it sent has arrived."""
+    """Close the TCP connection without a close frame, once all sent data has been acknowledged."""
 
     def unsent() -> int:
         [count] = struct.unpack("i", ioctl(connection.socket, TIOCOUTQ, bytes(4)))
@@ -173,6 +173,6 @@ def leaves(connection: ServerConnection) -> None:
 
 
 def aborts(connection: ServerConnection) -> None:
-    """The same with a reset, as when a machine goes down."""
+    """Do the same with a reset, as when a machine goes down."""
     connection.socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     leaves(connection)

@@ -1,6 +1,6 @@
-"""Both exchanges at full speed, an extractor for each, and what Kafka and landing/ have of it.
+"""Run both exchanges at full speed with an extractor each, and check Kafka and landing/.
 
-Everything that the exchanges wrote is compared item by item: nothing is lost, nothing doubled.
+All that the exchanges wrote is compared item by item: nothing is lost or duplicated.
 """
 
 import json
@@ -33,10 +33,10 @@ from tests.support.waiting import wait_for
 
 EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
 DEADLINE = 240.0
-"""Seconds. A backlog of a minute takes its time on a busy machine."""
+"""Seconds. On a busy machine, a backlog of a minute takes long to send."""
 
 KILL_MARGIN = 1_000_000
-"""Microseconds: what came so shortly before a kill may be lost."""
+"""Microseconds before a kill in which received data may be lost."""
 
 LEFT_SYMBOLS = 97
 
@@ -65,13 +65,13 @@ class Market:
         self.wait_for_frames()
 
     def start(self, **changed: Any) -> None:
-        """Start the extractors, with some settings changed; they may connect."""
+        """Start the extractors with some settings changed, and let them connect."""
         for each in EXCHANGES:
             clear(self.address, each)
             self.extractors[each] = self._start(each, replace(self.settings, **changed))
 
     def wait_for_frames(self, frames: int = 3) -> None:
-        """Wait until each exchange has written this number of frames from now on."""
+        """Wait until each exchange has written `frames` more frames."""
         before = self._frames()
         wait_for(
             self._frames,
@@ -86,7 +86,7 @@ class Market:
         return self._ledger.connections(exchange)
 
     def close(self) -> None:
-        """In an orderly way, for good; returns when the extractors have read all that was written."""
+        """Close all connections and refuse new ones. Return when the extractors have read everything."""
         refused = {each: self.extractors[each].log().count(REFUSED) for each in EXCHANGES}
         for each in EXCHANGES:
             inflict(self.address, each, Unauthorized(), "every")
@@ -95,7 +95,7 @@ class Market:
             self._wait_for_log(each, REFUSED, refused[each] + 1)
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
-        """Wait until the extractors of each exchange have written it."""
+        """Wait until the extractor of each exchange has logged the text `times` times."""
         for each in EXCHANGES:
             self._wait_for_log(each, text, times)
 
@@ -104,7 +104,7 @@ class Market:
         extractor.wait_for(extractor.log, lambda log: log.count(text) >= times, deadline=DEADLINE)
 
     def wait_for_kafka(self) -> None:
-        """Wait until it has everything that was received."""
+        """Wait until Kafka has everything that was received."""
         self._wait_until_taken("kafka_lag_items")
 
     def _wait_until_taken(self, lag: str) -> None:
@@ -116,22 +116,22 @@ class Market:
             )
 
     def kill(self) -> None:
-        """End both with SIGKILL."""
+        """Kill both extractors with SIGKILL."""
         for each in self.extractors.values():
             each.kill()
         self.killed_at.append(time.time() * 1e6)
 
     def end(self) -> None:
-        """Send SIGTERM to both before waiting: each may take seconds."""
+        """Stop both extractors. Send both SIGTERMs before waiting, as each may take seconds."""
         for each in self.extractors.values():
             each.signal(signal.SIGTERM)
         for each in self.extractors.values():
             assert each.wait(each.stop_limit) == 0, each.log()
 
     def end_with_empty_journals(self) -> None:
-        """On a busy machine the last upload may take longer than a stop allows: then start again.
+        """Stop the extractors. If a journal is not empty, start them again until it is.
 
-        The exchanges still refuse every connection.
+        On a busy machine the last upload may exceed the stop limit. Connections are still refused.
         """
         self.end()
         if self.journal_files():
@@ -145,7 +145,7 @@ class Market:
         return counted(all_items(self.messages(exchange)))
 
     def messages(self, exchange: str) -> list[Message]:
-        """Return those that extractors have sent."""
+        """Return the topic's messages that extractors have sent."""
         return [
             message
             for message in self._topics[exchange].messages()
@@ -167,22 +167,22 @@ def _metric(extractor: Extractor, name: str) -> float | Exception:
     try:
         return extractor.metric(name)
     except (requests.ConnectionError, ValueError) as error:
-        # It has just been started.
+        # The extractor has just been started.
         return error
 
 
 def counted(items: Iterable[dict[str, Any]]) -> "Counter[str]":
-    """Items without the time of their receipt, as text."""
+    """Return how often each item occurs, as JSON without `received_at`."""
     return Counter(
         json.dumps({name: item[name] for name in item if name != "received_at"}) for item in items
     )
 
 
 def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Counter[str]":
-    """Return the items of closed segments, as a process leaves them.
+    """Fill a journal as an ended process leaves it, and return its items.
 
-    They have 97 symbols in turn, a sequence, and about these sizes, in bytes that can't be compressed
-    by more than half.
+    The items have 97 symbols in turn, a sequence, and about these sizes in bytes. They can't be
+    compressed by more than half.
     """
     now = time.time_ns() // 1000
     symbols = [f"LEFT{number % LEFT_SYMBOLS}" for number in range(len(sizes))]
@@ -204,7 +204,7 @@ def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Coun
 
 
 def written(connections: Iterable[Written], until: Callable[[Written], float]) -> "Counter[str]":
-    """The items of the frames that were written to each connection until then."""
+    """Return the items of the frames written to each connection until the time `until(connection)`."""
     items: list[dict[str, Any]] = []
     for connection in connections:
         for frame in connection.frames:
@@ -221,14 +221,14 @@ def everything(connection: Written) -> float:
 
 @contextmanager
 def market_of(settings: Settings, start: Start, owner: Settings | None = None) -> Iterator[Market]:
-    """A market whose extractors have these settings. `owner` may read the topics."""
+    """Yield a market whose extractors have these settings. `owner` has the right to read the topics."""
     ledger = Ledger()
     with running(*Simulation().exchanges(observer=ledger)) as address:
         yield Market(address, ledger, settings, start, owner or settings)
 
 
 def assert_exact(market: Market) -> None:
-    """All connections were closed in an orderly way."""
+    """Assert that Kafka and landing/ have exactly what was written. All connections must be closed."""
     for each in EXCHANGES:
         connections = market.connections(each)
         assert [connection.ending for connection in connections] == ["closed"] * len(connections)
@@ -241,9 +241,9 @@ def assert_exact(market: Market) -> None:
 def assert_exact_after_kills(
     market: Market, left: Mapping[str, "Counter[str]"] = MappingProxyType({})
 ) -> None:
-    """The last connections were closed in an orderly way; `market.kill` ended those before.
+    """Assert that no item is duplicated, and that at most the last second before a kill is missing.
 
-    `left` are items that were in the journals at the start.
+    The last connections must be closed. `left` are the items in the journals at the start.
     """
 
     def last_sure(connection: Written) -> float:

@@ -1,4 +1,4 @@
-"""Messages as the reader takes them, without Spark: frames of literal values, read to sorted rows."""
+"""Build messages from literal values and read them to sorted rows, without Spark."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def message(
     timestamp: datetime | int | None = None,
     endpoint: str | None = HOST,
 ) -> dict[str, Any]:
-    """One message. `value` is JSON-encoded unless it is bytes, or None for a record without value."""
+    """Return a message. `value` is JSON-encoded unless bytes; None means a record without value."""
     if not isinstance(value, bytes | None):
         value = encoded(value)
     return {
@@ -42,38 +42,38 @@ def message(
 
 
 def short(written: Any) -> str | None:
-    """The id of a parameter that is too long to be one; None for what pytest names itself."""
+    """Return a short test id for a long parameter, None to use pytest's default."""
     if isinstance(written, str | bytes) and len(written) > 30:
         return f"{written[:20]!r} of {len(written)}"
     return None
 
 
 def encoded(value: Any) -> bytes:
-    """Its JSON as exchanges write it, without blanks."""
+    """Return compact JSON, as exchanges write it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def frame(*messages: dict[str, Any]) -> pl.DataFrame:
-    """A frame of columns.MESSAGE."""
+    """Return a frame with the columns of columns.MESSAGE."""
     columns = {name: [each[name] for each in messages] for name in MESSAGE}
     return pl.DataFrame(columns, polars_schema(MESSAGE))
 
 
 def in_order(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Rows of columns.READ, sorted by their place, then by kind and field."""
+    """Return rows of columns.READ, sorted by topic, partition, offset, position, kind and field."""
     return rows.sort("topic", "partition", "offset", "position", "kind", "field").to_dicts()
 
 
 def by_columns(messages: pl.DataFrame) -> pl.DataFrame:
-    """Read with read_columns, which must understand all."""
+    """Read with read_columns. Assert that it leaves no message to read_elements."""
     rows, left = read_columns(messages)
     assert not len(left), f"left to read_elements: {left['value'].to_list()}"
     return rows
 
 
 READERS: tuple[Reader, ...] = (read_elements, read_messages)
-"""What must read any message alike."""
+"""Readers that must read any message alike."""
 
 
 at_the_depth_limit = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""For tests of nested messages: where Python's stack ends, a callback of its collector may fail too."""
+"""For tests of deeply nested messages: at the recursion limit a gc callback may fail too."""

@@ -1,7 +1,7 @@
-"""Messages of both exchanges with what nobody expects in them, as bytes: for property tests of readers.
+"""Generate messages of both exchanges with unexpected contents, as bytes, for property tests of readers.
 
-An item is made token by token rather than with json.dumps, so that keys can stand twice or be escaped, and
-values can be what no JSON writer writes.
+Items are built token by token rather than with json.dumps, so that keys can be duplicated or escaped,
+and values can be what no JSON writer produces.
 """
 
 import json
@@ -16,8 +16,8 @@ from tests.support.json_texts import VALUES
 
 T = TypeVar("T")
 
-# Keys and values as they are written.
 Pairs = list[tuple[str, str]]
+"""Keys and values as JSON texts."""
 
 TICKERS: dict[str, Pairs] = {
     BINANCE.raw_topic: [
@@ -169,7 +169,7 @@ QUOTED = NUMBERS.map(lambda number: f'"{number}"')
 def mostly(
     usual: st.SearchStrategy[T], else_: st.SearchStrategy[T], one_in: int
 ) -> st.SearchStrategy[T]:
-    """`else_` once in so many times. one_of would draw both alike, however often it is given one."""
+    """Draw `else_` once in `one_in` times. one_of would ignore how often it lists a strategy."""
     return st.sampled_from([usual] * (one_in - 1) + [else_]).flatmap(lambda chosen: chosen)
 
 
@@ -181,7 +181,7 @@ WRITTEN = mostly(ANY_JSON, st.one_of(NUMBERS, st.sampled_from(NO_JSON)), one_in=
 
 @st.composite
 def changed(draw: st.DrawFn, pairs: Pairs) -> Pairs:
-    """The pairs of an object with nothing, one or a few of them changed."""
+    """Generate an object's pairs with none, one or a few of them changed."""
     found = list(pairs)
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 2, 4]))):
         at = draw(st.integers(0, len(found)))
@@ -224,11 +224,11 @@ def items(topic: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def bodies(draw: st.DrawFn, topic: str) -> bytes:
-    """The value of a message."""
+    """Generate the value of a message."""
     found = draw(st.lists(items(topic), min_size=draw(st.sampled_from([0, 1, 1, 1])), max_size=4))
     between = f"{draw(BLANKS)},{draw(BLANKS)}"
     text = f"[{draw(BLANKS)}{between.join(found)}{draw(BLANKS)}]"
-    # As Python's own UTF-8, so that a lone surrogate becomes bytes that are none.
+    # surrogatepass encodes a lone surrogate as bytes that are not valid UTF-8.
     body = text.encode(errors="surrogatepass")
     match draw(st.sampled_from([*[None] * 40, "junk", "cut", "behind", "before"])):
         case "junk":

@@ -1,4 +1,4 @@
-"""A Kafka of a test's own, that may be killed, run out of disk and lose what it had.
+"""Run a Kafka for one test, which may kill it, fill its disk and truncate its data.
 
 with own_kafka(tmp_path, settings) as broker:
     …broker.settings are the settings with its address…
@@ -36,7 +36,7 @@ NUMBERS = tuple("0123456789")
 PAYLOAD = " payload: "
 
 FOREIGN_INTERVAL = 0.01
-"""Seconds between two bursts of a foreign producer."""
+"""Seconds between two bursts of the foreign producer."""
 
 
 class OwnKafka:
@@ -58,13 +58,13 @@ class OwnKafka:
         kafka.initialise(self.settings)
 
     def restart(self) -> None:
-        """Start it after it was killed or has ended; return when it serves."""
+        """Kill the broker if it runs, and start it. Return when it is ready."""
         self.process.kill()
         self.process = broker(self._properties, self._log)
         self.wait_until_ready()
 
     def limit_files(self, size: int = resource.RLIM_INFINITY) -> None:
-        """Let no file grow beyond a size in bytes, as a full disk would."""
+        """Limit the size of the broker's files, in bytes, to simulate a full disk."""
         limits = (size, resource.RLIM_INFINITY)
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
 
@@ -97,11 +97,11 @@ class OwnKafka:
             os.truncate(newest, max(0, newest.stat().st_size - size))
 
     def create_topics(self) -> None:
-        """Create those of the project's topics that are missing."""
+        """Create the project's topics that do not exist."""
         kafka.initialise(self.settings)
 
     def renew_topics(self) -> None:
-        """Give the next test empty topics with their usual partitions and settings."""
+        """Recreate all topics, empty and with default partitions and settings, for the next test."""
         present = self._admin.list_topics(timeout=TIMEOUT).topics
         for each in kafka.TOPICS:
             if each.topic in present:
@@ -121,12 +121,12 @@ class OwnKafka:
         return [number for number, partition in found.items() if partition.leader >= 0]
 
     def configure(self, topic: str, name: str, value: str) -> None:
-        """Change a topic's setting; return when the broker itself answers with the new value."""
+        """Change a topic's setting. Return when the broker answers with the new value."""
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         topic_resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         done = self._admin.incremental_alter_configs([topic_resource])
         done[topic_resource].result(timeout=TIMEOUT)
-        # The controller has it first.
+        # The controller has the new value first.
         wait_for(partial(self._setting, topic, name), lambda found: found == value)
 
     def _setting(self, topic: str, name: str) -> str:
@@ -158,7 +158,7 @@ def has_length(length: int, found: Sequence[object]) -> bool:
 
 
 def values_in(partitions: Iterable[Path]) -> list[str]:
-    """Return the values of the messages in partitions' files, to which nobody writes."""
+    """Return the values of the messages in partitions' files. No broker may be writing to them."""
     segments = [str(path) for partition in partitions for path in sorted(partition.glob("*.log"))]
     command = [*JAVA, "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-cp", kafka.CLASSPATH]
     command += ["kafka.tools.DumpLogSegments", "--print-data-log", "--files", ",".join(segments)]
@@ -168,7 +168,7 @@ def values_in(partitions: Iterable[Path]) -> list[str]:
 
 @contextmanager
 def foreign_producer(settings: Settings, topic: str) -> Iterator[None]:
-    """Somebody else writes to all partitions of a topic all the time."""
+    """Keep a foreign producer writing to all partitions of a topic for the block."""
     stop = Event()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""A real pgbouncer in front of a stack's Postgres, with the settings that docs/managed-postgres.md has."""
+"""Run a real pgbouncer in front of a stack's Postgres, with the settings in docs/managed-postgres.md."""
 
 import os
 import re
@@ -18,12 +18,12 @@ from tests.support.waiting import shown
 
 DOCUMENT = PROJECT / "docs" / "managed-postgres.md"
 
-# Debian installs it where only root's PATH leads.
+# Debian installs it in a folder that only root's PATH contains.
 FOLDERS = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
 
 
 class Pgbouncer:
-    """A running pgbouncer. One that was killed and started again has the same port."""
+    """A running pgbouncer. Its port stays the same after a kill and a start."""
 
     def __init__(self, program: str, stack: Stack) -> None:
         (self._port,) = free_ports(1)
@@ -34,17 +34,17 @@ class Pgbouncer:
         self.start()
 
     def start(self) -> None:
-        """Return when it accepts connections to Postgres."""
+        """Start pgbouncer. Return when it accepts connections to Postgres."""
         self._process = Process(self._command, self._stack.folder / "pgbouncer.log")
         self._process.wait_for(self._accepts)
 
     def kill(self) -> None:
-        """End it with SIGKILL, and with it every connection through it."""
+        """Kill pgbouncer with SIGKILL, which ends every connection through it."""
         self._process.kill()
         print(shown(self._process.log()))
 
     def through(self, settings: Settings) -> Settings:
-        """The same settings, but with pgbouncer's address instead of Postgres's."""
+        """Return the settings with pgbouncer's address instead of Postgres's."""
         return replace(
             settings,
             database_url=self._address(settings.database_url),
@@ -57,7 +57,7 @@ class Pgbouncer:
         return parts._replace(netloc=f"{login}@127.0.0.1:{self._port}").geturl()
 
     def _configure(self) -> list[str]:
-        """Write its files. Return the arguments that name them."""
+        """Write pgbouncer's files. Return the arguments that name them."""
         settings, user = self._stack.settings, self._stack.postgres_user
         logins = [urlsplit(settings.database_url), urlsplit(settings.reader_database_url)]
         passwords = self._folder / "userlist.txt"
@@ -78,7 +78,7 @@ class Pgbouncer:
         )
         if os.geteuid() != 0:
             return [str(configuration)]
-        # It refuses to run as root.
+        # pgbouncer refuses to run as root.
         for path in (self._folder, configuration, passwords):
             shutil.chown(path, user)
         return ["--user", user, str(configuration)]
@@ -98,7 +98,7 @@ def documented_settings() -> str:
 
 
 def find_pgbouncer() -> str:
-    """Return the path of the program. Raise AssertionError where it is not installed."""
+    """Return the path of the program. Raise AssertionError if it is not installed."""
     program = shutil.which("pgbouncer", path=FOLDERS)
     assert program is not None, "pgbouncer is not installed: apt-get install pgbouncer"
     return program

@@ -1,4 +1,4 @@
-"""The live job's tables from raw messages, in plain Python: it shares nothing with the job."""
+"""Compute the live job's tables from raw messages in plain Python, sharing no code with the job."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -36,11 +36,11 @@ class Ticker(NamedTuple):
 
 
 def tickers_of(read: Iterable[Row | Mapping[str, Any]]) -> list[Ticker]:
-    """Of records, each taken once."""
+    """Return the tickers of records. The caller must pass each record once."""
     found = []
     for row in read:
         for position, each in enumerate(json.loads(row["value"])):
-            place = (row["partition"], row["offset"], position)
+            location = (row["partition"], row["offset"], position)
             receipt = each["received_at"]
             if row["topic"] == BINANCE.raw_topic:
                 event = each["E"] * MILLISECOND
@@ -49,7 +49,7 @@ def tickers_of(read: Iterable[Row | Mapping[str, Any]]) -> list[Ticker]:
                 data = each["data"]
                 price, sequence = Decimal(data["price"]), int(data["sequence"])
                 values = ("kucoin", each["subject"], price, sequence, receipt)
-            found.append(Ticker(*values, receipt, *place))
+            found.append(Ticker(*values, receipt, *location))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the tests ask of Postgres, and what they do to it."""
+"""Query Postgres in tests, and make it fail."""
 
 import select
 import socket
@@ -20,10 +20,10 @@ from infra import paths
 from spark_jobs.kafka_source.offsets import Offsets
 
 SOON = timedelta(milliseconds=100)
-"""For a lock that nobody will release."""
+"""Lock timeout for tests in which the lock is never released."""
 
-# As psycopg2 sends it.
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+"""COMMIT as psycopg2 sends it."""
 
 
 def rows(database: connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -33,7 +33,7 @@ def rows(database: connection, query: str, *values: Any) -> list[tuple[Any, ...]
 
 
 def contents(database: connection, tables: Iterable[str]) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of the tables as text, sorted."""
+    """Return all rows of the tables as text, sorted."""
     return {table: sorted(rows(database, f"SELECT t::text FROM {table} t")) for table in tables}
 
 
@@ -43,13 +43,15 @@ def execute(database: connection, statement: str, *values: Any) -> None:
 
 
 def start_at(database: connection, offsets: Offsets) -> None:
-    """Set the progress of a database without any: other tests' messages lie below."""
-    for place, offset in offsets.items():
-        execute(database, "INSERT INTO kafka_progress VALUES (%s, %s, %s)", *place, offset)
+    """Set the progress of an empty database, to skip other tests' messages before these offsets."""
+    for topic_partition, offset in offsets.items():
+        execute(
+            database, "INSERT INTO kafka_progress VALUES (%s, %s, %s)", *topic_partition, offset
+        )
 
 
 def of_postgres(program: str, database: Settings, *options: object) -> None:
-    """Run one of Postgres's own programs, such as pg_dump, on a database."""
+    """Run a program of Postgres, such as pg_dump, on a database."""
     command = [
         paths.site_packages() / paths.POSTGRES_BIN / program,
         database.database_url,
@@ -59,7 +61,7 @@ def of_postgres(program: str, database: Settings, *options: object) -> None:
 
 
 def end_sessions(database: connection, application: str) -> None:
-    """Terminate what the application has open to this database, and return when it is closed."""
+    """Terminate the application's sessions in this database, and return when they are closed."""
     query = (
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
         " WHERE application_name = %s AND datname = current_database()"
@@ -71,7 +73,7 @@ def end_sessions(database: connection, application: str) -> None:
 def no_connections(
     database: Settings, name: str, *, kept: connection | None = None
 ) -> Iterator[None]:
-    """Make one database unavailable. Open connections are terminated, but for the one that is kept."""
+    """Make a database unavailable for the block. All open connections but `kept` are terminated."""
     server = database.database_url.rsplit("/", 1)[0]
     with closing(psycopg2.connect(f"{server}/postgres")) as other:
         other.autocommit = True
@@ -91,9 +93,9 @@ def no_connections(
 
 @contextmanager
 def dies_at_commit(database: Settings, *, arrives: bool) -> Iterator[tuple[Settings, Event]]:
-    """Settings whose connections die at a COMMIT, once the event is set; the next ones live.
+    """Yield settings whose next COMMIT after the event is set breaks its connection; later ones work.
 
-    When it arrives it is done, and only its answer is lost.
+    If it `arrives`, Postgres commits and only the answer is lost.
     """
     url = urlsplit(database.database_url)
     is_armed = Event()
@@ -105,7 +107,7 @@ def dies_at_commit(database: Settings, *, arrives: bool) -> Iterator[tuple[Setti
                     pass
 
         def pass_on(self, postgres: socket.socket) -> bool:
-            """What one of both has to say; False when this was the end."""
+            """Forward one chunk from either side. Return False when the connection is to end."""
             client: socket.socket = self.request
             (source, *_), _, _ = select.select([client, postgres], [], [])
             said = source.recv(65536)

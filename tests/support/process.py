@@ -1,4 +1,4 @@
-"""A program as a child process: the one way in which a test starts, watches and ends one."""
+"""Start, watch and stop a program as a child process. Tests start processes only through this module."""
 
 import os
 import signal
@@ -15,10 +15,10 @@ RunningProcess = TypeVar("RunningProcess", bound="Process")
 
 
 class Process:
-    """A program in a session of its own, started in the project's folder; its output is a log file."""
+    """A program in a new session, started in the project's folder. Its output goes to a log file."""
 
     stop_limit = DEADLINE
-    """Seconds that it may take to end after SIGTERM."""
+    """Maximum time to end after SIGTERM, in seconds."""
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class Process:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._log = log
-        # Appended: a test that starts a program again keeps what the first one wrote.
+        # Append, to keep the log when a test restarts a program.
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
                 cwd=PROJECT,
                 env=os.environ | (environment or {}),
-                # Kept open and empty, as a terminal in which nobody types.
+                # An open pipe without input, like a terminal in which nobody types.
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -45,14 +45,14 @@ class Process:
         return self._process.pid
 
     def log(self) -> str:
-        """Everything that it and its predecessors with the same log file have written."""
+        """Return the contents of the log file, including output of earlier processes."""
         return self._log.read_text()
 
     def is_running(self) -> bool:
         return self._process.poll() is None
 
     def assert_running(self) -> None:
-        """Raise AssertionError with the end of the log when it has ended."""
+        """Raise AssertionError with the end of the log if the process has ended."""
         status = self._process.poll()
         assert status is None, f"ended with exit status {status}: {shown(self.log())}"
 
@@ -63,7 +63,7 @@ class Process:
         *,
         deadline: float = DEADLINE,
     ) -> Value:
-        """Wait as `wait_for` does, but fail at once when the program has ended."""
+        """Wait as `wait_for` does, but fail immediately if the program has ended."""
 
         def read_while_running() -> Value:
             self.assert_running()
@@ -72,7 +72,7 @@ class Process:
         return wait_for(read_while_running, is_expected, deadline=deadline)
 
     def wait(self, deadline: float = DEADLINE) -> int:
-        """Return its exit status. Raise AssertionError with its log when it is still running."""
+        """Return the exit status. Raise AssertionError with the log after the deadline."""
         try:
             status = self._process.wait(deadline)
         except subprocess.TimeoutExpired as late:
@@ -82,7 +82,7 @@ class Process:
         return status
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and to its children."""
+        """Send a signal to the process and its children."""
         os.killpg(self._process.pid, number)
 
     def terminate(self) -> int:
@@ -91,7 +91,7 @@ class Process:
         return self.wait(self.stop_limit)
 
     def kill(self) -> None:
-        """End it and its children with SIGKILL, if it is still running."""
+        """Kill the process and its children with SIGKILL, if it is still running."""
         if self.is_running():
             self.signal(signal.SIGKILL)
         self._process.wait(DEADLINE)
@@ -104,7 +104,7 @@ class Process:
 
 @contextmanager
 def running(process: RunningProcess) -> Iterator[RunningProcess]:
-    """A process for the length of a block. It is killed at the end, and a failed test shows its log."""
+    """Yield a process, kill it at the end of the block, and print its log for a failed test."""
     try:
         yield process
     finally:
@@ -119,7 +119,7 @@ def run(
     status: int = 0,
     deadline: float = 300.0,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end. Raise AssertionError with its output at any other exit status."""
+    """Run a program to its end. Raise AssertionError with its output if it exits with another status."""
     done = subprocess.run(
         command,
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""The jobs' queries over what is in Kafka now, and their writing of batches that are in no Kafka."""
+"""Run the jobs' queries over what is in Kafka now, and write batches without Kafka."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,7 +29,7 @@ def run_once(query: DataStreamWriter) -> None:
 def run_live_prices(
     spark: SparkSession, database: Settings, folder: Path, candles_kept: timedelta = RETENTION
 ) -> None:
-    """Run the live job once: it resumes where Postgres says, with a new checkpoint."""
+    """Run the live job once. It resumes at the offsets in Postgres, with a new checkpoint."""
     with closing(PriceSink(database.database_url, candles_kept)) as sink:
         records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.postgres.progress())
         run_once(live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices")))
@@ -37,7 +37,7 @@ def run_live_prices(
 
 @contextmanager
 def price_sink(database: Settings) -> Iterator[PriceSink]:
-    """The live job's sink."""
+    """Yield the live job's sink."""
     with closing(PriceSink(database.database_url)) as sink:
         yield sink
 

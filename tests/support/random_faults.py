@@ -1,4 +1,4 @@
-"""Faults that the replay exchange is given at random."""
+"""Choose and inflict random faults on the replay exchange."""
 
 from infra.replay.faults.faults import (
     Close,
@@ -33,12 +33,14 @@ OF_KUCOIN: list[Fault] = [
 
 
 def faults_of(exchange: str) -> list[Fault]:
-    """Return the faults that the exchange's protocol has a place for."""
+    """Return the faults that exist in the exchange's protocol."""
     return OF_BOTH + (OF_KUCOIN if exchange == "kucoin" else [])
 
 
 def strike(address: str, exchange: str, fault: Fault) -> None:
-    """Inflict it on the open connections, or on the next one: then the open ones are broken."""
+    """Inflict a disturbance on the open connections. Inflict another fault on the next connection, and
+    break the open ones to provoke it.
+    """
     if isinstance(fault, Disturbance):
         inflict(address, exchange, fault, "standing")
     else:

@@ -1,6 +1,6 @@
-"""Rows of `raw/` and of `tickers/` in one form, whatever read them.
+"""Convert rows of `raw/` and `tickers/` from any reader to a common form.
 
-The standard library only: programs in other environments import this.
+Uses only the standard library, because programs in other environments import it.
 """
 
 from calendar import timegm
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def raw_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
-    """Return the records as lists of JSON values, sorted. Raise TypeError where an hour is no number."""
+    """Return the records as lists of JSON values, sorted. Raise TypeError if an hour is not a number."""
     return sorted((_raw_row(row) for row in rows), key=str)
 
 
@@ -31,7 +31,7 @@ def _raw_row(row: Mapping[str, Any]) -> list[Any]:
 
 
 def ticker_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
-    """Return place, symbol, price and time of each ticker as a list of JSON values, sorted."""
+    """Return offset, symbol, price and time of each ticker as a list of JSON values, sorted."""
     return sorted((_ticker_row(row) for row in rows), key=str)
 
 
@@ -50,12 +50,12 @@ def _ticker_row(row: Mapping[str, Any]) -> list[Any]:
 
 
 def _text(value: Any) -> str | None:
-    """Bytes as text, a character for each byte."""
+    """Return bytes as text, one character per byte."""
     return None if value is None else bytes(value).decode("latin-1")
 
 
 def _micros(time: datetime | int) -> int:
-    """Microseconds since the epoch. A time without a zone is in UTC; a number is what is asked for."""
+    """Return microseconds since the epoch. A time without zone is UTC; a number is unchanged."""
     if isinstance(time, int):
         return time
     return timegm(time.utctimetuple()) * 1_000_000 + time.microsecond

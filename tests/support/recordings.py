@@ -1,4 +1,4 @@
-"""Landing archives for tests, as the extractors write them."""
+"""Write landing archives for tests, as the extractors do."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ def line(text: str, received_at: int) -> str:
 
 
 def landing_object(exchange: str, first: int, lines: Sequence[str]) -> tuple[str, bytes]:
-    """Its name below the root, and its content. `first` is the position of the first line."""
+    """Return an object's name below the root and its content. `first` is the first line's position."""
     at = datetime.fromtimestamp(json.loads(lines[0])["received_at"] / 1e6, UTC)
     last = first + len(lines) - 1
     name = f"{at:%Y%m%dT%H%M%S.%fZ}-{JOURNAL}-{first:020}-{last:020}.jsonl.gz"

@@ -1,4 +1,4 @@
-"""The exchange for tests: the real server, in a thread of this process, on a free port."""
+"""Run the replay exchange in a thread of this process on a free port, and inflict faults on it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from infra.replay.server import serving
 
 @contextmanager
 def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
-    """Gives `127.0.0.1:port`. What fails in the server is raised here."""
+    """Yield `127.0.0.1:port`. Errors of the server are raised here."""
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
@@ -45,12 +45,12 @@ def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
 
 
 def settings_at(settings: Settings, address: str, **changed: Any) -> Settings:
-    """The settings with both exchanges at this address, `host:port`."""
+    """Return the settings with both exchanges at this address, `host:port`."""
     return replace(settings.with_all_exchanges_at(address), **changed)
 
 
 def kucoin_url(address: str, connect_id: str = "c1") -> str:
-    """As KuCoin's documents say: the endpoint and the token come from bullet-public."""
+    """Return the URL of KuCoin's WebSocket, with endpoint and token from bullet-public."""
     answer = requests.post(f"http://{address}/api/v1/bullet-public", timeout=5).json()
     endpoint = answer["data"]["instanceServers"][0]["endpoint"]
     token = quote(answer["data"]["token"], safe="")
@@ -58,7 +58,7 @@ def kucoin_url(address: str, connect_id: str = "c1") -> str:
 
 
 def inflict(address: str, exchange: str, fault: Fault, connections: Reach = 1) -> None:
-    """By the control address. When it returns, the fault waits, or the open connections have it."""
+    """Inflict a fault through the control API. On return it is pending, or open connections have it."""
     order = {"fault": fault.name(), "connections": connections, **asdict(fault)}
     answer = requests.post(f"http://{address}/control/{exchange}", json=order, timeout=5)
     assert answer.status_code == 204, answer.text

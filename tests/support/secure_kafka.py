@@ -1,8 +1,8 @@
-"""A Kafka of a test's own with TLS, logins and access rights, as managed services have it.
+"""Run a Kafka for one test with TLS, logins and access rights, as in managed services.
 
 with secure_kafka(tmp_path) as broker:
     broker.grant("Write", "binance_raw_data")
-    …broker.settings are those of a user who may do what was granted, and nothing else…
+    …broker.settings are those of a user who has only the granted rights…
     broker.revoke("Write", "binance_raw_data")
 """
 
@@ -44,7 +44,7 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class SecureKafka:
-    """The running broker. `owner` has the settings of its owner, who may do everything."""
+    """The running broker. `owner` has the settings of a user with all rights."""
 
     def __init__(self, folder: Path, authority: Authority, ports: "Ports") -> None:
         self._folder = folder
@@ -55,23 +55,23 @@ class SecureKafka:
 
     @property
     def settings(self) -> Settings:
-        """Settings of USER, over TLS with SCRAM."""
+        """Return settings of USER, over TLS with SCRAM."""
         return self.login("SCRAM-SHA-512")
 
     def login(self, mechanism: str, password: str = PASSWORD) -> Settings:
-        """Settings of USER with another mechanism or password."""
+        """Return settings of USER with this mechanism and password."""
         module = PLAIN if mechanism == "PLAIN" else SCRAM
         jaas_config = f'{module} required username="{USER}" password="{_quoted(password)}";'
         lines = {
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": mechanism,
-            # Once more for the file itself.
+            # Properties files need a second level of escaping.
             "sasl.jaas.config": jaas_config.replace("\\", "\\\\"),
         }
         return self._client(self._ports.logins, f"{mechanism}-{len(password)}", lines)
 
     def certified(self, name: str, kind: str = "PEM") -> Settings:
-        """Settings of a client that has a certificate, as a PEM or a PKCS12 file, in place of a login."""
+        """Return settings of a client with a certificate (PEM or PKCS12 file) instead of a login."""
         certificate = self._authority.sign(name)
         lines = {"security.protocol": "SSL", "ssl.keystore.type": kind}
         if kind == "PEM":
@@ -82,8 +82,8 @@ class SecureKafka:
         return self._client(self._ports.certificates, f"{name}-{kind}", lines)
 
     def add_user(self) -> None:
-        """Make USER known to the SCRAM mechanisms; PLAIN has it from the broker's configuration."""
-        # One request each: a request may alter a user once.
+        """Add USER to the SCRAM mechanisms; for PLAIN it is in the broker's configuration."""
+        # One request per mechanism: a request may alter a user only once.
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             credential = ScramCredentialInfo(mechanism, ITERATIONS)
             login = UserScramCredentialUpsertion(USER, credential, PASSWORD.encode())
@@ -97,7 +97,7 @@ class SecureKafka:
         kind: ResourceType = ResourceType.TOPIC,
         principal: str = USER,
     ) -> None:
-        """Let a user do something; returns when the broker knows it."""
+        """Grant a right to a user. Return when the broker has applied it."""
         binding = AclBinding(*_rule(operation, name, kind, principal))
         self._admin.create_acls([binding])[binding].result(timeout=TIMEOUT)
         wait_for(lambda: self._rules(operation, name, kind, principal))
@@ -109,14 +109,14 @@ class SecureKafka:
         kind: ResourceType = ResourceType.TOPIC,
         principal: str = USER,
     ) -> None:
-        """Take a right away; returns when the broker no longer knows it."""
+        """Revoke a right. Return when the broker has applied it."""
         rule = AclBindingFilter(*_rule(operation, name, kind, principal))
         self._admin.delete_acls([rule])[rule].result(timeout=TIMEOUT)
         wait_for(lambda: self._rules(operation, name, kind, principal), lambda rules: not rules)
 
     @contextmanager
     def granted(self, *rights: tuple[str, str]) -> Iterator[None]:
-        """USER may do operations on topics, for the length of a block."""
+        """Grant USER rights of (operation, topic) for the block."""
         for operation, topic in rights:
             self.grant(operation, topic)
         try:
@@ -144,7 +144,7 @@ class SecureKafka:
 
 
 class Ports:
-    """One port for each way to connect."""
+    """One port for each listener."""
 
     def __init__(self) -> None:
         self.owners, self.logins, self.certificates, self.controller = free_ports(4)

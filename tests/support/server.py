@@ -1,4 +1,4 @@
-"""The server as its users run it: `python -m server` in a process of its own, on a free port."""
+"""Run the server as users do: `python -m server` in a separate process, on a free port."""
 
 import sys
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from infra.ports import free_ports
 from tests.support.process import Process, running
 
 DEADLINE = 60.0
-"""Seconds for one answer or one message."""
+"""Timeout for one answer or message, in seconds."""
 
 
 class ServerProcess(Process):
     """The server on `port`."""
 
     stop_limit = 10.0
-    """Then the supervisor would kill it."""
+    """The supervisor's limit (default of stopwaitsecs), in seconds."""
 
     def __init__(self, reader_database_url: str, port: int, log: Path, **environment: str) -> None:
         self.port = port
@@ -55,7 +55,7 @@ class ServerProcess(Process):
 def running_server(
     reader_database_url: str, port: int | None = None, /, **environment: str
 ) -> Iterator[ServerProcess]:
-    """A server that answers. At the end it is killed: its orderly end takes half a second."""
+    """Yield a server that answers. It is killed at the end: an orderly stop takes half a second."""
     port = port or free_port()
     with TemporaryDirectory() as folder:
         server = ServerProcess(reader_database_url, port, Path(folder) / "log", **environment)

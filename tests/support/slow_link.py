@@ -1,4 +1,4 @@
-"""A network between a client and its server on loopback that delays one connection."""
+"""Delay one connection between a client and its server on loopback."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""A replay exchange of few symbols, and clients that look at what it does."""
+"""Build a replay exchange with few symbols, and connect clients to it."""
 
 import json
 import time
@@ -31,7 +31,7 @@ STREAM = "/ws/!miniTicker@arr"
 def exchanges(
     ledger: Ledger, binance: BinanceLimits | None = None, kucoin: KucoinLimits | None = None
 ) -> tuple[Binance, Kucoin]:
-    """Of 20 symbols, with 50 arrays and 400 frames a second."""
+    """Return exchanges with 20 symbols each, with 50 arrays and 400 frames per second."""
     symbols = binance_listing()[:20]
     arrays = Market(symbols, Coins(symbols, 1), seed=1, period=0.02, changed=1, traded=1, now=0)
     listing = kucoin_listing()[:20]
@@ -48,7 +48,7 @@ def text_of(client: ClientConnection) -> str:
 
 
 def texts(client: ClientConnection) -> Iterator[str]:
-    """The texts that arrive until the deadline. Raise AssertionError after it."""
+    """Yield arriving texts. Raise AssertionError after the deadline."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         yield text_of(client)
@@ -66,7 +66,7 @@ def url_of(address: str, exchange: str) -> str:
 
 @contextmanager
 def subscribed(address: str, exchange: str, **options: Any) -> Iterator[ClientConnection]:
-    """A client to which nothing comes any more but data."""
+    """Yield a subscribed client, which receives only data from here on."""
     with connect(url_of(address, exchange), max_queue=None, **options) as client:
         if exchange == "kucoin":
             assert json.loads(text_of(client)) == {"id": "c1", "type": "welcome"}
@@ -76,7 +76,7 @@ def subscribed(address: str, exchange: str, **options: Any) -> Iterator[ClientCo
 
 
 def until_the_end(client: ClientConnection) -> tuple[list[str], ConnectionClosed]:
-    """The texts before the end of the connection, and how it ended."""
+    """Return the texts until the connection closes, and the exception that tells why it closed."""
     received = []
     try:
         for text in texts(client):

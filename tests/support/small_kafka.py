@@ -1,4 +1,4 @@
-"""The broker inside librdkafka: it speaks Kafka's protocol in this process and writes nothing to disk."""
+"""Run librdkafka's mock broker, which speaks Kafka's protocol in this process and uses no disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,27 +11,27 @@ from tests.support.kafka import Topic
 
 TIMEOUT = 30.0
 PARTITIONS = 4
-"""Of each topic."""
+"""Number of partitions of each topic."""
 
 SYMBOLS = [f"S{number}USDT" for number in range(20)]
-"""Of items whose symbols take turns."""
+"""Symbols of numbered items, used in turn."""
 
 
 @contextmanager
 def small_kafka(*topics: str) -> Iterator[Settings]:
-    """Yield settings with its address. It ends with the block, like a Kafka that is killed."""
+    """Yield settings with the broker's address. At the end it vanishes like a killed Kafka."""
     broker = Producer({"test.mock.num.brokers": 1, "log_level": 0})
     [address] = broker.list_topics(timeout=TIMEOUT).brokers.values()
     settings = Settings(kafka_bootstrap_servers=f"{address.host}:{address.port}")
     for topic in topics:
         create(settings, topic)
     yield settings
-    # The broker belongs to this producer.
+    # The producer owns the broker: deleting it stops the broker.
     del broker
 
 
 def create(settings: Settings, topic: str) -> None:
-    """The broker creates a topic when it is asked for it by name."""
+    """Create a topic by requesting its metadata: the mock broker then creates it."""
     topics = _producer(settings).list_topics(topic, timeout=TIMEOUT).topics
     assert len(topics[topic].partitions) == PARTITIONS
 
@@ -49,7 +49,7 @@ def send(
 
 
 def by_partition(topic: Topic) -> dict[int, list[Message]]:
-    """The messages of each partition that has some, in their order."""
+    """Return the messages of each non-empty partition, in order."""
     found: dict[int, list[Message]] = {}
     for message in topic.messages():
         partition = message.partition()
@@ -59,7 +59,7 @@ def by_partition(topic: Topic) -> dict[int, list[Message]]:
 
 
 def numbers_by_partition(numbers: range) -> dict[int, list[int]]:
-    """The numbers of the items that belong to each partition, in their order."""
+    """Return the numbers of the items that belong to each partition, in order."""
     found: dict[int, list[int]] = {}
     for number in numbers:
         partition = partition_of(SYMBOLS[number % len(SYMBOLS)], PARTITIONS)

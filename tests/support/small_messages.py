@@ -1,4 +1,4 @@
-"""Messages of the two small topics, as core.message has them."""
+"""Build messages of the topics for instruments and feed events, as in core.message."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def instrument(**changed: Any) -> dict[str, Any]:
 
 
 def feed_event(**changed: Any) -> dict[str, Any]:
-    """An interruption that goes on. `start` and `end` are `from` and `to`."""
+    """Return an ongoing interruption. `start` and `end` set the fields `from` and `to`."""
     names = {"start": "from", "end": "to"}
     return {
         "exchange": "binance",

@@ -1,4 +1,4 @@
-"""A real HTTP proxy on loopback: CONNECT, with or without a password, and names of its own."""
+"""Run a real HTTP proxy on loopback: CONNECT with or without a password, and custom host names."""
 
 import base64
 import socket
@@ -12,7 +12,7 @@ from tests.support.sockets import head_of, shut_down, tcp_server
 
 @dataclass
 class SmallProxy:
-    """What it was asked: the targets of CONNECT, `host:port`, in order."""
+    """A running proxy. `targets` are the requested CONNECT targets, `host:port`, in order."""
 
     port: int = 0
     targets: list[str] = field(default_factory=list)
@@ -24,7 +24,7 @@ def small_proxy(
 ) -> Iterator[SmallProxy]:
     """Run a proxy until the block ends.
 
-    `addresses` are those of the names that it knows: `host:port` to `host:port`. `credentials` are
+    `addresses` maps known targets to real addresses, both `host:port`. `credentials` are
     `user:password`. With `refusal`, such as "403 Forbidden", it opens no tunnel.
     """
     proxy = SmallProxy()

@@ -1,4 +1,4 @@
-"""An object store that records what is put into it, and answers what a test says."""
+"""Run an object store that records the puts and answers as a test configures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ class Put:
 
 
 class Store:
-    """Takes what comes, or answers with a status and an error's code."""
+    """Accepts every put, or answers with `status` and the error `code`."""
 
     def __init__(self, url: str) -> None:
         self.settings = Settings(
@@ -28,14 +28,14 @@ class Store:
         )
         self.puts: list[Put] = []
         self.objects: set[str] = set()
-        """The paths of those that it has taken."""
+        """Paths of the accepted objects."""
         self.status = 200
         self.code = ""
         self.has_conditional_writes = True
         self.during_put: Callable[[], object] = lambda: None
 
     def answer(self, put: Put) -> tuple[int, str]:
-        """The status, and an error's code or nothing."""
+        """Return the status and the error code, empty if there is no error."""
         if "if-none-match" in put.headers and not self.has_conditional_writes:
             return 501, "NotImplemented"
         if self.status == 200:

@@ -1,4 +1,4 @@
-"""Servers of bare TCP on loopback: those that answer by bytes, and one that never answers."""
+"""Run plain TCP servers on loopback, and a listener that never accepts."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
 
 LISTENERS_OWN = 2
-"""Connections that a listener with a backlog of 0 may still take up, and then one more."""
+"""Connections that fill a listener with a backlog of 0: one that the kernel accepts, and one more."""
 
 
 @contextmanager
 def tcp_server(talk: Callable[[socket.socket], None], host: str = "127.0.0.1") -> Iterator[int]:
-    """Yield the port. Each connection has `talk` in a thread of its own, and is closed after it."""
+    """Yield the port. Run `talk` in a separate thread per connection, then close the connection."""
 
     def serve(connection: socket.socket) -> None:
         with connection, suppress(OSError):
@@ -41,7 +41,7 @@ def tcp_server(talk: Callable[[socket.socket], None], host: str = "127.0.0.1") -
 
 
 def shut_down(connection: socket.socket) -> None:
-    """Wake whoever is blocked on it."""
+    """Shut a connection down, which wakes threads blocked on it."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 

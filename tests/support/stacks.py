@@ -1,4 +1,4 @@
-"""Stacks that belong to tests: the real services on free ports, in a folder of their own."""
+"""Start stacks for tests: the real services on free ports, in a separate folder."""
 
 import itertools
 import sys
@@ -18,14 +18,14 @@ from tests.support.process import run
 from tests.support.waiting import wait_for
 
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
-"""Environment of JVMs that end within minutes: HotSpot's second compiler would not pay for itself."""
+"""Environment of short-lived JVMs, in which the optimising compiler costs more than it saves."""
 
 _DATABASE_NUMBERS = itertools.count(1)
 
 
 @contextmanager
 def own_stack(name: str) -> Iterator[Stack]:
-    """A stack in which nothing runs yet. At the end its programs are stopped and its data deleted."""
+    """Yield a stack without running programs. At the end, stop its programs and delete its data."""
     stack = stack_on_free_ports(f"tests/{name}")
     try:
         yield stack
@@ -34,10 +34,10 @@ def own_stack(name: str) -> Iterator[Stack]:
 
 
 def end_and_delete(stack: Stack) -> None:
-    """Kill the programs, which need no orderly end: their data are deleted."""
+    """Kill the programs and delete their data. The data needs no orderly shutdown."""
     if not stack.folder.exists():
         return
-    # The supervisor is the oldest process, so it restarts none of the others.
+    # Kill the supervisor first, which is the oldest process, so that it does not restart the others.
     for process in sorted(supervision.processes_of(stack), key=psutil.Process.create_time):
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -48,7 +48,7 @@ def end_and_delete(stack: Stack) -> None:
 
 @contextmanager
 def demo_stack(name: str) -> Iterator[Stack]:
-    """What `make demo` starts: it returns when prices of both exchanges are served."""
+    """Run what `make demo` starts. Yield once prices of both exchanges are served."""
     with own_stack(name) as stack:
         done = run([sys.executable, "-m", "infra", "demo"], stack.environment() | QUICK_JAVA)
         assert f"http://127.0.0.1:{stack.settings.server_port}/" in done.stdout
@@ -56,14 +56,14 @@ def demo_stack(name: str) -> Iterator[Stack]:
 
 
 def new_database(stack: Stack) -> Settings:
-    """The stack's settings with a new database: all tables, no rows."""
+    """Create a database with all tables and no rows. Return the stack's settings with it."""
     settings = settings_on(stack, f"own_{next(_DATABASE_NUMBERS)}")
     postgres.initialise(settings)
     return settings
 
 
 def settings_on(stack: Stack, database: str) -> Settings:
-    """The stack's settings with another database."""
+    """Return the stack's settings with another database."""
     settings = stack.settings
     return replace(
         settings,
@@ -74,7 +74,7 @@ def settings_on(stack: Stack, database: str) -> Settings:
 
 @contextmanager
 def unavailable(stack: Stack, *services: str) -> Iterator[None]:
-    """Services that were killed with SIGKILL, until the end of the block; then they are up again."""
+    """Kill services with SIGKILL and keep them down for the block; then start them again."""
     for service in services:
         supervision.call(stack, "signalProcess", service, "KILL")
     for service in services:
@@ -86,9 +86,9 @@ def unavailable(stack: Stack, *services: str) -> Iterator[None]:
 
 
 def state_after_stop(stack: Stack, service: str) -> str:
-    """The supervisor's state of a service that it was asked to stop.
+    """Ask the supervisor to stop a service, and return the service's state.
 
-    A service that was killed can't be stopped before the supervisor has begun to restart it.
+    A killed service can't be stopped before the supervisor has begun to restart it.
     """
     supervision.stop_programs(stack, [service])
     state: str = supervision.call(stack, "getProcessInfo", service)["statename"]

@@ -1,4 +1,4 @@
-"""A tickers' table in a folder, with batches as price_history commits them, but without Spark."""
+"""Create a tickers table in a folder, with batches committed as by price_history, but without Spark."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,10 +20,10 @@ from spark_jobs.tickers.files import ticker_files
 SCHEMA = polars_schema(READ)
 NOTHING = pl.DataFrame(schema=SCHEMA)
 DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
-"""When tickers are received where a test does not care."""
+"""Default time at which tickers are received."""
 
 LONG_AFTER = datetime.now(UTC) + timedelta(days=2)
-"""When all days are over, and nothing has been added to them for a day."""
+"""A time at which all days have ended and no ticker has been added for a day."""
 
 RETENTION_DAYS = 36_500
 
@@ -32,7 +32,7 @@ Place = tuple[int, int, str]
 
 
 def tickers(symbols: Sequence[str], count: int, offset: int, at: datetime = DAY) -> pl.DataFrame:
-    """Return rows of columns.READ: `count` tickers of one message, a millisecond apart, symbols in turn."""
+    """Return rows of columns.READ: `count` tickers of one message, 1 ms apart, the symbols in turn."""
     received_at = [round(at.timestamp() * 1e6) + 1000 * number for number in range(count)]
     rows = pl.DataFrame(
         {
@@ -55,7 +55,7 @@ def tickers(symbols: Sequence[str], count: int, offset: int, at: datetime = DAY)
 
 
 class OwnTable:
-    """The table below a folder, and its log as one job has it."""
+    """The table in a folder, and its log as opened by one job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "tickers"
@@ -64,7 +64,7 @@ class OwnTable:
         self.places: list[Place] = []
 
     def write(self, batch: pl.DataFrame, modified: datetime = DAY) -> None:
-        """Commit a batch. `modified` is when that is said to have been."""
+        """Commit a batch. `modified` is the commit time to record."""
         before = self.log.progress
         [offset] = batch["offset"].unique()
         end = {(BINANCE.raw_topic, 0): offset + 1}
@@ -75,7 +75,7 @@ class OwnTable:
         self.places += batch.select("offset", "position", "symbol").rows()
 
     def write_many(self, symbols: Sequence[str], batches: int, count: int = 40) -> None:
-        """Commit so many batches, of `count` tickers each."""
+        """Commit `batches` batches of `count` tickers each."""
         first = 1 + max((offset for offset, _position, _symbol in self.places), default=-1)
         for offset in range(first, first + batches):
             self.write(tickers(symbols, count, offset))
@@ -91,13 +91,13 @@ class OwnTable:
         return TickerUpkeep(self.log, self.path, {}, RETENTION_DAYS, file_bytes)
 
     def assert_exact(self) -> None:
-        """What was committed is there once, and a job that starts now resumes behind it."""
+        """Assert that each committed ticker is stored once, and that a new job resumes after them."""
         assert stored(self.folder) == sorted(self.places)
         assert TickerLog.open(self.path, {}, "reader").progress == self.log.progress
 
 
 def stored(folder: Path) -> list[Place]:
-    """The tickers of the table, sorted, as a reader who knows nothing of the job finds them."""
+    """Return the tickers of the table, sorted, read by delta-rs alone."""
     columns = ["offset", "position", "symbol"]
     rows = deltalake.DeltaTable(str(folder)).to_pyarrow_table(columns=columns)
     return sorted(zip(*(rows[name].to_pylist() for name in columns), strict=True))

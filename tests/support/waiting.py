@@ -1,11 +1,11 @@
-"""The one way in which a test waits: read a value again and again until it is as expected."""
+"""Wait by polling a value until it is as expected. Tests wait only through this module."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 DEADLINE = 60.0
-"""Seconds. Generous, because a wait that succeeds ends at once: only a failure takes this long."""
+"""Seconds. Generous, as only a failing wait takes this long."""
 
 PAUSE = 0.02
 """Seconds between two reads."""
@@ -35,7 +35,7 @@ def wait_for(
 
 
 def shown(value: object) -> str:
-    """The value as a failed test prints it: of a long text, such as a log, its end."""
+    """Return the value as text for a failed test; of a long text, such as a log, only the end."""
     text = value if isinstance(value, str) else repr(value)
     return text[-LONGEST_SHOWN:]
 

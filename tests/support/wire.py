@@ -1,4 +1,4 @@
-"""A connection whose other end reads when it is told to, and a client at that end."""
+"""Simulate a connection whose peer reads only on request, and create a client on it."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from server.streams.subscription import Subscription
 
 
 class Wire(asyncio.Transport):
-    """Takes what is written at once, or while `is_stuck` none of it."""
+    """Transport that accepts all writes immediately, or none while `is_stuck`."""
 
     def __init__(self) -> None:
         super().__init__(extra={"socket": self})
@@ -44,7 +44,7 @@ class Wire(asyncio.Transport):
             self.taken += data
 
     def read(self) -> None:
-        """The other end takes what waits."""
+        """Let the peer read the pending data."""
         self.is_stuck = False
         if self.waiting:
             self.taken, self.waiting = self.taken + self.waiting, b""
@@ -54,7 +54,7 @@ class Wire(asyncio.Transport):
         self.is_aborted = True
 
     def messages(self) -> list[dict[str, Any]]:
-        """Those that were taken since the last call."""
+        """Return the messages read since the last call."""
         taken, self.taken = self.taken, b""
         lines = [line for line in taken.splitlines() if line.startswith(b"data: ")]
         return [json.loads(line.removeprefix(b"data: ")) for line in lines]

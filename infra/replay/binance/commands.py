@@ -1,6 +1,6 @@
-"""Requests that a client sends to Binance on an open WebSocket, and the answers.
+"""Answer requests that a client sends to Binance on an open WebSocket.
 
-As github.com/binance/binance-spot-api-docs says, web-socket-streams.md.
+Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md.
 """
 
 import json
@@ -20,7 +20,7 @@ METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GE
 
 
 class InvalidRequest(Exception):
-    """Raised with the code and the words of Binance's answer."""
+    """Raised with the code and the message of Binance's answer."""
 
     def __init__(self, code: int, problem: str) -> None:
         super().__init__(problem)
@@ -36,9 +36,9 @@ class BinanceCommands:
         self._subscriptions = subscriptions
 
     def open(self, connection: Connection, streams: Sequence[str], *, is_combined: bool) -> None:
-        """Subscribe to the streams that the address of a connection names.
+        """Subscribe to the streams in the URL of a connection.
 
-        Binance ignores a name in the address that it does not know: ccxt connects to /ws/0.
+        Binance ignores unknown names in the URL: ccxt connects to /ws/0.
         """
         connection.envelope = combined if is_combined else no_envelope
         served = [each for each in streams if self._feed.serves(each)]
@@ -49,7 +49,7 @@ class BinanceCommands:
             self._subscriptions.add(connection, served)
 
     def answer(self, connection: Connection, text: str) -> str:
-        """Do what a request says and return the answer.
+        """Execute a request and return the answer.
 
         {"method":"SUBSCRIBE","params":["!miniTicker@arr"],"id":1} -> {"result":null,"id":1}
         """
@@ -69,7 +69,7 @@ class BinanceCommands:
         return encode_json({"result": result, "id": request_id})
 
     def _result(self, connection: Connection, request: object) -> object:
-        """Raise InvalidRequest for a request that Binance refuses."""
+        """Return the result of a request. Raise InvalidRequest if Binance would refuse it."""
         match request:
             case {"method": "SUBSCRIBE" | "UNSUBSCRIBE" as method, "params": [*names]}:
                 streams = [name for name in names if isinstance(name, str)]
@@ -110,7 +110,7 @@ class BinanceCommands:
 
 
 def is_request_id(value: object) -> bool:
-    """Return whether it is a signed 64-bit integer, up to 36 letters and digits, or null."""
+    """Return whether it is a signed 64-bit integer, up to 36 letters, digits, _ and -, or null."""
     match value:
         case None:
             return True
@@ -133,7 +133,7 @@ def check_property(name: object) -> None:
 
 
 def shape_problem(method: object, others: Mapping[Any, object]) -> str:
-    """Return the problem with a request whose method or parameters have another shape."""
+    """Return the error message for a request with an invalid method or parameters."""
     if method not in METHODS:
         known = ", ".join(f"`{each}`" for each in METHODS)
         return f"unknown variant `{method}`, expected one of {known}"

@@ -1,6 +1,6 @@
-"""Binance's public WebSocket: raw streams below /ws, combined streams at /stream.
+"""Serve Binance's public WebSocket: raw streams below /ws, combined streams at /stream.
 
-As github.com/binance/binance-spot-api-docs says, web-socket-streams.md.
+Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Binance:
         limits: BinanceLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """`listing` is every symbol there is, `trading` those of them that trade."""
+        """`listing` has every symbol, `trading` those that trade."""
         self._feed = feed
         self._limits = limits or BinanceLimits()
         self._quotas = self._limits.quotas
@@ -71,7 +71,7 @@ class Binance:
         if busy := self.connections.refusal(TooManyRequests):
             return too_many_requests(busy.wait)
         if request.query.get("timeUnit", "millisecond").lower() != "millisecond":
-            # Nothing here is known to the microsecond, and milliseconds would be taken for them.
+            # Timestamps here have millisecond precision; a client would read them as microseconds.
             return json_answer({"code": -1130, "msg": "Invalid data sent for a parameter."}, 400)
         if self._attempts:
             clock = asyncio.get_running_loop().time
@@ -104,7 +104,7 @@ class Binance:
             if message is None:
                 return
             if message.type is WSMsgType.PONG and heartbeat.pong(bytes(message.data)):
-                # Not counted: the interval of our pings may be shorter than Binance's.
+                # Not counted: pings here may come more often than Binance's.
                 continue
             if messages and messages.spend("", 1, clock()):
                 connection.close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
@@ -114,7 +114,7 @@ class Binance:
 
 
 def too_many_requests(wait: float) -> web.Response:
-    """Return HTTP 429. Retry-After says in whole seconds when to ask again."""
+    """Return HTTP 429 with Retry-After in whole seconds."""
     return json_answer(
         {"code": -1003, "msg": "Too many requests."},
         status=429,

@@ -1,4 +1,4 @@
-"""Texts that Binance sends: tickers, errors, announcements. Pure."""
+"""Build the texts that Binance sends: tickers, errors, announcements. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
@@ -12,16 +12,16 @@ from infra.replay.market.instrument import Instrument
 from infra.replay.streams import Update
 
 STREAM = "!miniTicker@arr"
-# The second name is in none of Binance's documents, but python-binance has it from Binance's page.
+# The second name is not in Binance's documents; python-binance uses it, from Binance's page.
 ALL_MINI_TICKERS = frozenset({STREAM, f"{STREAM}@1000ms"})
-# The words of an error that a fault brings, whatever its code.
 BUSY = "Service is busy"
+"""Message of every error that a fault causes, whatever its code."""
 
 
 class BinanceUpdate(Update):
-    """Instruments that changed, for `!miniTicker@arr`, `<symbol>@miniTicker`, `<symbol>@bookTicker`.
+    """Changed instruments, for `!miniTicker@arr`, `<symbol>@miniTicker` and `<symbol>@bookTicker`.
 
-    An item of the array has the same text as the symbol's own stream.
+    An item of the array has the same text as the message of the symbol's stream.
     """
 
     def __init__(self, changes: Sequence[Instrument]) -> None:
@@ -47,7 +47,7 @@ class BinanceUpdate(Update):
         return self._changes.keys()
 
     def fields(self, symbol: str) -> Mapping[str, Any] | None:
-        """Return the fields of `<symbol>@miniTicker`, with those of `@ticker` that are known too."""
+        """Return the fields of `<symbol>@miniTicker`, and those of `@ticker` that are known."""
         if not (instrument := self._changes.get(symbol)):
             return None
         size = instrument.size * instrument.pair.size_increment
@@ -55,7 +55,7 @@ class BinanceUpdate(Update):
 
 
 def symbol_of(stream: str) -> str:
-    """Return the symbol in the name of a stream, "" if it is not in lower case as Binance demands.
+    """Return the symbol in a stream's name, "" if it is not in lower case as Binance requires.
 
     btcusdt@miniTicker -> BTCUSDT
     """
@@ -70,7 +70,7 @@ def channel_of(stream: str) -> str:
 
 
 def combined(stream: str, text: str) -> str:
-    """Return the text of a stream in the envelope of combined streams, its digits untouched."""
+    """Return the text of a stream, unchanged, in the envelope of combined streams."""
     return f'{{"stream":{encode_json(stream)},"data":{text}}}'
 
 
@@ -120,7 +120,7 @@ def decimal_text(amount: Decimal) -> str:
 
 
 def error(code: int) -> str:
-    """Return an error that answers no request."""
+    """Return an error without a request id."""
     return refusal(code, BUSY)
 
 
@@ -131,7 +131,7 @@ def shutdown_announcement() -> tuple[str, str]:
 
 DIALECT = Dialect(
     exchange="binance",
-    # Binance says nothing before the data.
+    # Binance sends nothing before the data.
     lacks=frozenset({NoWelcome, NoAck, RefuseWelcome}),
     error=error,
     announcement=shutdown_announcement,

@@ -1,6 +1,6 @@
-"""Binance's public REST requests, with their weights and errors.
+"""Serve Binance's public REST API, with its weights and errors.
 
-As github.com/binance/binance-spot-api-docs says, rest-api.md and errors.md.
+Source: github.com/binance/binance-spot-api-docs, rest-api.md and errors.md.
 """
 
 import json
@@ -19,8 +19,8 @@ from infra.replay.faults.rates import Meter
 from infra.replay.feed import Feed, now_ms
 from infra.replay.market.symbols import Pair
 
-# Binance counts in characters that are no lower-case letters: symbols may be non-ASCII.
 LEGAL_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
+"""Pattern in Binance's error message. It excludes only a-z: symbols may be non-ASCII."""
 TICKERS: Mapping[str, Callable[[str, binance_tickers.Fields], object]] = {
     "FULL": binance_tickers.full,
     "MINI": binance_tickers.mini,
@@ -40,7 +40,7 @@ class BinanceError(Exception):
 
 
 class BinanceRest:
-    """Prices are those that the streams sent last."""
+    """Prices are those of the last stream messages."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class BinanceRest:
         trading: Sequence[Pair],
         quotas: Quotas | None,
     ) -> None:
-        """Without quotas no request is refused for its weight; it is counted all the same."""
+        """Without quotas, weights are counted but no request is refused."""
         self._feed = feed
         self._symbols = SymbolList(listing, trading)
         self._weights = Meter((quotas or BINANCE_QUOTAS).weight)
@@ -118,7 +118,7 @@ class BinanceRest:
     def _tickers(
         self, request: web.Request, wording: Callable[[str, binance_tickers.Fields], object]
     ) -> web.Response:
-        """Return one object for `symbol`, else a list; without a parameter, of all with a price."""
+        """Return one object for `symbol`, else a list: by default, of all symbols with a price."""
         symbols, state = self._asked(request), self._feed.state()
         chosen = state.symbols() if symbols is None else symbols
         answers = [wording(symbol, state.fields(symbol) or {}) for symbol in chosen]
@@ -126,9 +126,9 @@ class BinanceRest:
         return json_answer(content)
 
     def _asked(self, request: web.Request) -> list[str] | None:
-        """Return the symbols that a request names, None if it names none.
+        """Return the symbols in a request, None if it has none.
 
-        Raise BinanceError for a name that is no symbol.
+        Raise BinanceError for an unknown symbol.
         """
         symbols = symbols_in(request.query)
         if symbols is None:
@@ -140,7 +140,7 @@ class BinanceRest:
 
 
 def symbols_in(query: Mapping[str, str]) -> list[str] | None:
-    """Return the values of `symbol` or `symbols`. Raise BinanceError for what is malformed."""
+    """Return the values of `symbol` or `symbols`. Raise BinanceError if they are malformed."""
     if "symbol" in query and "symbols" in query:
         raise BinanceError(-1128, "Combination of optional parameters invalid.")
     for name in ("symbol", "symbols"):
@@ -162,7 +162,7 @@ def symbols_in(query: Mapping[str, str]) -> list[str] | None:
 
 
 def listed(text: str) -> list[str]:
-    """["BTCUSDT","BNBUSDT"]"""
+    """Parse a JSON list of symbols: ["BTCUSDT","BNBUSDT"]."""
     try:
         symbols = json.loads(text)
     except json.JSONDecodeError:
@@ -180,7 +180,7 @@ def illegal_characters(parameter: str) -> BinanceError:
 
 
 def check_parameters(request: web.Request, known: set[str]) -> None:
-    """Raise BinanceError for parameters that the request does not take."""
+    """Raise BinanceError for parameters that the endpoint does not accept."""
     sent, read = len(request.query), len(known & set(request.query))
     if sent == read:
         return

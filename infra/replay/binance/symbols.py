@@ -1,4 +1,4 @@
-"""Answers of Binance's `GET /api/v3/exchangeInfo`. Pure."""
+"""Build the answers to Binance's `GET /api/v3/exchangeInfo`. Pure."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -14,12 +14,12 @@ RATE_LIMITS = [
     {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200000},
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 61000},
 ]
-# Nobody trades here, so the upper bounds of orders are of no account.
 LARGEST = "9000000.00000000"
+"""Upper bound of orders. Any value will do: the replay exchange takes no orders."""
 
 
 class SymbolList:
-    """Every symbol that Binance lists. BREAK is the status of those that no longer trade."""
+    """All symbols that Binance lists. Symbols that no longer trade have the status BREAK."""
 
     def __init__(self, listing: Sequence[Pair], trading: Sequence[Pair]) -> None:
         self._pairs = {pair.symbol: pair for pair in listing}
@@ -30,7 +30,7 @@ class SymbolList:
 
     @cached_property
     def _texts(self) -> dict[str, str]:
-        """Encode each symbol once: there are 3,651, and an answer must not delay the streams."""
+        """Encoded symbols, built once: encoding 3,651 per answer would delay the streams."""
         return {
             symbol: encode_json(
                 symbol_info(pair, "TRADING" if symbol in self._trading else "BREAK")
@@ -39,7 +39,7 @@ class SymbolList:
         }
 
     def answer(self, now: int, symbols: Iterable[str] | None, *, permission_sets: bool) -> str:
-        """Return the list of these symbols, or of all if it is None. `now` is in milliseconds."""
+        """Return the answer for these symbols, or for all if None. `now` is in milliseconds."""
         texts = self._texts.values() if symbols is None else [self._texts[each] for each in symbols]
         listed = ",".join(texts)
         if not permission_sets:

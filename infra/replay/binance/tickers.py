@@ -1,6 +1,6 @@
-"""Answers of Binance's `GET /api/v3/ticker/…`, made from the fields of its streams. Pure.
+"""Build the answers to Binance's `GET /api/v3/ticker/…` from the fields of its streams. Pure.
 
-A field that the streams of a recording do not have is zero, as for a symbol without an order book.
+Fields that a recording lacks are zero, as for a symbol without an order book.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def book(symbol: str, fields: Fields) -> dict[str, Any]:
 
 
 def mini(symbol: str, fields: Fields) -> dict[str, Any]:
-    """Trades have no ids here: Binance writes -1 for the ids of a symbol without trades."""
+    """Return a MINI ticker. Trade ids are -1, as Binance does for a symbol without trades."""
     closed_at = fields.get("E", 0)
     return {
         "symbol": symbol,

@@ -1,1 +1,1 @@
-"""Faults that the replay exchange commits on request, and its limits."""
+"""Faults that the replay exchange injects on request, and its limits."""

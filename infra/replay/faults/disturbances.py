@@ -1,4 +1,4 @@
-"""What the faults of a connection do to its data. Pure: texts in, texts and strikes out."""
+"""Apply the faults of a connection to its data. Pure: takes texts, yields texts and strikes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,33 +19,33 @@ from infra.replay.faults.faults import (
 
 @dataclass(frozen=True)
 class Dialect:
-    """What of the faults is an exchange's own."""
+    """The parts of faults that differ between exchanges."""
 
     exchange: str
-    """Its name."""
+    """Name of the exchange."""
 
     lacks: frozenset[type[Fault]]
-    """The faults that its protocol has no place for."""
+    """Faults that do not exist in its protocol."""
 
     error: Callable[[int], str]
-    """The frame that tells of an error with this code."""
+    """Builds the frame of an error with this code."""
 
     announcement: Callable[[], tuple[str, str] | None]
-    """The stream and the text that announce a shutdown."""
+    """Builds the stream name and the text that announce a shutdown; None if the protocol has none."""
 
     order_key: Callable[[str], str]
-    """Of a data frame. Those with the same key have an order."""
+    """Ordering key of a data frame. Frames with the same key are ordered."""
 
     spoilt: Sequence[Callable[[str, int], list[str]]]
-    """What an unreadable frame looks like: from a good one, and a number to know it by, the texts
-    that are sent in place of the good one."""
+    """Ways to make a frame unreadable: from a valid frame and a number to identify it, the texts
+    to send instead of the frame."""
 
 
 Step = Callable[[str], list[str]]
 
 
 class Disturbances:
-    """`is_silent`: the connection says nothing at all any more."""
+    """Faults of one connection. `is_silent`: the connection no longer sends anything."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.is_silent = False
@@ -69,9 +69,7 @@ class Disturbances:
                 self._steps[Unreadable] = spoil(fault.every, self._dialect.spoilt)
 
     def pass_on(self, text: str) -> Iterator[tuple[Strike | None, str]]:
-        """What becomes of a data frame: (None, text) is to be sent, and (strike, text) strikes in
-        front of that text.
-        """
+        """Yield (None, text) for a text to send, and (strike, text) for a strike to apply before it."""
         for each in self._altered(text):
             for strike in self._due():
                 if isinstance(strike, NoData):
@@ -89,7 +87,7 @@ class Disturbances:
 
     def _altered(self, text: str) -> list[str]:
         texts = [text]
-        # What is unreadable has no key, so it comes last.
+        # Unreadable texts have no ordering key, so that step comes last.
         for kind in (Reorder, Repeat, Unreadable):
             if step := self._steps.get(kind):
                 texts = [after for before in texts for after in step(before)]
@@ -97,7 +95,7 @@ class Disturbances:
 
 
 def reorder(every: int, key: Callable[[str], str]) -> Step:
-    """Each n-th is held back until the next with its key has gone."""
+    """Return a step that holds back each n-th text until the next text with its key was sent."""
     numbers = count(1)
     held: dict[str, str] = {}
 
@@ -119,7 +117,7 @@ def repeat(every: int) -> Step:
 
 
 def spoil(every: int, ways: Sequence[Callable[[str, int], list[str]]]) -> Step:
-    """The ways take turns."""
+    """Return a step that makes each n-th text unreadable, using the ways in turn."""
     numbers = count(1)
 
     def step(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The faults that a connection to the replay exchange can be made to suffer."""
+"""Define the faults that can be inflicted on connections to the replay exchange."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Its name on the wire is that of its class: `HalfFrame` is `half_frame`."""
+    """Base of all faults. The name in requests is the class's in snake case: `half_frame`."""
 
     @classmethod
     def name(cls) -> str:
@@ -17,7 +17,7 @@ class Fault:
 
 
 class Refusal(Fault):
-    """Of a request, before there is a connection."""
+    """Fault of a request, before the connection exists."""
 
 
 class Unauthorized(Refusal):
@@ -26,99 +26,99 @@ class Unauthorized(Refusal):
 
 @dataclass(frozen=True, kw_only=True)
 class TooManyRequests(Refusal):
-    """HTTP 429: KuCoin's bullet-public, Binance's handshake. `wait` is what it asks for, seconds."""
+    """HTTP 429 at KuCoin's bullet-public or Binance's handshake, with a retry delay of `wait` s."""
 
     wait: float = 1.0
 
 
 class Opening(Fault):
-    """Of a connection that gets no data."""
+    """Fault at the opening of a connection, before it gets data."""
 
 
 class NoWelcome(Opening):
-    """Commands are answered all the same."""
+    """No welcome; commands are still answered."""
 
 
 class NoAck(Opening):
-    """A subscription is not answered and brings no data."""
+    """Subscriptions are not acknowledged and yield no data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefuseWelcome(Opening):
-    """An error in place of the welcome. The connection stays open."""
+    """An error instead of the welcome. The connection stays open."""
 
     code: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefuseSubscription(Opening):
-    """An error in place of the data. The connection stays open."""
+    """An error instead of the data. The connection stays open."""
 
     code: int
 
 
 class Disturbance(Fault):
-    """Of a connection, and also of one that has been open for long."""
+    """Fault of a connection with data; may be inflicted on an open one."""
 
 
 class Silence(Disturbance):
-    """Nothing at all any more: no data, no pongs, no answer to a close."""
+    """Send nothing any more: no data, no pongs, no answer to a close."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strike(Disturbance):
-    """Comes once, in front of the data frame that follows on so many."""
+    """Happens once, before the data frame that follows the next `after_frames` frames."""
 
     after_frames: int = 0
 
 
 class Drop(Strike):
-    """The end without a close frame."""
+    """End the connection without a close frame."""
 
 
 class HalfFrame(Strike):
-    """Half of the next data frame, and the end without a close frame."""
+    """Send half of the next data frame, then end the connection without a close frame."""
 
 
 class Close(Strike):
-    """An orderly close."""
+    """Close the connection with a close frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shutdown(Strike):
-    """Announced, if the exchange does so; `lead` seconds later, with data between, a close."""
+    """Close after `lead` seconds, with data until then; announce it if the protocol can."""
 
     lead: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Error(Strike):
-    """An error between the data, which goes on."""
+    """Send an error between data frames; data continues."""
 
     code: int
 
 
 class NoData(Strike):
-    """The end of the data; pings, pongs and answers go on."""
+    """Stop the data; pings, pongs and answers continue."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alteration(Disturbance):
-    """Of each n-th data frame."""
+    """Alters each n-th data frame."""
 
     every: int = 10
 
 
 class Reorder(Alteration):
-    """It comes behind the next of its symbol."""
+    """Send it after the next frame of its symbol."""
 
 
 class Repeat(Alteration):
-    """It comes twice."""
+    """Send it twice."""
 
 
 class Unreadable(Alteration):
-    """Something unreadable comes behind it, or in it."""
+    """Send something unreadable after it or inside it."""
 
 
 KINDS: dict[str, type[Fault]] = {
@@ -132,7 +132,7 @@ LEAST = {"every": 1, "after_frames": 0, "lead": 0, "wait": 0}
 
 
 def fault_of(name: object, parameters: Mapping[str, object]) -> Fault:
-    """Raise ValueError that names the parameter and its value."""
+    """Build a fault. Raise ValueError that names the invalid parameter and its value."""
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"fault={name!r}: expected one of {', '.join(KINDS)}")

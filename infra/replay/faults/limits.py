@@ -1,4 +1,4 @@
-"""Limits of the exchanges: times in seconds, and quotas on how often a client may do something."""
+"""Define the limits of the exchanges: times in seconds, and quotas on connections and requests."""
 
 import math
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ DAY = 24 * 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Times, which tests make shorter. After its lifetime the exchange closes a connection."""
+    """Times in seconds; tests shorten them. A connection is closed after `connection_lifetime`."""
 
     connection_lifetime: float = DAY
 
@@ -26,13 +26,13 @@ class Limits:
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
     connections: Quota
-    """New connections of an address."""
+    """New connections per address."""
 
     messages: Quota
-    """Messages that a connection receives."""
+    """Messages that a client sends per connection."""
 
     weight: Quota
-    """Weight of REST requests of an address."""
+    """Weight of REST requests per address."""
 
 
 BINANCE_QUOTAS = Quotas(connections=Quota(300, 300), messages=Quota(5, 1), weight=Quota(6000, 60))
@@ -41,7 +41,7 @@ KUCOIN_QUOTAS = Quotas(connections=Quota(30, 60), messages=Quota(100, 10), weigh
 
 @dataclass(frozen=True, kw_only=True)
 class BinanceLimits(Limits):
-    """Without quotas nothing is refused for coming too often: tests make time pass faster."""
+    """Without quotas no rate is limited: tests make time pass faster."""
 
     ping_interval: float = 20.0
     pong_timeout: float = 60.0
@@ -50,9 +50,9 @@ class BinanceLimits(Limits):
 
 @dataclass(frozen=True, kw_only=True)
 class KucoinLimits(Limits):
-    """A client that sends no text for the silence timeout is closed. The ping interval and timeout
-    are what a client is told. `tokens_once`: a token opens one connection, and then no other.
-    Without quotas nothing is refused for coming too often: tests make time pass faster.
+    """A connection is closed if the client sends no text for `silence_timeout`. `ping_interval` and
+    `ping_timeout` are announced to clients. `tokens_once`: a token opens one connection only.
+    Without quotas no rate is limited: tests make time pass faster.
     """
 
     ping_interval: float = 18.0

@@ -1,11 +1,11 @@
-"""Limits on how often an address may do something."""
+"""Count the use of quotas such as requests per address."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Quota:
-    """`amount` in `seconds`."""
+    """Up to `amount` in `seconds`."""
 
     amount: int
     seconds: float
@@ -18,9 +18,9 @@ class Window:
 
 
 class Meter:
-    """Use of a quota by each key, such as an address. Times are seconds and are passed in.
+    """Use of a quota per key, such as an address. Times are seconds and are passed in.
 
-    A key's window begins with its first use, and the next window with the first use after its end.
+    A key's window begins with its first use. The next window begins with the first use after its end.
     """
 
     def __init__(self, quota: Quota) -> None:

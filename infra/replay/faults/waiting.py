@@ -1,4 +1,4 @@
-"""The faults that wait for a connection or a request to come."""
+"""Queue the faults that are pending until a connection or request arrives."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,22 +11,22 @@ Family = TypeVar("Family", bound=Fault)
 @dataclass
 class Order:
     fault: Fault
-    # How many it is still for, None when for all that come.
     left: int | None
+    """Number of connections still to affect; None means every one."""
 
 
 class Waiting:
-    """Those of one kind are a queue: each connection takes one."""
+    """Pending faults. Faults of the same kind form a queue: each connection takes one."""
 
     def __init__(self) -> None:
         self._orders: list[Order] = []
 
     def add(self, fault: Fault, connections: int | None) -> None:
-        """For the next so many; None is for all that come."""
+        """Apply to the next `connections` connections; None means every one."""
         self._orders.append(Order(fault, connections))
 
     def take(self, family: type[Family]) -> list[Family]:
-        """Those of a family that one connection suffers: of each kind the oldest."""
+        """Take the faults of a family for one connection: the oldest of each kind."""
         taken: dict[type[Family], Family] = {}
         for order in self._orders:
             fault = order.fault

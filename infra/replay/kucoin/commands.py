@@ -1,6 +1,6 @@
-"""Commands that a client sends to KuCoin on an open WebSocket, and the answers.
+"""Answer commands that a client sends to KuCoin on an open WebSocket.
 
-As www.kucoin.com/docs-new says (websocket-api/base-info/introduction, error-code/websocket).
+Source: www.kucoin.com/docs-new (websocket-api/base-info/introduction, error-code/websocket).
 """
 
 import json
@@ -29,14 +29,14 @@ class KucoinCommands:
         self._symbols = symbols
 
     def answer(self, connection: Connection, text: str, connect_id: str) -> None:
-        """Do what a command says.
+        """Execute a command and send the answer.
 
         {"id":"1","type":"ping"} -> {"id":"1","type":"pong","timestamp":1764229947440563}
         {"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}
             -> {"id":"1","type":"ack"}, and only then data
         """
         command = parse_command(text)
-        # An error carries the connection's id where the command has none.
+        # If the command has no id, an error carries the connection's id.
         command_id = str(command.get("id", connect_id))
         match command.get("type"):
             case "ping":
@@ -66,7 +66,7 @@ class KucoinCommands:
         had = self._subscriptions.of(connection)
         for topic in topics:
             if topic not in had:
-                # First a burst, every symbol as it was sent last.
+                # The first data is a burst with the last ticker of every symbol.
                 texts = self._feed.greeting(topic)
                 connection.send_data(texts, encode_frames(texts))
         self._subscriptions.add(connection, topics)
@@ -74,7 +74,7 @@ class KucoinCommands:
     def _problem(
         self, connection: Connection, command: dict[str, Any], topics: list[str]
     ) -> tuple[int, str] | None:
-        """Return the code of an error and KuCoin's words for it."""
+        """Return the code and KuCoin's message of an error, None if the command is valid."""
         if problem := topic_problem(command.get("topic")):
             return problem
         if len(topics) > MOST_AT_ONCE:
@@ -90,7 +90,7 @@ class KucoinCommands:
 
 
 def parse_command(text: str) -> dict[str, Any]:
-    """Return an empty command for a text that is no JSON object."""
+    """Return the command, empty if the text is not a JSON object."""
     try:
         command = json.loads(text)
     except json.JSONDecodeError:
@@ -99,7 +99,7 @@ def parse_command(text: str) -> dict[str, Any]:
 
 
 def topics_in(topic: object) -> list[str]:
-    """Return one topic for each symbol of a list. Blanks around a symbol do not count.
+    """Return one topic for each symbol of a list. Whitespace around symbols is ignored.
 
     /market/ticker: BTC-USDT,ETH-USDT -> /market/ticker:BTC-USDT and /market/ticker:ETH-USDT
     """
@@ -111,7 +111,7 @@ def topics_in(topic: object) -> list[str]:
 
 
 def topic_problem(topic: object) -> tuple[int, str] | None:
-    """Return the problem with a topic, whatever the symbols."""
+    """Return the code and message of an error in a topic, apart from its symbols."""
     if not topic:
         return 406, PROBLEMS[406]
     if not (isinstance(topic, str) and re.fullmatch(r"/[^\s:]+(:.+)?", topic)):

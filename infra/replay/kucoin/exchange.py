@@ -1,6 +1,6 @@
-"""KuCoin's public WebSocket: a token by bullet-public, then a connection that shows it.
+"""Serve KuCoin's public WebSocket: bullet-public issues a token, which opens a connection.
 
-As www.kucoin.com/docs-new says (websocket-api/base-info/introduction, error-code/websocket).
+Source: www.kucoin.com/docs-new (websocket-api/base-info/introduction, error-code/websocket).
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Kucoin:
         await self._feed.run(self._subscriptions)
 
     async def _bullet_public(self, request: web.Request) -> web.Response:
-        """Return a token, and an endpoint that leads back to the host that was asked."""
+        """Return a token, and an endpoint on the host of the request."""
         if busy := self.connections.refusal(TooManyRequests):
             return too_many_requests(busy.wait)
         server = {
@@ -125,7 +125,7 @@ class Kucoin:
 
 
 async def next_text(connection: Connection) -> str | None:
-    """Return the client's next text, None at the end. Pings and binary frames do not count."""
+    """Return the client's next text, None at the end. Pings and binary frames are skipped."""
     while message := await connection.receive():
         if message.type is WSMsgType.TEXT:
             return str(message.data)

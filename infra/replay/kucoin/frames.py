@@ -1,4 +1,4 @@
-"""Texts that KuCoin sends: tickers, errors. Pure."""
+"""Build the texts that KuCoin sends: tickers, errors. Pure."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from infra.replay.streams import Update
 PREFIX = "/market/ticker:"
 TOPIC = f"{PREFIX}all"
 
-# KuCoin's words for its codes (www.kucoin.com/docs-new/error-code/websocket).
+# KuCoin's messages by error code (www.kucoin.com/docs-new/error-code/websocket).
 PROBLEMS = {
     400: "topic is invalid",
     401: "token is invalid",
@@ -27,7 +27,7 @@ PROBLEMS = {
 
 
 class KucoinUpdate(Update):
-    """Instruments that changed, for `/market/ticker:all` and `/market/ticker:<symbol>`."""
+    """Changed instruments, for `/market/ticker:all` and `/market/ticker:<symbol>`."""
 
     def __init__(self, changes: Sequence[Instrument]) -> None:
         self._changes = {instrument.pair.symbol: instrument for instrument in changes}
@@ -46,9 +46,7 @@ class KucoinUpdate(Update):
         return self._changes.keys()
 
     def fields(self, symbol: str) -> Mapping[str, Any] | None:
-        """Return the data of the ticker, with the day's figures under the names of
-        `/market/snapshot`.
-        """
+        """Return the data of the ticker, and the day's figures named as in `/market/snapshot`."""
         if not (instrument := self._changes.get(symbol)):
             return None
         price, size = instrument.pair.price_increment, instrument.pair.size_increment
@@ -70,7 +68,7 @@ def refusal(command_id: str, code: int, problem: str = "") -> str:
 
 
 def error(code: int) -> str:
-    """Return an error that answers no command, so it has no id."""
+    """Return an error without an id: it answers no command."""
     return encode_json({"type": "error", "code": code, "data": problem_of(code)})
 
 
@@ -79,7 +77,7 @@ def problem_of(code: int) -> str:
 
 
 def ticker(instrument: Instrument) -> dict[str, Any]:
-    """`time` is that of the last trade.
+    """Return a ticker. `time` is that of the last trade.
 
     {"topic":"/market/ticker:all","type":"message","subject":"CRO-USDT","data":{
         "bestAsk":"0.10605","bestAskSize":"2522.2","bestBid":"0.10596","bestBidSize":"2160",
@@ -104,12 +102,12 @@ def ticker(instrument: Instrument) -> dict[str, Any]:
 
 
 def decimal_text(amount: Decimal) -> str:
-    """Return an amount without zeros at the end or an exponent: 0.000000114, 2160."""
+    """Return an amount without trailing zeros or exponent: 0.000000114, 2160."""
     return f"{amount.normalize():f}"
 
 
 def order_key(text: str) -> str:
-    """Return the symbol that a ticker is of, with its topic."""
+    """Return the topic and symbol of a ticker frame."""
     frame = json.loads(text)
     return f"{frame['topic']} {frame['subject']}"
 

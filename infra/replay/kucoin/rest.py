@@ -1,6 +1,6 @@
-"""KuCoin's public REST requests, with their weights and errors.
+"""Serve KuCoin's public REST API, with its weights and errors.
 
-As www.kucoin.com/docs-new says; the codes of errors are those of github.com/Kucoin/kucoin-api-docs.
+Sources: www.kucoin.com/docs-new; for error codes, github.com/Kucoin/kucoin-api-docs.
 """
 
 import time
@@ -19,12 +19,12 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class KucoinRest:
-    """Prices are those that the topics sent last."""
+    """Prices are those of the last topic messages."""
 
     def __init__(
         self, feed: Feed, listing: Sequence[dict[str, Any]], quotas: Quotas | None
     ) -> None:
-        """Without quotas no request is refused for its weight; it is counted all the same."""
+        """Without quotas, weights are counted but no request is refused."""
         self._feed = feed
         self._listing = {listed["symbol"]: listed for listed in listing}
         self._weights = Meter((quotas or KUCOIN_QUOTAS).weight)
@@ -62,7 +62,7 @@ class KucoinRest:
                 "gw-ratelimit-remaining": str(max(0, limit - self._weights.used(address, now))),
                 "gw-ratelimit-reset": str(round(self._weights.left(address, now) * 1000)),
             }
-            # A refusal that a fault brought says so itself.
+            # A refusal by a fault already has these headers; keep them.
             response.headers.extend({k: v for k, v in rates.items() if k not in response.headers})
             return response
 
@@ -85,7 +85,7 @@ class KucoinRest:
         return success(listed) if listed else unknown_symbol()
 
     async def _currencies(self, request: web.Request) -> web.Response:
-        """Return the codes of the currencies that are traded; nothing else is known of them."""
+        """Return the traded currencies. Only their codes are known; the other fields are fixed."""
         sides = ("baseCurrency", "quoteCurrency")
         codes = dict.fromkeys(each[side] for each in self._listing.values() for side in sides)
         return success([currency(code) for code in codes])
@@ -123,7 +123,7 @@ def success(data: object) -> web.Response:
 
 
 def unknown_symbol() -> web.Response:
-    """KuCoin's status is 200, and the code says that the request failed."""
+    """Return KuCoin's answer: status 200 with an error code."""
     return json_answer({"code": "900001", "msg": "symbol not exists"})
 
 
@@ -142,7 +142,7 @@ def currency(code: str) -> dict[str, Any]:
 
 
 def too_many_requests(wait: float) -> web.Response:
-    """Return HTTP 429. gw-ratelimit-reset says in milliseconds when to ask again."""
+    """Return HTTP 429 with the retry delay in gw-ratelimit-reset, in milliseconds."""
     return json_answer(
         {"code": "429000", "msg": "too many requests"},
         status=429,

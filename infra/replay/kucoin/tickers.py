@@ -1,6 +1,6 @@
-"""Answers of KuCoin's `GET /api/v1/market/…`, made from the fields of its streams. Pure.
+"""Build the answers to KuCoin's `GET /api/v1/market/…` from the fields of its streams. Pure.
 
-A field that the streams of a recording do not have is null.
+Fields that a recording lacks are null.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ FEES = {
 
 
 def level1(fields: Fields) -> dict[str, Any]:
-    """Return the fields of the ticker alone."""
+    """Return only the fields of the ticker, without the day's figures."""
     names = ("time", "sequence", "price", "size", "bestBid", "bestBidSize", "bestAsk")
     return {name: fields.get(name) for name in (*names, "bestAskSize")}
 
@@ -32,7 +32,7 @@ def of_all(symbol: str, name: str, fields: Fields) -> dict[str, Any]:
 
 
 def stats(symbol: str, fields: Fields, now: int) -> dict[str, Any]:
-    """`now` is in milliseconds."""
+    """Return an answer of `stats`. `now` is in milliseconds."""
     return {"time": now, "symbol": symbol, **_day(fields)}
 
 

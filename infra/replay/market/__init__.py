@@ -1,1 +1,1 @@
-"""A seeded simulation over the real symbol lists."""
+"""Seeded simulation of prices for the exchanges' real symbol lists."""

@@ -1,4 +1,4 @@
-"""The rolling 24 hours of a pair: open, high, low and volumes."""
+"""Compute open, high, low and volumes of a pair's rolling 24 hours."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Hour:
 
 
 class Day:
-    """The last 24 hours, the running one included; when one begins, the oldest falls out."""
+    """The last 24 hours, including the current one. When an hour begins, the oldest is dropped."""
 
     def __init__(self, hours: Iterable[Hour]) -> None:
         self._hours = deque(hours, maxlen=HOURS)

@@ -1,4 +1,4 @@
-"""One pair on one exchange: its best bid and ask, its last trade, its day."""
+"""Simulate one pair on one exchange: its best bid and ask, last trade, and rolling 24 hours."""
 
 from math import ceil, floor
 from random import Random
@@ -7,23 +7,23 @@ from infra.replay.market.coins import Coins
 from infra.replay.market.day import HOURS, Day, Hour
 from infra.replay.market.symbols import Pair
 
-# KuCoin's frames were seen up to 25 minutes behind the last trade.
 OLDEST_TRADE_MS = 25 * 60 * 1000
-# KuCoin's sequence was seen to grow by 1 to 33 from one frame of a symbol to its next.
+"""Maximum age of the last trade. In recorded KuCoin frames it was up to 25 minutes."""
 SEQUENCE_STEP = 33
-# No exchange has quite the other's price: theirs lie within 5 basis points of the coins'.
+"""Maximum step of the sequence. In recorded KuCoin frames of a symbol it grew by 1 to 33."""
 PREMIUM = 5e-4
+"""Maximum difference, 5 basis points, between an exchange's price and the coins' values."""
 
 
 class Instrument:
-    """Prices are counted in the pair's price increments and sizes in its size increments: a count
-    times the increment is the exact amount. Times are milliseconds since the epoch.
+    """Prices are integers in price increments, and sizes in size increments: times the increment, they
+    are exact amounts. Times are milliseconds since the epoch.
     """
 
     def __init__(
         self, pair: Pair, coins: Coins, random: Random, *, chance: float, period: float, now: int
     ) -> None:
-        """It changes with this chance in a period of so many seconds."""
+        """`chance` is the probability of a change per `period`, which is in seconds."""
         self.pair = pair
         self.chance = chance
         self._coins = coins
@@ -31,12 +31,12 @@ class Instrument:
         premium = 1 + random.uniform(-PREMIUM, PREMIUM)
         self._increments_in_one = premium / float(pair.price_increment)
         self._spread = random.uniform(1e-4, 1e-3)
-        # The busier a pair, the larger its trades: BTCUSDT comes to its real 20,000 BTC a day.
+        # The busier a pair, the larger its trades: BTCUSDT reaches its real volume of 20,000 BTC a day.
         dollars = 50 + 20_000 * chance**2
         size = dollars / coins.dollars[pair.base] / float(pair.size_increment)
         self._usual_size = max(1.0, size)
 
-        # Grows slower than the clock, so that it goes on growing when the server is started anew.
+        # Grows slower than the clock, so that it keeps growing across restarts of the server.
         self.sequence = now
         self.traded_at = now - random.randrange(OLDEST_TRADE_MS)
         self.quote()
@@ -45,7 +45,7 @@ class Instrument:
         self.day = self._day_before(changes_an_hour=chance * 3600 / period)
 
     def quote(self) -> None:
-        """Bid and ask follow the coins."""
+        """Set bid and ask from the coins' values."""
         fair = self._coins.price(self.pair) * self._increments_in_one
         half = fair * self._spread * self._random.random()
         self.bid = max(1, floor(fair - half))
@@ -55,24 +55,24 @@ class Instrument:
         self.sequence += 1 + int(SEQUENCE_STEP * self._random.random())
 
     def trade(self, at: int) -> None:
-        """Somebody takes the bid or the ask. Times never go back, and no two trades share one."""
+        """Trade at the bid or the ask. The times of trades strictly increase."""
         self.price = self.bid if self._random.random() < 0.5 else self.ask
         self.size = self._some_size()
         self.traded_at = max(at, self.traded_at + 1)
         self.day.trade(self.price, self.size)
 
     def _some_size(self) -> int:
-        """Many small ones and few large ones: a cube's mean is a quarter."""
+        """Return a random size, mostly small. The mean of a uniform variable's cube is 1/4."""
         return 1 + int(4 * self._usual_size * self._random.random() ** 3)
 
     def _day_before(self, changes_an_hour: float) -> Day:
-        """24 hours that lead to the present price, invented backwards."""
+        """Return 24 simulated hours, generated backwards from the current price."""
         pair, random = self.pair, self._random
         swing = (self._coins.swing[pair.base] + self._coins.swing[pair.quote]) * 1e-4
         hours = []
         close = self.price
         for _ in range(HOURS):
-            # Random steps add up by the square root of their number: 3,600 seconds, 60 steps.
+            # A random walk grows with the square root of its steps: 3,600 seconds, 60 swings.
             move = close * swing * 60
             opened = max(1, round(close + random.uniform(-move, move)))
             high = max(opened, close) + int(move * random.random() / 2)

@@ -1,6 +1,6 @@
-"""The prices of one exchange. Pure: no clock and no I/O.
+"""Simulate the prices of one exchange. Pure: no clock and no I/O.
 
-The same seed and the same sequence of turns give the same sequence of prices.
+The same seed and the same sequence of turns yield the same sequence of prices.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from infra.replay.market.instrument import Instrument
 from infra.replay.market.symbols import Pair
 
 HOUR_MS = 3_600_000
-# How far back in its period a change may lie: the items of one Binance array, which tells of a
-# second, were seen up to 897 ms apart.
 OLDEST_CHANGE = 0.9
+"""Maximum age of a change, as a share of the period. Items of one Binance array, which covers a second,
+were up to 897 ms apart."""
 
 
 class Market:
-    """`instruments` holds the busiest first."""
+    """`instruments` are sorted by activity, busiest first."""
 
     def __init__(
         self,
@@ -30,19 +30,19 @@ class Market:
         traded: float,
         now: int,
     ) -> None:
-        """In a period of so many seconds, the share `changed` of the instruments changes, each at
-        most once, and the share `traded` of these changes are trades, the rest new bids and asks.
+        """In a `period` (seconds), the share `changed` of the instruments changes, each at most once.
+        The share `traded` of these changes are trades; the others are new bids and asks only.
         """
         if not 0 < changed <= 1:
-            raise ValueError(f"{changed} of the instruments in a period: expected above 0 to 1")
+            raise ValueError(f"share of changed instruments {changed}: expected above 0 to 1")
         self.period = period
         self._oldest_change_ms = 1000 * period * OLDEST_CHANGE
         self._traded = traded
         self._coins = coins
         self._random = Random(f"{pairs[0].symbol} {seed}")
         self._hour = now // HOUR_MS
-        # The mean of x**n over x from 0 to 1 is 1/(n+1): so the chances fall from the busiest
-        # pair to the quietest, none is above 1, and their mean is the share that was asked for.
+        # The mean of x**n over x from 0 to 1 is 1/(n+1). So the chances fall from the busiest pair
+        # to the quietest, none is above 1, and their mean is `changed`.
         exponent = 1 / changed - 1
         self.instruments = [
             Instrument(
@@ -57,7 +57,7 @@ class Market:
         ]
 
     def turn(self, instruments: Sequence[Instrument], now: int) -> list[Instrument]:
-        """Those of the instruments that change in the period that ends now (milliseconds)."""
+        """Simulate the period that ends at `now` (milliseconds). Return the changed instruments."""
         self._coins.advance(now // 1000)
         if self._hour != now // HOUR_MS:
             self._hour = now // HOUR_MS

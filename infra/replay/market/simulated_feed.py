@@ -1,4 +1,4 @@
-"""A market as a feed."""
+"""Publish a simulated market as a feed."""
 
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -11,7 +11,7 @@ from infra.replay.streams import Subscriptions, Update
 
 
 class SimulatedFeed(Feed):
-    """Never ends. While there is no subscription, the market stands still."""
+    """Never ends. Without subscriptions the market is paused."""
 
     def __init__(
         self,
@@ -19,10 +19,10 @@ class SimulatedFeed(Feed):
         update: Callable[[Sequence[Instrument]], Update],
         parts: int = 1,
     ) -> None:
-        """`update` words the instruments that changed as the exchange does.
+        """`update` formats changed instruments as the exchange does.
 
-        A period has `parts` parts, and every instrument belongs to one of them. So two frames of an
-        instrument are a period apart, and the frames are spread evenly over the period.
+        A period has `parts` parts, and every instrument belongs to one part. So frames of an
+        instrument are at least a period apart, and frames are spread evenly over the period.
         """
         self._market = market
         self._update = update

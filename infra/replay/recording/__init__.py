@@ -1,1 +1,1 @@
-"""A recording of landing/, played as a feed."""
+"""Playback of a landing/ archive as a feed."""

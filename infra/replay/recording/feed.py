@@ -1,4 +1,4 @@
-"""Recorded frames as a feed."""
+"""Publish recorded frames as a feed."""
 
 import asyncio
 import logging
@@ -12,12 +12,13 @@ from infra.replay.streams import Subscriptions, Update
 
 log = logging.getLogger(__name__)
 
-# Read at once, while what was read before is sent: some 4,000 frames of KuCoin, ten of Binance.
 READ_CHARACTERS = 1_000_000
+"""Characters per read, some 4,000 frames of KuCoin or ten of Binance. Each read overlaps with sending
+the previous one."""
 
 
 class RecordedFeed(Feed):
-    """Once the timeline has begun it goes on, as an exchange does, whoever listens."""
+    """Once the timeline has begun, the feed continues even without subscribers, as an exchange does."""
 
     def __init__(
         self,
@@ -26,7 +27,7 @@ class RecordedFeed(Feed):
         timeline: Timeline,
         update: Callable[[Sequence[RecordedFrame]], RecordedUpdate],
     ) -> None:
-        """To take a frame may block."""
+        """Taking an item from `frames` may block."""
         self._exchange = exchange
         self._frames = frames
         self._timeline = timeline
@@ -44,7 +45,7 @@ class RecordedFeed(Feed):
         return self._update([RecordedFrame(0, "", tuple(self._newest.values()))])
 
     async def run(self, subscriptions: Subscriptions) -> None:
-        """Return at the end of the recording. Raise OSError when an object can't be read."""
+        """Play the recording to its end. Raise OSError if an object can't be read."""
         reading = self._read()
         await self._timeline.begin(subscriptions)
         count = 0
@@ -52,13 +53,13 @@ class RecordedFeed(Feed):
             reading = self._read()
             await self._send(frames, subscriptions)
             count += len(frames)
-        log.info("%s: the recording is over after %d frames", self._exchange, count)
+        log.info("%s: recording ended frames=%d", self._exchange, count)
 
     def _read(self) -> asyncio.Future[list[RecordedFrame]]:
         return asyncio.get_running_loop().run_in_executor(None, take, self._frames, READ_CHARACTERS)
 
     async def _send(self, frames: Sequence[RecordedFrame], subscriptions: Subscriptions) -> None:
-        """Publish each frame when it is due; frames that are due by now are published together."""
+        """Publish each frame when it is due. Frames that are already due are published together."""
         clock = asyncio.get_running_loop().time
         due_by_now: list[RecordedFrame] = []
         for frame in frames:
@@ -78,7 +79,7 @@ class RecordedFeed(Feed):
 
 
 def take(frames: Iterator[RecordedFrame], characters: int) -> list[RecordedFrame]:
-    """Return the next frames, until together they are that long."""
+    """Return the next frames, with at least `characters` in total unless the recording ends."""
     taken: list[RecordedFrame] = []
     while characters > 0 and (frame := next(frames, None)):
         taken.append(frame)

@@ -1,13 +1,13 @@
-"""From the objects of a landing archive to the frames that an exchange once sent.
+"""Restore the frames that an exchange sent from the objects of a landing archive.
 
-An object is gzip, and a line of it an item as core.message has it, the last field `received_at`:
+An object is a gzip file. Each line is an item as in core.message, with `received_at` as its last field:
 
     {"e":"24hrMiniTicker","E":1743147448467,"s":"BTCUSDT",...,"received_at":1743147448501233}
     {"topic":"/market/ticker:all",...,"data":{...},"received_at":1743147199001873}
     {"unreadable":"<the text>","received_at":1743147199001873}
 
-That field, and its comma, are cut from the end of the text. The rest stays as it is to the letter,
-even where the exchange has a field of that name.
+That field and its comma are removed from the end of the text. The rest stays unchanged, even if the
+exchange has a field of that name.
 """
 
 import gzip
@@ -23,17 +23,17 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# Of what is unpacked at once, the part before the damage is lost too.
 PIECE_BYTES = 1024
+"""Bytes to unpack at once. Kept small: if a piece is damaged, all of it is lost."""
 
-# An object that was empty has no comma before the field. Recordings of version 0.1.0 may have spaces.
+# An empty object has no comma before the field. Recordings of version 0.1.0 may have spaces.
 LAST_FIELD = re.compile(r'(?:(.*),\s*|({\s*))"received_at"\s*:\s*\d+\s*}\s*', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedItem:
-    """`text` is what the exchange sent, `received_at` microseconds since the epoch. `ticker` is the
-    text decoded, with `received_at`; it is empty where the text is unreadable.
+    """`text` is what the exchange sent. `received_at` is in microseconds since the epoch. `ticker` is
+    the decoded text with `received_at`, empty if the text is unreadable.
     """
 
     received_at: int
@@ -44,7 +44,7 @@ class RecordedItem:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """`text` is what the exchange sent at once, `items` its tickers."""
+    """`text` is the frame as the exchange sent it, `items` its tickers."""
 
     received_at: int
     text: str
@@ -52,22 +52,22 @@ class RecordedFrame:
 
 
 def read_items(name: str, content: bytes) -> Iterator[RecordedItem]:
-    """What can be read of an object. What can't is told to the log, under the object's name."""
+    """Yield the readable items of an object. Unreadable lines are logged with the object's name."""
     number = 0
     try:
         for number, line in enumerate(read_lines(content), 1):
             try:
                 yield read_item(line)
             except ValueError as error:
-                log.warning("%s: line %d is left out: %s", name, number, error)
+                log.warning("%s: line %d skipped: %s", name, number, error)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        log.warning("%s: no more can be read after line %d: %s", name, number, error)
+        log.warning("%s: unreadable after line %d: %s", name, number, error)
 
 
 def read_lines(content: bytes) -> Iterator[bytes]:
-    """Raise EOFError, BadGzipFile or zlib.error where no more can be read."""
+    """Yield lines. Raise EOFError, BadGzipFile or zlib.error where the data is damaged or cut off."""
     if not content:
-        raise EOFError("it is empty")
+        raise EOFError("the object is empty")
     rest = b""
     with gzip.open(BytesIO(content)) as unpacked:
         while piece := unpacked.read1(PIECE_BYTES):
@@ -78,38 +78,38 @@ def read_lines(content: bytes) -> Iterator[bytes]:
 
 
 def read_item(line: bytes) -> RecordedItem:
-    """Raise ValueError for what is no item."""
+    """Parse a line. Raise ValueError if it is not an item."""
     text = line.decode()
     try:
         item = json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"a depth beyond reason: {error}") from error
+        raise ValueError(f"nested too deeply: {error}") from error
     match item, LAST_FIELD.fullmatch(text):
         case {"received_at": int(received_at), **others}, re.Match() as found:
             sent = f"{found[1] or found[2]}}}"
             match others:
-                # An object of the exchange may have both names; then ours comes in addition.
+                # An object of the exchange may have both fields; then `received_at` occurs twice.
                 case {"unreadable": str(unreadable), **more} if not more and is_ours(sent):
                     return RecordedItem(received_at, encodable(unreadable), True)
             return RecordedItem(received_at, sent, False, item)
         case _:
-            raise ValueError(f"{text[:100]!r} is no object that ends with received_at")
+            raise ValueError(f"{text[:100]!r}: expected an object that ends with received_at")
 
 
 def is_ours(text: str) -> bool:
-    """Return whether an object is the extractor's own, made of a text that it could not read."""
+    """Return whether the extractor wrote the object, for a text that it could not read."""
     return list(json.loads(text)) == ["unreadable"]
 
 
 def encodable(unreadable: str) -> str:
-    """Return a lone surrogate, which comes from an escape in JSON, as that escape again."""
+    """Return the text with lone surrogates, which come from JSON escapes, escaped again."""
     return unreadable.encode("utf-8", "backslashreplace").decode()
 
 
 def binance_frames(items: Iterable[RecordedItem]) -> Iterator[RecordedFrame]:
-    """Neighbours that were received at the same time were one array.
+    """Yield frames. Consecutive items with the same `received_at` were one array.
 
-    What could not be read and stands alone was a frame of that text.
+    A single unreadable item was a frame of that text.
     """
     for received_at, group in groupby(items, key=lambda item: item.received_at):
         elements = list(group)
@@ -121,5 +121,5 @@ def binance_frames(items: Iterable[RecordedItem]) -> Iterator[RecordedFrame]:
 
 
 def kucoin_frames(items: Iterable[RecordedItem]) -> Iterator[RecordedFrame]:
-    """Every item was a frame."""
+    """Yield frames. Every item was a frame."""
     return (RecordedFrame(item.received_at, item.text, (item,)) for item in items)

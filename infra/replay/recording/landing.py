@@ -1,7 +1,7 @@
-"""Where a landing archive lies: in a folder, or below a prefix of a bucket.
+"""Read a landing archive from a folder or from a prefix of a bucket.
 
 <root>/<exchange>/<yyyy>/<mm>/<dd>/<hh>/<time>-<journal>-<first>-<last>.jsonl.gz: within an exchange
-the names sort as the objects' times do.
+the names sort by the objects' times.
 """
 
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SUFFIX = ".jsonl.gz"
-# The object store may be away for some seconds, which boto3's growing pauses bridge.
 ATTEMPTS = 5
+"""Attempts per request. boto3's growing pauses cover some seconds without the object store."""
 
 
 class Landing(Protocol):
     def names(self, exchange: str) -> list[str]:
-        """Of the objects that there are now, in no order. Raise OSError."""
+        """Return the names of the existing objects, unsorted. Raise OSError."""
 
     def read(self, name: str) -> bytes:
-        """The whole object: an extractor writes some 8 MB at the most. Raise OSError."""
+        """Return the whole object, up to some 8 MB as written by an extractor. Raise OSError."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Folder(Landing):
 class Bucket(Landing):
     bucket: str
     prefix: str
-    """Empty, or with a slash at its end."""
+    """Empty, or ends with a slash."""
     store: "S3Client" = field(repr=False)
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Bucket(Landing):
 
 
 def landing_at(address: str, settings: Settings) -> Landing:
-    """`address` is a folder or s3://bucket/prefix. Raise ValueError where it names no bucket."""
+    """Return the archive at a folder or s3://bucket/prefix. Raise ValueError without a bucket."""
     url = urlsplit(address)
     if url.scheme != "s3":
         return Folder(Path(address))

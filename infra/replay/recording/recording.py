@@ -1,4 +1,4 @@
-"""Exchanges that play a landing archive instead of a simulation."""
+"""Set up exchanges that play a landing archive instead of a simulation."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ Framing = Callable[[Iterable[RecordedItem]], Iterator[RecordedFrame]]
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """An archive, and how many times as fast as received it is played."""
+    """An archive and its playback speed, in multiples of real time."""
 
     landing: Landing
     speed: float = 1.0
@@ -40,7 +40,7 @@ class Recording:
     kucoin: KucoinLimits = field(default_factory=KucoinLimits)
 
     def exchanges(self, observer: Observer | None = None) -> tuple[Binance, Kucoin]:
-        """Return both exchanges, after reading the first frames. `observer` receives what they send.
+        """Return both exchanges after reading the first frames. `observer` receives their events.
 
         Raise ValueError for an invalid speed or an archive with nothing to play, and OSError
         for an archive that can't be read.
@@ -72,6 +72,6 @@ class Recording:
         )
 
     def _frames(self, exchange: str, framing: Framing) -> Iterator[RecordedFrame]:
-        """Read object by object, so that only one is in memory."""
+        """Read one object at a time, so that only one is in memory."""
         names = sorted(self.landing.names(exchange))
         return framing(item for name in names for item in read_items(name, self.landing.read(name)))

@@ -1,4 +1,4 @@
-"""The times at which recorded frames are due."""
+"""Compute the times at which recorded frames are due."""
 
 import asyncio
 
@@ -6,20 +6,20 @@ from infra.replay.streams import Subscriptions
 
 
 class Timeline:
-    """One for all feeds of a recording, so that they keep their distance from each other.
+    """One timeline for all feeds of a recording, so that their frames keep their time distance.
 
-    It begins when the first of them has a subscriber. Then it goes on, whoever listens.
+    It begins when one of the feeds has a subscriber. Then it continues, even without subscribers.
     """
 
     def __init__(self, origin: int, speed: float) -> None:
-        """At `origin`, microseconds since the epoch, it begins; it runs so many times as fast."""
+        """Begin at `origin` (microseconds since the epoch). `speed` is a multiple of real time."""
         self._origin = origin
         self._microseconds_per_second = 1e6 * speed
         self._begun = asyncio.Event()
         self._began_at = 0.0
 
     async def begin(self, subscriptions: Subscriptions) -> None:
-        """Wait until there are subscriptions, to this feed or to another."""
+        """Wait until this feed or another has a subscription."""
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(self._begin_when_present(subscriptions))
             await self._begun.wait()

@@ -1,4 +1,4 @@
-"""Recorded frames as updates: each ticker is sent to the letter."""
+"""Publish recorded frames as updates: each ticker is sent exactly as recorded."""
 
 import re
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from infra.replay.streams import Update
 
 
 class RecordedUpdate(Update):
-    """`items` has the tickers of each symbol in the order that they were received in."""
+    """`items` has the tickers of each symbol in the order in which they were received."""
 
     def __init__(self, frames: Sequence[RecordedFrame]) -> None:
         self._frames = frames
@@ -75,9 +75,9 @@ class RecordedKucoin(RecordedUpdate):
 
 
 def of_one_symbol(text: str, topic: str) -> str:
-    """Return a ticker of `/market/ticker:all` as the topic of its symbol has it.
+    """Return a ticker of `/market/ticker:all` as a message of its symbol's topic.
 
-    Only the topic and the subject change; the data stay as they are to the letter.
+    Only the topic and the subject change; the data stays exactly as recorded.
     """
     for name, value in (("topic", topic), ("subject", "trade.ticker")):
         text = re.sub(rf'("{name}"\s*:\s*)"[^"]*"', rf'\g<1>"{value}"', text, count=1)

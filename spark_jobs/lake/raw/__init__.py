@@ -1,1 +1,1 @@
-"""Raw parquet: every Kafka record, as it was."""
+"""Archive of every Kafka record, unchanged, in parquet."""

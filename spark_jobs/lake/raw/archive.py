@@ -1,16 +1,17 @@
-"""Raw parquet on S3: every Kafka record as it was, each in exactly one object.
+"""Archive every Kafka record, unchanged, as parquet on S3; each is in exactly one object.
 
-A batch is first written below `staging/`, whole when `_SUCCESS` is there. Then each of its files is
-moved into `raw/`, to a name that says which offsets it holds, and of which topic:
+A batch is first written below `staging/`, and is complete once `_SUCCESS` exists. Then each of its files
+is moved into `raw/`, to a name with its offsets and the topic's id:
 
     raw/topic=kucoin_raw_data/date=2026-11-22/hour=8/0.120-179_1.98-140.ckVJ5ZWORGWAxTTLoYGQ2A.parquet
 
-One object per topic, hour and task of a batch. A move on S3 is a copy that appears whole. A process that
-ends in between leaves a staged batch: the next one moves the rest of it where it is whole, deletes it
-where it is not, and then resumes after the names that it finds in `raw/`.
+A batch makes one object per topic, hour and task. A move on S3 is a copy that appears completely or not
+at all. After a crash, the next start moves the rest of a complete staged batch, and deletes an
+incomplete one. It then resumes after the offsets in the names in `raw/`.
 
-The folder of a record is that of its timestamp, which never changes. So whether `raw/` has the records of a
-batch is seen in the folders of that batch alone, wherever the broker's clock has been in the meantime.
+The folder of a record depends on its timestamp, which never changes. So the folders of a batch are
+enough to tell whether `raw/` already has its records, even if the broker's clock was changed in the
+meantime.
 """
 
 from collections import defaultdict
@@ -39,12 +40,12 @@ from spark_jobs.lake.sizes import LakeSizes
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 
-# Kafka's clock may have been set back over midnight.
 FEWEST_DAYS = 2
+"""Minimum number of days that a start lists: Kafka's clock may have gone back over midnight."""
 
 
 class StagedFile(NamedTuple):
-    """`folder` is where it belongs in `raw/`: kucoin_raw_data/date=2026-11-22/hour=8."""
+    """A staged file. `folder` is its target in `raw/`: kucoin_raw_data/date=2026-11-22/hour=8."""
 
     path: str
     folder: str
@@ -56,10 +57,10 @@ class StagedFile(NamedTuple):
 
 
 class Archive(Sink):
-    """Writes batches of Kafka records below `<root>/raw`.
+    """Sink for batches of Kafka records below `<root>/raw`.
 
-    Effectively once: records that `raw/` has are left out. One job writes to a root; a batch that meets
-    another's objects raises OffsetError before it is published.
+    Effectively once: records that `raw/` already has are discarded. One job writes to a root. If a batch
+    finds objects of another job, it raises OffsetError before it is published.
     """
 
     query = "raw_archive"
@@ -78,10 +79,10 @@ class Archive(Sink):
         self._known_folders: set[str] = set()
 
     def resume(self, partitions: Collection[tuple[str, int]], ids: TopicIds) -> Offsets:
-        """Finish what an earlier process began. Return the next offset of each partition that has objects.
+        """Publish an earlier process's batch. Return the next offset of each partition with objects.
 
-        `ids` are those of Kafka's topics now. Raise TopicError for a topic of which `raw/` has records
-        with another id only: see `accept`.
+        `ids` are the ids of Kafka's topics now. Raise TopicError for a topic if `raw/` only has objects
+        with another id: see `accept`.
         """
         if self._storage.exists(self._mark):
             self._finish()
@@ -98,9 +99,9 @@ class Archive(Sink):
         return dict(self._progress)
 
     def accept(self, ids: TopicIds) -> list[str]:
-        """Begin anew with the topics that `resume` refuses. Return these.
+        """Start over with the topics that `resume` refuses. Return their names.
 
-        The former topics' objects stay. An object without records says which id is read from now on.
+        The former topics' objects stay. An object without records marks the id that is read from now on.
         """
         accepted: list[str] = []
         now = datetime.now(UTC)
@@ -113,7 +114,7 @@ class Archive(Sink):
         return accepted
 
     def report_to(self, metrics: JobMetrics) -> None:
-        """Report the sizes of the prefixes. The extractors write landing/ and report no sizes."""
+        """Report the sizes of the prefixes. landing/ is included: the extractors do not report it."""
         LakeSizes(self._storage, self._root, ("landing", "raw", "staging"), metrics).start()
 
     def _write_batch(self, batch: DataFrame) -> Counts:
@@ -129,8 +130,8 @@ class Archive(Sink):
         return {}
 
     def stage(self, records: DataFrame) -> None:
-        """Write the batch below staging/. If the process ends after this, the next start publishes it."""
-        # First the mark, so that it never stands beside a part of what it marked.
+        """Write the batch below staging/. If the process then ends, the next start publishes it."""
+        # Delete `_SUCCESS` first, so it never sits beside a partial batch.
         self._storage.delete(self._mark)
         (
             records.transform(with_folders, self._topic_ids)
@@ -141,18 +142,18 @@ class Archive(Sink):
         )
 
     def _is_written(self, staged: Sequence[StagedFile]) -> bool:
-        """Return whether `raw/` already has records of the staged batch, and take them into the progress.
+        """Return whether `raw/` already has records of the staged batch. If so, advance the progress.
 
-        It has where a start did not find the newest offset: a clock went back by days, and what came then is
-        in older folders. In a folder that this process has looked into before, another process has written
-        them: raise OffsetError.
+        This happens if a start missed the newest offset: Kafka's clock went back by days, and later
+        records are in older folders. Raise OffsetError if this process has listed the folder before:
+        another process has written there since.
         """
         is_written = False
         for folder, topic in sorted({(file.folder, file.topic) for file in staged}):
             found = newer(self._progress, self._next_offsets(topic, self._names(folder)[folder]))
             if found and folder in self._known_folders:
                 raise OffsetError(
-                    f"{self._raw}/topic={folder} goes to {found}, but this job wrote up to "
+                    f"{self._raw}/topic={folder} has objects up to {found}, but this job wrote up to "
                     f"{self._progress}: another raw_archive writes there. Stop one of them"
                 )
             self._progress |= found
@@ -163,18 +164,18 @@ class Archive(Sink):
     def _finish(self) -> None:
         """Publish the rest of a batch that an earlier process staged.
 
-        If `raw/` has some of its records under other names, that process ended before it saw that, and
-        published nothing. The batch is then deleted, and read from Kafka again.
+        If `raw/` has some of its records under other names, that process ended before it noticed, and
+        published nothing. The caller then deletes the batch, and its records are read from Kafka again.
         """
         staged = self._staged()
         found = {folder: self._names(folder)[folder] for folder in {file.folder for file in staged}}
-        # A file that was copied and not deleted has the same name.
+        # A file that was copied but not yet deleted has the same name in raw/.
         rest = [file for file in staged if file.name not in found[file.folder]]
         if not any(file.name.repeats(name) for file in rest for name in found[file.folder]):
             self._publish(rest)
 
     def _publish(self, staged: Sequence[StagedFile]) -> None:
-        """Move each staged file to its name."""
+        """Move each staged file to its name in `raw/`."""
         for file in staged:
             self._storage.move(file.path, f"{self._raw}/topic={file.folder}/{file.name.file}")
         self._storage.delete(self._staging)
@@ -191,7 +192,7 @@ class Archive(Sink):
         return files
 
     def _ranges_of_staged(self) -> dict[str, Ranges]:
-        """First and last offset by partition, of each staged file by its place."""
+        """Return the first and last offset of each partition, by `place` of the staged file."""
         found = (
             self._spark.read.parquet(self._staging)
             .groupBy(F.col("_metadata.file_path"), "partition")
@@ -203,7 +204,7 @@ class Archive(Sink):
         return dict(ranges)
 
     def _newest_names(self, topic: str, wanted: set[tuple[str, int]]) -> list[Name]:
-        """Return the names of the topic's newest days, of so many that each wanted partition is in them."""
+        """Return the names of the newest days, going back until they have every wanted partition."""
         names: list[Name] = []
         self._own_ids[topic] = own_ids(names, self._topic_ids.get(topic))
         days = reversed(self._storage.folders(f"{self._raw}/topic={topic}"))
@@ -217,7 +218,7 @@ class Archive(Sink):
         return names
 
     def _names(self, folder: str) -> defaultdict[str, list[Name]]:
-        """Return the names below a folder of `raw/`, by the folder of their hour."""
+        """Return the names below a folder of `raw/`, grouped by hour folder."""
         names: defaultdict[str, list[Name]] = defaultdict(list)
         for path in self._storage.files(f"{self._raw}/topic={folder}"):
             hour, _, file = place(path).rpartition("/")
@@ -226,11 +227,15 @@ class Archive(Sink):
         return names
 
     def _next_offsets(self, topic: str, names: Collection[Name]) -> Offsets:
-        """Return the next offsets by those names that are of the present topic."""
+        """Return the next offsets from the names that belong to the present topic."""
         own = self._own_ids[topic]
         return next_offsets(topic, (name for name in names if name.topic_id in own))
 
 
 def newer(offsets: Offsets, others: Offsets) -> Offsets:
-    """Of the others, those that lie beyond the offsets."""
-    return {place: next_ for place, next_ in others.items() if next_ > offsets.get(place, 0)}
+    """Return the offsets in `others` that are higher than those in `offsets`."""
+    return {
+        topic_partition: offset
+        for topic_partition, offset in others.items()
+        if offset > offsets.get(topic_partition, 0)
+    }

@@ -1,10 +1,10 @@
-"""The names of the archive's objects say which offsets they hold, and of which topic.
+"""Read and write the names of the archive's objects, which contain their offsets and the topic's id.
 
     kucoin_raw_data/date=2026-11-22/hour=8/0.120-179_1.98-140.ckVJ5ZWORGWAxTTLoYGQ2A.parquet
 
-holds the offsets 120 to 179 of partition 0 and 98 to 140 of partition 1, of the topic that has this id in
-Kafka: a topic that is deleted and created again has another. Version 0.1.0 wrote names without an id.
-An object without records, `begin.<id>.parquet`, says that a topic with this id is read from now on.
+has the offsets 120 to 179 of partition 0 and 98 to 140 of partition 1, of the topic with this id in
+Kafka. A topic that is deleted and created again gets another id. Version 0.1.0 wrote names without an
+id. An object without records, `begin.<id>.parquet`, marks that a topic with this id is read from now on.
 """
 
 import re
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from spark_jobs.kafka_source.offsets import Offsets
 
-# First and last offset by partition.
 Ranges = Mapping[int, tuple[int, int]]
+"""First and last offset by partition."""
 
 NO_RECORDS = "begin"
 
@@ -28,14 +28,14 @@ NAME = re.compile(
 
 
 class Name(NamedTuple):
-    """What the name of an object says. `topic_id` is None where Kafka's was not known."""
+    """Parsed name of an object. `topic_id` is None if Kafka's was not known."""
 
     ranges: Ranges
     topic_id: str | None
 
     @classmethod
     def read(cls, file: str) -> "Name | None":
-        """Return the inverse of `file`; None for a name of another kind."""
+        """Parse a file name, the inverse of `file`. Return None for any other name."""
         found = NAME.fullmatch(file)
         if not found:
             return None
@@ -44,13 +44,13 @@ class Name(NamedTuple):
 
     @property
     def file(self) -> str:
-        """`0.120-179_1.98-140.<id>.parquet` for {0: (120, 179), 1: (98, 140)}."""
+        """Return `0.120-179_1.98-140.<id>.parquet` for {0: (120, 179), 1: (98, 140)}."""
         ranges = (f"{p}.{low}-{high}" for p, (low, high) in sorted(self.ranges.items()))
         parts = ("_".join(ranges) or NO_RECORDS, self.topic_id, "parquet")
         return ".".join(part for part in parts if part is not None)
 
     def repeats(self, other: "Name") -> bool:
-        """Whether both hold an offset of the same partition and topic."""
+        """Return whether both names contain the same offset of a partition and topic."""
         return self.topic_id == other.topic_id and any(
             low <= other.ranges[partition][1] and other.ranges[partition][0] <= high
             for partition, (low, high) in self.ranges.items()
@@ -59,7 +59,10 @@ class Name(NamedTuple):
 
 
 def place(path: str) -> str:
-    """`kucoin_raw_data/date=.../hour=.../part-0.parquet`: Spark and Hadoop write the rest differently."""
+    """Return the part after `/topic=`: `kucoin_raw_data/date=.../hour=.../part-0.parquet`.
+
+    Spark and Hadoop write the part before it differently.
+    """
     return path.rpartition("/topic=")[2]
 
 
@@ -76,10 +79,10 @@ def staged_place(path: str) -> tuple[str, str | None]:
 
 
 def own_ids(names: Iterable[Name], current: str | None) -> Collection[str | None]:
-    """Return the ids of the names that belong to the topic which Kafka has now.
+    """Return the ids, or None for no id, of the names that belong to the topic that Kafka has now.
 
-    Names without an id belong to it as long as no name has another topic's. Where Kafka has no ids, so
-    that `current` is None, all names do.
+    Names without an id belong to it unless a name has the id of another topic. If `current` is None,
+    because Kafka has no ids, all names belong to it.
     """
     found = {name.topic_id for name in names}
     if current is None:
@@ -88,13 +91,13 @@ def own_ids(names: Iterable[Name], current: str | None) -> Collection[str | None
 
 
 def former_id(names: Iterable[Name], current: str | None) -> str | None:
-    """Return the id of a former topic where names have one, and none of them the current one; else None."""
+    """Return the id of a former topic if some names have ids, but none the current one; else None."""
     found = [name.topic_id for name in names if name.topic_id is not None]
     return None if current is None or current in found or not found else found[0]
 
 
 def next_offsets(topic: str, names: Iterable[Name]) -> Offsets:
-    """The offset after the last of each partition that the names say."""
+    """Return, per partition, the offset after the last one in the names."""
     offsets: dict[tuple[str, int], int] = {}
     for name in names:
         for partition, (_first, last) in name.ranges.items():

@@ -1,7 +1,7 @@
-"""The objects of `raw/`, found by listing only the folders of a span of time.
+"""Find the objects of `raw/` in a span of time, by listing only the folders of that span.
 
-The names say which offsets an object holds, so nothing has to be opened to know where a record is. The
-folders are the date and the hour of Kafka's timestamps, in UTC.
+Names contain the offsets, so no object has to be opened to find a record. Folders are the date and the
+hour of Kafka's timestamps, in UTC.
 """
 
 import re
@@ -18,7 +18,7 @@ HOUR_FOLDER = re.compile(r"hour=(\d{1,2})")
 
 
 class RawObject(NamedTuple):
-    """`hour` is when the hour of its folder begins."""
+    """An object in `raw/`. `hour` is the start of its folder's hour."""
 
     path: str
     topic: str
@@ -32,7 +32,7 @@ class RawObject(NamedTuple):
 
 
 class RawFolders:
-    """The folders of a lake's topic below `root`, the folder raw."""
+    """Folders of a topic in `root`, the path of `raw/`."""
 
     def __init__(self, storage: HadoopFiles, root: str, topic: str) -> None:
         self._storage = storage
@@ -42,32 +42,32 @@ class RawFolders:
     def objects(
         self, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[RawObject]:
-        """Yield the objects of the hours in [since, until), the oldest hour first; of all without bounds."""
+        """Yield the objects of the hours in [since, until), oldest hour first. None is no bound."""
         for day in self._days():
             if _is_within(day, DAY, since, until):
                 for hour, folder in self._hours(day):
                     if _is_within(hour, HOUR, since, until):
-                        yield from self._in(hour, folder)
+                        yield from self._objects_in(hour, folder)
 
     def newest(self) -> list[RawObject]:
-        """Return the objects of the newest hour that has some."""
+        """Return the objects of the newest hour with any."""
         for day in reversed(self._days()):
             for hour, folder in reversed(self._hours(day)):
-                if found := [*self._in(hour, folder)]:
+                if found := [*self._objects_in(hour, folder)]:
                     return found
         return []
 
     def own(self, objects: Iterable[RawObject], topic_id: str | None) -> list[RawObject]:
-        """Return those that belong to the topic with this id, which Kafka has now."""
+        """Return the objects that belong to the topic with this id, the one that Kafka has now."""
         found = [*objects]
         names = [each.name for each in found]
         if any(name.topic_id is None for name in names):
-            # Whose these are, only all names together say.
+            # Whether names without an id belong to it depends on all names of the topic.
             names = [each.name for each in self.objects()]
         own = own_ids(names, topic_id)
         return [each for each in found if each.name.topic_id in own]
 
-    def _in(self, hour: datetime, folder: str) -> Iterator[RawObject]:
+    def _objects_in(self, hour: datetime, folder: str) -> Iterator[RawObject]:
         for path in self._storage.files(folder):
             if name := Name.read(path.rpartition("/")[2]):
                 yield RawObject(path, self._topic, hour, name)
@@ -77,7 +77,7 @@ class RawFolders:
         return sorted(datetime.fromisoformat(f"{name[1]}T00:00Z") for name in found if name)
 
     def _hours(self, day: datetime) -> list[tuple[datetime, str]]:
-        """Begin and folder of each hour. Of one hour there may be two: version 0.1.0 wrote `hour=08`."""
+        """Return start and folder of each hour. Some hours have two: version 0.1.0 wrote `hour=08`."""
         folder = f"{self._top}/date={day:%Y-%m-%d}"
         found = [(HOUR_FOLDER.fullmatch(name), name) for name in self._storage.folders(folder)]
         return sorted(

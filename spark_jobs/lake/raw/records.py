@@ -1,4 +1,4 @@
-"""The records in `raw/`: those that a list of objects holds, by offsets or by the time of Kafka's stamp."""
+"""Read the records of a list of objects in `raw/`, by offset or by Kafka's timestamp."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,12 @@ from spark_jobs.lake.raw.objects import RawObject
 
 PLACE = ("topic", "partition", "offset")
 
-# raw/ does not keep by whose clock a record was stamped: it is always Kafka's.
+# raw/ does not have the timestampType, which says whose clock stamped a record: it is always Kafka's.
 ARCHIVED = StructType([field for field in RECORD if field.name != "timestampType"])
 
 
 class RawRecords:
-    """The records of some objects below `root`, the folder raw of the lake."""
+    """Records of a list of objects in `root`, the path of `raw/`."""
 
     def __init__(self, spark: SparkSession, root: str, objects: Iterable[RawObject]) -> None:
         self._spark = spark
@@ -36,13 +36,14 @@ class RawRecords:
         return dict(found)
 
     def until(self) -> dict[tuple[str, int], int]:
-        """Return the offset after the last of each partition that an object holds."""
+        """Return, per partition, the offset after the last one in the objects."""
         return {
-            place: 1 + max(last for _first, last in found) for place, found in self.ranges.items()
+            topic_partition: 1 + max(last for _first, last in found)
+            for topic_partition, found in self.ranges.items()
         }
 
     def stamped_within(self, span: TimeSpan) -> dict[tuple[str, int], Span]:
-        """Return the offsets of each partition whose records Kafka stamped within a span of time."""
+        """Return, per partition, the offsets of the records that Kafka stamped within a span of time."""
         records = self._read(self.objects)
         if records is None:
             return {}
@@ -52,9 +53,10 @@ class RawRecords:
         return {(row["topic"], row["partition"]): (row["first"], row["last"] + 1) for row in rows}
 
     def each_once(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
-        """Return the records from `begins` up to, not including, `ends`; None where no object has one.
+        """Return the records in [`begins`, `ends`), without duplicates; None if no object has one.
 
-        Objects hold a record twice only if something went wrong, so only those that overlap are compared.
+        Only a fault puts a record into two objects, so only objects with overlapping offsets are
+        deduplicated.
         """
         objects = self._holding(begins, ends)
         doubled = set[str]()
@@ -77,7 +79,7 @@ class RawRecords:
         )
 
     def as_often_as_there(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
-        """Return the same with its repetitions."""
+        """Return the records in [`begins`, `ends`), with duplicates; None if no object has one."""
         found = self._read(self._holding(begins, ends))
         return (
             None
@@ -86,7 +88,7 @@ class RawRecords:
         )
 
     def _holding(self, begins: Offsets, ends: Offsets) -> list[RawObject]:
-        """The objects that hold a record of the span."""
+        """Return the objects with an offset in [`begins`, `ends`)."""
         return [
             each
             for each in self.objects
@@ -98,7 +100,7 @@ class RawRecords:
         ]
 
     def _read(self, objects: Iterable[RawObject]) -> DataFrame | None:
-        """Columns of schemas.RECORD; None without objects."""
+        """Return the objects' records with schemas.RECORD; None if there are no objects."""
         paths = sorted(each.path for each in objects)
         if not paths:
             return None

@@ -1,4 +1,7 @@
-"""What an object of the archive has: a Kafka record's columns, but those that its folder says."""
+"""Define the columns of the archive's objects: those of a Kafka record without topic and timestampType.
+
+The topic is in the folder's name; timestamps are always Kafka's.
+"""
 
 from io import BytesIO
 
@@ -14,14 +17,14 @@ from spark_jobs.kafka_source.topic_ids import TopicIds
 COLUMNS = [field for field in RECORD if field.name not in ("topic", "timestampType")]
 
 STAGED_BY = ("topic", "date", "hour", "topic_id")
-"""The first three are in the folder of an object, the last is in its name."""
+"""Columns that partition a staged batch: three become an object's folder, the last is in its name."""
 
 
 def with_folders(records: DataFrame, topic_ids: TopicIds) -> DataFrame:
-    """Return the columns of objects and those that a batch is staged by.
+    """Return the records with COLUMNS and STAGED_BY.
 
-    Date and hour are those of Kafka's timestamp, in UTC. The hour is a number, so a folder is named `hour=8`:
-    readers do not agree on what `hour=08` is.
+    Date and hour are those of Kafka's timestamp, in UTC. The hour is a number, so a folder is named
+    `hour=8`: readers disagree about the meaning of `hour=08`.
     """
     known_ids = (F.when(F.col("topic") == topic, F.lit(topic_ids[topic])) for topic in topic_ids)
     return records.select(
@@ -34,7 +37,7 @@ def with_folders(records: DataFrame, topic_ids: TopicIds) -> DataFrame:
 
 
 def without_records() -> bytes:
-    """Return an object that has no record."""
+    """Return the content of an object without records."""
     content = BytesIO()
     schema = to_arrow_schema(T.StructType(COLUMNS), timezone="UTC")
     parquet.write_table(schema.empty_table(), content, store_schema=False)

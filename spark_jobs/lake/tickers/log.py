@@ -1,7 +1,7 @@
-"""The log of the tickers' table: files and the job's progress appear in one commit, or not at all.
+"""Commit files to the tickers' table, together with the job's progress.
 
-Batches and the upkeep commit from two threads, one at a time. No commit waits for another's files to be
-written: a commit takes milliseconds.
+Batches and the upkeep commit from two threads, one at a time. Files are written before a commit, which
+takes milliseconds, so neither waits for the other's files.
 """
 
 import threading
@@ -26,7 +26,7 @@ from spark_jobs.lake.tickers.progress import (
 from spark_jobs.lake.tickers.store import has_files
 from spark_jobs.tickers.files import PARTITIONED_BY
 
-# Of delta-rs's list of files, in the order of TableFile's fields.
+# Columns of delta-rs's list of files, in the order of TableFile's fields.
 FILE_COLUMNS = (
     "path",
     "partition.date",
@@ -37,13 +37,13 @@ FILE_COLUMNS = (
     "max.symbol",
 )
 
-# Behind all symbols. A file without statistics may have any.
 LAST = "\U0010ffff"
+"""Sorts after every symbol. A file without statistics may have any symbol."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """A file of the table, as the log describes it.
+    """A file of the table, as the Delta log describes it.
 
     `modified` is when its newest rows were committed, in milliseconds since the epoch.
     """
@@ -58,12 +58,12 @@ class TableFile:
 
     @property
     def is_unsorted(self) -> bool:
-        """Whether Spark or an OPTIMIZE has written it, both of which name files so."""
+        """Return whether Spark or OPTIMIZE wrote the file: both use this prefix, and do not sort."""
         return self.path.rpartition("/")[2].startswith("part-")
 
     @property
     def partition(self) -> dict[str, str | None]:
-        """The values of the columns that are not in the file."""
+        """Return the values of the partition columns, which are not in the file."""
         return {"date": self.date, "exchange": self.exchange}
 
     def removed(self, data_change: bool) -> RemoveAction:
@@ -77,7 +77,7 @@ class TableFile:
 
 
 def added_file(file: Mapping[str, Any], modified: int) -> AddAction:
-    """Return how a commit names a file, a row of columns.TICKER_FILE, below the table under a new name.
+    """Return the add action of a file, a row of columns.TICKER_FILE, under a new name below the table.
 
     `modified` is when it was written, in milliseconds since the epoch.
     """
@@ -94,7 +94,7 @@ def added_file(file: Mapping[str, Any], modified: int) -> AddAction:
 
 
 class TickerLog:
-    """All commits of one job. Raises TableError, from then on always, once another job has committed."""
+    """All commits of one job. Once another job has committed, every commit raises TableError."""
 
     def __init__(self, path: str, table: deltalake.DeltaTable, progress: Progress) -> None:
         self._path = path
@@ -105,15 +105,15 @@ class TickerLog:
 
     @classmethod
     def open(cls, path: str, options: dict[str, str], writer: str) -> Self:
-        """Open the table at `path`, and make it where nothing is.
+        """Open the table at `path`; create it if nothing is there.
 
-        A table of an earlier version is brought up to date. Raise TableError for one of a newer version,
-        and for a folder that holds what this job did not write.
+        A table of an earlier version is brought up to date. Raise TableError for a table of a newer
+        version, and for a folder with files that this job did not write.
         """
         if not deltalake.DeltaTable.is_deltatable(path, options):
             if has_files(path, options):
                 raise TableError(
-                    f"{path} can't be made the tickers' table: move elsewhere the files that are there"
+                    f"{path} has files that are not the tickers' table: move them elsewhere"
                 )
             schema.make_table(path, options, Progress(writer, 0, {}))
         table = deltalake.DeltaTable(path, storage_options=options)
@@ -131,7 +131,7 @@ class TickerLog:
         """Return the files of the newest version."""
         with self._lock:
             actions = pa.table(self._table.get_add_actions(flatten=True))
-        # Column by column, because thousands of rows as dictionaries would take long and Python's lock.
+        # Column by column: thousands of rows as dictionaries would take long, and hold Python's lock.
         columns = [_values(actions, name) for name in FILE_COLUMNS]
         return [
             TableFile(path, str(date), exchange, size, modified, first or "", last or LAST)
@@ -144,18 +144,18 @@ class TickerLog:
             self._commit(added, progress)
 
     def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
-        """Commit files that hold the same rows as others, in their place."""
+        """Commit the replacement of files by others with the same rows."""
         self._exchange([*new, *(each.removed(data_change=False) for each in old)], old)
 
     def remove(self, old: Collection[TableFile]) -> None:
-        """Commit that files and their rows are gone."""
+        """Commit the removal of files with their rows."""
         self._exchange([each.removed(data_change=True) for each in old], old)
 
     def _exchange(
         self, actions: Sequence[AddAction | RemoveAction], old: Collection[TableFile]
     ) -> None:
         with self._lock:
-            # Others may have committed by hand since `old` was read: rows must not be there twice.
+            # `old` may have been replaced by hand since it was read: rows must not become duplicates.
             self._table.update_incremental()
             self._check_newest(self._progress)
             present = _values(pa.table(self._table.get_add_actions(flatten=True)), "path")
@@ -194,7 +194,7 @@ class TickerLog:
 
 
 def _values(actions: pa.Table, name: str) -> list[Any]:
-    """Return a column of delta-rs's list of files; None for each file where it is absent."""
+    """Return a column of delta-rs's list of files. If it is absent, return None for each file."""
     if name not in actions.column_names:
         return [None] * len(actions)
     return list(actions[name].to_pylist())

@@ -1,10 +1,11 @@
-"""Writes files of the tickers' table anew, fewer and sorted: a program that ticker_upkeep runs.
+"""Merge files of the tickers' table into fewer, sorted ones: a program that the upkeep runs.
 
     python -m spark_jobs.lake.tickers.merge < job
 
-It reads a Job as a line of JSON and writes a Result. It commits nothing, so it may end at any moment: files
-that no commit names are deleted by the upkeep. It runs beside batches and live prices: one thread with the
-lowest priority, and its memory is bounded by the number of runs, not by their length.
+It reads a Job as a line of JSON and writes a Result. It commits nothing, so it may be killed at any
+moment: the upkeep deletes files that no commit names. Because it runs beside batches and live prices, it
+uses one thread with the lowest priority. Its memory is bounded by the number of runs, not by their
+length.
 """
 
 import json
@@ -29,19 +30,19 @@ from spark_jobs.tickers.merging import grouped, merged, sorted_rows, with_schema
 
 LOWEST_PRIORITY = 19
 
-# Of each run, 1.3 MB in memory. Where all runs end alike, all of these are sorted at once.
 ROWS_OF_A_BATCH = 4096
+"""Rows of each run in memory, 1.3 MB. If these end alike in all runs, all of them are sorted at once."""
 
-# What is sorted at once, some 80 MB, of a file that is in no order.
 ROWS_OF_A_PIECE = 262_144
+"""Rows of an unsorted file that are sorted at once, some 80 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Runs of files that are to become one run, in a folder below the table's path.
+    """Runs of files to merge into one run, in a folder below the table's path.
 
-    In a run, each file begins behind the end of the one before it. A new file is closed at `file_bytes`, but
-    with the last of a symbol's rows, up to twice as much.
+    In a run, each file sorts after the one before it. A new file is closed at `file_bytes`, or at up to
+    twice as much to keep the rows of a symbol together.
     """
 
     table: str
@@ -53,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that was written; `statistics` are what its commit says of it."""
+    """A file that was written; `statistics` are for its add action."""
 
     path: str
     size: int
@@ -63,16 +64,16 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`files` hold the rows of those that were read, `replaced`."""
+    """Result of a merge: `files` have the rows of the files in `replaced`."""
 
     replaced: Sequence[str]
     files: Sequence[NewFile]
 
 
 def rewritten(job: Job) -> Result:
-    """Merge the runs. Where files are in no order, only cut each of them into sorted files instead.
+    """Merge the runs. If files are unsorted, only split each of these into sorted files instead.
 
-    An OPTIMIZE by hand, and that of version 0.1.0, writes such files. Raise ValueError if rows are missing.
+    OPTIMIZE, by hand or by version 0.1.0, writes unsorted files. Raise ValueError if rows are missing.
     """
     store, table = file_system(job.table, job.options)
     rows_of: dict[str, int] = {}
@@ -103,10 +104,10 @@ def rewritten(job: Job) -> Result:
 
 
 def _batches(store: FileSystem, table: str, path: str) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file. One row group of it is in memory, as it is stored."""
+    """Yield the rows of a file. One row group at a time is in memory, as it is stored."""
     # Times of version 0.1.0 are INT96.
-    place, unit = f"{table}/{path}", "us"
-    with parquet.ParquetFile(place, filesystem=store, coerce_int96_timestamp_unit=unit) as file:
+    full_path, unit = f"{table}/{path}", "us"
+    with parquet.ParquetFile(full_path, filesystem=store, coerce_int96_timestamp_unit=unit) as file:
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(ROWS_OF_A_BATCH, row_groups=[group]):
                 yield with_schema(batch)
@@ -118,8 +119,8 @@ class _OpenFile:
     def __init__(self, store: FileSystem, table: str, path: str) -> None:
         self._store = store
         self._path = path
-        self._place = f"{table}/{path}"
-        self._stream = store.open_output_stream(self._place)
+        self._full_path = f"{table}/{path}"
+        self._stream = store.open_output_stream(self._full_path)
         self._writer = writer(self._stream)
         self._last_symbol: pa.Scalar[Any] = pa.scalar("")
 
@@ -132,21 +133,21 @@ class _OpenFile:
         return int(self._stream.tell())
 
     def of_last_symbol(self, rows: pa.Table) -> int:
-        """Return how many of the rows, which begin with it, have the symbol that was written last."""
+        """Return how many of the rows, which are sorted, still have the symbol that was written last."""
         symbols = rows["symbol"]
         return len(symbols.filter(pc.equal(symbols, self._last_symbol)))
 
     def finish(self) -> NewFile:
         self._writer.close()
         self._stream.close()
-        # Read again: only what the store has counts.
-        metadata = parquet.read_metadata(self._place, filesystem=self._store)
-        size = self._store.get_file_info(self._place).size
+        # Read the metadata back, to describe what the store really has.
+        metadata = parquet.read_metadata(self._full_path, filesystem=self._store)
+        size = self._store.get_file_info(self._full_path).size
         return NewFile(self._path, size, metadata.num_rows, statistics(metadata))
 
 
 class _Output:
-    """Files, one after another. All rows of a symbol are in one, as far as they fit."""
+    """Writer of consecutive files. All rows of a symbol are in one file, as far as they fit."""
 
     def __init__(self, store: FileSystem, table: str, folder: str, file_bytes: int) -> None:
         self._store = store
@@ -157,7 +158,7 @@ class _Output:
         self.files: list[NewFile] = []
 
     def write(self, rows: pa.Table) -> None:
-        """Write rows that lie behind all that were written."""
+        """Write rows that sort after all rows written before."""
         if self._file is not None and self._file.size() >= self._file_bytes:
             is_too_large = self._file.size() >= 2 * self._file_bytes
             rest = 0 if is_too_large else self._file.of_last_symbol(rows)
@@ -180,7 +181,7 @@ class _Output:
 
 
 def _end_with_the_driver() -> None:
-    """End this process when the driver has closed the pipe, as the system does for one that was killed."""
+    """End this process when the driver closes the pipe. The system closes it if the driver is killed."""
     # Not sys.stdin.read: Python can't end while a thread waits in it.
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)

@@ -1,7 +1,7 @@
-"""Which files of the tickers' table are to be written anew: a pure function of the list of files.
+"""Choose which files of the tickers' table to merge next: a pure function of the list of files.
 
-A day in progress: small files are joined, so that their number stays below MOST_RUNS. A day that is over:
-all files become one run, sorted by symbol, once. Whether that was done, the files themselves say.
+While a day is in progress, small files are joined so that their number stays below MOST_RUNS. Once a day
+is over, all its files become one run, sorted by symbol. The list of files shows whether this was done.
 """
 
 import heapq
@@ -12,20 +12,20 @@ from itertools import pairwise
 
 from spark_jobs.lake.tickers.log import TableFile
 
-# A day may hold more runs; then it takes several steps. Each run that is merged takes some MB of memory.
 MOST_RUNS = 40
+"""Maximum number of runs in a merge: each takes some MB. A day with more takes several steps."""
 
-# A day is over when nothing has come for so long. After an outage, tickers of earlier days come late.
 REST = timedelta(hours=1)
+"""Time without new files after which a past day is over: after an outage, its tickers arrive late."""
 
 Run = Sequence[TableFile]
-"""Files that hold different symbols, sorted by them."""
+"""Files with different symbols, sorted by symbol."""
 
 
 def next_step(files: Iterable[TableFile], now: datetime, file_bytes: int) -> list[Run]:
-    """Return the runs of a partition that are to become one; none when there is nothing to do.
+    """Return the runs of a partition to merge into one; none if there is nothing to do.
 
-    Of several partitions, the newest comes first.
+    Of several partitions, the newest is merged first.
     """
     partitions: dict[tuple[str, str], list[TableFile]] = defaultdict(list)
     for file in files:
@@ -51,7 +51,7 @@ def _is_over(files: Run, now: datetime) -> bool:
 
 
 def _small_files(files: Run, file_bytes: int) -> list[Run]:
-    """Return the smallest files, once they are many or fill a large one: at least two, or none."""
+    """Return the smallest files, if they are many or would fill a large one: at least two, or none."""
     small = sorted((file for file in files if file.size < file_bytes // 2), key=_size_of_file)
     if len(small) < MOST_RUNS and _size(small) < file_bytes:
         return []
@@ -80,7 +80,7 @@ def _is_finished(files: Run, file_bytes: int) -> bool:
 
 def chained(files: Iterable[TableFile]) -> list[Run]:
     """Return the fewest runs that the files can form."""
-    # The run whose end comes first is on top. The number keeps files from being compared.
+    # A heap, with the run that ends first on top. The number prevents that files are compared.
     runs: list[tuple[str, int, list[TableFile]]] = []
     for number, file in enumerate(sorted(files, key=_symbols)):
         run = heapq.heappop(runs)[2] if runs and runs[0][0] < file.first_symbol else []

@@ -1,9 +1,9 @@
-"""How far price_history is: the userMetadata of every commit that it makes to the tickers' table.
+"""Progress of price_history, stored in the userMetadata of each of its commits to the tickers' table.
 
     {"writer": "2f1c…", "batch": 1440, "next_offsets": {"kucoin_raw_data": {"0": 1620}},
      "topic_ids": {"kucoin_raw_data": "nS2gTqB6RJ-0wl0y0ReEow"}}
 
-Commits of VACUUM, and those of other programs, have none: the newest one that has it counts.
+Commits of VACUUM and of other programs have none: the newest commit with progress counts.
 """
 
 import json
@@ -20,17 +20,17 @@ from spark_jobs.kafka_source.topic_ids import TopicIds
 
 APPLICATION = "price_history"
 
-# How many of the newest commits are searched: few are enough, unless others have committed by hand.
 COMMITS_SEARCHED = (1, 10, 1000)
+"""Numbers of newest commits to search, in turn. Few are enough unless others have committed by hand."""
 
 
 class TableError(JobError):
-    """The table is not what this job wrote last. The message says what to do."""
+    """The table is not in the state that this job wrote last. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a commit says of the job that made it. `batch` counts on over all starts of the job.
+    """Progress of the job as of a commit. `batch` continues across restarts of the job.
 
     `topic_ids` lacks topics whose id was not known: commits of version 0.1.0 have none.
     """
@@ -52,7 +52,7 @@ class Progress:
 
     @classmethod
     def from_json(cls, text: str | None) -> Self | None:
-        """Return None for a text that another program has written."""
+        """Parse userMetadata. Return None if another program wrote it."""
         try:
             fields = json.loads(text or "")
             offsets = offsets_of(fields["next_offsets"])
@@ -66,10 +66,10 @@ def _ids(fields: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def commit_properties(progress: Progress) -> CommitProperties:
-    """Return what every commit of the job has: its progress, and the name of the application.
+    """Return the properties of every commit of the job: its progress and the name of the application.
 
-    Of two commits that begin with the same version and both name the application, Delta refuses the
-    second. So progress never goes back, even if a commit arrives late that was believed to have failed.
+    If two commits start from the same version and both name the application, Delta rejects the second.
+    So progress never goes back, even if a commit that seemed to have failed arrives late.
     """
     return CommitProperties(
         custom_metadata={"userMetadata": progress.to_json()},
@@ -84,6 +84,6 @@ def newest_progress(table: deltalake.DeltaTable, path: str) -> Progress:
             if progress := Progress.from_json(commit.get("userMetadata")):
                 return progress
     raise TableError(
-        f"{path}: none of its newest {COMMITS_SEARCHED[-1]} commits says how far it is, so it was not "
+        f"{path}: none of its newest {COMMITS_SEARCHED[-1]} commits has this job's progress, so it was not "
         "written by this job; move it elsewhere"
     )

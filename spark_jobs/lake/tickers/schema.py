@@ -1,7 +1,7 @@
-"""The schema of the tickers' table as numbered steps, like the SQL migrations of the database.
+"""Define the schema of the tickers' table as numbered steps, like the SQL migrations of the database.
 
-A table of an earlier version gets the steps that it lacks, in order. A step that was released is never
-changed: a new column or property is a new step. A new column stands in columns.TICKER as well.
+A table of an earlier version gets the missing steps, in order. A released step is never changed: a new
+column or property is a new step. A new column is added to columns.TICKER as well.
 """
 
 import logging
@@ -17,12 +17,12 @@ from spark_jobs.tickers.files import PARTITIONED_BY
 log = logging.getLogger(__name__)
 
 NUMBER = "cryptopricesrt.schemaStep"
-"""The property of the table that has the number of its newest step."""
+"""Table property with the number of its newest step."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaStep:
-    """Columns that are added, NULL in all rows that are there already, and properties that are set."""
+    """Columns to add, NULL in existing rows, and properties to set."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -57,15 +57,17 @@ STEPS: tuple[SchemaStep, ...] = (
             "date": "DATE",
         },
         properties={
-            # Nobody asks for a range of amounts; all else is found without opening every file.
+            # None for amounts, as nobody asks for a range of them. Other queries need not open every
+            # file.
             "delta.dataSkippingStatsColumns": "symbol,received_at,event_time",
-            # A checkpoint writes the whole list of files again. A start reads up to 100 small files after it.
+            # A checkpoint rewrites the whole list of files. A start reads up to 100 small log files
+            # after it.
             "delta.checkpointInterval": "100",
-            # Files that were replaced are kept for so long, for readers that began before.
+            # Retention of replaced files, for readers that began before.
             "delta.deletedFileRetentionDuration": "interval 1 day",
         },
     ),
-    # 2: delta-rs's own OPTIMIZE, by hand, makes files of the upkeep's size: 128 MiB.
+    # 2: OPTIMIZE of delta-rs, by hand, writes files of the same size as the upkeep: 128 MiB.
     SchemaStep(properties={"delta.targetFileSize": "134217728"}),
 )
 
@@ -76,7 +78,7 @@ def columns(steps: Sequence[SchemaStep] = STEPS) -> dict[str, str]:
 
 
 def make_table(path: str, options: dict[str, str], progress: Progress) -> None:
-    """Make an empty table with all steps."""
+    """Create an empty table with all steps."""
     properties = {name: value for step in STEPS for name, value in step.properties.items()}
     deltalake.DeltaTable.create(
         path,
@@ -106,7 +108,7 @@ def refuse_newer(table: deltalake.DeltaTable, path: str) -> None:
 def bring_up_to_date(
     table: deltalake.DeltaTable, progress: Progress, steps: Sequence[SchemaStep] = STEPS
 ) -> None:
-    """Apply the steps that the table lacks. After a kill in between, the next start goes on."""
+    """Apply the missing steps. If the process is killed in between, the next start resumes."""
     done = step_of(table)
     for number, step in enumerate(steps[done:], start=done + 1):
         present = {each.name for each in table.schema().fields}

@@ -1,4 +1,4 @@
-"""The files of the tickers' table, as Arrow reads and writes them."""
+"""Open the file system of the tickers' table for Arrow."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -9,12 +9,12 @@ from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem, S3FileSystem
 def file_system(path: str, options: Mapping[str, str]) -> tuple[FileSystem, str]:
     """Return the file system of a path such as s3a://bucket/tickers or file:/lake, and the path in it.
 
-    `options` are those of delta_options. Without keys Arrow looks for a profile, a web identity or the
+    `options` are those of delta_options. Without keys, Arrow uses a profile, a web identity or the
     machine's role.
     """
-    place = urlsplit(path)
-    if place.scheme != "s3a":
-        return LocalFileSystem(), place.path
+    url = urlsplit(path)
+    if url.scheme != "s3a":
+        return LocalFileSystem(), url.path
     endpoint = urlsplit(options.get("AWS_ENDPOINT_URL", ""))
     store = S3FileSystem(
         access_key=options.get("AWS_ACCESS_KEY_ID"),
@@ -24,7 +24,7 @@ def file_system(path: str, options: Mapping[str, str]) -> tuple[FileSystem, str]
         scheme="http" if endpoint.scheme == "http" else "https",
         endpoint_override=endpoint.netloc or None,
     )
-    return store, place.netloc + place.path
+    return store, url.netloc + url.path
 
 
 def has_files(path: str, options: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
-"""The tickers' history: a Delta table of every normalised ticker, each exactly once.
+"""Write every normalised ticker to a Delta table, each exactly once.
 
-Rows and how far the table is stand in one commit, so a batch that comes again changes nothing, and a job
-that has lost all else resumes where the newest commit says: see ticker_progress.
+Rows and progress are in one commit, so a repeated batch changes nothing. A job without a checkpoint
+resumes from the progress of the newest commit: see progress.py.
 """
 
 import time
@@ -26,11 +26,11 @@ from spark_jobs.tickers.messages import messages, ticker_files
 
 
 class TickerTable(Sink):
-    """Writes batches of Kafka records to the Delta table `<root>/tickers`; counts dead letters.
+    """Sink for batches of Kafka records into the Delta table `<root>/tickers`. Counts dead letters.
 
-    Tasks return parquet files, which the driver stores and then commits. Effectively once. One job writes
-    to a table: a batch that meets another's commit raises TableError. Files that no commit names, which a
-    failure in between leaves, are deleted by the upkeep.
+    Tasks return parquet files, which the driver stores and then commits. Effectively once. One job
+    writes to a table: if another job has committed, a batch raises TableError. After a failure in
+    between, the upkeep deletes files that no commit names.
     """
 
     query = "price_history"
@@ -42,7 +42,7 @@ class TickerTable(Sink):
         end_of_batch: Callable[[], Offsets],
         retention_days: int,
     ) -> None:
-        """Take `root` as Hadoop writes it, such as s3a://cryptopricesrt or file:/lake.
+        """`root` is written as in Hadoop, such as s3a://cryptopricesrt or file:/lake.
 
         `end_of_batch` returns the offsets after the last records of the batch that is being written.
         """
@@ -57,9 +57,9 @@ class TickerTable(Sink):
         self._topic_ids: TopicIds
 
     def resume(self, ids: TopicIds) -> Offsets:
-        """Return the next offset of every partition that the table holds.
+        """Return the next offset of every partition that was read.
 
-        `ids` are those of Kafka's topics now. Raise TopicError for a topic with another id than the one
+        `ids` are the ids of Kafka's topics now. Raise TopicError for a topic whose id is not the one
         that was read, and TableError for a table that this job can't write to.
         """
         self._log = self._opened()
@@ -69,9 +69,9 @@ class TickerTable(Sink):
         return self._log.progress.next_offsets
 
     def accept(self, ids: TopicIds) -> list[str]:
-        """Commit that topics with another id than the one that was read begin anew. Return their names.
+        """Start over with topics whose id is not the one that was read. Return their names.
 
-        What was read of the former topics stays in the table.
+        The rows of the former topics stay in the table.
         """
         log = self._opened()
         before = log.progress
@@ -82,16 +82,16 @@ class TickerTable(Sink):
         ]
         if accepted:
             kept = {
-                place: offset
-                for place, offset in before.next_offsets.items()
-                if place[0] not in accepted
+                (topic, partition): offset
+                for (topic, partition), offset in before.next_offsets.items()
+                if topic not in accepted
             }
             known = {**before.topic_ids, **ids}
             log.append([], Progress(self._writer, before.batch + 1, kept, known))
         return accepted
 
     def start_upkeep(self) -> None:
-        """Start the upkeep beside the batches; after `resume`."""
+        """Start the thread of the upkeep. Call `resume` first."""
         TickerUpkeep(self._log, self._path, self._options, self._retention_days).start()
 
     def report_to(self, metrics: JobMetrics) -> None:
@@ -123,7 +123,7 @@ class TickerTable(Sink):
         return {"ticks": ticks + dead, "dead": dead}
 
     def _stored(self, file: Mapping[str, Any]) -> AddAction:
-        """Write a row of columns.TICKER_FILE. Return how a commit names it."""
+        """Write the file in a row of columns.TICKER_FILE. Return its add action."""
         added = added_file(file, time.time_ns() // 1_000_000)
         self._storage.write(f"{self._path}/{added.path}", file["content"])
         return added

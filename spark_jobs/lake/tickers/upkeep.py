@@ -1,6 +1,7 @@
-"""The upkeep of the tickers' table: small files become large ones, expired days are removed.
+"""Merge small files of the tickers' table into large ones, and remove expired days.
 
-Beside the batches: files are written by a process of its own, ticker_merge, and a commit takes milliseconds.
+Batches do not wait for it: a separate process, merge.py, writes the files, and a commit takes
+milliseconds.
 """
 
 import json
@@ -23,13 +24,13 @@ from spark_jobs.lake.tickers.plan import Run, next_step
 
 log = logging.getLogger(__name__)
 
-# To look costs little: the list of files is in memory.
+# A check costs little: the list of files is in memory.
 LOOK_SECONDS = 60.0
-# Listing all files of the table costs more.
+# A vacuum costs more: it lists all files of the table.
 VACUUM_SECONDS = 3600.0
 RETRY_SECONDS = 3600.0
 
-# A file is closed at this size, but with the last of a symbol's rows.
+# A file is closed at this size, or later to keep the rows of a symbol together.
 FILE_BYTES = 128 * 1024**2
 
 # A merge that takes longer is assumed to hang, and is killed.
@@ -37,13 +38,13 @@ LONGEST_MERGE_SECONDS = 6 * 3600.0
 
 
 class MergeError(RuntimeError):
-    """A process that writes files anew has failed. Its own words are in the log before."""
+    """A merge process has failed. Its error output is in the log before."""
 
 
 class TickerUpkeep(threading.Thread):
-    """Looks every minute what is to be done, for as long as the process lives.
+    """Thread that checks every minute what is due, until the process ends.
 
-    Batches do not depend on it: an error is logged, and all is tried again after an hour.
+    Batches do not depend on it: an error is logged, and retried after an hour.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class TickerUpkeep(threading.Thread):
         self._retention = timedelta(days=retention_days)
         self._file_bytes = file_bytes
         self._vacuum_due = time.monotonic()
-        # By partition, when it is tried again.
+        # By partition, when a failed merge is retried.
         self._failed: dict[tuple[str, str], float] = {}
 
     def run(self) -> None:
@@ -70,20 +71,20 @@ class TickerUpkeep(threading.Thread):
             time.sleep(pause)
             try:
                 pause = 0 if self.look(datetime.now(UTC)) else LOOK_SECONDS
-            # Whatever it is: a thread that ends would not be missed before the disk is full.
+            # Catch everything: if this thread ended, nothing would notice before the disk is full.
             except Exception:
                 pause = RETRY_SECONDS
-                log.exception("upkeep of %s failed, retry in %.0f s", self._path, pause)
+                log.exception("upkeep failed table=%s retry_in=%.0f", self._path, pause)
 
     def look(self, now: datetime) -> bool:
-        """Do what is due, but one merge at most. Return whether there was one: another may be due."""
+        """Do what is due, with at most one merge. Return whether one was due: another may follow."""
         if time.monotonic() >= self._vacuum_due:
             self._vacuum_due = time.monotonic() + VACUUM_SECONDS
             try:
                 self.vacuum()
             except (DeltaError, OSError):
-                # Perhaps the right to delete is missing: days and files don't depend on it.
-                log.exception("vacuum of %s failed, retry in %.0f s", self._path, VACUUM_SECONDS)
+                # The right to delete may be missing. Dropping days and merging files do not need it.
+                log.exception("vacuum failed table=%s retry_in=%.0f", self._path, VACUUM_SECONDS)
         first_kept = str((now - self._retention).date())
         files = self._table.files()
         if old := [file for file in files if file.date < first_kept]:
@@ -103,19 +104,19 @@ class TickerUpkeep(threading.Thread):
         return bool(runs)
 
     def _merge_or_postpone(self, runs: Sequence[Run]) -> None:
-        """Merge; where that fails, leave the partition out for an hour: the others go on."""
+        """Merge the runs. If that fails, skip the partition for an hour: the others are still merged."""
         date, exchange = runs[0][0].date, runs[0][0].exchange
         try:
             self._merge(runs)
         except MergeError:
             self._failed[date, exchange] = time.monotonic() + RETRY_SECONDS
             log.exception(
-                "merge failed table=%s date=%s exchange=%s, retry in %.0f s",
+                "merge failed table=%s date=%s exchange=%s retry_in=%.0f",
                 *(self._path, date, exchange, RETRY_SECONDS),
             )
 
     def _merge(self, runs: Sequence[Run]) -> None:
-        """Put one run in the place of several."""
+        """Replace several runs by one."""
         began = time.monotonic()
         files = {file.path: file for run in runs for file in run}
         folder = runs[0][0].path.rpartition("/")[0]
@@ -132,8 +133,8 @@ class TickerUpkeep(threading.Thread):
     def vacuum(self) -> None:
         """Delete files that no version has needed for delta.deletedFileRetentionDuration.
 
-        Also those that no commit has ever named. Its commits say nothing of the job's progress, which moves
-        on meanwhile.
+        This includes files that no commit has ever named. Commits of VACUUM do not have the job's
+        progress, which batches advance meanwhile.
         """
         table = deltalake.DeltaTable(self._path, storage_options=self._options)
         deleted = table.vacuum(dry_run=False, full=True)
@@ -142,9 +143,10 @@ class TickerUpkeep(threading.Thread):
 
 
 def run_merge(job: Job) -> Result:
-    """Run ticker_merge as a process, whose memory goes back at its end. Raise MergeError if it fails.
+    """Run merge.py as a process, which frees its memory at its end. Raise MergeError if it fails.
 
-    A thread would hold up batches: with its low priority it may wait for a core and have Python's lock.
+    A thread would hold up batches: with its low priority, it may wait for a core while it holds Python's
+    lock.
     """
     with subprocess.Popen(
         [sys.executable, "-m", "spark_jobs.lake.tickers.merge"],
@@ -156,14 +158,14 @@ def run_merge(job: Job) -> Result:
         limit = threading.Timer(LONGEST_MERGE_SECONDS, process.kill)
         limit.start()
         try:
-            # The pipe stays open until the process has answered: its end is what ends the process.
+            # Keep the pipe open until the process has answered: it ends when the pipe is closed.
             process.stdin.write(json.dumps(asdict(job)) + "\n")
             process.stdin.flush()
             answer = process.stdout.read()
         finally:
             limit.cancel()
     if process.returncode:
-        raise MergeError(f"{job.folder}: ticker_merge ended with status {process.returncode}")
+        raise MergeError(f"{job.folder}: merge ended with status {process.returncode}")
     fields = json.loads(answer)
     return Result(fields["replaced"], [NewFile(**file) for file in fields["files"]])
 
@@ -173,7 +175,7 @@ def _added(new: NewFile, old: Sequence[TableFile]) -> AddAction:
         path=new.path,
         size=new.size,
         partition_values=old[0].partition,
-        # That of the newest rows: a day to which nothing was added stays at rest.
+        # The time of the newest rows: a merge must not make a day look as if rows were added.
         modification_time=max(file.modified for file in old),
         data_change=False,
         stats=new.statistics,

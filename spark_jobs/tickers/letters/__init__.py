@@ -1,1 +1,1 @@
-"""Dead letters: counted in spans, and read again."""
+"""Count dead letters in spans, and read them again."""

@@ -1,7 +1,7 @@
-"""Dead letters to a few examples with their bytes, and to spans that count all of them.
+"""Reduce dead letters to a few examples with their bytes, and to spans that count all of them.
 
-However many there are, what a batch brings to the driver is bounded: by the number of its messages, and for
-the examples by the number of causes.
+However many dead letters there are, the rows that a batch sends to the driver are bounded: spans by the
+number of its messages, examples by the number of causes.
 """
 
 from collections.abc import Iterable
@@ -14,23 +14,23 @@ from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.letters.spans import EVERY_ITEM, THE_MESSAGE, Span, joined, to_bits
 
 EXAMPLES = 10
-"""Of each topic and cause."""
+"""Maximum per topic and cause."""
 
 MESSAGE = ("topic", "partition", "offset")
 PLACE = (*MESSAGE, "position")
 
-# The same as reading.cause_of.
 CAUSE = pl.col("reason").str.split(":").list.first().alias("cause")
+"""The same as reading.cause_of."""
 
 SCHEMA = polars_schema(REDUCED)
 
 
 def reduce_letters(dead: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of some of columns.REDUCED: examples of dead letters, and the spans of all.
+    """Return rows with some of columns.REDUCED: examples of dead letters, and the spans of all.
 
-    `dead` has columns.READ and at least one row; `others` are the other rows of the same messages, with at
-    least MESSAGE. The examples of a topic and cause are those with the lowest places, up to EXAMPLES, so that
-    a batch has the same ones each time, however it is divided into tasks.
+    `dead` has columns.READ and at least one row; `others` are the other rows of the same messages, with
+    at least MESSAGE. The examples are up to EXAMPLES letters per topic and cause with the lowest places,
+    so a batch has the same examples however it is divided into tasks.
     """
     examples = dead[_lowest(dead)].with_columns(
         pl.lit(0, pl.Int64).alias("updates"),
@@ -41,20 +41,20 @@ def reduce_letters(dead: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lowest(dead: pl.DataFrame) -> list[int]:
-    """The numbers of the rows with the lowest places: payloads are not sorted with them."""
+    """Return the numbers of the rows with the lowest places. Do not sort the payloads."""
     places = dead.select(*PLACE, CAUSE).with_row_index("row")
     lowest = places.sort(PLACE).group_by("topic", "cause", maintain_order=True).head(EXAMPLES)
     return lowest["row"].to_list()
 
 
 def spans_of(dead: pl.DataFrame, others: pl.DataFrame) -> list[Span]:
-    """Return the spans of all dead letters; `dead` and `others` as above."""
+    """Return the spans of all dead letters; for `dead` and `others` see reduce_letters."""
     causes = (
         dead.select(*PLACE, CAUSE)
         .group_by(*MESSAGE, "cause")
         .agg(pl.col("position").sort().alias("positions"))
     )
-    # A message in which nothing else was found, not even a dead letter of another cause.
+    # `alone` are messages with nothing but dead letters of a single cause.
     one_cause = causes.group_by(MESSAGE).len().filter(pl.col("len") == 1)
     with_others = others.select(MESSAGE).join(one_cause, on=MESSAGE, how="semi").unique()
     alone = one_cause.join(with_others, on=MESSAGE, how="anti")

@@ -1,6 +1,6 @@
 """Read dead letters again, from their messages or from their stored bytes.
 
-Each item counts once: spans name the items that were dead letters, and all other items of these messages are
+Each item counts once: spans say which items were dead letters; all other items of these messages are
 skipped.
 """
 
@@ -28,7 +28,7 @@ PLACES = {"offset": pl.Int64(), "position": pl.Int32()}
 
 
 class Stored(NamedTuple):
-    """A row of dead_letters, as far as it is needed to read it again."""
+    """The columns of a row of dead_letters that are needed to read it again."""
 
     topic: str
     partition: int
@@ -44,9 +44,10 @@ class Stored(NamedTuple):
 class Now:
     """What the dead letters of spans have become.
 
-    `rows` has columns.REDUCED: what can be read, and the dead letters that were none before, for an item of a
-    message that could not be read as a whole may be one. `dead` has the reason of each dead letter by its
-    offset and position. `unchanged` are offsets of messages that can't be read again as they were read then.
+    `rows` has columns.REDUCED: the items that can be read, and new dead letters, which are items of
+    messages that were a single dead letter before. `new` is the number of these. `dead` has the reason
+    of each dead letter by its offset and position. `unchanged` are offsets of messages that could be
+    read as a whole before, but not now.
     """
 
     rows: pl.DataFrame = field(default_factory=lambda: NO_ROWS)
@@ -56,7 +57,7 @@ class Now:
     new: int = 0
 
     def add(self, other: "Now") -> None:
-        """Add what messages have become that this does not have yet."""
+        """Add the result of other messages."""
         self.rows = pl.concat([self.rows, other.rows])
         self.spans = joined([*self.spans, *other.spans])
         self.dead |= other.dead
@@ -65,12 +66,12 @@ class Now:
 
     @property
     def still_dead(self) -> int:
-        """How many of the letters that were read again are dead letters now."""
+        """The number of letters that were read again and are still dead letters."""
         return sum(span.letters for span in self.spans) - self.new
 
 
 def letters_now(was: Sequence[Span], read: pl.DataFrame) -> Now:
-    """Return what the letters of `was` have become in the messages that `read` is about.
+    """Return what the letters of `was` have become, for the messages in `read`.
 
     All spans are of one topic and partition. `read` has columns.READ: all rows of each message.
     """
@@ -87,7 +88,7 @@ def letters_now(was: Sequence[Span], read: pl.DataFrame) -> Now:
     # Some of their items were dead letters; now the whole message is unreadable. Keep their spans.
     lost = marked.filter(~was_dead & is_dead & (pl.col("position") == WHOLE_MESSAGE))
     unchanged = set(lost["offset"])
-    # That a message has nothing but dead letters of a cause can only be said of one that was read as a whole.
+    # EVERY_ITEM needs a message that was read as a whole, so count the others as having other rows.
     others = pl.concat(
         [marked.filter(~is_dead).select("topic", "partition", "offset"), _messages(was, places)]
     )
@@ -111,7 +112,7 @@ def letters_now(was: Sequence[Span], read: pl.DataFrame) -> Now:
 
 
 def _places(was: Iterable[Span], offsets: set[int]) -> tuple[pl.DataFrame, set[int]]:
-    """Return the places of single dead letters, and the messages of which all was one."""
+    """Return the places of single dead letters, and the offsets of messages that were all dead."""
     places: list[tuple[int, int]] = []
     whole: set[int] = set()
     for span in was:
@@ -144,7 +145,7 @@ def _message_letters(was: Iterable[Span], offsets: set[int]) -> list[int]:
 
 
 def _of_messages(was: Iterable[Span], offsets: set[int]) -> list[Span]:
-    """Return what spans by position say of some messages."""
+    """Return the parts of spans by position that cover the messages at `offsets`, a span per message."""
     return [
         span._replace(first_offset=offset, last_offset=offset, letters=span.of_a_message)
         for span in was
@@ -155,19 +156,19 @@ def _of_messages(was: Iterable[Span], offsets: set[int]) -> list[Span]:
 
 
 def read_again(stored: Sequence[Stored]) -> pl.DataFrame:
-    """Return rows of columns.READ of stored letters, each with the place and the position that it had.
+    """Return rows of columns.READ from stored letters, each with its original place and position.
 
-    What can't be read keeps its reason: of an item without its message another one may be found.
+    An item that can't be read keeps its reason: without its message, another reason may be found.
     """
     return pl.concat([pl.DataFrame(schema=polars_schema(READ)), *map(_read_again, stored)])
 
 
 def _read_again(stored: Stored) -> pl.DataFrame:
-    """An item is read as an array of one, so that none can spoil another."""
+    """Read each item as an array of one, so that an invalid one does not affect the others."""
     is_item = stored.position != WHOLE_MESSAGE
     message: Mapping[str, object] = {
         "value": b"[" + stored.payload + b"]" if is_item else stored.payload,
-        # When it was written stands for Kafka's own time.
+        # The time at which the row was written replaces Kafka's timestamp.
         "timestamp": stored.written_at,
         **{name: getattr(stored, name) for name in ("endpoint", "topic", "partition", "offset")},
     }

@@ -1,29 +1,29 @@
-"""Dead letters, counted: how many of a cause, in which messages, at which positions of each.
+"""Count dead letters in spans: their number and cause, the messages, and the positions in each message.
 
-Messages that follow each other and have dead letters of a cause at the same positions are one span. When
-an exchange renames a field, every item of every message is a dead letter; a day of that is some hundred
+Consecutive messages with dead letters of the same cause at the same positions are one span. When an
+exchange renames a field, every item of every message is a dead letter; a day of that is a few hundred
 spans.
 
-A span lies within one block of offsets. So the sums over a block are the same whatever the batches were, and
-where Kafka's oldest record cuts a block, little can't be compared or read again.
+A span lies within one block of offsets. So the sums over a block do not depend on the batches, and where
+Kafka's oldest record cuts a block, only that block can't be compared or read again.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 BLOCK = 1000
-"""Offsets. The table dead_letter_spans has it too, as a constraint."""
+"""Number of offsets in a block. A constraint of the table dead_letter_spans repeats it."""
 
 EVERY_ITEM = None
-"""The positions where each item of the messages is a dead letter of the cause, however many they are."""
+"""Positions if every item of the messages is a dead letter of the cause, however many there are."""
 THE_MESSAGE = b""
-"""The positions where no item could be told: the message as a whole is the dead letter."""
+"""Positions if the items can't be told apart: each message as a whole is a dead letter."""
 
 
 class Span(NamedTuple):
     """A row of the table dead_letter_spans.
 
-    `positions` are those of each message: EVERY_ITEM, THE_MESSAGE, or bits.
+    `positions` are the same in each message: EVERY_ITEM, THE_MESSAGE, or bits.
     """
 
     topic: str
@@ -45,15 +45,15 @@ class Span(NamedTuple):
 
     @property
     def of_a_message(self) -> int:
-        """The number of dead letters in each message, unless it IS EVERY_ITEM."""
+        """The number of dead letters in each message, unless `positions` is EVERY_ITEM."""
         return self.letters // len(self.offsets)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Return the same dead letters in as few spans as can be, in order."""
+    """Return the same dead letters in as few spans as possible, in order."""
     found: list[Span] = []
     for span in sorted(spans, key=lambda span: span[:4]):
-        if found and _goes_on(found[-1], span):
+        if found and _continues(found[-1], span):
             last = found.pop()
             span = span._replace(
                 first_offset=last.first_offset, letters=last.letters + span.letters
@@ -62,7 +62,7 @@ def joined(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def _goes_on(span: Span, following: Span) -> bool:
+def _continues(span: Span, following: Span) -> bool:
     return (
         span[:3] == following[:3]
         and span.last_offset + 1 == following.first_offset
@@ -72,7 +72,7 @@ def _goes_on(span: Span, following: Span) -> bool:
 
 
 def to_bits(positions: Iterable[int]) -> bytes:
-    """Return bytes in which bit `n % 8` of byte `n // 8` is 1 for each position n: get_bit of Postgres."""
+    """Return bytes in which bit `n % 8` of byte `n // 8` is 1 for each position n, for get_bit."""
     bits = bytearray()
     for position in positions:
         byte, bit = divmod(position, 8)
@@ -83,7 +83,7 @@ def to_bits(positions: Iterable[int]) -> bytes:
 
 
 def from_bits(bits: bytes) -> list[int]:
-    """Return the positions, in order."""
+    """Return the positions of the bits that are 1, in order."""
     return [
         8 * number + bit for number, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1
     ]

@@ -1,4 +1,4 @@
-"""binance-connector against the exchange at an address: prints what it receives as JSON lines."""
+"""Use binance-connector against the exchange at an address, and print what it receives as JSON lines."""
 
 import json
 import sys

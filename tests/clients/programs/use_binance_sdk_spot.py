@@ -1,4 +1,4 @@
-"""binance-sdk-spot against the exchange at an address: prints what it receives as JSON lines."""
+"""Use binance-sdk-spot against the exchange at an address, and print what it receives as JSON lines."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def report(what: str, value: object) -> None:
 
 
 def plain(model: Any) -> Any:
-    """Return a model of the library as the exchange's JSON has it."""
+    """Return a model of the library in the form of the exchange's JSON."""
     return json.loads(getattr(model, "actual_instance", model).model_dump_json(by_alias=True))
 
 
@@ -38,7 +38,7 @@ def rest(api: Any) -> None:
 
 
 async def streams(client: Any) -> None:
-    """The library calls back for each ticker, of a single symbol and of the array."""
+    """Subscribe to streams of single symbols and of all symbols, and report the tickers."""
     await client.create_connection()
     received: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
     one = await client.mini_ticker(symbol="btcusdt")

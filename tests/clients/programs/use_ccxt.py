@@ -1,4 +1,4 @@
-"""ccxt.pro against both exchanges at an address: prints what it receives as JSON lines."""
+"""Use ccxt.pro against both exchanges at an address, and print what it receives as JSON lines."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ def report(what: str, value: object) -> None:
 
 
 def moved(urls: Any, address: str) -> Any:
-    """Return the addresses of an exchange with another host; paths are kept."""
+    """Return the addresses of an exchange with another host and the same paths."""
     if isinstance(urls, dict):
         return {name: moved(each, address) for name, each in urls.items()}
     if not isinstance(urls, str) or "://" not in urls:
@@ -37,12 +37,12 @@ def exchange_at(address: str, name: str) -> Any:
 
 
 def essence(ticker: Any) -> dict[str, Any]:
-    """Return the parts of a ticker that a test compares, among them the exchange's own words."""
+    """Return the parts of a ticker that tests compare, including the exchange's original message."""
     return {name: ticker[name] for name in ("symbol", "last", "bid", "ask", "info")}
 
 
 async def common(exchange: Any) -> None:
-    """Ask for what both exchanges have."""
+    """Use the requests and streams that both exchanges have."""
     name = exchange.id
     await exchange.load_markets()
     market = exchange.market("BTC/USDT")
@@ -54,7 +54,7 @@ async def common(exchange: Any) -> None:
     async with asyncio.timeout(DEADLINE):
         for ticker in (await exchange.watch_tickers()).values():
             report(f"{name} watched", essence(ticker))
-        # A new connection, on which only the topics of single symbols bring tickers.
+        # Open a new connection, so that only the topics of single symbols carry tickers.
         await exchange.close()
         missing = set(SYMBOLS)
         while missing:

@@ -1,4 +1,4 @@
-"""cryptofeed against both exchanges at an address: prints what it receives as JSON lines."""
+"""Use cryptofeed against both exchanges at an address, and print what it receives as JSON lines."""
 
 import asyncio
 import json
@@ -21,9 +21,9 @@ def report(what: str, value: object) -> None:
 
 
 def move(address: str) -> None:
-    """Lead both exchanges to an address without TLS.
+    """Redirect both exchanges to an address without TLS.
 
-    cryptofeed refuses a WebSocket without TLS, so it is given wss:// and ws:// is what it opens.
+    cryptofeed refuses ws:// addresses, so configure wss:// and open ws:// instead.
     """
     rest = f"http://{address}"
     Binance.rest_endpoints = [RestEndpoint(rest, routes=Routes("/api/v3/exchangeInfo"))]
@@ -35,11 +35,11 @@ def move(address: str) -> None:
         return connect(url.replace("wss://", "ws://"), **options)
 
     def write_here(url: str, **options: Any) -> Any:
-        """Ask for a token here: the host of KuCoin is fixed in the library's code."""
+        """Request the token at this address: KuCoin's host is hard-coded in the library."""
         answer = write(url.replace("https://api.kucoin.com", rest), **options)
         server = answer["data"]["instanceServers"][0]
         server["endpoint"] = server["endpoint"].replace("ws://", "wss://")
-        # The library does not escape it, and a plus sign would arrive as a blank.
+        # The library does not escape the token, so a plus sign would arrive as a space.
         answer["data"]["token"] = quote(answer["data"]["token"], safe="")
         return answer
 

@@ -1,4 +1,4 @@
-"""kucoin-universal-sdk against the exchange at an address: prints what it receives as JSON lines."""
+"""Use kucoin-universal-sdk against the exchange at an address; print what it receives as JSON lines."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def report(what: str, value: object) -> None:
 
 
 def plain(model: Any) -> Any:
-    """Return a model of the library as the exchange's JSON has it."""
+    """Return a model of the library in the form of the exchange's JSON."""
     return json.loads(model.to_json())
 
 
@@ -67,7 +67,7 @@ def streams(socket: Any) -> None:
     try:
         socket.ticker(["NO-SUCH"], put_one)
     except Exception as error:
-        # The library raises the words of the exchange, which are no exception, so a TypeError.
+        # The library raises the exchange's message, a str, so Python raises TypeError.
         report("refused", type(error).__name__)
     socket.stop()
 

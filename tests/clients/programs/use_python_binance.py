@@ -1,4 +1,4 @@
-"""python-binance against the exchange at an address: prints what it receives as JSON lines."""
+"""Use python-binance against the exchange at an address, and print what it receives as JSON lines."""
 
 import asyncio
 import json

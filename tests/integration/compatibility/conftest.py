@@ -1,4 +1,4 @@
-"""The versions whose data are kept: each test here runs once for each of them."""
+"""Run each test of this folder once for each version whose data are kept."""
 
 import itertools
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def version(request: pytest.FixtureRequest) -> Version:
 
 @pytest.fixture
 def restored(version: Version, stack: Stack) -> Settings:
-    """The version's own database, as it was: no migration of this version has been applied."""
+    """The database as the earlier version left it, without any newer migration."""
     settings = settings_on(stack, f"kept_{next(DATABASE_NUMBERS)}")
     server, _, name = settings.database_url.rpartition("/")
     psql = [str(stack.postgres_bin / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
@@ -38,7 +38,7 @@ def restored(version: Version, stack: Stack) -> Settings:
 
 @pytest.fixture
 def kept(restored: Settings) -> Iterator[connection]:
-    """A connection to the version's own database."""
+    """A connection to the restored database."""
     with closing(psycopg2.connect(restored.database_url)) as opened:
         opened.autocommit = True
         yield opened

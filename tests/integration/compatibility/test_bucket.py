@@ -1,4 +1,4 @@
-"""The bucket of earlier versions: `raw/` and `tickers/` are resumed, `landing/` is played."""
+"""Use the bucket of earlier versions: jobs resume `raw/` and `tickers/`, and `landing/` is played."""
 
 import gzip
 import itertools
@@ -47,7 +47,7 @@ def test_the_archive_is_read_and_resumed(
 
     archive = Archive(spark, lake_root(lake))
     ends = next_offsets(old)
-    # Version 0.1.0 did not know the topics' ids.
+    # Version 0.1.0 did not store topic ids.
     assert archive.resume(list(ends), dict.fromkeys(EXCHANGE_OF_TOPIC, TOPIC_ID)) == ends
     new = newest_record(ends)
     archive.write(records(spark, *as_read([*old, new])).coalesce(1), 0)
@@ -64,7 +64,7 @@ def record_of(row: dict[str, Any]) -> Record:
         row["topic"],
         row["partition"],
         row["offset"],
-        # Spark writes UTC, and Arrow does not say so.
+        # Spark writes UTC, but Arrow returns the time without a zone.
         round(row["timestamp"].replace(tzinfo=UTC).timestamp() * 1e3),
         row["key"],
         [(header["key"], header["value"]) for header in row["headers"]],
@@ -100,7 +100,7 @@ def place_of(row: dict[str, Any]) -> tuple[str, int, int, int]:
 def readable_places(
     kept: Iterable[Record], database: connection
 ) -> list[tuple[str, int, int, int]]:
-    """Where the items of the records are, but for dead letters."""
+    """Return topic, partition, offset and position of each item that is not a dead letter."""
     dead = {
         place_of(letter)
         for letter in kept_rows(database, "dead_letters")
@@ -151,7 +151,7 @@ def landing_lines(version: Version, exchange: str) -> list[str]:
 
 
 def frames_of(exchange: str, lines: Sequence[str]) -> list[str]:
-    """What the exchange sent: of Binance, neighbours that were received at once are one array."""
+    """Return the frames as sent. Adjacent Binance items with one `received_at` were one array."""
     if exchange == "kucoin":
         return [sent(line) for line in lines]
     return [
@@ -163,6 +163,6 @@ def frames_of(exchange: str, lines: Sequence[str]) -> list[str]:
 
 
 def sent(line: str) -> str:
-    """An item without the time of its receipt, or the text that could not be read."""
+    """Return the item without `received_at`, or the original text if it could not be read."""
     unreadable: str | None = json.loads(line).get("unreadable")
     return unreadable or re.sub(r',"received_at":\d+}$', "}", line)

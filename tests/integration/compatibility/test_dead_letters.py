@@ -1,4 +1,4 @@
-"""The dead letters of earlier versions: each was a row of its own, and is counted after the upgrade."""
+"""Upgrade the dead letters of earlier versions, which wrote one row each: all are counted."""
 
 from psycopg2.extensions import connection
 

@@ -1,4 +1,4 @@
-"""The journals of earlier versions: an extractor resumes them."""
+"""Resume the journals of earlier versions with an extractor."""
 
 import gzip
 import json
@@ -66,7 +66,7 @@ def test_an_extractor_sends_what_a_journal_holds_and_kafka_does_not(
 
 
 def segments_of(journal: Path) -> list[tuple[str, int, list[bytes]]]:
-    """The suffix, the position of the first item and the lines of each file, the oldest first."""
+    """Return the suffix, the position of the first item and the lines of each file, oldest first."""
     return [
         (
             path.suffix,
@@ -86,7 +86,7 @@ def landing_key(exchange: str, journal: str, first: int, lines: Sequence[bytes])
 
 
 def by_symbol(items: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """In their order, which holds for a symbol."""
+    """Group items by symbol. Only the order within a symbol is guaranteed."""
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for each in items:
         found[each.get("s") or each.get("subject") or ""].append(each)

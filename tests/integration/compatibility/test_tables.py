@@ -1,4 +1,4 @@
-"""The tables of earlier versions: the server reads them, and the live job writes on top of them."""
+"""Use the tables of earlier versions: the server reads them, and the live job writes to them."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ from tests.support.server import running_server
 from tests.support.small_messages import feed_event, instrument
 
 LATEST = 4_000_000_000_000_000
-"""Microseconds since the epoch: in the year 2096."""
+"""Microseconds since the epoch (in the year 2096)."""
 
 OPEN_INTERRUPTIONS = """
 SELECT exchange, "from" FROM feed_events WHERE kind = 'interruption' AND "to" IS NULL
@@ -59,9 +59,9 @@ def assert_same(path: str, answer: Any, kept: Any) -> None:
 
 
 def comparable(answer: Any, kept: Any) -> Any:
-    """The fields of the answer that the kept one has too, without ages.
+    """Return the fields that the kept answer also has, without ages.
 
-    Of an id, the batch: its first part names the database.
+    Reduce an id to its batch, because its first part names the database.
     """
     match answer, kept:
         case dict(), dict():
@@ -127,6 +127,6 @@ def test_newer_messages_of_the_small_topics_are_written_on_top(
 
 
 def small_record(old: Iterable[Record], topic: str, message: dict[str, Any]) -> Record:
-    """A message behind all others of its topic."""
+    """Return a message with the next offset of its topic."""
     offset = next_offsets(old)[topic, 0]
     return Record(topic, 0, offset, 0, b"binance", [], json.dumps(message).encode())

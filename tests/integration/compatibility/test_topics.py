@@ -1,4 +1,4 @@
-"""The topics of earlier versions: the live job makes the same tables of them."""
+"""Read the topics of earlier versions with the live job: it writes the same tables."""
 
 import json
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ def run_small_topics(spark: SparkSession, database: Settings, folder: Path) -> N
 
 
 def moved_row(row: dict[str, Any], moved: dict[Place, Place]) -> dict[str, Any]:
-    """With the offset that its message has now."""
+    """Return the row with the new offset of its message."""
     if "offset" not in row:
         return row
     return row | {"offset": moved[row["topic"], row["partition"], row["offset"]][2]}

@@ -1,4 +1,4 @@
-"""A pgbouncer in session mode in front of the worker's Postgres."""
+"""Start a pgbouncer in session mode in front of the worker's Postgres."""
 
 import itertools
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DATABASE_NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def program() -> str:
-    """The path of pgbouncer. The run fails where it is not installed."""
+    """Path of pgbouncer. The run fails if it is not installed."""
     return find_pgbouncer()
 
 
@@ -32,13 +32,13 @@ def pgbouncer(program: str, stack: Stack) -> Iterator[Pgbouncer]:
 
 @pytest.fixture
 def direct(stack: Stack) -> Settings:
-    """Settings that lead to the test's database past pgbouncer."""
+    """Settings that connect to the test's database directly, without pgbouncer."""
     return settings_on(stack, f"behind_pgbouncer_{next(DATABASE_NUMBERS)}")
 
 
 @pytest.fixture
 def pooled(pgbouncer: Pgbouncer, direct: Settings) -> Settings:
-    """Settings that lead to the same database through pgbouncer. It is created through it as well."""
+    """Settings that connect to the same database through pgbouncer, which also creates it."""
     settings = pgbouncer.through(direct)
     postgres.initialise(settings)
     return settings
@@ -46,7 +46,7 @@ def pooled(pgbouncer: Pgbouncer, direct: Settings) -> Settings:
 
 @pytest.fixture
 def owner(pooled: Settings, direct: Settings) -> Iterator[connection]:
-    """A connection past pgbouncer as the database's owner, in autocommit mode."""
+    """A direct connection as the database's owner, in autocommit mode."""
     with closing(psycopg2.connect(direct.database_url)) as opened:
         opened.autocommit = True
         yield opened

@@ -1,4 +1,4 @@
-"""Jobs and server behind a pgbouncer in session mode: what they promise without it holds with it."""
+"""Run jobs and server behind a pgbouncer in session mode: all guarantees of direct connections hold."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ from tests.support.waiting import DEADLINE, wait_for
 
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
 
-# Sorting builds the indexes of a day anew, which takes half a minute for each of its rows.
+# Sorting rebuilds the indexes of a day; this function makes that take 30 s per row.
 SLOW_TO_SORT = """
 CREATE FUNCTION slow(symbol text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
@@ -56,12 +56,12 @@ def write_one(spark: SparkSession, sink: PriceSink, offset: int) -> None:
 
 
 def counted(owner: connection) -> list[tuple[int]]:
-    """Of each batch, how many rows of live_prices it wrote."""
+    """Return the number of live_prices rows that each batch wrote."""
     return [(count,) for (count,) in rows(owner, "SELECT rows_written FROM batches ORDER BY id")]
 
 
 def backends(owner: connection) -> set[int]:
-    """Postgres's processes for this database, but for the test's own."""
+    """Return the pids of Postgres's backends for this database, except the test's connection."""
     found = rows(
         owner,
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -167,7 +167,7 @@ def test_a_second_live_job_is_refused_behind_pgbouncer_and_past_it(
 def test_what_a_job_set_on_a_server_connection_is_gone_for_the_next_job(
     spark: SparkSession, pooled: Settings, owner: connection
 ) -> None:
-    """The lock, temporary tables and the search path. pgbouncer keeps the connection for the next one."""
+    """Lock, temporary tables and search path are reset: the next job gets the same connection."""
     with closing(RebuiltTables(pooled.database_url, timedelta(days=90))):
         ((first,),) = lock_holders(owner)
     wait_for(lambda: lock_holders(owner), lambda found: found == [])

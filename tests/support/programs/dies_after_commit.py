@@ -1,4 +1,4 @@
-"""The live job's query, killed with SIGKILL after its sink's first commit and before Spark's own.
+"""Run the live job's query, and kill it with SIGKILL between its sink's first commit and Spark's.
 
 spark-submit tests/support/programs/dies_after_commit.py
 """
@@ -20,7 +20,7 @@ from spark_jobs.run.session import spark_session
 class DyingPriceSink(PriceSink):
     def write(self, batch: DataFrame, batch_id: int) -> None:
         super().write(batch, batch_id)
-        # The JVM, and its Python child.
+        # Kill the JVM, then this Python child.
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 

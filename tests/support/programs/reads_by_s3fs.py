@@ -1,6 +1,6 @@
-"""`raw/` and `tickers/` of a bucket by pandas and by DuckDB, both through s3fs; prints rows as JSON lines.
+"""Read `raw/` and `tickers/` of a bucket with pandas and DuckDB on s3fs; print rows as JSON lines.
 
-It runs in an environment of its own, tests/clients/environments/s3fs.lock:
+Runs in a separate environment, tests/clients/environments/s3fs.lock:
 
     python -m tests.support.programs.reads_by_s3fs BUCKET
 """

@@ -1,8 +1,8 @@
-"""`raw/` and `tickers/` of a bucket by a Spark session without the jobs' settings; prints rows as JSON lines.
+"""Read `raw/` and `tickers/` of a bucket in Spark without the jobs' settings; print rows as JSON lines.
 
     python -m tests.support.programs.reads_by_spark BUCKET
 
-The settings here say only how to reach the store and that Delta is there.
+The settings here only configure the store's address and the Delta extension.
 """
 
 import json
@@ -38,7 +38,7 @@ def session() -> SparkSession:
 def main(bucket: str) -> None:
     spark = session()
     raw = spark.read.parquet(f"s3a://{bucket}/raw")
-    # A time is collected as one of this process's zone.
+    # collect() returns times in this process's time zone.
     raw = raw.withColumn("timestamp", F.unix_micros("timestamp"))
     print(
         json.dumps(["spark", "raw", raw_rows(row.asDict(recursive=True) for row in raw.collect())])

@@ -1,4 +1,4 @@
-"""The upkeep of a tickers' table in a folder, until nothing is due. A test kills it at any moment.
+"""Run the upkeep of a tickers table in a folder until nothing is due. A test kills it at any moment.
 
 python -m tests.support.programs.ticker_upkeep FOLDER
 """

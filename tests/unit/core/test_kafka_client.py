@@ -1,4 +1,4 @@
-"""One file of properties configures both kinds of Kafka clients."""
+"""Test that one file of properties configures both kinds of Kafka clients."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_file_that_is_wrong_is_refused_at_the_start_by_name_and_path(tmp_path: P
         Settings.from_environment(EXTRACTORS, {"KAFKA_CLIENT_PROPERTIES": str(path)})
     assert str(refused.value) == (
         f"KAFKA_CLIENT_PROPERTIES={str(path)!r}: ssl.keystore.pass: not supported here: librdkafka "
-        "has no equal; docs/managed-kafka.md has the table"
+        "has no equivalent, see docs/managed-kafka.md"
     )
 
 

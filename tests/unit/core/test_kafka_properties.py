@@ -1,4 +1,4 @@
-"""Java client properties in librdkafka's words, and that the rest is refused by name."""
+"""Test that Java client properties are translated for librdkafka, and others refused by name."""
 
 import traceback
 from pathlib import Path
@@ -151,13 +151,13 @@ def test_librdkafka_takes_every_number_at_both_ends_of_its_range() -> None:
         ),
         (
             {"ssl.endpoint.identification.algorithm": "tr0ub4dor"},
-            "ssl.endpoint.identification.algorithm: expected https, or nothing",
+            "ssl.endpoint.identification.algorithm: expected https, or empty",
         ),
         ({"request.timeout.ms": "30s"}, "request.timeout.ms: expected a whole number from 10 to "),
         ({"bootstrap.servers": "b:9092"}, "bootstrap.servers: not supported here: set KAFKA_BOOTS"),
         (
             {"sasl.login.callback.handler.class": "tr0ub4dor"},
-            "sasl.login.callback.handler.class: not supported here: librdkafka has no equal",
+            "sasl.login.callback.handler.class: not supported here: librdkafka has no equivalent",
         ),
     ],
 )

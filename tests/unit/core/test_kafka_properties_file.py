@@ -1,4 +1,4 @@
-"""The syntax of Java properties, and that a wrong line is named without its value."""
+"""Test the syntax of Java properties, and that errors contain a line's number but no value."""
 
 import traceback
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Items and messages: nothing is lost or changed, and no message is too large for Kafka."""
+"""Test items and messages: nothing is lost or changed, and no message is too large for Kafka."""
 
 import json
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ def test_item_of_any_object_is_one_line_that_begins_with_its_text(
 def test_received_at_is_found_in_items_of_version_0_1_0(
     ticker: dict[str, Any], received_at: int
 ) -> None:
-    """It stood where the exchange had a field of that name."""
+    """Version 0.1.0 wrote it where the exchange had a field of that name."""
     assert received_at_of(encode_item({**ticker, "received_at": received_at})) == received_at
 
 
@@ -117,7 +117,7 @@ def test_unreadable_text_comes_back(text: str) -> None:
 
 
 def messages_of(items: Sequence[bytes]) -> list[bytes]:
-    """As the producer makes them."""
+    """Return the messages as the producer makes them."""
     return [encode_message(part) for part in split_messages(items)]
 
 
@@ -143,7 +143,7 @@ def test_lone_surrogate_is_escaped_and_comes_back() -> None:
 
 
 def item_of(size: int) -> bytes:
-    """An item of that many bytes."""
+    """Return an item of `size` bytes."""
     return b'{"text":"%s"}' % (b"x" * (size - len('{"text":""}')))
 
 
@@ -189,7 +189,7 @@ def test_what_goes_in_comes_out_in_order_in_messages_that_kafka_takes(items: lis
         assert len(message) <= MAX_MESSAGE_BYTES or len(array) == 1
 
 
-# The literals are those of any other CRC-32, such as gzip's.
+# Any other CRC-32, such as gzip's, returns the same literals.
 @pytest.mark.parametrize(
     ("symbol", "crc32"),
     [

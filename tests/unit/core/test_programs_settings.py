@@ -1,4 +1,4 @@
-"""Each program checks the settings that it reads, and reads no other."""
+"""Test that each program checks the settings that it reads, and reads no others."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Keys reach an S3 client only when they are set."""
+"""Test that keys are passed to an S3 client only if they are set."""
 
 from pathlib import Path
 
@@ -35,10 +35,10 @@ def test_without_keys_the_client_finds_its_own_credentials(
         "aws_session_token = temporary\n"
     )
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        # As in a file of settings that lists them without a value.
+        # As in a settings file that lists them without a value.
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
-    # A session of the test's own: boto3's default one may have looked before.
+    # A new session: boto3's default one may have cached credentials.
     client = boto3.Session().client("s3", **client_arguments(Settings(s3_endpoint_url=ADDRESS)))
     url = client.generate_presigned_url("get_object", {"Bucket": "prices", "Key": "one"})
     assert url.startswith(f"{ADDRESS}/prices/one?AWSAccessKeyId=found&")

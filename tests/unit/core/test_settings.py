@@ -1,4 +1,4 @@
-"""What the environment may say, what is refused and how, and that no secret is ever shown."""
+"""Test which settings are accepted, how others are refused, and that no secret is ever shown."""
 
 import traceback
 
@@ -104,13 +104,13 @@ def test_variables_of_others_are_passed_over() -> None:
 
 
 PORT = "expected a port from 1 to 65535"
-COUNT = "expected a whole number, more than 0"
-RAW_DAYS = "expected more than the 7 days that Kafka keeps: raw/ says what was archived"
-SECONDS = "expected seconds, more than 0"
-HOST_PORTS = "expected host:port, or several with commas between them"
+COUNT = "expected a whole number greater than 0"
+RAW_DAYS = "expected more than 7, Kafka's retention in days: raw/ shows what was archived"
+SECONDS = "expected a number of seconds greater than 0"
+HOST_PORTS = "expected host:port, or several separated by commas"
 NO_SCHEME = (
-    "expected host:port with no scheme; security.protocol in the file that KAFKA_CLIENT_PROPERTIES "
-    "names says how to connect"
+    "expected host:port without a scheme; set security.protocol in the file that "
+    "KAFKA_CLIENT_PROPERTIES names"
 )
 HTTP = "expected http://host:port or https://host:port without a path, the port from 1 to 65535"
 WS = "expected ws://host:port or wss://host:port without a path, the port from 1 to 65535"
@@ -161,7 +161,7 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("S3_ENDPOINT_URL", "s3a://127.0.0.1:9000", HTTP),
         ("SERVER_ORIGINS", "*", HTTP),
         ("SERVER_ORIGINS", "https://one.example,https://two.example/", HTTP),
-        ("SERVER_ORIGINS", "https://One.example", "expected small letters"),
+        ("SERVER_ORIGINS", "https://One.example", "expected lower case"),
         (
             "SERVER_HOST",
             "0.0.0.0",
@@ -276,7 +276,7 @@ def test_with_a_key_the_server_may_listen_where_others_can_reach_it() -> None:
         ),
         (
             {"AWS_SESSION_TOKEN": "tr0ub4dor"},
-            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: it needs its key",
+            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: a token needs its key",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Frames of !miniTicker@arr to raw data."""
+"""Test how frames of !miniTicker@arr become raw data."""
 
 import json
 
@@ -24,7 +24,7 @@ def receive(text: str | bytes) -> list[Received]:
 
 
 def item(ticker: str) -> bytes:
-    """The text of a ticker as it goes to Kafka."""
+    """Return the text of a ticker as it goes to Kafka."""
     return f'{ticker[:-1]},"received_at":{RECEIVED_AT}}}'.encode()
 
 

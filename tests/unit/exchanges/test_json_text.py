@@ -1,4 +1,4 @@
-"""JSON as exchanges may send it: the text of each element is kept, and what is no JSON is refused."""
+"""Test reading JSON: the text of each element is kept, and invalid JSON is refused."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.json_texts import VALUES, json_texts
 
 
 def positions(parts: list[bytes], text: bytes) -> list[int]:
-    """Where each part begins in the text; each is looked for after the one before it."""
+    """Return the index of each part in the text. Search for each part after the previous one."""
     found: list[int] = []
     end = 0
     for part in parts:
@@ -186,7 +186,7 @@ def test_many_brackets_that_are_not_nested_are_read() -> None:
 
 
 def test_json_of_any_depth_that_python_reads_is_loaded() -> None:
-    """Items of version 0.1.0 may be deeper than today's limit."""
+    """Items of version 0.1.0 may be nested deeper than today's limit."""
     text = b"[" * 500 + b"]" * 500
     assert isinstance(load_json(text), list)
     with pytest.raises(ValueError):

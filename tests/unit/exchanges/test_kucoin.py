@@ -1,4 +1,4 @@
-"""KuCoin's protocol on a connection, and frames of /market/ticker:all to raw data."""
+"""Test KuCoin's protocol, and how frames of /market/ticker:all become raw data."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def receive(text: str | bytes) -> list[Received]:
 
 
 def item(frame: str) -> bytes:
-    """The text of a frame as it goes to Kafka."""
+    """Return the text of a frame as it goes to Kafka."""
     return f'{frame[:-1]},"received_at":{RECEIVED_AT}}}'.encode()
 
 

@@ -1,4 +1,4 @@
-"""KuCoin's answer to bullet-public: where the WebSocket is, and the token for it."""
+"""Test how a response of bullet-public becomes a WebSocket's endpoint and token."""
 
 import json
 from typing import Any

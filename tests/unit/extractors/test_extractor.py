@@ -1,10 +1,10 @@
-"""One exchange from its connections to Kafka and the object store: what ends it, and in which order."""
+"""Test an extractor from its connections to Kafka and the store: what ends it, and in which order."""
 
 import gc
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from threading import Thread
 
@@ -15,7 +15,7 @@ from core.message import Item
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
-from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint
+from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint, Exchange
 from extractors.extractor import ASKED, FAILED, HOPELESS, extract
 from extractors.metrics import Metrics
 from extractors.receive.exchange_client import ExchangeClient
@@ -52,13 +52,13 @@ def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtur
 
 @pytest.fixture
 def kafka() -> Iterator[Settings]:
-    """Kafka, and no object store."""
+    """Settings with Kafka but without an object store."""
     with small_kafka(BINANCE.raw_topic, INSTRUMENTS, FEED_EVENTS) as settings:
         yield replace(settings, s3_endpoint_url=f"http://{NOWHERE}")
 
 
 class Extracting:
-    """`extract` in a thread of its own."""
+    """`extract` in a separate thread."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ def numbers(items: list[Item], symbol: str) -> list[int]:
 
 
 def items_left(folder: Path) -> int:
-    """What the next process finds. Raises JournalError while another one uses the folder."""
+    """Return the number of items left. Raise JournalError while another process uses the folder."""
     with journal_in(folder / "binance") as journal:
         return journal.items_from(0)
 
@@ -146,7 +146,7 @@ def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
         asked = time.monotonic()
         extracting.stop.request()
         assert extracting.wait() == ASKED
-        # Three seconds more than the limit, as docs/extractors.md has it.
+        # Three seconds more than the limit, as in docs/extractors.md.
         assert time.monotonic() - asked < 4
     assert items_left(tmp_path) == 2 * FRAMES
 
@@ -166,7 +166,7 @@ def test_a_new_process_brings_kafka_what_the_former_one_could_not(
 
 
 WITHOUT_SYMBOL = replace(BINANCE, fields={})
-"""The follower of Kafka needs the symbol of each item."""
+"""KafkaFollower fails with this exchange: it needs the symbol of each item."""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -175,11 +175,11 @@ def test_a_follower_of_kafka_that_died_ends_the_process_with_an_error(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with websocket_server(sends_frames) as url:
-        client = binance_client(url, exchange=WITHOUT_SYMBOL)
+        client = binance_client(url, exchange=SYMBOL_FAILS)
         extracting = Extracting(client, kafka, tmp_path)
         assert extracting.wait() == FAILED
     assert "thread ended without a stop name=kafka" in caplog.text
-    # Frames may still be under way when the process ends: what was received is in the journal.
+    # Frames may still be in flight when the process ends: those received are in the journal.
     left = items_left(tmp_path)
     assert left > 0 and f" items={left} " in extracting.metrics.totals()
     gc.collect()

@@ -1,4 +1,4 @@
-"""What Prometheus reads of an extractor."""
+"""Test the metrics that Prometheus reads from an extractor."""
 
 import math
 import socket
@@ -15,7 +15,7 @@ Samples = dict[str, float]
 
 
 def served(metrics: Metrics) -> Samples:
-    """Each sample by its name and labels, but for the one label that all share."""
+    """Return the samples by name and labels, without the label that all share."""
     [port] = free_ports(1)
     metrics.serve("127.0.0.1", port)
     answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5)

@@ -1,4 +1,4 @@
-"""infra/compose.yaml brings the services of the native stack: versions, ports, settings."""
+"""Test that infra/compose.yaml has the versions, ports and settings of the native stack."""
 
 import re
 from urllib.parse import urlsplit
@@ -15,13 +15,13 @@ TEXT = (paths.PROJECT / "infra" / "compose.yaml").read_text()
 SERVICES = ("kafka", "minio", "postgres")
 DEFAULTS = Settings()
 
-# What a container has in another place, or on all its own addresses.
+# Settings that differ in a container: other paths, or all of its addresses.
 KAFKA_PLACES = {"listeners", "controller.quorum.voters", "log.dirs"}
 POSTGRES_PLACES = {"listen_addresses", "port", "unix_socket_directories"}
 
 
 def part(service: str) -> str:
-    """The lines of a service; each begins with more than two blanks."""
+    """Return the lines of a service, which are indented by more than two spaces."""
     found = re.search(rf"^  {service}:\n((?:   .*\n|\n)+)", TEXT, re.MULTILINE)
     assert found, service
     return found[1]
@@ -38,7 +38,7 @@ def environment(service: str) -> dict[str, str]:
 
 
 def settings_of(lines: str) -> dict[str, str]:
-    """name=value or name = 'value', one a line."""
+    """Parse lines of the form name=value or name = 'value'."""
     pairs = (line.partition("=") for line in lines.splitlines())
     return {name.strip(): value.strip(" ").strip("'") for name, _, value in pairs}
 

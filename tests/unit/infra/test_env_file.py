@@ -1,4 +1,4 @@
-"""A file .env means the same to make and to a shell, or is refused by line and name."""
+"""Test that .env has the same meaning for make and a shell, or is refused with line and name."""
 
 import subprocess
 from pathlib import Path
@@ -41,7 +41,7 @@ def settings_of(output: bytes) -> dict[str, str]:
 
 
 def make(folder: Path, text: str) -> subprocess.CompletedProcess[bytes]:
-    """Run this project's Makefile, with one more target, in a folder that has this .env."""
+    """Run this project's Makefile, with an additional target, in a folder with this .env."""
     (folder / ".env").write_text(text)
     (folder / "infra").symlink_to(PROJECT / "infra")
     (folder / "show.mk").write_text(SHOW)

@@ -1,4 +1,4 @@
-"""Where the stacks lie, and who can reach them there."""
+"""Test in which folder stacks are stored, and who can enter it."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from infra.paths import others_can_enter, stack_dir
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that others can enter. pytest's own `tmp_path` lies below one that they can't."""
+    """Yield a folder that others can enter. pytest's `tmp_path` is below one that they can't."""
     with TemporaryDirectory(dir="/tmp") as name:
         path = Path(name)
         path.chmod(0o755)

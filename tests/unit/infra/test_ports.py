@@ -1,4 +1,4 @@
-"""Which ports the stack takes, and what it says of one that it can't have."""
+"""Test which ports the stack uses, and the error messages for busy ones."""
 
 import os
 import socket
@@ -45,9 +45,7 @@ def test_host_and_port_are_read_from_urls_and_from_host_ports(
 
 
 def test_url_without_a_port_is_refused_and_its_password_not_shown() -> None:
-    with pytest.raises(
-        PortError, match=r"DATABASE_URL: .*127\.0\.0\.1.* names no port$"
-    ) as refused:
+    with pytest.raises(PortError, match=r"DATABASE_URL: .*127\.0\.0\.1.* has no port$") as refused:
         of_url("DATABASE_URL", "postgresql://crypto:tr0ub4dor@127.0.0.1/cryptopricesrt")
     assert "tr0ub4dor" not in str(refused.value)
 
@@ -119,7 +117,7 @@ def test_port_of_a_program_that_is_just_ending_is_waited_for() -> None:
 
 
 def test_address_that_is_not_this_machines_is_refused_by_setting() -> None:
-    # 192.0.2.0/24 is kept for documents (RFC 5737).
+    # 192.0.2.0/24 is reserved for documentation (RFC 5737).
     port = Port("the server", "SERVER_PORT", "192.0.2.1", 8000)
     with pytest.raises(PortError, match=r"^SERVER_PORT: can't listen on 192\.0\.2\.1:8000: Cannot"):
         refuse_busy(iter([port]))

@@ -1,4 +1,4 @@
-"""The script as `make setup` runs it, on a PATH that holds only what a test puts there."""
+"""Test the script as run by `make setup`, on a PATH with only the test's programs."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from infra.paths import PROJECT
 
 SCRIPT = PROJECT / "infra" / "prerequisites.py"
 
-# As the programs print them; Java on standard error.
+# Output as printed by the programs; Java prints to standard error.
 JAVA = """echo 'openjdk version "{}" 2025-04-15' >&2; echo 'OpenJDK Runtime Environment' >&2"""
 GO = "echo 'go version go{} linux/amd64'"
 
@@ -25,7 +25,7 @@ def install(program: Path, script: str) -> None:
 
 
 def check(folder: Path, programs: dict[str, str], **environment: str) -> tuple[int, str]:
-    """Exit code and standard error of the script, run in the folder without any package (-S)."""
+    """Run the script in the folder without packages (-S). Return its exit status and standard error."""
     for name, script in programs.items():
         install(folder / "bin" / name, script)
     done = subprocess.run(

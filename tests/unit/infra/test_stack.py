@@ -1,4 +1,4 @@
-"""What a feed's stack changes of the settings, and that a shell gets them whole."""
+"""Test which settings a feed's stack changes, and that a shell gets all values intact."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from core.settings import STACK, Settings
 from infra.stack import StackError, delete, stack_of
 
-# It need not be there; a stack's folder is made when it starts.
+# The folder need not exist: a stack creates it when it starts.
 BASE = Path("/nowhere/stacks")
 SETTINGS = Settings(stack_dir=str(BASE), exchange_port=8091, s3_bucket="prices")
 
@@ -99,7 +99,7 @@ def test_shell_that_evaluates_the_exports_has_every_value_as_it_is() -> None:
 def test_what_is_deleted_is_the_feeds_folder_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody runs Postgres here, so that any user may own the folder.
+    # Postgres does not run here, so any user may own the folder.
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     settings = replace(SETTINGS, stack_dir=str(tmp_path))
     for feed in ("live", "demo"):

@@ -1,4 +1,4 @@
-"""What the local stack refuses before it starts anything."""
+"""Test what the local stack refuses before it starts any program."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from infra.up import services_up
 def test_local_stack_refuses_properties_of_a_secure_kafka(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody runs Postgres here, so that any user may own the folder.
+    # Postgres does not run here, so any user may own the folder.
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     path = tmp_path / "client.properties"
     path.write_text("security.protocol=SSL\n")
@@ -21,7 +21,7 @@ def test_local_stack_refuses_properties_of_a_secure_kafka(
     with pytest.raises(StackError) as refused:
         services_up(stack_of("demo", settings))
     assert str(refused.value) == (
-        f"KAFKA_CLIENT_PROPERTIES={path}: the local stack's own Kafka has neither TLS nor logins. "
+        f"KAFKA_CLIENT_PROPERTIES={path}: the local stack's Kafka has neither TLS nor logins. "
         "Unset it, or use your services: make initialise"
     )
     assert [each.name for each in (tmp_path / "demo").iterdir()] == ["lock"]

@@ -1,4 +1,4 @@
-"""The server's process where no Postgres is: it runs, says what is missing, and ends when told."""
+"""The server process without Postgres: it runs, reports what is unavailable, and ends on a signal."""
 
 import signal
 import sys
@@ -89,7 +89,7 @@ def test_the_page_runs_no_inline_script(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_closes_the_streams_as_going_away_and_ends_well(end: signal.Signals) -> None:
+def test_a_signal_closes_the_streams_with_1001_and_exits_with_0(end: signal.Signals) -> None:
     with running_server(f"postgresql://reader:secret@127.0.0.1:{free_port()}/none") as server:
         with connect(server.stream) as client:
             server.signal(end)
@@ -111,7 +111,7 @@ def test_a_wrong_setting_is_refused_by_name_and_value() -> None:
     assert "SERVER_PORT='eighty'" in server.stderr
 
 
-def test_where_others_can_reach_it_a_key_is_needed() -> None:
+def test_a_host_beyond_loopback_requires_a_key() -> None:
     server = run_server(2, SERVER_HOST="0.0.0.0")
 
     assert server.stderr.strip() == (

@@ -1,4 +1,4 @@
-"""Kills at random moments, and each program equally often."""
+"""Test that kills are at random moments and hit each program equally often."""
 
 import random
 from collections import Counter

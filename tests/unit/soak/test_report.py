@@ -1,4 +1,4 @@
-"""The report says what was seen, and whether it is as it must be."""
+"""Test that the report has the recorded results and names every problem."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

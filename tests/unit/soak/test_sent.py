@@ -1,4 +1,4 @@
-"""What an extractor must have kept of a connection depends on how the connection ended."""
+"""Test which items an extractor must have kept, depending on how the connection ended."""
 
 from array import array
 
@@ -11,7 +11,7 @@ LONG = 10 * MARGIN
 
 
 def written(ending: str, ended_at: int = LONG) -> Written:
-    """Item 1 at the start, item 2 half a margin before the end, item 3 at the end."""
+    """Return a connection with item 1 at the start, 2 half a margin before the end, and 3 at the end."""
     times = array("q", [0, LONG - MARGIN // 2, LONG])
     return Written(array("q", [1, 2, 3]), times, ended_at, ending)
 

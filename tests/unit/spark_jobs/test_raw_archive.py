@@ -1,4 +1,4 @@
-"""What raw_archive refuses before it reads anything."""
+"""Topics that raw_archive refuses before it reads anything."""
 
 import pytest
 

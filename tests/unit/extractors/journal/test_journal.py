@@ -1,4 +1,4 @@
-"""The journal: when segments close, what it refuses and drops, whose it is, where a next process goes on."""
+"""Test the journal: closing of segments, refused and dropped items, locking, restarts."""
 
 import logging
 import resource
@@ -30,16 +30,16 @@ from tests.support.process import Process, running
 
 HOUR = 3_600_000_000
 BYTES = len(item(10)) + 1
-"""Of a line whose number has two digits."""
+"""Length of a line whose number has two digits."""
 
 
 def numbers(journal: Journal) -> list[int]:
-    """In the order of their reading."""
+    """Return the items' numbers in the order in which they are read."""
     return [number_of(line) for line in lines_of(journal)]
 
 
 def spans(journal: Journal) -> list[tuple[str, int, int]]:
-    """Endpoint, first position and the one after the last, of each segment."""
+    """Return the endpoint, first position and end of each segment."""
     return [(each.endpoint, each.first, each.end) for each in journal.segments()]
 
 
@@ -191,7 +191,7 @@ def test_full_journal_refuses_whole_and_keeps_what_it_has(tmp_path: Path) -> Non
     with journal_in(tmp_path / "j", limit=4 * BYTES) as journal:
         assert append(journal, [10, 11, 12])
         assert not append(journal, [20, 21])
-        # Nothing slips in between: what is missing is one span.
+        # No later write succeeds: the missing items are one span.
         assert not append(journal, [13])
         assert numbers(journal) == [10, 11, 12]
         assert journal.size == 3 * BYTES
@@ -219,7 +219,7 @@ def test_full_journal_takes_again_when_a_segment_was_deleted(tmp_path: Path) -> 
 
 
 def begun_one_by_one(journal: Journal, numbers: Iterable[int]) -> None:
-    """A segment for each; all but the last are closed."""
+    """Append each number to a new segment. All segments but the last are closed."""
     for number in numbers:
         assert append(journal, [number], endpoint=str(number))
 
@@ -237,7 +237,7 @@ def test_full_journal_drops_as_many_of_the_oldest_as_it_needs_if_kafka_has_them(
         assert len(files_in(tmp_path / "j")) == 2
     dropped = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert [each.getMessage() for each in dropped] == [
-        f"segment dropped, landing lacks it items=1 first={n} last={n}"
+        f"segment dropped before upload items=1 first={n} last={n}"
         " received_from=2025-03-28T08:00:00+00:00"
         for n in (0, 1)
     ]
@@ -305,7 +305,7 @@ def test_segment_that_can_not_be_deleted_stays_and_the_journal_refuses(tmp_path:
         begun_one_by_one(journal, [10, 11])
         oldest = journal.segments()[0]
         oldest.path.unlink()
-        # No file, so the disk does not delete it as one.
+        # A folder, which unlink() can't delete.
         oldest.path.mkdir()
         journal.delivered = 1
         assert not append(journal, [12], endpoint="11")
@@ -324,7 +324,7 @@ def test_limit_counts_what_a_former_process_left(tmp_path: Path) -> None:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """The kernel takes a write up to this byte and no further, as a full disk does."""
+    """Make writes past `size` bytes of a file fail, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -386,13 +386,13 @@ def test_full_disk_makes_the_journal_drop_what_kafka_has(
             assert append(journal, [20, 21])
             assert (numbers(journal), journal.dropped, journal.size) == ([20, 21], 2, 2 * BYTES)
             assert "items=2 first=0 last=1 " in caplog.text
-            # What is in the file now is not in Kafka.
+            # Kafka does not have the items that are in the file now.
             assert not append(journal, [30, 31])
         assert numbers(journal) == [20, 21]
 
 
 def test_disk_that_stays_full_costs_what_kafka_has_and_no_more(tmp_path: Path) -> None:
-    """However many segments there are."""
+    """It drops exactly the segments that Kafka has, even if there are thousands."""
     with journal_in(tmp_path / "j") as journal:
         begun_one_by_one(journal, range(2_000))
         journal.delivered = 1_900
@@ -520,7 +520,7 @@ def test_id_that_a_power_failure_spoiled_is_made_anew(tmp_path: Path, content: b
 
 
 def test_position_that_went_to_a_lost_item_is_not_given_again(tmp_path: Path) -> None:
-    """Kafka may have the lost one, and would take another item with its position for it."""
+    """Kafka may have the lost item. Another item with its position would be skipped."""
     with journal_in(tmp_path / "j") as journal:
         append(journal, [1])
     second = left_behind(tmp_path / "j")
@@ -577,7 +577,7 @@ def test_only_segment_may_be_set_aside_while_it_is_written(tmp_path: Path) -> No
 
 
 def spoil(path: Path) -> None:
-    """Its first byte."""
+    """Overwrite the first byte."""
     with path.open("r+b") as file:
         file.write(b"x")
 

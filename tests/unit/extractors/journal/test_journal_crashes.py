@@ -1,4 +1,4 @@
-"""A journal over many processes that end as they like: what is left comes once, in order, for good."""
+"""Test a journal over many processes that end in any way: each item left is read once and in order."""
 
 import shutil
 from contextlib import closing
@@ -31,14 +31,14 @@ class Append:
     count: int
     endpoint: str
     pause: float
-    """Seconds before it."""
+    """Seconds before the write."""
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """From version 0.1.0, which packed closed segments and died.
+    """Upgrade from version 0.1.0, which has packed the closed segments before it crashed.
 
-    If it was cut short, plain and packed file of the last one are both there.
+    If it was cut short, the last segment has both a plain and a packed file.
     """
 
     is_cut_short: bool
@@ -46,21 +46,21 @@ class Upgrade:
 
 @dataclass(frozen=True)
 class Kill:
-    """-9, maybe in the middle of a line."""
+    """kill -9, possibly in the middle of a line."""
 
     torn: bytes
 
 
 @dataclass(frozen=True)
 class PowerFailure:
-    """Takes a share of what is in the last plain file."""
+    """Power failure that leaves a share of the last plain file."""
 
     share: float
 
 
 @dataclass(frozen=True)
 class Terminate:
-    """The journal is closed first."""
+    """Orderly end: the journal is closed first."""
 
 
 Step = Append | Upgrade | Kill | PowerFailure | Terminate
@@ -80,24 +80,24 @@ STEPS = st.lists(
 
 
 class Life:
-    """Process after process on one journal, and what it must have: {number: position}."""
+    """Successive processes on one journal, and the items that it must have: {number: position}."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kept: dict[int, int] = {}
         self.given: list[tuple[str, int]] = []
-        """The journal's id and the position of every item, of the lost ones too."""
+        """Journal id and position of every item, including lost ones."""
         self._appended = 0
         self._now = 0.0
 
     def live(self, steps: list[Step]) -> None:
-        """To the end, and begins once more."""
+        """Run all steps, and then start one more process."""
         while steps:
-            steps = self._live_once(steps)
-        self._live_once([])
+            steps = self._run_process(steps)
+        self._run_process([])
 
-    def _live_once(self, steps: list[Step]) -> list[Step]:
-        """One process: up to the first step that ends it. Gives the steps that are left."""
+    def _run_process(self, steps: list[Step]) -> list[Step]:
+        """Run one process up to the first step that ends it. Return the remaining steps."""
         with journal_in(self.folder) as journal:
             assert positions(lines_of(journal)) == self.kept
             for index, step in enumerate(steps):
@@ -161,7 +161,7 @@ class Life:
 
 
 def positions(lines: list[Line]) -> dict[int, int]:
-    """By number; each number and each position is there once, and the positions rise."""
+    """Return positions by number. Assert that both are unique, and that the positions rise."""
     found = [each.position for each in lines]
     assert found == sorted(set(found))
     by_number = {number_of(each): each.position for each in lines}

@@ -1,4 +1,4 @@
-"""Reading a journal as it grows, shrinks and has holes: what is there comes once and in order."""
+"""Test reading a journal that grows, shrinks and has gaps: each item is read once and in order."""
 
 import gzip
 import logging
@@ -74,7 +74,7 @@ def test_reader_follows_from_segment_to_segment(journal: Journal) -> None:
 
 @contextmanager
 def packed_in(folder: Path) -> Iterator[Journal]:
-    """What is in the folder, for the process that follows version 0.1.0, which packed it."""
+    """Open a copy of the folder's journal with its segments packed, as by version 0.1.0."""
     copy = left_behind(folder)
     pack_all(copy)
     assert not list(copy.glob("*.jsonl"))
@@ -161,7 +161,7 @@ def test_where_a_chunk_ends_makes_no_difference(
 
 
 def corrupt(name: str, content: bytes, folder: Path, caplog: pytest.LogCaptureFixture) -> list[int]:
-    """What is read when the second of three segments has this content."""
+    """Return the numbers that are read when the second of three segments has this content."""
     with journal_in(folder) as journal:
         for number, endpoint in enumerate(["one", "kucoin.com", "two"]):
             append(journal, range(3 * number, 3 * number + 3), endpoint=endpoint)
@@ -190,7 +190,7 @@ WHOLE = gzip.compress(b"".join(THREE))
 
 
 def packed(middle: bytes) -> bytes:
-    """With other bytes in place of the second line."""
+    """Return the segment, packed, with other bytes instead of the second line."""
     return gzip.compress(THREE[0] + middle + THREE[2])
 
 

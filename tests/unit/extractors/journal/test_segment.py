@@ -1,4 +1,4 @@
-"""Segments: compressed without a change, and found again whatever a crash made of their files."""
+"""Test segments: compression keeps the content, and segments are found after any crash."""
 
 import gzip
 import logging
@@ -19,7 +19,7 @@ PACKED = "00000000000000000100-00000000000000000104-kucoin.com.jsonl.gz"
 
 
 def closed_segment(folder: Path) -> Segment:
-    """Of five lines, at the positions 100 to 104."""
+    """Return a closed segment of five lines, at positions 100 to 104."""
     content = b"".join(LINES)
     path = folder / PLAIN
     path.write_bytes(content)
@@ -107,7 +107,7 @@ def test_found_ones_come_in_the_order_of_their_positions(tmp_path: Path) -> None
 
 
 def test_crash_before_the_packed_one_was_whole_costs_nothing(tmp_path: Path) -> None:
-    """As version 0.1.0 packed: into a temporary file, which then got its name."""
+    """Version 0.1.0 packed into a temporary file, and then renamed it."""
     closed_segment(tmp_path)
     (tmp_path / PLAIN).with_suffix(".tmp").write_bytes(b"\x1f\x8b half")
     (segment,) = found_segments(tmp_path)

@@ -1,4 +1,4 @@
-"""No request to an exchange before the end of the pause that it demanded."""
+"""Test that no request is sent before the end of the pause that an exchange demanded."""
 
 import pytest
 

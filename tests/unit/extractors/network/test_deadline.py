@@ -1,4 +1,4 @@
-"""One limit for all steps, whatever a socket waits for."""
+"""Test that one deadline limits all steps, whatever a socket is waiting for."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""A host of several addresses, of which some are dead."""
+"""Test connecting to a host with several addresses, some of them unreachable."""
 
 import socket
 import time
@@ -25,7 +25,7 @@ def loopback(host: str, port: int) -> Address:
 
 
 def resolving_to(*addresses: Address) -> Callable[..., list[Any]]:
-    """Return what can stand in for getaddrinfo."""
+    """Return a replacement for getaddrinfo."""
     found = [(each.family, socket.SOCK_STREAM, 6, "", each.sockaddr) for each in addresses]
     return lambda *_, **__: found
 
@@ -62,7 +62,7 @@ def test_address_that_refuses_costs_nothing() -> None:
         addresses = [loopback("127.0.0.3", port)] * 20 + [loopback("127.0.0.1", port)]
         started = time.monotonic()
         with first_connected("x", addresses, Deadline(DEADLINE)) as connection:
-            # Twenty delays would be five seconds.
+            # Twenty delays would take 5 s.
             assert time.monotonic() - started < 2.5
             connection.setblocking(True)
             assert connection.recv(4) == b"good"
@@ -91,7 +91,7 @@ def test_host_without_addresses_is_an_error() -> None:
 
 
 def test_name_that_is_none_is_an_os_error() -> None:
-    with pytest.raises(OSError, match=r" is no host name: "):
+    with pytest.raises(OSError, match=r" is not a host name: "):
         connect("x" * 70, 1, Deadline(DEADLINE))
 
 

@@ -1,4 +1,4 @@
-"""The proxy that the environment names, and the way through it."""
+"""Test the proxy in the environment, and the tunnel through it."""
 
 import os
 import socket
@@ -124,7 +124,7 @@ def test_proxy_that_can_not_be_used_is_refused_by_its_variable_without_its_passw
         proxy_of(BINANCE)
     assert str(refused.value).startswith("ALL_PROXY: ") and problem in str(refused.value)
     assert "s3cret" not in str(refused.value)
-    # Where no proxy is asked for, it does no harm.
+    # An invalid proxy does not matter for a loopback address.
     assert proxy_of("ws://127.0.0.1:9001") is None
 
 
@@ -149,7 +149,7 @@ def test_process_with_an_unusable_proxy_ends_for_good_and_says_why() -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "ALL_PROXY: a proxy of kind socks5:// is not supported. Name an HTTP proxy, or add the"
+        "ALL_PROXY: a proxy of kind socks5:// is not supported. Set an HTTP proxy, or add the"
         " exchange's host to NO_PROXY\n"
     )
 

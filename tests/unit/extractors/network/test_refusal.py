@@ -1,4 +1,4 @@
-"""The reason and the pause that an exchange names when it refuses a request."""
+"""Test reading the reason and the pause from an exchange's refusal."""
 
 import json
 import time
@@ -98,7 +98,7 @@ def test_bytes_that_are_no_text_are_still_a_reason() -> None:
         (429, {"retry-after": "Thu, 26 Nov 2099 11:00:00 GMT", "date": NOW}, 259_200.0),
         (429, {"gw-ratelimit-reset": "14000"}, 14.0),
         (429, {"gw-ratelimit-reset": "soon"}, 0.0),
-        # The header comes with every answer, and says nothing of a refusal for another reason.
+        # Every response has this header; only with 429 is it the reason of the refusal.
         (403, {"gw-ratelimit-reset": "14000"}, 0.0),
         (200, {"gw-ratelimit-reset": "14000"}, 0.0),
     ],

@@ -1,4 +1,4 @@
-"""Requests to a REST server: its answer, its refusal, or neither."""
+"""Test requests to a REST server: a response, a refusal, or neither."""
 
 import gzip
 import socket

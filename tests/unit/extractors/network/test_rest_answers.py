@@ -1,7 +1,7 @@
-"""Answers that the exchanges' REST servers have given, and what is made of each.
+"""Test responses that the exchanges' REST servers have sent, and the result of each.
 
-The kinds are after public reports: bmoscon/cryptofeed issue 515 and ccxt issue 984 (odd entries),
-hummingbot issue 1291 (bans), binance-connector-python issue 201 (places that are not served).
+Sources are public reports: bmoscon/cryptofeed issue 515 and ccxt issue 984 (odd entries),
+hummingbot issue 1291 (bans), binance-connector-python issue 201 (regions that are not served).
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.support.waiting import DEADLINE
 
 
 class Case(NamedTuple):
-    """An answer to the request for the symbol list, or for the token."""
+    """Response to the request for the symbol list, or for the token."""
 
     exchange: str
     body: Any
@@ -26,7 +26,7 @@ class Case(NamedTuple):
     headers: dict[str, str] = {}  # noqa: RUF012 - never changed
     symbols: list[str] = []  # noqa: RUF012 - never changed
     named: list[str] = []  # noqa: RUF012 - never changed
-    """Entries in the log."""
+    """Names of the invalid entries in the log."""
     error: str = ""
     pause: float = 0.0
 
@@ -168,7 +168,7 @@ def test_symbol_list(case: Case, caplog: pytest.LogCaptureFixture) -> None:
             elif not case.error:
                 found = client.symbol_list().instruments
                 assert [each.symbol for each in found] == case.symbols
-    named = [str(each.args[0]) for each in caplog.records if "passed over" in each.msg]  # type: ignore[index]
+    named = [str(each.args[0]) for each in caplog.records if "symbol skipped" in each.msg]  # type: ignore[index]
     assert named == case.named
 
 

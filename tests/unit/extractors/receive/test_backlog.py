@@ -1,4 +1,4 @@
-"""The backlog: many notices at a time, in order, and no more than its limit without waiting."""
+"""Test the backlog: many notices at a time, in order, and blocking at its limit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from extractors.receive.notices import Notice, Opening
 from tests.support.waiting import DEADLINE, pass_time, wait_for
 
 MOMENT = 0.1
-"""Seconds after which a thread that waits is taken to go on waiting."""
+"""Seconds after which a waiting thread counts as blocked."""
 
 
 def notices(*numbers: int) -> list[Notice]:

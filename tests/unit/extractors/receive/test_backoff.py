@@ -1,4 +1,4 @@
-"""How long an extractor waits before it connects again."""
+"""Test the pause before an extractor connects again."""
 
 from extractors.receive.backoff import Backoff
 

@@ -1,4 +1,4 @@
-"""The connections' threads against real servers on loopback: what they read, and what follows an end."""
+"""Test connections against real servers on loopback: what they read, and what follows their end."""
 
 import json
 import logging
@@ -41,13 +41,13 @@ pytestmark = pytest.mark.independent
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails is tried again within a second."""
+    """Make failures be retried within a second."""
     monkeypatch.setattr("extractors.receive.backoff.FIRST_CEILING", 0.02)
 
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what is tried again at once is tried again before a test's deadline."""
+    """Make only failures that are retried at once be retried before a test's deadline."""
     monkeypatch.setattr("extractors.receive.backoff.FIRST_CEILING", 100_000.0)
     monkeypatch.setattr("extractors.receive.backoff.LAST_CEILING", 100_000.0)
 
@@ -179,7 +179,7 @@ class BrokenSession(BinanceSession):
 
 
 def once_broken() -> Exchange:
-    """Return Binance with a first session that fails in a way that nobody foresaw."""
+    """Return Binance whose first session fails with an unexpected error."""
     sessions = iter([BrokenSession()])
 
     def endpoint(addresses: Addresses) -> Asking[Endpoint]:

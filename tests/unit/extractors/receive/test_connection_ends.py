@@ -1,4 +1,4 @@
-"""Why a connection, or an attempt at one, ended, and what the next one makes of it."""
+"""Test why connections and attempts to connect end, and how the next attempt reacts."""
 
 import json
 import struct
@@ -38,7 +38,7 @@ RESET = "broken: ConnectionResetError: [Errno 104] Connection reset by peer"
 
 
 def lived(client: ExchangeClient) -> tuple[list[Notice], ExchangeError]:
-    """What one connection told, and why it ended."""
+    """Return the notices of one connection, and the error that ended it."""
     backlog = Backlog(1_000)
     connection = Connection(1, client, backlog, Event(), Metrics(client.exchange.name), [], Event())
     connection.start()
@@ -199,7 +199,7 @@ def test_refused_bullet_is_an_attempt_that_never_stood() -> None:
 def test_answer_of_kucoin_that_never_comes_is_waited_for_within_its_limit(
     talk: Talk, awaited: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("extractors.kucoin.SUBSCRIPTION_LIMIT", 0.3)
+    monkeypatch.setattr("exchanges.kucoin.SUBSCRIPTION_LIMIT", 0.3)
     with kucoin_from_its_welcome(talk) as url:
         error = end_of(kucoin_client(url))
     assert (error.cause, str(error)) == ("unanswered", f"unanswered: no {awaited} within 0.3 s")

@@ -1,4 +1,4 @@
-"""Whatever way a server writes its frames, each arrives once, whole and in order."""
+"""Test that each frame arrives once, whole and in order, however the server writes it."""
 
 import json
 import struct
@@ -37,7 +37,7 @@ from tests.support.waiting import DEADLINE, pass_time, wait_for
 
 pytestmark = pytest.mark.independent
 
-FULL = "backlog full, reading waits connection=1"
+FULL = "backlog full, reading paused connection=1"
 
 
 CLOSE_1001 = b"\x88\x02\x03\xe9"
@@ -52,7 +52,7 @@ def websocket_frame(payload: bytes) -> bytes:
 
 
 def websocket_frames(tickers: Iterable[object]) -> bytes:
-    """Each ticker as a frame of Binance."""
+    """Return each ticker as a frame of Binance."""
     return b"".join(websocket_frame(json.dumps([each]).encode()) for each in tickers)
 
 
@@ -136,14 +136,14 @@ def test_full_backlog_holds_the_reading_up_and_loses_nothing(
             assert next_tickers(notices, 50) == NUMBERED
             with pytest.raises(Empty):
                 notices.get(timeout=0.0)
-    assert "backlog has room, reading goes on connection=1" in caplog.text
+    assert "backlog drained, reading resumed connection=1" in caplog.text
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "TLS"])
 def tls(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> SSLContext | None:
-    """What a server needs to speak TLS with a client of this test, or nothing."""
+    """Return a TLS context for the server, or None."""
     if not request.param:
         return None
     pem = certificate(tmp_path)
@@ -154,7 +154,7 @@ def tls(
 
 
 class Burst:
-    """Sends one text, and all others while the client's full backlog holds its reading up; then ends."""
+    """Server that sends one text, then the others while the client's backlog is full; then it ends."""
 
     def __init__(self, texts: list[str], end: Talk, ping_every: int = 1_000) -> None:
         self._texts = texts
@@ -174,7 +174,7 @@ class Burst:
         self._gone.set()
 
     def happens(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Return when the server is gone, and nothing but the first text was read."""
+        """Return when the server has ended and only the first text was read."""
         wait_for(lambda: FULL in caplog.text)
         self._is_held_up.set()
         assert self._gone.wait(DEADLINE)
@@ -258,7 +258,7 @@ def test_pings_between_frames_are_answered() -> None:
 def test_frames_larger_than_one_read_arrive_and_so_do_those_around_them(
     tls: SSLContext | None,
 ) -> None:
-    """Sizes just below and above that of a read, and one of many reads."""
+    """The sizes are just below and above that of a read, and that of many reads."""
     sizes = [READ_SIZE + more for more in range(-300, 301, 100)] + [10 * READ_SIZE]
     padded = [
         each

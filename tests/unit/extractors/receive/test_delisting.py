@@ -1,4 +1,4 @@
-"""When a symbol that is no longer listed is believed to be gone."""
+"""Test when a symbol that is no longer listed counts as delisted."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_symbols_that_are_delisted_already_do_not_count(clock: Clock) -> None:
         for symbol, each in KNOWN.items()
     }
     listed = {"C15", "C16", "C17", "C18"}
-    # One of five is more than a tenth, one of twenty would be less.
+    # One of five is more than a tenth; one of twenty would be less.
     assert Delisting(clock).gone(delisted, listed) == (set(), {"C19"})
 
 

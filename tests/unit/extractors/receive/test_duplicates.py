@@ -1,4 +1,4 @@
-"""What came on two connections comes out once; what one connection repeats, or one after another, stays."""
+"""Test that a ticker from two connections is kept once, and that repeats by one connection are kept."""
 
 from collections.abc import Iterable
 
@@ -39,7 +39,7 @@ def end(doubles: Duplicates, connection: int, at: int = 0) -> None:
 def brought(
     doubles: Duplicates, connection: int, sequences: Iterable[int], at: int = 0, symbol: str = "A"
 ) -> list[int]:
-    """The sequences of the symbol that come out."""
+    """Return the symbol's sequences that are not discarded."""
     out: list[int] = []
     for sequence in sequences:
         for each in doubles.without(frame(connection, ticker(symbol, sequence), at=at)).raw_data:
@@ -197,7 +197,7 @@ def test_of_two_connections_the_first_to_bring_a_ticker_brings_it_alone(
     first: dict[tuple[str, int], int] = {}
     for connection, symbol, sequence in arrivals:
         first.setdefault((symbol, sequence), connection)
-    # In the order of arrival, so in that of each connection too.
+    # In order of arrival, and so in order per connection.
     expected = [each for each in arrivals if first[each[1:]] == each[0]]
     assert through(opened(1, 2), arrivals) == expected
 

@@ -1,4 +1,4 @@
-"""The story that a feed's notices make: connections, interruptions, rotations."""
+"""Test the events that follow from notices: connections, interruptions, rotations."""
 
 import pytest
 
@@ -15,7 +15,7 @@ UNREADABLE = UnreadableRawData(b"?")
 
 
 class Story:
-    """A continuity, told in seconds from its start."""
+    """FeedEvents with times in seconds from the start."""
 
     def __init__(self) -> None:
         self._feed_events = FeedEvents("kucoin", STARTED)

@@ -1,4 +1,4 @@
-"""The exchanges' symbol lists, and what of them is news."""
+"""Test reading the exchanges' symbol lists, and detecting their changes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ BTC = Instrument("binance", "BTCUSDT", "BTC", "USDT", "TRADING")
 ADA = Instrument("binance", "ADAEUR", "ADA", "EUR", "TRADING")
 LIFE = Instrument("binance", "币安人生USDT", "币安人生", "USDT", "BREAK")
 OTHERS = [Instrument("binance", f"C{n}USDT", f"C{n}", "USDT", "TRADING") for n in range(20)]
-"""So many that one symbol is less than a tenth of all."""
+"""Enough symbols that one of them is less than a tenth of all."""
 
 
 def known(*instruments: Instrument) -> dict[str, Instrument]:
@@ -38,7 +38,7 @@ def known(*instruments: Instrument) -> dict[str, Instrument]:
 
 
 def exchange_info(*instruments: Instrument) -> str:
-    """Binance's answer to /api/v3/exchangeInfo, with some of the fields that are not read."""
+    """Return Binance's response to /api/v3/exchangeInfo, with some of the fields that are not read."""
     symbols = [
         {
             "symbol": each.symbol,
@@ -55,7 +55,7 @@ def exchange_info(*instruments: Instrument) -> str:
 
 
 def kucoin_symbol(symbol: str, name: str, base: str, enabled: bool = True) -> dict[str, Any]:
-    """One element of KuCoin's answer to /api/v2/symbols, with some of the fields that are not read."""
+    """Return one entry of KuCoin's /api/v2/symbols, with some of the fields that are not read."""
     return {
         "symbol": symbol,
         "name": name,
@@ -177,7 +177,7 @@ def test_list_is_asked_for_at_the_documented_path(
         '{"code":"200000","symbols":[null],"data":[null]}',
         '{"code":"200000","symbols":[{"symbol":"BTCUSDT"}],"data":[{"symbol":"BTC-USDT"}]}',
         '{"code":"200000","symbols":"","data":{}}',
-        # Would make every instrument a delisted one.
+        # It would delist every instrument.
         '{"code":"200000","symbols":[],"data":[]}',
     ],
 )
@@ -209,7 +209,7 @@ def watching(
 
 
 def next_changes(backlog: Backlog, lists: int = 1) -> list[list[Instrument]]:
-    """Return what the next lists changed."""
+    """Return the changes of the next lists."""
     listings: list[Listing] = []
     while len(listings) < lists:
         notices = backlog.take(DEADLINE)

@@ -1,4 +1,4 @@
-"""From the question where an exchange is to the answered handshake."""
+"""Test opening a WebSocket, from the request for the endpoint to the handshake."""
 
 import socket
 import time
@@ -187,7 +187,7 @@ def test_token_and_handshake_have_one_deadline_together(monkeypatch: pytest.Monk
         started = time.monotonic()
         with pytest.raises(TimeoutError, match=r"^no answer within 2 s$"):
             connect(kucoin_client(url))
-        # Two deadlines, one after the other, would end after 3.8 s.
+        # Two consecutive deadlines would end after 3.8 s.
         assert 2.0 <= time.monotonic() - started < 3.7
 
 

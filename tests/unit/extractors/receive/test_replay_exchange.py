@@ -1,4 +1,4 @@
-"""Against the replay exchange: its symbol lists are read, and its limits are kept."""
+"""Test against the replay exchange: symbol lists are read, and limits are obeyed."""
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.independent
 
 ENOUGH = Quota(1_000_000, 60)
 FASTER = 4
-"""Times faster than the exchanges' own limits: 300 connections in 300 s, and 30 in 60 s.
+"""Factor over the exchanges' own limits: 300 connections in 300 s, and 30 in 60 s.
 
 A busy machine may delay an attempt by a quarter of a second before the next comes too early.
 """
@@ -38,7 +38,7 @@ SIMULATION = Simulation(
 def test_attempts_that_fail_at_once_are_repeated_no_faster_than_the_exchange_allows(
     exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the random pauses only the limit is left.
+    # Without the random pauses only the limit remains.
     monkeypatch.setattr("extractors.receive.backoff.FIRST_CEILING", 0.0)
     with running(*SIMULATION.exchanges()) as address:
         inflict(address, exchange, RefuseSubscription(code=500), "every")

@@ -1,4 +1,4 @@
-"""A connection that is to go is replaced first: what the exchange sent meanwhile is all there, once."""
+"""Test rotation: a new connection replaces the old one, and each ticker is kept once."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Market:
-    """Numbers a hundred tickers a second and brings the same ones to each connection."""
+    """Exchange that sends a hundred numbered tickers a second, the same ones on each connection."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -48,7 +48,7 @@ class Market:
         return int((time.monotonic() - self._started) * 100)
 
     def steady(self, connection: ServerConnection) -> None:
-        """From now on every ticker, until the connection ends."""
+        """Send every ticker from now on, until the connection ends."""
         sent = self.number()
         with suppress(ConnectionClosed):
             while True:
@@ -58,7 +58,7 @@ class Market:
                 pass_time(0.01)
 
     def shutting_down(self, connection: ServerConnection) -> None:
-        """The same, after the announcement that the connection will end."""
+        """Do the same, after announcing that the connection will end."""
         connection.send(SHUTDOWN)
         self.steady(connection)
 
@@ -76,7 +76,7 @@ def connections(told: list[Notice], kind: type[Opening | Opened | Ended]) -> lis
 
 
 def produced(told: list[Notice]) -> list[int]:
-    """The numbers of the tickers that go to Kafka."""
+    """Return the numbers of the tickers that go to Kafka."""
     doubles, numbers = Duplicates(), list[int]()
     for notice in told:
         match notice:
@@ -146,7 +146,7 @@ def test_connection_is_replaced_once_for_many_announcements(
             told = told_until(notices, has_ended(1))
             told += told_until(notices, lambda notice: isinstance(notice, Frame))
     assert connections(told, Opening) == [1, 2]
-    assert caplog.text.count("to be replaced connection=1 reason='serverShutdown'") == 1
+    assert caplog.text.count("replacement requested connection=1 reason='serverShutdown'") == 1
 
 
 def closes(connection: ServerConnection) -> None:

@@ -1,4 +1,4 @@
-"""A symbol list of which some entries are odd."""
+"""Test symbol lists with invalid entries."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_odd_entry_costs_none_of_its_neighbours_and_is_named_once(
         listed = reader.read_list([entry("AUSDT"), odd, entry("币USDT")])
         assert listed.instruments == GOOD
     [line] = logged(caplog)
-    assert line.startswith("symbol passed over entry=")
+    assert line.startswith("symbol skipped entry=")
 
 
 def test_symbol_of_an_odd_entry_is_listed_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
@@ -60,8 +60,8 @@ def test_symbol_of_an_odd_entry_is_listed_all_the_same(caplog: pytest.LogCapture
     listed = SymbolReader(read).read_list(entries)
     assert listed == SymbolList(GOOD, frozenset(["NEWUSDT"]))
     assert logged(caplog) == [
-        "symbol passed over entry='NEWUSDT' reason=\"TypeError('base is NoneType, not text')\"",
-        "symbol passed over entry='null'"
+        "symbol skipped entry='NEWUSDT' reason=\"TypeError('base is NoneType, not text')\"",
+        "symbol skipped entry='null'"
         " reason='TypeError(\"\\'NoneType\\' object is not subscriptable\")'",
     ]
 

@@ -1,4 +1,4 @@
-"""When a batch is ready, and that nothing is lost, doubled or turned round in it."""
+"""Test when a batch is ready, and that no line is lost, duplicated or reordered."""
 
 from collections.abc import Iterable
 from itertools import count
@@ -178,7 +178,7 @@ def test_each_symbol_has_one_partition_and_keeps_its_order(
 
 @given(st.lists(st.sampled_from(["A", "B"])), st.lists(st.integers(0, 3), min_size=50))
 def test_partition_may_depend_on_the_position(symbols: list[str], partitions: list[int]) -> None:
-    """As where the topic has more partitions since an item was received."""
+    """As when the topic got more partitions after an item was received."""
     lines = [line(number, symbol) for number, symbol in enumerate(symbols[:50])]
     asked: list[tuple[str, int]] = []
 

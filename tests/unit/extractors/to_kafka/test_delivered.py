@@ -1,4 +1,4 @@
-"""The record of deliveries: what is written is read again, and what is spoilt begins anew."""
+"""Test the record of deliveries: it is read as written, and a corrupt record counts as empty."""
 
 import json
 import logging
@@ -137,7 +137,7 @@ def test_topic_with_fewer_partitions_was_created_again_and_has_nothing() -> None
     delivered.partitions_are(2, 1_000)
     assert (delivered.counts, delivered.places) == ([(0, 2)], {})
     assert delivered.partition_of("BTCUSDT", 700) == partition_of("BTCUSDT", 2)
-    # What the deleted topic had is not sent again.
+    # Items of the deleted topic are not sent again.
     assert delivered.start() == 900
 
 

@@ -1,4 +1,4 @@
-"""From a journal to Kafka: in order, and after a failure or a restart behind what Kafka already has."""
+"""Test delivery of a journal: in order, resuming after what Kafka has after failures and restarts."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ def kafka() -> Iterator[Settings]:
 
 
 class Following:
-    """A follower of a journal, with real producers."""
+    """Follower of a journal, with real producers."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ def wait_for_delivery(journal: Journal, position: int) -> None:
 
 
 def deliver(kafka: Settings, folder: Path, count: int) -> None:
-    """One process brings Kafka the first items of a new journal, and ends."""
+    """Run a process that delivers the first items of a new journal, and then ends."""
     with journal_in(folder) as journal:
         following = Following(journal, kafka)
         write(journal, range(count))
@@ -123,7 +123,7 @@ def test_a_feed_of_arrays_is_sent_at_once(kafka: Settings, tmp_path: Path) -> No
             wait_for_delivery(journal, first + 20)
         journal.close()
         following.wait_for_end()
-    # One message of each array for each partition that its symbols have.
+    # Each array becomes one message per partition of its symbols.
     assert [len(each) for each in by_partition(topic).values()] == [2] * PARTITIONS
 
 
@@ -145,7 +145,7 @@ def test_a_batch_is_sent_when_it_is_old_enough_though_nothing_follows(
 def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
     kafka: Settings, tmp_path: Path
 ) -> None:
-    """The former one was killed after it had sent a part."""
+    """The previous process was killed after it had sent some of the items."""
     topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
@@ -199,7 +199,7 @@ def test_messages_of_others_behind_ours_change_nothing(kafka: Settings, tmp_path
 def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with a backlog of uploads: nothing of it delays what comes now."""
+    """As with many segments not uploaded yet: they do not delay new items."""
     deliver(kafka, tmp_path / "j", 1000)
     starts: list[int] = []
 
@@ -219,7 +219,7 @@ def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
 def test_items_keep_the_partitions_of_the_time_when_they_were_sent_first(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first process knew two partitions; items that it left are not moved, nor sent twice."""
+    """The first process knew two partitions. Items that it left keep theirs and are not sent twice."""
     topic = Topic(kafka, BINANCE.raw_topic)
     with monkeypatch.context() as patch, journal_in(tmp_path / "j") as journal:
         patch.setattr(Producer, "wait_for_topic", lambda producer: 2)
@@ -351,7 +351,7 @@ def test_without_kafka_from_the_start_the_lag_is_that_of_the_oldest_item(tmp_pat
     ("error", "named"),
     [
         (ProducerError("fenced"), "producer failed"),
-        (TooLargeError("1,000 bytes"), "messages halved bytes=500000"),
+        (TooLargeError("1,000 bytes"), "message limit halved bytes=500000"),
     ],
 )
 def test_after_a_producer_that_failed_the_next_one_goes_on_with_each_item_once(
@@ -367,7 +367,7 @@ def test_after_a_producer_that_failed_the_next_one_goes_on_with_each_item_once(
     send_batch = Producer.send
 
     def send_and_fail(producer: Producer, batch: Batch, taken: Mapping[int, int]) -> None:
-        """What fails is in flight."""
+        """Send a batch, and fail while the first one is in flight."""
         send_batch(producer, batch, taken)
         sent.append(batch)
         if len(sent) == 1:
@@ -409,7 +409,7 @@ def test_a_topic_that_takes_only_smaller_messages_gets_smaller_ones(
 def test_a_local_queue_that_is_full_costs_nothing(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first symbol's message fits, the second one's does not, until the queue is larger."""
+    """The first symbol's message fits; the second one's does not until the queue is larger."""
     topic = Topic(kafka, BINANCE.raw_topic)
     monkeypatch.setitem(producer_module.CONFIGURATION, "queue.buffering.max.messages", 1)
     monkeypatch.setitem(producer_module.CONFIGURATION, "linger.ms", 1000)

@@ -1,4 +1,4 @@
-"""What Kafka gets of a batch, in which order, and from when on it counts as delivered."""
+"""Test which messages Kafka gets of a batch, in which order, and when they count as delivered."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,7 +43,7 @@ def kafka() -> Iterator[Settings]:
 
 
 class Producing:
-    """A producer with what it shares with its follower."""
+    """Producer with the state that it shares with its follower."""
 
     def __init__(
         self, settings: Settings, stop: Shutdown | None = None, limit: int = MAX_MESSAGE_BYTES
@@ -67,7 +67,7 @@ class Producing:
         self.producer.send(batch, taken or {})
 
     def wait_for(self, position: int) -> None:
-        """Serve delivery reports until all before the position are delivered."""
+        """Process delivery reports until every item before the position is delivered."""
 
         def delivered() -> int:
             self.producer.poll(0.05)
@@ -77,7 +77,7 @@ class Producing:
 
 
 def batch_of(numbers: range) -> Batch:
-    """The items at these positions, of 20 symbols in turn."""
+    """Return a batch of items at these positions, of 20 symbols in turn."""
     return Batch([line(n, SYMBOLS[n % len(SYMBOLS)], "stream.binance.com") for n in numbers])
 
 
@@ -126,11 +126,11 @@ def test_the_record_has_the_place_of_each_partitions_last_message(kafka: Setting
 
 
 APART = sorted({partition_of(each, PARTITIONS): each for each in ("A", *SYMBOLS)}.values())
-"""A symbol of each partition."""
+"""One symbol of each partition."""
 
 
 def large_line(position: int, size: int) -> Line:
-    """Lines that are ten positions apart are in different partitions."""
+    """Return a large line. Lines ten positions apart are in different partitions."""
     symbol = APART[position // 10 % PARTITIONS]
     text = encode_item({"s": symbol, "number": position, "x": "9" * size, "received_at": position})
     return Line(position, "stream.binance.com", symbol, text)
@@ -195,7 +195,7 @@ def test_an_item_too_large_for_a_message_is_named_and_counted_and_its_neighbours
 
 
 class HeldBack:
-    """In place of librdkafka's producer: reports each message when the test says so, in any order."""
+    """Replacement for librdkafka's producer. The test decides when it reports each message."""
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[..., None]] = []
@@ -210,7 +210,7 @@ class HeldBack:
         self._callbacks.append(arguments[4])
 
     def report(self, number: int, error: KafkaError | None = None) -> None:
-        """Of the message that was produced as the `number`-th, from 0."""
+        """Report the delivery of the `number`-th message, from 0."""
         self._due.append((self._callbacks[number], error))
 
     def poll(self, timeout: float) -> None:
@@ -226,7 +226,7 @@ class HeldBack:
 
 
 class Report:
-    """In place of the message of a delivery report."""
+    """Replacement for the message of a delivery report."""
 
     def latency(self) -> float:
         return 0.01
@@ -275,7 +275,7 @@ NOT_ABOUT_THE_RECORD = [
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._FATAL,  # noqa: SLF001 - public, underscore and all
+    KafkaError._FATAL,  # noqa: SLF001 - public despite its underscore
     KafkaError._PURGE_QUEUE,  # noqa: SLF001
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
     KafkaError._INVALID_DIFFERENT_RECORD,  # noqa: SLF001
@@ -299,7 +299,7 @@ def test_an_error_that_is_not_about_the_record_leaves_it_undelivered_and_ends_th
 
 
 def test_a_fatal_error_is_named_by_the_message_that_caused_it(held_back: HeldBack) -> None:
-    """The client raises it first, and reports the message at the next call."""
+    """The client raises the error first, and reports the message at the next call."""
     producing = Producing(Settings())
     producing.send(Batch([large_line(0, 10)]))
     held_back.fatal = KafkaError(KafkaError._GAPLESS_GUARANTEE, fatal=True)  # noqa: SLF001
@@ -360,7 +360,7 @@ def test_a_topic_that_takes_only_smaller_messages_is_told_from_other_failures(
 def test_an_item_that_is_too_large_for_the_topic_by_itself_is_named_and_counted(
     held_back: HeldBack,
 ) -> None:
-    """It fills its batch, so no other message made that too large."""
+    """The message fills its batch, so no other message made the batch too large."""
     producing = Producing(Settings(), limit=100)
     producing.send(Batch([large_line(0, 50), large_line(10, 200), large_line(20, 50)]))
     held_back.report(1, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
@@ -394,7 +394,7 @@ def test_nothing_is_delivered_while_kafka_is_unavailable(caplog: pytest.LogCaptu
 def test_a_partitions_next_message_waits_for_the_one_before_until_the_stop(
     held_back: HeldBack,
 ) -> None:
-    """What is left then is neither sent nor delivered, though more is confirmed."""
+    """After the deadline the rest is neither sent nor delivered, even if more is confirmed."""
     stop = Shutdown(0.2)
     producing = Producing(Settings(), stop)
     producing.send(Batch([large_line(0, 10)]))

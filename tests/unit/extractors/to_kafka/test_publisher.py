@@ -1,4 +1,4 @@
-"""Small messages: each arrives, in order for its key, whatever Kafka says first."""
+"""Test that each small message is written, in order per key, even if Kafka refuses it at first."""
 
 import json
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_what_is_published_before_the_topics_exist_arrives(
 
 
 class Refuses(Publisher):
-    """Hears an error for the first messages that Kafka has in fact written."""
+    """Publisher that gets errors for its first messages, although Kafka has written them."""
 
     refusals = 2
     code = KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -126,4 +126,4 @@ def test_without_kafka_the_stop_ends_it_and_names_what_is_unpublished(
     publish(publisher, range(1, 4))
     stop.request()
     wait_for_end(publisher)
-    assert "messages unpublished=3" in caplog.text
+    assert "publisher ended unpublished=3" in caplog.text

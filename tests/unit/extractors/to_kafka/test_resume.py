@@ -1,4 +1,4 @@
-"""How far Kafka has a journal: what the next producer goes on behind."""
+"""Test finding what Kafka has of a journal, from where the next producer resumes."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -41,7 +41,7 @@ def record(places: dict[int, Place] | None = None) -> Delivered:
 
 
 def taken(kafka: Settings, delivered: Delivered | None = None) -> dict[int, int]:
-    """The positions that are known afterwards; those of partitions without a message are left out."""
+    """Return the positions after catch_up(), without those of partitions without a message."""
     delivered = delivered or record()
     catch_up(BINANCE.raw_topic, client_configuration(kafka), delivered)
     return {partition: position for partition, position in delivered.taken().items() if position}
@@ -155,7 +155,7 @@ def test_a_new_journal_begins_at_the_ends_of_the_topic(kafka: Settings) -> None:
 def test_messages_that_still_arrive_are_waited_for(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a process sent before it was killed."""
+    """A killed process may have sent them."""
     send_positions(kafka, 3, 1)
     arriving = iter([2, 3])
     pauses: list[float] = []
@@ -195,7 +195,7 @@ def test_a_kafka_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatc
 def test_an_end_without_a_message_is_passed_over(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An end that Kafka names and does not deliver, as that of a transaction."""
+    """Kafka counts some offsets without delivering a message, such as a transaction's end."""
     send_positions(kafka, 1, 17)
     monkeypatch.setattr(
         "extractors.to_kafka.resume._ends",

@@ -1,4 +1,4 @@
-"""What the object store is asked for: the same object for the same segment, whoever sends it."""
+"""Test uploads: the same segment becomes the same object, whichever process sends it."""
 
 import gzip
 import logging
@@ -33,7 +33,7 @@ def one_store() -> Iterator[Store]:
 
 @pytest.fixture
 def store(one_store: Store) -> Store:
-    """Empty, and it takes what comes."""
+    """Return an empty store that accepts every upload."""
     one_store.puts.clear()
     one_store.objects.clear()
     one_store.status, one_store.code = 200, ""
@@ -124,7 +124,7 @@ def test_any_other_refusal_is_an_error_after_one_attempt(
 
 
 def test_next_process_sends_the_same_object(store: Store, tmp_path: Path) -> None:
-    """Whether the one before had closed its segments or not."""
+    """It does not matter whether the previous process had closed its segments."""
     with journal_in(tmp_path / "j") as journal:
         append(journal, range(7), endpoint="one", received_at=RECEIVED_AT + 1)
         append(journal, range(7, 9), endpoint="two", received_at=RECEIVED_AT + 2)
@@ -167,7 +167,7 @@ def test_store_without_conditional_writes_is_asked_before_each_one(
         uploader = S3Uploader(store.settings, "kucoin", journal.id)
         for segment in (first, second, first, third):
             uploader.upload(segment)
-    # The first one is sent twice: with the condition, and without.
+    # The first segment is sent twice: with the condition and without.
     conditional, *taken = store.puts
     assert "if-none-match" in conditional.headers
     assert [gzip.decompress(put.body).splitlines() for put in taken] == [
@@ -180,7 +180,7 @@ def test_store_without_conditional_writes_is_asked_before_each_one(
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    """Of three closed segments."""
+    """Return a journal of three closed segments."""
     with journal_in(tmp_path / "j") as journal:
         for number in range(3):
             append(journal, [number], endpoint=str(number))

@@ -1,4 +1,4 @@
-"""A replay exchange for the tests of its faults."""
+"""Provide a replay exchange for the tests of its faults."""
 
 from collections.abc import Iterator
 
@@ -27,5 +27,5 @@ def address(server: str) -> Iterator[str]:
     for exchange in EXCHANGES:
         clear(server, exchange)
         with subscribed(server, exchange) as client:
-            # Whatever happened to others, the next one is served.
+            # Whatever happened to earlier connections, the next one is served.
             assert is_data(exchange, text_of(client))

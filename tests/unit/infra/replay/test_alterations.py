@@ -1,4 +1,4 @@
-"""Faults that alter the frames of a connection."""
+"""Test the faults that alter the frames of a connection."""
 
 import json
 from itertools import pairwise
@@ -25,7 +25,7 @@ from tests.support.small_exchange import (
 
 
 def sent(address: str, ledger: Ledger, exchange: str, fault: Fault, frames: int) -> list[str]:
-    """What a connection that suffers a fault is sent, so many frames."""
+    """Return the first `frames` data frames sent to a connection with a fault."""
     inflict(address, exchange, fault)
     inflict(address, exchange, Close(after_frames=frames))
     with subscribed(address, exchange) as client:
@@ -43,7 +43,7 @@ def test_reorder_exchanges_neighbouring_frames_of_a_symbol(address: str, ledger:
     swapped = 0
     for each in sequences.values():
         swapped += sum(later < earlier for earlier, later in pairwise(each))
-        # None is missing: a swap undone, they grow by KuCoin's steps.
+        # No frame is missing: with the swap undone, sequences grow by KuCoin's steps.
         steps = [later - earlier for earlier, later in pairwise(sorted(each))]
         assert all(1 <= step <= 33 for step in steps[:-1])
     assert swapped > 15

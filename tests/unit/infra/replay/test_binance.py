@@ -1,4 +1,4 @@
-"""Binance's protocol, spoken with the real server by the libraries that clients use."""
+"""Test Binance's protocol on the real server, with the libraries that clients use."""
 
 import json
 import re
@@ -38,7 +38,7 @@ FIELDS = ["e", "E", "s", "c", "o", "h", "l", "v", "q"]
 def binance(
     period: float = 0.05, symbols: int = 300, limits: BinanceLimits | None = None
 ) -> Binance:
-    """A short second, so that tests need not wait for the real one."""
+    """Return an exchange with a short period, so that tests need not wait for full seconds."""
     listing = binance_listing()
     pairs = binance_trading(listing, symbols)
     coins = Coins(pairs, seed=1)
@@ -47,7 +47,7 @@ def binance(
 
 
 def kucoin() -> Kucoin:
-    """Of one symbol: nobody listens to it here."""
+    """Return an exchange with one symbol, which is not used here."""
     listing = kucoin_listing()[:1]
     pairs = kucoin_trading(listing)
     market = Market(pairs, Coins(pairs, 1), seed=1, period=1, changed=1, traded=1, now=0)
@@ -90,7 +90,7 @@ def test_every_item_has_its_own_time_and_they_are_not_sorted() -> None:
         first, second = array(client), array(client)
     times = [ticker["E"] for ticker in first]
     assert times != sorted(times)
-    # A second's items lie up to 900 ms apart: those of 300 ms up to 270.
+    # Items of a second are up to 900 ms apart; those of 300 ms, up to 270 ms.
     assert 200 < max(times) - min(times) <= 270
     earlier = {ticker["s"]: ticker["E"] for ticker in first}
     both = [t for t in second if t["s"] in earlier]
@@ -128,7 +128,7 @@ def test_a_client_that_answers_pings_stays_connected() -> None:
         running(exchange, kucoin()) as address,
         connect(f"ws://{address}/ws/{STREAM}") as client,
     ):
-        # At 20 arrays a second this takes twice the timeout.
+        # At 20 arrays per second this takes twice the timeout.
         for _ in range(28):
             array(client)
 
@@ -138,7 +138,7 @@ def test_a_client_without_pongs_is_closed_with_1008() -> None:
     with running(exchange, kucoin()) as address:
         client: Any = websocket.create_connection(f"ws://{address}/ws/{STREAM}", timeout=DEADLINE)
         payloads = []
-        # recv_frame answers nothing by itself.
+        # recv_frame sends no pongs.
         end = time.monotonic() + DEADLINE
         while (frame := client.recv_frame()).opcode != websocket.ABNF.OPCODE_CLOSE:
             assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""Binance's raw and combined streams, and the requests that a client sends on them."""
+"""Test Binance's raw and combined streams, and the requests that a client sends on them."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture(scope="module")
 def address(ledger: Ledger) -> Iterator[str]:
-    """An exchange of 20 symbols with 50 arrays a second."""
+    """Run an exchange with 20 symbols and 50 arrays per second."""
     with running(*exchanges(ledger)) as address:
         yield address
 
@@ -39,7 +39,7 @@ def is_answer(message: Any) -> bool:
 
 
 def answer(client: ClientConnection, request: object) -> dict[str, Any]:
-    """Return the first answer after a request, whatever data arrive before it."""
+    """Send a request and return its answer. Skip data that arrives before it."""
     client.send(request if isinstance(request, str) else json.dumps(request))
     found: dict[str, Any] = next(m for m in map(json.loads, texts(client)) if is_answer(m))
     return found

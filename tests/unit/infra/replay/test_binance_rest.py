@@ -1,4 +1,4 @@
-"""Binance's REST answers, their weights and their errors."""
+"""Test Binance's REST answers, weights and errors."""
 
 import json
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_exchange_info_of_several_symbols_keeps_their_order(address: str) -> Non
 def test_the_tickers_of_a_day_are_those_that_the_stream_sent(address: str) -> None:
     with connect(f"ws://{address}/ws/!miniTicker@arr") as client:
         sent = {ticker["s"]: ticker for ticker in json.loads(text_of(client))}
-    # Nobody subscribes any more, so the market stands still.
+    # Without a subscription, the market is paused.
     state = {each["symbol"]: each for each in get(address, "ticker/24hr").json()}
     assert len(state) == 300
     same = [symbol for symbol, ticker in sent.items() if state[symbol]["closeTime"] == ticker["E"]]

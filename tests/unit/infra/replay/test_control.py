@@ -1,4 +1,4 @@
-"""The control address of the replay exchange, and the faults that wait."""
+"""Test the control API of the replay exchange, and the queue of pending faults."""
 
 from collections.abc import Iterator
 
@@ -65,9 +65,9 @@ def address() -> Iterator[str]:
         (
             "kucoin",
             '{"fault":"no_ack","connections":"standing"}',
-            "connections='standing': too late for no_ack",
+            "connections='standing': no_ack can't affect open connections",
         ),
-        ("binance", '{"fault":"no_ack"}', "fault='no_ack': binance has no place for it"),
+        ("binance", '{"fault":"no_ack"}', "fault='no_ack': not in the protocol of binance"),
     ],
 )
 def test_an_order_that_can_not_be_met_is_refused_by_name_and_value(

@@ -1,4 +1,4 @@
-"""What faults do to the data of a connection, without a connection."""
+"""Test what faults do to the data of a connection, without a connection."""
 
 import json
 
@@ -37,7 +37,7 @@ def suffering(*faults: Disturbance) -> Disturbances:
 
 
 def passed(disturbances: Disturbances, frames: str) -> list[Strike | str]:
-    """The frames that pass, and the strikes between them."""
+    """Return the frames that pass, and the strikes between them."""
     return [
         strike or text for each in frames.split() for strike, text in disturbances.pass_on(each)
     ]

@@ -1,4 +1,4 @@
-"""Faults that end a connection or its data, as a client and the ledger see them."""
+"""Test the faults that end a connection or its data, as seen by a client and by the ledger."""
 
 import json
 import socket
@@ -65,7 +65,7 @@ def test_drop_ends_a_connection_after_so_many_frames_without_a_close_frame(
 
 
 class Recorder(socket.socket):
-    """Keeps what was received."""
+    """Socket that records the received bytes."""
 
     received = b""
 

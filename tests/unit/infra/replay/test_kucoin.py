@@ -1,4 +1,4 @@
-"""KuCoin's protocol, spoken with the real server by the libraries that clients use."""
+"""Test KuCoin's protocol on the real server, with the libraries that clients use."""
 
 import json
 import re
@@ -33,7 +33,7 @@ FIELDS = ["bestAsk", "bestAskSize", "bestBid", "bestBidSize", "price", "sequence
 
 
 def binance() -> Binance:
-    """Of one symbol: nobody listens to it here."""
+    """Return an exchange with one symbol, which is not used here."""
     listing = binance_listing()[:1]
     coins = Coins(listing, seed=1)
     market = Market(listing, coins, seed=1, period=1, changed=1, traded=1, now=0)
@@ -41,7 +41,7 @@ def binance() -> Binance:
 
 
 def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
-    """2,000 frames a second."""
+    """Return an exchange with 2,000 frames per second."""
     listing = kucoin_listing()
     pairs = kucoin_trading(listing)
     market = Market(
@@ -57,7 +57,7 @@ def address() -> Iterator[str]:
 
 
 def small_socket(address: str) -> socket.socket:
-    """One whose kernel buffer takes little, so that a reader's delay soon shows."""
+    """Return a socket with a small kernel buffer, so that a slow reader soon blocks the server."""
     host, _, port = address.partition(":")
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
@@ -72,13 +72,13 @@ def message(client: ClientConnection) -> dict[str, Any]:
 
 @contextmanager
 def client_of(address: str, connect_id: str = "c1") -> Iterator[ClientConnection]:
-    """Reads ahead without limit, so that frames left unread do not hold up its close."""
+    """Yield a client that reads ahead without limit, so that unread frames do not delay its close."""
     with connect(kucoin_url(address, connect_id), max_queue=None) as client:
         yield client
 
 
 def subscribe(client: ClientConnection) -> list[dict[str, Any]]:
-    """The burst, after welcome and acknowledgement."""
+    """Subscribe, check welcome and ack, and return the burst."""
     assert message(client)["type"] == "welcome"
     client.send(json.dumps(SUBSCRIBE))
     assert message(client) == {"id": "1", "type": "ack"}
@@ -123,7 +123,7 @@ def test_the_firehose_keeps_its_rate_its_order_and_its_distance(address: str) ->
         began = time.monotonic()
         state = {frame["subject"]: frame["data"] for frame in subscribe(client)}
         frames = [message(client) for _ in range(1000)]
-        # A busy machine may take longer, but no frame comes before its time.
+        # A busy machine may take longer, but no frame is sent early.
         assert time.monotonic() - began > 0.4
     prices = 0
     per_symbol: dict[str, int] = {}
@@ -137,7 +137,7 @@ def test_the_firehose_keeps_its_rate_its_order_and_its_distance(address: str) ->
         state[subject] = data
         per_symbol[subject] = per_symbol.get(subject, 0) + 1
     assert 0 < prices < 0.03 * len(frames)
-    # 1,000 frames are five periods, more or less: a busy symbol has one in almost every.
+    # 1,000 frames are about five periods; a busy symbol has a frame in almost every one.
     assert 4 <= max(per_symbol.values()) <= 7
 
 
@@ -217,14 +217,14 @@ def test_a_client_that_sends_no_text_is_cut_while_data_still_flows() -> None:
         running(binance(), kucoin(KucoinLimits(silence_timeout=0.3))) as address,
         connect(kucoin_url(address), ping_interval=0.05) as client,
     ):
-        # Before the last text, from which the exchange counts.
+        # Measured before the last text, from which the exchange measures the silence.
         began, last = time.monotonic(), ""
         subscribe(client)
-        # Protocol pings and binary frames go on, and do not count.
+        # Protocol pings and binary frames continue, and do not count.
         with pytest.raises(ConnectionClosedOK):
             for text in texts(client):
                 last = text
-                # What came before the close is still to be read.
+                # Data sent before the close must still be read.
                 with suppress(ConnectionClosedOK):
                     client.send(b"binary")
     assert last == '{"id":"c1","type":"error","code":400,"data":"ping timeout"}'
@@ -246,7 +246,7 @@ def test_a_client_that_sends_its_ping_in_time_is_not_cut() -> None:
 
 def test_a_client_that_reads_too_slowly_is_cut() -> None:
     pairs = kucoin_trading(kucoin_listing())
-    # 63,400 frames a second: the backlog fills quickly.
+    # 63,400 frames per second fill the backlog quickly.
     market = Market(pairs, Coins(pairs, 1), seed=1, period=0.01, changed=1, traded=0, now=0)
     ledger = Ledger()
     feed = SimulatedFeed(market, KucoinUpdate, KUCOIN_PARTS)

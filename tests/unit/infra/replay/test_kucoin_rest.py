@@ -1,4 +1,4 @@
-"""KuCoin's REST answers, their weights and their errors."""
+"""Test KuCoin's REST answers, weights and errors."""
 
 import json
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def test_prices_are_those_that_the_topic_sent(address: str, ledger: Ledger) -> N
         client.send(json.dumps({**json.loads(SUBSCRIBE), "id": "2", "type": "unsubscribe"}))
         while json.loads(text_of(client)).get("id") != "2":
             pass
-    # Nobody subscribes any more, so the market stands still.
+    # Without a subscription, the market is paused.
     sent: dict[str, dict[str, Any]] = {}
     for frame in ledger.connections("kucoin")[-1].frames:
         message = json.loads(frame.text or "")

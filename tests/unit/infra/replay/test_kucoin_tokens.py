@@ -1,4 +1,4 @@
-"""KuCoin's tokens: how a client gets one, and what it opens."""
+"""Test how KuCoin's tokens are issued, and which connections they open."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""KuCoin's topics of single symbols, alone and as lists."""
+"""Test KuCoin's topics of single symbols, alone and as lists."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ONE, OTHER = (listed["symbol"] for listed in kucoin_listing()[:2])
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """An exchange of 20 symbols with 400 frames a second."""
+    """Run an exchange with 20 symbols and 400 frames per second."""
     with running(*exchanges(Ledger())) as address:
         yield address
 
@@ -30,7 +30,7 @@ def message(client: ClientConnection) -> dict[str, Any]:
 
 
 def command(client: ClientConnection, kind: str, topic: str, number: int = 1) -> dict[str, Any]:
-    """Send a command and return the answer to it, whatever data arrive before it."""
+    """Send a command and return its answer. Skip data that arrives before it."""
     request = {"id": str(number), "type": kind, "topic": topic, "response": True}
     client.send(json.dumps(request))
     return next(each for each in map(json.loads, texts(client)) if each.get("id") == str(number))
@@ -57,7 +57,7 @@ def test_a_list_of_symbols_begins_with_a_burst_of_each_and_can_be_left_in_part(
 ) -> None:
     with connect(kucoin_url(address)) as client:
         message(client)
-        # cryptofeed writes a blank behind the colon.
+        # cryptofeed writes a space after the colon.
         topic = f"{PREFIX} {ONE}{separator}{OTHER}"
         assert command(client, "subscribe", topic) == {"id": "1", "type": "ack"}
         burst = [message(client)["topic"] for _ in range(2)]

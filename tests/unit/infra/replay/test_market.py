@@ -1,4 +1,4 @@
-"""The simulated market, without a server."""
+"""Test the simulated market without a server."""
 
 from decimal import Decimal
 from itertools import pairwise
@@ -90,7 +90,7 @@ def test_prices_wander_in_steps_of_their_pair() -> None:
     one = market([bitcoin], coins=coins, changed=1, traded=1)
     seen = [i.price for s in range(100) for i in one.turn(one.instruments, START + s * 1000)]
     moves = [abs(b - a) for a, b in pairwise(seen)]
-    # 0.1 USDT is the increment: 85,000 USDT are 850,000 of them, and 50 basis points 4,250.
+    # The increment is 0.1 USDT: 85,000 USDT are 850,000 increments, and 50 basis points are 4,250.
     assert len(set(seen)) > 50
     assert 0 < max(moves) < 4250
 
@@ -200,11 +200,11 @@ def test_the_share_that_was_asked_for_changes(changed: float) -> None:
 
 @pytest.mark.parametrize("changed", [0, 1.5])
 def test_a_share_that_can_not_be_is_refused_by_its_value(changed: float) -> None:
-    with pytest.raises(ValueError, match=f"^{changed} of the instruments"):
+    with pytest.raises(ValueError, match=f"^share of changed instruments {changed}: "):
         market(changed=changed)
 
 
 def test_a_pair_with_an_unknown_quote_is_refused_by_name() -> None:
     pair = Pair("AAABBB", "AAA", "BBB", Decimal("0.01"), Decimal("0.1"))
-    with pytest.raises(ValueError, match=r"^AAABBB: data/coins\.csv does not know BBB$"):
+    with pytest.raises(ValueError, match=r"^AAABBB: data/coins\.csv has no BBB$"):
         Coins([pair], seed=1)

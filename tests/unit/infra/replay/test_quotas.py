@@ -1,4 +1,4 @@
-"""Quotas: how often a client may connect, ask and send, and what it is told beyond that."""
+"""Test the quotas on connections, requests and messages, and the answers when they are exceeded."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SMALL = Quotas(connections=Quota(2, 60), messages=Quota(3, 60), weight=Quota(25,
 
 @contextmanager
 def small_exchange() -> Iterator[str]:
-    """Two connections, three messages and a weight of 25 in a minute."""
+    """Run an exchange that allows 2 connections, 3 messages and a weight of 25 per minute."""
     limits = BinanceLimits(quotas=SMALL), KucoinLimits(quotas=SMALL)
     with running(*exchanges(Ledger(), *limits)) as address:
         yield address
@@ -84,7 +84,7 @@ def test_pongs_that_answer_binances_pings_do_not_count() -> None:
         running(*exchanges(Ledger(), limits)) as address,
         connect(f"ws://{address}{STREAM}") as client,
     ):
-        # At 50 arrays a second there are 20 pings meanwhile.
+        # At 50 arrays per second there are 20 pings meanwhile.
         for _ in range(20):
             text_of(client)
 
@@ -137,7 +137,7 @@ def test_kucoin_answers_a_message_too_many_by_an_error_and_goes_on_with_data() -
 
 
 def client_texts(client: object) -> Iterator[str]:
-    """Return the texts up to the first error."""
+    """Yield the texts up to the first error."""
     for text in texts(client):  # type: ignore[arg-type]
         yield text
         if '"type":"error"' in text:

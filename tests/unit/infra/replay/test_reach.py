@@ -1,4 +1,4 @@
-"""Which connections a fault reaches, and for how long they live."""
+"""Test which connections a fault affects, and the lifetime of connections and tokens."""
 
 import json
 import time
@@ -60,7 +60,7 @@ def test_a_connection_is_closed_at_the_end_of_its_lifetime_and_limits_are_told()
         bullet = requests.post(f"http://{address}/api/v1/bullet-public", timeout=DEADLINE).json()
     [server] = bullet["data"]["instanceServers"]
     assert (server["pingInterval"], server["pingTimeout"]) == (250, 125)
-    # Without the texts, what they were about is still known.
+    # The ledger drops the texts, but keeps the identities.
     last = json.loads(texts[-1])
     assert written.frames[-1].text is None
     assert identities(written)[-1] == (last["subject"], int(last["data"]["sequence"]))

@@ -1,4 +1,4 @@
-"""Streams of single symbols and REST answers, made from a recording."""
+"""Test streams of single symbols and REST answers that are made from a recording."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def get(address: str, path: str) -> Any:
 
 
 def recording(folder: Path) -> Recording:
-    """Two arrays a second apart and a frame of KuCoin, played ten times as fast."""
+    """Return a recording with two arrays 1 s apart and a frame of KuCoin, at ten times the speed."""
     items = [line(BITCOIN, START), line(ETHER, START)]
     later = BITCOIN.replace("85439.9900", "85441.1")
     write(folder, "binance", 0, [*items, line(later, START + SECOND)])
@@ -55,7 +55,7 @@ def test_a_symbols_stream_and_the_rest_answers_have_what_was_recorded(tmp_path: 
     assert price == {"symbol": "BTCUSDT", "price": "85441.1"}
     bitcoin = days["BTCUSDT"]
     assert (bitcoin["lastPrice"], bitcoin["openPrice"]) == ("85441.1", "87304.3500")
-    # The stream of mini tickers does not have it.
+    # The stream of mini tickers does not have this field.
     assert (bitcoin["bidPrice"], bitcoin["lastQty"]) == ("0.00000000", "0.00000000")
 
 

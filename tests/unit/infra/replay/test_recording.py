@@ -1,4 +1,4 @@
-"""A landing archive in a folder, played by the real server to real clients."""
+"""Test the playback of a landing archive in a folder, with the real server and real clients."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def test_binance_plays_its_arrays_also_one_that_lies_in_two_objects(tmp_path: Pa
     items = [line(binance_text(n), START + n // 2) for n in range(6)]
     items.append(f'{{"unreadable":"no JSON","received_at":{START + 9}}}')
     write(tmp_path, "binance", 3, items[3:])
-    # Names give the order, not the times of the files.
+    # Names define the order, not the modification times of the files.
     write(tmp_path, "binance", 0, items[:3])
     with (
         running(*Recording(landing=Folder(tmp_path)).exchanges()) as address,
@@ -58,7 +58,7 @@ def test_after_the_end_the_connections_stay_open_and_the_log_says_that_it_is_ove
             client.recv(timeout=0.1)
         client.send('{"id":"2","type":"ping"}')
         assert json.loads(client.recv(timeout=DEADLINE))["type"] == "pong"
-    assert "kucoin: the recording is over after 2000 frames" in caplog.text
+    assert "kucoin: recording ended frames=2000" in caplog.text
 
 
 def test_the_lists_of_symbols_are_the_usual_ones(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_exchanges_share_a_timeline_that_the_first_subscriber_begins(tmp_pat
         received(binance, 1)
         first, second, third = (each.written_at for each in ledger.connections("kucoin")[0].frames)
         array = ledger.connections("binance")[0].frames[0].written_at
-    # Four recorded seconds are 0.4. A busy machine may take longer, never less.
+    # Four recorded seconds take 0.4 s. A busy machine may take longer, never less.
     for frame, due in ((second, 0.4), (array, 0.6), (third, 0.8)):
         assert due - 0.01 < (frame - first) / seconds < due + 2
     assert first < second < array < third
@@ -117,7 +117,7 @@ def test_nothing_is_played_before_somebody_listens(tmp_path: Path) -> None:
     write(tmp_path, "kucoin", 0, [line(kucoin_text(n), START + n) for n in range(2)])
     with running(*Recording(landing=Folder(tmp_path), speed=1000).exchanges()) as address:
         with connect(kucoin_url(address)) as silent:
-            # Connected, and not subscribed.
+            # Connected, but not subscribed.
             assert json.loads(silent.recv(timeout=DEADLINE))["type"] == "welcome"
             with pytest.raises(TimeoutError):
                 silent.recv(timeout=0.1)
@@ -146,7 +146,7 @@ def test_a_damaged_object_is_named_and_the_rest_goes_on(
     read = len(rest) - 1000
     assert 100 < read < 1000
     assert rest == texts[1000 : 1000 + read] + texts[2000:]
-    assert f"{named}: no more can be read after line {read}: " in caplog.text
+    assert f"{named}: unreadable after line {read}: " in caplog.text
 
 
 def test_faults_are_suffered_as_ever(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_speed_that_can_not_be_is_refused(tmp_path: Path, speed: float) -> Non
 
 
 def refused(*options: str, status: int = 1) -> str:
-    """Run the exchange with options that it refuses. Return what it prints."""
+    """Run the exchange with options that it refuses. Return its output."""
     command = [sys.executable, "-m", "infra.replay", "--port", "0", *options]
     return run(command, status=status).stderr
 
@@ -185,4 +185,4 @@ def test_an_address_without_a_bucket_is_refused() -> None:
 
 
 def test_a_speed_without_a_recording_is_refused() -> None:
-    assert "--speed: only a recording has one" in refused("--speed", "2", status=2)
+    assert "--speed requires --recording" in refused("--speed", "2", status=2)

@@ -1,4 +1,4 @@
-"""From landing objects to frames, without a server."""
+"""Test how landing objects are read and turned into frames, without a server."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ def lines(count: int) -> list[bytes]:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        # Digits that no float keeps, and escapes.
+        # More digits than a float has, and escapes.
         (
             '{"p":1.10,"q":1e5,"n":0.1234567890123456789,"s":"\\u5e01","received_at":7}',
             '{"p":1.10,"q":1e5,"n":0.1234567890123456789,"s":"\\u5e01"}',
@@ -48,12 +48,12 @@ def lines(count: int) -> list[bytes]:
         ('{"a": {"received_at": 1}, "received_at": 7}', '{"a": {"received_at": 1}}'),
         ('{"a":"\\"received_at\\":1}","received_at":7}', '{"a":"\\"received_at\\":1}"}'),
         ('{"received_at":7}', "{}"),
-        # Blanks of the exchange stay; those after a comma of ours came with older recordings.
+        # The exchange's whitespace stays. Spaces after our comma are from older recordings.
         ('{ "received_at":7}', "{ }"),
         ('{"a":1 ,"received_at":7}', '{"a":1 }'),
         ('{"a":1, "received_at":7}', '{"a":1}'),
         ('{"unreadable":5,"received_at":7}', '{"unreadable":5}'),
-        # A field of that name that the exchange has itself, and a key that it repeats.
+        # A field of the exchange with that name, and a duplicate key.
         ('{"received_at":"x","s":"A","received_at":7}', '{"received_at":"x","s":"A"}'),
         ('{"received_at":5,"received_at":6,"received_at":7}', '{"received_at":5,"received_at":6}'),
         ('{"unreadable":"of the exchange","e":1,"received_at":7}', None),
@@ -161,7 +161,7 @@ def test_of_a_truncated_object_what_is_there_is_read(caplog: pytest.LogCaptureFi
     read = list(read_items(NAME, content[: len(content) // 2]))
     assert 1000 < len(read) < 4000
     assert read == whole[: len(read)]
-    assert f"{NAME}: no more can be read after line {len(read)}: " in caplog.text
+    assert f"{NAME}: unreadable after line {len(read)}: " in caplog.text
 
 
 def test_of_a_damaged_object_what_comes_before_the_damage_is_read(
@@ -171,7 +171,7 @@ def test_of_a_damaged_object_what_comes_before_the_damage_is_read(
     content = gzip.compress(b"\n".join(lasting) + b"\n") + b"\x1f\x8b and then no gzip"
     read = list(read_items(NAME, content))
     assert read == [item(1000 + n, f'{{"n":{n}}}') for n in range(400)]
-    assert f"{NAME}: no more can be read after line 400: " in caplog.text
+    assert f"{NAME}: unreadable after line 400: " in caplog.text
 
 
 def test_damage_in_the_middle_costs_only_a_few_of_the_lines_before_it() -> None:
@@ -188,7 +188,7 @@ def test_an_object_with_nothing_to_read_is_named(
     content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert list(read_items(NAME, content)) == []
-    assert f"{NAME}: no more can be read after line 0: " in caplog.text
+    assert f"{NAME}: unreadable after line 0: " in caplog.text
 
 
 def test_a_line_that_is_no_item_is_named_and_the_others_are_read(
@@ -198,7 +198,7 @@ def test_a_line_that_is_no_item_is_named_and_the_others_are_read(
     content = gzip.compress(b"\n".join([first, second[:-4], third]))
     assert list(read_items(NAME, content)) == [item(1000, '{"n":0}'), item(1002, '{"n":2}')]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert f"{NAME}: line 2 is left out: " in caplog.text
+    assert f"{NAME}: line 2 skipped: " in caplog.text
 
 
 def test_no_more_is_taken_than_is_wanted_at_once() -> None:

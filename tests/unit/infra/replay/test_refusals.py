@@ -1,4 +1,4 @@
-"""Faults in place of the data: refusals, answers that do not come, errors."""
+"""Test the faults that replace the data: refusals, missing answers, errors."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Turns on a schedule."""
+"""Test the schedule of turns."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ def test_turns_that_were_missed_are_made_up_for() -> None:
         pass_time(0.2)
         return await seconds_of(10, schedule)
 
-    # Ten are due already. In a schedule that began anew, they would take 0.18 seconds.
+    # Ten turns are due already. If the schedule had restarted, they would take 0.18 s.
     assert asyncio.run(measure()) < 0.17
 
 
@@ -46,5 +46,5 @@ def test_after_a_long_stand_still_missed_turns_are_left_out(
         pass_time(0.2)
         return await seconds_of(6, schedule)
 
-    # The first is late and comes at once; the others begin a new schedule.
+    # The first turn is late and runs immediately; the others follow a new schedule.
     assert asyncio.run(measure()) >= 0.099

@@ -1,4 +1,4 @@
-"""`python -m infra.replay` as a process."""
+"""Test `python -m infra.replay` as a process."""
 
 import json
 import re
@@ -36,13 +36,13 @@ COMMAND = [sys.executable, "-m", "infra.replay"]
 
 
 class Exchange(Process):
-    """The server, on a port that it chooses."""
+    """The server on a free port of its choice."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__([*COMMAND, "--port", "0", *options], folder / "log")
 
     def address(self) -> str:
-        """Wait for the line of its log that says where it listens."""
+        """Return the address in the log, once the server listens."""
         serving = r"serving on http://(127\.0\.0\.1:\d+)"
         found = self.wait_for(lambda: re.findall(serving, self.log()))
         return str(found[0])
@@ -76,12 +76,12 @@ def test_a_signal_ends_it_though_a_client_reads_nothing_and_the_log_has_each_con
             kucoin.send(
                 '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response":true}'
             )
-            # Read no further: a client that does not read must not delay the end.
+            # Stop reading: a client that does not read must not delay the shutdown.
             assert json.loads(kucoin.recv(timeout=DEADLINE))["type"] == "welcome"
             began = time.monotonic()
             exchange.signal(number)
             assert exchange.wait() == 0
-            # By itself it takes a second; a busy machine may take longer.
+            # The shutdown takes 1 s; a busy machine may take longer.
             assert time.monotonic() - began < 10
         log = exchange.log()
     assert len(re.findall(r"binance 127\.0\.0\.1:\d+ opened\n", log)) == 1
@@ -118,7 +118,7 @@ def test_a_feed_that_fails_ends_the_server_with_its_error() -> None:
         connect(f"ws://{address}/ws/!miniTicker@arr") as client,
         pytest.raises(ConnectionClosedOK),
     ):
-        # The announcement of the shutdown, and then the end.
+        # First the announcement of the shutdown, then the close.
         client.recv(timeout=DEADLINE)
         client.recv(timeout=DEADLINE)
     assert failed.group_contains(LookupError, match="the market broke")
@@ -136,7 +136,7 @@ def test_the_port_comes_from_the_environment_and_a_busy_one_is_named() -> None:
     ("simulation", "problem"),
     [
         (Simulation(binance_symbols=99999), "99999 Binance symbols: expected 1 to 1"),
-        (Simulation(binance_changed=2), "2 of the instruments in a period: expected above 0 to 1"),
+        (Simulation(binance_changed=2), "share of changed instruments 2: expected above 0 to 1"),
         (Simulation(kucoin_rate=-1), "-1 KuCoin frames a second: expected above 0"),
     ],
 )
@@ -168,7 +168,7 @@ def test_it_has_the_limits_of_the_exchanges_on_new_connections(tmp_path: Path) -
             with connect(url) as client:
                 kucoin.append(json.loads(client.recv(timeout=DEADLINE))["type"])
         with requests.Session() as session:
-            # Without an upgrade there is no WebSocket, but each counts as an attempt.
+            # A request without upgrade opens no WebSocket, but counts as an attempt.
             attempts = [
                 session.get(f"http://{address}/ws", timeout=DEADLINE).status_code
                 for _ in range(301)

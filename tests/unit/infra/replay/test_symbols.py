@@ -1,4 +1,4 @@
-"""The symbols that the replay exchange trades."""
+"""Test which symbols the replay exchange trades."""
 
 import pytest
 

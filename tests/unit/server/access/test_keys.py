@@ -1,4 +1,4 @@
-"""Which requests know the key, or have shown it before."""
+"""Which requests have a valid key or session."""
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -45,7 +45,7 @@ def test_nothing_else_is_admitted(shown: dict[str, str]) -> None:
     assert not ApiKey(KEY).admits(request(**shown))
 
 
-def test_a_session_is_good_for_its_time_and_for_its_key() -> None:
+def test_a_session_is_valid_until_its_end_and_for_its_key() -> None:
     now = 1_750_000_000.0
     session = ApiKey(KEY, lambda: now).session()
     shown = request(cookie=f"other=1; session={session}")
@@ -56,7 +56,7 @@ def test_a_session_is_good_for_its_time_and_for_its_key() -> None:
     assert not ApiKey(KEY[::-1], lambda: now).admits(shown)
 
 
-def test_a_session_can_not_be_made_longer_by_its_holder() -> None:
+def test_a_client_can_not_extend_its_session() -> None:
     end, _, signature = ApiKey(KEY).session().partition(".")
 
     assert not ApiKey(KEY).admits(request(cookie=f"session={int(end) + 1}.{signature}"))

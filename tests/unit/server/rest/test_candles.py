@@ -15,17 +15,17 @@ def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
 @pytest.mark.parametrize(
     ("span", "since", "until"),
     [
-        # Without a word: up to the candle that is being made.
+        # By default, up to and including the current, incomplete candle.
         ({"limit": "2"}, at(28, 7, 36), at(28, 7, 38)),
         ({"interval": "1d", "limit": "2"}, at(27), at(29)),
         ({"interval": "4h", "limit": "3"}, at(27, 20), at(28, 8)),
-        # Starts from 09:00 on and before 09:30, in minutes that belong to them.
+        # Candles that start at 09:00 or later and before 09:30.
         (
             {"interval": "15m", "from": "2025-03-28T09:00:00Z", "to": "2025-03-28T09:30:00Z"},
             at(28, 9),
             at(28, 9, 30),
         ),
-        # What starts before `from` is left out, and what starts before `to` is whole.
+        # A candle that starts before `from` is left out; one that starts before `to` is complete.
         (
             {"interval": "15m", "from": "2025-03-28T09:00:01Z", "to": "2025-03-28T09:30:01Z"},
             at(28, 9, 15),
@@ -58,7 +58,7 @@ def test_a_time_without_a_zone_is_utc(text: str, time: datetime) -> None:
     assert parse_time(text) == time
 
 
-def test_a_zone_that_only_python_knows_is_translated() -> None:
+def test_an_offset_that_postgres_rejects_is_converted_to_utc() -> None:
     span = CandleSpan.model_validate({"from": "2025-03-28T00:00:00-23:33"})
 
     assert str(span.start) == "2025-03-28 23:33:00+00:00"
@@ -69,7 +69,7 @@ def test_a_zone_that_only_python_knows_is_translated() -> None:
     [
         ({"from": "2025"}, "from", "expected ISO 8601"),
         ({"to": "1743147448467"}, "to", "expected ISO 8601"),
-        # A plus that was not escaped in the address.
+        # A plus sign that was not escaped in the URL.
         ({"from": "2025-03-28T07:37:00 02:00"}, "from", "expected ISO 8601"),
         ({"from": "1999-12-31T23:59:59Z"}, "from", "expected a time from 2000-01-01"),
         ({"from": "0001-01-01T00:00:00+14:00"}, "from", "expected a time from 2000-01-01"),
@@ -80,7 +80,7 @@ def test_a_zone_that_only_python_knows_is_translated() -> None:
         ({"limit": "1001"}, "limit", "less than or equal to 1000"),
     ],
 )
-def test_what_can_not_be_answered_is_refused_by_name(
+def test_an_invalid_parameter_is_refused_by_name(
     span: dict[str, str], parameter: str, message: str
 ) -> None:
     with pytest.raises(ValidationError) as refused:

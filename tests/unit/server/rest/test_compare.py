@@ -36,7 +36,7 @@ BSV = [
         ("3", "4", "3333.33"),
         # In floats 0.29 * 10000 is 2899.9999999999995.
         ("1", "1.29", "2900"),
-        # A tie goes to the even hundredth; any digit more decides otherwise.
+        # A tie is rounded to the even hundredth; any further digit breaks the tie.
         ("1", "1.0000005", "0"),
         ("1", "1.0000015", "0.02"),
         ("1", "1.000000500000000001", "0.01"),
@@ -67,11 +67,13 @@ def test_more_than_a_fifth_apart_are_probably_two_coins(
     assert are_probably_two_coins(Decimal(lowest), Decimal(highest)) is expected
 
 
-def test_a_price_is_as_old_as_its_last_trade_if_the_exchange_tells_it() -> None:
-    told = price("kucoin", "BTC-USDT", "1", traded_at=NOON - timedelta(minutes=20))
-    silent = price("binance", "BTCUSDT", "1", received_at=NOON - timedelta(milliseconds=1500))
+def test_a_price_is_as_old_as_its_last_trade_if_the_exchange_sends_it() -> None:
+    with_trade = price("kucoin", "BTC-USDT", "1", traded_at=NOON - timedelta(minutes=20))
+    without_trade = price(
+        "binance", "BTCUSDT", "1", received_at=NOON - timedelta(milliseconds=1500)
+    )
 
-    old, new = venue(told, "TRADING", NOON), venue(silent, "TRADING", NOON)
+    old, new = venue(with_trade, "TRADING", NOON), venue(without_trade, "TRADING", NOON)
 
     assert (old.age_seconds, old.stale) == (1200, True)
     assert (new.age_seconds, new.stale) == (1.5, False)
@@ -85,7 +87,7 @@ def test_a_price_is_stale_when_it_is_older_than_the_limit() -> None:
     assert venue(older, "TRADING", NOON).stale
 
 
-def test_symbols_that_differ_meet_by_base_and_quote() -> None:
+def test_different_symbols_are_matched_by_base_and_quote() -> None:
     prices = [
         price("binance", "BTCUSDT", "100", endpoint="stream.binance.com"),
         price("kucoin", "BTC-USDT", "125"),

@@ -18,7 +18,7 @@ def state(
     /,
     **ages: float,
 ) -> Readiness:
-    """With a price of each age, and an older one beside it."""
+    """Return the readiness with a price of each age, and an older one of another symbol."""
     prices = [
         price(exchange, symbol, "1", received_at=NOW - timedelta(seconds=age + older))
         for exchange, age in ages.items()
@@ -29,10 +29,10 @@ def state(
 
 
 def test_it_is_ready_while_the_newest_price_of_each_exchange_is_within_its_limit() -> None:
-    told = state(binance=30.0, kucoin=59.5)
+    result = state(binance=30.0, kucoin=59.5)
 
-    assert told.ready
-    assert [(e.exchange, e.age_seconds, e.limit_seconds, e.fresh) for e in told.exchanges] == [
+    assert result.ready
+    assert [(e.exchange, e.age_seconds, e.limit_seconds, e.fresh) for e in result.exchanges] == [
         ("binance", 30.0, 30.0, True),
         ("kucoin", 59.5, 60.0, True),
     ]
@@ -47,42 +47,40 @@ def test_it_is_ready_while_the_newest_price_of_each_exchange_is_within_its_limit
         ({}, [False, False]),
     ],
 )
-def test_one_exchange_whose_prices_are_old_or_missing_is_enough_not_to_be(
+def test_one_exchange_with_old_or_missing_prices_makes_it_not_ready(
     ages: dict[str, float], fresh: list[bool]
 ) -> None:
-    told = state(**ages)
+    result = state(**ages)
 
-    assert not told.ready
-    assert [each.fresh for each in told.exchanges] == fresh
+    assert not result.ready
+    assert [each.fresh for each in result.exchanges] == fresh
 
 
 @pytest.mark.parametrize(
     ("share", "readable"), [(0.0, True), (0.5, True), (0.501, False), (1.0, False)]
 )
-def test_one_exchange_of_which_most_cannot_be_read_is_enough_not_to_be(
-    share: float, readable: bool
-) -> None:
+def test_one_mostly_unreadable_exchange_makes_it_not_ready(share: float, readable: bool) -> None:
     found = Unreadable(share=share, cause="sequence is missing")
 
-    told = state(None, {"kucoin": found}, binance=1.0, kucoin=1.0)
+    result = state(None, {"kucoin": found}, binance=1.0, kucoin=1.0)
 
-    assert told.ready == readable
-    assert [(each.unreadable, each.readable) for each in told.exchanges] == [
+    assert result.ready == readable
+    assert [(each.unreadable, each.readable) for each in result.exchanges] == [
         (None, True),
         (found, readable),
     ]
-    assert all(each.fresh for each in told.exchanges)
+    assert all(each.fresh for each in result.exchanges)
 
 
 def test_without_postgres_it_is_not_ready_however_fresh_the_prices_are() -> None:
-    told = state(NOW, binance=1.0, kucoin=1.0)
+    result = state(NOW, binance=1.0, kucoin=1.0)
 
-    assert (told.ready, told.database_away_since) == (False, NOW)
-    assert all(each.fresh for each in told.exchanges)
+    assert (result.ready, result.database_away_since) == (False, NOW)
+    assert all(each.fresh for each in result.exchanges)
 
 
 def test_before_the_first_reading_no_age_is_known() -> None:
-    told = readiness(None, {}, NOW, LIMITS, NOW)
+    result = readiness(None, {}, NOW, LIMITS, NOW)
 
-    assert [each.age_seconds for each in told.exchanges] == [None, None]
-    assert not told.ready
+    assert [each.age_seconds for each in result.exchanges] == [None, None]
+    assert not result.ready

@@ -37,7 +37,7 @@ def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
     assert prices.of("binance") == [btc, eth]
 
 
-def test_a_state_has_a_name_that_no_other_database_understands() -> None:
+def test_the_id_of_a_state_is_unknown_to_other_databases() -> None:
     prices = PriceTable(Reading("5f3c", 311, None, [], {}))
 
     assert prices.name(305) == "5f3c-305"

@@ -10,7 +10,7 @@ from server.state.unreadable import Unreadable, mostly_unreadable, share_of
         (3, {"a": 1}, Unreadable(share=0.25, cause="a")),
         (3, {"a": 1, "b": 2}, Unreadable(share=0.5, cause="b")),
         (0, {"b": 2, "a": 2}, Unreadable(share=1.0, cause="a")),
-        # Just over half is not shown as half.
+        # Just over half is not rounded down to half.
         (10_000, {"a": 10_001}, Unreadable(share=0.501, cause="a")),
     ],
 )

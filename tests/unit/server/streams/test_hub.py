@@ -25,7 +25,7 @@ def reading(
     quotes: dict[Key, str] | None = None,
     **amounts: str,
 ) -> Reading:
-    """Of prices on Binance."""
+    """Return a reading of prices on Binance."""
     prices = [
         price("binance", symbol, amount, batch_id=batch_id) for symbol, amount in amounts.items()
     ]
@@ -77,7 +77,7 @@ def test_a_client_gets_a_snapshot_and_then_each_change(hub: Hub) -> None:
     ]
 
 
-def test_a_client_that_comes_before_the_first_reading_waits_for_it(hub: Hub) -> None:
+def test_a_client_before_the_first_reading_waits_for_it(hub: Hub) -> None:
     with joined(hub) as wire:
         assert wire.messages() == []
         hub.publish(reading(0, None))
@@ -94,20 +94,20 @@ def test_a_client_that_comes_before_the_first_reading_waits_for_it(hub: Hub) -> 
         (Subscription(exchange="kucoin"), []),
     ],
 )
-def test_a_client_gets_its_share_alone(
+def test_a_client_gets_only_its_subscription(
     hub: Hub, subscription: Subscription, expected: list[str]
 ) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="1", SOL="1"))
     with joined(hub, subscription) as wire:
         (first,) = wire.messages()
         hub.publish(reading(2, 1, BTC="2", ETH="2", SOL="2", NEW="2"))
-        told = [price["symbol"] for message in wire.messages() for price in message["prices"]]
+        received = [price["symbol"] for message in wire.messages() for price in message["prices"]]
 
     assert [price["symbol"] for price in first["prices"]] == [s for s in expected if s != "NEW"]
-    assert told == expected
+    assert received == expected
 
 
-def test_a_batch_that_changed_nothing_of_a_subscription_leaves_no_hole(hub: Hub) -> None:
+def test_a_batch_without_changes_in_a_subscription_leaves_no_gap(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="2"))
     with joined(hub, symbols("ETH")) as wire:
         hub.publish(reading(2, 1, BTC="3"))
@@ -119,7 +119,7 @@ def test_a_batch_that_changed_nothing_of_a_subscription_leaves_no_hole(hub: Hub)
     ]
 
 
-def test_clients_who_are_equally_far_share_one_message(hub: Hub) -> None:
+def test_clients_with_the_same_batch_share_one_message(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1"))
     with joined(hub, symbols("BTC")) as one, joined(hub, symbols("BTC")) as other:
         hub.publish(reading(2, 1, BTC="2"))
@@ -145,7 +145,7 @@ def test_a_client_that_is_not_ready_gets_the_latest_version_of_what_it_missed(hu
         assert [message["id"] for message in quick.messages()] == ["e-1", "e-2", "e-3", "e-4"]
 
 
-def test_a_client_that_was_not_ready_but_missed_nothing_is_told_nothing(hub: Hub) -> None:
+def test_a_client_that_was_not_ready_but_missed_nothing_gets_no_message(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="2"))
     with joined(hub, symbols("BTC")) as wire:
         wire.is_stuck = True
@@ -156,7 +156,7 @@ def test_a_client_that_was_not_ready_but_missed_nothing_is_told_nothing(hub: Hub
         assert [message["id"] for message in wire.messages()] == ["e-1", "e-2"]
 
 
-def test_a_client_that_comes_again_gets_what_changed_since(hub: Hub) -> None:
+def test_a_client_that_reconnects_gets_the_changes_since(hub: Hub) -> None:
     hub.publish(reading(5, None, BTC="1", ETH="2"))
     hub.publish(reading(7, 5, BTC="3"))
     with joined(hub, since="e-5") as behind, joined(hub, since="e-7") as level:
@@ -178,13 +178,13 @@ def test_a_client_that_comes_again_gets_what_changed_since(hub: Hub) -> None:
         "e-" + 50 * "9",
     ],
 )
-def test_an_id_that_is_not_known_begins_with_a_snapshot(hub: Hub, since: str) -> None:
+def test_an_unknown_id_starts_with_a_snapshot(hub: Hub, since: str) -> None:
     hub.publish(reading(7, None, BTC="1"))
     with joined(hub, since=since) as wire:
         assert wire.messages() == [snapshot("e-7", row("BTC", "1"))]
 
 
-def test_a_client_that_comes_again_before_the_first_reading_goes_on_with_it(hub: Hub) -> None:
+def test_a_client_that_reconnects_before_the_first_reading_resumes_with_it(hub: Hub) -> None:
     with joined(hub, since="e-5") as known, joined(hub, since="f-5") as unknown:
         hub.publish(reading(5, None, BTC="1"))
 
@@ -192,7 +192,7 @@ def test_a_client_that_comes_again_before_the_first_reading_goes_on_with_it(hub:
     assert unknown.messages() == [snapshot("e-5", row("BTC", "1"))]
 
 
-def test_everybody_gets_a_snapshot_of_another_database(hub: Hub) -> None:
+def test_every_client_gets_a_snapshot_of_another_database(hub: Hub) -> None:
     hub.publish(reading(9, None, BTC="1", ETH="2"))
     with joined(hub) as wire, joined(hub, symbols("SOL")) as narrow:
         hub.publish(reading(9, None, epoch="f", SOL="3"))
@@ -201,7 +201,7 @@ def test_everybody_gets_a_snapshot_of_another_database(hub: Hub) -> None:
     assert narrow.messages()[1:] == [snapshot("f-9", row("SOL", "3"))]
 
 
-def test_who_chose_by_quote_gets_a_snapshot_when_the_instruments_change(hub: Hub) -> None:
+def test_a_subscription_by_quote_gets_a_snapshot_when_the_instruments_change(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="2", SOL="3"))
     eur = Subscription(quote="EUR")
     with joined(hub, eur) as by_quote, joined(hub) as wire:
@@ -215,7 +215,7 @@ def test_who_chose_by_quote_gets_a_snapshot_when_the_instruments_change(hub: Hub
         assert after.messages() == [changes("e-3", "e-3")]
 
 
-def test_the_loss_of_postgres_and_its_return_are_told(hub: Hub) -> None:
+def test_clients_get_a_status_when_postgres_is_lost_and_back(hub: Hub) -> None:
     lost = datetime.now(UTC) - timedelta(seconds=12)
     hub.publish(reading(1, None, BTC="1"))
     with joined(hub) as early, joined(hub) as stuck:
@@ -237,7 +237,7 @@ def test_the_loss_of_postgres_and_its_return_are_told(hub: Hub) -> None:
         assert kinds == ["snapshot", "changes", "heartbeat"]
 
 
-def test_who_is_not_ready_hears_that_postgres_is_away_as_soon_as_it_is(hub: Hub) -> None:
+def test_a_client_that_is_not_ready_gets_the_status_once_it_is(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1"))
     hub.postgres_is_away(datetime.now(UTC))
     wire = Wire()
@@ -249,7 +249,7 @@ def test_who_is_not_ready_hears_that_postgres_is_away_as_soon_as_it_is(hub: Hub)
     assert (snapshot["type"], status["type"], status["postgres"]) == ("snapshot", "status", "away")
 
 
-def test_without_a_first_reading_the_state_has_no_id(hub: Hub) -> None:
+def test_before_the_first_reading_a_status_has_no_id(hub: Hub) -> None:
     hub.postgres_is_away(datetime.now(UTC))
     with joined(hub) as wire:
         (message,) = wire.messages()
@@ -268,7 +268,7 @@ def timeless(wire: Wire) -> list[Message]:
     ]
 
 
-def test_clients_hear_when_most_of_an_exchange_becomes_unreadable_and_when_it_changes(
+def test_clients_get_the_mostly_unreadable_exchanges_whenever_they_change(
     hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "server.streams.hub")
@@ -298,7 +298,7 @@ def test_clients_hear_when_most_of_an_exchange_becomes_unreadable_and_when_it_ch
     ]
 
 
-def test_a_client_that_was_not_ready_hears_only_what_is_unreadable_when_it_is(hub: Hub) -> None:
+def test_a_client_that_was_not_ready_gets_only_the_latest_unreadable_exchanges(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1"))
     with joined(hub) as wire:
         wire.messages()
@@ -314,7 +314,7 @@ def test_a_client_that_was_not_ready_hears_only_what_is_unreadable_when_it_is(hu
         ]
 
 
-def test_a_stream_that_begins_while_postgres_is_away_ends_its_greeting_with_that(hub: Hub) -> None:
+def test_a_stream_opened_while_postgres_is_away_starts_with_the_status_last(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1"))
     hub.last_minute({"kucoin": Unreadable(share=1.0, cause="a")})
     hub.postgres_is_away(datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Whatever happens to a client, it ends with exactly its share of the table."""
+"""Whatever happens to a client, it ends with exactly the rows of its subscription."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ some_client = st.integers(0, len(SUBSCRIPTIONS) - 1)
 
 
 class OneClient:
-    """It believes nothing but the protocol: what a message continues, and what it replaces."""
+    """Client that follows only the protocol: `previous` continues a state, a snapshot replaces it."""
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
@@ -40,7 +40,7 @@ class OneClient:
         self.id: str | None = None
         self.prices: dict[Key, str] = {}
         self.unreadable: list[dict[str, Any]] = []
-        """Those that the newest message of this connection names; a new one begins without any."""
+        """Exchanges in this connection's last `unreadable` message; none before the first."""
 
     def connect(self, hub: Hub) -> None:
         self.wire, self.connection = Wire(), ExitStack()
@@ -49,7 +49,7 @@ class OneClient:
         self.connection.enter_context(hub.serving(client))
 
     def leave(self) -> None:
-        """What is still on the way is lost."""
+        """Disconnect. Messages still in transit are lost."""
         self.listen()
         if self.connection:
             self.connection.close()
@@ -85,7 +85,7 @@ class Streams(RuleBasedStateMachine):
 
     @rule(keys=some_keys, batches=st.integers(1, 3))
     def write(self, keys: list[Key], batches: int) -> None:
-        """So many batches, which are read at once."""
+        """Write `batches` batches, which are read at once."""
         previous = self.batch
         for _ in range(batches):
             self.batch += 1
@@ -93,12 +93,12 @@ class Streams(RuleBasedStateMachine):
         self.publish(previous if self.is_read else None)
 
     @rule(keys=some_keys)
-    def list_anew(self, keys: list[Key]) -> None:
+    def change_instruments(self, keys: list[Key]) -> None:
         self.quotes = {key: "EUR" if key in keys else "USDT" for key in KEYS}
         self.publish(self.batch if self.is_read else None, quotes=True)
 
     @rule(keys=some_keys, batch=st.integers(0, 5))
-    def begin_another_database(self, keys: list[Key], batch: int) -> None:
+    def replace_database(self, keys: list[Key], batch: int) -> None:
         self.epoch += 1
         self.batch = batch
         self.table = {key: (f"{self.epoch}.{batch}", batch) for key in keys}
@@ -106,7 +106,7 @@ class Streams(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_read)
     @rule()
-    def start_the_server_anew(self) -> None:
+    def restart_server(self) -> None:
         for client in self.clients:
             client.leave()
         self.hub, self.is_read = Hub(heartbeat_after=0), False
@@ -141,7 +141,7 @@ class Streams(RuleBasedStateMachine):
         self.hub.last_minute({exchange: Unreadable(share=share, cause="price is absent")})
 
     @invariant()
-    def all_who_read_know_what_cannot_be_read(self) -> None:
+    def every_reading_client_knows_the_unreadable_exchanges(self) -> None:
         expected = [
             {"exchange": exchange, "share": found.share, "cause": found.cause}
             for exchange, found in mostly_unreadable(self.hub.unreadable).items()
@@ -152,7 +152,7 @@ class Streams(RuleBasedStateMachine):
                 assert client.unreadable == expected
 
     @invariant()
-    def all_who_read_have_their_share(self) -> None:
+    def every_reading_client_has_its_rows(self) -> None:
         for client in self.clients:
             client.listen()
             reads = client.connection is not None and not client.wire.waiting
@@ -170,9 +170,9 @@ class Streams(RuleBasedStateMachine):
             for key, (amount, batch) in self.table.items()
             if previous is None or batch > previous
         ]
-        told = dict(self.quotes) if quotes or previous is None else None
+        sent_quotes = dict(self.quotes) if quotes or previous is None else None
         self.is_read = True
-        self.hub.publish(Reading(f"e{self.epoch}", self.batch, previous, changed, told))
+        self.hub.publish(Reading(f"e{self.epoch}", self.batch, previous, changed, sent_quotes))
 
     def teardown(self) -> None:
         for client in self.clients:

@@ -1,4 +1,4 @@
-"""Connections that ask for nothing, and too many of them: real sockets, and limits to wait for."""
+"""Idle connections and too many connections: real sockets and short timeouts."""
 
 import asyncio
 import socket
@@ -19,15 +19,13 @@ from tests.support.waiting import pass_time, wait_for
 LIMITS = ConnectionLimits(in_all=6, per_address=3, ask_within=0.8)
 LONG = 2 * LIMITS.ask_within
 LARGE = 8_000_000
-"""Bytes: more than the kernel takes ahead."""
+"""Bytes; more than the kernel buffers."""
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers at once, but /slow later than a client may be idle, and /large with LARGE bytes; a
-    WebSocket is opened.
-    """
+    """Answer at once, /slow after the idle timeout, /large with LARGE bytes; accept WebSockets."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
         while (await receive())["type"] != "websocket.disconnect":
@@ -72,7 +70,7 @@ def open_connection(port: int, address: str = "127.0.0.1") -> socket.socket:
 
 
 def is_ended(client: socket.socket, trickle: bytes) -> bool:
-    """Whether the server ended the connection within 0.1 s after the client said one more byte."""
+    """Return whether the server closed the connection within 0.1 s after the client sent `trickle`."""
     client.settimeout(0.1)
     try:
         client.sendall(trickle)
@@ -84,22 +82,22 @@ def is_ended(client: socket.socket, trickle: bytes) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("said", "trickle"),
+    ("sent", "trickle"),
     [
         (b"", b""),
         (b"", b"G"),
         (REQUEST + b"GET / HTTP/1.1\r\nX-Endless: ", b"x"),
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", b"x"),
     ],
-    ids=["nothing", "a first head without end", "a second one", "a body that nobody reads"],
+    ids=["nothing", "endless first head", "endless second head", "unread body"],
 )
-def test_who_asks_for_nothing_is_ended(port: int, said: bytes, trickle: bytes) -> None:
+def test_a_client_without_a_request_is_closed(port: int, sent: bytes, trickle: bytes) -> None:
     with open_connection(port) as client:
-        client.sendall(said)
+        client.sendall(sent)
         wait_for(lambda: is_ended(client, trickle), pause=0)
 
 
-def test_who_asks_in_time_is_served_for_as_long_as_it_takes(port: int) -> None:
+def test_a_client_that_sends_requests_in_time_stays_connected(port: int) -> None:
     with open_connection(port) as client, connect(f"ws://127.0.0.1:{port}/") as stream:
         began = time.monotonic()
         while time.monotonic() < began + LONG:
@@ -115,12 +113,12 @@ def test_an_answer_may_be_read_slowly_but_not_forever(server: uvicorn.Server, po
     question = REQUEST.replace(b"/", b"/large", 1)
     with open_connection(port) as client:
         client.sendall(question)
-        began, heard = time.monotonic(), 0
-        while heard < LARGE:
+        began, received = time.monotonic(), 0
+        while received < LARGE:
             pass_time(LONG / 40)
             data = client.recv(LARGE // 40)
-            assert data, f"ended after {heard} bytes"
-            heard += len(data)
+            assert data, f"ended after {received} bytes"
+            received += len(data)
         assert time.monotonic() - began > LONG
     with open_connection(port) as client:
         client.sendall(question)
@@ -129,7 +127,7 @@ def test_an_answer_may_be_read_slowly_but_not_forever(server: uvicorn.Server, po
         wait_for(lambda: len(connections), lambda count: count == 0)
 
 
-def test_one_address_has_so_many_connections_and_all_together_so_many(
+def test_connections_are_limited_per_address_and_in_total(
     server: uvicorn.Server, port: int
 ) -> None:
     def is_served(address: str) -> bool:
@@ -147,7 +145,7 @@ def test_one_address_has_so_many_connections_and_all_together_so_many(
             opened.enter_context(connect(f"ws://127.0.0.1:{port}/", sock=connection))
 
         def wait_for_connections(expected: int) -> None:
-            """The server learns late that a client has closed its connection."""
+            """Wait until the server has noticed that clients closed their connections."""
             connections = server.server_state.connections
             wait_for(lambda: len(connections), lambda count: count == expected)
 
@@ -157,7 +155,7 @@ def test_one_address_has_so_many_connections_and_all_together_so_many(
         assert not is_served("127.0.0.2")
         assert is_served("127.0.0.3")
         wait_for_connections(LIMITS.per_address)
-        # There a proxy may stand, which speaks for many.
+        # 127.0.0.1 may be a proxy of many clients, so it has no limit per address.
         for _ in range(LIMITS.in_all - LIMITS.per_address):
             follow("127.0.0.1")
         assert not is_served("127.0.0.3")

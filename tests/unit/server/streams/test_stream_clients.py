@@ -1,4 +1,4 @@
-"""Clients who read slowly, not at all, or answer nothing: real sockets, and limits to wait for."""
+"""Clients that read slowly, do not read or do not answer: real sockets and short timeouts."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ Protocol = HttpProtocol | WebSocketProtocol
 STALLED_AFTER = 1.0
 UNANSWERED_PING = 60.0
 SYMBOLS = [f"{number:04}" + 500 * "S" for number in range(2000)]
-"""A message of all of them has a megabyte."""
+"""A message with all of them has about 1 MB."""
 
 REQUESTS = {
     "ws": "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -45,7 +45,7 @@ REQUESTS = {
 
 
 class Serving:
-    """The streams of a hub on a port, in a thread of this process."""
+    """Server of a hub's streams, in a thread of this process."""
 
     def __init__(self, *, ping_interval: float, ping_timeout: float) -> None:
         self.hub = Hub(heartbeat_after=0.2, stalled_after=STALLED_AFTER)
@@ -80,19 +80,19 @@ class Serving:
 
     async def run(self) -> None:
         self.loop = asyncio.get_running_loop()
-        looking = asyncio.create_task(self.hub.look_after_clients())
+        client_checks = asyncio.create_task(self.hub.look_after_clients())
         await self.server.serve()
-        looking.cancel()
+        client_checks.cancel()
 
     def publish(self) -> None:
-        """A batch that changes every symbol."""
+        """Publish a batch that changes every symbol."""
         previous, self.batch = self.batch or None, self.batch + 1
         rows = [price("binance", each, str(self.batch), batch_id=self.batch) for each in SYMBOLS]
         reading = Reading("e", self.batch, previous, rows, None if previous else {})
         self.loop.call_soon_threadsafe(self.hub.publish, reading)
 
     def transports(self) -> list[asyncio.Transport]:
-        """Of the connections that are open."""
+        """Return the transports of the open connections."""
         protocols = list(self.server.server_state.connections)
         return [each.transport for each in protocols if isinstance(each, Protocol)]
 
@@ -117,8 +117,8 @@ def serving() -> Iterator[Serving]:
 
 
 @contextmanager
-def dead_reader(serving: Serving, kind: str) -> Iterator[socket.socket]:
-    """It asks for a stream and reads nothing of it."""
+def open_without_reading(serving: Serving, kind: str) -> Iterator[socket.socket]:
+    """Open a stream and read nothing from it."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         client.connect(("127.0.0.1", serving.port))
@@ -127,13 +127,13 @@ def dead_reader(serving: Serving, kind: str) -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("kind", ["ws", "sse"])
-def test_who_reads_nothing_is_closed_and_what_waits_for_it_is_bounded(
+def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(
     serving: Serving, kind: str
 ) -> None:
     traffic = serving.hub.traffic[kind]
     message = len(json.dumps(SYMBOLS)) * 2
     with (
-        dead_reader(serving, kind),
+        open_without_reading(serving, kind),
         connect(f"ws://127.0.0.1:{serving.port}/ws", max_size=None) as quick,
     ):
         quick.recv(DEADLINE)
@@ -150,19 +150,21 @@ def test_who_reads_nothing_is_closed_and_what_waits_for_it_is_bounded(
 
         wait_for(stalled_after_a_batch, pause=0)
         assert traffic.conflated > 1
-    # The median: a busy machine may hold up one of them.
+    # Use the median: a busy machine may delay one batch.
     assert median(took) < STALLED_AFTER / 2
 
 
-def test_who_pings_without_reading_is_closed_before_the_answers_pile_up(serving: Serving) -> None:
+def test_a_client_that_pings_without_reading_is_closed_before_answers_pile_up(
+    serving: Serving,
+) -> None:
     ping = b"\x89\x80\0\0\0\0"
-    with dead_reader(serving, "ws") as client:
+    with open_without_reading(serving, "ws") as client:
         client.settimeout(DEADLINE)
         began = time.monotonic()
         with pytest.raises(ConnectionError):
             while True:
                 client.sendall(ping * 1000)
-    # It is not the ping that it does not answer itself.
+    # It was not closed for leaving the server's own ping unanswered.
     assert time.monotonic() - began < UNANSWERED_PING
 
 
@@ -176,7 +178,7 @@ def test_a_websocket_whose_pings_are_not_answered_is_closed() -> None:
             pass
 
 
-def test_the_kernel_gives_up_a_peer_that_has_vanished_and_takes_little_ahead(
+def test_the_kernel_closes_a_vanished_peer_and_buffers_little(
     serving: Serving,
 ) -> None:
     with event_stream(serving.port) as stream:
@@ -188,17 +190,17 @@ def test_the_kernel_gives_up_a_peer_that_has_vanished_and_takes_little_ahead(
         assert connection.getsockopt(tcp, socket.TCP_NOTSENT_LOWAT) == KERNEL_BYTES
 
 
-def test_a_quiet_stream_beats(serving: Serving) -> None:
+def test_a_quiet_stream_sends_heartbeats(serving: Serving) -> None:
     with event_stream(serving.port) as stream:
-        snapshot, *beats = [stream.receive() for _ in range(3)]
+        snapshot, *heartbeats = [stream.receive() for _ in range(3)]
 
-    for beat in beats:
-        assert (beat["type"], beat["id"], beat["previous"]) == (
+    for heartbeat in heartbeats:
+        assert (heartbeat["type"], heartbeat["id"], heartbeat["previous"]) == (
             "heartbeat",
             snapshot["id"],
             snapshot["id"],
         )
-    assert beats[0]["time"] < beats[1]["time"]
+    assert heartbeats[0]["time"] < heartbeats[1]["time"]
 
 
 def test_http_1_0_gets_events_without_chunks(serving: Serving) -> None:

@@ -1,4 +1,4 @@
-"""Two versions of a table: silence where they are equal, words where not."""
+"""Two versions of a table: rows that differ are described, equal ones are not."""
 
 from chispa import assert_df_equality
 from pyspark.sql import SparkSession

@@ -1,4 +1,4 @@
-"""Records to whole tables: literal in and literal out."""
+"""Whole tables from records, both written out literally."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,7 +34,7 @@ RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 
 
 def rows(spark: SparkSession) -> DataFrame:
-    """Repeats, ties, late ones, two partitions and bad ones, in no order."""
+    """Return rows of duplicate, tied, late and unreadable items in two partitions, in no order."""
     e = BTCUSDT["E"]
 
     def coin(price: str, event: int, received_at: int = RECEIVED_AT) -> dict[str, object]:

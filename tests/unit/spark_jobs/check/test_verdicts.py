@@ -1,4 +1,4 @@
-"""The audit's verdicts as it prints them."""
+"""The audit's verdicts as they are printed."""
 
 from spark_jobs.check.verdicts import SHOWN, Verdict, report
 

@@ -1,4 +1,4 @@
-"""A message that is read without Spark has the same endpoint."""
+"""A message has the same endpoint whether it is read with or without Spark."""
 
 from pyspark.sql import SparkSession
 

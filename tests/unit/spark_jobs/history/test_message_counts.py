@@ -1,4 +1,4 @@
-"""Messages counted beside the rows that they are reduced to, without Spark."""
+"""Messages are counted together with the rows that they are reduced to, without Spark."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Steps of the history: they have each offset once, and narrowed ones only what is wanted."""
+"""Steps of the history have each offset once; narrowed steps have only the wanted offsets."""
 
 from spark_jobs.history.steps import Places, in_steps, narrowed
 from spark_jobs.kafka_source.offsets import Offsets

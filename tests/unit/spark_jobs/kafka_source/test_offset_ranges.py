@@ -1,4 +1,4 @@
-"""Ranges of offsets: what they lack, where a run without gaps begins, and which overlap."""
+"""Ranges of offsets: gaps, the start of the part without gaps, and overlaps."""
 
 import pytest
 

@@ -1,9 +1,14 @@
 """A query's failure for want of a right is explained with user and topic."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from core.settings import Settings
-from spark_jobs.kafka_source.partitions import RightError, raise_if_refused
+from spark_jobs.kafka_source import partitions
+from spark_jobs.kafka_source.partitions import RightError, once_elected, raise_if_refused
 
 JAVA_EXCEPTION = "org.apache.kafka.common.errors.TopicAuthorizationException: "
 
@@ -20,6 +25,39 @@ def test_missing_right_is_named(text: str, resource: str) -> None:
     with pytest.raises(RightError) as explained:
         raise_if_refused(error, Settings())
     assert str(explained.value) == f"Kafka: user ANONYMOUS needs Read on {resource}"
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE]
+)
+def test_a_partition_is_asked_again_while_its_leader_is_elected(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "ELECTION_PAUSE", 0.0)
+    answers: Iterator[KafkaException | tuple[int, int]] = iter(
+        [KafkaException(KafkaError(code)), KafkaException(KafkaError(code)), (3, 7)]
+    )
+
+    def ask() -> tuple[int, int]:
+        answer = next(answers)
+        if isinstance(answer, KafkaException):
+            raise answer
+        return answer
+
+    assert once_elected(ask) == (3, 7)
+
+
+def test_a_partition_is_not_asked_again_after_another_error_or_the_timeout() -> None:
+    asked: list[int] = []
+
+    def refuse(code: int) -> None:
+        asked.append(code)
+        raise KafkaException(KafkaError(code))
+
+    for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_LEADER_FOR_PARTITION):
+        with pytest.raises(KafkaException):
+            once_elected(partial(refuse, code), timeout=-1.0)
+    assert len(asked) == 2
 
 
 def test_other_failures_are_left_as_they_are() -> None:

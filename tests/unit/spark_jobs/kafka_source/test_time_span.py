@@ -1,4 +1,4 @@
-"""A span of time as a person writes it."""
+"""Spans of time are parsed from texts."""
 
 from datetime import UTC, datetime
 
@@ -22,8 +22,8 @@ def test_times_without_a_zone_are_utc_and_others_become_it() -> None:
     [
         ("2026-11-25T10:00", None, "FROM and TO belong together"),
         (None, "2026-11-25T10:00", "FROM and TO belong together"),
-        ("ten", "2026-11-25T10:00", "FROM=ten is no time such as"),
-        ("2026-11-25T10:00", "2026-11-25T25:00", "TO=2026-11-25T25:00 is no time such as"),
+        ("ten", "2026-11-25T10:00", "FROM=ten is not a time such as"),
+        ("2026-11-25T10:00", "2026-11-25T25:00", "TO=2026-11-25T25:00 is not a time such as"),
         ("2026-11-25T10:00", "2026-11-25T10:00", "is not before"),
     ],
 )

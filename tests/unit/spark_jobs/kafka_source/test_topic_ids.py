@@ -1,4 +1,4 @@
-"""The ids of topics as text."""
+"""Ids of topics in the form of Kafka's command-line tools."""
 
 from spark_jobs.kafka_source.topic_ids import as_kafka_writes
 from spark_jobs.lake.raw.names import TOPIC_ID

@@ -1,4 +1,4 @@
-"""Listings of Hadoop's file system: what they say, and how often they ask the JVM."""
+"""Listings of Hadoop's file system: their content, and their number of calls to the JVM."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_listing_of_many_files_asks_the_jvm_as_often_as_one_of_two(
     send, sent = client.send_command, list[str]()
 
     def counted(command: str, *rest: Any, **named: Any) -> Any:
-        # py4j gives up objects whenever Python collects them.
+        # py4j releases objects at any time, when Python collects them.
         if not command.startswith("m\n"):
             sent.append(command)
         return send(command, *rest, **named)

@@ -1,4 +1,4 @@
-"""A dead letter that is kept as an example has what was written, to the letter; spans count all."""
+"""An example of a dead letter has the exact bytes of the message; spans count all dead letters."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What of a batch was not written yet, and how far it leads."""
+"""Rows of a batch that are not written yet, and the progress after them."""
 
 import pyarrow as pa
 import pytest
@@ -13,7 +13,7 @@ PLACE = "topic STRING, partition INT, offset LONG"
 
 
 def reduced(*rows: tuple[str, int, int, int]) -> pa.Table:
-    """Rows of topic, partition, first and last offset."""
+    """Return rows of topic, partition, first and last offset."""
     names = ("topic", "partition", "first_offset", "last_offset")
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
 

@@ -1,4 +1,4 @@
-"""Of the rows of a batch, the newest of each symbol is written."""
+"""The newest ticker of each symbol in a batch is written."""
 
 from datetime import UTC, datetime
 from typing import Any

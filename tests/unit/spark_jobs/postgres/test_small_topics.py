@@ -1,4 +1,4 @@
-"""Messages of the small topics to rows: what is read, and what becomes a dead letter instead."""
+"""Messages of the small topics become rows, or dead letters if they can't be read."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ SEEN = datetime(2025, 3, 28, 7, 37, 28, 467000, UTC)
 
 
 def faults(spark: SparkSession, topic: str, *messages: Any) -> list[str | None]:
-    """Why each message is a dead letter; None for one that is a row."""
+    """Return why each message is a dead letter; None for a message that is a row."""
     read = records(spark, *(record(message, topic) for message in messages))
     rows = parse_small_topics(read).collect()
     assert all((row["fault"] is None) == (row[topic] is not None) for row in rows)

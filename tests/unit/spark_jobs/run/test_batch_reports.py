@@ -1,4 +1,4 @@
-"""What is said of each batch: a line in the log, and the metrics."""
+"""Reports of batches: the log lines and the metrics."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ RECEIVED_AT = datetime(2025, 3, 28, 7, 37, 28, tzinfo=UTC)
 
 
 class SinkOfReadings(Sink):
-    """Has what a test says that it wrote, with the last minute kept as PriceSink keeps it."""
+    """Returns the readings that a test passes to `wrote`; keeps the last minute as PriceSink does."""
 
     query = "live_prices"
 
@@ -66,7 +66,7 @@ def reports(
 
 
 def progress(batch_id: int, messages: int = 8, query: str = "live_prices") -> dict[str, Any]:
-    """Spark's report of a batch that read all there was but for two messages."""
+    """Return Spark's report of a batch that read all messages except two."""
     return {
         "name": query,
         "batchId": batch_id,
@@ -87,8 +87,8 @@ def kucoin(tickers: int, dead: int = 0, without_price: int = 0) -> Reading:
     return {"kucoin": {"tickers": tickers, "dead_letters": dead_letters, "unread": unread}}
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Level and text of what was said beside the batches' own lines."""
+def other_records(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return level and text of every log record that is not the line of a batch."""
     return [
         (record.levelname, record.getMessage())
         for record in caplog.records
@@ -166,18 +166,15 @@ def test_more_than_half_of_a_minute_unreadable_is_a_warning_with_its_cause_and_s
         return value(metrics, "job_unreadable_share", exchange="kucoin")
 
     assert batch(1, kucoin(4, dead=4)) == 0.5
-    assert told(caplog) == []
+    assert other_records(caplog) == []
     assert batch(2, kucoin(0, dead=1, without_price=1)) == 0.6
     assert batch(3, kucoin(0, without_price=30)) == 0.9
-    warning = (
-        "most of what kucoin sends can't be read: 60 % of the last minute's items:"
-        " sequence is missing"
-    )
-    assert told(caplog) == [("WARNING", warning)]
+    warning = "unreadable exchange=kucoin share=0.600 cause='sequence is missing'"
+    assert other_records(caplog) == [("WARNING", warning)]
 
     sink.now = 60.1
     assert batch(4, kucoin(9, without_price=1)) == 0.1
-    assert told(caplog)[1:] == [("INFO", "no longer most of what kucoin sends can't be read")]
+    assert other_records(caplog)[1:] == [("INFO", "readable exchange=kucoin")]
 
 
 def test_an_exchange_that_falls_silent_after_the_fault_has_no_share_any_more(
@@ -192,7 +189,7 @@ def test_an_exchange_that_falls_silent_after_the_fault_has_no_share_any_more(
     sink.wrote(2, {"binance": {"tickers": 9, "dead_letters": {}, "unread": {}}})
     reports.report(progress(2))
     assert value(metrics, "job_unreadable_share", exchange="kucoin") == 0
-    assert told(caplog)[1:] == [("INFO", "no longer most of what kucoin sends can't be read")]
+    assert other_records(caplog)[1:] == [("INFO", "readable exchange=kucoin")]
 
 
 def test_another_exchange_has_a_share_of_its_own(
@@ -206,8 +203,8 @@ def test_another_exchange_has_a_share_of_its_own(
 
     reports.report(progress(1))
 
-    assert [text.split(":")[0] for _level, text in told(caplog)] == [
-        "most of what kucoin sends can't be read"
+    assert [text.split(" share")[0] for _level, text in other_records(caplog)] == [
+        "unreadable exchange=kucoin"
     ]
     assert value(metrics, "job_unreadable_share", exchange="binance") == 0
     assert value(metrics, "job_unreadable_share", exchange="kucoin") == 1

@@ -1,4 +1,4 @@
-"""Jars that do not fit are named before they fail."""
+"""The Spark session: jars with the wrong version are reported before Spark fails."""
 
 import pytest
 from pyspark.sql import SparkSession
@@ -15,13 +15,25 @@ from spark_jobs.run.session import (
 from tests.conftest import STACK
 
 
-def test_jar_of_the_version_that_belongs_to_this_spark_is_taken() -> None:
-    check_jar("the Kafka connector", "spark-sql-kafka-0-10_2.13-4.2.0.jar", "4.2.0")
+@pytest.mark.parametrize(
+    ("jar", "version"),
+    [
+        ("spark-sql-kafka-0-10_2.13-4.2.0.jar", "4.2.0"),
+        # A vendor's build, with the vendor's Hadoop.
+        ("hadoop-aws-3.4.1-amzn-2.jar", "3.4.1-amzn-2"),
+    ],
+)
+def test_jar_of_the_version_that_belongs_to_this_spark_is_taken(jar: str, version: str) -> None:
+    check_jar("a library", jar, version)
 
 
-@pytest.mark.parametrize("jar", ["spark-sql-kafka-0-10_2.13-4.1.2.jar", "connector.jar"])
+@pytest.mark.parametrize(
+    "jar", ["spark-sql-kafka-0-10_2.13-4.1.2.jar", "connector.jar", "hadoop-aws-14.2.0.jar"]
+)
 def test_another_jar_is_named_with_the_version_that_was_expected(jar: str) -> None:
-    with pytest.raises(JarError, match=rf"the Kafka connector is {jar}, but 4\.2\.0 belongs"):
+    with pytest.raises(
+        JarError, match=rf"the Kafka connector is {jar}, but this Spark needs 4\.2\.0"
+    ):
         check_jar("the Kafka connector", jar, "4.2.0")
 
 

@@ -1,6 +1,6 @@
-"""Whatever a message has: what column_reader reads is what element_reader reads, on every column.
+"""Check that column_reader and element_reader return the same rows for any message, in every column.
 
-SOAK_SECONDS looks for a difference for so many seconds: make soak-reader.
+With SOAK_SECONDS, look for a difference for that many seconds: make soak-reader.
 """
 
 import os
@@ -44,7 +44,7 @@ STAMPS = st.sampled_from(
 
 @st.composite
 def batches(draw: st.DrawFn) -> pl.DataFrame:
-    """Messages of one topic."""
+    """Generate messages of one topic."""
     topic = draw(st.sampled_from([BINANCE.raw_topic, KUCOIN.raw_topic]))
     values = draw(st.lists(mostly(bodies(topic), st.none(), one_in=20), min_size=1, max_size=4))
     return frame(

@@ -1,4 +1,4 @@
-"""Messages to rows column by column: which it takes, which it leaves, and that it reads these as they are."""
+"""column_reader: which messages it reads, which it leaves, and that the rows have the exact values."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ CRO = encoded(item(CRO_USDT))
 
 
 def with_key(written: bytes, within: bytes = BTC) -> bytes:
-    """A message of the item with `"x":…` before its own keys."""
+    """Return a message of the item, with `"x":…` before the item's keys."""
     return b'[{"x":' + written + b"," + within[1:] + b"]"
 
 

@@ -1,4 +1,4 @@
-"""One message to rows, element by element: each value, and a reason for each that there is not."""
+"""element_reader: the values of each element, and a reason for each missing value."""
 
 import json
 import time

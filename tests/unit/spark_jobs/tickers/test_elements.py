@@ -1,4 +1,4 @@
-"""A message's array, element by element, to the letter."""
+"""Elements of a message's array, with their exact text."""
 
 import json
 import time
@@ -88,7 +88,7 @@ def test_a_message_is_read_in_time_that_grows_with_its_length() -> None:
     began = time.process_time()
     elements, _rest = elements_of(b"[" + b",".join([b"{}"] * 100_000) + b"]")
     assert len(elements) == 100_000
-    # Each element copied with all behind it would be minutes.
+    # Copying the rest of the message for each element would take minutes.
     assert time.process_time() - began < 20
 
 

@@ -1,4 +1,4 @@
-"""Tickers to parquet files and what a Delta commit says of each."""
+"""Parquet files of tickers, and their statistics for a Delta commit."""
 
 import json
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ DAY = 86_400_000_000
 
 
 def files_of(*messages: tuple[str, list[Any]]) -> list[dict[str, Any]]:
-    """Rows of columns.TICKER_FILE, of messages each of a topic."""
+    """Return rows of columns.TICKER_FILE from pairs of a topic and a message's items."""
     rows = [message(encoded(items), topic) for topic, items in messages]
     return ticker_files(read_messages(frame(*rows))).to_dicts()
 

@@ -1,4 +1,4 @@
-"""Dead letters that are read once more: each counts once, and what was read before does not count again."""
+"""Dead letters that are read again: each counts once, and other items do not count again."""
 
 import json
 from collections import Counter
@@ -37,7 +37,7 @@ def now(spans: list[Span], *messages: dict[str, Any]) -> Now:
 
 
 def updates(found: Now) -> dict[str, int]:
-    """By symbol; all tickers are of one minute."""
+    """Return the updates by symbol; all tickers are of one minute."""
     tickers = found.rows.filter(kind="ticker").group_by("symbol").agg(pl.col("updates").sum())
     return dict(tickers.rows())
 
@@ -95,7 +95,7 @@ def test_read_again_without_a_change_nothing_changes() -> None:
         was(5, 2, to_bits([1, 2]), cause=NO_OBJECT),
         was(6, 1, THE_MESSAGE, cause=NO_ARRAY),
         was(7, 2, EVERY_ITEM, cause=NO_OBJECT),
-        # As a migration writes it, which does not know the message's other items.
+        # As written by a migration, which does not know the message's other items.
         was(9, 2, to_bits([0, 1]), cause=NO_OBJECT),
     ]
     found = now(

@@ -1,4 +1,4 @@
-"""Sorted runs to one: every row once, in order, with little of each run in memory."""
+"""Merging of sorted runs: every row once, in order, with little of each run in memory."""
 
 from collections.abc import Iterator
 from random import Random

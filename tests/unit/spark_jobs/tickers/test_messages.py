@@ -1,4 +1,4 @@
-"""Kafka records through Spark: literal in and literal out, over Arrow and Python workers."""
+"""Kafka records through Spark, with Arrow and Python workers: literal input and output."""
 
 import json
 from datetime import UTC, datetime

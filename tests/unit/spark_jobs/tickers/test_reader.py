@@ -1,4 +1,4 @@
-"""Messages to tickers, by whichever way: what exchanges were seen to write, and what becomes of it."""
+"""Messages to tickers, with either reader: forms that exchanges were seen to send, and their rows."""
 
 import time
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ both_ways = pytest.mark.parametrize("read", READERS)
 
 
 def kucoin(**texts: str) -> bytes:
-    """A message of one item: values of its data as they are written in JSON."""
+    """Return a message of one item. `texts` are values of its data as written in JSON."""
     text = encoded(item(CRO_USDT)).decode()
     for key, written in texts.items():
         before, _, behind = text.partition(f'"{key}":')
@@ -47,7 +47,7 @@ def binance(**texts: str) -> bytes:
 
 
 def one(read: Reader, topic: str, value: bytes) -> tuple[dict[str, Any] | None, dict[str, str]]:
-    """The ticker of a message, and the reason of each field that it has not; no dead letter."""
+    """Return the ticker of a message without dead letters, and the reasons of its unread fields."""
     rows = in_order(read(frame(message(value, topic))))
     assert {row["kind"] for row in rows} <= {"ticker", "unread"}
     tickers = [row for row in rows if row["kind"] == "ticker"]
@@ -56,7 +56,7 @@ def one(read: Reader, topic: str, value: bytes) -> tuple[dict[str, Any] | None, 
     return tickers[0] if tickers else None, unread
 
 
-# What exchanges write now and then, beside the columns that must come of it.
+# Forms that exchanges send now and then, with the expected columns.
 SEEN: Mapping[str, tuple[str, bytes, Mapping[str, str | int | None], Mapping[str, str]]] = {
     "small numbers instead of texts": (
         KUCOIN.raw_topic,

@@ -1,4 +1,4 @@
-"""What became of the items of a batch, and the share that could not be read."""
+"""Readings of batches, and the share of items that could not be read."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Spans of dead letters: as few as can be, the same whatever they were put together from."""
+"""Spans of dead letters: as few as possible, and the same in whatever parts they were joined."""
 
 import random
 
@@ -19,7 +19,7 @@ CAUSE = "sequence is missing"
 
 
 def span(first: int, last: int | None = None, positions: bytes | None = b"\x05") -> Span:
-    """Of partition 2; two letters in each message."""
+    """Return a span of partition 2, with two letters in each message."""
     end = first if last is None else last
     return Span("kucoin_raw_data", 2, CAUSE, first, end, 2 * (end - first + 1), positions)
 
@@ -64,5 +64,5 @@ def test_positions_are_the_bits_that_are_set(positions: set[int]) -> None:
     bits = to_bits(positions)
     assert from_bits(bits) == sorted(positions)
     assert not bits.endswith(b"\0")
-    # As get_bit of Postgres counts.
+    # The bits are numbered as in Postgres's get_bit.
     assert sum(1 << position for position in positions) == int.from_bytes(bits, "little")

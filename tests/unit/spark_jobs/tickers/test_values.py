@@ -1,4 +1,4 @@
-"""From what was written to exactly that value, or the reason why not."""
+"""Values are exactly what was written, or are refused with a reason."""
 
 import time
 from collections.abc import Callable
@@ -172,7 +172,7 @@ def test_times_are_microseconds_from_2000_to_2100() -> None:
 def test_a_huge_number_is_refused_at_once(read: Callable[[Any], Any], written: str) -> None:
     began = time.process_time()
     reason(read, written)
-    # Time that grew with the square of the length would be hours.
+    # If the time grew with the square of the length, this would take hours.
     assert time.process_time() - began < 1
 
 

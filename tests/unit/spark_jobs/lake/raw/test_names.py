@@ -1,4 +1,4 @@
-"""The names of the archive's objects, which say by themselves which offsets they hold, and of which topic."""
+"""The names of the archive's objects, which contain their offsets and the topic's id."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""The archive's objects found by the folders of a span of time, and by the topic that they are of."""
+"""Objects of the archive are found by span of time, and by the topic that they belong to."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ OLD_ID, NEW_ID = "ckVJ5ZWORGWAxTTLoYGQ2A", "nS2gTqB6RJ-0wl0y0ReEow"
 
 
 class Listed(HadoopFiles):
-    """A storage that remembers which folders were listed."""
+    """A file system that records which folders were listed."""
 
     def __init__(self, spark: SparkSession, folder: str) -> None:
         super().__init__(spark, folder)

@@ -1,4 +1,4 @@
-"""Which files of the tickers' table are written anew, and that this comes to an end."""
+"""The choice of the files of the tickers' table to merge, and that merging ends."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ def file(
 
 
 def merged(runs: Sequence[Run]) -> list[TableFile]:
-    """The files that ticker_merge makes of the runs: closed at LARGE, symbols apart."""
+    """Return the files that a merge makes of the runs: closed at LARGE, with different symbols."""
     old = [each for run in runs for each in run]
     size, files = sum(each.size for each in old), list[TableFile]()
     while size > 0:

@@ -1,4 +1,4 @@
-"""The table of each earlier version is brought up to date, and that of a later one is refused."""
+"""The table of each earlier version is brought up to date, and that of a later version is refused."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ NEXT = (
 
 @pytest.fixture(params=VERSIONS, ids=[version.name for version in VERSIONS])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The folder of the table that a version has written."""
+    """Return the folder of the table that a version has written."""
     version: Version = request.param
     for key, content in version.objects("tickers").items():
         if not key.endswith("/"):

@@ -1,0 +1,214 @@
+"""An exchange that is one file and one line, from its socket to a client and to all that is derived."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection
+
+from core.settings import Settings
+from infra.paths import PROJECT
+from infra.ports import free_ports
+from tests.support import lake as lake_of
+from tests.support.jobs import QUICK, SPARK_SUBMIT
+from tests.support.loopback import http_server, websocket_server
+from tests.support.process import Process, run, running
+from tests.support.server import ServerProcess, running_server
+from tests.support.waiting import wait_for
+
+PACKAGES = ("core", "exchanges", "extractors", "infra", "server", "spark_jobs")
+FILE = PROJECT / "tests" / "support" / "lumen.py"
+REGISTERED, WITH_LUMEN = "(BINANCE, KUCOIN)", "(BINANCE, KUCOIN, LUMEN)"
+
+MARKETS = [
+    {"id": "BTC/USD", "base": "BTC", "quote": "USD", "open": True},
+    {"id": "ETH/USD", "base": "ETH", "quote": "USD", "open": False},
+]
+BEGAN = "2025-03-28T07:37:28"
+
+DERIVED = """
+from core.settings import STACK, Settings
+from infra import ports, up
+settings = Settings.from_environment(STACK)
+print([port.setting for port in ports.of_settings(settings)], up.EXTRACTORS)
+"""
+
+
+@dataclass
+class Running:
+    """The programs of a copy of the project that knows Lumen."""
+
+    settings: Settings
+    environment: dict[str, str]
+    extractor: Process
+    server: ServerProcess
+    metrics_port: int
+
+
+def talk(connection: ServerConnection) -> None:
+    """Send a ticker of each market that was subscribed to, ten times a second."""
+    asked = json.loads(connection.recv())["subscribe"]
+    assert asked == [market["id"] for market in MARKETS]
+    with suppress(ConnectionClosed):
+        connection.send(json.dumps({"subscribed": len(asked)}))
+        for number in range(1_000_000):
+            for symbol in asked:
+                connection.send(frame(symbol, number))
+            time.sleep(0.1)
+
+
+def frame(symbol: str, number: int) -> str:
+    """Written by hand: the numbers have digits that a float would lose."""
+    return (
+        f'{{"ticker":{{"at":"{BEGAN}.{number:06}Z","market":{{"id":"{symbol}"}},'
+        f'"last":85439.990000000000000{number % 1000:03},"best":{{"bid":85439.5,"ask":8.54401e4}}}}}}'
+    )
+
+
+def copied_project(folder: Path) -> Path:
+    """Return a copy of the project with one file and one name more."""
+    for package in PACKAGES:
+        shutil.copytree(
+            PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(FILE, folder / "exchanges" / "lumen.py")
+    registry = folder / "exchanges" / "__init__.py"
+    text = registry.read_text()
+    assert REGISTERED in text
+    registered = text.replace(REGISTERED, WITH_LUMEN)
+    registry.write_text(f"from exchanges.lumen import LUMEN\n{registered}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def lumen(project: Path, own_lake: Settings, tmp_path: Path) -> Iterator[Running]:
+    """Everything that runs for one exchange, from its own socket to the server."""
+    (metrics_port,) = free_ports(1)
+    with ExitStack() as programs:
+        ws_url = programs.enter_context(websocket_server(talk))
+        rest_url = programs.enter_context(http_server(lambda: json.dumps(MARKETS)))
+        # The current folder, which is the project itself, does not come first.
+        packages = {"PYTHONPATH": str(project), "PYTHONSAFEPATH": "1"}
+        environment = own_lake.environment() | packages
+        environment |= {
+            "JOURNAL_DIR": str(tmp_path / "journal"),
+            "LUMEN_WS_URL": ws_url,
+            "LUMEN_REST_URL": rest_url,
+            "LUMEN_METRICS_PORT": str(metrics_port),
+            "LUMEN_BATCH_SECONDS": "0.1",
+        }
+        run([sys.executable, "-m", "infra", "initialise"], environment)
+
+        def start(command: list[str | Path], name: str) -> Process:
+            return programs.enter_context(
+                running(Process(command, tmp_path / f"{name}.log", environment))
+            )
+
+        extractor = start([sys.executable, "-m", "extractors", "lumen"], "lumen")
+        start([SPARK_SUBMIT, *QUICK, project / "spark_jobs" / "jobs.py"], "jobs")
+        server = programs.enter_context(
+            running_server(own_lake.reader_database_url, None, **packages)
+        )
+        yield Running(own_lake, environment, extractor, server, metrics_port)
+
+
+def first_price(lumen: Running) -> dict[str, Any]:
+    """Return the first price of BTC/USD that a WebSocket client receives."""
+    with connect(f"{lumen.server.stream}?exchange=lumen") as client:
+        while True:
+            message = json.loads(client.recv(timeout=120))
+            for price in message.get("prices", []):
+                assert price["exchange"] == "lumen"
+                if price["symbol"] == "BTC/USD":
+                    return dict(price)
+
+
+def test_one_file_and_one_name_bring_an_exchange_from_its_socket_to_all_ends(
+    lumen: Running, browser: Browser
+) -> None:
+    price = first_price(lumen)
+    event_time = datetime.fromisoformat(price["event_time"])
+    assert event_time.replace(microsecond=0) == datetime.fromisoformat(f"{BEGAN}Z")
+    last_digits = f"{event_time.microsecond % 1000:03}"
+    assert price["price"] == f"85439.990000000000000{last_digits}".rstrip("0")
+    assert (price["bid"], price["ask"], price["bid_size"]) == ("85439.5", "85440.1", None)
+    assert price["sequence"] == round(event_time.timestamp() * 1_000_000)
+    assert (price["topic"], price["endpoint"]) == ("lumen_raw_data", "127.0.0.1")
+    assert price["simulated"]
+
+    feeds = lumen.server.get("/api/feeds").json()["feeds"]
+    assert [(feed["exchange"], feed["title"]) for feed in feeds] == [
+        ("binance", "Binance"),
+        ("kucoin", "KuCoin"),
+        ("lumen", "Lumen"),
+    ]
+    refused = lumen.server.get("/api/prices", exchange="kraken")
+    assert "Input should be 'binance', 'kucoin' or 'lumen'" in refused.text
+    document = lumen.server.get("/openapi.json").text
+    assert '"enum":["binance","kucoin","lumen"]' in document.replace(" ", "")
+    ready = lumen.server.get("/readyz").json()["exchanges"]
+    assert [each["exchange"] for each in ready if each["fresh"]] == ["lumen"]
+    wait_for(lambda: instruments(lumen.server), lambda found: len(found) == 2)
+    assert instruments(lumen.server) == [
+        ("BTC/USD", "BTC", "USD", "TRADING"),
+        ("ETH/USD", "ETH", "USD", "CLOSED"),
+    ]
+    metrics = requests.get(f"http://127.0.0.1:{lumen.metrics_port}/metrics", timeout=10).text
+    assert 'extractor_items_total{exchange="lumen"}' in metrics
+    assert_is_derived(lumen)
+    assert_is_on_the_page(lumen, browser)
+    assert_is_in_the_lake(lumen)
+
+
+def instruments(server: ServerProcess) -> list[tuple[str, ...]]:
+    found = server.get("/api/instruments", exchange="lumen").json()["instruments"]
+    return sorted((f["symbol"], f["base"], f["quote"], f["status"]) for f in found)
+
+
+def assert_is_derived(lumen: Running) -> None:
+    """Its settings, its port and its program."""
+    printed = run([sys.executable, "-c", DERIVED], lumen.environment).stdout
+    assert "'LUMEN_METRICS_PORT'" in printed
+    assert "('binance', 'kucoin', 'lumen')" in printed
+    wrong = lumen.environment | {"LUMEN_REST_URL": "api.lumen.example"}
+    refused = run([sys.executable, "-m", "extractors", "lumen"], wrong, status=2)
+    assert "LUMEN_REST_URL='api.lumen.example': expected http://host:port" in refused.stderr
+
+
+def assert_is_on_the_page(lumen: Running, browser: Browser) -> None:
+    page = browser.new_page()
+    try:
+        page.goto(lumen.server.page)
+        expect(page.locator("article[data-exchange=lumen] h2")).to_contain_text("Lumen")
+        page.get_by_role("button", name="Lumen").click()
+        expect(page.locator("tr[data-symbol='BTC/USD'] small")).to_have_text("Lumen")
+    finally:
+        page.close()
+
+
+def assert_is_in_the_lake(lumen: Running) -> None:
+    def symbols() -> set[tuple[str, str]]:
+        rows = lake_of.ticker_rows(lumen.settings)
+        return {(row["exchange"], row["symbol"]) for row in rows}
+
+    everything = {("lumen", "BTC/USD"), ("lumen", "ETH/USD")}
+    wait_for(symbols, lambda found: found == everything)
+    raw = wait_for(lambda: lake_of.archived(lumen.settings, "raw"))
+    assert {record[0] for record in raw} == {"lumen_raw_data"}
