@@ -26,7 +26,7 @@ from core.message import MAX_MESSAGE_BYTES
 from core.s3_client import client_arguments
 from core.settings import EXTRACTORS, Settings
 from exchanges.kucoin import KUCOIN
-from extractors.extractor import COLLECT_SHARE, MOST_ITEMS
+from extractors.extractor import COLLECT_SHARE, MAX_ITEMS_PER_WRITE
 from extractors.journal.journal import Journal
 from extractors.journal.reader import JournalReader
 from extractors.metrics import Metrics
@@ -99,8 +99,8 @@ class Twin:
             received += len(frame.raw_data)
             size += frame.size
         self._metrics.received(len(frames), size, received, received - len(items))
-        for start in range(0, len(items), MOST_ITEMS):
-            part = items[start : start + MOST_ITEMS]
+        for start in range(0, len(items), MAX_ITEMS_PER_WRITE):
+            part = items[start : start + MAX_ITEMS_PER_WRITE]
             if self._journal.append(frames[0].endpoint, part, frames[0].at, time.monotonic()):
                 self._metrics.refused.inc(len(part))
         self._journal.close_if_due(time.monotonic())
@@ -121,7 +121,7 @@ class Twin:
         )
         with closing(producer):
             partitions = producer.wait_for_topic() or 0
-            delivered.partitions_are(partitions, self._journal.end)
+            delivered.set_partitions(partitions, self._journal.end)
             begin(KUCOIN.raw_topic, client_configuration(self._settings), delivered)
             batcher = Batcher(self._client.batch_seconds)
             save_at = 0.0

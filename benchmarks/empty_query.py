@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.kafka_source.records import kafka_records
-from spark_jobs.live_prices import PROGRESS_BESIDE_THE_BATCH
+from spark_jobs.live_prices import ASYNC_PROGRESS
 from spark_jobs.run.progress_events import listen
 from spark_jobs.run.runner import fresh_checkpoint
 from spark_jobs.run.session import spark_session
@@ -40,7 +40,7 @@ def main() -> None:
     records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, {})
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, "empty_query")
     query = records.writeStream.option("checkpointLocation", checkpoint).foreachBatch(nothing)
-    query.options(**PROGRESS_BESIDE_THE_BATCH).start().awaitTermination()
+    query.options(**ASYNC_PROGRESS).start().awaitTermination()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from benchmarks.extractor_frames import numbers_in
 from core.settings import Settings
 
 TIMEOUT = 10.0
-MOST_MESSAGES = 10_000
+MAX_MESSAGES = 10_000
 
 Offsets = Mapping[int, int]
 """Next offset by partition."""
@@ -53,7 +53,7 @@ def messages_between(
             offset = starts[partition]
             consumer.assign([TopicPartition(topic, partition, offset)])
             while offset < end:
-                messages = consumer.consume(min(MOST_MESSAGES, end - offset), TIMEOUT)
+                messages = consumer.consume(min(MAX_MESSAGES, end - offset), TIMEOUT)
                 if not messages:
                     raise RuntimeError(f"{topic}/{partition}: no message at offset {offset}")
                 for message in messages:

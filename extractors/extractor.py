@@ -47,10 +47,10 @@ COLLECT_SHARE = 0.01
 
 SUMMARY_INTERVAL = 60.0
 
-MOST_ITEMS = 5_000
+MAX_ITEMS_PER_WRITE = 5_000
 """Maximum number of items in one write to the journal: about 1 MB."""
 
-ASKED, FAILED, HOPELESS = 0, 1, 2
+STOPPED, FAILED, HOPELESS = 0, 1, 2
 """Exit statuses: stopped as requested; failed, a restart may help; failed, a restart is useless."""
 
 
@@ -106,7 +106,7 @@ class Extractor:
         metrics: Metrics,
     ) -> None:
         self.backlog = Backlog(client.exchange.backlog)
-        self.status = ASKED
+        self.status = STOPPED
         self._client = client
         self._name = client.exchange.name
         self._journal = journal
@@ -193,8 +193,8 @@ class Extractor:
     def _journalise(self, endpoint: str, frames: list[Frame]) -> None:
         """Write the frames' items to the journal. Items that it refuses are lost and counted."""
         items = [item for frame in frames for item in frame.items()]
-        for first in range(0, len(items), MOST_ITEMS):
-            part = items[first : first + MOST_ITEMS]
+        for first in range(0, len(items), MAX_ITEMS_PER_WRITE):
+            part = items[first : first + MAX_ITEMS_PER_WRITE]
             refusal = self._journal.append(endpoint, part, frames[0].at, time.monotonic())
             if refusal:
                 self._metrics.refused.inc(len(part))

@@ -16,13 +16,13 @@ from psycopg2.extensions import set_wait_callback
 from core.settings import SERVER, SettingError, Settings
 from server.access.security_headers import SECURITY_HEADERS
 from server.app import create_app
-from server.state.listener import answered_in_time
+from server.state.listener import wait_with_timeout
 from server.streams.hub import Hub
 from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
 
 log = logging.getLogger(__name__)
 
-BESIDE_STREAMS = 256
+OTHER_CONNECTIONS = 256
 """Connections reserved for everything but streams."""
 
 BESIDE_STREAMS_PER_ADDRESS = 32
@@ -31,7 +31,7 @@ BESIDE_STREAMS_PER_ADDRESS = 32
 OTHER_FILES = 256
 """File descriptors reserved for everything but clients: Postgres, static files, refused connections."""
 
-FAREWELL = 1.0
+CLOSE_TIMEOUT = 1.0
 """Seconds that streams get to end cleanly before their connections are closed."""
 
 
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._hub.close()
         if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=FAREWELL)
+            await asyncio.wait(self.server_state.tasks, timeout=CLOSE_TIMEOUT)
         await super().shutdown(sockets)
 
 
@@ -60,11 +60,11 @@ def main() -> int:
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     limits = ConnectionLimits(
-        settings.server_stream_limit + BESIDE_STREAMS,
+        settings.server_stream_limit + OTHER_CONNECTIONS,
         settings.server_stream_limit_per_address + BESIDE_STREAMS_PER_ADDRESS,
     )
-    allow_open_files(limits.in_all + OTHER_FILES)
-    set_wait_callback(answered_in_time)
+    allow_open_files(limits.total + OTHER_FILES)
+    set_wait_callback(wait_with_timeout)
     hub = Hub()
     config = uvicorn.Config(
         create_app(settings, hub),

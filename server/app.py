@@ -11,8 +11,8 @@ from fastapi import FastAPI, Header, Query, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
 
 from core.settings import Settings
-from server.access.middleware import GUARDED, protect
-from server.errors import answer_with_problems, documented, problem
+from server.access.middleware import COMMON_RESPONSES, protect
+from server.errors import documented, problem, register_problem_handlers
 from server.metrics import Metrics
 from server.rest.api import create_api
 from server.rest.health import create_operations
@@ -64,7 +64,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         nonlocal loop
         loop = asyncio.get_running_loop()
         listener.start()
-        client_checks = asyncio.create_task(hub.look_after_clients())
+        client_checks = asyncio.create_task(hub.check_clients())
         yield
         client_checks.cancel()
         await asyncio.to_thread(listener.stop)
@@ -75,9 +75,9 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        responses=GUARDED,
+        responses=COMMON_RESPONSES,
     )
-    answer_with_problems(app)
+    register_problem_handlers(app)
     page = StaticFiles(directory=PAGE, html=True)
 
     app.include_router(create_api(hub, queries))

@@ -80,7 +80,7 @@ def parameter_problem(error: ValidationException) -> JSONResponse:
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-def answer_with_problems(app: FastAPI) -> None:
+def register_problem_handlers(app: FastAPI) -> None:
     """Register handlers that turn every error of the app into a problem."""
 
     @app.exception_handler(RequestValidationError)

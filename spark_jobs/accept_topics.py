@@ -19,7 +19,7 @@ from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from spark_jobs.run.entry import run
-from spark_jobs.run.runner import keep_others_out, log_to_stderr
+from spark_jobs.run.runner import lock_job, log_to_stderr
 from spark_jobs.run.session import spark_session
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def accept_topics(settings: Settings) -> None:
     machine.
     """
     for query in (Archive.query, TickerTable.query):
-        keep_others_out(settings.checkpoint_dir, query)
+        lock_job(settings.checkpoint_dir, query)
     for sink in (PriceSink, SmallTopicsSink):
         with closing(sink(settings.database_url)) as opened:
             accepted = opened.postgres.accept(topic_ids(settings, sink.topics))

@@ -51,7 +51,7 @@ from spark_jobs.history.reach import (
     whole_reach,
     with_margin,
 )
-from spark_jobs.history.steps import Step, in_steps, narrowed, places_by_block, written
+from spark_jobs.history.steps import Step, in_steps, narrowed, spans_by_block, written
 from spark_jobs.kafka_source.time_span import TimeSpan, time_span
 from spark_jobs.lake.raw.objects import DAY
 from spark_jobs.postgres.upkeep import DEAD_LETTERS_KEPT
@@ -152,10 +152,10 @@ def _read(
 ) -> tuple[History, Reach]:
     if span is None:
         history = all_history(spark, settings)
-        history.refuse_beyond(snapshot.progress)
+        history.raise_if_beyond_kafka(snapshot.progress)
         return history, whole_reach(history, snapshot.progress, snapshot.taken_at)
     history = history_of(spark, settings, with_margin(span))
-    history.refuse_beyond(snapshot.progress)
+    history.raise_if_beyond_kafka(snapshot.progress)
     return history, reach_of(history, span, snapshot.progress, snapshot.taken_at)
 
 
@@ -172,7 +172,7 @@ def _letters_again(
     history: History, steps: Iterable[Step], examples: DataFrame
 ) -> Iterator[DataFrame]:
     """Read again only the messages with an example and few others, instead of the whole history."""
-    for step in narrowed(steps, places_by_block(examples)):
+    for step in narrowed(steps, spans_by_block(examples)):
         yield fresh_letters(history.all_records(*step).transform(messages), examples)
 
 

@@ -28,7 +28,7 @@ SMALL_MESSAGES_PER_BATCH = 4000
 
 # Postgres stores the query's progress, so a batch need not wait until its checkpoint is on disk: two
 # files, 35 ms each. Spark allows this only for Kafka as the sink; the second option overrides its check.
-PROGRESS_BESIDE_THE_BATCH = {
+ASYNC_PROGRESS = {
     "asyncProgressTrackingEnabled": "true",
     "_asyncProgressTrackingOverrideSinkSupportCheck": "true",
 }
@@ -71,7 +71,7 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     progress = small.postgres.resume(topic_ids(settings, small.topics))
     few = records(small.topics, progress, SMALL_MESSAGES_PER_BATCH)
     query = live_prices(raw, prices, fresh_checkpoint(folder, prices.query))
-    query.options(**PROGRESS_BESIDE_THE_BATCH).start()
+    query.options(**ASYNC_PROGRESS).start()
     small_topics(few, small, fresh_checkpoint(folder, small.query)).start()
     return [prices, small]
 

@@ -16,13 +16,13 @@ from spark_jobs.kafka_source.checkpoint_offsets import checkpoint_offsets
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.lake.tickers.table import TickerTable
-from spark_jobs.run.runner import fresh_checkpoint, keep_others_out, run_job
+from spark_jobs.run.runner import fresh_checkpoint, lock_job, run_job
 from spark_jobs.run.sink import Sink
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
     """Start the query at the newest commit's offsets. Return its sink. For `tasks` see lake_records."""
-    keep_others_out(settings.checkpoint_dir, TickerTable.query)
+    lock_job(settings.checkpoint_dir, TickerTable.query)
     checkpoint = fresh_checkpoint(settings.checkpoint_dir, TickerTable.query)
     table = TickerTable(
         spark,

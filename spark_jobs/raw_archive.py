@@ -17,7 +17,7 @@ from spark_jobs.kafka_source.partitions import partitions_of_topics
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.lake.raw.archive import Archive
-from spark_jobs.run.runner import fresh_checkpoint, keep_others_out, run_job
+from spark_jobs.run.runner import fresh_checkpoint, lock_job, run_job
 from spark_jobs.run.sink import Sink
 
 PARTITIONS_OF_A_TASK = 40
@@ -40,7 +40,7 @@ def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[S
 
     For `tasks` see lake_records.
     """
-    keep_others_out(settings.checkpoint_dir, Archive.query)
+    lock_job(settings.checkpoint_dir, Archive.query)
     partitions = partitions_of_topics(settings, EXCHANGE_OF_TOPIC)
     refuse_long_names(partitions, tasks)
     archive = Archive(spark, lake_root(settings))

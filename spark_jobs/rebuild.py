@@ -70,14 +70,14 @@ def ends_of(history: History, progress: Offsets) -> dict[tuple[str, int], int]:
     This is the tables' progress. If that has expired in Kafka, it is Kafka's oldest offset; if nothing
     was read yet, Kafka's end. Raise OffsetError if Kafka ends before the progress.
     """
-    history.refuse_beyond(progress)
+    history.raise_if_beyond_kafka(progress)
     return {
         partition: max(progress.get(partition, high), low)
         for partition, (low, high) in history.kept().items()
     }
 
 
-def what_stays(reach: Reach) -> Iterator[str]:
+def unchanged_rows(reach: Reach) -> Iterator[str]:
     """Yield a line for each exchange whose oldest records are neither in Kafka nor in `raw/`."""
     for exchange, minute in complete_after(reach).items():
         if exchange in reach.since:
@@ -91,7 +91,7 @@ def main() -> None:
     settings = Settings.from_environment(JOBS)
     spark = spark_session("rebuild")
     reach = rebuild(spark, settings)
-    print("\n".join(["rebuilt prices, candles and dead letters", *what_stays(reach)]))
+    print("\n".join(["rebuilt prices, candles and dead letters", *unchanged_rows(reach)]))
     spark.stop()
 
 

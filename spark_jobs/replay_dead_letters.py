@@ -12,7 +12,7 @@ If Kafka no longer holds a whole span, its letters are read from `dead_letters`,
 its messages from `raw/`.
 
 The live job reads small topics with dead letters again, from their oldest records: see
-SmallTopicsSink.start_over.
+SmallTopicsSink.reset_topics_with_dead_letters.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ from spark_jobs.postgres.transaction import Transactions
 from spark_jobs.run.entry import run
 from spark_jobs.run.runner import log_to_stderr
 from spark_jobs.tickers.columns import REDUCED, as_table
-from spark_jobs.tickers.letters.reread import Now, Stored, letters_now, read_again
+from spark_jobs.tickers.letters.reread import Now, Stored, read_again, reread_letters
 from spark_jobs.tickers.letters.spans import BLOCK, Span
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reading import cause_of
@@ -167,7 +167,7 @@ def replay_dead_letters(settings: Settings) -> Replayed:
             rest = [span for span in spans if span not in in_kafka]
             expired += sum(span.letters for span in rest)
             for portion, rows in with_rows(database, rest):
-                readable += replace_all(portion, letters_now(portion, read_again(rows)))
+                readable += replace_all(portion, reread_letters(portion, read_again(rows)))
                 expired -= sum(span.letters for span in portion)
     return Replayed(letters, readable, expired)
 
@@ -199,7 +199,7 @@ def from_kafka(messages: KeptMessages, was: Sequence[Span]) -> Now:
     offsets = {offset for span in was for offset in span.offsets}
     now = Now()
     for some in messages.read(was[0].topic, was[0].partition, offsets):
-        now.add(letters_now(was, read_messages(some)))
+        now.add(reread_letters(was, read_messages(some)))
     return now
 
 
@@ -247,7 +247,7 @@ def small_topics_again(settings: Settings) -> list[str]:
     Raise SecondLiveJobError if a live job is running.
     """
     with closing(SmallTopicsSink(settings.database_url)) as sink:
-        return sink.start_over()
+        return sink.reset_topics_with_dead_letters()
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from core.message import received_at_of
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from spark_jobs.errors import JobError
-from spark_jobs.history.history import History, raw_folders, store_explained
+from spark_jobs.history.history import History, raw_folders, store_errors_converted
 from spark_jobs.lake.raw.objects import RawObject
 from spark_jobs.run.entry import run
 from spark_jobs.run.runner import log_to_stderr
@@ -112,7 +112,7 @@ def archived_object(spark: SparkSession, settings: Settings, price: Price) -> Ra
     # The time of receipt is the extractor's, whose clock may be ahead of Kafka's, which names the
     # folders.
     since = price.received_at - timedelta(microseconds=CLOCK_LIMIT)
-    with store_explained(settings):
+    with store_errors_converted(settings):
         folders, topic_id = raw_folders(spark, settings, price.topic)
         for each in folders.objects(since):
             first, last = each.ranges.get(price.partition, (0, -1))

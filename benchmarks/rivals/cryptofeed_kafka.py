@@ -18,7 +18,7 @@ from cryptofeed.connection import RestEndpoint, Routes
 from cryptofeed.defines import TICKER
 from cryptofeed.exchanges import KuCoin
 
-MOST_SYMBOLS = 300
+MAX_SYMBOLS = 300
 
 
 class OneTopic(TickerKafka):
@@ -58,7 +58,7 @@ def main() -> None:
     asyncio.set_event_loop(uvloop.new_event_loop())
     handler = FeedHandler(config={"uvloop": False, "log": {"disabled": True}})
     backend = OneTopic(topic, bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"])
-    symbols = KuCoin.symbols()[:MOST_SYMBOLS]
+    symbols = KuCoin.symbols()[:MAX_SYMBOLS]
     feed = KuCoin(symbols=symbols, channels=[TICKER], callbacks={TICKER: backend})
     handler.add_feed(feed)
     handler.run()

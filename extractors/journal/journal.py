@@ -86,7 +86,7 @@ class Journal:
         self._retry_disk_at = 0.0
         self.is_closed = False
         """Whether appending has ended."""
-        self.was_left = bool(self._segments)
+        self.has_items_left = bool(self._segments)
         """Whether a previous process left items."""
         self.start = self._segments[0].first if self._segments else 0
         """Position of the oldest item that was left (0 if none)."""

@@ -20,7 +20,7 @@ SHORTEST_SECRET = 6
 
 
 @contextmanager
-def obeying(ban: Ban) -> Iterator[None]:
+def respecting_ban(ban: Ban) -> Iterator[None]:
     """Guard one request: a refusal that demands a pause begins or extends the ban.
 
     Raise ExchangeError without entering the block while the ban lasts.

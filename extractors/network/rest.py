@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from extractors.network.ban import Ban
 from extractors.network.deadline import Deadline
-from extractors.network.refusal import obeying, refusal
+from extractors.network.refusal import refusal, respecting_ban
 from extractors.network.stream import opened_stream
 
 HEADERS = {"User-Agent": "cryptopricesrt", "Accept": "application/json"}
@@ -27,7 +27,7 @@ def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
     Raise ExchangeError for any other response or during a ban, OSError without a response.
     """
     path = urlsplit(url).path
-    with obeying(ban):
+    with respecting_ban(ban):
         with opened_stream(url, deadline) as stream, closing(stream), requests.Session() as session:
             # The stream already goes through the proxy; send no credentials from the environment.
             session.trust_env = False

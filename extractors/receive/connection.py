@@ -33,7 +33,7 @@ OVERLAP = 2.0
 """Seconds that both connections stay open: older frames may still be in flight, and Binance sends
 only once a second."""
 
-LEAVE_LIMIT = 10.0
+CLOSE_TIMEOUT = 10.0
 """Seconds that the exchange has to answer our close frame. Until then its frames are read."""
 
 STOP_LIMIT = 1.0
@@ -199,7 +199,7 @@ class Connection(Thread):
                 self._receive(socket, session, host)
 
     def _leave_limit(self) -> float:
-        return STOP_LIMIT if self._stop_requested.is_set() else LEAVE_LIMIT
+        return STOP_LIMIT if self._stop_requested.is_set() else CLOSE_TIMEOUT
 
     def _send(self, socket: WebSocket, session: Session, now: float) -> None:
         for text in session.due(now):

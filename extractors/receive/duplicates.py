@@ -6,13 +6,13 @@ from dataclasses import replace
 from exchanges.exchange import Received
 from extractors.receive.notices import Ended, Frame, Opening
 
-REMEMBERED = 300
+SEQUENCES_PER_SYMBOL = 300
 """Sequences kept per symbol: 15 s of an exchange's fastest symbol on two connections.
 
 A connection that lags is read for up to 10 s after its successor has taken over.
 """
 
-LATEST_REPEAT = 60_000_000
+MAX_SUCCESSOR_LAG_US = 60_000_000
 """Maximum lag of a successor behind a connection that has ended, in microseconds."""
 
 
@@ -45,7 +45,7 @@ class Duplicates:
 
     def ended(self, notice: Ended) -> None:
         del self._others[notice.connection]
-        self._rotation_ends = notice.at + LATEST_REPEAT
+        self._rotation_ends = notice.at + MAX_SUCCESSOR_LAG_US
 
     def without(self, frame: Frame) -> Frame:
         """Return the frame without the tickers that another connection delivered first."""
@@ -69,6 +69,6 @@ class Duplicates:
             return False
         first_connections[raw_data.sequence] = connection
         self._last[raw_data.symbol] = raw_data.sequence, connection
-        if len(first_connections) > REMEMBERED:
+        if len(first_connections) > SEQUENCES_PER_SYMBOL:
             del first_connections[next(iter(first_connections))]
         return True

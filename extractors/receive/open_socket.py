@@ -5,7 +5,7 @@ from websocket import WebSocketBadStatusException
 from exchanges.exchange import Endpoint
 from extractors.network.ban import Ban
 from extractors.network.deadline import Deadline
-from extractors.network.refusal import obeying, refusal
+from extractors.network.refusal import refusal, respecting_ban
 from extractors.network.stream import opened_stream
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.web_socket import Socket
@@ -27,7 +27,7 @@ def connect(client: ExchangeClient) -> tuple[Endpoint, Socket]:
 def open_socket(endpoint: Endpoint, ban: Ban, deadline: Deadline) -> Socket:
     """Return a WebSocket after its handshake. Raise the same errors as connect()."""
     socket = Socket(enable_multithread=False, skip_utf8_validation=True)
-    with obeying(ban), opened_stream(endpoint.url, deadline) as stream:
+    with respecting_ban(ban), opened_stream(endpoint.url, deadline) as stream:
         try:
             socket.connect(endpoint.url, socket=stream, redirect_limit=0)  # type: ignore[no-untyped-call]
         except WebSocketBadStatusException as error:

@@ -76,7 +76,7 @@ class Delivered:
         }
         replace_file(folder / "delivered", json.dumps(record), durably=durably)
 
-    def partitions_are(self, count: int, position: int) -> None:
+    def set_partitions(self, count: int, position: int) -> None:
         """Record the topic's number of partitions, for items at `position` and after it.
 
         None of these may have been sent yet.

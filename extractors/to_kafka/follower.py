@@ -131,8 +131,8 @@ class KafkaFollower(Thread):
 
     def _resume(self, partitions: int) -> None:
         """Update the record with what Kafka has. Raise OSError."""
-        is_new = not (self._journal.was_left or self._delivered.places)
-        self._delivered.partitions_are(partitions, self._journal.end)
+        is_new = not (self._journal.has_items_left or self._delivered.places)
+        self._delivered.set_partitions(partitions, self._journal.end)
         if self._delivered.counts != self._saved_counts:
             # Otherwise the next process would look for items in the wrong partitions.
             self._delivered.save(self._journal.folder, durably=True)

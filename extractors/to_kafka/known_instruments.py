@@ -10,7 +10,7 @@ from core.message import instrument_key
 from core.topics import INSTRUMENTS
 from exchanges.exchange import Instrument
 from extractors.receive.instruments import read_instrument
-from extractors.to_kafka.topic_reader import TopicError, consumer_to_look, messages_to_the_end
+from extractors.to_kafka.topic_reader import TopicError, groupless_consumer, messages_to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def known_instruments(exchange: str, configuration: Mapping[str, str]) -> dict[s
 
 def _messages(configuration: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Return keys and values, in order per key."""
-    with closing(consumer_to_look(configuration)) as consumer:
+    with closing(groupless_consumer(configuration)) as consumer:
         try:
             partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
             if partitions.error:

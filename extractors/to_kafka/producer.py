@@ -65,7 +65,7 @@ CONFIGURATION = {
 }
 
 
-ABOUT_ANOTHER = (KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE)  # noqa: SLF001 - public
+CONSEQUENCES = (KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE)  # noqa: SLF001 - public
 """Fatal errors that are consequences of another error."""
 
 
@@ -254,7 +254,7 @@ class Producer:
         return ProducerError(self._reason(self._fatal or error))
 
     def _is_vague(self, error: KafkaError) -> bool:
-        return (self._fatal or error).code() in ABOUT_ANOTHER
+        return (self._fatal or error).code() in CONSEQUENCES
 
     def _reason(self, error: KafkaError) -> str:
         return f"topic {self._topic}: {explain(error, self._topic, self._settings)}"

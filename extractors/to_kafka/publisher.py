@@ -37,7 +37,7 @@ CONFIGURATION = {
     "log_level": 2,
 }
 
-ABOUT_THE_MESSAGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
+PERMANENT_ERRORS = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Errors that a retry can't cure."""
 
 
@@ -115,7 +115,7 @@ class Publisher(Thread):
 
     def _take_back(self, outgoing: Outgoing, error: KafkaError) -> None:
         reason = f"topic {outgoing.topic}: {explain(error, outgoing.topic, self._settings)}"
-        if error.code() in ABOUT_THE_MESSAGE:
+        if error.code() in PERMANENT_ERRORS:
             log.error("message refused key=%r reason=%r", outgoing.key, reason)
         else:
             self._returned.append(outgoing)

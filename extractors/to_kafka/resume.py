@@ -8,12 +8,12 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from core.message import JOURNAL_HEADER, POSITION_HEADER
 from extractors.to_kafka.delivered import Delivered, Place
-from extractors.to_kafka.topic_reader import TopicError, consumer_to_look, messages_to_the_end
+from extractors.to_kafka.topic_reader import TopicError, groupless_consumer, messages_to_the_end
 
 TIMEOUT = 10.0
 """Timeout in seconds of each request."""
 
-STILL_FOR = 1.0
+QUIET_SECONDS = 1.0
 """Seconds without a new message of the journal after which reading ends: messages of a killed process
 may still be in flight."""
 
@@ -26,12 +26,12 @@ def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered)
     message. Read all of a partition that is shorter than recorded: either it was created again and has
     nothing of the journal, or it has lost its end, which must be sent again.
     """
-    with closing(consumer_to_look(configuration)) as consumer:
+    with closing(groupless_consumer(configuration)) as consumer:
         try:
             _read_to_the_ends(consumer, topic, delivered)
             is_quiet = False
             while not is_quiet:
-                time.sleep(STILL_FOR)
+                time.sleep(QUIET_SECONDS)
                 is_quiet = not _read_to_the_ends(consumer, topic, delivered)
         except KafkaException as error:
             raise TopicError(f"topic {topic}: {error}") from error
@@ -39,7 +39,7 @@ def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered)
 
 def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
     """Record the ends of a topic that has nothing of the journal yet. Raise TopicError."""
-    with closing(consumer_to_look(configuration)) as consumer:
+    with closing(groupless_consumer(configuration)) as consumer:
         try:
             for partition in range(delivered.counts[-1][1]):
                 _, end = _ends(consumer, topic, partition)

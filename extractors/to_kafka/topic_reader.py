@@ -10,7 +10,7 @@ class TopicError(OSError):
     """A topic can't be read now."""
 
 
-def consumer_to_look(configuration: Mapping[str, str]) -> Consumer:
+def groupless_consumer(configuration: Mapping[str, str]) -> Consumer:
     """Return a consumer that joins no group and commits nothing."""
     return Consumer(
         {

@@ -24,7 +24,7 @@ from infra.replay.faults.faults import (
 LARGEST_BACKLOG_BYTES = 4_000_000
 """Unsent bytes, some 16,000 KuCoin frames, above which a connection is closed. The exchanges also close
 a socket whose client reads too slowly."""
-SILENT_LOOK = 0.02
+SILENCE_CHECK_INTERVAL = 0.02
 """Interval at which a silenced connection checks whether its client has left, in seconds."""
 
 ENDINGS = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
@@ -118,7 +118,7 @@ class Connection:
             code, reason = self._farewell
             await self.socket.close(code=code, message=reason.encode(), drain=False)
         while self._is_silent and not self._transport.is_closing():
-            await asyncio.sleep(SILENT_LOOK)
+            await asyncio.sleep(SILENCE_CHECK_INTERVAL)
         if self.ending is Ending.LEFT:
             await self.socket.close(drain=False)
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from core.settings import is_loopback
 from server.errors import problem
 
-LONGEST_ADDRESS = 8000
+MAX_URL_BYTES = 8000
 """Maximum length of path and query, in bytes."""
 
 
@@ -47,10 +47,10 @@ class HostCheck:
                 HTTPStatus.FORBIDDEN,
                 f"Origin={origin!r}: not this server, nor listed in SERVER_ORIGINS",
             )
-        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             return problem(
                 HTTPStatus.REQUEST_URI_TOO_LONG,
-                f"path and query have more than {LONGEST_ADDRESS} bytes",
+                f"path and query have more than {MAX_URL_BYTES} bytes",
             )
         return None
 

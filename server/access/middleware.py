@@ -22,7 +22,7 @@ KEY_SCHEMES = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
 }
 
-GUARDED = documented(
+COMMON_RESPONSES = documented(
     HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.MISDIRECTED_REQUEST
 )
 """OpenAPI responses of every route."""

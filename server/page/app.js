@@ -1,9 +1,9 @@
 // Entry point of the page: the stream updates the cards and the table; search and tabs filter it.
 
-import { add, listed } from "./exchanges.js";
+import { add, loadExchanges } from "./exchanges.js";
 import { Feed } from "./feed.js";
 import { time } from "./format.js";
-import { admitted } from "./key.js";
+import { waitForAccess } from "./key.js";
 import { follow } from "./stream.js";
 import { Table } from "./table.js";
 import { showUnreadable } from "./unreadable.js";
@@ -28,21 +28,21 @@ const places = {
 };
 const feeds = new Map();
 
-function grow() {
+function updateAge() {
   const now = Date.now();
-  for (const feed of feeds.values()) feed.grow(now);
-  table.grow(now);
+  for (const feed of feeds.values()) feed.updateAge(now);
+  table.updateAge(now);
 }
 
-await admitted(key);
-for (const exchange of await listed()) {
+await waitForAccess(key);
+for (const exchange of await loadExchanges()) {
   feeds.set(exchange, new Feed(add(exchange, places)));
 }
 follow({
   snapshot(prices) {
     for (const [exchange, feed] of feeds) feed.replace(of(exchange, prices));
     table.replace(prices);
-    grow();
+    updateAge();
   },
   changes(prices) {
     for (const [exchange, feed] of feeds) feed.update(of(exchange, prices));
@@ -57,10 +57,10 @@ follow({
     const text = name === "away" ? `Postgres unavailable since ${time(since)}` : name;
     if (connection.textContent !== text) connection.textContent = text;
     // The server may have restarted with another key.
-    if (name === "reconnecting") admitted(key);
+    if (name === "reconnecting") waitForAccess(key);
   },
 });
-setInterval(grow, 1000);
+setInterval(updateAge, 1000);
 
 search.addEventListener("input", () => table.filter({ search: search.value }));
 more.addEventListener("click", () => table.showMore());

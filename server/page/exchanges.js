@@ -10,7 +10,7 @@ export function title(exchange) {
 }
 
 /** Resolves to the names of the exchanges, in the server's order. Retries until the server answers. */
-export async function listed() {
+export async function loadExchanges() {
   for (;;) {
     try {
       const answer = await fetch("api/feeds?limit=0");

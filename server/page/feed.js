@@ -32,7 +32,7 @@ export class Feed {
     this.#card.querySelector(".badge").hidden = !this.#newest?.simulated;
   }
 
-  grow(now) {
+  updateAge(now) {
     if (this.#newest === null) return;
     const milliseconds = now - Date.parse(this.#newest.received_at);
     this.#card.querySelector(".age").textContent = `newest ${age(milliseconds)} ago`;

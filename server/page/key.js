@@ -3,7 +3,7 @@
 const ERRORS = { 401: "Wrong key.", 0: "The server does not answer." };
 
 /** Resolves when streams may be opened: at once, or after the right key was entered in the form. */
-export async function admitted(form) {
+export async function waitForAccess(form) {
   if (!form.hidden || (await openSession({})) !== 401) return;
   form.hidden = false;
   form.querySelector("input").focus();

@@ -44,7 +44,7 @@ export class Row {
     if (before) this.#flash(direction(Number(price.price) - Number(before.price)));
   }
 
-  grow(now) {
+  updateAge(now) {
     this.#write("age", age(now - Date.parse(this.price.received_at)));
   }
 

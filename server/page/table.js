@@ -52,8 +52,8 @@ export class Table {
     this.#schedule();
   }
 
-  grow(now) {
-    for (const row of this.#rows.values()) row.grow(now);
+  updateAge(now) {
+    for (const row of this.#rows.values()) row.updateAge(now);
   }
 
   #schedule() {
@@ -84,7 +84,7 @@ export class Table {
       chosen.map(([key, price]) => [key, this.#rows.get(key) ?? new Row(price)]),
     );
     this.#body.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
-    this.grow(Date.now());
+    this.updateAge(Date.now());
     this.#shown({ rows: chosen.length, matching: matching.length });
     this.#mustChoose = false;
   }

@@ -38,7 +38,7 @@ ANSWER_HEADERS = {
 }
 
 
-def remembered(model: type[Any]) -> dict[int | str, dict[str, Any]]:
+def cached_responses(model: type[Any]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route that is answered from memory."""
     return {
         200: {"model": model, "headers": ANSWER_HEADERS},
@@ -53,7 +53,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     )
 
-    @api.get("/prices", response_class=Response, responses=remembered(Prices))
+    @api.get("/prices", response_class=Response, responses=cached_responses(Prices))
     async def get_prices(
         which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
@@ -64,7 +64,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     @api.get(
         "/prices/{exchange}/{symbol}",
         response_class=Response,
-        responses=remembered(PriceRow) | documented(HTTPStatus.NOT_FOUND),
+        responses=cached_responses(PriceRow) | documented(HTTPStatus.NOT_FOUND),
     )
     async def get_price(
         exchange: Exchange, symbol: Annotated[Name, Path()], if_none_match: IfNoneMatch = None

@@ -67,14 +67,14 @@ def parse_time(text: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def within_reach(time: datetime) -> datetime:
+def check_range(time: datetime) -> datetime:
     if not FIRST <= time <= LAST:
         raise ValueError(f"expected a time from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
     # Postgres rejects UTC offsets of 16 hours or more.
     return time.astimezone(UTC)
 
 
-Time = Annotated[datetime, BeforeValidator(parse_time), AfterValidator(within_reach)]
+Time = Annotated[datetime, BeforeValidator(parse_time), AfterValidator(check_range)]
 
 
 class CandleSpan(BaseModel):
@@ -144,11 +144,11 @@ async def candles(
 def bounds(span: CandleSpan, now: datetime) -> tuple[datetime, datetime]:
     """Return start and end of a span, rounded up to whole candles."""
     width = WIDTHS[span.interval]
-    until = first_start(span.end or now, width)
-    since = first_start(span.start, width) if span.start else until - span.limit * width
+    until = round_up(span.end or now, width)
+    since = round_up(span.start, width) if span.start else until - span.limit * width
     return since, until
 
 
-def first_start(time: datetime, width: timedelta) -> datetime:
+def round_up(time: datetime, width: timedelta) -> datetime:
     """Return the start of the first candle that starts at `time` or later."""
     return time + (FIRST - time) % width

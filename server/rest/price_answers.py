@@ -110,7 +110,7 @@ async def answer_with_prices(
     if listed is not None:
         listed_keys = set(listed)
         rows = [row for row in rows if (row.exchange, row.symbol) in listed_keys]
-    known = prices.batch_named(which.changed_since or "")
+    known = prices.batch_of_id(which.changed_since or "")
     if known is not None:
         rows = [row for row in rows if row.batch_id > known]
     return json_answer(prices_text(prices, known, rows), etag)

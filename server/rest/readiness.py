@@ -71,7 +71,7 @@ def readiness(
                 limit_seconds=limit,
                 fresh=age is not None and age <= limit,
                 unreadable=found,
-                readable=found is None or not found.is_most,
+                readable=found is None or not found.is_mostly_unreadable,
             )
         )
     return Readiness(

@@ -42,7 +42,7 @@ QUOTES = "SELECT exchange, symbol, quote FROM instruments"
 FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 """Seconds between attempts to connect, doubled after each failure up to the longest."""
 
-QUIET_LIMIT = 2.0
+POLL_INTERVAL = 2.0
 """Seconds without a notification after which the thread queries Postgres, to see that it answers."""
 
 LAST_MINUTE_EVERY = 1.0
@@ -72,7 +72,7 @@ class Listener(threading.Thread):
     several batches. All rows are read again if the database is another one or its last id went back.
 
     `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
-    that hangs counts as unavailable if psycopg2's wait callback is `answered_in_time`. `last_minute`
+    that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `last_minute`
     is called every 1 to 2 s with the unreadable shares, whether or not batches come. All callbacks
     run on this thread.
     """
@@ -149,10 +149,10 @@ class Listener(threading.Thread):
         return is_due
 
     def _wait(self, postgres: connection) -> None:
-        """Return after a notification, `stop` or QUIET_LIMIT."""
+        """Return after a notification, `stop` or POLL_INTERVAL."""
         readable = select.poll()
         readable.register(postgres, select.POLLIN)
-        end = time.monotonic() + QUIET_LIMIT
+        end = time.monotonic() + POLL_INTERVAL
         while not self._stopping.is_set() and time.monotonic() < end:
             # Poll first: a notification may have arrived with the answer to the last query.
             postgres.poll()
@@ -162,7 +162,7 @@ class Listener(threading.Thread):
             readable.poll(500)
 
 
-def answered_in_time(postgres: connection) -> None:
+def wait_with_timeout(postgres: connection) -> None:
     """Wait callback of psycopg2: return when the answer is complete.
 
     Raise psycopg2.OperationalError after ANSWER_LIMIT without a byte; psycopg2 then closes the

@@ -72,7 +72,7 @@ class PriceTable:
         """Return the id that streams use for the state as of a batch: `5f3c1a2b-311`."""
         return f"{self.epoch}-{batch}"
 
-    def batch_named(self, name: str) -> int | None:
+    def batch_of_id(self, name: str) -> int | None:
         """Return the batch of an id, or None if it is of another database or newer than this table."""
         epoch, _, batch = name.rpartition("-")
         is_batch = batch.isascii() and batch.isdecimal()

@@ -23,11 +23,11 @@ from server.state.provenance import is_simulated
 # SQL that formats a column as `plain` and `instant` do.
 AMOUNT = 'trim_scale("{0}")::text AS "{0}"'
 INSTANT = """to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "{0}\""""
-AS_IT_IS = '"{0}"'
+UNCHANGED = '"{0}"'
 
 COLUMNS = {
-    "exchange": AS_IT_IS,
-    "symbol": AS_IT_IS,
+    "exchange": UNCHANGED,
+    "symbol": UNCHANGED,
     "price": AMOUNT,
     "bid": AMOUNT,
     "bid_size": AMOUNT,
@@ -41,14 +41,14 @@ COLUMNS = {
     "quote_volume_24h": AMOUNT,
     "traded_at": INSTANT,
     "event_time": INSTANT,
-    "sequence": AS_IT_IS,
+    "sequence": UNCHANGED,
     "received_at": INSTANT,
-    "endpoint": AS_IT_IS,
-    "topic": AS_IT_IS,
-    "partition": AS_IT_IS,
-    "offset": AS_IT_IS,
-    "position": AS_IT_IS,
-    "batch_id": AS_IT_IS,
+    "endpoint": UNCHANGED,
+    "topic": UNCHANGED,
+    "partition": UNCHANGED,
+    "offset": UNCHANGED,
+    "position": UNCHANGED,
+    "batch_id": UNCHANGED,
 }
 
 PRICES_AFTER = f"""

@@ -50,7 +50,7 @@ class Unreadable(BaseModel):
     ]
 
     @property
-    def is_most(self) -> bool:
+    def is_mostly_unreadable(self) -> bool:
         return self.share > MOST
 
 
@@ -82,4 +82,8 @@ def share_of(tickers: int, causes: Mapping[str, int]) -> Unreadable:
 
 
 def mostly_unreadable(exchanges: Mapping[str, Unreadable]) -> dict[str, Unreadable]:
-    return {exchange: found for exchange, found in sorted(exchanges.items()) if found.is_most}
+    return {
+        exchange: found
+        for exchange, found in sorted(exchanges.items())
+        if found.is_mostly_unreadable
+    }

@@ -7,7 +7,7 @@ from server.streams.client import Client
 from server.streams.message import Message, changes, snapshot
 from server.streams.subscription import Subscription
 
-MOST_MESSAGES = 8
+MAX_MESSAGES = 8
 """Maximum number of messages kept for one state; most clients are up to date and share one."""
 
 
@@ -50,7 +50,7 @@ class Audience:
             self._messages_id = id
             self._messages.clear()
         if known not in self._messages:
-            if len(self._messages) == MOST_MESSAGES:
+            if len(self._messages) == MAX_MESSAGES:
                 self._messages.clear()
             self._messages[known] = self._build(prices, id, known, fresh)
         return self._messages[known]

@@ -18,7 +18,7 @@ from server.streams.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
-CLOSER_LOOKS = 5
+CHECKS_PER_HEARTBEAT = 5
 """Number of client checks per heartbeat interval."""
 
 
@@ -111,10 +111,10 @@ class Hub:
         if now != before:
             self._send_unreadable(self._clients())
 
-    async def look_after_clients(self) -> None:
+    async def check_clients(self) -> None:
         """Send heartbeats and close stalled clients, until cancelled."""
         while True:
-            await asyncio.sleep(self._heartbeat_after / CLOSER_LOOKS)
+            await asyncio.sleep(self._heartbeat_after / CHECKS_PER_HEARTBEAT)
             self._send_state(
                 client for client in self._clients() if client.quiet_for() >= self._heartbeat_after
             )
@@ -236,7 +236,7 @@ class Hub:
 
 def _batch_to_resume(prices: PriceTable, client: Client) -> int | None:
     """Return the batch to resume from, or None if the client needs a snapshot."""
-    known = prices.batch_named(client.since) if client.since is not None else None
+    known = prices.batch_of_id(client.since) if client.since is not None else None
     if known is None:
         return None
     # A subscription by quote can't resume from a state that may have had other quotes.

@@ -10,7 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from server.streams.socket_writer import SocketWriter
 
-HEARD_WHILE_WAITING = 65_536
+MAX_UNREAD_INPUT = 65_536
 """Bytes that a client may send while it reads nothing. Its pings are answered, and answers pile up."""
 
 PROXY = "127.0.0.1"
@@ -20,13 +20,13 @@ PROXY = "127.0.0.1"
 class ConnectionLimits(NamedTuple):
     """Maximum number of open connections, streams included, and their idle timeout."""
 
-    in_all: int
+    total: int
     per_address: int
-    ask_within: float = 10.0
+    idle_timeout: float = 10.0
     """Seconds from the connection, or from the last answer, within which a request must come."""
 
 
-class WithChannel(asyncio.Protocol):
+class WithSocketWriter(asyncio.Protocol):
     """Mixin for uvicorn's protocols: create a SocketWriter for each connection."""
 
     app_state: dict[str, Any]
@@ -40,7 +40,7 @@ class WithChannel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received_unready = 0 if self._channel.ready else self._received_unready + len(data)
-        if self._received_unready > HEARD_WHILE_WAITING:
+        if self._received_unready > MAX_UNREAD_INPUT:
             self._channel.abort()
         else:
             super().data_received(data)
@@ -54,7 +54,7 @@ class WithChannel(asyncio.Protocol):
         self._channel.resumed()
 
 
-class HttpProtocol(WithChannel, H11Protocol):
+class HttpProtocol(WithSocketWriter, H11Protocol):
     """HTTP, which every connection begins with.
 
     Abort a connection beyond the limits, and one that neither sends a request nor reads its answer.
@@ -80,7 +80,7 @@ class HttpProtocol(WithChannel, H11Protocol):
         super().on_response_complete()
 
     def _start_idle_timer(self, unread_before: float = inf) -> None:
-        limit = self._limits.ask_within
+        limit = self._limits.idle_timeout
         self._idle_timer = self.loop.call_later(limit, self._abort_if_idle, unread_before)
 
     def _abort_if_idle(self, unread_before: float) -> None:
@@ -93,17 +93,17 @@ class HttpProtocol(WithChannel, H11Protocol):
                 self.transport.abort()
 
     def _is_over_limit(self) -> bool:
-        if len(self.connections) > self._limits.in_all:
+        if len(self.connections) > self._limits.total:
             return True
         if self.client is None or self.client[0] == PROXY:
             return False
         address = self.client[0]
-        peers = [each.client for each in self.connections if isinstance(each, WithChannel)]
+        peers = [each.client for each in self.connections if isinstance(each, WithSocketWriter)]
         from_address = sum(peer is not None and peer[0] == address for peer in peers)
         return from_address > self._limits.per_address
 
 
-class WebSocketProtocol(WithChannel, WebSocketsSansIOProtocol):
+class WebSocketProtocol(WithSocketWriter, WebSocketsSansIOProtocol):
     pass
 
 

@@ -8,10 +8,10 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-UNANSWERED = 30_000
+ACK_TIMEOUT_MS = 30_000
 """Milliseconds without an acknowledgement after which the kernel closes the connection."""
 
-KERNEL_BYTES = 131_072
+UNSENT_LIMIT = 131_072
 """Maximum bytes that the kernel buffers unsent for a slow client; more would only get stale."""
 
 
@@ -54,6 +54,6 @@ class SocketWriter:
 def _set_limits(connection: socket.socket) -> None:
     # On platforms without these options, pings and the limit for stalled clients remain.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACK_TIMEOUT_MS)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.fields import Exchange, Name
 
-MOST_SYMBOLS = 100
+MAX_SYMBOLS = 100
 
 
 class Subscription(NamedTuple):
@@ -38,7 +38,7 @@ class StreamQuery(BaseModel):
     quote: Annotated[Name | None, Field(description="As listed by the exchange")] = None
     symbol: Annotated[
         Sequence[Name],
-        Field(max_length=MOST_SYMBOLS, description="As the exchange spells it; may be repeated"),
+        Field(max_length=MAX_SYMBOLS, description="As the exchange spells it; may be repeated"),
     ] = ()
     since: Annotated[
         str | None,

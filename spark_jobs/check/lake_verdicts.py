@@ -30,10 +30,10 @@ def lake_verdicts(
     """Yield a verdict for each prefix that is not empty. `rows` has message_counts.COUNTED."""
     messages = messages_of(rows).where(is_wanted(span))
     if history.raw.objects:
-        archived = history.raw.as_often_as_there(reach.begins, reach.ends)
+        archived = history.raw.with_duplicates(reach.begins, reach.ends)
         # Holes in the oldest day are no fault: the bucket's rule deletes its objects one by one.
         oldest = now - (settings.raw_retention_days - 1) * DAY
-        holes = [hole for hole in history.holes(reach.wanted, reach.ends) if hole.hour >= oldest]
+        holes = [hole for hole in history.gaps(reach.wanted, reach.ends) if hole.hour >= oldest]
         nothing = history.records({}, {})
         yield raw_verdict(
             messages, nothing if archived is None else archived, history.raw.until(), holes

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from spark_jobs.history.history import store_explained
+from spark_jobs.history.history import store_errors_converted
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.objects import HOUR
@@ -25,7 +25,7 @@ def landed(
     Up to an hour before and after is included: an object is in the folder of its first item's hour.
     """
     found: DataFrame | None = None
-    with store_explained(settings):
+    with store_errors_converted(settings):
         storage = HadoopFiles(spark, lake_root(settings))
         for exchange in TOPIC_OF_EXCHANGE:
             top = f"{lake_root(settings)}/landing/{exchange}"

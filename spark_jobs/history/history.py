@@ -2,7 +2,7 @@
 
 Kafka keeps RAW_TOPIC_DAYS, `raw/` keeps RAW_RETENTION_DAYS. Each call of `records` asks Kafka which
 offsets it has now, so a run of hours that reads in steps can continue while Kafka deletes records. No
-gap is hidden: `unbroken` returns the offsets from which on nothing is missing, and `holes` what is
+gap is hidden: `unbroken` returns the offsets from which on nothing is missing, and `gaps` what is
 missing.
 """
 
@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.offset_ranges import Span, holes, unbroken_from
+from spark_jobs.kafka_source.offset_ranges import Span, gaps, start_without_gaps
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.partitions import kept_offsets, offsets_at, starting_offset
 from spark_jobs.kafka_source.records import kept_records
@@ -69,7 +69,7 @@ class History:
         """Return, per partition, the oldest offset that Kafka has now, and the one after its newest."""
         return kept_offsets(self._settings, EXCHANGE_OF_TOPIC)
 
-    def refuse_beyond(self, progress: Offsets) -> None:
+    def raise_if_beyond_kafka(self, progress: Offsets) -> None:
         """Raise OffsetError for a partition that ends in Kafka before the progress.
 
         Records that have expired in Kafka are no error: `raw/` may have them.
@@ -105,16 +105,16 @@ class History:
         found = {}
         for topic_partition, (low, _high) in self.kept().items():
             archived = self.raw.ranges.get(topic_partition, [])
-            oldest = unbroken_from(archived, min(ends.get(topic_partition, low), low))
+            oldest = start_without_gaps(archived, min(ends.get(topic_partition, low), low))
             found[topic_partition] = max(oldest, begins.get(topic_partition, 0))
         return found
 
-    def holes(self, begins: Offsets, ends: Offsets) -> list[Hole]:
-        """Return the holes after the first record of the oldest object, if they end beyond `begins`."""
+    def gaps(self, begins: Offsets, ends: Offsets) -> list[Hole]:
+        """Return the gaps after the first record of the oldest object, if they end beyond `begins`."""
         return [
             Hole(*topic_partition, first, end, self._hour_before(*topic_partition, first))
             for topic_partition, (low, _high) in sorted(self.kept().items())
-            for first, end in holes(
+            for first, end in gaps(
                 self.raw.ranges.get(topic_partition, []), min(ends.get(topic_partition, low), low)
             )
             if end > begins.get(topic_partition, 0)
@@ -146,7 +146,7 @@ class History:
             in_kafka[topic_partition] = max(begin, oldest, end)
             from_raw[topic_partition], in_raw[topic_partition] = begin, max(begin, min(end, oldest))
         records = kept_records(self._spark, self._settings, starting, in_kafka)
-        older = self.raw.each_once(from_raw, in_raw)
+        older = self.raw.without_duplicates(from_raw, in_raw)
         return records if older is None else older.unionByName(records)
 
     def all_records(self, begins: Offsets, ends: Offsets) -> DataFrame:
@@ -173,7 +173,7 @@ class History:
             for topic_partition, end in ends.items()
             if topic_partition in kept
         }
-        records = self.raw.as_often_as_there(begins, limits)
+        records = self.raw.with_duplicates(begins, limits)
         if records is None:
             return
         counted = records.groupBy("topic", "partition").agg(F.count_distinct("offset").alias("n"))
@@ -213,7 +213,7 @@ def _history(
 ) -> History:
     found: list[RawObject] = []
     replaced: set[str] = set()
-    with store_explained(settings):
+    with store_errors_converted(settings):
         for topic in EXCHANGE_OF_TOPIC:
             folders, topic_id = raw_folders(spark, settings, topic)
             of_topic = [*objects(folders)]
@@ -237,7 +237,7 @@ def raw_root(settings: Settings) -> str:
 
 
 @contextmanager
-def store_explained(settings: Settings) -> Iterator[None]:
+def store_errors_converted(settings: Settings) -> Iterator[None]:
     """Raise StoreError if the object store refuses or does not answer."""
     try:
         yield

@@ -10,7 +10,7 @@ from confluent_kafka import Message, TopicPartition
 from core.message import ENDPOINT_HEADER
 from core.settings import Settings
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.partitions import KAFKA_TIMEOUT, looking_consumer
+from spark_jobs.kafka_source.partitions import KAFKA_TIMEOUT, metadata_consumer
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 from spark_jobs.tickers.messages import HOST
 
@@ -30,7 +30,7 @@ class KeptMessages:
     """Reader of the messages that Kafka has now. It joins no consumer group and commits nothing."""
 
     def __init__(self, settings: Settings) -> None:
-        self._consumer = looking_consumer(settings)
+        self._consumer = metadata_consumer(settings)
         # Position of the consumer: consecutive blocks are fetched without another assignment.
         self._next: tuple[str, int, int] | None = None
 

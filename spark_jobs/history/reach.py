@@ -19,7 +19,7 @@ from spark_jobs.history.history import History
 from spark_jobs.history.message_counts import IS_MESSAGE, counted
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.time_span import TimeSpan
-from spark_jobs.postgres.candle_days import kept_span
+from spark_jobs.postgres.candle_days import retained_span
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.reducer import AHEAD_LIMIT
 
@@ -177,7 +177,7 @@ def stamped_since(reach: Reach, messages: DataFrame, since: datetime) -> Reach:
 
 def is_complete(reach: Reach, now: datetime, candles_kept: timedelta) -> Column:
     """Return whether a candle is within the retention, and made only of records that are read."""
-    first, end = kept_span(now, candles_kept)
+    first, end = retained_span(now, candles_kept)
     complete = (F.col("minute") >= first) & (F.col("minute") < end)
     for exchange, since in reach.since.items():
         is_later = F.col("minute") > F.lit(since + KAFKA_AHEAD_LIMIT)

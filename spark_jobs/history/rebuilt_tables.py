@@ -13,15 +13,15 @@ from psycopg2.extras import execute_values
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.history.reach import KAFKA_AHEAD_LIMIT, Reach
 from spark_jobs.kafka_source.offsets import Offsets
-from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
-from spark_jobs.postgres.candle_days import kept_span, make_days
-from spark_jobs.postgres.kafka_progress import ids_read, locked_progress, move_on
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
+from spark_jobs.postgres.candle_days import make_days, retained_span
+from spark_jobs.postgres.kafka_progress import locked_progress, store_progress, stored_topic_ids
 from spark_jobs.postgres.price_sink import COLUMNS, UPSERT, PriceSink
 from spark_jobs.tickers.columns import CANDLE
 from spark_jobs.tickers.letters.spans import BLOCK
 
 SCHEMA = "rebuild"
-ALWAYS = "-infinity"
+BEGINNING_OF_TIME = "-infinity"
 """Postgres's timestamp before all others."""
 TABLES = ("live_prices", "dead_letters", "dead_letter_spans", "kafka_progress", "batches")
 
@@ -143,7 +143,9 @@ class RebuiltTables:
         topics = self.sink.topics
         with self._postgres.begin() as statements:
             statements.execute(WORK_IN_PUBLIC)
-            refuse_another(ids_read(statements, topics), topic_ids, "kafka_progress")
+            refuse_recreated_topics(
+                stored_topic_ids(statements, topics), topic_ids, "kafka_progress"
+            )
             progress = locked_progress(statements, topics)
             statements.execute(CREATE)
             statements.execute("SELECT now()")
@@ -176,7 +178,7 @@ class RebuiltTables:
             reached = {
                 topic_partition: end for topic_partition, end in reach.ends.items() if end > 0
             }
-            move_on(statements, reached, topic_ids)
+            store_progress(statements, reached, topic_ids)
             statements.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
             if gone:
                 statements.execute(EMPTY_BATCHES)
@@ -186,7 +188,7 @@ class RebuiltTables:
         statements.execute(DAYS)
         names = [name for (name,) in statements.fetchall()]
         make_days(statements, map(_day, names))
-        since, _until = kept_span(now, self._candles_kept)
+        since, _until = retained_span(now, self._candles_kept)
         statements.execute(REPLACE_CANDLES, {"since": since})
         for name in names:
             statements.execute(IS_NOT_SORTED.format(name=name))
@@ -208,7 +210,13 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
         "INSERT INTO rebuilt_from VALUES %s",
         [
             # Spans of dead letters are replaced by block. If the first block is cut, its spans stay.
-            (topic, partition, first, -(-first // BLOCK) * BLOCK, reach.created.get(topic, ALWAYS))
+            (
+                topic,
+                partition,
+                first,
+                -(-first // BLOCK) * BLOCK,
+                reach.created.get(topic, BEGINNING_OF_TIME),
+            )
             for (topic, partition), first in reach.begins.items()
         ],
     )
@@ -220,6 +228,8 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
 def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
     """Return, per exchange, the last minute whose candles may include records that were not read."""
     return {
-        exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT if exchange in reach.since else ALWAYS
+        exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT
+        if exchange in reach.since
+        else BEGINNING_OF_TIME
         for exchange in EXCHANGE_OF_TOPIC.values()
     }

@@ -50,7 +50,7 @@ def in_steps(begins: Offsets, ends: Offsets, size: int) -> Iterator[Step]:
         yield cut(number), cut(number + 1)
 
 
-def places_by_block(messages: DataFrame) -> list[Places]:
+def spans_by_block(messages: DataFrame) -> list[Places]:
     """Return the first and last offset of the messages in each block of offsets."""
     block = F.expr(f"offset DIV {BLOCK}")
     by_block = messages.groupBy("topic", "partition", block.alias("block"))

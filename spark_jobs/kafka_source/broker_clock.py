@@ -21,7 +21,7 @@ class ClockError(JobError):
     """A topic carries its producers' timestamps. The message says how to change that."""
 
 
-def refuse_producers_clock(settings: Settings, topics: Iterable[str]) -> None:
+def require_broker_timestamps(settings: Settings, topics: Iterable[str]) -> None:
     """Raise ClockError if the messages of a topic carry their producers' timestamps.
 
     Timestamps would not grow with the offsets of a partition, but `raw/` and the audit rely on that.

@@ -12,7 +12,7 @@ Span = tuple[int, int]
 Holder = TypeVar("Holder", bound=Hashable)
 
 
-def holes(ranges: Iterable[Range], end: int) -> list[Span]:
+def gaps(ranges: Iterable[Range], end: int) -> list[Span]:
     """Return the gaps from the lowest offset of the ranges up to, not including, `end`."""
     found: list[Span] = []
     reached: int | None = None
@@ -27,10 +27,10 @@ def holes(ranges: Iterable[Range], end: int) -> list[Span]:
     return found
 
 
-def unbroken_from(ranges: Iterable[Range], end: int) -> int:
+def start_without_gaps(ranges: Iterable[Range], end: int) -> int:
     """Return the lowest offset from which there is no gap up to `end`; `end` if the last is missing."""
     known = sorted(ranges)
-    missing = holes(known, end)
+    missing = gaps(known, end)
     if missing:
         return missing[-1][1]
     return min(known[0][0], end) if known else end

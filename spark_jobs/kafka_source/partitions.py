@@ -83,7 +83,7 @@ def kept_offsets(
     Raise OffsetError if a topic does not exist, RightError if this user may not read it.
     """
     found: dict[tuple[str, int], tuple[int, int]] = {}
-    with closing(looking_consumer(settings)) as consumer:
+    with closing(metadata_consumer(settings)) as consumer:
         for topic in topics:
             with rights_explained(settings, topic):
                 for number in partitions_of(consumer, topic):
@@ -92,11 +92,11 @@ def kept_offsets(
                         TopicPartition(topic, number),
                         timeout=KAFKA_TIMEOUT,
                     )
-                    found[topic, number] = once_elected(ask)
+                    found[topic, number] = retry_during_election(ask)
     return found
 
 
-def once_elected(ask: Callable[[], Answer], timeout: float = KAFKA_TIMEOUT) -> Answer:
+def retry_during_election(ask: Callable[[], Answer], timeout: float = KAFKA_TIMEOUT) -> Answer:
     """Return the leader's answer. Retry for up to `timeout` seconds while a leader is being elected."""
     deadline = time.monotonic() + timeout
     while True:
@@ -117,7 +117,7 @@ def offsets_at(
     """
     milliseconds = round(at.timestamp() * 1000)
     asked = [TopicPartition(topic, number, milliseconds) for topic, number in kept]
-    with closing(looking_consumer(settings)) as consumer:
+    with closing(metadata_consumer(settings)) as consumer:
         answered = consumer.offsets_for_times(asked, timeout=KAFKA_TIMEOUT)
     found: dict[tuple[str, int], int] = {}
     for each in answered:
@@ -130,14 +130,14 @@ def offsets_at(
 def partitions_of_topics(settings: Settings, topics: Iterable[str]) -> list[tuple[str, int]]:
     """Return every partition of the topics. Raise OffsetError if a topic does not exist."""
     found: list[tuple[str, int]] = []
-    with closing(looking_consumer(settings)) as consumer:
+    with closing(metadata_consumer(settings)) as consumer:
         for topic in topics:
             with rights_explained(settings, topic):
                 found += [(topic, number) for number in partitions_of(consumer, topic)]
     return found
 
 
-def looking_consumer(settings: Settings) -> Consumer:
+def metadata_consumer(settings: Settings) -> Consumer:
     """Return a consumer that joins no group and commits nothing."""
     return Consumer(
         {
@@ -158,7 +158,7 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     return sorted(metadata.partitions)
 
 
-def raise_if_refused(error: Exception, settings: Settings) -> None:
+def raise_if_unauthorized(error: Exception, settings: Settings) -> None:
     """Raise RightError if a query failed because the brokers do not let this user read."""
     if "TopicAuthorizationException" not in str(error):
         return

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from core.kafka_client import spark_options
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.kafka_source.broker_clock import refuse_producers_clock
+from spark_jobs.kafka_source.broker_clock import require_broker_timestamps
 from spark_jobs.kafka_source.offsets import Offsets, by_topic
 from spark_jobs.kafka_source.partitions import starting_offsets
 from spark_jobs.kafka_source.schemas import RECORD
@@ -38,7 +38,7 @@ def kafka_records(
     producers' timestamps.
     """
     starting = starting_offsets(settings, topics, progress)
-    refuse_producers_clock(settings, [topic for topic in topics if topic in EXCHANGE_OF_TOPIC])
+    require_broker_timestamps(settings, [topic for topic in topics if topic in EXCHANGE_OF_TOPIC])
     fill = {
         "minOffsetsPerTrigger": str(messages_per_batch),
         "maxTriggerDelay": f"{seconds_to_fill}s",

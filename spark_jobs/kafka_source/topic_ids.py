@@ -35,7 +35,7 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     for topic, answer in asked.items():
         with rights_explained(settings, topic):
             try:
-                found[topic] = as_kafka_writes(str(answer.result().topic_id))
+                found[topic] = url_safe_id(str(answer.result().topic_id))
             except KafkaException as error:
                 # partitions.starting_offsets reports a missing topic.
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -43,7 +43,7 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     return {topic: found[topic] for topic in found if found[topic] != UNKNOWN}
 
 
-def as_kafka_writes(topic_id: str) -> str:
+def url_safe_id(topic_id: str) -> str:
     """Convert a topic id from librdkafka's Base64 to the URL-safe Base64 of Kafka's command-line tools.
 
     Objects are named after the id, so it must not contain a slash.
@@ -51,7 +51,7 @@ def as_kafka_writes(topic_id: str) -> str:
     return topic_id.translate(str.maketrans("+/", "-_"))
 
 
-def refuse_another(read: TopicIds, current: TopicIds, where: str) -> None:
+def refuse_recreated_topics(read: TopicIds, current: TopicIds, where: str) -> None:
     """Raise TopicError if a topic's id is not the one that was read before.
 
     `read` lacks topics that were not read yet and topics whose id was unknown. `where` names the store

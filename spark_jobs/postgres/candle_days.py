@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor
 
 RETENTION = timedelta(days=90)
 """Default retention of candles; CANDLES_RETENTION_DAYS overrides it."""
-LATE_TICKERS = timedelta(hours=1)
+SORT_DELAY = timedelta(hours=1)
 """Wait after the end of a day before it is sorted: tickers may still arrive."""
 
 # fillfactor 50 leaves room for the next version of each row: the rows of a minute are adjacent, are all
@@ -38,7 +38,7 @@ ORDER BY relname LIMIT 1
 """
 
 
-def kept_span(now: datetime, kept: timedelta = RETENTION) -> tuple[datetime, datetime]:
+def retained_span(now: datetime, kept: timedelta = RETENTION) -> tuple[datetime, datetime]:
     """Return [since, until) of the stored minutes: whole days, from `kept` before today to tomorrow."""
     today = _midnight(now.astimezone(UTC).date())
     return today - kept, today + timedelta(days=2)
@@ -63,7 +63,7 @@ def next_unsorted_day(statements: cursor, until: datetime) -> str | None:
 
 def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -> None:
     """Drop the partition of the oldest day if it is older than `kept`."""
-    since, _until = kept_span(now, kept)
+    since, _until = retained_span(now, kept)
     statements.execute(OLDEST_BEFORE, (_partition(since.date()),))
     for (name,) in statements.fetchall():
         statements.execute(f"DROP TABLE {name}")

@@ -11,7 +11,7 @@ from threading import Event, Thread
 import psycopg2
 from psycopg2.extensions import connection
 
-from spark_jobs.postgres.candle_days import LATE_TICKERS, next_unsorted_day
+from spark_jobs.postgres.candle_days import SORT_DELAY, next_unsorted_day
 from spark_jobs.postgres.connection import connect
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def sort_a_day(database_url: str) -> None:
         with database, database.cursor() as statements:
             statements.execute("SELECT now()")
             ((now,),) = statements.fetchall()
-            day = next_unsorted_day(statements, now - LATE_TICKERS)
+            day = next_unsorted_day(statements, now - SORT_DELAY)
         if day is None:
             return
         try:
@@ -59,14 +59,16 @@ def sort_a_day(database_url: str) -> None:
                 # Behind a pooler, the connection's backend_pid is not that of a Postgres process.
                 statements.execute("SELECT pg_backend_pid()")
                 ((pid,),) = statements.fetchall()
-                with giving_way(database_url, database, pid, day):
+                with cancelled_for_writers(database_url, database, pid, day):
                     statements.execute(SORT_DAY.format(name=day))
         except (psycopg2.errors.LockNotAvailable, psycopg2.errors.QueryCanceled) as error:
             log.info("sorting postponed day=%s reason=%r", day, str(error).strip())
 
 
 @contextmanager
-def giving_way(database_url: str, database: connection, pid: int, day: str) -> Iterator[None]:
+def cancelled_for_writers(
+    database_url: str, database: connection, pid: int, day: str
+) -> Iterator[None]:
     """Cancel the statement on the connection when a writer waits for the day.
 
     `pid` is the id of the connection's process in Postgres.

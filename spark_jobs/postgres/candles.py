@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
 
-from spark_jobs.postgres.candle_days import kept_span, make_days
+from spark_jobs.postgres.candle_days import make_days, retained_span
 from spark_jobs.postgres.transaction import copy_into
 from spark_jobs.tickers.columns import CANDLE, as_frame
 
@@ -62,7 +62,7 @@ def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: 
 
     Return the number of tickers in no candle: their minute is outside of the retention, or NULL.
     """
-    since, until = kept_span(now, retention)
+    since, until = retained_span(now, retention)
     minute = pc.field("minute")
     kept = rows.filter((minute >= since) & (minute < until))
     make_days(statements, _days(kept))

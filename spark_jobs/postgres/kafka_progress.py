@@ -32,7 +32,7 @@ class ProgressError(JobError):
     """kafka_progress is not what this process committed. The next start resumes from it."""
 
 
-def refuse_a_gap(progress: Offsets, committed: Offsets) -> None:
+def raise_if_behind(progress: Offsets, committed: Offsets) -> None:
     """Raise ProgressError if Postgres is behind what this process has committed.
 
     Postgres has lost the messages in between, and Spark does not read them again by itself.
@@ -47,7 +47,7 @@ def refuse_a_gap(progress: Offsets, committed: Offsets) -> None:
             )
 
 
-def not_written(rows: pa.Table, progress: Offsets) -> pa.Table:
+def rows_after_progress(rows: pa.Table, progress: Offsets) -> pa.Table:
     """Return the rows whose messages are all at or after the progress.
 
     Raise ProgressError for a row with messages on both sides of it: a reduced row can't be split.
@@ -79,7 +79,7 @@ def next_offsets(rows: pa.Table) -> Offsets:
     }
 
 
-def ids_read(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
+def stored_topic_ids(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
     """Return the stored id of each topic; topics without one are left out."""
     statements.execute(
         "SELECT DISTINCT topic, topic_id FROM kafka_progress"
@@ -89,7 +89,7 @@ def ids_read(statements: cursor, topics: Sequence[str]) -> dict[str, str]:
     return dict(statements.fetchall())
 
 
-def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
+def store_progress(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
     """Store the next offsets, and the topic's id if it is in `ids`."""
     execute_values(
         statements,
@@ -103,12 +103,14 @@ def move_on(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
     )
 
 
-def forget(statements: cursor, ids: TopicIds) -> list[str]:
+def delete_replaced_progress(statements: cursor, ids: TopicIds) -> list[str]:
     """Delete the progress in topics whose stored id is not the one in `ids`. Return their names.
 
     A partition that was not read since version 0.1.0 has no id: it is deleted with the others of its
     topic.
     """
-    former = [topic for topic, read in ids_read(statements, [*ids]).items() if read != ids[topic]]
+    former = [
+        topic for topic, read in stored_topic_ids(statements, [*ids]).items() if read != ids[topic]
+    ]
     statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (former,))
     return sorted(former)

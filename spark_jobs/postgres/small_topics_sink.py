@@ -88,7 +88,7 @@ class SmallTopicsSink(Sink):
     def close(self) -> None:
         self.postgres.close()
 
-    def start_over(self) -> list[str]:
+    def reset_topics_with_dead_letters(self) -> list[str]:
         """Delete progress and dead letters of the topics with dead letters. Return their names.
 
         The live job then reads these topics from their oldest records. Messages that can be read by now

@@ -20,17 +20,17 @@ from psycopg2.extensions import cursor
 
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.offsets import Offsets
-from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
 from spark_jobs.postgres.connection import connect
 from spark_jobs.postgres.dead_letters import forget_dead_letters
 from spark_jobs.postgres.kafka_progress import (
-    forget,
-    ids_read,
+    delete_replaced_progress,
     locked_progress,
-    move_on,
     next_offsets,
-    not_written,
-    refuse_a_gap,
+    raise_if_behind,
+    rows_after_progress,
+    store_progress,
+    stored_topic_ids,
 )
 from spark_jobs.run.sink import Counts
 
@@ -48,7 +48,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 
 # Transient errors, which are retried: a lost connection, a deadlock, a serialisation failure, a shutdown
 # of Postgres. Errors that would recur, such as a violated constraint, are not.
-PASSING = (psycopg2.OperationalError, psycopg2.InterfaceError)
+TRANSIENT_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
 class SecondLiveJobError(JobError):
@@ -96,7 +96,7 @@ class Transactions:
         opened = connect(self._database_url, self._name)
         try:
             with opened, opened.cursor() as statements:
-                lock_out_others(statements, self._tables.lock, lock_limit)
+                take_writer_lock(statements, self._tables.lock, lock_limit)
                 statements.execute(self._tables.create_incoming)
                 if self._schema:
                     statements.execute(f"SET search_path TO {self._schema}")
@@ -123,7 +123,9 @@ class Transactions:
         Raise TopicError for a topic whose id is not the stored one.
         """
         with self.begin() as statements:
-            refuse_another(ids_read(statements, self._tables.topics), ids, "kafka_progress")
+            refuse_recreated_topics(
+                stored_topic_ids(statements, self._tables.topics), ids, "kafka_progress"
+            )
         self._topic_ids = ids
         return self.progress()
 
@@ -133,7 +135,7 @@ class Transactions:
         These topics are then read from their oldest record.
         """
         with self.begin() as statements:
-            accepted = forget(statements, ids)
+            accepted = delete_replaced_progress(statements, ids)
             forget_dead_letters(statements, accepted)
             return accepted
 
@@ -154,7 +156,7 @@ class Transactions:
                 if self._connection.closed:
                     self._connect(LOST_LOCK_LIMIT)
                 return self._attempt(rows, write)
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 if time.monotonic() + delay > deadline:
                     raise
                 reason = " ".join(str(error).split())
@@ -166,20 +168,20 @@ class Transactions:
     def _attempt(self, rows: pa.Table, write: Write) -> Counts:
         with self.begin() as statements:
             progress = locked_progress(statements, self._tables.topics)
-            refuse_a_gap(progress, self._committed)
-            new = not_written(rows, progress)
+            raise_if_behind(progress, self._committed)
+            new = rows_after_progress(rows, progress)
             if not new.num_rows:
                 # All is committed: an earlier COMMIT got no answer, or the batch is a repetition.
                 self._committed = progress
                 return {}
             reached = next_offsets(new)
             counts = write(statements, new, reached)
-            move_on(statements, reached, self._topic_ids)
+            store_progress(statements, reached, self._topic_ids)
         self._committed = {**progress, **reached}
         return counts
 
 
-def lock_out_others(statements: cursor, lock: int, limit: timedelta) -> None:
+def take_writer_lock(statements: cursor, lock: int, limit: timedelta) -> None:
     """Take the advisory lock until the connection closes.
 
     Wait up to `limit`: a job that has just ended may still hold it. Raise SecondLiveJobError after that.

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from core.settings import JOBS, Settings
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.partitions import raise_if_refused
+from spark_jobs.kafka_source.partitions import raise_if_unauthorized
 from spark_jobs.run.batch_reports import BatchReports
 from spark_jobs.run.entry import run
 from spark_jobs.run.metrics import JobMetrics
@@ -51,7 +51,7 @@ def fresh_checkpoint(folder: str, job: str) -> str:
     return checkpoint.as_uri()
 
 
-def keep_others_out(folder: str, job: str) -> None:
+def lock_job(folder: str, job: str) -> None:
     """Lock the job until this process ends. Raise JobError if another process here has the lock."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     lock = os.open(Path(folder) / f"{job}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
@@ -95,7 +95,7 @@ def _run(
     try:
         _wait(spark, sinks, shutdown)
     except StreamingQueryException as error:
-        raise_if_refused(error, settings)
+        raise_if_unauthorized(error, settings)
         raise
     spark.stop()
 

@@ -37,7 +37,7 @@ ORDER: Sequence[tuple[str, Literal["ascending", "descending"]]] = (
 WITH_STATISTICS = ("symbol", "received_at", "event_time")
 """Columns with minimum and maximum, by which readers skip files without matching rows."""
 
-ROWS_OF_A_GROUP = 65_536
+ROWS_PER_ROW_GROUP = 65_536
 """Rows per row group: 2 MB, which is the minimum that a reader of one symbol has to read."""
 
 # Consecutive values are close, so each is stored as its difference from the previous one.
@@ -69,7 +69,9 @@ def ticker_files(read: pl.DataFrame) -> pl.DataFrame:
 def _file(tickers: pl.DataFrame) -> dict[str, Any]:
     sink = BytesIO()
     with writer(sink) as file:
-        file.write_table(as_table(tickers.sort("symbol", "received_at"), COLUMNS), ROWS_OF_A_GROUP)
+        file.write_table(
+            as_table(tickers.sort("symbol", "received_at"), COLUMNS), ROWS_PER_ROW_GROUP
+        )
     content = sink.getvalue()
     return {
         "tickers": len(tickers),

@@ -68,7 +68,7 @@ def read_and_reduce(messages: pl.DataFrame) -> pl.DataFrame:
     return reduce_to_minutes(read_messages(messages))
 
 
-MOST_TICKERS_OF_A_FILE = 500_000
+TICKERS_PER_SORT = 500_000
 """About 300 MB in a Python worker while they are sorted."""
 
 
@@ -79,11 +79,11 @@ def _files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _concatenated(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Join frames into ones of at least MOST_TICKERS_OF_A_FILE rows; the last may have fewer."""
+    """Join frames into ones of at least TICKERS_PER_SORT rows; the last may have fewer."""
     waiting: list[pl.DataFrame] = []
     for frame in frames:
         waiting.append(frame)
-        if sum(map(len, waiting)) >= MOST_TICKERS_OF_A_FILE:
+        if sum(map(len, waiting)) >= TICKERS_PER_SORT:
             yield pl.concat(waiting)
             waiting.clear()
     if waiting:

@@ -94,7 +94,7 @@ def test_each_record_comes_once_out_of_kafka_or_raw_with_all_its_parts(
     assert everything(history, produced) == sorted(produced.values)
     assert len(produced.values) == 12
     assert history.unbroken({}, produced.ends) == produced.begins
-    assert history.holes({}, produced.ends) == []
+    assert history.gaps({}, produced.ends) == []
 
     first = produced.begins[FIRST]
     [row] = history.records({FIRST: first}, {FIRST: first + 1}).collect()
@@ -143,7 +143,7 @@ def test_an_object_that_is_there_twice_repeats_no_record(
     history = all_history(spark, lake)
     assert len(history.raw.objects) == 4
     assert everything(history, produced) == sorted(produced.values)
-    again = history.raw.as_often_as_there(produced.begins, produced.ends)
+    again = history.raw.with_duplicates(produced.begins, produced.ends)
     assert again is not None
     assert again.count() == 2 * len(produced.values)
 
@@ -159,7 +159,7 @@ def test_a_gap_is_named_and_only_what_follows_it_is_read(
     delete(lake, second)
     history = all_history(spark, lake)
     begin = produced.begins[FIRST]
-    [hole] = history.holes({}, produced.ends)
+    [hole] = history.gaps({}, produced.ends)
     assert hole[:4] == (*FIRST, begin + 2, begin + 4)
     assert history.unbroken({}, produced.ends)[FIRST] == begin + 4
     assert history.unbroken({}, produced.ends)[SECOND] == produced.begins[SECOND]

@@ -23,7 +23,7 @@ from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.postgres import transaction
 from spark_jobs.postgres.transaction import SecondLiveJobError
-from spark_jobs.rebuild import rebuild, what_stays
+from spark_jobs.rebuild import rebuild, unchanged_rows
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
 from tests.support.lake_queries import copy, delete, keys, run_raw_archive
@@ -113,7 +113,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
         "DELETE FROM dead_letter_spans WHERE partition = 1",
     ):
         execute(owner, statement)
-    assert [*what_stays(rebuild(spark, own_lake, messages_per_batch=5))] == []
+    assert [*unchanged_rows(rebuild(spark, own_lake, messages_per_batch=5))] == []
 
     after = tables(owner)
     # The missing spans are written again; the others keep their time of arrival, which is not compared.
@@ -149,7 +149,7 @@ def test_what_can_not_be_made_anew_stays(
     for key in keys(own_lake, "raw/")[:2]:
         delete(own_lake, key)
     before = tables(owner)
-    lines = [*what_stays(rebuild(spark, own_lake))]
+    lines = [*unchanged_rows(rebuild(spark, own_lake))]
     assert tables(owner) == before
     assert [line.partition(":")[0] for line in lines] == ["binance", "kucoin"]
 

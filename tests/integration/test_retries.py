@@ -161,7 +161,7 @@ def test_stop_does_not_wait_for_a_postgres_that_is_away(
         wait_for(lambda: caplog.text, lambda log: "writing to Postgres" in log)
         assert not writing.done()
         sink.stop()
-        with pytest.raises(transaction.PASSING):
+        with pytest.raises(transaction.TRANSIENT_ERRORS):
             writing.result(DEADLINE)
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.kafka_source.partitions import RightError, raise_if_refused
+from spark_jobs.kafka_source.partitions import RightError, raise_if_unauthorized
 from spark_jobs.kafka_source.records import kafka_records
 from tests.support.frames import BTCUSDT
 from tests.support.kafka import produce
@@ -78,5 +78,5 @@ def test_query_that_may_read_no_longer_names_the_missing_right(
     with pytest.raises(StreamingQueryException) as failed:
         run_once(query)
     with pytest.raises(RightError, match=f"^Kafka: user {USER} needs Read on "):
-        raise_if_refused(failed.value, broker.settings)
+        raise_if_unauthorized(failed.value, broker.settings)
     assert PASSWORD not in str(failed.value)

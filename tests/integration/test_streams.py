@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from core.settings import Settings
-from server.streams.subscription import MOST_SYMBOLS
+from server.streams.subscription import MAX_SYMBOLS
 from tests.support.event_stream import event_stream
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import no_connections
@@ -166,7 +166,7 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
 ) -> None:
     for parameter, query in {
         "exchange": [("exchange", "kraken")],
-        "symbol": [("symbol", f"S{number}") for number in range(MOST_SYMBOLS + 1)],
+        "symbol": [("symbol", f"S{number}") for number in range(MAX_SYMBOLS + 1)],
         "qoute": [("qoute", "USDT")],
         "since": [("since", "x" * 65)],
     }.items():
@@ -178,8 +178,8 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
         assert refused.value.response.status_code == 422
         assert json.loads(refused.value.response.body) == answer.json()
     assert (
-        f"at most {MOST_SYMBOLS} items"
-        in server.get("/stream?" + urlencode([("symbol", "A")] * (MOST_SYMBOLS + 1))).json()[
+        f"at most {MAX_SYMBOLS} items"
+        in server.get("/stream?" + urlencode([("symbol", "A")] * (MAX_SYMBOLS + 1))).json()[
             "detail"
         ]
     )

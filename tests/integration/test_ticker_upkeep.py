@@ -15,9 +15,9 @@ import pytest
 from pyarrow import parquet
 
 from spark_jobs.lake.tickers.log import TickerLog
-from spark_jobs.lake.tickers.plan import MOST_RUNS
+from spark_jobs.lake.tickers.plan import MAX_RUNS
 from spark_jobs.lake.tickers.progress import Progress, TableError
-from spark_jobs.tickers.files import ROWS_OF_A_GROUP, is_sorted
+from spark_jobs.tickers.files import ROWS_PER_ROW_GROUP, is_sorted
 from tests.support.process import Process, running
 from tests.support.ticker_table import DAY, LONG_AFTER, RETENTION_DAYS, OwnTable, tickers
 from tests.support.waiting import wait_for
@@ -46,7 +46,7 @@ def footer(table: OwnTable, path: str) -> parquet.FileMetaData:
 
 
 def test_small_files_of_today_are_joined_and_batches_go_on(table: OwnTable) -> None:
-    table.write_many(SYMBOLS, MOST_RUNS)
+    table.write_many(SYMBOLS, MAX_RUNS)
     upkeep = table.upkeep()
     assert upkeep.look(DAY)
     assert not upkeep.look(DAY)
@@ -68,7 +68,7 @@ def test_a_symbol_of_a_finished_day_is_in_one_file_of_bounded_size(table: OwnTab
     table.assert_exact()
     files = sorted(table.log.files(), key=lambda file: file.first_symbol)
     assert len(files) == 3
-    assert max(footer(table, file.path).num_rows for file in files) < 3 * ROWS_OF_A_GROUP
+    assert max(footer(table, file.path).num_rows for file in files) < 3 * ROWS_PER_ROW_GROUP
     assert sum(file.size for file in files) < before
     for symbol in SYMBOLS:
         holding = [file for file in files if file.first_symbol <= symbol <= file.last_symbol]
@@ -78,7 +78,7 @@ def test_a_symbol_of_a_finished_day_is_in_one_file_of_bounded_size(table: OwnTab
 
 
 def test_many_files_are_merged_in_steps(table: OwnTable) -> None:
-    table.write_many(SYMBOLS, 2 * MOST_RUNS + 5, count=3)
+    table.write_many(SYMBOLS, 2 * MAX_RUNS + 5, count=3)
     do_all(table, 1_000_000)
     table.assert_exact()
     assert len(table.log.files()) == 1
@@ -214,7 +214,7 @@ def test_another_job_that_the_upkeep_finds_ends_this_one(table: OwnTable) -> Non
 def test_kills_at_any_moment_lose_nothing_and_double_nothing(
     table: OwnTable, tmp_path: Path
 ) -> None:
-    table.write_many(SYMBOLS, MOST_RUNS + 20, count=200)
+    table.write_many(SYMBOLS, MAX_RUNS + 20, count=200)
     progress = table.log.progress
     command = [sys.executable, "-m", "tests.support.programs.ticker_upkeep", str(tmp_path)]
 

@@ -97,7 +97,7 @@ def has_ended(thread: Thread, backlog: Backlog) -> bool:
     return not thread.is_alive()
 
 
-def told_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]:
+def notices_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]:
     """Return the next notices, up to and including the first for which `last` is true."""
     told: list[Notice] = []
     while not told or not last(told[-1]):
@@ -110,7 +110,7 @@ def told_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]
 
 def next_of(notices: Notices, kind: type[Kind]) -> Kind:
     """Return the next notice of this kind and skip others."""
-    [*_, notice] = told_until(notices, lambda notice: isinstance(notice, kind))
+    [*_, notice] = notices_until(notices, lambda notice: isinstance(notice, kind))
     assert isinstance(notice, kind)
     return notice
 

@@ -90,7 +90,7 @@ ODD_VALUES = (
     ),
     *('"' + "x" * 100 + '"', '"' + "x" * 101 + '"', '"' + "币" * 100 + '"', '"' + "币" * 101 + '"'),
 )
-NO_JSON = (
+INVALID_JSON = (
     *(
         "NaN",
         "Infinity",
@@ -176,7 +176,7 @@ def mostly(
 ANY_JSON = st.sampled_from([st.sampled_from(ODD_VALUES), QUOTED, VALUES.map(json.dumps)]).flatmap(
     lambda chosen: chosen
 )
-WRITTEN = mostly(ANY_JSON, st.one_of(NUMBERS, st.sampled_from(NO_JSON)), one_in=20)
+WRITTEN = mostly(ANY_JSON, st.one_of(NUMBERS, st.sampled_from(INVALID_JSON)), one_in=20)
 
 
 @st.composite

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
 
-LISTENERS_OWN = 2
+CONNECTIONS_TO_FILL = 2
 """Connections that fill a listener with a backlog of 0: one that the kernel accepts, and one more."""
 
 
@@ -54,7 +54,7 @@ def dead_address(host: str, port: int = 0) -> Iterator[int]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(0)
-        for _ in range(LISTENERS_OWN):
+        for _ in range(CONNECTIONS_TO_FILL):
             connection = stack.enter_context(socket.socket())
             connection.setblocking(False)
             connection.connect_ex(listener.getsockname())

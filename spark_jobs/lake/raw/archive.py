@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.kafka_source.offsets import Offsets, after_progress
 from spark_jobs.kafka_source.partitions import OffsetError
-from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.raw.names import (
     Name,
@@ -40,7 +40,7 @@ from spark_jobs.lake.sizes import LakeSizes
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 
-FEWEST_DAYS = 2
+MIN_DAYS_LISTED = 2
 """Minimum number of days that a start lists: Kafka's clock may have gone back over midnight."""
 
 
@@ -95,7 +95,7 @@ class Archive(Sink):
             self._progress |= self._next_offsets(topic, names)
             if topic_id := former_id(names, ids.get(topic)):
                 former[topic] = topic_id
-        refuse_another(former, ids, "raw/")
+        refuse_recreated_topics(former, ids, "raw/")
         return dict(self._progress)
 
     def accept(self, ids: TopicIds) -> list[str]:
@@ -209,7 +209,7 @@ class Archive(Sink):
         self._own_ids[topic] = own_ids(names, self._topic_ids.get(topic))
         days = reversed(self._storage.folders(f"{self._raw}/topic={topic}"))
         for count, day in enumerate(days):
-            if count >= FEWEST_DAYS and wanted <= self._next_offsets(topic, names).keys():
+            if count >= MIN_DAYS_LISTED and wanted <= self._next_offsets(topic, names).keys():
                 break
             hours = self._names(f"{topic}/{day}")
             self._known_folders.update(hours)

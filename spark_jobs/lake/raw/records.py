@@ -52,7 +52,7 @@ class RawRecords:
         rows = found.agg(F.min("offset").alias("first"), F.max("offset").alias("last")).collect()
         return {(row["topic"], row["partition"]): (row["first"], row["last"] + 1) for row in rows}
 
-    def each_once(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
+    def without_duplicates(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
         """Return the records in [`begins`, `ends`), without duplicates; None if no object has one.
 
         Only a fault puts a record into two objects, so only objects with overlapping offsets are
@@ -78,7 +78,7 @@ class RawRecords:
             else found.transform(after_progress, begins).transform(before_ends, ends)
         )
 
-    def as_often_as_there(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
+    def with_duplicates(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
         """Return the records in [`begins`, `ends`), with duplicates; None if no object has one."""
         found = self._read(self._holding(begins, ends))
         return (

@@ -25,7 +25,7 @@ from pyarrow import parquet
 from pyarrow.fs import FileSystem
 
 from spark_jobs.lake.tickers.store import file_system
-from spark_jobs.tickers.files import ROWS_OF_A_GROUP, is_sorted, statistics, writer
+from spark_jobs.tickers.files import ROWS_PER_ROW_GROUP, is_sorted, statistics, writer
 from spark_jobs.tickers.merging import grouped, merged, sorted_rows, with_schema
 
 LOWEST_PRIORITY = 19
@@ -92,7 +92,7 @@ def rewritten(job: Job) -> Result:
             output.close()
     if not unsorted:
         runs = (chain.from_iterable(map(batches, run)) for run in job.runs)
-        for rows in grouped(merged(runs), ROWS_OF_A_GROUP):
+        for rows in grouped(merged(runs), ROWS_PER_ROW_GROUP):
             output.write(rows)
         output.close()
     replaced = unsorted or [*rows_of]
@@ -125,7 +125,7 @@ class _OpenFile:
         self._last_symbol: pa.Scalar[Any] = pa.scalar("")
 
     def append(self, rows: pa.Table) -> None:
-        self._writer.write_table(rows, ROWS_OF_A_GROUP)
+        self._writer.write_table(rows, ROWS_PER_ROW_GROUP)
         self._last_symbol = rows["symbol"][len(rows) - 1]
 
     def size(self) -> int:

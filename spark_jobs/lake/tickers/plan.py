@@ -1,6 +1,6 @@
 """Choose which files of the tickers' table to merge next: a pure function of the list of files.
 
-While a day is in progress, small files are joined so that their number stays below MOST_RUNS. Once a day
+While a day is in progress, small files are joined so that their number stays below MAX_RUNS. Once a day
 is over, all its files become one run, sorted by symbol. The list of files shows whether this was done.
 """
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from spark_jobs.lake.tickers.log import TableFile
 
-MOST_RUNS = 40
+MAX_RUNS = 40
 """Maximum number of runs in a merge: each takes some MB. A day with more takes several steps."""
 
 REST = timedelta(hours=1)
@@ -41,7 +41,7 @@ def _step(files: Sequence[TableFile], now: datetime, file_bytes: int) -> list[Ru
         return _small_files(files, file_bytes)
     if _is_finished(files, file_bytes):
         return []
-    return sorted(chained(files), key=_size)[:MOST_RUNS]
+    return sorted(chained(files), key=_size)[:MAX_RUNS]
 
 
 def _is_over(files: Run, now: datetime) -> bool:
@@ -53,11 +53,11 @@ def _is_over(files: Run, now: datetime) -> bool:
 def _small_files(files: Run, file_bytes: int) -> list[Run]:
     """Return the smallest files, if they are many or would fill a large one: at least two, or none."""
     small = sorted((file for file in files if file.size < file_bytes // 2), key=_size_of_file)
-    if len(small) < MOST_RUNS and _size(small) < file_bytes:
+    if len(small) < MAX_RUNS and _size(small) < file_bytes:
         return []
     joined: list[Run] = []
     size = 0
-    for file in small[:MOST_RUNS]:
+    for file in small[:MAX_RUNS]:
         size += file.size
         if size > file_bytes:
             break

@@ -13,7 +13,7 @@ from deltalake.transaction import AddAction
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs.kafka_source.offsets import Offsets, after_progress
-from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_another
+from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
 from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.sizes import LakeSizes
@@ -64,7 +64,7 @@ class TickerTable(Sink):
         """
         self._log = self._opened()
         read = self._log.progress.topic_ids
-        refuse_another(read, ids, "tickers/")
+        refuse_recreated_topics(read, ids, "tickers/")
         self._topic_ids = {**read, **ids}
         return self._log.progress.next_offsets
 

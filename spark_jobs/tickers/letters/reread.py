@@ -70,7 +70,7 @@ class Now:
         return sum(span.letters for span in self.spans) - self.new
 
 
-def letters_now(was: Sequence[Span], read: pl.DataFrame) -> Now:
+def reread_letters(was: Sequence[Span], read: pl.DataFrame) -> Now:
     """Return what the letters of `was` have become, for the messages in `read`.
 
     All spans are of one topic and partition. `read` has columns.READ: all rows of each message.
@@ -147,7 +147,7 @@ def _message_letters(was: Iterable[Span], offsets: set[int]) -> list[int]:
 def _of_messages(was: Iterable[Span], offsets: set[int]) -> list[Span]:
     """Return the parts of spans by position that cover the messages at `offsets`, a span per message."""
     return [
-        span._replace(first_offset=offset, last_offset=offset, letters=span.of_a_message)
+        span._replace(first_offset=offset, last_offset=offset, letters=span.letters_per_message)
         for span in was
         if span.is_by_position
         for offset in span.offsets

@@ -44,7 +44,7 @@ class Span(NamedTuple):
         return bool(self.positions)
 
     @property
-    def of_a_message(self) -> int:
+    def letters_per_message(self) -> int:
         """The number of dead letters in each message, unless `positions` is EVERY_ITEM."""
         return self.letters // len(self.offsets)
 

@@ -77,7 +77,7 @@ def test_text_that_is_not_one_array_is_refused(text: bytes) -> None:
         elements(text)
 
 
-NO_JSON = [
+INVALID_JSON = [
     b'{"s":"B","c":NaN}',
     b'{"s":"B","c":-Infinity}',
     b'{"s":"B","c":}',
@@ -98,7 +98,7 @@ NO_JSON = [
 ]
 
 
-@pytest.mark.parametrize("no_json", NO_JSON, ids=lambda text: repr(text[:20]))
+@pytest.mark.parametrize("no_json", INVALID_JSON, ids=lambda text: repr(text[:20]))
 def test_element_that_is_no_json_is_delimited_and_costs_no_neighbour(no_json: bytes) -> None:
     neighbours = [b'{"s":"A","x":[{}]}', b'{"s":"C"}']
     assert elements(b"[%s,%s, %s ]" % (neighbours[0], no_json, neighbours[1])) == [

@@ -16,7 +16,7 @@ from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint, Exchange
-from extractors.extractor import ASKED, FAILED, HOPELESS, extract
+from extractors.extractor import FAILED, HOPELESS, STOPPED, extract
 from extractors.metrics import Metrics
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.shutdown import Shutdown
@@ -46,7 +46,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtur
     caplog.set_level("INFO")
     monkeypatch.setattr("extractors.extractor.FLUSH_SHARE", 0.5)
     monkeypatch.setattr("extractors.to_kafka.topics.RETRY_INTERVAL", 0.2)
-    monkeypatch.setattr("extractors.to_kafka.resume.STILL_FOR", 0.2)
+    monkeypatch.setattr("extractors.to_kafka.resume.QUIET_SECONDS", 0.2)
     monkeypatch.setattr("extractors.to_kafka.known_instruments.TIMEOUT", 0.5)
 
 
@@ -117,7 +117,7 @@ def test_after_the_stop_everything_received_is_in_kafka_and_in_the_store_and_no_
         settings = replace(kafka, s3_endpoint_url=store.settings.s3_endpoint_url)
         extracting = Extracting(binance_client(url), settings, tmp_path)
         extracting.stop_when(caplog, RESUMED)
-        assert extracting.wait() == ASKED
+        assert extracting.wait() == STOPPED
         assert len(store.puts) == 1
     items = all_items(topic.messages())
     assert numbers(items, "BTCUSDT") == numbers(items, "ETHUSDT") == list(range(FRAMES))
@@ -131,7 +131,7 @@ def test_what_the_store_does_not_have_stays_in_the_journal_though_kafka_has_it(
     with websocket_server(sends_frames) as url:
         extracting = Extracting(binance_client(url), kafka, tmp_path)
         extracting.stop_when(caplog, RESUMED)
-        assert extracting.wait() == ASKED
+        assert extracting.wait() == STOPPED
     assert len(all_items(topic.messages())) == 2 * FRAMES
     assert items_left(tmp_path) == 2 * FRAMES
 
@@ -145,7 +145,7 @@ def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
         extracting.wait_for_frames()
         asked = time.monotonic()
         extracting.stop.request()
-        assert extracting.wait() == ASKED
+        assert extracting.wait() == STOPPED
         # Three seconds more than the limit, as in docs/extractors.md.
         assert time.monotonic() - asked < 4
     assert items_left(tmp_path) == 2 * FRAMES
@@ -160,13 +160,19 @@ def test_a_new_process_brings_kafka_what_the_former_one_could_not(
         for times, settings in enumerate((away, kafka, kafka)):
             extracting = Extracting(binance_client(url), settings, tmp_path, stop_limit=2.0)
             extracting.stop_when(caplog, RESUMED, times)
-            assert extracting.wait() == ASKED
+            assert extracting.wait() == STOPPED
     items = all_items(topic.messages())
     assert numbers(items, "BTCUSDT") == numbers(items, "ETHUSDT") == 3 * list(range(FRAMES))
 
 
-WITHOUT_SYMBOL = replace(BINANCE, fields={})
-"""KafkaFollower fails with this exchange: it needs the symbol of each item."""
+class SymbolFails(Exchange):
+    """Binance with an unforeseen error, which ends KafkaFollower: it needs the symbol of each item."""
+
+    def symbol_of(self, ticker: object) -> str:
+        raise RuntimeError("not foreseen")
+
+
+SYMBOL_FAILS = SymbolFails(**{each.name: getattr(BINANCE, each.name) for each in fields(BINANCE)})
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -225,7 +231,7 @@ def test_a_producer_that_failed_ends_no_connection(
     with websocket_server(sends_to_one) as url:
         extracting = Extracting(binance_client(url), kafka, tmp_path)
         extracting.stop_when(caplog, RESUMED)
-        assert extracting.wait() == ASKED
+        assert extracting.wait() == STOPPED
     assert numbers(all_items(topic.messages()), "BTCUSDT") == list(range(FRAMES))
     assert "producer failed retry_in=0.05 reason='not authorised'" in caplog.text
     assert len(connections) == 1
@@ -274,11 +280,11 @@ def test_what_a_full_journal_refuses_is_counted_and_named_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     topic = Topic(kafka, BINANCE.raw_topic)
-    monkeypatch.setattr("extractors.extractor.MOST_ITEMS", 10)
+    monkeypatch.setattr("extractors.extractor.MAX_ITEMS_PER_WRITE", 10)
     with websocket_server(sends_frames) as url:
         extracting = Extracting(binance_client(url), kafka, tmp_path, journal_limit=5000)
         extracting.stop_when(caplog, RESUMED)
-        assert extracting.wait() == ASKED
+        assert extracting.wait() == STOPPED
     kept = len(all_items(topic.messages()))
     assert 0 < kept < 2 * FRAMES
     assert items_left(tmp_path) == kept

@@ -5,7 +5,7 @@ import pytest
 from exchanges.exchange import ExchangeError
 from extractors.network.ban import Ban
 from extractors.network.deadline import Deadline
-from extractors.network.refusal import obeying
+from extractors.network.refusal import respecting_ban
 from extractors.network.rest import ask
 from extractors.receive.open_socket import connect
 from tests.support.clock import Clock
@@ -44,7 +44,7 @@ def test_request_during_a_ban_is_refused_before_it_begins(clock: Clock) -> None:
     ban.extend(60.0)
     begun = []
     with pytest.raises(ExchangeError) as refused:
-        with obeying(ban):
+        with respecting_ban(ban):
             begun.append(True)
     assert begun == []
     assert str(refused.value) == "refused: no request for 60 s, as the exchange demanded"
@@ -54,7 +54,7 @@ def test_request_during_a_ban_is_refused_before_it_begins(clock: Clock) -> None:
 def test_refused_request_begins_the_ban_and_stays_the_error(clock: Clock) -> None:
     ban = Ban(clock)
     with pytest.raises(ExchangeError, match=r"^refused: teapot$"):
-        with obeying(ban):
+        with respecting_ban(ban):
             raise ExchangeError("refused", "teapot", retry_after=5.0)
     assert ban.left() == 5.0
 

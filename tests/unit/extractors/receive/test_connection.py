@@ -21,7 +21,7 @@ from tests.support.exchange_clients import (
     listening,
     next_of,
     next_tickers,
-    told_until,
+    notices_until,
 )
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.loopback import (
@@ -80,10 +80,10 @@ def breaks_off(connection: ServerConnection) -> None:
 def test_life_of_each_connection_is_told_in_order() -> None:
     with websocket_server(on_connections(breaks_off, closes, sends([ETHUSDT]))) as url:
         with listening(binance_client(url)) as notices:
-            told = told_until(
+            told = notices_until(
                 notices, lambda each: isinstance(each, Frame) and each.connection == 3
             )
-        told += told_until(notices, lambda each: isinstance(each, Ended))
+        told += notices_until(notices, lambda each: isinstance(each, Ended))
     assert [(type(each), each.connection) for each in told if not isinstance(each, Listing)] == [
         *((kind, 1) for kind in (Opening, Opened, Frame, Ended)),
         *((kind, 2) for kind in (Opening, Opened, Frame, Ended)),
@@ -167,7 +167,7 @@ def test_topic_that_has_worked_is_tried_again_though_the_exchange_does_not_know_
     error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
     talk = on_connections(works, sends(error), sends(error), sends(CRO_USDT))
     with kucoin(talk) as url, listening(kucoin_client(url)) as notices:
-        told = told_until(notices, lambda each: isinstance(each, Frame) and each.connection == 4)
+        told = notices_until(notices, lambda each: isinstance(each, Frame) and each.connection == 4)
     ended = [each for each in told if isinstance(each, Ended)]
     assert [each.cause for each in ended] == ["closed", "error_404", "error_404"]
     assert [each.is_final for each in ended] == [False, False, False]

@@ -19,8 +19,8 @@ from tests.support.exchange_clients import (
     listening,
     next_of,
     next_tickers,
+    notices_until,
     tickers,
-    told_until,
 )
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.loopback import (
@@ -94,7 +94,7 @@ def test_bytes_that_are_no_utf8_are_kept_and_the_connection_goes_on() -> None:
 def test_control_frames_make_no_notice() -> None:
     with kucoin(sends({"type": "pong", "id": "1"}, CRO_USDT)) as url:
         with listening(kucoin_client(url)) as notices:
-            told = told_until(notices, lambda notice: isinstance(notice, Frame))
+            told = notices_until(notices, lambda notice: isinstance(notice, Frame))
     assert [type(notice).__name__ for notice in told] == ["Opening", "Opened", "Frame"]
     assert isinstance(told[-1], Frame) and tickers(told[-1]) == [CRO_USDT]
 
@@ -188,7 +188,7 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
     with websocket_server(burst.talk, tls=tls) as url:
         with listening(binance_client(url), limit=2) as notices:
             burst.happens(caplog)
-            told = told_until(notices, lambda notice: isinstance(notice, Ended))
+            told = notices_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
         each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
     ] == NUMBERED
@@ -286,7 +286,7 @@ def test_close_frame_ends_the_connection_after_the_frames_of_its_packet_though_i
         until_closed(connection)
 
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
-        told = told_until(notices, lambda notice: isinstance(notice, Ended))
+        told = notices_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
         each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
     ] == NUMBERED
@@ -301,7 +301,7 @@ def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
         until_closed(connection)
 
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
-        told = told_until(notices, lambda notice: isinstance(notice, Ended))
+        told = notices_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
         each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
     ] == NUMBERED[:3]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exchanges.exchange import RawData, Received, UnreadableRawData
 from exchanges.kucoin import KucoinSession
-from extractors.receive.duplicates import LATEST_REPEAT, REMEMBERED, Duplicates
+from extractors.receive.duplicates import MAX_SUCCESSOR_LAG_US, SEQUENCES_PER_SYMBOL, Duplicates
 from extractors.receive.notices import Ended, Frame, Opening
 
 Arrival = tuple[int, str, int]
@@ -125,7 +125,7 @@ def test_outside_a_rotation_only_the_last_sequence_is_remembered() -> None:
 
 
 def test_successor_may_lag_behind_its_predecessor_for_60_s_after_it_ended() -> None:
-    assert LATEST_REPEAT == 60 * SECOND
+    assert MAX_SUCCESSOR_LAG_US == 60 * SECOND
     doubles = opened(1, 2)
     brought(doubles, 1, [1, 2, 3])
     end(doubles, 1, at=10 * SECOND)
@@ -170,8 +170,8 @@ def test_sequence_as_a_number_and_as_text_is_the_same_ticker() -> None:
 
 def test_only_so_many_sequences_of_a_symbol_are_remembered() -> None:
     doubles = opened(1, 2)
-    brought(doubles, 1, range(10 * REMEMBERED))
-    remembered = range(9 * REMEMBERED, 10 * REMEMBERED)
+    brought(doubles, 1, range(10 * SEQUENCES_PER_SYMBOL))
+    remembered = range(9 * SEQUENCES_PER_SYMBOL, 10 * SEQUENCES_PER_SYMBOL)
     assert brought(doubles, 2, remembered) == []
     assert brought(doubles, 2, [remembered[0] - 1]) == [remembered[0] - 1]
 

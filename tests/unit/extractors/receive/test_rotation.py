@@ -13,7 +13,7 @@ from websockets.sync.server import ServerConnection
 
 from extractors.receive.duplicates import Duplicates
 from extractors.receive.notices import Ended, Frame, Notice, Opened, Opening
-from tests.support.exchange_clients import binance_client, kucoin_client, listening, told_until
+from tests.support.exchange_clients import binance_client, kucoin_client, listening, notices_until
 from tests.support.frames import BTCUSDT, CRO_USDT
 from tests.support.loopback import (
     Talk,
@@ -101,7 +101,7 @@ def test_old_connection_ends_when_data_has_flowed_on_the_new_one_and_nothing_is_
     first = market.shutting_down if reason == "serverShutdown" else market.steady
     with websocket_server(on_connections(first, market.steady)) as url:
         with listening(binance_client(url, age_limit=age_limit)) as notices:
-            told = told_until(notices, has_ended(1))
+            told = notices_until(notices, has_ended(1))
     ended = told[-1]
     assert isinstance(ended, Ended)
     assert (ended.cause, ended.reason, ended.is_final) == ("rotated", f"rotated: {reason}", False)
@@ -121,7 +121,7 @@ def test_old_connection_that_lags_by_more_than_the_overlap_is_read_to_its_end() 
     with websocket_server(on_connections(market.shutting_down, market.steady)) as url:
         with slow_link(int(url.rpartition(":")[2]), lag) as port:
             with listening(binance_client(f"ws://127.0.0.1:{port}")) as notices:
-                told = told_until(notices, has_ended(1))
+                told = notices_until(notices, has_ended(1))
     ended = told[-1]
     assert isinstance(ended, Ended) and ended.cause == "rotated"
     first_of_the_new = frames(told, 2)[0].raw_data[0].sequence or 0
@@ -143,8 +143,8 @@ def test_connection_is_replaced_once_for_many_announcements(
 
     with websocket_server(on_connections(announces, market.steady)) as url:
         with listening(binance_client(url)) as notices:
-            told = told_until(notices, has_ended(1))
-            told += told_until(notices, lambda notice: isinstance(notice, Frame))
+            told = notices_until(notices, has_ended(1))
+            told += notices_until(notices, lambda notice: isinstance(notice, Frame))
     assert connections(told, Opening) == [1, 2]
     assert caplog.text.count("replacement requested connection=1 reason='serverShutdown'") == 1
 
@@ -163,7 +163,7 @@ def test_old_connection_stays_until_a_new_one_holds(fails: Talk) -> None:
     market = Market()
     with websocket_server(on_connections(market.shutting_down, fails, fails, market.steady)) as url:
         with listening(binance_client(url)) as notices:
-            told = told_until(notices, has_ended(1))
+            told = notices_until(notices, has_ended(1))
     assert connections(told, Ended) == [2, 3, 1]
     assert connections(told, Opened) == [1, 2, 3, 4]
     assert [each.reason for each in told if isinstance(each, Ended)] == [
@@ -193,7 +193,7 @@ def test_old_connection_that_the_exchange_closes_meanwhile_leaves_the_work_to_th
 
     with websocket_server(on_connections(old, new)) as url:
         with listening(binance_client(url)) as notices:
-            told = told_until(notices, has_ended(1))
+            told = notices_until(notices, has_ended(1))
             while len(frames(told, 2)) < 50:
                 told.append(notices.get(timeout=DEADLINE))
     assert [each.reason for each in told if isinstance(each, Ended)] == ["closed: 1001 going away"]
@@ -214,7 +214,7 @@ def refuses(code: int) -> Talk:
 def test_topic_that_is_refused_during_a_rotation_is_tried_again_while_the_old_one_goes_on() -> None:
     talk = on_connections(steady_kucoin, refuses(404), refuses(400), steady_kucoin)
     with kucoin(talk) as url, listening(kucoin_client(url, age_limit=0.4)) as notices:
-        told = told_until(notices, has_ended(1))
+        told = notices_until(notices, has_ended(1))
     ended = [each for each in told if isinstance(each, Ended)]
     assert [(each.connection, each.cause, each.is_final) for each in ended] == [
         (2, "error_404", False),
@@ -234,6 +234,6 @@ def test_new_kucoin_connection_has_a_token_of_its_own() -> None:
         steady_kucoin(connection)
 
     with kucoin(talk) as url, listening(kucoin_client(url, age_limit=0.4)) as notices:
-        told = told_until(notices, has_ended(1))
+        told = notices_until(notices, has_ended(1))
         assert tokens[:2] == ["secret/1", "secret/2"]
     assert isinstance(told[-1], Ended) and told[-1].cause == "rotated"

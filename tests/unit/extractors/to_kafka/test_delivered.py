@@ -95,7 +95,7 @@ def test_record_that_a_power_failure_spoilt_is_named_and_begins_anew(
 
 def test_records_share_nothing() -> None:
     first, second = Delivered(OURS), Delivered(OURS)
-    first.partitions_are(4, 0)
+    first.set_partitions(4, 0)
     first.places[0] = Place(1, 1)
     assert second == Delivered(OURS)
 
@@ -105,8 +105,8 @@ SYMBOLS = ["BTCUSDT", "ETH-USDT", "币安人生USDT", ""]
 
 def test_number_of_partitions_is_that_of_all_positions_until_it_grows() -> None:
     delivered = Delivered(OURS)
-    delivered.partitions_are(4, 1_000)
-    delivered.partitions_are(4, 2_000)
+    delivered.set_partitions(4, 1_000)
+    delivered.set_partitions(4, 2_000)
     assert delivered.counts == [(0, 4)]
     for symbol in SYMBOLS:
         for position in (0, 1_500, 10**12):
@@ -116,7 +116,7 @@ def test_number_of_partitions_is_that_of_all_positions_until_it_grows() -> None:
 def test_item_keeps_its_partition_when_the_topic_has_more_of_them() -> None:
     delivered = Delivered(OURS)
     for count, position in ((4, 0), (6, 1_000), (6, 1_500), (9, 2_000)):
-        delivered.partitions_are(count, position)
+        delivered.set_partitions(count, position)
     assert delivered.counts == [(0, 4), (1_000, 6), (2_000, 9)]
     for symbol in SYMBOLS:
         assert [delivered.partition_of(symbol, at) for at in (0, 999, 1_000, 1_999, 2_000)] == [
@@ -127,14 +127,14 @@ def test_item_keeps_its_partition_when_the_topic_has_more_of_them() -> None:
 def test_topic_that_grows_twice_before_anything_is_sent_has_the_last_number() -> None:
     delivered = Delivered(OURS)
     for count in (4, 6, 8):
-        delivered.partitions_are(count, 1_000)
+        delivered.set_partitions(count, 1_000)
     assert delivered.partition_of("BTCUSDT", 1_000) == partition_of("BTCUSDT", 8)
     assert delivered.partition_of("BTCUSDT", 999) == partition_of("BTCUSDT", 4)
 
 
 def test_topic_with_fewer_partitions_was_created_again_and_has_nothing() -> None:
     delivered = Delivered(OURS, 900, {n: Place(50, 900) for n in range(6)}, [(0, 4), (500, 6)])
-    delivered.partitions_are(2, 1_000)
+    delivered.set_partitions(2, 1_000)
     assert (delivered.counts, delivered.places) == ([(0, 2)], {})
     assert delivered.partition_of("BTCUSDT", 700) == partition_of("BTCUSDT", 2)
     # Items of the deleted topic are not sent again.
@@ -144,7 +144,7 @@ def test_topic_with_fewer_partitions_was_created_again_and_has_nothing() -> None
 def test_growing_keeps_what_is_known_of_the_partitions_before() -> None:
     places = {n: Place(50, 900) for n in range(4)}
     delivered = Delivered(OURS, 800, dict(places), [(0, 4)])
-    delivered.partitions_are(6, 1_000)
+    delivered.set_partitions(6, 1_000)
     assert delivered.places == places
 
 

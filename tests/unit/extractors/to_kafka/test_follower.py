@@ -44,7 +44,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extractors.to_kafka.follower.RETRY_INTERVAL", 0.05)
     monkeypatch.setattr("extractors.to_kafka.follower.SAVE_INTERVAL", 0.05)
     monkeypatch.setattr("extractors.to_kafka.topics.RETRY_INTERVAL", 0.2)
-    monkeypatch.setattr("extractors.to_kafka.resume.STILL_FOR", 0.05)
+    monkeypatch.setattr("extractors.to_kafka.resume.QUIET_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
         following.wait_for_end()
     before = numbers_in(topic)
     with journal_in(left) as journal:
-        assert journal.was_left
+        assert journal.has_items_left
         following = Following(journal, kafka)
         write(journal, range(250, 300))
         journal.close()

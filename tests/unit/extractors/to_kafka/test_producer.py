@@ -49,7 +49,7 @@ class Producing:
         self, settings: Settings, stop: Shutdown | None = None, limit: int = MAX_MESSAGE_BYTES
     ) -> None:
         self.delivered = Delivered(JOURNAL, places={n: Place(0, 0) for n in range(PARTITIONS)})
-        self.delivered.partitions_are(PARTITIONS, 0)
+        self.delivered.set_partitions(PARTITIONS, 0)
         self.refused: set[int] = set()
         self.metrics = Metrics("binance")
         self.producer = Producer(

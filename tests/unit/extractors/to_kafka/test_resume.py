@@ -25,7 +25,7 @@ ANOTHER = "00000000000000aa"
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractors.to_kafka.resume.STILL_FOR", 0.05)
+    monkeypatch.setattr("extractors.to_kafka.resume.QUIET_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def kafka() -> Iterator[Settings]:
 
 def record(places: dict[int, Place] | None = None) -> Delivered:
     delivered = Delivered(OURS, places=places or {})
-    delivered.partitions_are(PARTITIONS, 0)
+    delivered.set_partitions(PARTITIONS, 0)
     return delivered
 
 

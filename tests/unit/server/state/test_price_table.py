@@ -41,7 +41,7 @@ def test_the_id_of_a_state_is_unknown_to_other_databases() -> None:
     prices = PriceTable(Reading("5f3c", 311, None, [], {}))
 
     assert prices.name(305) == "5f3c-305"
-    assert prices.batch_named("5f3c-305") == 305
+    assert prices.batch_of_id("5f3c-305") == 305
     for unknown in (
         "5f3d-305",
         "5f3c-312",
@@ -51,4 +51,4 @@ def test_the_id_of_a_state_is_unknown_to_other_databases() -> None:
         "5f3c-\N{ARABIC-INDIC DIGIT FIVE}",
         "-5f3c-305",
     ):
-        assert prices.batch_named(unknown) is None
+        assert prices.batch_of_id(unknown) is None

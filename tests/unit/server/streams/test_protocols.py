@@ -16,8 +16,8 @@ from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_p
 from tests.support.server import DEADLINE, free_port
 from tests.support.waiting import pass_time, wait_for
 
-LIMITS = ConnectionLimits(in_all=6, per_address=3, ask_within=0.8)
-LONG = 2 * LIMITS.ask_within
+LIMITS = ConnectionLimits(total=6, per_address=3, idle_timeout=0.8)
+LONG = 2 * LIMITS.idle_timeout
 LARGE = 8_000_000
 """Bytes; more than the kernel buffers."""
 
@@ -103,7 +103,7 @@ def test_a_client_that_sends_requests_in_time_stays_connected(port: int) -> None
         while time.monotonic() < began + LONG:
             client.sendall(REQUEST)
             assert client.recv(1000).endswith(b"ok")
-            pass_time(LIMITS.ask_within / 5)
+            pass_time(LIMITS.idle_timeout / 5)
         client.sendall(REQUEST.replace(b"/", b"/slow", 1))
         assert client.recv(1000).endswith(b"ok")
         stream.ping().wait(DEADLINE)
@@ -156,7 +156,7 @@ def test_connections_are_limited_per_address_and_in_total(
         assert is_served("127.0.0.3")
         wait_for_connections(LIMITS.per_address)
         # 127.0.0.1 may be a proxy of many clients, so it has no limit per address.
-        for _ in range(LIMITS.in_all - LIMITS.per_address):
+        for _ in range(LIMITS.total - LIMITS.per_address):
             follow("127.0.0.1")
         assert not is_served("127.0.0.3")
     wait_for(lambda: is_served("127.0.0.2"))

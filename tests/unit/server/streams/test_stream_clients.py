@@ -22,7 +22,7 @@ from server.streams.protocols import (
     WebSocketProtocol,
     http_protocol,
 )
-from server.streams.socket_writer import KERNEL_BYTES, UNANSWERED
+from server.streams.socket_writer import ACK_TIMEOUT_MS, UNSENT_LIMIT
 from server.streams.stream import EventStream, stream_to_websocket
 from server.streams.subscription import StreamQuery
 from tests.support.event_stream import event_stream
@@ -80,7 +80,7 @@ class Serving:
 
     async def run(self) -> None:
         self.loop = asyncio.get_running_loop()
-        client_checks = asyncio.create_task(self.hub.look_after_clients())
+        client_checks = asyncio.create_task(self.hub.check_clients())
         await self.server.serve()
         client_checks.cancel()
 
@@ -186,8 +186,8 @@ def test_the_kernel_closes_a_vanished_peer_and_buffers_little(
         (transport,) = serving.transports()
         connection = transport.get_extra_info("socket")
         tcp = socket.IPPROTO_TCP
-        assert connection.getsockopt(tcp, socket.TCP_USER_TIMEOUT) == UNANSWERED
-        assert connection.getsockopt(tcp, socket.TCP_NOTSENT_LOWAT) == KERNEL_BYTES
+        assert connection.getsockopt(tcp, socket.TCP_USER_TIMEOUT) == ACK_TIMEOUT_MS
+        assert connection.getsockopt(tcp, socket.TCP_NOTSENT_LOWAT) == UNSENT_LIMIT
 
 
 def test_a_quiet_stream_sends_heartbeats(serving: Serving) -> None:

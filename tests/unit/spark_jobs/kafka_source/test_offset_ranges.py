@@ -2,7 +2,7 @@
 
 import pytest
 
-from spark_jobs.kafka_source.offset_ranges import Range, Span, holes, overlapping, unbroken_from
+from spark_jobs.kafka_source.offset_ranges import Range, Span, gaps, overlapping, start_without_gaps
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from spark_jobs.kafka_source.offset_ranges import Range, Span, holes, overlappin
 def test_what_is_missing_and_where_nothing_is_missing_any_more(
     ranges: list[Range], end: int, missing: list[Span], begin: int
 ) -> None:
-    assert holes(ranges, end) == missing
-    assert unbroken_from(ranges, end) == begin
+    assert gaps(ranges, end) == missing
+    assert start_without_gaps(ranges, end) == begin
 
 
 def test_ranges_that_share_an_offset_are_found_also_if_one_lies_in_another() -> None:

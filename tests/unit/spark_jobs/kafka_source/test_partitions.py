@@ -8,7 +8,11 @@ from confluent_kafka import KafkaError, KafkaException
 
 from core.settings import Settings
 from spark_jobs.kafka_source import partitions
-from spark_jobs.kafka_source.partitions import RightError, once_elected, raise_if_refused
+from spark_jobs.kafka_source.partitions import (
+    RightError,
+    raise_if_unauthorized,
+    retry_during_election,
+)
 
 JAVA_EXCEPTION = "org.apache.kafka.common.errors.TopicAuthorizationException: "
 
@@ -23,7 +27,7 @@ JAVA_EXCEPTION = "org.apache.kafka.common.errors.TopicAuthorizationException: "
 def test_missing_right_is_named(text: str, resource: str) -> None:
     error = RuntimeError(f"Query [id = 1] terminated with exception: {JAVA_EXCEPTION}{text}\n at …")
     with pytest.raises(RightError) as explained:
-        raise_if_refused(error, Settings())
+        raise_if_unauthorized(error, Settings())
     assert str(explained.value) == f"Kafka: user ANONYMOUS needs Read on {resource}"
 
 
@@ -44,7 +48,7 @@ def test_a_partition_is_asked_again_while_its_leader_is_elected(
             raise answer
         return answer
 
-    assert once_elected(ask) == (3, 7)
+    assert retry_during_election(ask) == (3, 7)
 
 
 def test_a_partition_is_not_asked_again_after_another_error_or_the_timeout() -> None:
@@ -56,9 +60,11 @@ def test_a_partition_is_not_asked_again_after_another_error_or_the_timeout() -> 
 
     for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_LEADER_FOR_PARTITION):
         with pytest.raises(KafkaException):
-            once_elected(partial(refuse, code), timeout=-1.0)
+            retry_during_election(partial(refuse, code), timeout=-1.0)
     assert len(asked) == 2
 
 
 def test_other_failures_are_left_as_they_are() -> None:
-    raise_if_refused(RuntimeError("Connection to node -1 could not be established"), Settings())
+    raise_if_unauthorized(
+        RuntimeError("Connection to node -1 could not be established"), Settings()
+    )

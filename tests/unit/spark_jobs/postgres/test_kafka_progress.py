@@ -6,7 +6,7 @@ from chispa import assert_df_equality
 from pyspark.sql import SparkSession
 
 from spark_jobs.kafka_source.offsets import Offsets, after_progress
-from spark_jobs.postgres.kafka_progress import ProgressError, next_offsets, not_written
+from spark_jobs.postgres.kafka_progress import ProgressError, next_offsets, rows_after_progress
 from tests.support.frames import table
 
 PLACE = "topic STRING, partition INT, offset LONG"
@@ -41,9 +41,9 @@ def test_other_offsets_make_no_other_code(
 
 def test_rows_below_their_own_partitions_progress_are_left_out() -> None:
     rows = reduced(("a", 0, 5, 6), ("a", 0, 7, 9), ("a", 1, 6, 6), ("币", 0, 1, 6))
-    left = not_written(rows, {("a", 0): 7, ("b", 1): 9})
+    left = rows_after_progress(rows, {("a", 0): 7, ("b", 1): 9})
     assert left["first_offset"].to_pylist() == [7, 6, 1]
-    assert not_written(rows, {("a", 0): 10, ("a", 1): 7, ("币", 0): 7}).num_rows == 0
+    assert rows_after_progress(rows, {("a", 0): 10, ("a", 1): 7, ("币", 0): 7}).num_rows == 0
 
 
 @pytest.mark.parametrize("progress", [8, 9])
@@ -51,7 +51,7 @@ def test_a_row_on_both_sides_of_the_progress_is_refused_with_its_place(progress:
     rows = reduced(("a", 0, 7, 9))
     expected = f"next_offset {progress} for a/0, within a batch that was read from 7 to 9"
     with pytest.raises(ProgressError, match=expected):
-        not_written(rows, {("a", 0): progress})
+        rows_after_progress(rows, {("a", 0): progress})
 
 
 def test_the_next_offset_of_a_partition_follows_its_highest() -> None:

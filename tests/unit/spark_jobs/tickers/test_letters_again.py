@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.letters.reducer import spans_of
-from spark_jobs.tickers.letters.reread import Now, Stored, letters_now, read_again
+from spark_jobs.tickers.letters.reread import Now, Stored, read_again, reread_letters
 from spark_jobs.tickers.letters.spans import EVERY_ITEM, THE_MESSAGE, Span, to_bits
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reading import cause_of
@@ -33,7 +33,7 @@ def was(
 
 
 def now(spans: list[Span], *messages: dict[str, Any]) -> Now:
-    return letters_now(spans, read_messages(frame(*messages)))
+    return reread_letters(spans, read_messages(frame(*messages)))
 
 
 def updates(found: Now) -> dict[str, int]:
@@ -180,7 +180,7 @@ def test_whatever_an_earlier_version_could_not_read_both_readings_together_are_o
     covered = [
         offset for offset in range(len(messages)) if any(offset in span.offsets for span in spans)
     ]
-    found = letters_now(spans, read_messages(now_all[covered]))
+    found = reread_letters(spans, read_messages(now_all[covered]))
 
     read_now = read_messages(now_all)
     counted = Counter(then.filter(kind="ticker")["symbol"]) + Counter(updates(found))

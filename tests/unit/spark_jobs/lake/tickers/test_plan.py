@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from spark_jobs.lake.tickers.log import TableFile
-from spark_jobs.lake.tickers.plan import MOST_RUNS, Run, chained, next_step
+from spark_jobs.lake.tickers.plan import MAX_RUNS, Run, chained, next_step
 
 MB = 1_000_000
 LARGE = 128 * MB
@@ -45,7 +45,7 @@ def merged(runs: Sequence[Run]) -> list[TableFile]:
 
 
 def test_a_day_in_progress_is_left_alone_until_its_small_files_are_many() -> None:
-    files = [file(3 * MB) for _ in range(MOST_RUNS - 1)]
+    files = [file(3 * MB) for _ in range(MAX_RUNS - 1)]
     assert next_step(files, NOON, LARGE) == []
     files.append(file(3 * MB))
     assert next_step(files, NOON, LARGE) == [[each] for each in files]
@@ -104,7 +104,7 @@ def test_any_day_comes_to_an_end_with_files_of_bounded_size(seed: int) -> None:
     rewritten = 0
     while runs := next_step(files, NEXT_DAY, LARGE):
         old = [each for run in runs for each in run]
-        assert len(runs) <= MOST_RUNS
+        assert len(runs) <= MAX_RUNS
         files = [each for each in files if each not in old] + merged(runs)
         rewritten += sum(each.size for each in old)
     assert sum(each.size for each in files) == sum(sizes)
