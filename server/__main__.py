@@ -14,7 +14,6 @@ import uvicorn
 from psycopg2.extensions import set_wait_callback
 
 from core.settings import SERVER, SettingError, Settings
-from server.access.security_headers import SECURITY_HEADERS
 from server.app import create_app
 from server.state.listener import wait_with_timeout
 from server.streams.hub import Hub
@@ -22,10 +21,22 @@ from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_p
 
 log = logging.getLogger(__name__)
 
+SECURITY_HEADERS = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-cache"),
+]
+"""Headers of every answer. The page needs no inline script and no other site."""
+
 OTHER_CONNECTIONS = 256
 """Connections reserved for everything but streams."""
 
-BESIDE_STREAMS_PER_ADDRESS = 32
+OTHER_CONNECTIONS_PER_ADDRESS = 32
 """The same for one address; a browser opens six at a time."""
 
 OTHER_FILES = 256
@@ -61,7 +72,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     limits = ConnectionLimits(
         settings.server_stream_limit + OTHER_CONNECTIONS,
-        settings.server_stream_limit_per_address + BESIDE_STREAMS_PER_ADDRESS,
+        settings.server_stream_limit_per_address + OTHER_CONNECTIONS_PER_ADDRESS,
     )
     allow_open_files(limits.total + OTHER_FILES)
     set_wait_callback(wait_with_timeout)
