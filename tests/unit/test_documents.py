@@ -48,7 +48,12 @@ def test_every_name_in_the_architecture_is_defined_in_its_file() -> None:
     assert undefined == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+# The changelog also names what is gone.
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if path.name != "CHANGELOG.md"],
+    ids=lambda path: str(path.relative_to(PROJECT)),
+)
 def test_every_command_that_a_document_names_exists(document: Path) -> None:
     text = document.read_text()
     targets = set(TARGET.findall((PROJECT / "Makefile").read_text()))
