@@ -194,6 +194,8 @@ class Exchange:
     """Age in seconds at which the newest price becomes stale (default)."""
     metrics_port: int
     """Default port of the extractor's metrics."""
+    reset_header: str = ""
+    """Response header, in small letters, with the milliseconds until the rate limit is reset; if any."""
     endpoint: Callable[[Addresses], Asking[Endpoint]]
     """Request the endpoint of the next connection."""
     symbol_list: Callable[[Addresses], Asking[object]]

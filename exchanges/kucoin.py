@@ -236,6 +236,7 @@ KUCOIN = Exchange(
     connect_interval=2.2,
     silence_limit=15.0,
     metrics_port=9102,
+    reset_header="gw-ratelimit-reset",
     endpoint=_ask_endpoint,
     symbol_list=_symbol_list,
     instrument=_instrument,

@@ -10,9 +10,13 @@ class Ban:
 
     A client that keeps asking is banned for longer: Binance answers 429, then 418 for two minutes to
     three days (rest-api.md, IP limits). Every kind of request counts. `clock` is monotonic, in seconds.
+    For `reset_header` see Exchange.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, reset_header: str = ""
+    ) -> None:
+        self.reset_header = reset_header
         self._clock = clock
         self._until = clock()
         self._lock = Lock()

@@ -43,6 +43,7 @@ def refusal(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    reset_header: str = "",
     at_once: bool = False,
 ) -> ExchangeError:
     """Return the error for an unsuccessful response. Its text contains nothing of the URL's query.
@@ -54,7 +55,7 @@ def refusal(
         "refused",
         f"{asked} answered {status}{without_query(reason, url)}",
         at_once=at_once,
-        retry_after=demanded_pause(status, headers),
+        retry_after=demanded_pause(status, headers, reset_header),
     )
 
 
@@ -79,18 +80,18 @@ def _reason(text: str) -> str:
     return f": {' '.join(words)}" if words else ""
 
 
-def demanded_pause(status: int, headers: Mapping[str, str]) -> float:
+def demanded_pause(status: int, headers: Mapping[str, str], reset_header: str = "") -> float:
     """Return the pause in seconds that a refusal demands, up to LONGEST_PAUSE (0 if none).
 
-    `Retry-After` (RFC 9110) has seconds or a date. KuCoin's `gw-ratelimit-reset` has milliseconds; every
-    response contains it, but only 429 means that the limit was reached.
+    `Retry-After` (RFC 9110) has seconds or a date. The exchange's own `reset_header` has milliseconds;
+    every response may contain it, but only 429 means that the limit was reached.
     """
     value = headers.get("retry-after", "").strip()
     if value:
         is_number = re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII)
         pause = float(value) if is_number else _seconds_until(value, headers.get("date"))
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
-        milliseconds = headers.get("gw-ratelimit-reset", "").strip()
+        milliseconds = headers.get(reset_header, "").strip()
         pause = float(milliseconds) / 1000 if milliseconds.isdecimal() else 0.0
     else:
         pause = 0.0

@@ -41,7 +41,9 @@ def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
                 raise ConnectionError(f"{path}: {error!r:.200}") from error
         if answer.status_code != 200:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            raise refusal(path, url, answer.status_code, headers, body)
+            raise refusal(
+                path, url, answer.status_code, headers, body, reset_header=ban.reset_header
+            )
     return str(body, "utf-8", "replace")
 
 

@@ -31,7 +31,7 @@ class ExchangeClient:
         self.batch_seconds = batch_seconds
         self.silence_limit = silence_limit
         self.age_limit = age_limit
-        self.ban = Ban()
+        self.ban = Ban(reset_header=exchange.reset_header)
         self._addresses = addresses
         self._symbols = SymbolReader(exchange.instrument)
 

@@ -37,6 +37,7 @@ def open_socket(endpoint: Endpoint, ban: Ban, deadline: Deadline) -> Socket:
                 error.status_code,
                 error.resp_headers or {},
                 error.resp_body or b"",
+                reset_header=ban.reset_header,
                 at_once=error.status_code == 401,
             ) from error
     return socket

@@ -85,7 +85,7 @@ def test_exchange_is_asked_once_until_its_ban_is_over(
         asked.append(None)
         return ""
 
-    ban = Ban(clock)
+    ban = Ban(clock, reset_header="gw-ratelimit-reset")
 
     def request() -> float:
         with pytest.raises(ExchangeError) as refused:

@@ -106,7 +106,7 @@ def test_bytes_that_are_no_text_are_still_a_reason() -> None:
 def test_demanded_pause_is_read_in_seconds(
     status: int, headers: dict[str, str], seconds: float
 ) -> None:
-    assert demanded_pause(status, headers) == seconds
+    assert demanded_pause(status, headers, "gw-ratelimit-reset") == seconds
 
 
 def test_date_without_a_server_clock_is_compared_with_ours() -> None:

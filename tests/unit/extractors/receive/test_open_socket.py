@@ -3,12 +3,14 @@
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from websocket import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
+from exchanges.binance import BINANCE
 from exchanges.exchange import ExchangeError
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.open_socket import connect
@@ -114,7 +116,8 @@ def test_handshake_that_was_banned_is_not_tried_again_before_the_ban_is_over(
         return refusing(status, "", headers)(connection, request)
 
     with websocket_server(until_closed, refuse) as url:
-        client = binance_client(url, rest_url=url.replace("ws:", "http:"))
+        exchange = replace(BINANCE, reset_header="gw-ratelimit-reset")
+        client = binance_client(url, url.replace("ws:", "http:"), exchange=exchange)
         assert error_of(client).retry_after == pause
         again = error_of(client)
         assert again.cause == "refused"
