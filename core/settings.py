@@ -1,8 +1,10 @@
 """Read every setting of the project from the environment, and check it.
 
-Each setting names the programs that read it, and a program checks only these: a wrong setting of
-the server does not stop the extractors. The settings of an exchange begin with its name; their
-defaults are in its file in exchanges/. `.env.example` lists the same names.
+Each setting names the programs that read it. A program checks only the settings that it reads, so a
+wrong setting of the server does not stop the extractors.
+
+The settings of an exchange begin with its name; their defaults are in its file in exchanges/.
+`.env.example` lists the same names.
 """
 
 import ipaddress
@@ -69,7 +71,7 @@ def _of_exchange(convert: Callable[[str], Any], program: Program) -> Any:
 
 
 Read = Callable[[str, Any, Definition], Any]
-"""Return the value of a setting, given its name in the environment, its default and its definition."""
+"""Function that returns a setting's value, given its name in the environment, default and definition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class ExchangeSettings:
             for key, url in exchange.addresses.items()
         }
         values = {}
+        # All fields but `addresses`. A default of 0 can't be configured.
         for each in fields(cls)[1:]:
             values[each.name] = default = getattr(exchange, each.name)
             if default:

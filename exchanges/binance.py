@@ -1,4 +1,4 @@
-"""Describe Binance spot: stream `!miniTicker@arr` sends the 24 h tickers that changed, once a second.
+"""Describe Binance spot: once a second, stream `!miniTicker@arr` sends the 24 h tickers that changed.
 
 Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md.
 """
@@ -45,7 +45,10 @@ FIELDS: Mapping[str, Field] = {
 
 
 class BinanceSession(Session):
-    """Protocol of one connection. It sends nothing: the path subscribes, pings are control frames."""
+    """Protocol of one connection.
+
+    It sends no text: the URL's path names the stream, and the WebSocket client answers pings.
+    """
 
     def due(self, now: float) -> list[str]:
         return []
@@ -120,7 +123,7 @@ BINANCE = Exchange(
     backlog=30,
     # Each frame is a batch already: the tickers of one second.
     batch_seconds=0.0,
-    # Binance allows 300 attempts in 5 minutes. Stay a tenth below: latency varies.
+    # Binance allows 300 attempts in 5 minutes. Stay a tenth below that rate: latency varies.
     connect_interval=1.1,
     silence_limit=10.0,
     metrics_port=9101,

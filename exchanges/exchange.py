@@ -1,4 +1,4 @@
-"""Define how an exchange is described: facts as values, the protocol as functions from text to text.
+"""Describe an exchange: facts are values, the protocol is functions that take and return text.
 
 Nothing here opens a connection. A function that needs the exchange's REST server is a generator: it
 yields each `Request`, is sent the text of the response, and returns its result.
@@ -18,6 +18,7 @@ LONGEST_DETAIL = 200
 """Maximum length of an exchange's own text in an error, in characters."""
 
 CUT = "…"
+"""Replaces text that is left out of an error."""
 
 Addresses = Mapping[str, str]
 """Base URLs, such as {"rest": "https://api.kucoin.com"}."""
@@ -36,12 +37,12 @@ Asking = Generator[Request, str, Result]
 
 
 class ExchangeError(Exception):
-    """Reason why a connection, or an attempt to connect, ended.
+    """Reason why a connection ended, or why an attempt to connect or a request failed.
 
-    `cause` is one of a fixed set, for counting: unreachable, refused, unreadable, silence, closed,
-    broken, unanswered, stopped, rotated, failed, or error_ with the exchange's own code. `at_once`
-    skips the random pause on the first failure; rate limits still apply. `retry_after` is the pause
-    in seconds that the exchange demanded (0 if none).
+    `cause` is a label for counting: unreachable, refused, unreadable, silence, closed, broken,
+    unanswered, stopped, rotated, failed, or error_<the exchange's own code>. `at_once` skips the
+    random pause on the first failure; rate limits still apply. `retry_after` is the pause in
+    seconds that the exchange demanded (0 if none).
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class ExchangeError(Exception):
 
 
 class ConfigurationError(ExchangeError):
-    """A retry is useless: the exchange does not know the topic, or the proxy can't be used."""
+    """A retry is useless: the exchange does not know the subscribed topic, or the proxy is unusable."""
 
 
 class ShutdownAnnounced(Exception):
@@ -69,7 +70,7 @@ class RawData:
     symbol: str
     """In the exchange's spelling; empty if the exchange sent none."""
     sequence: int | None
-    """The exchange's number of this ticker within its symbol; the same on every connection."""
+    """Number that orders the tickers of a symbol; the exchange sends the same one on every connection."""
 
 
 @dataclass(slots=True)
@@ -92,10 +93,10 @@ class Session(Protocol):
         ...
 
     def receive(self, data: bytes) -> list[Received]:
-        """Return the tickers of one frame. Handle a control frame and return none.
+        """Return the tickers of one frame. Handle a control frame, and return an empty list for it.
 
-        Raise ExchangeError for a frame that ends the connection, ShutdownAnnounced for one that
-        announces the end.
+        Raise ExchangeError for a frame that ends the connection, and ShutdownAnnounced for a frame
+        that announces the end.
         """
         ...
 
@@ -104,8 +105,8 @@ class Session(Protocol):
 class Endpoint:
     """Address and protocol of one connection.
 
-    The URL may contain a token, so only the host is shown. Raise ValueError if it is not the URL of
-    a WebSocket.
+    `repr` shows only the host, because the URL may contain a token. Raise ValueError if the URL is
+    not that of a WebSocket.
     """
 
     url: str = field(repr=False)
@@ -183,7 +184,7 @@ class Exchange:
     reachable_path: str
     """Path at the `rest` address that needs no API key, to check that the exchange is reachable."""
     backlog: int
-    """Maximum number of notices waiting for the journal: about 30 s of this exchange."""
+    """Maximum number of notices waiting for the journal: about 30 s of this exchange's frames."""
     batch_seconds: float
     """Seconds for which items are collected into a batch (default); 0 if each frame is a batch."""
     connect_interval: float
@@ -200,6 +201,8 @@ class Exchange:
     """Request the endpoint of the next connection."""
     symbol_list: Callable[[Addresses], Asking[object]]
     """Request the entries of the symbol list. `instrument` reads each of them."""
+    symbol_key: str = "symbol"
+    """Key of the symbol in an entry: an unreadable entry is still listed, so its symbol is not delisted."""
     instrument: Callable[[Any], Instrument]
     """Return the instrument of one entry. Raise LookupError, TypeError or ValueError if invalid."""
     fields: Mapping[str, Field]
@@ -221,9 +224,9 @@ class Exchange:
 
 
 def read_sequence(value: object) -> int | None:
-    """Return a sequence that is a JSON number or a string of digits; None for anything else.
+    """Return the sequence if the value is a JSON number or a string of digits, otherwise None.
 
-    Exchanges switch between the two (Kucoin/kucoin-futures-go-sdk issue 17).
+    Exchanges switch between these forms (Kucoin/kucoin-futures-go-sdk issue 17).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value if 0 <= value < 10**SEQUENCE_DIGITS else None

@@ -1,8 +1,8 @@
 """Send an exchange's tickers to its Kafka topic until SIGTERM: `python -m extractors binance`.
 
-Exit status: 0 after SIGTERM or SIGINT; 1 after a failure, for a supervisor to restart the process; 2
-for an invalid argument or setting, or a topic that the exchange does not know, which a restart would
-not cure.
+Exit status: 0 after SIGTERM or SIGINT; 1 after a failure, so that a supervisor restarts the process; 2
+if a restart is useless: an argument or a setting is invalid, or the exchange does not know the topic
+that the extractor subscribes to.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from extractors.shutdown import Shutdown
 log = logging.getLogger(__name__)
 
 STOP_LIMIT = 7.0
-"""Seconds from SIGTERM to the last delivery. The exit has the other three of the promised ten: it is
-slow on a busy machine."""
+"""Maximum seconds from SIGTERM to the last delivery. The process promises to end within 10 s: the other
+3 s are reserved for its exit, which is slow on a busy machine."""
 
 
 def main() -> int:

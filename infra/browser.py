@@ -1,9 +1,10 @@
-"""Ensure that a real browser is installed for the tests of the page.
+"""Ensure that a real browser is installed, for the tests of the web page.
 
     python infra/browser.py
 
-Use the system's Chromium or Chrome, or else Playwright's. If neither exists, install one: Debian's
-package as root with apt-get, else Playwright's. Exit 1 with a hint if that fails.
+Use the system's Chromium or Chrome, or Playwright's Chromium if the system has none. If neither is
+installed, install one: Debian's package when running as root with apt-get, otherwise Playwright's.
+Exit 1 with a hint if no browser is installed afterwards.
 """
 
 import os
@@ -29,8 +30,8 @@ def find() -> str | None:
 
 def install() -> None:
     """Try to install a browser. Errors are ignored: call `find` to check."""
-    print("browser: installing Chromium for the tests of the page")
-    commands = [["playwright", "install", "chromium"]]
+    print("browser: installing Chromium for the tests of the web page")
+    commands = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if os.geteuid() == 0 and shutil.which("apt-get"):
         commands = [
             ["apt-get", "update", "--quiet"],

@@ -20,9 +20,10 @@ from server.state.price_table import Reading
 from server.streams.client import Traffic
 
 AGES = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+"""Upper bounds of the buckets of `price_age_seconds`."""
 
 REFUSED = "(refused)"
-"""Label `route` of requests that were refused before routing."""
+"""Value of the label `route` for requests that were refused before routing."""
 
 
 class StreamCollector(Collector):
@@ -81,7 +82,7 @@ class Metrics:
         )
         self._price_age = Histogram(
             "price_age_seconds",
-            "Age of a batch's newest price when it is sent, since the extractor received it",
+            "Seconds from when the extractor received a batch's newest price until it is sent",
             buckets=AGES,
             registry=self._registry,
         )
@@ -90,7 +91,7 @@ class Metrics:
         self._requests.labels(route, status).inc()
 
     def published(self, reading: Reading) -> None:
-        """Observe the age of a sent reading. Skip a reading of all rows: it may be old."""
+        """Observe the age of a reading that is sent. Skip a reading of all rows: these may be old."""
         if reading.previous is not None and reading.prices:
             newest = max(price.received_at for price in reading.prices)
             self._price_age.observe(time.time() - newest.timestamp())
@@ -120,7 +121,7 @@ class Metrics:
 
 
 def or_nan(value: Callable[[], float | None]) -> Callable[[], float]:
-    """Replace None by NaN, which is how Prometheus writes an unknown value."""
+    """Return a function that returns NaN, Prometheus' form of an unknown value, instead of None."""
 
     def known() -> float:
         found = value()

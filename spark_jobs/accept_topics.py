@@ -2,9 +2,9 @@
 
     spark-submit spark_jobs/accept_topics.py
 
-Run it while the jobs are stopped; otherwise it refuses. Data from the deleted topic is kept: prices and
+Run it while the jobs are stopped; otherwise it refuses. Data from a deleted topic is kept: prices and
 candles in Postgres, `raw/` and `tickers/` in the bucket. Its dead letters are deleted, because they
-could not be replayed. Topics whose id has not changed are skipped, so running it again is safe.
+can no longer be replayed. Topics whose id has not changed are skipped, so running it again is safe.
 """
 
 import logging
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 def accept_topics(settings: Settings) -> None:
     """Make every sink accept the current topics.
 
-    Raise SecondLiveJobError if a live job is running, JobError if a job of the lake runs on this
-    machine.
+    Raise SecondLiveJobError if a live job is running. Raise JobError if a job of the lake is running
+    on this machine.
     """
     for query in (Archive.query, TickerTable.query):
         lock_job(settings.checkpoint_dir, query)
@@ -38,7 +38,7 @@ def accept_topics(settings: Settings) -> None:
             accepted = opened.postgres.accept(topic_ids(settings, sink.topics))
             log.info("accepted sink=%s topics=%s", sink.query, ",".join(accepted) or "none")
     spark, ids = spark_session("accept_topics"), topic_ids(settings, EXCHANGE_OF_TOPIC)
-    # No batch is written here, so its end is never asked for.
+    # `dict` stands in for `end_of_batch`, which is called only when a batch is written.
     table = TickerTable(spark, lake_root(settings), dict, settings.tickers_retention_days)
     for name, accepted in (
         (Archive.query, Archive(spark, lake_root(settings)).accept(ids)),

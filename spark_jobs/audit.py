@@ -3,13 +3,13 @@
     spark-submit spark_jobs/audit.py
     spark-submit spark_jobs/audit.py --from 2026-11-25T10:00 --to 2026-11-25T11:00
 
-Read the raw topics up to exactly the offsets that the tables were committed with: from Kafka, and
-records older than Kafka's oldest from `raw/`. The jobs may keep running. Prices, candles and dead
+Read the raw topics from Kafka, and records that Kafka no longer has from `raw/`. Stop exactly at the
+offsets that were committed with the tables, so the jobs may keep running. Prices, candles and dead
 letters are compared row by row; `raw/`, `tickers/` and `landing/` by their number of items, each up to
 its own progress. Print the differences; the exit status is 0 if there are none, else 1. Rows made from
-records that neither Kafka nor `raw/` holds can't be compared: they are listed, but are not differences.
-Candles past their retention are not compared. With --from and --to, only the records of those minutes
-are read and compared.
+records that neither Kafka nor `raw/` holds can't be compared: they are listed, but do not count as
+differences. Candles past their retention are not compared. With --from and --to, only the records of
+those minutes are read and compared.
 """
 
 import argparse
@@ -77,7 +77,7 @@ QUERIES = {
 }
 
 MESSAGES_PER_STEP = 20_000
-"""Messages per step: about five million tickers, which take seconds and become few files."""
+"""Messages per step: about five million tickers. A step takes seconds and writes few files."""
 
 
 def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None) -> list[Verdict]:
@@ -89,9 +89,10 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
         snapshot = take_snapshot(
             settings.database_url, tuple(EXCHANGE_OF_TOPIC), queries(span), Path(folder)
         )
-        history, reach = _read(spark, settings, snapshot, span)
+        history, reach = _history_and_reach(spark, settings, snapshot, span)
         steps = [*in_steps(reach.begins, reach.ends, MESSAGES_PER_STEP)]
-        # About a hundred bytes per symbol for every few seconds: a month does not fit into memory.
+        # Use files: the rows take about 100 bytes per symbol for every few seconds, so a month does not
+        # fit into memory.
         rows = written(spark, _counted(history, steps), ddl(COUNTED), Path(folder) / "rows")
 
         def stored(table: str, fresh: DataFrame) -> DataFrame:
@@ -128,26 +129,26 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
         letters = stored("dead_letters", rows.transform(as_copied))
         examples = letters.where(~others)
         again = _letters_again(history, steps, examples)
-        fresh = written(spark, again, examples.schema, Path(folder) / "letters")
-        of_letters = compared("dead_letters", examples, fresh, letters.where(others))
+        letters_again = written(spark, again, examples.schema, Path(folder) / "letters")
+        of_letters = compared("dead_letters", examples, letters_again, letters.where(others))
 
-        fresh = fresh_blocks(rows)
-        blocks = stored("dead_letter_spans", fresh)
-        parts = whole_blocks(blocks, fresh, is_outside(kept, BLOCK))
+        blocks_again = fresh_blocks(rows)
+        blocks = stored("dead_letter_spans", blocks_again)
+        parts = whole_blocks(blocks, blocks_again, is_outside(kept, BLOCK))
         of_blocks = compared("dead_letter_spans", *parts)
         of_lake = [*lake_verdicts(spark, settings, history, reach, rows, snapshot.taken_at, span)]
     return [of_prices, of_candles, of_letters, of_blocks, *of_lake]
 
 
 def queries(span: TimeSpan | None) -> Mapping[str, str]:
-    """Return the query that copies each table. With a span, copy no other candles."""
+    """Return the query that copies each table. With a span, copy only its candles."""
     if span is None:
         return QUERIES
     minutes = f"minute >= '{span.since.isoformat()}' AND minute < '{span.until.isoformat()}'"
     return {**QUERIES, "candles_1m": f"{QUERIES['candles_1m']} WHERE {minutes}"}
 
 
-def _read(
+def _history_and_reach(
     spark: SparkSession, settings: Settings, snapshot: Snapshot, span: TimeSpan | None
 ) -> tuple[History, Reach]:
     if span is None:
@@ -171,7 +172,7 @@ def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:
 def _letters_again(
     history: History, steps: Iterable[Step], examples: DataFrame
 ) -> Iterator[DataFrame]:
-    """Read again only the messages with an example and few others, instead of the whole history."""
+    """Reread the messages that have an example and few others, not the whole history."""
     for step in narrowed(steps, spans_by_block(examples)):
         yield fresh_letters(history.all_records(*step).transform(messages), examples)
 

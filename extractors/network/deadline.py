@@ -29,8 +29,8 @@ class Deadline:
         Raise TimeoutError instead of the block's error if the deadline has passed.
         """
         has_passed = Event()
-        # Duplicate the descriptor: TLS replaces the socket object, and after SSLSocket.shutdown()
-        # reads would continue without encryption.
+        # Shut down a duplicate of the descriptor: TLS replaces the socket object. SSLSocket.shutdown()
+        # is no alternative, because reads would continue without encryption.
         watched = connection.dup()
 
         def shut_down() -> None:
@@ -54,6 +54,6 @@ class Deadline:
         if has_passed.is_set():
             raise self.timeout("no answer")
 
-    def timeout(self, what: str) -> TimeoutError:
-        """Return the error for `what` did not happen in time."""
-        return TimeoutError(f"{what} within {self.seconds:g} s")
+    def timeout(self, problem: str) -> TimeoutError:
+        """Return an error such as `no answer within 10 s`, where `no answer` is the problem."""
+        return TimeoutError(f"{problem} within {self.seconds:g} s")

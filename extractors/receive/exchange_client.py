@@ -33,7 +33,7 @@ class ExchangeClient:
         self.age_limit = age_limit
         self.ban = Ban(reset_header=exchange.reset_header)
         self._addresses = addresses
-        self._symbols = SymbolReader(exchange.instrument)
+        self._symbols = SymbolReader(exchange.instrument, exchange.symbol_key)
 
     def endpoint(self, deadline: Deadline) -> Endpoint:
         """Request the endpoint of the next connection. Raise ExchangeError or OSError."""

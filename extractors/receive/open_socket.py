@@ -11,13 +11,13 @@ from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.web_socket import Socket
 
 OPEN_LIMIT = 10.0
-"""Timeout in seconds of all steps: name lookup, KuCoin's token, TCP, proxy, TLS and handshake."""
+"""Timeout of all steps together, in seconds: KuCoin's token, name lookup, TCP, proxy, TLS, handshake."""
 
 
 def connect(client: ExchangeClient) -> tuple[Endpoint, Socket]:
     """Return the endpoint of the next connection, and the open WebSocket in blocking mode.
 
-    Raise ExchangeError, WebSocketException or OSError; none of them contains the URL or its token.
+    Raise ExchangeError, WebSocketException or OSError. Their texts contain neither URL nor token.
     """
     deadline = Deadline(OPEN_LIMIT)
     endpoint = client.endpoint(deadline)

@@ -21,26 +21,28 @@ class SymbolList(NamedTuple):
 
     instruments: list[Instrument]
     unread: frozenset[str] = frozenset()
-    """Symbols whose entries can't be read. They are listed, so they are not delisted."""
+    """Symbols of invalid entries. The exchange still lists them, so they are not delisted."""
 
 
 class SymbolReader:
     """Reader of symbol lists. Each invalid entry is logged once.
 
-    `read` returns the instrument of an entry, or raises LookupError, TypeError or ValueError.
+    `read` returns the instrument of an entry, or raises LookupError, TypeError or ValueError. `symbol_key`
+    is the key of the symbol in an entry.
     """
 
-    def __init__(self, read: Callable[[Any], Instrument]) -> None:
+    def __init__(self, read: Callable[[Any], Instrument], symbol_key: str) -> None:
         self._read = read
-        self._named: set[str] = set()
+        self._symbol_key = symbol_key
+        self._logged: set[str] = set()
 
     def read_list(self, entries: object) -> SymbolList:
-        """Return the readable entries. Raise ExchangeError if there are none.
+        """Return the instruments of the readable entries, and the symbols of the others.
 
-        An empty list would delist every known symbol.
+        Raise ExchangeError if no entry is readable: an empty list would delist every known symbol.
         """
         if not isinstance(entries, list):
-            raise ExchangeError("unreadable", f"symbol list: no list but {type(entries).__name__}")
+            raise ExchangeError("unreadable", f"symbol list: {type(entries).__name__}, not a list")
         instruments: list[Instrument] = []
         invalid: dict[str, str] = {}
         unread: set[str] = set()
@@ -48,16 +50,16 @@ class SymbolReader:
             try:
                 instruments.append(self._read(entry))
             except (LookupError, TypeError, ValueError) as error:
-                symbol = entry.get("symbol") if isinstance(entry, dict) else None
+                symbol = entry.get(self._symbol_key) if isinstance(entry, dict) else None
                 if isinstance(symbol, str):
                     unread.add(symbol)
                 name = symbol if isinstance(symbol, str) else json.dumps(entry)
                 invalid[f"{name:.{LONGEST_ENTRY}}"] = f"{error!r:.{LONGEST_ENTRY}}"
         if not instruments:
-            first = "".join(f": {name}: {reason}" for name, reason in list(invalid.items())[:1])
+            first = next((f": {name}: {reason}" for name, reason in invalid.items()), "")
             raise ExchangeError("unreadable", f"symbol list: no symbols{first}")
         for name, reason in invalid.items():
-            if name not in self._named:
-                self._named.add(name)
+            if name not in self._logged:
+                self._logged.add(name)
                 log.warning("symbol skipped entry=%r reason=%r", name, reason)
         return SymbolList(instruments, frozenset(unread))

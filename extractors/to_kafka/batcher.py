@@ -41,20 +41,20 @@ class Batch:
 
 
 class Batcher:
-    """Buffer of lines, ready when a symbol has 100 of them or the first is `age_limit` seconds old.
+    """Buffer of lines. When it is ready, all of it becomes a batch.
 
-    The whole buffer then becomes a batch, as it does when the endpoint changes. `now` is a monotonic
-    clock in seconds.
+    It is ready when a symbol has SYMBOL_LIMIT lines, when the first line was added `age_limit` seconds
+    ago, or when the next line has another endpoint. `now` is a monotonic clock in seconds.
     """
 
     def __init__(self, age_limit: float) -> None:
         self._age_limit = age_limit
         self._lines: list[Line] = []
-        self._collected: Counter[str] = Counter()
+        self._count_of_symbol: Counter[str] = Counter()
         self._ready_at = inf
 
     def add(self, lines: Iterable[Line], now: float) -> list[Batch]:
-        """Return the batches that are ready now, the oldest first."""
+        """Add lines. Return the batches that are ready now, the oldest first."""
         batches: list[Batch] = []
         for line in lines:
             if self._lines and line.endpoint != self._lines[0].endpoint:
@@ -62,8 +62,8 @@ class Batcher:
             if not self._lines:
                 self._ready_at = now + self._age_limit
             self._lines.append(line)
-            self._collected[line.symbol] += 1
-            if self._collected[line.symbol] >= SYMBOL_LIMIT:
+            self._count_of_symbol[line.symbol] += 1
+            if self._count_of_symbol[line.symbol] >= SYMBOL_LIMIT:
                 batches += self.flush()
         return batches + self.ready(now)
 
@@ -74,11 +74,11 @@ class Batcher:
         return received_at_of(lines[0].text) if lines else None
 
     def ready(self, now: float) -> list[Batch]:
-        """Return the buffer as a batch if it is ready, else nothing."""
+        """Return the buffer as a batch if it is old enough, else nothing."""
         return self.flush() if now >= self._ready_at else []
 
     def seconds_left(self, now: float) -> float:
-        """Return the seconds until the buffer is ready; infinity while it is empty."""
+        """Return the seconds until the buffer is old enough; infinity while it is empty."""
         return max(0.0, self._ready_at - now)
 
     def flush(self) -> list[Batch]:
@@ -87,6 +87,6 @@ class Batcher:
             return []
         batch = Batch(self._lines)
         self._lines = []
-        self._collected.clear()
+        self._count_of_symbol.clear()
         self._ready_at = inf
         return [batch]

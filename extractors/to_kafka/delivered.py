@@ -1,4 +1,4 @@
-"""Record on disk what Kafka has of a journal, so that a restart reads only the last second of a topic.
+"""Record on disk which items of a journal Kafka has. A restart then reads only a topic's last second.
 
 The record is a file `delivered` in the journal's folder, written once a second without fsync. An older
 record is harmless: the next process reads a little more of the topic.
@@ -28,16 +28,16 @@ class Place:
 
 @dataclass(slots=True)
 class Delivered:
-    """What Kafka has of a journal, and the number of partitions that items were sent to.
+    """The items of a journal that Kafka has, and the number of partitions that they were sent to.
 
-    An item keeps its first partition, even if the topic has more partitions now.
+    An item that is sent again goes to the same partition, even if the topic has more of them now.
     """
 
     journal_id: str
     position: int = 0
-    """Position in the journal up to which Kafka has the items of all partitions."""
+    """Position in the journal before which Kafka has every item."""
     places: dict[int, Place] = field(default_factory=dict)
-    """By partition."""
+    """Last confirmed message, by partition."""
     counts: list[tuple[int, int]] = field(default_factory=list)
     """Pairs of a position and the number of partitions from there on, in ascending order."""
 
@@ -52,8 +52,8 @@ class Delivered:
                 journal_id,
                 int(record["position"]),
                 {
-                    int(partition): Place(*map(int, at))
-                    for partition, at in record["places"].items()
+                    int(partition): Place(*map(int, place))
+                    for partition, place in record["places"].items()
                 },
                 [(int(position), int(count)) for position, count in record["counts"]],
             )
@@ -64,7 +64,7 @@ class Delivered:
             return cls(journal_id)
 
     def save(self, folder: Path, *, durably: bool = False) -> None:
-        """Replace the file. With `durably` it survives a power failure. Raise OSError."""
+        """Replace the file; with `durably`, it survives a power failure. Raise OSError on failure."""
         record = {
             "journal": self.journal_id,
             "position": self.position,
@@ -79,7 +79,7 @@ class Delivered:
     def set_partitions(self, count: int, position: int) -> None:
         """Record the topic's number of partitions, for items at `position` and after it.
 
-        None of these may have been sent yet.
+        None of these items may have been sent yet.
         """
         if self.counts and self.counts[-1][1] > count:
             # Kafka never removes partitions: the topic was deleted and created again.
@@ -96,7 +96,7 @@ class Delivered:
         return partition_of(symbol, count)
 
     def taken(self) -> dict[int, int]:
-        """Return, by partition, the position up to which Kafka has the partition's items."""
+        """Return, by partition, the position before which Kafka has all items of the partition."""
         return {partition: place.position for partition, place in self.places.items()}
 
     def start(self) -> int:

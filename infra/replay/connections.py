@@ -18,14 +18,14 @@ CLOSE_TIMEOUT = 5.0
 """Timeout for a client's answer to a close, in seconds."""
 
 Reach = int | Literal["every", "standing"]
-"""Connections that a fault affects: the next n, every new one, or the open ones ("standing")."""
+"""Connections that a fault affects: the next n, every new one, or all that are open ("standing")."""
 
 RefusalFault = TypeVar("RefusalFault", bound=Refusal)
 
 
 class Connections:
     def __init__(self, dialect: Dialect, lifetime: float, observer: Observer | None) -> None:
-        """A connection is closed after its lifetime, in seconds."""
+        """Each connection is closed after `lifetime` seconds."""
         self._dialect = dialect
         self._lifetime = lifetime
         self._observer = observer
@@ -33,7 +33,11 @@ class Connections:
         self._waiting = Waiting()
 
     def inflict(self, fault: Fault, reach: Reach) -> None:
-        """Raise ValueError for a fault that the exchange's protocol does not have."""
+        """Apply the fault to open connections, or keep it pending for the next ones.
+
+        Raise ValueError if the exchange's protocol does not have the fault, or if it can't affect open
+        connections.
+        """
         exchange, name = self._dialect.exchange, fault.name()
         if type(fault) in self._dialect.lacks:
             raise ValueError(f"fault={name!r}: not in the protocol of {exchange}")
@@ -57,7 +61,7 @@ class Connections:
             connection.recover()
 
     def refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
-        """Return the pending fault that refuses the current request, if any."""
+        """Take the pending fault that refuses the current request; None if there is none."""
         return next(iter(self._waiting.take(kind)), None)
 
     def shut_down(self) -> None:
@@ -69,7 +73,8 @@ class Connections:
     async def accept(self, request: web.Request) -> AsyncIterator[Connection]:
         """Upgrade a request to a WebSocket and keep it open for the block.
 
-        The block is cancelled when the exchange ends the connection. Its opening and end are logged.
+        The block is cancelled when the exchange ends the connection. The opening and the end of the
+        connection are logged.
         """
         socket = web.WebSocketResponse(
             autoping=False, autoclose=False, compress=False, timeout=CLOSE_TIMEOUT

@@ -2,7 +2,10 @@
 
 
 class Heartbeat:
-    """Times are seconds and are passed in. Only a pong that repeats the payload of a ping counts."""
+    """Pings of one connection, and the pongs that answer them.
+
+    Times are in seconds of the caller's clock. A pong counts only if it repeats a ping's payload.
+    """
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         self._interval = interval
@@ -11,7 +14,7 @@ class Heartbeat:
         self._unanswered: dict[bytes, float] = {}
 
     def due(self) -> float:
-        """Return the time of the next ping or timeout."""
+        """Return the time of the next ping or timeout, whichever is first."""
         return min([self._next_ping, *(sent + self._timeout for sent in self._unanswered.values())])
 
     def is_lost(self, now: float) -> bool:
@@ -22,7 +25,7 @@ class Heartbeat:
         self._next_ping += self._interval
 
     def pong(self, payload: bytes) -> bool:
-        """Return whether the pong answers a ping. Earlier pings then need no answer either."""
+        """Return whether the pong answers a ping. If so, it also answers all earlier pings."""
         if payload not in self._unanswered:
             return False
         answered = self._unanswered[payload]

@@ -60,7 +60,7 @@ def initialise(settings: Settings) -> None:
     """Create the bucket if it does not exist, and set the retention of landing/ and raw/."""
     store = client(settings)
     if settings.s3_bucket not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
-        # Another process may have created it since.
+        # Another process may have created it since the check.
         with suppress(store.exceptions.BucketAlreadyOwnedByYou):
             store.create_bucket(Bucket=settings.s3_bucket)
     retain(store, settings.s3_bucket, "landing", settings.landing_retention_days)
@@ -70,8 +70,9 @@ def initialise(settings: Settings) -> None:
 def retain(store: "S3Client", bucket: str, prefix: str, days: int) -> None:
     """Set the lifecycle rule that deletes a prefix's objects after `days` days; keep other rules.
 
-    Not for tickers/: only the table's log knows which of its files are obsolete. A request replaces all
-    rules of a bucket (docs.aws.amazon.com/AmazonS3/latest/API, PutBucketLifecycleConfiguration).
+    Not for tickers/: only the table's log knows which of its files are obsolete. S3's request replaces all
+    rules of a bucket, so it contains the others too (docs.aws.amazon.com/AmazonS3/latest/API,
+    PutBucketLifecycleConfiguration).
     """
     rule: LifecycleRuleTypeDef = {
         "ID": f"{prefix}-retention",
@@ -79,9 +80,9 @@ def retain(store: "S3Client", bucket: str, prefix: str, days: int) -> None:
         "Filter": {"Prefix": f"{prefix}/"},
         "Expiration": {"Days": days},
     }
-    present = lifecycle_rules(store, bucket)
-    if rule not in present:
-        others = [each for each in present if each.get("ID") != rule["ID"]]
+    existing = lifecycle_rules(store, bucket)
+    if rule not in existing:
+        others = [each for each in existing if each.get("ID") != rule["ID"]]
         store.put_bucket_lifecycle_configuration(
             Bucket=bucket, LifecycleConfiguration={"Rules": [*others, rule]}
         )

@@ -25,8 +25,8 @@ FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
 ORDER BY exchange, "from" DESC, kind
 """
 
-# Only the newest one can be ongoing. An older one without an end is over: its extractor was killed
-# before it could report the end.
+# Only an exchange's newest interruption can be ongoing. An older one without an end is over too: its
+# extractor was killed before it could report the end.
 INTERRUPTIONS = """
 SELECT * FROM (
     SELECT DISTINCT ON (exchange) exchange, endpoint, kind, reason, "from", "to", frames
@@ -105,7 +105,7 @@ async def feeds(
 
 
 def by_exchange(rows: Iterable[tuple[Any, ...]]) -> defaultdict[str, list[FeedEvent]]:
-    """Group rows of an exchange and the values of EVENT_COLUMNS by exchange."""
+    """Return the events of each exchange. A row is the exchange, then the values of EVENT_COLUMNS."""
     events = defaultdict(list)
     for exchange, *values in rows:
         event = FeedEvent.model_validate(dict(zip(EVENT_COLUMNS, values, strict=True)))

@@ -5,8 +5,8 @@
 
 The ids are those of the streams, so a client can switch between polling and a stream without a gap.
 
-Each answer has an ETag. A request with it in If-None-Match is answered with 304 until a batch changes
-the answer.
+Each answer has an ETag. A request that has it in If-None-Match is answered with 304 until the ETag
+changes.
 """
 
 from http import HTTPStatus
@@ -86,8 +86,8 @@ class Prices(BaseModel):
     previous: Annotated[
         str | None,
         Field(
-            description="`changed_since`; null if the answer has all rows, also because the id is unknown"
-            " to this database"
+            description="`changed_since`; null if the answer has all rows, for example because the id is"
+            " unknown to this database"
         ),
     ]
     prices: list[PriceRow]
@@ -98,10 +98,10 @@ async def answer_with_prices(
 ) -> Response:
     """Return the matching prices from memory; only `base` and `quote` need a query to Postgres.
 
-    Raise HTTPException: 503 if that query fails.
+    Raise HTTPException (503) if that query fails.
     """
     listed = await symbols_listed(queries, which)
-    # The ETag includes the symbols, because instruments may change without a batch.
+    # Include the listed symbols in the ETag, because instruments may change without a batch.
     symbols = "" if listed is None else f"-{crc32(repr(listed).encode()):08x}"
     etag = f'"{prices.name(prices.id)}{symbols}"'
     if is_known(etag, if_none_match):
@@ -145,7 +145,7 @@ def prices_text(prices: PriceTable, known: int | None, rows: list[Price]) -> str
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:
-    """Return whether the client has it. The comparison is weak: a proxy may have added W/."""
+    """Return whether the client already has the answer. Ignore W/, which a proxy may have added."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return etag in tags or "*" in tags
 

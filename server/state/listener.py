@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 LISTEN = "LISTEN live_prices"
 
 # The first column identifies the cluster, its timeline (new after a restore) and the file of `batches`
-# (new after TRUNCATE or in another database). While it is the same, ids only grow. pg_class is read in
-# the snapshot; pg_relation_filenode('batches') could already return the file of a later commit.
+# (new after TRUNCATE or in another database). While this column is the same, ids only grow. The query
+# reads pg_class in the snapshot; pg_relation_filenode('batches') could return the file of a later commit.
 STATE = """
 SELECT concat_ws('/', system_identifier, timeline_id,
         (SELECT relfilenode FROM pg_class WHERE oid = 'batches'::regclass)),
@@ -43,15 +43,16 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 """Seconds between attempts to connect, doubled after each failure up to the longest."""
 
 POLL_INTERVAL = 2.0
-"""Seconds without a notification after which the thread queries Postgres, to see that it answers."""
+"""Seconds without a notification after which the thread queries Postgres, to check that it answers."""
 
 LAST_MINUTE_EVERY = 1.0
-"""Seconds between two queries of the unreadable shares of the last minute, which change slowly."""
+"""Minimum seconds between two queries of the last minute's unreadable shares, which change slowly."""
 
 ANSWER_LIMIT = 5.0
 """Seconds without a byte of an answer after which Postgres counts as unavailable."""
 
-# Postgres cancels a query that the server gave up. SET, because pgbouncer refuses libpq's `options`.
+# Let Postgres cancel a query that the server has given up on. SET is used, because pgbouncer refuses
+# libpq's `options`.
 LIMIT_QUERIES = f"SET statement_timeout = '{ANSWER_LIMIT:.0f}s'"
 
 
@@ -61,7 +62,7 @@ class State(NamedTuple):
     epoch: str
     last_batch: int
     instruments: str
-    """Fingerprint of the instruments; it differs when they have changed."""
+    """Fingerprint of the instruments; it changes when they change."""
 
 
 class Listener(threading.Thread):
@@ -69,7 +70,7 @@ class Listener(threading.Thread):
 
     No batch is missed: on each connection, LISTEN is sent before the rows newer than the last id are
     read. A notification only triggers a query. Notifications may coalesce, so a reading can span
-    several batches. All rows are read again if the database is another one or its last id went back.
+    several batches. All rows are read again if the database is another one, or if its last id went back.
 
     `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
     that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `last_minute`
@@ -131,27 +132,28 @@ class Listener(threading.Thread):
         with postgres, postgres.cursor() as statements:
             state = look(statements)
             reading = None if state == self._known else read(statements, state, self._known)
-            unreadable = unreadable_of(statements) if self._is_last_minute_due() else None
+            unreadable = unreadable_of(statements) if self._take_last_minute_turn() else None
         if self.away_since is not None:
             self.away_since = None
             self._back()
-        # Before the prices: the first reading would make the server ready.
+        # Report the shares before the prices: the first reading of prices makes the server ready.
         if unreadable is not None:
             self._last_minute(unreadable)
         if reading is not None:
             self._known = state
             self._publish(reading)
 
-    def _is_last_minute_due(self) -> bool:
+    def _take_last_minute_turn(self) -> bool:
+        """Return whether the query of the last minute is due. If it is, schedule the next one."""
         is_due = time.monotonic() >= self._last_minute_due
         if is_due:
             self._last_minute_due = time.monotonic() + LAST_MINUTE_EVERY
         return is_due
 
     def _wait(self, postgres: connection) -> None:
-        """Return after a notification, `stop` or POLL_INTERVAL."""
-        readable = select.poll()
-        readable.register(postgres, select.POLLIN)
+        """Return after a notification, after `stop`, or after POLL_INTERVAL."""
+        poller = select.poll()
+        poller.register(postgres, select.POLLIN)
         end = time.monotonic() + POLL_INTERVAL
         while not self._stopping.is_set() and time.monotonic() < end:
             # Poll first: a notification may have arrived with the answer to the last query.
@@ -159,7 +161,7 @@ class Listener(threading.Thread):
             if postgres.notifies:
                 postgres.notifies.clear()
                 return
-            readable.poll(500)
+            poller.poll(500)
 
 
 def wait_with_timeout(postgres: connection) -> None:
@@ -169,17 +171,17 @@ def wait_with_timeout(postgres: connection) -> None:
     connection.
     """
     while (awaited := postgres.poll()) != POLL_OK:
-        answer = select.poll()
-        answer.register(postgres, select.POLLIN if awaited == POLL_READ else select.POLLOUT)
-        if not answer.poll(1000 * ANSWER_LIMIT):
+        poller = select.poll()
+        poller.register(postgres, select.POLLIN if awaited == POLL_READ else select.POLLOUT)
+        if not poller.poll(1000 * ANSWER_LIMIT):
             raise psycopg2.OperationalError(f"no answer in {ANSWER_LIMIT:.0f} s")
 
 
 def connect(url: str) -> connection:
-    """Return a read-only connection. Raise psycopg2.OperationalError."""
+    """Return a read-only connection. Raise psycopg2.OperationalError if Postgres is unavailable."""
     postgres = psycopg2.connect(url, application_name="server")
     try:
-        # Not in a transaction: if the connection is lost, the rollback's error would hide the first one.
+        # No transaction: if the connection is lost here, the rollback's error would hide the first error.
         postgres.autocommit = True
         with postgres.cursor() as statements:
             statements.execute(LIMIT_QUERIES)
@@ -199,7 +201,10 @@ def look(statements: cursor) -> State:
 
 
 def read(statements: cursor, state: State, known: State | None) -> Reading:
-    """Return the rows written after the known batch, or all rows if that is of another database."""
+    """Return the rows written after the known batch.
+
+    Return all rows if no batch is known, if the database is another one, or if its last id went back.
+    """
     continues = (
         known is not None and known.epoch == state.epoch and known.last_batch <= state.last_batch
     )

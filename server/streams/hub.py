@@ -25,14 +25,18 @@ CHECKS_PER_HEARTBEAT = 5
 class Hub:
     """The newest prices, and the clients that get them. Use it only on the event loop's thread.
 
-    A client that is ready gets the changes of each batch in its subscription. A client is not ready
-    while its last message is still being sent. Once it is, it gets the latest version of everything
-    that changed meanwhile. So a slow client misses versions but no symbols, at most one message waits
-    for it, and it slows no other client.
+    A client is ready once its last message has been sent. A client that is ready gets each batch's
+    changes to the prices in its subscription. A client that was not ready gets the latest version of
+    everything that changed meanwhile as soon as it is ready. So a slow client misses versions but no
+    symbols, at most one message waits for it, and it slows no other client.
     """
 
     def __init__(self, *, heartbeat_after: float = 5.0, stalled_after: float = 30.0) -> None:
-        """The arguments are seconds: without a message sent, and without a byte read by the client."""
+        """Both times are in seconds.
+
+        A client gets a heartbeat after `heartbeat_after` without a message. It is closed as stalled
+        after `stalled_after` in which it read no byte although bytes were waiting.
+        """
         self.prices: PriceTable | None = None
         """None before the first reading of the database."""
         self.away_since: datetime | None = None
@@ -58,7 +62,8 @@ class Hub:
             if self.prices is not None:
                 client.known = _batch_to_resume(self.prices, client)
                 self._send_prices(self.prices, audience, client)
-            # The status comes last: any later message without it means that Postgres is available.
+            # Send the status last: a client takes a later message of another type as a sign that
+            # Postgres is available.
             if mostly_unreadable(self.unreadable):
                 self._send_unreadable([client])
             if self.away_since is not None:
@@ -74,7 +79,7 @@ class Hub:
                     self._audiences_of[key].discard(audience)
 
     def publish(self, reading: Reading) -> None:
-        """Send each client the changes in its subscription, or a snapshot if all rows were read."""
+        """Send each client the changes to its subscription, or a snapshot if all rows were read."""
         if self.prices is None or reading.previous is None:
             self._start(reading)
             return
@@ -144,7 +149,8 @@ class Hub:
             for audience in self._audiences_of[price.exchange, price.symbol]:
                 changed[audience].append(price)
         if reading.quotes is not None:
-            # These subscriptions get a snapshot: a price that is new to them may have changed long ago.
+            # Send a snapshot to subscriptions by quote: a symbol that is new to one of them may have an
+            # old price, which is not among the changes.
             for audience in self._audiences.values():
                 if audience.subscription.quote is not None:
                     changed[audience] = []
@@ -182,7 +188,7 @@ class Hub:
             client.known = prices.id
             client.send(message)
         else:
-            # The first missed change is only late; each further one is merged with it.
+            # The first change that a client misses is only late; each further one is merged with it.
             client.traffic.conflated += client.is_behind
             client.is_behind = True
 
@@ -196,14 +202,14 @@ class Hub:
             self._send_state([client])
 
     def _send_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
-        """Send heartbeat or status. Clients that are not ready get the current one once they are."""
+        """Send a heartbeat or a status. A client that is not ready gets the current one once it is."""
         now = datetime.now(UTC)
-        message = cache(lambda known: self._state(known, now, is_back))
+        message = cache(lambda known: self._state_message(known, now, is_back))
         for client in clients:
             client.state_is_due = not self._send_if_ready(client, message)
 
     def _send_unreadable(self, clients: Iterable[Client]) -> None:
-        """Send the mostly unreadable exchanges. Clients that are not ready get them once they are."""
+        """Send the mostly unreadable exchanges. A client that is not ready gets them once it is."""
         now = datetime.now(UTC)
         exchanges = mostly_unreadable(self.unreadable)
         message = cache(lambda known: unreadable(*self._ids(known), now, exchanges))
@@ -219,12 +225,12 @@ class Hub:
         return is_ready
 
     def _ids(self, known: int | None) -> tuple[str | None, str | None]:
-        """Return id and previous id of a message without prices."""
+        """Return the id and the previous id of a message without prices."""
         if self.prices is None or known is None:
             return None, None
         return self.prices.name(self.prices.id), self.prices.name(known)
 
-    def _state(self, known: int | None, now: datetime, is_back: bool) -> Message:
+    def _state_message(self, known: int | None, now: datetime, is_back: bool) -> Message:
         id, previous = self._ids(known)
         if self.away_since is not None:
             return status(id, previous, now, "away", self.away_since)

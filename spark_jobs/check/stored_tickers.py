@@ -1,4 +1,4 @@
-"""Find the message that each row of `tickers/` came from."""
+"""Read, for each row of `tickers/`, which Kafka message it came from."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -18,9 +18,10 @@ COLUMNS = "topic STRING, partition INT, offset BIGINT, received_at TIMESTAMP"
 
 
 class StoredTickers(NamedTuple):
-    """Rows with COLUMNS; `until` is the next offset of every partition that was read into the table.
+    """The table's rows with COLUMNS, its progress, and its missing files.
 
-    `missing` are files that the table's log names but the store lacks.
+    `until` is the next offset of every partition that was read into the table. `missing` are the files
+    that the table's log names but the store lacks.
     """
 
     rows: DataFrame
@@ -31,10 +32,10 @@ class StoredTickers(NamedTuple):
 def stored_tickers(
     spark: SparkSession, settings: Settings, since: datetime, until: datetime
 ) -> StoredTickers | None:
-    """Return the tickers of the days from `since` to `until`; None if there is no table.
+    """Return the tickers of the days from `since` to `until`, both included; None if there is no table.
 
-    The files of one version are read by their names: a Delta reader would fail at the first missing
-    file.
+    The files of the newest version are read by their names, because a Delta reader would fail at the
+    first missing file.
     """
     path = f"{lake_root(settings)}/tickers"
     options = delta_options(spark, path)

@@ -1,4 +1,4 @@
-"""Read single messages of a raw topic from Kafka, without Spark."""
+"""Read the messages at given offsets of a raw topic from Kafka, without Spark."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -17,9 +17,10 @@ from spark_jobs.tickers.messages import HOST
 SCHEMA = polars_schema(MESSAGE)
 
 MESSAGES_AT_ONCE = 50
-"""Maximum number of messages in a frame: a message may be 1 MB."""
+"""Maximum number of messages in a DataFrame: a message may be 1 MB."""
 
 MILLISECOND = 1000
+"""In microseconds."""
 
 
 class MissingError(JobError):
@@ -27,11 +28,12 @@ class MissingError(JobError):
 
 
 class KeptMessages:
-    """Reader of the messages that Kafka has now. It joins no consumer group and commits nothing."""
+    """Reader of the messages that Kafka still has. It joins no consumer group and commits nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._consumer = metadata_consumer(settings)
-        # Position of the consumer: consecutive blocks are fetched without another assignment.
+        # Topic, partition and offset that the consumer reads next. A read that starts there needs no
+        # new assignment.
         self._next: tuple[str, int, int] | None = None
 
     def __enter__(self) -> Self:
@@ -46,19 +48,19 @@ class KeptMessages:
         return range(*self._consumer.get_watermark_offsets(asked, timeout=KAFKA_TIMEOUT))
 
     def read(self, topic: str, partition: int, offsets: Collection[int]) -> Iterator[pl.DataFrame]:
-        """Yield the messages as frames with columns.MESSAGE, up to MESSAGES_AT_ONCE in each.
+        """Yield the messages as DataFrames with columns.MESSAGE, up to MESSAGES_AT_ONCE in each.
 
         All offsets must be in held(). Raise MissingError if Kafka does not return one of them.
         """
         wanted = sorted(offsets)
-        some: list[Message] = []
+        collected: list[Message] = []
         for message in self._messages(topic, partition, wanted):
-            some.append(message)
-            if len(some) == MESSAGES_AT_ONCE:
-                yield _frame(some)
-                some.clear()
-        if some:
-            yield _frame(some)
+            collected.append(message)
+            if len(collected) == MESSAGES_AT_ONCE:
+                yield _frame(collected)
+                collected.clear()
+        if collected:
+            yield _frame(collected)
 
     def _messages(self, topic: str, partition: int, wanted: Sequence[int]) -> Iterator[Message]:
         if self._next != (topic, partition, wanted[0]):
@@ -87,7 +89,7 @@ def _frame(messages: Sequence[Message]) -> pl.DataFrame:
     columns = {
         "value": [message.value() for message in messages],
         "endpoint": [endpoint_of(_headers(message)) for message in messages],
-        # Kafka's timestamps are in milliseconds.
+        # Kafka's timestamps are in milliseconds, the column's in microseconds.
         "timestamp": [message.timestamp()[1] * MILLISECOND for message in messages],
         "topic": [message.topic() for message in messages],
         "partition": [message.partition() for message in messages],
@@ -102,7 +104,10 @@ def _headers(message: Message) -> list[tuple[str, Any]]:
 
 
 def endpoint_of(headers: Collection[tuple[str, Any]]) -> str | None:
-    """Return the host in the first `endpoint` header, as messages.endpoint does; None if invalid."""
+    """Return the host in the first `endpoint` header; None if it is missing or invalid.
+
+    messages.endpoint does the same in Spark.
+    """
     named = [value for name, value in headers if name == ENDPOINT_HEADER]
     try:
         host = (named[0] or b"").decode() if named else ""

@@ -118,13 +118,22 @@ def offsets_at(
     milliseconds = round(at.timestamp() * 1000)
     asked = [TopicPartition(topic, number, milliseconds) for topic, number in kept]
     with closing(metadata_consumer(settings)) as consumer:
-        answered = consumer.offsets_for_times(asked, timeout=KAFKA_TIMEOUT)
+        answered = retry_during_election(partial(_offsets_for_times, consumer, asked))
     found: dict[tuple[str, int], int] = {}
     for each in answered:
         low, high = kept[each.topic, each.partition]
         # A negative offset means that there is none.
         found[each.topic, each.partition] = max(low, each.offset) if each.offset >= 0 else high
     return found
+
+
+def _offsets_for_times(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """Return an answer for each partition. Raise KafkaException if one has an error."""
+    answered = consumer.offsets_for_times(asked, timeout=KAFKA_TIMEOUT)
+    for each in answered:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return answered
 
 
 def partitions_of_topics(settings: Settings, topics: Iterable[str]) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Parse a span of time from texts such as 2026-11-25T10:00, in UTC unless they have a time zone."""
+"""Parse a span of time from texts such as 2026-11-25T10:00. The default time zone is UTC."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class TimeSpan(NamedTuple):
 
 
 def time_span(since: str | None, until: str | None) -> TimeSpan | None:
-    """Return the span; None if both are empty. Raise SpanError if they are not a span."""
+    """Return the span, or None if both texts are empty. Raise SpanError if they are not a valid span."""
     if not since and not until:
         return None
     if not since or not until:
@@ -29,9 +29,9 @@ def time_span(since: str | None, until: str | None) -> TimeSpan | None:
     return span
 
 
-def _moment(name: str, written: str) -> datetime:
+def _moment(name: str, text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(written)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SpanError(f"{name}={written} is not a time such as 2026-11-25T10:00") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        raise SpanError(f"{name}={text} is not a time such as 2026-11-25T10:00") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,7 +1,8 @@
 """Compare topics by their ids: a topic that was deleted and created again has a new id.
 
-The offsets of the new topic begin at 0 again, so offsets of the old topic are not valid in it, whatever
-its length. Kafka has ids since version 2.8; with an older version no topic is refused.
+The offsets of the new topic begin at 0 again. So offsets of the old topic are not valid in the new one,
+even if it has as many records. Kafka has topic ids from version 2.8 on; with an older version no topic
+is refused.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ TopicIds = Mapping[str, str]
 
 TIMEOUT = 30.0
 UNKNOWN = "AAAAAAAAAAAAAAAAAAAAAA"
+"""Id that means none: 16 zero bytes."""
 
 
 class TopicError(JobError):
@@ -52,10 +54,10 @@ def url_safe_id(topic_id: str) -> str:
 
 
 def refuse_recreated_topics(read: TopicIds, current: TopicIds, where: str) -> None:
-    """Raise TopicError if a topic's id is not the one that was read before.
+    """Raise TopicError if a topic's current id is not that of the topic that was read before.
 
-    `read` lacks topics that were not read yet and topics whose id was unknown. `where` names the store
-    that was written: kafka_progress, or a prefix of the bucket.
+    `read` lacks topics that were not read yet, and topics whose id was unknown when they were read.
+    `where` names the store of the data that was read: kafka_progress, or a prefix of the bucket.
     """
     for topic, known in sorted(read.items()):
         if current.get(topic, known) != known:

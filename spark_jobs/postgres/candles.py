@@ -1,8 +1,9 @@
 """Merge the candles of a batch into the table candles_1m.
 
-Of two parts of a candle, the lower (open_sequence, open) sets the open and the higher (close_sequence,
-close) the close, so neither order nor repetition changes the result. Only `updates` is a sum; it counts
-each ticker once, because kafka_progress excludes duplicates.
+A candle may arrive in parts. The part with the lowest (open_sequence, open) sets the open, the part with
+the highest (close_sequence, close) sets the close. So neither the order of the parts nor a repeated part
+changes the prices. Only `updates` is a sum: it counts each ticker once, because kafka_progress excludes
+duplicates.
 """
 
 from datetime import date, datetime, timedelta
@@ -22,7 +23,7 @@ CREATE TEMPORARY TABLE incoming_candles ON COMMIT DELETE ROWS AS
 SELECT {COLUMNS} FROM candles_1m WITH NO DATA
 """
 
-# A symbol that was read from two partitions has two rows.
+# Group first: a symbol that was read from two partitions has two incoming rows per minute.
 MERGE = f"""
 INSERT INTO candles_1m AS stored ({COLUMNS})
 SELECT
@@ -58,9 +59,9 @@ SET
 
 
 def merge_candles(statements: cursor, rows: pa.Table, now: datetime, retention: timedelta) -> int:
-    """Merge rows with columns.CANDLE into the table, except those outside of the retention.
+    """Merge rows with columns.CANDLE into the table. Skip rows outside of the retention.
 
-    Return the number of tickers in no candle: their minute is outside of the retention, or NULL.
+    Return the number of tickers in the skipped rows. A minute that is NULL is skipped as well.
     """
     since, until = retained_span(now, retention)
     minute = pc.field("minute")
@@ -77,5 +78,5 @@ def _days(rows: pa.Table) -> set[date]:
 
 
 def tickers_in(rows: pa.Table) -> int:
-    """Return the number of tickers that the rows were made of."""
+    """Return the number of tickers that the rows were made from."""
     return int(pc.sum(rows["updates"], min_count=0).as_py())

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection
 
-# Both sides detect a lost peer within 30 s: otherwise a lost writer could hold its lock for hours.
+# Options of libpq, for our side of the connection.
 NOTICES_A_LOST_SERVER: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -13,8 +13,9 @@ NOTICES_A_LOST_SERVER: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# Set by a statement, because pgbouncer refuses libpq's `options`. tcp_user_timeout is needed because no
-# keepalives are sent while an answer is unacknowledged: the kernel would retransmit it for 15 minutes.
+# Settings of Postgres's side. Without them, a lost writer could hold its lock for hours. They are set by
+# a statement, because pgbouncer refuses libpq's `options`. No keepalives are sent while an answer is
+# unacknowledged: without tcp_user_timeout, the kernel would retransmit the answer for 15 minutes.
 NOTICES_A_LOST_CLIENT = """
 SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
@@ -32,7 +33,7 @@ def connect(database_url: str, name: str) -> connection:
         database_url, application_name=name, **NOTICES_A_LOST_SERVER
     )
     try:
-        # Autocommit: if the connection is lost again, an error of the rollback would hide the first one.
+        # No transaction: if the connection is lost here, the rollback's error would hide the first error.
         opened.autocommit = True
         with opened.cursor() as statements:
             statements.execute(NOTICES_A_LOST_CLIENT)

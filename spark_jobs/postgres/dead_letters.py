@@ -99,11 +99,11 @@ def spans_in(rows: pa.Table) -> list[Span]:
 def add_dead_letters(
     statements: cursor, letters: Sequence[DeadLetter], spans: Sequence[Span]
 ) -> None:
-    """Store the counts of `spans` and keep some of `letters`. All stored spans are before the new ones.
+    """Store `spans`, and some of `letters` as examples.
 
-    Of each topic and cause, keep up to EXAMPLES letters: those with the lowest partition, offset and
-    position. Keep none in a block of offsets where the cause already has EXAMPLES letters, so a flood
-    can't fill the table.
+    The spans must follow all stored spans of their partition. Of each topic and cause, store up to
+    EXAMPLES letters: those with the lowest partition, offset and position. Store none from a block of
+    offsets that already has EXAMPLES dead letters of the cause, so a frequent cause can't fill the table.
     """
     new = joined(spans)
     if not new:
@@ -116,7 +116,7 @@ def add_dead_letters(
 
 
 def examples_of(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Return up to EXAMPLES letters of each topic and cause: the lowest by partition and offset."""
+    """Return up to EXAMPLES letters per topic and cause: the lowest by partition, offset and position."""
     found: defaultdict[tuple[str, str], list[DeadLetter]] = defaultdict(list)
     for letter in sorted(letters, key=lambda letter: letter[:4]):
         found[letter.topic, cause_of(letter.reason)].append(letter)
@@ -124,7 +124,7 @@ def examples_of(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
 
 
 def upsert_spans(statements: cursor, spans: Sequence[Span]) -> None:
-    """Insert spans. Replace stored ones of the same cause that begin at the same offset."""
+    """Insert spans. Replace a stored span of the same cause that begins at the same offset."""
     execute_values(statements, UPSERT_SPANS, spans)
 
 
@@ -150,13 +150,13 @@ def _outside_full_blocks(statements: cursor, letters: Sequence[DeadLetter]) -> l
 
 
 def _block_of(letter: DeadLetter) -> tuple[str, int, str, int]:
-    """Return topic, partition, cause, and the first offset of the block."""
+    """Return the letter's topic, partition and cause, and the first offset of its block."""
     start = letter.offset - letter.offset % BLOCK
     return letter.topic, letter.partition, cause_of(letter.reason), start
 
 
 def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
-    """Return the stored spans directly before the first new one of their partition and cause."""
+    """Return the stored spans that end directly before the first new span of their partition and cause."""
     first = {span[:3]: span[:4] for span in reversed(new)}
     found = execute_values(
         statements, SPANS_BEFORE, [*first.values()], page_size=len(first), fetch=True
@@ -165,6 +165,6 @@ def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
 
 
 def as_span(row: Sequence[Any]) -> Span:
-    """Convert a row of COLUMNS_OF_SPANS from psycopg2 to a span."""
+    """Convert a row of COLUMNS_OF_SPANS to a span. psycopg2 returns bytes as a memoryview."""
     span = Span(*row)
     return span if span.positions is None else span._replace(positions=bytes(span.positions))

@@ -11,9 +11,10 @@ from spark_jobs.errors import JobError
 
 
 def run(name: str, main: Callable[[], None]) -> None:
-    """Exit with status 1 and one line on a wrong setting, an unavailable service or a JobError.
+    """Call `main`. Exit with status 1 and one line if it raises an expected error.
 
-    A failure inside a query is raised as Spark's exception, with its full traceback.
+    Expected are a wrong setting, an unavailable service, and a JobError. A failure inside a query is
+    raised as Spark's exception, with its full traceback.
     """
     try:
         main()

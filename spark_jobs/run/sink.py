@@ -1,4 +1,4 @@
-"""Base class of what queries write to: one batch at a time, each completely or not at all."""
+"""Define what a query writes to: a sink, which writes each batch completely or not at all."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -12,32 +12,35 @@ from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.tickers.reading import Reading, Share
 
 Counts = Mapping[str, int]
-"""Results of a batch for its log line: {"written": 1240, "refused": 3}."""
+"""Counts of a batch for its log line, such as {"written": 1240, "refused": 3}."""
 
 
 class Sink(ABC):
-    """Sink of a query. foreachBatch calls `write`; other threads may call the other methods."""
+    """Base class of sinks. foreachBatch calls `write`; other threads may call the other methods."""
 
     query: ClassVar[str]
-    """The name of the query that writes to it."""
+    """Name of the query that writes to this sink."""
 
     def __init__(self) -> None:
-        self._idle = threading.Lock()
+        self._writing = threading.Lock()
         self._stopping = threading.Event()
         self._counts: dict[int, Counts] = {}
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
-        """Write the batch; skip it after `stop`. Spark's checkpoint is then ahead of the sink."""
-        with self._idle:
+        """Write the batch, or skip it after `stop`.
+
+        Spark marks a skipped batch as done, so its checkpoint is then ahead of the sink.
+        """
+        with self._writing:
             if not self._stopping.is_set():
                 self._counts[batch_id] = self._write_batch(batch)
 
     def counts(self, batch_id: int) -> Counts:
-        """Return the counts of a written batch, and forget them."""
+        """Return the counts of a written batch, and delete them; empty for a skipped batch."""
         return self._counts.pop(batch_id, {})
 
     def newest(self) -> Mapping[str, datetime]:
-        """Return when the newest price was received, by exchange; empty for sinks without prices."""
+        """Return the newest price's time of receipt, by exchange; empty for sinks without prices."""
         return {}
 
     def new_readings(self) -> Sequence[Reading]:
@@ -45,11 +48,11 @@ class Sink(ABC):
         return ()
 
     def unreadable(self) -> Mapping[str, Share]:
-        """Return the last minute's unreadable share by exchange; empty for sinks without prices."""
+        """Return the unreadable share of the last minute's items, by exchange; empty without prices."""
         return {}
 
     def report_to(self, metrics: JobMetrics) -> None:  # noqa: B027
-        """Start to report values that change without a batch, such as sizes; most sinks have none."""
+        """Start to report values that change between batches, such as sizes. Most sinks have none."""
 
     def stop_soon(self) -> None:
         """Skip all further batches."""
@@ -58,7 +61,7 @@ class Sink(ABC):
     def stop(self) -> None:
         """Skip all further batches, and wait for the one that is being written."""
         self.stop_soon()
-        with self._idle:
+        with self._writing:
             pass
 
     @abstractmethod

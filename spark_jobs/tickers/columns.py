@@ -1,12 +1,10 @@
-"""Columns of the rows that are read and reduced, with their types in Spark, Arrow and polars."""
+"""Define the columns of messages, tickers and minutes, with their types in Spark, Arrow and polars."""
 
 from collections.abc import Mapping
 
 import polars as pl
 import pyarrow as pa
 
-# Columns of a ticker: amounts are exact, times are UTC, and a value that an exchange does not send is
-# NULL.
 AMOUNT = "DECIMAL(38,18)"
 AMOUNTS = (
     "price",
@@ -22,6 +20,7 @@ AMOUNTS = (
     "quote_volume_24h",
 )
 PLACE = {"topic": "STRING", "partition": "INT", "offset": "BIGINT", "position": "INT"}
+"""Place of an item: its message in Kafka, and its position in the message."""
 TICKER = {
     "exchange": "STRING",
     "symbol": "STRING",
@@ -33,6 +32,7 @@ TICKER = {
     "endpoint": "STRING",
     **PLACE,
 }
+"""A ticker. Amounts are exact, times are UTC, and a value that an exchange does not send is NULL."""
 
 MESSAGE = {
     "value": "BINARY",
@@ -45,18 +45,20 @@ MESSAGE = {
 """Input of the reader: a Kafka record, and the host that its frames came from."""
 
 READ = {**TICKER, "kind": "STRING", "field": "STRING", "reason": "STRING", "payload": "BINARY"}
-"""Output of the reader: rows of three kinds."""
+"""Output of the reader. `kind` is IS_TICKER, IS_DEAD_LETTER or IS_UNREAD."""
 
 IS_TICKER = "ticker"
 """A ticker, with `price` and all required columns."""
 IS_DEAD_LETTER = "dead_letter"
-"""An item that can't be a ticker. `reason` says why; `payload` has the item, the message or its rest."""
+"""An item that can't be a ticker, or a message that is no array of items, or text that follows the array.
+`reason` says why; `payload` has the text."""
 IS_UNREAD = "unread"
-"""A `field` without a value. `reason` says why; `payload` has what was written."""
+"""A field of an item that has no usable value. `field` is its name, and `reason` says why; `payload` has
+what the exchange wrote, shortened."""
 
 IS_DEAD_SPAN = "dead_span"
-"""A span of dead letters, only in REDUCED. `reason` is their cause; `payload` has the positions, as in
-spans.Span. These rows count all dead letters; a row that IS_DEAD_LETTER is then an example."""
+"""A span of dead letters. `reason` is their cause; `payload` has the positions, as in spans.Span. Only
+REDUCED has such rows: they count all dead letters, and its rows of kind IS_DEAD_LETTER are examples."""
 
 CANDLE = {
     "exchange": "STRING",
@@ -65,11 +67,11 @@ CANDLE = {
     **dict.fromkeys(("open", "high", "low", "close"), AMOUNT),
     **dict.fromkeys(("open_sequence", "close_sequence", "updates"), "BIGINT"),
 }
-"""The candle of a symbol's minute; the columns of the table candles_1m."""
+"""Candle of one symbol and minute, as in the table candles_1m."""
 
 REDUCED = {**READ, **CANDLE, "first_offset": "BIGINT", "last_offset": "BIGINT"}
-"""A batch, reduced. `updates` is the number of rows of READ that a row represents, from the message at
-first_offset to the one at last_offset."""
+"""Rows of a reduced batch. Each represents `updates` rows of READ, from the message at first_offset to
+the one at last_offset. An example of a dead letter has 0 updates, because the spans count it."""
 
 TICKER_FILE = {
     "date": "STRING",
@@ -79,9 +81,9 @@ TICKER_FILE = {
     "content": "BINARY",
     "dead_letters": "BIGINT",
 }
-"""Files of the table tickers/, as a task returns them: the number of tickers, the statistics for the
-commit, and the parquet as `content`. A row without content has the number of dead letters, which are in
-no file."""
+"""A file of the table tickers/, as a task returns it: the number of tickers, the statistics for the
+commit, and the parquet file as `content`. A row without `content` has the number of dead letters, which
+are not written to files."""
 
 _ARROW: Mapping[str, pa.DataType] = {
     "STRING": pa.string(),

@@ -19,7 +19,10 @@ READERS: Mapping[Form, Read] = {
 
 
 class Field(NamedTuple):
-    """`path` has a key for each level of nesting. `read` returns the value or raises Unreadable."""
+    """Location and reader of a value. `path` has a key for each level of nesting.
+
+    `read` returns the value or raises Unreadable.
+    """
 
     path: tuple[str, ...]
     read: Read
@@ -30,12 +33,15 @@ class Field(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether it is a JSON number, as times since the epoch are; all other fields are text."""
+        """Whether the value is a time since the epoch, which is a JSON number.
+
+        Other fields are JSON strings, unless they share the path of such a time, as Binance's sequence.
+        """
         return self.read in (values.milliseconds, values.microseconds)
 
 
 RECEIVED_AT = Field(("received_at",), values.microseconds)
-"""Written by the extractor."""
+"""Time of receipt, which the extractor adds to each item."""
 
 
 def fields_of(exchange: Exchange) -> dict[str, Field]:
@@ -54,8 +60,8 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
 """Fields by raw topic."""
 
 REQUIRED = ("symbol", "event_time", "sequence", "received_at")
-"""Columns that a ticker needs besides a price. An item without a price is no ticker; one without these
-is a dead letter."""
+"""Columns that a ticker needs besides a price. An item that lacks one of them is a dead letter. An item
+that lacks only the price is neither a ticker nor a dead letter."""
 
 UNREADABLE = "unreadable"
 """Key of an item whose frame the extractor could not read."""

@@ -86,6 +86,7 @@ LUMEN = Exchange(
     metrics_port=9111,
     endpoint=_endpoint,
     symbol_list=_markets,
+    symbol_key="id",
     instrument=_instrument,
     fields={
         "symbol": Field(("ticker", "market", "id"), Form.NAME),

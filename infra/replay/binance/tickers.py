@@ -30,7 +30,7 @@ def book(symbol: str, fields: Fields) -> dict[str, Any]:
 
 
 def mini(symbol: str, fields: Fields) -> dict[str, Any]:
-    """Return a MINI ticker. Trade ids are -1, as Binance does for a symbol without trades."""
+    """Return a MINI ticker. Its trade ids are -1, as Binance sends for a symbol without trades."""
     closed_at = fields.get("E", 0)
     return {
         "symbol": symbol,
@@ -49,15 +49,15 @@ def mini(symbol: str, fields: Fields) -> dict[str, Any]:
 
 
 def full(symbol: str, fields: Fields) -> dict[str, Any]:
-    opened = Decimal(fields.get("o", ZERO))
-    change = Decimal(fields.get("c", ZERO)) - opened
+    open_price = Decimal(fields.get("o", ZERO))
+    change = Decimal(fields.get("c", ZERO)) - open_price
     volume = Decimal(fields.get("v", ZERO))
-    mean = Decimal(fields.get("q", ZERO)) / volume if volume else Decimal(0)
+    mean_price = Decimal(fields.get("q", ZERO)) / volume if volume else Decimal(0)
     return {
         "symbol": symbol,
         "priceChange": decimal_text(change),
-        "priceChangePercent": f"{change / opened * 100 if opened else Decimal(0):.3f}",
-        "weightedAvgPrice": decimal_text(mean),
+        "priceChangePercent": f"{change / open_price * 100 if open_price else Decimal(0):.3f}",
+        "weightedAvgPrice": decimal_text(mean_price),
         "prevClosePrice": fields.get("o", ZERO),
         "lastQty": fields.get("Q", ZERO),
         **book(symbol, fields),

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Base of all faults. The name in requests is the class's in snake case: `half_frame`."""
+    """Base class of faults. Requests use the class's name in snake case, such as `half_frame`."""
 
     @classmethod
     def name(cls) -> str:
@@ -62,12 +62,12 @@ class Disturbance(Fault):
 
 
 class Silence(Disturbance):
-    """Send nothing any more: no data, no pongs, no answer to a close."""
+    """Stop sending anything: no data, no pongs, no answer to a close."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strike(Disturbance):
-    """Happens once, before the data frame that follows the next `after_frames` frames."""
+    """Fault that happens once: after `after_frames` more data frames, just before the next one."""
 
     after_frames: int = 0
 
@@ -86,7 +86,7 @@ class Close(Strike):
 
 @dataclass(frozen=True, kw_only=True)
 class Shutdown(Strike):
-    """Close after `lead` seconds, with data until then; announce it if the protocol can."""
+    """Announce a shutdown, if the protocol can, and close `lead` s later. Data continues until then."""
 
     lead: float = 1.0
 
@@ -104,21 +104,21 @@ class NoData(Strike):
 
 @dataclass(frozen=True, kw_only=True)
 class Alteration(Disturbance):
-    """Alters each n-th data frame."""
+    """Fault that alters every n-th data frame; n is `every`."""
 
     every: int = 10
 
 
 class Reorder(Alteration):
-    """Send it after the next frame of its symbol."""
+    """Hold the frame back until after the next frame of its symbol."""
 
 
 class Repeat(Alteration):
-    """Send it twice."""
+    """Send the frame twice."""
 
 
 class Unreadable(Alteration):
-    """Send something unreadable after it or inside it."""
+    """Add something unreadable after the frame or inside it."""
 
 
 KINDS: dict[str, type[Fault]] = {
@@ -129,6 +129,7 @@ KINDS: dict[str, type[Fault]] = {
     )
 }
 LEAST = {"every": 1, "after_frames": 0, "lead": 0, "wait": 0}
+"""Minimum of each parameter; a `code` has none."""
 
 
 def fault_of(name: object, parameters: Mapping[str, object]) -> Fault:

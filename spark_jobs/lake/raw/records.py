@@ -15,12 +15,12 @@ from spark_jobs.lake.raw.objects import RawObject
 
 PLACE = ("topic", "partition", "offset")
 
-# raw/ does not have the timestampType, which says whose clock stamped a record: it is always Kafka's.
+# raw/ has no column timestampType. It would say whose clock stamped a record, which is always Kafka's.
 ARCHIVED = StructType([field for field in RECORD if field.name != "timestampType"])
 
 
 class RawRecords:
-    """Records of a list of objects in `root`, the path of `raw/`."""
+    """Records of a list of objects. `root` is the path of `raw/`, which has the objects."""
 
     def __init__(self, spark: SparkSession, root: str, objects: Iterable[RawObject]) -> None:
         self._spark = spark
@@ -55,23 +55,23 @@ class RawRecords:
     def without_duplicates(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
         """Return the records in [`begins`, `ends`), without duplicates; None if no object has one.
 
-        Only a fault puts a record into two objects, so only objects with overlapping offsets are
-        deduplicated.
+        Normally no record is in two objects. So only the records of objects with overlapping offsets
+        are deduplicated.
         """
         objects = self._holding(begins, ends)
-        doubled = set[str]()
+        overlaps = set[str]()
         for topic, partition in ends:
             of_partition = [
                 (each.ranges[partition], each.path)
                 for each in objects
                 if each.topic == topic and partition in each.ranges
             ]
-            doubled |= overlapping(of_partition)
-        found = self._read([each for each in objects if each.path not in doubled])
-        again = self._read([each for each in objects if each.path in doubled])
-        if again is not None:
-            again = again.dropDuplicates([*PLACE])
-            found = again if found is None else found.unionByName(again)
+            overlaps |= overlapping(of_partition)
+        found = self._read([each for each in objects if each.path not in overlaps])
+        repeated = self._read([each for each in objects if each.path in overlaps])
+        if repeated is not None:
+            distinct = repeated.dropDuplicates([*PLACE])
+            found = distinct if found is None else found.unionByName(distinct)
         return (
             None
             if found is None

@@ -26,11 +26,11 @@ from spark_jobs.tickers.messages import messages, ticker_files
 
 
 class TickerTable(Sink):
-    """Sink for batches of Kafka records into the Delta table `<root>/tickers`. Counts dead letters.
+    """Sink that writes batches of Kafka records to the Delta table `<root>/tickers`, effectively once.
 
-    Tasks return parquet files, which the driver stores and then commits. Effectively once. One job
-    writes to a table: if another job has committed, a batch raises TableError. After a failure in
-    between, the upkeep deletes files that no commit names.
+    Tasks return parquet files, which the driver stores and then commits. If the driver fails before the
+    commit, the upkeep deletes the stored files later. Only one job may write to a table: if another job
+    has committed, a batch raises TableError. Dead letters are only counted.
     """
 
     query = "price_history"
@@ -42,7 +42,7 @@ class TickerTable(Sink):
         end_of_batch: Callable[[], Offsets],
         retention_days: int,
     ) -> None:
-        """`root` is written as in Hadoop, such as s3a://cryptopricesrt or file:/lake.
+        """`root` is a path of Hadoop, such as s3a://cryptopricesrt or file:/lake.
 
         `end_of_batch` returns the offsets after the last records of the batch that is being written.
         """
@@ -59,21 +59,21 @@ class TickerTable(Sink):
     def resume(self, ids: TopicIds) -> Offsets:
         """Return the next offset of every partition that was read.
 
-        `ids` are the ids of Kafka's topics now. Raise TopicError for a topic whose id is not the one
-        that was read, and TableError for a table that this job can't write to.
+        `ids` are the current ids of Kafka's topics. Raise TopicError for a topic whose id is not that
+        of the topic that was read, and TableError for a table that this job can't write to.
         """
-        self._log = self._opened()
+        self._log = self._open_log()
         read = self._log.progress.topic_ids
         refuse_recreated_topics(read, ids, "tickers/")
         self._topic_ids = {**read, **ids}
         return self._log.progress.next_offsets
 
     def accept(self, ids: TopicIds) -> list[str]:
-        """Start over with topics whose id is not the one that was read. Return their names.
+        """Start over with topics whose id is not that of the topic that was read. Return their names.
 
         The rows of the former topics stay in the table.
         """
-        log = self._opened()
+        log = self._open_log()
         before = log.progress
         accepted = [
             topic
@@ -91,13 +91,13 @@ class TickerTable(Sink):
         return accepted
 
     def start_upkeep(self) -> None:
-        """Start the thread of the upkeep. Call `resume` first."""
+        """Start the upkeep's thread. `resume` must have been called."""
         TickerUpkeep(self._log, self._path, self._options, self._retention_days).start()
 
     def report_to(self, metrics: JobMetrics) -> None:
         LakeSizes(self._storage, self._root, ("tickers",), metrics).start()
 
-    def _opened(self) -> TickerLog:
+    def _open_log(self) -> TickerLog:
         return TickerLog.open(self._path, self._options, self._writer)
 
     def _write_batch(self, batch: DataFrame) -> Counts:
@@ -109,20 +109,20 @@ class TickerTable(Sink):
             {**before.next_offsets, **self._end_of_batch()},
             self._topic_ids,
         )
-        # A batch of half a million tickers is 15 MB of files.
+        # The driver can hold a batch's files: half a million tickers take 15 MB.
         files = (
             batch.transform(after_progress, before.next_offsets)
             .transform(messages)
             .transform(ticker_files)
         )
         rows = files.toArrow().to_pylist()
-        added = [self._stored(row) for row in rows if row["content"] is not None]
-        ticks = sum(row["tickers"] or 0 for row in rows)
+        added = [self._store(row) for row in rows if row["content"] is not None]
+        tickers = sum(row["tickers"] or 0 for row in rows)
         dead = sum(row["dead_letters"] or 0 for row in rows)
         self._log.append(added, after)
-        return {"ticks": ticks + dead, "dead": dead}
+        return {"ticks": tickers + dead, "dead": dead}
 
-    def _stored(self, file: Mapping[str, Any]) -> AddAction:
+    def _store(self, file: Mapping[str, Any]) -> AddAction:
         """Write the file in a row of columns.TICKER_FILE. Return its add action."""
         added = added_file(file, time.time_ns() // 1_000_000)
         self._storage.write(f"{self._path}/{added.path}", file["content"])

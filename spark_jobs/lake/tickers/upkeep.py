@@ -1,7 +1,7 @@
 """Merge small files of the tickers' table into large ones, and remove expired days.
 
-Batches do not wait for it: a separate process, merge.py, writes the files, and a commit takes
-milliseconds.
+Batches do not wait for the upkeep: a separate process, merge.py, writes the merged files, and their
+commit takes milliseconds.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -38,13 +39,13 @@ LONGEST_MERGE_SECONDS = 6 * 3600.0
 
 
 class MergeError(RuntimeError):
-    """A merge process has failed. Its error output is in the log before."""
+    """A merge process has failed. Its error output precedes this error in the log."""
 
 
 class TickerUpkeep(threading.Thread):
     """Thread that checks every minute what is due, until the process ends.
 
-    Batches do not depend on it: an error is logged, and retried after an hour.
+    Batches do not depend on it. After an error, it logs the error and tries again an hour later.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class TickerUpkeep(threading.Thread):
         self._retention = timedelta(days=retention_days)
         self._file_bytes = file_bytes
         self._vacuum_due = time.monotonic()
-        # By partition, when a failed merge is retried.
-        self._failed: dict[tuple[str, str], float] = {}
+        # When to retry a failed merge, by date and exchange of its partition.
+        self._retry_at: dict[tuple[str, str], float] = {}
 
     def run(self) -> None:
         pause: float = LOOK_SECONDS
@@ -71,32 +72,35 @@ class TickerUpkeep(threading.Thread):
             time.sleep(pause)
             try:
                 pause = 0 if self.look(datetime.now(UTC)) else LOOK_SECONDS
-            # Catch everything: if this thread ended, nothing would notice before the disk is full.
+            # Catch everything: if this thread ended, nobody would notice before the disk is full.
             except Exception:
                 pause = RETRY_SECONDS
                 log.exception("upkeep failed table=%s retry_in=%.0f", self._path, pause)
 
     def look(self, now: datetime) -> bool:
-        """Do what is due, with at most one merge. Return whether one was due: another may follow."""
+        """Do what is due, with at most one merge.
+
+        Return whether a merge was due. If so, call this again: another one may be due.
+        """
         if time.monotonic() >= self._vacuum_due:
             self._vacuum_due = time.monotonic() + VACUUM_SECONDS
             try:
                 self.vacuum()
             except (DeltaError, OSError):
-                # The right to delete may be missing. Dropping days and merging files do not need it.
+                # Go on: the job may lack the right to delete, which dropping and merging do not need.
                 log.exception("vacuum failed table=%s retry_in=%.0f", self._path, VACUUM_SECONDS)
         first_kept = str((now - self._retention).date())
         files = self._table.files()
         if old := [file for file in files if file.date < first_kept]:
             self._table.remove(old)
             log.info("dropped table=%s before=%s files=%d", self._path, first_kept, len(old))
-        self._failed = {
-            partition: due for partition, due in self._failed.items() if due > time.monotonic()
+        self._retry_at = {
+            partition: due for partition, due in self._retry_at.items() if due > time.monotonic()
         }
         kept = [
             file
             for file in files
-            if file.date >= first_kept and (file.date, file.exchange) not in self._failed
+            if file.date >= first_kept and (file.date, file.exchange) not in self._retry_at
         ]
         runs = next_step(kept, now, self._file_bytes)
         if runs:
@@ -104,19 +108,19 @@ class TickerUpkeep(threading.Thread):
         return bool(runs)
 
     def _merge_or_postpone(self, runs: Sequence[Run]) -> None:
-        """Merge the runs. If that fails, skip the partition for an hour: the others are still merged."""
+        """Merge the runs. If that fails, skip their partition for an hour, but not the others."""
         date, exchange = runs[0][0].date, runs[0][0].exchange
         try:
             self._merge(runs)
         except MergeError:
-            self._failed[date, exchange] = time.monotonic() + RETRY_SECONDS
+            self._retry_at[date, exchange] = time.monotonic() + RETRY_SECONDS
             log.exception(
                 "merge failed table=%s date=%s exchange=%s retry_in=%.0f",
                 *(self._path, date, exchange, RETRY_SECONDS),
             )
 
     def _merge(self, runs: Sequence[Run]) -> None:
-        """Replace several runs by one."""
+        """Replace several runs with one."""
         began = time.monotonic()
         files = {file.path: file for run in runs for file in run}
         folder = runs[0][0].path.rpartition("/")[0]
@@ -133,8 +137,8 @@ class TickerUpkeep(threading.Thread):
     def vacuum(self) -> None:
         """Delete files that no version has needed for delta.deletedFileRetentionDuration.
 
-        This includes files that no commit has ever named. Commits of VACUUM do not have the job's
-        progress, which batches advance meanwhile.
+        This includes files that no commit has ever named. VACUUM's own commits are without the job's
+        progress, because batches may advance it meanwhile.
         """
         table = deltalake.DeltaTable(self._path, storage_options=self._options)
         deleted = table.vacuum(dry_run=False, full=True)
@@ -143,10 +147,9 @@ class TickerUpkeep(threading.Thread):
 
 
 def run_merge(job: Job) -> Result:
-    """Run merge.py as a process, which frees its memory at its end. Raise MergeError if it fails.
+    """Run merge.py as a process, which frees its memory when it ends. Raise MergeError if it fails.
 
-    A thread would hold up batches: with its low priority, it may wait for a core while it holds Python's
-    lock.
+    A thread with low priority would delay batches: it may wait for a core while it holds Python's lock.
     """
     with subprocess.Popen(
         [sys.executable, "-m", "spark_jobs.lake.tickers.merge"],
@@ -158,12 +161,16 @@ def run_merge(job: Job) -> Result:
         limit = threading.Timer(LONGEST_MERGE_SECONDS, process.kill)
         limit.start()
         try:
-            # Keep the pipe open until the process has answered: it ends when the pipe is closed.
-            process.stdin.write(json.dumps(asdict(job)) + "\n")
-            process.stdin.flush()
+            # Keep the pipe open until the process has answered: the process ends if the pipe is closed.
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(asdict(job)) + "\n")
+                process.stdin.flush()
             answer = process.stdout.read()
         finally:
             limit.cancel()
+            # The pipe of a process that ended early still has the job in its buffer.
+            with suppress(BrokenPipeError):
+                process.stdin.close()
     if process.returncode:
         raise MergeError(f"{job.folder}: merge ended with status {process.returncode}")
     fields = json.loads(answer)
@@ -175,7 +182,7 @@ def _added(new: NewFile, old: Sequence[TableFile]) -> AddAction:
         path=new.path,
         size=new.size,
         partition_values=old[0].partition,
-        # The time of the newest rows: a merge must not make a day look as if rows were added.
+        # Keep the time of the newest rows: a merge must not look as if it had added rows to the day.
         modification_time=max(file.modified for file in old),
         data_change=False,
         stats=new.statistics,

@@ -47,7 +47,7 @@ GOOD = [Instrument("binance", name, "BTC", "USDT", "TRADING") for name in ("AUSD
 def test_odd_entry_costs_none_of_its_neighbours_and_is_named_once(
     odd: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reader = SymbolReader(read)
+    reader = SymbolReader(read, "symbol")
     for _ in range(3):
         listed = reader.read_list([entry("AUSDT"), odd, entry("币USDT")])
         assert listed.instruments == GOOD
@@ -57,7 +57,7 @@ def test_odd_entry_costs_none_of_its_neighbours_and_is_named_once(
 
 def test_symbol_of_an_odd_entry_is_listed_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     entries = [entry("AUSDT"), entry("NEWUSDT", None), entry("币USDT"), None]
-    listed = SymbolReader(read).read_list(entries)
+    listed = SymbolReader(read, "symbol").read_list(entries)
     assert listed == SymbolList(GOOD, frozenset(["NEWUSDT"]))
     assert logged(caplog) == [
         "symbol skipped entry='NEWUSDT' reason=\"TypeError('base is NoneType, not text')\"",
@@ -66,24 +66,30 @@ def test_symbol_of_an_odd_entry_is_listed_all_the_same(caplog: pytest.LogCapture
     ]
 
 
+def test_the_exchange_names_the_key_of_the_symbol() -> None:
+    odd = {"id": "NEW/USD", "symbol": "other", "base": None}
+    listed = SymbolReader(read, "id").read_list([entry("AUSDT"), odd])
+    assert listed.unread == frozenset(["NEW/USD"])
+
+
 def test_long_entry_is_named_by_its_beginning(caplog: pytest.LogCaptureFixture) -> None:
-    SymbolReader(read).read_list([entry("AUSDT"), entry("X" * 10_000, None)])
+    SymbolReader(read, "symbol").read_list([entry("AUSDT"), entry("X" * 10_000, None)])
     [line] = logged(caplog)
     assert len(line) < 500
 
 
 @pytest.mark.parametrize("entries", [None, {}, "text", 7])
 def test_what_is_no_list_is_an_error(entries: object) -> None:
-    with pytest.raises(ExchangeError, match=r"^unreadable: symbol list: no list but "):
-        SymbolReader(read).read_list(entries)
+    with pytest.raises(ExchangeError, match=r"^unreadable: symbol list: \w+, not a list$"):
+        SymbolReader(read, "symbol").read_list(entries)
 
 
 def test_list_without_a_readable_entry_is_one_error(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ExchangeError) as error:
-        SymbolReader(read).read_list([entry("AUSDT", None)] * 1000)
+        SymbolReader(read, "symbol").read_list([entry("AUSDT", None)] * 1000)
     assert str(error.value) == (
         "unreadable: symbol list: no symbols: AUSDT: TypeError('base is NoneType, not text')"
     )
     with pytest.raises(ExchangeError, match=r"^unreadable: symbol list: no symbols$"):
-        SymbolReader(read).read_list([])
+        SymbolReader(read, "symbol").read_list([])
     assert logged(caplog) == []
