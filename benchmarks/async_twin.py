@@ -4,20 +4,20 @@
     make benchmark-async-twin RATE=2000 SECONDS_LONG=20
     make benchmark-async-twin RATE=0               as fast as each reads them
 
-Loads and figures are those of benchmarks/extractor.py. The twin is benchmarks/async_twin_process.py.
-Receiving and parsing alone are measured too, with the extractor's library and two asyncio libraries. The
+Loads and figures are those of benchmarks/extractor.py. The twin is
+benchmarks/extractors/async_twin_process.py. Receiving and parsing alone are measured too, with the extractor's library and two asyncio libraries. The
 twin uses picows, the fastest.
 """
 
 import os
 
 from benchmarks.extractor import BARE, EXTRACTOR, arguments
-from benchmarks.extractor_load import source_of
-from benchmarks.extractor_result import row
-from benchmarks.extractor_round import Contestant, rounds
-from benchmarks.extractor_topic import arrays
-from benchmarks.measuring import own_stack
-from benchmarks.report import publish
+from benchmarks.extractors.load import source_of
+from benchmarks.extractors.result import row
+from benchmarks.extractors.round import Contestant, rounds
+from benchmarks.extractors.topic import arrays
+from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.report import publish
 from exchanges.kucoin import KUCOIN
 from infra import paths
 
@@ -25,7 +25,7 @@ TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 TWIN = Contestant(
     "its twin in asyncio",
-    [TWIN_PYTHON, "-m", "benchmarks.async_twin_process"],
+    [TWIN_PYTHON, "-m", "benchmarks.extractors.async_twin_process"],
     KUCOIN.raw_topic,
     arrays,
 )

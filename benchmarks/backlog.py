@@ -21,7 +21,10 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.backlog_parts import (
+from benchmarks.harness.measuring import own_stack, process, spread, with_database
+from benchmarks.harness.process_tree import watched
+from benchmarks.harness.report import publish
+from benchmarks.jobs.backlog_parts import (
     LIVE_JOB,
     Parts,
     batch_rows,
@@ -30,11 +33,8 @@ from benchmarks.backlog_parts import (
     parts_of,
     start_rows,
 )
-from benchmarks.backlog_run import Progress, Run
-from benchmarks.backlog_topic import fill
-from benchmarks.measuring import own_stack, process, spread, with_database
-from benchmarks.process_tree import watched
-from benchmarks.report import publish
+from benchmarks.jobs.backlog_run import Progress, Run
+from benchmarks.jobs.backlog_topic import fill
 from core.settings import Settings
 from infra import paths
 from infra.ports import free_ports

@@ -21,12 +21,12 @@ from typing import NamedTuple
 import orjson
 import psutil
 
-from benchmarks.batch_seconds_exchange import Sends, identity
-from benchmarks.child import child
-from benchmarks.extractor_topic import Offsets, messages_between, offsets
-from benchmarks.measuring import own_stack, process
-from benchmarks.process_tree import sample
-from benchmarks.report import publish
+from benchmarks.extractors.batch_seconds_exchange import Sends, identity
+from benchmarks.extractors.topic import Offsets, messages_between, offsets
+from benchmarks.harness.child import child
+from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.process_tree import sample
+from benchmarks.harness.report import publish
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import paths, supervision
 from infra.stack import Stack, StackError
@@ -53,7 +53,7 @@ class Step(NamedTuple):
     kucoin_batch_seconds: float
 
 
-COLLECTED, IMMEDIATE = "benchmarks.batch_seconds_binance", "extractors"
+COLLECTED, IMMEDIATE = "benchmarks.extractors.batch_seconds_binance", "extractors"
 STEPS = (
     Step("Binance 1 s, as it was; KuCoin 1 s", COLLECTED, 1.0),
     Step("Binance at once; KuCoin 1 s", IMMEDIATE, 1.0),
@@ -80,7 +80,9 @@ def main() -> None:
         port = stack.settings.exchange_port
         log = stack.log_folder / "job.log"
         with (
-            child("benchmarks.batch_seconds_exchange", port, environment=os.environ) as exchange,
+            child(
+                "benchmarks.extractors.batch_seconds_exchange", port, environment=os.environ
+            ) as exchange,
             process([SPARK_SUBMIT, "spark_jobs/live_prices.py"], stack, stack.settings, log) as job,
         ):
             measured = [

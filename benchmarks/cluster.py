@@ -28,10 +28,10 @@ import psutil
 import psycopg2
 from psycopg2.extensions import connection
 
-from benchmarks.backlog_topic import fill
-from benchmarks.measuring import own_stack, process, spread, with_database
-from benchmarks.process_tree import WORKERS, sample
-from benchmarks.report import Rows, publish
+from benchmarks.harness.measuring import own_stack, process, spread, with_database
+from benchmarks.harness.process_tree import WORKERS, sample
+from benchmarks.harness.report import Rows, publish
+from benchmarks.jobs.backlog_topic import fill
 from infra.ports import free_ports
 from infra.services import object_store
 from infra.spark_cluster import executors, spark_cluster, submit

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.growth import PLOT
-from benchmarks.report import Report, Rows, published
+from benchmarks.harness.report import Report, Rows, published
 from infra import paths
 
 DOCS = paths.PROJECT / "docs"

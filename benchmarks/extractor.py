@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from benchmarks.extractor_load import Load, source_of
-from benchmarks.extractor_result import Result, row
-from benchmarks.extractor_round import Contestant, rounds
-from benchmarks.extractor_topic import arrays, in_order
-from benchmarks.measuring import own_stack
-from benchmarks.report import publish
+from benchmarks.extractors.load import Load, source_of
+from benchmarks.extractors.result import Result, row
+from benchmarks.extractors.round import Contestant, rounds
+from benchmarks.extractors.topic import arrays, in_order
+from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.report import publish
 from exchanges.kucoin import KUCOIN
 from infra import paths
 from infra.stack import Stack

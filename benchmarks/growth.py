@@ -20,14 +20,14 @@ import psutil
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.backlog_parts import LIVE_JOB, batches_of
-from benchmarks.measuring import own_stack, process, with_database
-from benchmarks.process_tree import WORKERS, Sample, sample
-from benchmarks.report import FOLDER, Rows, publish
-from benchmarks.sending import producer, send
-from benchmarks.spark_page import SparkJobs, jobs_of
-from benchmarks.ticks import messages
-from benchmarks.versions import THIS
+from benchmarks.harness.measuring import own_stack, process, with_database
+from benchmarks.harness.process_tree import WORKERS, Sample, sample
+from benchmarks.harness.report import FOLDER, Rows, publish
+from benchmarks.harness.sending import producer, send
+from benchmarks.harness.spark_page import SparkJobs, jobs_of
+from benchmarks.harness.ticks import messages
+from benchmarks.harness.versions import THIS
+from benchmarks.jobs.backlog_parts import LIVE_JOB, batches_of
 from core.settings import Settings
 from infra.ports import free_ports
 from infra.stack import StackError

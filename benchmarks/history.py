@@ -18,9 +18,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 
-from benchmarks.measuring import own_stack, process
-from benchmarks.report import publish
-from benchmarks.simulated import fill
+from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.report import publish
+from benchmarks.harness.simulated import fill
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra import paths

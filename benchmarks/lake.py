@@ -15,14 +15,14 @@ import json
 import time
 from typing import Any
 
-from benchmarks.measuring import own_stack, process
-from benchmarks.report import publish
-from benchmarks.simulated import fill, simulated_seconds
+from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.report import publish
+from benchmarks.harness.simulated import fill, simulated_seconds
 from infra import paths
 from infra.stack import Stack, StackError
 
 SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
-WRITER = "benchmarks/lake_writer.py"
+WRITER = "benchmarks/jobs/lake_writer.py"
 MILLION = 1_000_000
 
 

@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import psycopg2
 
-from benchmarks.latency_load import Load, Partitions, Reached, is_reached, percentile, waits
-from benchmarks.measuring import own_stack, process, spread, with_database
-from benchmarks.process_tree import sample
-from benchmarks.report import Rows, publish
-from benchmarks.ticks import TICKS_A_SECOND
-from benchmarks.versions import THIS, Version, version_of
+from benchmarks.harness.measuring import own_stack, process, spread, with_database
+from benchmarks.harness.process_tree import sample
+from benchmarks.harness.report import Rows, publish
+from benchmarks.harness.ticks import TICKS_A_SECOND
+from benchmarks.harness.versions import THIS, Version, version_of
+from benchmarks.jobs.latency_load import Load, Partitions, Reached, is_reached, percentile, waits
 from core.settings import Settings
 from infra.stack import StackError
 from infra.up import wait_until
@@ -82,7 +82,7 @@ def by_partition(batches: Iterable[tuple[dict[str, Any], float]]) -> Partitions:
     return {partition: Reached(*each) for partition, each in reached.items()}
 
 
-EMPTY = Contestant("a query that does nothing", "benchmarks/empty_query.py", THIS, printed)
+EMPTY = Contestant("a query that does nothing", "benchmarks/jobs/empty_query.py", THIS, printed)
 
 
 def measured(contestant: Contestant, seconds: int) -> Result:

@@ -25,10 +25,10 @@ from typing import NamedTuple
 import psutil
 import requests
 
-from benchmarks.child import Child, child
-from benchmarks.measuring import own_stack
-from benchmarks.report import publish
-from benchmarks.stream_clients import Arrival
+from benchmarks.clients.stream_clients import Arrival
+from benchmarks.harness.child import Child, child
+from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.report import publish
 from infra import paths, ports
 from infra.stack import Stack
 from infra.up import wait_until
@@ -62,14 +62,16 @@ def main() -> None:
         while step <= MOST_STEPS and (not results or results[-1].p95 < TOO_LATE):
             with (
                 server(stack, environment) as serving,
-                child("benchmarks.batch_writer", environment=environment) as writer,
+                child("benchmarks.jobs.batch_writer", environment=environment) as writer,
             ):
                 port = stack.settings.server_port
                 results.append(measured("server", serving, writer, port, step, arguments.seconds))
             step *= 2
         port = ports.free_ports(1)[0]
         sizes = results[0].large, results[0].small
-        with child("benchmarks.bare_websockets", port, *sizes, environment=environment) as bare:
+        with child(
+            "benchmarks.clients.bare_websockets", port, *sizes, environment=environment
+        ) as bare:
             results.append(measured("bare", bare, bare, port, 1, arguments.seconds))
     publish("streams", f"{arguments.seconds:.0f} s a step", [result.row for result in results])
 
@@ -111,7 +113,9 @@ def measured(
     seconds: float,
 ) -> Measured:
     numbers = (step * EVERYTHING, step * TEN, SLOW)
-    with child("benchmarks.stream_clients", port, *numbers, environment=os.environ) as clients:
+    with child(
+        "benchmarks.clients.stream_clients", port, *numbers, environment=os.environ
+    ) as clients:
         # Wait for the snapshots of the last clients.
         time.sleep(2)
         before = usage(serving), usage(clients)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from psycopg2.extensions import connection
 from pyspark.sql import DataFrame
 
-from benchmarks.report import publish
+from benchmarks.harness.report import publish
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE

@@ -22,8 +22,8 @@ from uuid import uuid4
 import polars as pl
 from pyarrow import parquet
 
-from benchmarks.report import publish
-from benchmarks.ticks import SECOND, TICKS_A_SECOND, messages
+from benchmarks.harness.report import publish
+from benchmarks.harness.ticks import SECOND, TICKS_A_SECOND, messages
 from spark_jobs.lake.tickers.log import TableFile, TickerLog, added_file
 from spark_jobs.lake.tickers.progress import Progress
 from spark_jobs.lake.tickers.upkeep import TickerUpkeep

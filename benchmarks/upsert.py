@@ -20,7 +20,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
-from benchmarks.report import publish
+from benchmarks.harness.report import publish
 from benchmarks.table_size import SYMBOLS, Tickers, own_postgres
 from spark_jobs.postgres.price_sink import COLUMNS, TABLES, newest_of, upsert
 from spark_jobs.postgres.transaction import copy_into

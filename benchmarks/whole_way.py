@@ -25,8 +25,8 @@ import psycopg2
 from confluent_kafka import Consumer, TopicPartition
 from websockets.sync.client import connect
 
-from benchmarks.measuring import own_stack
-from benchmarks.report import publish
+from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.report import publish
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from infra import first_prices, supervision

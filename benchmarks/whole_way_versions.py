@@ -13,9 +13,9 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
 
-from benchmarks.measuring import spread
-from benchmarks.report import Rows, publish
-from benchmarks.versions import THIS, Version, version_of
+from benchmarks.harness.measuring import spread
+from benchmarks.harness.report import Rows, publish
+from benchmarks.harness.versions import THIS, Version, version_of
 
 PERCENTILES = ("p50", "p95", "p99")
 LINE = re.compile(r"^(\S.*?) {2,}([\d.]+) +([\d.]+) +([\d.]+)$", re.MULTILINE)

@@ -15,7 +15,7 @@ from argparse import ArgumentParser
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from benchmarks.measuring import machine
+from benchmarks.harness.measuring import machine
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import first_prices, paths, supervision
 from infra.replay.faults.limits import BinanceLimits, KucoinLimits

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import requests
 
-from benchmarks.child import child
-from benchmarks.extractor_source import Sent, State
+from benchmarks.extractors.source import Sent, State
+from benchmarks.harness.child import child
 from infra import ports
 
 UNLIMITED = 40_000
@@ -30,7 +30,7 @@ class Load(NamedTuple):
 
 
 class Source:
-    """Client of benchmarks/extractor_source.py at `address`, host:port."""
+    """Client of benchmarks/extractors/source.py at `address`, host:port."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -52,5 +52,5 @@ class Source:
 @contextmanager
 def source_of(load: Load, environment: dict[str, str]) -> Iterator[Source]:
     [port] = ports.free_ports(1)
-    with child("benchmarks.extractor_source", port, load.frames, environment=environment):
+    with child("benchmarks.extractors.source", port, load.frames, environment=environment):
         yield Source(f"127.0.0.1:{port}")

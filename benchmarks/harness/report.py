@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.measuring import machine, table
+from benchmarks.harness.measuring import machine, table
 from infra import paths
 
 FOLDER = paths.TOOLS / "benchmarks"

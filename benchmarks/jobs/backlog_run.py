@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.process_tree import Sample, cpu_at
+from benchmarks.harness.process_tree import Sample, cpu_at
 
 
 class Progress(NamedTuple):

@@ -2,8 +2,8 @@
 
 import time
 
-from benchmarks.sending import producer, send
-from benchmarks.ticks import TICKS_A_SECOND, messages
+from benchmarks.harness.sending import producer, send
+from benchmarks.harness.ticks import TICKS_A_SECOND, messages
 
 
 def fill(bootstrap_servers: str, ticks: int) -> int:

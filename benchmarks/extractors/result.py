@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple
 
-from benchmarks.extractor_source import Sent
-from benchmarks.extractor_topic import Appended
-from benchmarks.measuring import spread
+from benchmarks.extractors.source import Sent
+from benchmarks.extractors.topic import Appended
+from benchmarks.harness.measuring import spread
 
 WARM_SECONDS = 2.0
 """Seconds to exclude at the start, while caches fill and the first batch is collected."""

@@ -1,7 +1,7 @@
 """Run the replay exchange and record when it sent each ticker.
 
-python -m benchmarks.batch_seconds_exchange PORT: run until its input ends, then print one line of JSON:
-by exchange and ticker (`identity`), the times of its sends in seconds since the epoch, ascending.
+python -m benchmarks.extractors.batch_seconds_exchange PORT: run until its input ends, then print one line of
+JSON: by exchange and ticker (`identity`), the times of its sends in seconds since the epoch, ascending.
 """
 
 import asyncio

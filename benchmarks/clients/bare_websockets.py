@@ -1,7 +1,7 @@
 """Send the same number of bytes to the same clients from a bare websockets server, as an upper bound.
 
-python -m benchmarks.bare_websockets PORT LARGE SMALL: run until its input ends, then print one line of
-JSON like the batch writer's: {"batch": seconds since the epoch when its first byte was sent}. With each
+python -m benchmarks.clients.bare_websockets PORT LARGE SMALL: run until its input ends, then print one line
+of JSON like the batch writer's: {"batch": seconds since the epoch when its first byte was sent}. With each
 batch, clients that ask for symbols get a message of SMALL bytes; all others get one of LARGE bytes.
 """
 
@@ -13,7 +13,7 @@ import time
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from benchmarks.batch_writer import BATCHES_A_SECOND
+from benchmarks.jobs.batch_writer import BATCHES_A_SECOND
 
 
 async def run(port: int, large: int, small: int) -> dict[int, float]:

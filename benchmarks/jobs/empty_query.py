@@ -1,6 +1,6 @@
 """Run a query on the raw topics whose batches do nothing, to measure what Spark itself takes.
 
-    spark-submit benchmarks/empty_query.py
+    spark-submit benchmarks/jobs/empty_query.py
 
 It is started like the live job's query, but no batch reads its records. Prints one line of JSON per
 batch: when its function returned, and the next offset of each partition.

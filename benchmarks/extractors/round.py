@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.extractor_calls import system_calls
-from benchmarks.extractor_load import Load, Source
-from benchmarks.extractor_result import (
+from benchmarks.extractors.calls import system_calls
+from benchmarks.extractors.load import Load, Source
+from benchmarks.extractors.result import (
     Result,
     Sample,
     delays,
@@ -25,8 +25,8 @@ from benchmarks.extractor_result import (
     steady_cpu,
     whole_cpu,
 )
-from benchmarks.extractor_topic import Offsets, Reader, messages_between, offsets
-from benchmarks.measuring import process, table
+from benchmarks.extractors.topic import Offsets, Reader, messages_between, offsets
+from benchmarks.harness.measuring import process, table
 from core.settings import Settings
 from infra.stack import Stack, StackError
 from infra.up import wait_until

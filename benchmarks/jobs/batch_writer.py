@@ -1,6 +1,6 @@
 """Commit batches to Postgres as the live job does, and report when each was committed.
 
-python -m benchmarks.batch_writer: run until its input ends, then print one line of JSON:
+python -m benchmarks.jobs.batch_writer: run until its input ends, then print one line of JSON:
 {"batch": seconds since the epoch when COMMIT was sent}.
 """
 

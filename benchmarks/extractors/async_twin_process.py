@@ -20,7 +20,7 @@ import uvloop
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from benchmarks.async_twin_socket import CONNECTION, Receiver, listen
+from benchmarks.extractors.async_twin_socket import CONNECTION, Receiver, listen
 from core.kafka_client import client_configuration
 from core.message import MAX_MESSAGE_BYTES
 from core.s3_client import client_arguments

@@ -1,4 +1,4 @@
-"""Write the messages in Kafka to the lake, and print the cost: benchmarks/lake_writer.py WHAT
+"""Write the messages in Kafka to the lake, and print the cost: benchmarks/jobs/lake_writer.py WHAT
 
 Prints one line of JSON. `raw` and `tickers` are written as a stream, by the job's code. `commits` writes
 the tickers of one second at a time.

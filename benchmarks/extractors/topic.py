@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.extractor_frames import numbers_in
+from benchmarks.extractors.frames import numbers_in
 from core.settings import Settings
 
 TIMEOUT = 10.0

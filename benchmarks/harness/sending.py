@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Message, Producer
 
-from benchmarks.ticks import Ticks
+from benchmarks.harness.ticks import Ticks
 from core.message import ENDPOINT_HEADER, message_key
 from core.topics import EXCHANGE_OF_TOPIC
 from extractors.to_kafka.producer import CONFIGURATION

@@ -1,6 +1,6 @@
 """Run many cheap WebSocket clients in one process: they parse frames, but no JSON.
 
-python -m benchmarks.stream_clients PORT EVERYTHING TEN SLOW: connect this many clients that read
+python -m benchmarks.clients.stream_clients PORT EVERYTHING TEN SLOW: connect this many clients that read
 everything, that read ten symbols each, and that read everything slowly. Print "ready" when each has its
 snapshot, run until the input ends, and print one line of JSON:
 
@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import uvloop
 
-from benchmarks.batch_writer import SYMBOLS
+from benchmarks.jobs.batch_writer import SYMBOLS
 
 CHANGES = re.compile(rb'"type":"changes","id":"\w+-(\d+)","previous":"\w+-(\d+)"')
 HEAD_SIZE = 100

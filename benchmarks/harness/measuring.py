@@ -13,7 +13,7 @@ from statistics import median
 
 import psutil
 
-from benchmarks.versions import THIS, Version
+from benchmarks.harness.versions import THIS, Version
 from core.settings import Settings
 from infra import supervision
 from infra.stack import Stack, StackError, delete, stack_on_free_ports

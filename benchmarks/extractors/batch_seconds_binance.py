@@ -1,6 +1,6 @@
 """Run Binance's extractor as it was: items wait up to 1 s for their batch.
 
-python -m benchmarks.batch_seconds_binance binance: used like `python -m extractors binance`.
+python -m benchmarks.extractors.batch_seconds_binance binance: used like `python -m extractors binance`.
 """
 
 import sys

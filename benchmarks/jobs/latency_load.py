@@ -8,8 +8,8 @@ from typing import NamedTuple
 import psutil
 from confluent_kafka import Message
 
-from benchmarks.sending import producer, send
-from benchmarks.ticks import Ticks, messages
+from benchmarks.harness.sending import producer, send
+from benchmarks.harness.ticks import Ticks, messages
 from exchanges.binance import BINANCE
 from infra.stack import StackError
 

@@ -1,6 +1,6 @@
 """Act as KuCoin and send prebuilt frames, at a rate or as fast as the client reads.
 
-python -m benchmarks.extractor_source PORT FRAMES: run until its input ends. It implements bullet-public,
+python -m benchmarks.extractors.source PORT FRAMES: run until its input ends. It implements bullet-public,
 the list of symbols, and the WebSocket's welcome and ack, for one client at a time. Frames are sent when
 the benchmark starts a run, so that the client's start is not measured. A WebSocket ping follows the last
 frame: its pong shows that all frames were read.
@@ -23,7 +23,7 @@ from threading import Condition, Thread
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from benchmarks.extractor_frames import Frames, of_all_symbols, of_single_symbols
+from benchmarks.extractors.frames import Frames, of_all_symbols, of_single_symbols
 from infra.replay.market.symbols import kucoin_listing
 
 TICK = 0.001

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import psycopg2
 
-from benchmarks.backlog_run import Run
-from benchmarks.measuring import spread
-from benchmarks.process_tree import JVM, PYTHON, WORKERS, cpu_at
-from benchmarks.report import Rows
-from benchmarks.spark_page import jobs_of
+from benchmarks.harness.measuring import spread
+from benchmarks.harness.process_tree import JVM, PYTHON, WORKERS, cpu_at
+from benchmarks.harness.report import Rows
+from benchmarks.harness.spark_page import jobs_of
+from benchmarks.jobs.backlog_run import Run
 from core.settings import Settings
 
 LIVE_JOB = "live_prices"
