@@ -5,8 +5,8 @@
     make benchmark-async-twin RATE=0               as fast as each reads them
 
 Loads and figures are those of benchmarks/extractor.py. The twin is
-benchmarks/extractors/async_twin_process.py. Receiving and parsing alone are measured too, with the extractor's library and two asyncio libraries. The
-twin uses picows, the fastest.
+benchmarks/extractors/async_twin_process.py. Receiving and parsing alone are measured too, with the
+extractor's library and two asyncio libraries. The twin uses picows, the fastest.
 """
 
 import os
