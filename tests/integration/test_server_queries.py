@@ -142,6 +142,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
     assert 0 <= binance.pop("age_seconds") < 60
     assert binance == {
         "exchange": "binance",
+        "title": "Binance",
         "endpoint": "127.0.0.1",
         "simulated": True,
         "newest_price_at": received_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -155,6 +156,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
     }
     assert kucoin == {
         "exchange": "kucoin",
+        "title": "KuCoin",
         "endpoint": None,
         "simulated": None,
         "newest_price_at": None,

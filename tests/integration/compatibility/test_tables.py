@@ -47,11 +47,28 @@ def test_the_server_answers_as_the_version_did(version: Version, restored: Setti
         for path, body in answers:
             answer = server.get(path)
             assert answer.status_code == 200, answer.text
-            assert_same(path, answer.json(), body)
+            assert_same(path, answer.json(), in_present_form(path, body))
         with event_stream(server.port) as stream:
             assert_same(snapshot.path, stream.receive(), snapshot.body)
     assert len(answers) >= 6
     assert snapshot.body["prices"]
+
+
+def in_present_form(path: str, kept: Any) -> Any:
+    """Return the kept answer with the changes to the API that the changelog names.
+
+    A pair has venues in place of a field for each exchange; its difference has another base and no sign.
+    """
+    if not path.startswith("/api/compare"):
+        return kept
+    pairs = [
+        {
+            "venues": [{"exchange": name, **pair.pop(name)} for name in ("binance", "kucoin")],
+            **{name: value for name, value in pair.items() if name != "difference_bp"},
+        }
+        for pair in kept["pairs"]
+    ]
+    return {**kept, "pairs": pairs}
 
 
 def assert_same(path: str, answer: Any, kept: Any) -> None:
