@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Place:
+class PartitionProgress:
     """The last confirmed message of a partition."""
 
     next_offset: int
@@ -36,7 +36,7 @@ class Delivered:
     journal_id: str
     position: int = 0
     """Position in the journal before which Kafka has every item."""
-    places: dict[int, Place] = field(default_factory=dict)
+    partitions: dict[int, PartitionProgress] = field(default_factory=dict)
     """Last confirmed message, by partition."""
     counts: list[tuple[int, int]] = field(default_factory=list)
     """Pairs of a position and the number of partitions from there on, in ascending order."""
@@ -52,7 +52,7 @@ class Delivered:
                 journal_id,
                 int(record["position"]),
                 {
-                    int(partition): Place(*map(int, place))
+                    int(partition): PartitionProgress(*map(int, place))
                     for partition, place in record["places"].items()
                 },
                 [(int(position), int(count)) for position, count in record["counts"]],
@@ -70,7 +70,7 @@ class Delivered:
             "position": self.position,
             "places": {
                 partition: (place.next_offset, place.position)
-                for partition, place in self.places.items()
+                for partition, place in self.partitions.items()
             },
             "counts": self.counts,
         }
@@ -84,7 +84,7 @@ class Delivered:
         if self.counts and self.counts[-1][1] > count:
             # Kafka never removes partitions: the topic was deleted and created again.
             self.counts.clear()
-            self.places.clear()
+            self.partitions.clear()
         if not self.counts:
             self.counts.append((0, count))
         elif self.counts[-1][1] != count:
@@ -97,7 +97,7 @@ class Delivered:
 
     def taken(self) -> dict[int, int]:
         """Return, by partition, the position before which Kafka has all items of the partition."""
-        return {partition: place.position for partition, place in self.places.items()}
+        return {partition: place.position for partition, place in self.partitions.items()}
 
     def start(self) -> int:
         """Return the position to resume from. Kafka has every item before it."""

@@ -131,7 +131,7 @@ class KafkaFollower(Thread):
 
     def _resume(self, partitions: int) -> None:
         """Update the record with what Kafka has. Raise OSError."""
-        is_new = not (self._journal.has_items_left or self._delivered.places)
+        is_new = not (self._journal.has_items_left or self._delivered.partitions)
         self._delivered.set_partitions(partitions, self._journal.end)
         if self._delivered.counts != self._saved_counts:
             # Otherwise the next process would look for items in the wrong partitions.

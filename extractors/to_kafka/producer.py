@@ -288,7 +288,7 @@ class Producer:
         self._in_flight.discard(partition)
         offset = message.offset()
         if offset is not None and offset >= 0:
-            place = self._delivered.places[partition]
+            place = self._delivered.partitions[partition]
             place.next_offset, place.position = offset + 1, lines[-1].position + 1
         self._metrics.messages.inc()
         self._metrics.delivery_delay.observe(message.latency() or 0.0)

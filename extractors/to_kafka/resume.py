@@ -7,7 +7,7 @@ from contextlib import closing
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from core.message import JOURNAL_HEADER, POSITION_HEADER
-from extractors.to_kafka.delivered import Delivered, Place
+from extractors.to_kafka.delivered import Delivered, PartitionProgress
 from extractors.to_kafka.topic_reader import TopicError, groupless_consumer, messages_to_the_end
 
 TIMEOUT = 10.0
@@ -43,7 +43,7 @@ def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) ->
         try:
             for partition in range(delivered.counts[-1][1]):
                 _, end = _ends(consumer, topic, partition)
-                delivered.places[partition] = Place(end, 0)
+                delivered.partitions[partition] = PartitionProgress(end, 0)
         except KafkaException as error:
             raise TopicError(f"topic {topic}: {error}") from error
 
@@ -55,7 +55,7 @@ def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> b
     shortened: set[int] = set()
     for partition in range(delivered.counts[-1][1]):
         low, end = _ends(consumer, topic, partition)
-        place = delivered.places.setdefault(partition, Place(end - 1, 0))
+        place = delivered.partitions.setdefault(partition, PartitionProgress(end - 1, 0))
         if place.next_offset > end:
             shortened.add(partition)
             place.next_offset = low
@@ -65,17 +65,17 @@ def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> b
     updated: set[int] = set()
     for message in messages_to_the_end(consumer, topic, starts, TIMEOUT, ends):
         partition, offset = message.partition() or 0, message.offset() or 0
-        place = delivered.places[partition]
+        place = delivered.partitions[partition]
         # Update offset and position together: reading the next message may fail.
         place.next_offset = offset + 1
         if (position := _position(message, delivered.journal_id)) is not None:
             place.position = position
             updated.add(partition)
     for partition, end in ends.items():
-        delivered.places[partition].next_offset = end
+        delivered.partitions[partition].next_offset = end
     for partition in shortened & updated:
         # The topic was not created again: Kafka has lost the last messages that it had confirmed.
-        delivered.position = min(delivered.position, delivered.places[partition].position)
+        delivered.position = min(delivered.position, delivered.partitions[partition].position)
     return bool(updated)
 
 

@@ -13,12 +13,11 @@ from infra.replay.binance.frames import BinanceUpdate
 from infra.replay.connection import Observer
 from infra.replay.control import control_routes
 from infra.replay.faults.limits import BinanceLimits, KucoinLimits
-from infra.replay.feed import now_ms
 from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.kucoin.frames import KucoinUpdate
 from infra.replay.market.coins import Coins
 from infra.replay.market.market import Market
-from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import (
     BINANCE_SYMBOLS,
     binance_listing,
@@ -26,6 +25,7 @@ from infra.replay.market.symbols import (
     kucoin_listing,
     kucoin_trading,
 )
+from infra.replay.source import now_ms
 
 BINANCE_PERIOD = 1.0
 KUCOIN_PERIOD = 0.1
@@ -84,14 +84,14 @@ class Simulation:
         )
         return (
             Binance(
-                SimulatedFeed(binance, BinanceUpdate),
+                SimulatedSource(binance, BinanceUpdate),
                 binance_symbols,
                 binance_pairs,
                 self.binance,
                 observer,
             ),
             Kucoin(
-                SimulatedFeed(kucoin, KucoinUpdate, KUCOIN_PARTS),
+                SimulatedSource(kucoin, KucoinUpdate, KUCOIN_PARTS),
                 kucoin_symbols,
                 self.kucoin,
                 observer,
@@ -123,8 +123,8 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
         async with asyncio.TaskGroup() as tasks:
             feeds = [tasks.create_task(exchange.run()) for exchange in (binance, kucoin)]
             yield runner.addresses[0][1]
-            for feed in feeds:
-                feed.cancel()
+            for source in feeds:
+                source.cancel()
     finally:
         await runner.cleanup()
 

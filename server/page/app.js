@@ -1,7 +1,7 @@
 // Entry point of the page: the stream updates the cards and the table; search and tabs filter it.
 
 import { add, loadExchanges } from "./exchanges.js";
-import { Feed } from "./feed.js";
+import { Card } from "./card.js";
 import { time } from "./format.js";
 import { waitForAccess } from "./key.js";
 import { follow } from "./stream.js";
@@ -26,26 +26,26 @@ const places = {
   tabs,
   banners: banner,
 };
-const feeds = new Map();
+const cards = new Map();
 
 function updateAge() {
   const now = Date.now();
-  for (const feed of feeds.values()) feed.updateAge(now);
+  for (const card of cards.values()) card.updateAge(now);
   table.updateAge(now);
 }
 
 await waitForAccess(key);
 for (const exchange of await loadExchanges()) {
-  feeds.set(exchange, new Feed(add(exchange, places)));
+  cards.set(exchange, new Card(add(exchange, places)));
 }
 follow({
   snapshot(prices) {
-    for (const [exchange, feed] of feeds) feed.replace(of(exchange, prices));
+    for (const [exchange, card] of cards) card.replace(of(exchange, prices));
     table.replace(prices);
     updateAge();
   },
   changes(prices) {
-    for (const [exchange, feed] of feeds) feed.update(of(exchange, prices));
+    for (const [exchange, card] of cards) card.update(of(exchange, prices));
     table.update(prices);
   },
   unreadable(exchanges) {

@@ -18,7 +18,7 @@ import pyarrow.json
 
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.tickers import values
-from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, PLACE, READ, as_frame, polars_schema
+from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, ORIGIN, READ, as_frame, polars_schema
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE, Field
 from spark_jobs.tickers.values import NAME_LENGTH, SHOWN_LENGTH, Unreadable
@@ -80,7 +80,7 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
     if written is None:
         return None
     counts = pl.Series([body.items for body in found.values()], dtype=pl.Int64)
-    places = (
+    origins = (
         messages[[*found]]
         .select(OF_THE_MESSAGE)
         .with_columns(
@@ -89,7 +89,7 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
         )
         .explode("position")
     )
-    return pl.concat([places, written], how="horizontal")
+    return pl.concat([origins, written], how="horizontal")
 
 
 class Body:
@@ -287,11 +287,11 @@ def _unread(read: pl.DataFrame, topic: str) -> Iterator[pl.DataFrame]:
 
 
 def _columns(topic: str, kind: pl.Expr, read: Sequence[str], **others: pl.Expr) -> list[pl.Expr]:
-    """Return all columns of columns.READ: the item's place, the named columns, and NULL for the rest."""
+    """Return all columns of columns.READ: the item's origin, the named columns, and NULL for the rest."""
     known = {
         "exchange": pl.lit(EXCHANGE_OF_TOPIC[topic]),
         "kind": kind,
-        **{name: pl.col(name) for name in ("endpoint", *PLACE, *read)},
+        **{name: pl.col(name) for name in ("endpoint", *ORIGIN, *read)},
         **others,
     }
     return [known.get(name, pl.lit(None)).cast(of).alias(name) for name, of in SCHEMA.items()]

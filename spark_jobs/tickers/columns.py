@@ -19,7 +19,7 @@ AMOUNTS = (
     "base_volume_24h",
     "quote_volume_24h",
 )
-PLACE = {"topic": "STRING", "partition": "INT", "offset": "BIGINT", "position": "INT"}
+ORIGIN = {"topic": "STRING", "partition": "INT", "offset": "BIGINT", "position": "INT"}
 """Place of an item: its message in Kafka, and its position in the message."""
 TICKER = {
     "exchange": "STRING",
@@ -30,7 +30,7 @@ TICKER = {
     "sequence": "BIGINT",
     "received_at": "TIMESTAMP",
     "endpoint": "STRING",
-    **PLACE,
+    **ORIGIN,
 }
 """A ticker. Amounts are exact, times are UTC, and a value that an exchange does not send is NULL."""
 

@@ -56,25 +56,25 @@ def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
     array is a dead letter at the position after the last element.
     """
     whole = message["value"] or b""
-    place = {
+    origin = {
         "exchange": EXCHANGE_OF_TOPIC[message["topic"]],
         **{name: message[name] for name in ("endpoint", "topic", "partition", "offset")},
     }
     try:
         elements, rest = elements_of(whole)
     except (ValueError, RecursionError):
-        no_array = {**place, "position": WHOLE_MESSAGE}
+        no_array = {**origin, "position": WHOLE_MESSAGE}
         yield _dead_letter(no_array, "the message is no JSON array", whole)
         return
     for position, (text, item) in enumerate(elements):
-        at = {**place, "position": position}
+        at = {**origin, "position": position}
         try:
             yield from _read(at, item, message["timestamp"])
         except DeadLetter as reason:
             received_at = _received_at(item)
             yield _dead_letter({**at, "received_at": received_at}, str(reason), text.encode())
     if rest:
-        behind = {**place, "position": len(elements)}
+        behind = {**origin, "position": len(elements)}
         yield _dead_letter(behind, "this follows the message's array", rest.encode())
 
 
@@ -82,19 +82,19 @@ class DeadLetter(ValueError):
     """An item that can't be a ticker; the error's text is the reason."""
 
 
-def _read(place: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
+def _read(origin: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
     """Yield the rows of an item. Raise DeadLetter if a required field is missing or wrong."""
     if not isinstance(item, dict):
         raise DeadLetter("the item is no JSON object")
     if item.get(UNREADABLE) is not None:
         raise DeadLetter("the extractor could not read this frame")
-    fields = FIELDS[place["topic"]]
+    fields = FIELDS[origin["topic"]]
     written = {name: _written(item, field.path) for name, field in fields.items()}
     required = _required(written, fields, timestamp)
     found, faults = _optional(written, fields)
     if "price" not in faults:
-        yield {**place, **required, **found, "kind": IS_TICKER}
-    seen = {**place, "symbol": required["symbol"], "received_at": required["received_at"]}
+        yield {**origin, **required, **found, "kind": IS_TICKER}
+    seen = {**origin, "symbol": required["symbol"], "received_at": required["received_at"]}
     for name, reason in faults.items():
         payload = shown(written[name]).encode()
         yield {**seen, "kind": IS_UNREAD, "field": name, "reason": reason, "payload": payload}
@@ -161,5 +161,5 @@ def _received_at(item: Any) -> int | None:
         return None
 
 
-def _dead_letter(place: Row, reason: str, payload: bytes) -> Row:
-    return {**place, "kind": IS_DEAD_LETTER, "reason": reason, "payload": payload}
+def _dead_letter(origin: Row, reason: str, payload: bytes) -> Row:
+    return {**origin, "kind": IS_DEAD_LETTER, "reason": reason, "payload": payload}

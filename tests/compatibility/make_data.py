@@ -32,14 +32,14 @@ from infra.paths import PROJECT
 from infra.replay.binance.exchange import Binance
 from infra.replay.binance.frames import BinanceUpdate
 from infra.replay.faults.faults import Close, Unreadable
-from infra.replay.feed import now_ms
 from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.kucoin.frames import KucoinUpdate
 from infra.replay.market.coins import Coins
 from infra.replay.market.market import Market
-from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import binance_listing, kucoin_listing, kucoin_trading
 from infra.replay.server import KUCOIN_PARTS
+from infra.replay.source import now_ms
 from infra.services import object_store
 from infra.stack import Stack
 from infra.up import services_up
@@ -87,8 +87,8 @@ def exchanges() -> tuple[Binance, Kucoin]:
     arrays = Market(binance, coins, seed=SEED, period=1.0, changed=0.4, traded=1, now=now)
     frames = Market(kucoin, coins, seed=SEED, period=0.1, changed=0.1, traded=0.1, now=now)
     return (
-        Binance(SimulatedFeed(arrays, BinanceUpdate), binance, binance),
-        Kucoin(SimulatedFeed(frames, KucoinUpdate, KUCOIN_PARTS), listing),
+        Binance(SimulatedSource(arrays, BinanceUpdate), binance, binance),
+        Kucoin(SimulatedSource(frames, KucoinUpdate, KUCOIN_PARTS), listing),
     )
 
 

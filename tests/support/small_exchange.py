@@ -16,7 +16,7 @@ from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.kucoin.frames import KucoinUpdate
 from infra.replay.market.coins import Coins
 from infra.replay.market.market import Market
-from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import binance_listing, kucoin_listing, kucoin_trading
 from infra.replay.server import KUCOIN_PARTS
 from tests.support.ledger import Identity, Ledger, Written
@@ -38,8 +38,8 @@ def exchanges(
     pairs = kucoin_trading(listing)
     frames = Market(pairs, Coins(pairs, 1), seed=1, period=0.05, changed=1, traded=1, now=0)
     return (
-        Binance(SimulatedFeed(arrays, BinanceUpdate), symbols, symbols, binance, ledger),
-        Kucoin(SimulatedFeed(frames, KucoinUpdate, KUCOIN_PARTS), listing, kucoin, ledger),
+        Binance(SimulatedSource(arrays, BinanceUpdate), symbols, symbols, binance, ledger),
+        Kucoin(SimulatedSource(frames, KucoinUpdate, KUCOIN_PARTS), listing, kucoin, ledger),
     )
 
 

@@ -12,7 +12,7 @@ from infra.replay.binance.frames import BUSY, combined, refusal
 from infra.replay.connection import Connection, no_envelope
 from infra.replay.encoding import encode_json
 from infra.replay.faults.faults import RefuseSubscription
-from infra.replay.feed import Feed
+from infra.replay.source import Source
 from infra.replay.streams import Subscriptions
 
 MOST_STREAMS = 1024
@@ -31,8 +31,8 @@ class InvalidRequest(Exception):
 class BinanceCommands:
     """Answers requests of all connections."""
 
-    def __init__(self, feed: Feed, subscriptions: Subscriptions) -> None:
-        self._feed = feed
+    def __init__(self, source: Source, subscriptions: Subscriptions) -> None:
+        self._source = source
         self._subscriptions = subscriptions
 
     def open(self, connection: Connection, streams: Sequence[str], *, is_combined: bool) -> None:
@@ -41,7 +41,7 @@ class BinanceCommands:
         Binance ignores unknown names in the URL: ccxt connects to /ws/0.
         """
         connection.envelope = combined if is_combined else no_envelope
-        served = [each for each in streams if self._feed.serves(each)]
+        served = [each for each in streams if self._source.serves(each)]
         refused = connection.opening(RefuseSubscription)
         if served and refused:
             connection.send(refusal(refused.code, BUSY))
@@ -102,7 +102,7 @@ class BinanceCommands:
         """Subscribe to all streams, or to none if there is no data for one of them."""
         if refused := connection.opening(RefuseSubscription):
             raise InvalidRequest(refused.code, BUSY)
-        if not all(map(self._feed.serves, streams)):
+        if not all(map(self._source.serves, streams)):
             raise InvalidRequest(2, "Invalid request: invalid stream")
         if len({*self._subscriptions.of(connection), *streams}) > MOST_STREAMS:
             raise InvalidRequest(2, f"Invalid request: more than {MOST_STREAMS} streams")

@@ -18,9 +18,9 @@ from infra.replay.connections import Connections
 from infra.replay.faults.faults import TooManyRequests, Unauthorized
 from infra.replay.faults.limits import BinanceLimits
 from infra.replay.faults.rates import Meter
-from infra.replay.feed import Feed, now_ms
 from infra.replay.heartbeat import Heartbeat
 from infra.replay.market.symbols import Pair
+from infra.replay.source import Source, now_ms
 from infra.replay.streams import Subscriptions
 
 
@@ -29,21 +29,21 @@ class Binance:
 
     def __init__(
         self,
-        feed: Feed,
+        source: Source,
         listing: Sequence[Pair],
         trading: Sequence[Pair],
         limits: BinanceLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
         """`listing` has every symbol, `trading` those that trade."""
-        self._feed = feed
+        self._source = source
         self._limits = limits or BinanceLimits()
         self._quotas = self._limits.quotas
         self._attempts = Meter(self._quotas.connections) if self._quotas else None
-        self._rest = BinanceRest(feed, listing, trading, self._quotas)
+        self._rest = BinanceRest(source, listing, trading, self._quotas)
         self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
         self._subscriptions = Subscriptions()
-        self._commands = BinanceCommands(feed, self._subscriptions)
+        self._commands = BinanceCommands(source, self._subscriptions)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -55,7 +55,7 @@ class Binance:
         ]
 
     async def run(self) -> None:
-        await self._feed.run(self._subscriptions)
+        await self._source.run(self._subscriptions)
 
     async def _raw(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, request.match_info.get("streams", ""), is_combined=False)

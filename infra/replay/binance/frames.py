@@ -7,8 +7,8 @@ from typing import Any
 from infra.replay.encoding import encode_json
 from infra.replay.faults.disturbances import Dialect
 from infra.replay.faults.faults import NoAck, NoWelcome, RefuseWelcome
-from infra.replay.feed import now_ms
 from infra.replay.market.instrument import Instrument
+from infra.replay.source import now_ms
 from infra.replay.streams import Update
 
 STREAM = "!miniTicker@arr"

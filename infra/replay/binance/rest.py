@@ -16,8 +16,8 @@ from infra.replay.binance import tickers as binance_tickers
 from infra.replay.binance.symbols import SymbolList
 from infra.replay.faults.limits import BINANCE_QUOTAS, Quotas
 from infra.replay.faults.rates import Meter
-from infra.replay.feed import Feed, now_ms
 from infra.replay.market.symbols import Pair
+from infra.replay.source import Source, now_ms
 
 LEGAL_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
 """Pattern in Binance's error message. It excludes only a-z: symbols may be non-ASCII."""
@@ -44,13 +44,13 @@ class BinanceRest:
 
     def __init__(
         self,
-        feed: Feed,
+        source: Source,
         listing: Sequence[Pair],
         trading: Sequence[Pair],
         quotas: Quotas | None,
     ) -> None:
         """Without quotas, weights are counted but no request is refused."""
-        self._feed = feed
+        self._source = source
         self._symbols = SymbolList(listing, trading)
         self._weights = Meter((quotas or BINANCE_QUOTAS).weight)
         self._refuses = quotas is not None
@@ -119,7 +119,7 @@ class BinanceRest:
         self, request: web.Request, wording: Callable[[str, binance_tickers.Fields], object]
     ) -> web.Response:
         """Return one object for `symbol`, else a list: by default, of all symbols with a price."""
-        symbols, state = self._asked(request), self._feed.state()
+        symbols, state = self._asked(request), self._source.state()
         chosen = state.symbols() if symbols is None else symbols
         answers = [wording(symbol, state.fields(symbol) or {}) for symbol in chosen]
         content = answers[0] if "symbol" in request.query else answers
@@ -133,7 +133,7 @@ class BinanceRest:
         symbols = symbols_in(request.query)
         if symbols is None:
             return None
-        state = self._feed.state()
+        state = self._source.state()
         if any(each not in self._symbols and state.fields(each) is None for each in symbols):
             raise BinanceError(-1121, "Invalid symbol.")
         return symbols

@@ -12,8 +12,8 @@ from typing import Any
 from infra.replay.connection import Connection
 from infra.replay.encoding import encode_frames, encode_json
 from infra.replay.faults.faults import NoAck, RefuseSubscription
-from infra.replay.feed import Feed
 from infra.replay.kucoin.frames import PREFIX, PROBLEMS, TOPIC, refusal
+from infra.replay.source import Source
 from infra.replay.streams import Subscriptions
 
 MOST_AT_ONCE = 100
@@ -23,8 +23,10 @@ MOST_TOPICS = 400
 class KucoinCommands:
     """Answers commands of all connections."""
 
-    def __init__(self, feed: Feed, subscriptions: Subscriptions, symbols: Container[str]) -> None:
-        self._feed = feed
+    def __init__(
+        self, source: Source, subscriptions: Subscriptions, symbols: Container[str]
+    ) -> None:
+        self._source = source
         self._subscriptions = subscriptions
         self._symbols = symbols
 
@@ -67,7 +69,7 @@ class KucoinCommands:
         for topic in topics:
             if topic not in had:
                 # The first data is a burst with the last ticker of every symbol.
-                texts = self._feed.greeting(topic)
+                texts = self._source.greeting(topic)
                 connection.send_data(texts, encode_frames(texts))
         self._subscriptions.add(connection, topics)
 

@@ -19,11 +19,11 @@ from infra.replay.encoding import encode_json
 from infra.replay.faults.faults import NoWelcome, RefuseWelcome, TooManyRequests, Unauthorized
 from infra.replay.faults.limits import KucoinLimits
 from infra.replay.faults.rates import Meter
-from infra.replay.feed import Feed
 from infra.replay.kucoin.commands import KucoinCommands
 from infra.replay.kucoin.frames import DIALECT, PROBLEMS, refusal
 from infra.replay.kucoin.rest import KucoinRest, too_many_requests
 from infra.replay.kucoin.tokens import Tokens
+from infra.replay.source import Source
 from infra.replay.streams import Subscriptions
 
 log = logging.getLogger(__name__)
@@ -34,22 +34,22 @@ class Kucoin:
 
     def __init__(
         self,
-        feed: Feed,
+        source: Source,
         listing: Sequence[dict[str, Any]],
         limits: KucoinLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
         """`listing` is the data of the answer to `GET /api/v2/symbols`."""
-        self._feed = feed
+        self._source = source
         self._limits = limits or KucoinLimits()
         self._quotas = self._limits.quotas
         self._attempts = Meter(self._quotas.connections) if self._quotas else None
         self._tokens = Tokens(self._limits.token_lifetime, once=self._limits.tokens_once)
         self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
-        self._rest = KucoinRest(feed, listing, self._quotas)
+        self._rest = KucoinRest(source, listing, self._quotas)
         self._subscriptions = Subscriptions()
         symbols = {listed["symbol"] for listed in listing}
-        self._commands = KucoinCommands(feed, self._subscriptions, symbols)
+        self._commands = KucoinCommands(source, self._subscriptions, symbols)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -59,7 +59,7 @@ class Kucoin:
         ]
 
     async def run(self) -> None:
-        await self._feed.run(self._subscriptions)
+        await self._source.run(self._subscriptions)
 
     async def _bullet_public(self, request: web.Request) -> web.Response:
         """Return a token, and an endpoint on the host of the request."""

@@ -12,8 +12,8 @@ from aiohttp import web
 from infra.replay.answers import json_answer
 from infra.replay.faults.limits import KUCOIN_QUOTAS, Quotas
 from infra.replay.faults.rates import Meter
-from infra.replay.feed import Feed, now_ms
 from infra.replay.kucoin import tickers as kucoin_tickers
+from infra.replay.source import Source, now_ms
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -22,10 +22,10 @@ class KucoinRest:
     """Prices are those of the last topic messages."""
 
     def __init__(
-        self, feed: Feed, listing: Sequence[dict[str, Any]], quotas: Quotas | None
+        self, source: Source, listing: Sequence[dict[str, Any]], quotas: Quotas | None
     ) -> None:
         """Without quotas, weights are counted but no request is refused."""
-        self._feed = feed
+        self._source = source
         self._listing = {listed["symbol"]: listed for listed in listing}
         self._weights = Meter((quotas or KUCOIN_QUOTAS).weight)
         self._refuses = quotas is not None
@@ -91,7 +91,7 @@ class KucoinRest:
         return success([currency(code) for code in codes])
 
     async def _all_tickers(self, request: web.Request) -> web.Response:
-        state = self._feed.state()
+        state = self._source.state()
         tickers = []
         for symbol in state.symbols():
             name = self._listing.get(symbol, {}).get("name", symbol)
@@ -112,7 +112,7 @@ class KucoinRest:
         symbol = request.query.get("symbol")
         if not symbol:
             return json_answer({"code": "400100", "msg": "Invalid Parameter."}, status=400)
-        fields = self._feed.state().fields(symbol)
+        fields = self._source.state().fields(symbol)
         if fields is None and symbol not in self._listing:
             return unknown_symbol()
         return success(wording(symbol, fields or {}))

@@ -1,1 +1,1 @@
-"""Playback of a landing/ archive as a feed."""
+"""Playback of a landing/ archive as a source."""

@@ -15,7 +15,6 @@ from infra.replay.market.symbols import (
     binance_trading,
     kucoin_listing,
 )
-from infra.replay.recording.feed import RecordedFeed
 from infra.replay.recording.frames import (
     RecordedFrame,
     RecordedItem,
@@ -24,6 +23,7 @@ from infra.replay.recording.frames import (
     read_items,
 )
 from infra.replay.recording.landing import SUFFIX, Landing
+from infra.replay.recording.source import RecordedSource
 from infra.replay.recording.timeline import Timeline
 from infra.replay.recording.updates import RecordedBinance, RecordedKucoin
 
@@ -61,7 +61,7 @@ class Recording:
         timeline = Timeline(min(starts), self.speed)
         updates = {"binance": RecordedBinance, "kucoin": RecordedKucoin}
         binance, kucoin = (
-            RecordedFeed(exchange, chain(first, frames[exchange]), timeline, updates[exchange])
+            RecordedSource(exchange, chain(first, frames[exchange]), timeline, updates[exchange])
             for exchange, first in firsts.items()
         )
         symbols = binance_listing()

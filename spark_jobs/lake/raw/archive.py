@@ -32,7 +32,7 @@ from spark_jobs.lake.raw.names import (
     former_id,
     next_offsets,
     own_ids,
-    place,
+    path_in_raw,
     staged_place,
 )
 from spark_jobs.lake.raw.staged_records import STAGED_BY, with_folders, without_records
@@ -188,11 +188,11 @@ class Archive(Sink):
         files: list[StagedFile] = []
         for path in paths:
             folder, topic_id = staged_place(path)
-            files.append(StagedFile(path, folder, Name(ranges[place(path)], topic_id)))
+            files.append(StagedFile(path, folder, Name(ranges[path_in_raw(path)], topic_id)))
         return files
 
     def _ranges_of_staged(self) -> dict[str, Ranges]:
-        """Return the first and last offset of each partition, by `place` of the staged file."""
+        """Return the first and last offset of each partition, by `path_in_raw` of the staged file."""
         found = (
             self._spark.read.parquet(self._staging)
             .groupBy(F.col("_metadata.file_path"), "partition")
@@ -200,7 +200,7 @@ class Archive(Sink):
         )
         ranges: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
         for row in found.collect():
-            ranges[place(row["file_path"])][row["partition"]] = row["first"], row["last"]
+            ranges[path_in_raw(row["file_path"])][row["partition"]] = row["first"], row["last"]
         return dict(ranges)
 
     def _newest_names(self, topic: str, wanted: set[tuple[str, int]]) -> list[Name]:
@@ -221,7 +221,7 @@ class Archive(Sink):
         """Return the names below a folder of `raw/`, grouped by hour folder."""
         names: defaultdict[str, list[Name]] = defaultdict(list)
         for path in self._storage.files(f"{self._raw}/topic={folder}"):
-            hour, _, file = place(path).rpartition("/")
+            hour, _, file = path_in_raw(path).rpartition("/")
             if name := Name.read(file):
                 names[hour].append(name)
         return names

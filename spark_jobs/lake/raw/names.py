@@ -58,7 +58,7 @@ class Name(NamedTuple):
         )
 
 
-def place(path: str) -> str:
+def path_in_raw(path: str) -> str:
     """Return the part after `/topic=`: `kucoin_raw_data/date=.../hour=.../part-0.parquet`.
 
     Spark and Hadoop write the part before it differently.
@@ -73,7 +73,7 @@ def staged_place(path: str) -> tuple[str, str | None]:
 
         …/topic=kucoin_raw_data/date=2026-11-22/hour=8/topic_id=ckVJ5ZWORGWAxTTLoYGQ2A/part-0.parquet
     """
-    topic, date, hour, below, *_file = place(path).split("/")
+    topic, date, hour, below, *_file = path_in_raw(path).split("/")
     topic_id = below.removeprefix("topic_id=")
     return f"{topic}/{date}/{hour}", topic_id if TOPIC_ID.fullmatch(topic_id) else None
 

@@ -17,7 +17,7 @@ EXAMPLES = 10
 """Maximum per topic and cause."""
 
 MESSAGE = ("topic", "partition", "offset")
-PLACE = (*MESSAGE, "position")
+ORIGIN = (*MESSAGE, "position")
 
 CAUSE = pl.col("reason").str.split(":").list.first().alias("cause")
 """The same as reading.cause_of."""
@@ -42,15 +42,15 @@ def reduce_letters(dead: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
 
 def _lowest(dead: pl.DataFrame) -> list[int]:
     """Return the numbers of the rows with the lowest places. Do not sort the payloads."""
-    places = dead.select(*PLACE, CAUSE).with_row_index("row")
-    lowest = places.sort(PLACE).group_by("topic", "cause", maintain_order=True).head(EXAMPLES)
+    places = dead.select(*ORIGIN, CAUSE).with_row_index("row")
+    lowest = places.sort(ORIGIN).group_by("topic", "cause", maintain_order=True).head(EXAMPLES)
     return lowest["row"].to_list()
 
 
 def spans_of(dead: pl.DataFrame, others: pl.DataFrame) -> list[Span]:
     """Return the spans of all dead letters; for `dead` and `others` see reduce_letters."""
     causes = (
-        dead.select(*PLACE, CAUSE)
+        dead.select(*ORIGIN, CAUSE)
         .group_by(*MESSAGE, "cause")
         .agg(pl.col("position").sort().alias("positions"))
     )

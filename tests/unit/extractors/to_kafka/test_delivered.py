@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from core.message import partition_of
-from extractors.to_kafka.delivered import Delivered, Place
+from extractors.to_kafka.delivered import Delivered, PartitionProgress
 
 OURS = "3f9c1a2b00c4d5e6"
 
 RECORD = Delivered(
-    OURS, 7_000, {0: Place(10, 6_900), 3: Place(0, 0)}, [(0, 4), (5_000, 6), (6_000, 8)]
+    OURS,
+    7_000,
+    {0: PartitionProgress(10, 6_900), 3: PartitionProgress(0, 0)},
+    [(0, 4), (5_000, 6), (6_000, 8)],
 )
 
 
@@ -96,7 +99,7 @@ def test_record_that_a_power_failure_spoilt_is_named_and_begins_anew(
 def test_records_share_nothing() -> None:
     first, second = Delivered(OURS), Delivered(OURS)
     first.set_partitions(4, 0)
-    first.places[0] = Place(1, 1)
+    first.partitions[0] = PartitionProgress(1, 1)
     assert second == Delivered(OURS)
 
 
@@ -133,19 +136,21 @@ def test_topic_that_grows_twice_before_anything_is_sent_has_the_last_number() ->
 
 
 def test_topic_with_fewer_partitions_was_created_again_and_has_nothing() -> None:
-    delivered = Delivered(OURS, 900, {n: Place(50, 900) for n in range(6)}, [(0, 4), (500, 6)])
+    delivered = Delivered(
+        OURS, 900, {n: PartitionProgress(50, 900) for n in range(6)}, [(0, 4), (500, 6)]
+    )
     delivered.set_partitions(2, 1_000)
-    assert (delivered.counts, delivered.places) == ([(0, 2)], {})
+    assert (delivered.counts, delivered.partitions) == ([(0, 2)], {})
     assert delivered.partition_of("BTCUSDT", 700) == partition_of("BTCUSDT", 2)
     # Items of the deleted topic are not sent again.
     assert delivered.start() == 900
 
 
 def test_growing_keeps_what_is_known_of_the_partitions_before() -> None:
-    places = {n: Place(50, 900) for n in range(4)}
+    places = {n: PartitionProgress(50, 900) for n in range(4)}
     delivered = Delivered(OURS, 800, dict(places), [(0, 4)])
     delivered.set_partitions(6, 1_000)
-    assert delivered.places == places
+    assert delivered.partitions == places
 
 
 def test_what_each_partition_has_taken_is_its_last_position() -> None:
@@ -167,7 +172,7 @@ def test_what_each_partition_has_taken_is_its_last_position() -> None:
 def test_sending_goes_on_where_kafka_has_everything_before(
     position: int, taken: dict[int, int], start: int
 ) -> None:
-    places = {partition: Place(1, at) for partition, at in taken.items()}
+    places = {partition: PartitionProgress(1, at) for partition, at in taken.items()}
     assert Delivered(OURS, position, places, [(0, 2)]).start() == start
 
 

@@ -16,7 +16,7 @@ from extractors.shutdown import Shutdown
 from extractors.to_kafka import producer as module
 from extractors.to_kafka import topics as kafka_topics
 from extractors.to_kafka.batcher import Batch
-from extractors.to_kafka.delivered import Delivered, Place
+from extractors.to_kafka.delivered import Delivered, PartitionProgress
 from extractors.to_kafka.producer import Producer, ProducerError, TooLargeError
 from tests.support.exchange_clients import NOWHERE
 from tests.support.journals import line
@@ -48,7 +48,9 @@ class Producing:
     def __init__(
         self, settings: Settings, stop: Shutdown | None = None, limit: int = MAX_MESSAGE_BYTES
     ) -> None:
-        self.delivered = Delivered(JOURNAL, places={n: Place(0, 0) for n in range(PARTITIONS)})
+        self.delivered = Delivered(
+            JOURNAL, partitions={n: PartitionProgress(0, 0) for n in range(PARTITIONS)}
+        )
         self.delivered.set_partitions(PARTITIONS, 0)
         self.refused: set[int] = set()
         self.metrics = Metrics("binance")
@@ -122,7 +124,9 @@ def test_the_record_has_the_place_of_each_partitions_last_message(kafka: Setting
         producing.send(batch_of(range(first, first + 60)))
     producing.producer.flush()
     ends = {partition: each[-1] + 1 for partition, each in numbers_by_partition(range(120)).items()}
-    assert producing.delivered.places == {n: Place(2, end) for n, end in ends.items()}
+    assert producing.delivered.partitions == {
+        n: PartitionProgress(2, end) for n, end in ends.items()
+    }
 
 
 APART = sorted({partition_of(each, PARTITIONS): each for each in ("A", *SYMBOLS)}.values())

@@ -11,7 +11,7 @@ from core.kafka_client import client_configuration
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from extractors.to_kafka.delivered import Delivered, Place
+from extractors.to_kafka.delivered import Delivered, PartitionProgress
 from extractors.to_kafka.resume import begin, catch_up
 from extractors.to_kafka.topic_reader import TopicError, messages_to_the_end
 from tests.support.exchange_clients import NOWHERE
@@ -34,8 +34,8 @@ def kafka() -> Iterator[Settings]:
         yield settings
 
 
-def record(places: dict[int, Place] | None = None) -> Delivered:
-    delivered = Delivered(OURS, places=places or {})
+def record(partitions: dict[int, PartitionProgress] | None = None) -> Delivered:
+    delivered = Delivered(OURS, partitions=partitions or {})
     delivered.set_partitions(PARTITIONS, 0)
     return delivered
 
@@ -89,24 +89,30 @@ def test_everything_behind_the_recorded_offset_is_read(kafka: Settings) -> None:
         send(kafka, BINANCE.raw_topic, 0)
     send_positions(kafka, 0, 42)
     send_positions(kafka, 0, 99, journal=ANOTHER)
-    assert taken(kafka, record({0: Place(1, 17)})) == {0: 42}
+    assert taken(kafka, record({0: PartitionProgress(1, 17)})) == {0: 42}
 
 
 def test_nothing_before_the_recorded_offset_is_read(kafka: Settings) -> None:
     send_positions(kafka, 0, 99, 17)
-    assert taken(kafka, record({0: Place(2, 50)})) == {0: 50}
+    assert taken(kafka, record({0: PartitionProgress(2, 50)})) == {0: 50}
 
 
 def test_of_a_topic_that_was_created_again_everything_is_read(kafka: Settings) -> None:
     send_positions(kafka, 0, 17)
     send_positions(kafka, 0, 99, journal=ANOTHER)
-    assert taken(kafka, record({0: Place(1000, 5)})) == {0: 17}
+    assert taken(kafka, record({0: PartitionProgress(1000, 5)})) == {0: 17}
 
 
 def test_what_kafka_has_lost_of_what_it_had_confirmed_is_to_be_sent_again(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42)
     send_positions(kafka, 1, 50)
-    delivered = record({0: Place(1000, 90), 1: Place(1, 50), 2: Place(1000, 80)})
+    delivered = record(
+        {
+            0: PartitionProgress(1000, 90),
+            1: PartitionProgress(1, 50),
+            2: PartitionProgress(1000, 80),
+        }
+    )
     delivered.position = 95
     assert taken(kafka, delivered) == {0: 42, 1: 50, 2: 80}
     assert (delivered.position, delivered.start()) == (42, 42)
@@ -114,7 +120,7 @@ def test_what_kafka_has_lost_of_what_it_had_confirmed_is_to_be_sent_again(kafka:
 
 def test_of_a_topic_that_was_created_again_nothing_is_sent_again(kafka: Settings) -> None:
     send_positions(kafka, 0, 99, journal=ANOTHER)
-    delivered = record({n: Place(1000, 90) for n in range(PARTITIONS)})
+    delivered = record({n: PartitionProgress(1000, 90) for n in range(PARTITIONS)})
     delivered.position = 95
     assert taken(kafka, delivered) == dict.fromkeys(range(PARTITIONS), 90)
     assert delivered.start() == 95
@@ -124,7 +130,7 @@ def test_messages_that_could_not_be_read_are_read_by_the_next_attempt(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_positions(kafka, 0, 17, 42)
-    delivered = record({0: Place(0, 0)})
+    delivered = record({0: PartitionProgress(0, 0)})
 
     def broken(*arguments: Any) -> Iterator[Message]:
         yield next(messages_to_the_end(*arguments))
@@ -134,7 +140,7 @@ def test_messages_that_could_not_be_read_are_read_by_the_next_attempt(
         patched.setattr("extractors.to_kafka.resume.messages_to_the_end", broken)
         with pytest.raises(TopicError):
             taken(kafka, delivered)
-    assert delivered.places[0] == Place(1, 17)
+    assert delivered.partitions[0] == PartitionProgress(1, 17)
     assert taken(kafka, delivered) == {0: 42}
 
 
@@ -142,14 +148,20 @@ def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42)
     delivered = record()
     catch_up(BINANCE.raw_topic, client_configuration(kafka), delivered)
-    assert delivered.places == {0: Place(2, 42), **{n: Place(0, 0) for n in (1, 2, 3)}}
+    assert delivered.partitions == {
+        0: PartitionProgress(2, 42),
+        **{n: PartitionProgress(0, 0) for n in (1, 2, 3)},
+    }
 
 
 def test_a_new_journal_begins_at_the_ends_of_the_topic(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42, journal=ANOTHER)
     delivered = record()
     begin(BINANCE.raw_topic, client_configuration(kafka), delivered)
-    assert delivered.places == {0: Place(2, 0), **{n: Place(0, 0) for n in (1, 2, 3)}}
+    assert delivered.partitions == {
+        0: PartitionProgress(2, 0),
+        **{n: PartitionProgress(0, 0) for n in (1, 2, 3)},
+    }
 
 
 def test_messages_that_still_arrive_are_waited_for(
@@ -201,4 +213,4 @@ def test_an_end_without_a_message_is_passed_over(
         "extractors.to_kafka.resume._ends",
         lambda consumer, topic, partition: (0, 3 if partition == 1 else 0),
     )
-    assert taken(kafka, record({1: Place(0, 0)})) == {1: 17}
+    assert taken(kafka, record({1: PartitionProgress(0, 0)})) == {1: 17}

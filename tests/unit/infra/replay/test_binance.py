@@ -20,7 +20,7 @@ from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.kucoin.frames import KucoinUpdate
 from infra.replay.market.coins import Coins
 from infra.replay.market.market import Market
-from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import (
     binance_listing,
     binance_trading,
@@ -43,7 +43,7 @@ def binance(
     pairs = binance_trading(listing, symbols)
     coins = Coins(pairs, seed=1)
     market = Market(pairs, coins, seed=1, period=period, changed=0.6, traded=1, now=0)
-    return Binance(SimulatedFeed(market, BinanceUpdate), listing, pairs, limits)
+    return Binance(SimulatedSource(market, BinanceUpdate), listing, pairs, limits)
 
 
 def kucoin() -> Kucoin:
@@ -51,7 +51,7 @@ def kucoin() -> Kucoin:
     listing = kucoin_listing()[:1]
     pairs = kucoin_trading(listing)
     market = Market(pairs, Coins(pairs, 1), seed=1, period=1, changed=1, traded=1, now=0)
-    return Kucoin(SimulatedFeed(market, KucoinUpdate), listing)
+    return Kucoin(SimulatedSource(market, KucoinUpdate), listing)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.kucoin.frames import KucoinUpdate
 from infra.replay.market.coins import Coins
 from infra.replay.market.market import Market
-from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import binance_listing, kucoin_listing, kucoin_trading
 from infra.replay.server import KUCOIN_PARTS
 from tests.support.ledger import Ledger
@@ -37,7 +37,7 @@ def binance() -> Binance:
     listing = binance_listing()[:1]
     coins = Coins(listing, seed=1)
     market = Market(listing, coins, seed=1, period=1, changed=1, traded=1, now=0)
-    return Binance(SimulatedFeed(market, BinanceUpdate), listing, listing)
+    return Binance(SimulatedSource(market, BinanceUpdate), listing, listing)
 
 
 def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
@@ -47,7 +47,7 @@ def kucoin(limits: KucoinLimits | None = None) -> Kucoin:
     market = Market(
         pairs, Coins(pairs, seed=1), seed=1, period=0.1, changed=200 / 634, traded=0.02, now=0
     )
-    return Kucoin(SimulatedFeed(market, KucoinUpdate, KUCOIN_PARTS), listing, limits)
+    return Kucoin(SimulatedSource(market, KucoinUpdate, KUCOIN_PARTS), listing, limits)
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +249,8 @@ def test_a_client_that_reads_too_slowly_is_cut() -> None:
     # 63,400 frames per second fill the backlog quickly.
     market = Market(pairs, Coins(pairs, 1), seed=1, period=0.01, changed=1, traded=0, now=0)
     ledger = Ledger()
-    feed = SimulatedFeed(market, KucoinUpdate, KUCOIN_PARTS)
-    exchange = Kucoin(feed, kucoin_listing(), observer=ledger)
+    source = SimulatedSource(market, KucoinUpdate, KUCOIN_PARTS)
+    exchange = Kucoin(source, kucoin_listing(), observer=ledger)
     with (
         running(binance(), exchange) as address,
         connect(kucoin_url(address), sock=small_socket(address), max_queue=1) as client,

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.message import ticker_item, unreadable_item
-from infra.replay.recording.feed import take
 from infra.replay.recording.frames import (
     RecordedFrame,
     RecordedItem,
@@ -20,6 +19,7 @@ from infra.replay.recording.frames import (
     read_item,
     read_items,
 )
+from infra.replay.recording.source import take
 
 NAME = "landing/kucoin/object.jsonl.gz"
 

@@ -22,7 +22,7 @@ from infra.replay.faults.limits import BinanceLimits
 from infra.replay.market.coins import Coins
 from infra.replay.market.instrument import Instrument
 from infra.replay.market.market import Market
-from infra.replay.market.simulated_feed import SimulatedFeed
+from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import binance_listing, binance_trading
 from infra.replay.server import Simulation
 from tests.support.process import Process, run
@@ -114,7 +114,7 @@ def test_a_feed_that_fails_ends_the_server_with_its_error() -> None:
     broken = BrokenMarket(pairs, Coins(pairs, seed=1), seed=1, period=1, changed=1, traded=1, now=0)
     with (
         pytest.raises(ExceptionGroup) as failed,
-        running(Binance(SimulatedFeed(broken, BinanceUpdate), pairs, pairs), kucoin) as address,
+        running(Binance(SimulatedSource(broken, BinanceUpdate), pairs, pairs), kucoin) as address,
         connect(f"ws://{address}/ws/!miniTicker@arr") as client,
         pytest.raises(ConnectionClosedOK),
     ):

@@ -10,7 +10,7 @@ from spark_jobs.lake.raw.names import (
     former_id,
     next_offsets,
     own_ids,
-    place,
+    path_in_raw,
     staged_place,
 )
 
@@ -98,7 +98,7 @@ def test_names_repeat_each_other_where_they_have_an_offset_in_common(
 )
 def test_place_of_a_file_is_the_same_however_its_root_is_written(root: str) -> None:
     path = f"{root}/topic=kucoin_raw_data/date=2026-11-22/hour=18/part-0.parquet"
-    assert place(path) == "kucoin_raw_data/date=2026-11-22/hour=18/part-0.parquet"
+    assert path_in_raw(path) == "kucoin_raw_data/date=2026-11-22/hour=18/part-0.parquet"
 
 
 @pytest.mark.parametrize(

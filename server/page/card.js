@@ -4,7 +4,7 @@ import { age } from "./format.js";
 
 const LATE = 15_000;
 
-export class Feed {
+export class Card {
   #card;
   #symbols = new Set();
   #newest = null;

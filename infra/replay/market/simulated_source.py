@@ -1,16 +1,16 @@
-"""Publish a simulated market as a feed."""
+"""Publish a simulated market as a source."""
 
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from infra.replay.feed import Feed, now_ms
 from infra.replay.market.instrument import Instrument
 from infra.replay.market.market import Market
 from infra.replay.market.schedule import Pace
+from infra.replay.source import Source, now_ms
 from infra.replay.streams import Subscriptions, Update
 
 
-class SimulatedFeed(Feed):
+class SimulatedSource(Source):
     """Never ends. Without subscriptions the market is paused."""
 
     def __init__(

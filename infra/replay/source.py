@@ -14,7 +14,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Feed(Protocol):
+class Source(Protocol):
     """The data of one exchange, simulated or recorded."""
 
     def serves(self, stream: str) -> bool:

@@ -1,13 +1,13 @@
-"""Publish recorded frames as a feed."""
+"""Publish recorded frames as a source."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from infra.replay.feed import Feed
 from infra.replay.recording.frames import RecordedFrame, RecordedItem
 from infra.replay.recording.timeline import Timeline
 from infra.replay.recording.updates import RecordedUpdate
+from infra.replay.source import Source
 from infra.replay.streams import Subscriptions, Update
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ READ_CHARACTERS = 1_000_000
 the previous one."""
 
 
-class RecordedFeed(Feed):
+class RecordedSource(Source):
     """Once the timeline has begun, the feed continues even without subscribers, as an exchange does."""
 
     def __init__(
