@@ -1,7 +1,7 @@
 // Entry point of the page: the stream updates the cards and the table; search and tabs filter it.
 
-import { add, loadExchanges } from "./exchanges.js";
 import { Card } from "./card.js";
+import { add, loadExchanges } from "./exchanges.js";
 import { time } from "./format.js";
 import { waitForAccess } from "./key.js";
 import { follow } from "./stream.js";
