@@ -14,6 +14,7 @@ how clients use it.
 
 import json
 import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +24,21 @@ from server.state.unreadable import Unreadable
 
 TEXT = 0x81
 """First byte of a WebSocket frame: text, and final frame of its message."""
+
+COMPRESSED = 0x40
+"""Bit of that byte that says that the payload is compressed (RSV1, RFC 7692, section 6)."""
+
+COMPRESSION_LEVEL = 1
+"""Level of zlib. Higher ones take several times as long for a few per cent."""
+
+SMALLEST_COMPRESSED = 200
+"""Bytes from which compression pays; a heartbeat is shorter."""
+
+BLOCK_END = b"\x00\x00\xff\xff"
+"""End of deflated data after a sync flush. RFC 7692, section 7.2.1, leaves it out of a message."""
+
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""Beginning of a gzip stream without a name and a time (RFC 1952)."""
 
 
 class Message:
@@ -35,13 +51,15 @@ class Message:
     @cached_property
     def frame(self) -> bytes:
         """WebSocket frame, unmasked as from every server."""
+        return _frame(TEXT, self._text.encode())
+
+    @cached_property
+    def deflated_frame(self) -> bytes:
+        """WebSocket frame for clients with permessage-deflate; uncompressed if the message is small."""
         payload = self._text.encode()
-        size = len(payload)
-        if size < 126:
-            return struct.pack("!BB", TEXT, size) + payload
-        if size < 65_536:
-            return struct.pack("!BBH", TEXT, 126, size) + payload
-        return struct.pack("!BBQ", TEXT, 127, size) + payload
+        if len(payload) < SMALLEST_COMPRESSED:
+            return self.frame
+        return _frame(TEXT | COMPRESSED, _deflated(payload).removesuffix(BLOCK_END))
 
     @cached_property
     def event(self) -> bytes:
@@ -52,7 +70,15 @@ class Message:
     @cached_property
     def chunk(self) -> bytes:
         """The event as an HTTP/1.1 chunk."""
-        return b"%x\r\n%b\r\n" % (len(self.event), self.event)
+        return http_chunk(self.event)
+
+    @cached_property
+    def deflated_chunk(self) -> bytes:
+        """The event as a chunk of a gzip stream, which begins with GZIP_HEADER.
+
+        The blocks refer to nothing before them, so the same bytes continue any client's stream.
+        """
+        return http_chunk(_deflated(self.event))
 
 
 def snapshot(id: str, prices: Iterable[Price]) -> Message:
@@ -87,6 +113,26 @@ def unreadable(
         id,
         f'{{"type":"unreadable",{_ids_and_time(id, previous, now)},"exchanges":{json.dumps(rows)}}}',
     )
+
+
+def http_chunk(data: bytes) -> bytes:
+    """Return the data as an HTTP/1.1 chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _frame(first: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", first, size) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
+
+
+def _deflated(data: bytes) -> bytes:
+    """Return deflate blocks that refer to nothing outside of them and end at a byte."""
+    compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
 def _rows(prices: Iterable[Price]) -> str:

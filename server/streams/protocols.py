@@ -1,12 +1,22 @@
 """Extend uvicorn's protocols by a SocketWriter per connection and by limits on idle connections."""
 
 import asyncio
+import zlib
+from collections.abc import Sequence
 from functools import partial
 from math import inf
 from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import NegotiationError
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
+from websockets.http11 import Request
+from websockets.typing import ExtensionParameter
 
 from server.streams.socket_writer import SocketWriter
 
@@ -103,8 +113,34 @@ class HttpProtocol(WithSocketWriter, H11Protocol):
         return from_address > self._limits.per_address
 
 
+class SharedDeflate(ServerPerMessageDeflateFactory):
+    """permessage-deflate in which every message is compressed by itself, so that all clients share it.
+
+    A client that demands a smaller window than the shared messages have gets no compression.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(server_no_context_takeover=True, client_no_context_takeover=True)
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        response, extension = super().process_request_params(params, accepted_extensions)
+        if extension.local_max_window_bits < zlib.MAX_WBITS:
+            raise NegotiationError(f"a window of {extension.local_max_window_bits} bits")
+        return response, extension
+
+
 class WebSocketProtocol(WithSocketWriter, WebSocketsSansIOProtocol):
-    pass
+    """WebSocket, compressed for clients that offer it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.conn.available_extensions = [SharedDeflate()]
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        self._channel.inflates = bool(self.conn.extensions)
 
 
 def http_protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:

@@ -25,6 +25,8 @@ class SocketWriter:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self.ready = True
+        self.inflates = False
+        """The client takes compressed WebSocket messages (permessage-deflate)."""
         self.on_ready: Callable[[], None] | None = None
         transport.set_write_buffer_limits(high=0)
         _set_limits(transport.get_extra_info("socket"))

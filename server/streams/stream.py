@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from operator import attrgetter
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message as AsgiMessage
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,8 @@ from starlette.websockets import WebSocket
 
 from server.streams.client import Client
 from server.streams.hub import Hub
+from server.streams.message import GZIP_HEADER, http_chunk
+from server.streams.socket_writer import SocketWriter
 from server.streams.subscription import StreamQuery
 
 GOING_AWAY = 1001
@@ -27,7 +30,7 @@ async def stream_to_websocket(websocket: WebSocket, hub: Hub, query: StreamQuery
     await websocket.accept()
     client = Client(
         websocket.state.channel,
-        attrgetter("frame"),
+        attrgetter("deflated_frame" if websocket.state.channel.inflates else "frame"),
         hub.traffic["ws"],
         query.subscription(),
         query.since,
@@ -51,7 +54,7 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, hub: Hub, query: StreamQuery, last_event_id: str | None) -> None:
-        super().__init__(headers={"X-Accel-Buffering": "no"})
+        super().__init__(headers={"X-Accel-Buffering": "no", "Vary": "Accept-Encoding"})
         # The length is not known in advance.
         del self.headers["Content-Length"]
         self._hub = hub
@@ -60,11 +63,21 @@ class EventStream(Response):
         self._since = last_event_id or query.since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        client = Client(
-            scope["state"]["channel"],
+        channel: SocketWriter = scope["state"]["channel"]
+        if scope["http_version"] == "1.0":
             # HTTP/1.0 has no chunks: closing the connection ends the stream.
-            attrgetter("event" if scope["http_version"] == "1.0" else "chunk"),
+            encoding = "event"
+        elif accepts_gzip(Headers(scope=scope).get("Accept-Encoding", "")):
+            encoding = "deflated_chunk"
+            self.headers["Content-Encoding"] = "gzip"
+        else:
+            encoding = "chunk"
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if encoding == "deflated_chunk":
+            channel.write(http_chunk(GZIP_HEADER))
+        client = Client(
+            channel,
+            attrgetter(encoding),
             self._hub.traffic["sse"],
             self._subscription,
             self._since,
@@ -73,6 +86,15 @@ class EventStream(Response):
             if await _received_before_close(self._hub, _disconnect(receive)) is not None:
                 return
         await send({"type": "http.response.body"})
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether a header such as `gzip, deflate;q=0.5` accepts gzip (RFC 9110, section 12.5.3)."""
+    for each in accept_encoding.lower().split(","):
+        coding, _, weight = each.partition(";")
+        if coding.strip() in ("gzip", "x-gzip"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 async def _disconnect(receive: Receive) -> AsgiMessage:

@@ -74,7 +74,9 @@ def test_messages_become_small_and_only_items_that_are_too_large_by_themselves_a
 
 def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: OwnKafka) -> None:
     """Kafka would accept a producer's second message if it has none of that producer yet."""
-    delivered = Delivered("journal", partitions={number: PartitionProgress(0, 0) for number in range(4)})
+    delivered = Delivered(
+        "journal", partitions={number: PartitionProgress(0, 0) for number in range(4)}
+    )
     delivered.set_partitions(4, 0)
     topic = Topic(broker.settings, BINANCE.raw_topic)
     producer = Producer(

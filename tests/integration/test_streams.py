@@ -5,7 +5,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import pytest
@@ -35,16 +36,21 @@ def server(database: Settings) -> Iterator[ServerProcess]:
 
 @contextmanager
 def websocket(
-    server: ServerProcess, query: Query = (), since: str | None = None
+    server: ServerProcess,
+    query: Query = (),
+    since: str | None = None,
+    compression: Literal["deflate"] | None = None,
 ) -> Iterator[Receive]:
     query = [*query, ("since", since)] if since else query
-    with connect(f"{server.stream}?{urlencode(query)}", compression=None) as client:
+    with connect(f"{server.stream}?{urlencode(query)}", compression=compression) as client:
         yield lambda: dict(json.loads(client.recv(DEADLINE)))
 
 
 @contextmanager
-def events(server: ServerProcess, query: Query = (), since: str | None = None) -> Iterator[Receive]:
-    with event_stream(server.port, query, since) as stream:
+def events(
+    server: ServerProcess, query: Query = (), since: str | None = None, encoding: str = "identity"
+) -> Iterator[Receive]:
+    with event_stream(server.port, query, since, encoding) as stream:
 
         def receive() -> Message:
             message = stream.receive()
@@ -54,7 +60,16 @@ def events(server: ServerProcess, query: Query = (), since: str | None = None) -
         yield receive
 
 
-KINDS = pytest.mark.parametrize("stream", [websocket, events])
+KINDS = pytest.mark.parametrize(
+    "stream",
+    [
+        websocket,
+        partial(websocket, compression="deflate"),
+        events,
+        partial(events, encoding="gzip"),
+    ],
+    ids=["websocket", "websocket compressed", "events", "events compressed"],
+)
 
 
 def prices_in(message: Message) -> dict[str, str]:

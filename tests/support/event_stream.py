@@ -33,9 +33,14 @@ class EventStream:
 
 @contextmanager
 def event_stream(
-    port: int, query: Sequence[tuple[str, str]] = (), last_event_id: str | None = None
+    port: int,
+    query: Sequence[tuple[str, str]] = (),
+    last_event_id: str | None = None,
+    encoding: str = "gzip",
 ) -> Iterator[EventStream]:
-    headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+    headers = {"Accept-Encoding": encoding}
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = last_event_id
     with requests.get(
         f"http://127.0.0.1:{port}/stream",
         params=list(query),
@@ -44,4 +49,5 @@ def event_stream(
         timeout=DEADLINE,
     ) as response:
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert response.headers.get("content-encoding", "identity") == encoding
         yield EventStream(response)

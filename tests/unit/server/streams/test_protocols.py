@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect
 
 from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
@@ -160,3 +161,26 @@ def test_connections_are_limited_per_address_and_in_total(
             follow("127.0.0.1")
         assert not is_served("127.0.0.3")
     wait_for(lambda: is_served("127.0.0.2"))
+
+
+def extensions(server: uvicorn.Server, *offers: ClientPerMessageDeflateFactory) -> str | None:
+    """Return the extension that the server accepted."""
+    url = f"ws://127.0.0.1:{server.config.port}/"
+    with connect(url, compression=None, extensions=offers or None) as client:
+        assert client.response is not None
+        return client.response.headers.get("Sec-WebSocket-Extensions")
+
+
+def test_compression_without_context_is_agreed_with_clients_that_offer_it(
+    server: uvicorn.Server,
+) -> None:
+    accepted = extensions(server, ClientPerMessageDeflateFactory())
+    assert accepted is not None
+    assert "permessage-deflate" in accepted and "server_no_context_takeover" in accepted
+    assert extensions(server) is None
+
+
+def test_a_client_that_demands_a_smaller_window_gets_no_compression(
+    server: uvicorn.Server,
+) -> None:
+    assert extensions(server, ClientPerMessageDeflateFactory(server_max_window_bits=10)) is None

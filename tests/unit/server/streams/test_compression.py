@@ -1,0 +1,79 @@
+"""Messages that are compressed once for all clients."""
+
+import json
+import zlib
+from collections.abc import Iterable
+
+import pytest
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame
+from websockets.streams import StreamReader
+
+from server.streams.message import GZIP_HEADER, SMALLEST_COMPRESSED, Message
+from server.streams.stream import accepts_gzip
+
+
+def message(number: int, rows: int = 100) -> Message:
+    prices = [{"symbol": f"S{row}", "price": str(number * row)} for row in range(rows)]
+    return Message(f"e-{number}", json.dumps({"type": "changes", "prices": prices}))
+
+
+def inflated(frames: Iterable[bytes]) -> list[str]:
+    """Return the texts of frames as a client with permessage-deflate reads them."""
+    extension = ClientPerMessageDeflateFactory(server_no_context_takeover=True)
+    inflate = extension.process_response_params([("server_no_context_takeover", None)], [])
+    texts = []
+    for data in frames:
+        reader = StreamReader()
+        reader.feed_data(data)
+        parsing = Frame.parse(reader.read_exact, mask=False, max_size=None, extensions=[inflate])
+        with pytest.raises(StopIteration) as parsed:
+            next(parsing)
+        texts.append(bytes(parsed.value.value.data).decode())
+    return texts
+
+
+def test_each_frame_inflates_whatever_came_before_it() -> None:
+    messages = [message(number) for number in range(5)]
+    # As a slow client gets them: some are left out.
+    for chosen in (messages, messages[::2], messages[3:]):
+        expected = [json.loads(each.frame[4:]) for each in chosen]
+        assert [json.loads(text) for text in inflated(m.deflated_frame for m in chosen)] == expected
+
+
+def test_a_large_message_is_a_fraction_of_its_size_and_a_small_one_stays_as_it_is() -> None:
+    large, small = message(1, rows=5_000), Message("e-1", json.dumps({"type": "heartbeat"}))
+    assert len(large.deflated_frame) < len(large.frame) / 3
+    assert len(small.frame) < SMALLEST_COMPRESSED
+    assert small.deflated_frame is small.frame
+
+
+def test_events_of_any_messages_make_one_gzip_stream() -> None:
+    messages = [message(number, rows=number) for number in range(6)]
+    for chosen in (messages, messages[::2], messages[4:]):
+        decoder = zlib.decompressobj(wbits=31)
+        read = [decoder.decompress(GZIP_HEADER)]
+        for each in chosen:
+            size, _, rest = each.deflated_chunk.partition(b"\r\n")
+            block = rest.removesuffix(b"\r\n")
+            assert len(block) == int(size, 16)
+            # Each event is complete when its chunk has arrived.
+            read.append(decoder.decompress(block))
+            assert read[-1] == each.event
+        assert not decoder.unused_data
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", False),
+        ("identity", False),
+        ("gzip", True),
+        ("br, GZIP;q=0.1", True),
+        ("gzip;q=0, deflate", False),
+        ("gzip; q=0.000", False),
+        ("deflate, zstd", False),
+    ],
+)
+def test_gzip_is_used_where_it_is_accepted(header: str, expected: bool) -> None:
+    assert accepts_gzip(header) is expected
