@@ -4,10 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema
 
 from exchanges import EXCHANGE
-from server.state.prices import instant, plain
+from server.state.prices import FIELDS, instant, plain
 
 if TYPE_CHECKING:
     Exchange = str
@@ -17,6 +17,31 @@ else:
 
 # No control characters: Postgres rejects NUL in a text.
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def known_fields(text: str) -> str:
+    """Raise ValueError, which names the first unknown field of a comma-separated list."""
+    for name in text.split(","):
+        if name not in FIELDS:
+            raise ValueError(f"no field {name!r}; the fields are {', '.join(FIELDS)}")
+    return text
+
+
+PriceFields = Annotated[
+    str,
+    AfterValidator(known_fields),
+    Field(
+        description="Fields of each price, with commas between them; `exchange` and `symbol` are always"
+        " there. Missing: all fields",
+        examples=["price,bid,ask"],
+    ),
+]
+
+
+def field_set(text: str | None) -> frozenset[str] | None:
+    """Return the fields of a validated list; None if all are wanted."""
+    return None if text is None else frozenset(text.split(","))
+
 
 Amount = Annotated[
     Decimal,

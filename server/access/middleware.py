@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from core.settings import Settings, is_loopback
+from server.access.compression import Compression
 from server.access.host_check import HostCheck
 from server.access.keys import COOKIE, SESSION_SECONDS, ApiKey, KeyRequired
 from server.access.stream_limits import StreamLimits
@@ -34,6 +35,7 @@ def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[
     key = ApiKey(settings.server_api_key) if settings.server_api_key else None
     add_session(app, key)
     # The middleware added last runs first.
+    app.add_middleware(Compression)
     app.add_middleware(
         StreamLimits,
         in_all=settings.server_stream_limit,

@@ -17,10 +17,10 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from server.fields import Amount, Exchange, Instant, Name
+from server.fields import Amount, Exchange, Instant, Name, PriceFields, field_set
 from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable
-from server.state.prices import Price
+from server.state.prices import KEY, Price, selected
 
 LISTED = """
 SELECT exchange, symbol FROM instruments
@@ -38,6 +38,7 @@ class PriceFilter(BaseModel):
     base: Annotated[Name | None, Field(description="As listed by the exchange")] = None
     quote: Annotated[Name | None, Field(description="As listed by the exchange")] = None
     symbol: Name | None = None
+    fields: PriceFields | None = None
     changed_since: Annotated[
         Name | None,
         Field(
@@ -49,8 +50,11 @@ class PriceFilter(BaseModel):
 class PriceRow(BaseModel):
     """The newest price of a symbol, and the Kafka message that it came in.
 
-    Used only for the OpenAPI document; server.state.prices writes the rows.
+    Used only for the OpenAPI document; server.state.prices writes the rows. With `fields` an answer of
+    /api/prices has only these.
     """
+
+    model_config = ConfigDict(json_schema_extra={"required": list(KEY)})
 
     exchange: Exchange
     symbol: str
@@ -103,7 +107,8 @@ async def answer_with_prices(
     listed = await symbols_listed(queries, which)
     # Include the listed symbols in the ETag, because instruments may change without a batch.
     symbols = "" if listed is None else f"-{crc32(repr(listed).encode()):08x}"
-    etag = f'"{prices.name(prices.id)}{symbols}"'
+    fields = "" if which.fields is None else f"-{crc32(which.fields.encode()):08x}"
+    etag = f'"{prices.name(prices.id)}{symbols}{fields}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
     rows = prices.where(which.exchange, which.symbol)
@@ -113,7 +118,7 @@ async def answer_with_prices(
     known = prices.batch_of_id(which.changed_since or "")
     if known is not None:
         rows = [row for row in rows if row.batch_id > known]
-    return json_answer(prices_text(prices, known, rows), etag)
+    return json_answer(prices_text(prices, known, rows, field_set(which.fields)), etag)
 
 
 def answer_with_price(prices: PriceTable, price: Price, if_none_match: str | None) -> Response:
@@ -138,9 +143,11 @@ async def symbols_listed(
     return [(exchange, symbol) for exchange, symbol in rows]
 
 
-def prices_text(prices: PriceTable, known: int | None, rows: list[Price]) -> str:
+def prices_text(
+    prices: PriceTable, known: int | None, rows: list[Price], fields: frozenset[str] | None
+) -> str:
     previous = "null" if known is None else f'"{prices.name(known)}"'
-    array = ",".join(row.json for row in rows)
+    array = ",".join(row.json if fields is None else selected(row, fields) for row in rows)
     return f'{{"id":"{prices.name(prices.id)}","previous":{previous},"prices":[{array}]}}'
 
 

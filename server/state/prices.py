@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import orjson
+
 from server.state.provenance import is_simulated
 
 # SQL that formats a column as `plain` and `instant` do.
@@ -51,6 +53,11 @@ COLUMNS = {
     "batch_id": UNCHANGED,
 }
 
+FIELDS = (*COLUMNS, "simulated")
+"""Keys of a price's JSON object, in their order."""
+
+KEY = ("exchange", "symbol")
+
 PRICES_AFTER = f"""
 SELECT live.exchange, live.symbol, live.price, live.traded_at, live.received_at, live.endpoint,
     live.batch_id, row_to_json(shown)::text
@@ -80,6 +87,12 @@ def price_of(row: Sequence[Any]) -> Price:
     simulated = "true" if is_simulated(endpoint) else "false"
     text = f'{text[:-1]},"simulated":{simulated}}}'
     return Price(exchange, symbol, price, traded_at, received_at, endpoint, batch_id, text)
+
+
+def selected(price: Price, fields: frozenset[str]) -> str:
+    """Return the price's JSON with its key and these fields only."""
+    row = orjson.loads(price.json)
+    return orjson.dumps({name: row[name] for name in row if name in fields or name in KEY}).decode()
 
 
 def plain(amount: Decimal) -> str:

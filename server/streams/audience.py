@@ -59,7 +59,7 @@ class Audience:
         self, prices: PriceTable, id: str, known: int | None, fresh: list[Price] | None
     ) -> Message:
         if known is None:
-            return snapshot(id, map(prices.__getitem__, self.keys))
+            return snapshot(id, map(prices.__getitem__, self.keys), self.subscription.fields)
         if fresh is None:
             fresh = [prices[key] for key in self.keys if prices[key].batch_id > known]
-        return changes(id, prices.name(known), fresh)
+        return changes(id, prices.name(known), fresh, self.subscription.fields)

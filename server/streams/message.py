@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 
-from server.state.prices import Price, instant
+from server.state.prices import Price, instant, selected
 from server.state.unreadable import Unreadable
 
 TEXT = 0x81
@@ -39,6 +39,10 @@ BLOCK_END = b"\x00\x00\xff\xff"
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Beginning of a gzip stream without a name and a time (RFC 1952)."""
+
+
+Fields = frozenset[str] | None
+"""Fields of each price; None for all."""
 
 
 class Message:
@@ -81,12 +85,14 @@ class Message:
         return http_chunk(_deflated(self.event))
 
 
-def snapshot(id: str, prices: Iterable[Price]) -> Message:
-    return Message(id, f'{{"type":"snapshot","id":"{id}","previous":null,{_rows(prices)}}}')
+def snapshot(id: str, prices: Iterable[Price], fields: Fields = None) -> Message:
+    rows = _rows(prices, fields)
+    return Message(id, f'{{"type":"snapshot","id":"{id}","previous":null,{rows}}}')
 
 
-def changes(id: str, previous: str, prices: Iterable[Price]) -> Message:
-    return Message(id, f'{{"type":"changes","id":"{id}","previous":"{previous}",{_rows(prices)}}}')
+def changes(id: str, previous: str, prices: Iterable[Price], fields: Fields = None) -> Message:
+    rows = _rows(prices, fields)
+    return Message(id, f'{{"type":"changes","id":"{id}","previous":"{previous}",{rows}}}')
 
 
 def heartbeat(id: str | None, previous: str | None, now: datetime) -> Message:
@@ -135,8 +141,10 @@ def _deflated(data: bytes) -> bytes:
     return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _rows(prices: Iterable[Price]) -> str:
-    return f'"prices":[{",".join(price.json for price in prices)}]'
+def _rows(prices: Iterable[Price], fields: Fields) -> str:
+    if fields is None:
+        return f'"prices":[{",".join(price.json for price in prices)}]'
+    return f'"prices":[{",".join(selected(price, fields) for price in prices)}]'
 
 
 def _ids_and_time(id: str | None, previous: str | None, now: datetime) -> str:

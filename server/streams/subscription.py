@@ -5,13 +5,14 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.fields import Exchange, Name
+from server.fields import Exchange, Name, PriceFields, field_set
 
 MAX_SYMBOLS = 100
 
 
 class Subscription(NamedTuple):
-    """Filter of prices. A price must match every field; None or an empty set matches all.
+    """Filter of prices, and the fields to send. A price must match every filter; None or an empty set
+    matches all.
 
     Equal subscriptions share their messages.
     """
@@ -19,6 +20,8 @@ class Subscription(NamedTuple):
     exchange: str | None = None
     quote: str | None = None
     symbols: frozenset[str] = frozenset()
+    fields: frozenset[str] | None = None
+    """Fields of each price; None for all. It does not decide which prices match."""
 
     def matches(self, exchange: str, symbol: str, quote: str | None) -> bool:
         """`quote` is None for a symbol that its exchange does not list."""
@@ -40,10 +43,13 @@ class StreamQuery(BaseModel):
         Sequence[Name],
         Field(max_length=MAX_SYMBOLS, description="As the exchange spells it; may be repeated"),
     ] = ()
+    fields: PriceFields | None = None
     since: Annotated[
         str | None,
         Field(max_length=64, description="The `id` of the last message, to resume after it"),
     ] = None
 
     def subscription(self) -> Subscription:
-        return Subscription(self.exchange, self.quote, frozenset(self.symbol))
+        return Subscription(
+            self.exchange, self.quote, frozenset(self.symbol), field_set(self.fields)
+        )

@@ -94,6 +94,32 @@ def test_an_id_is_the_same_for_those_who_ask_and_for_those_who_follow(
     assert (changes["prices"], told["previous"]) == (told["prices"], known)
 
 
+def test_only_the_fields_that_were_asked_for_are_returned_always_with_the_key(
+    server: ServerProcess,
+) -> None:
+    whole = server.get("/api/prices").json()["prices"]
+    answer = server.get("/api/prices", fields="price,simulated")
+    names = ("exchange", "symbol", "price", "simulated")
+    assert answer.json()["prices"] == [{name: row[name] for name in names} for row in whole]
+    assert answer.headers["etag"] != server.get("/api/prices").headers["etag"]
+    refused = server.get("/api/prices", fields="price,prize")
+    assert refused.status_code == 422
+    assert "no field 'prize'; the fields are exchange, symbol, price," in refused.text
+
+
+def test_a_large_answer_is_compressed_for_those_who_accept_it(server: ServerProcess) -> None:
+    plain = server.get("/api/prices", {"Accept-Encoding": "identity"})
+    compressed = server.get("/api/prices", {"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert "accept-encoding" in compressed.headers["vary"].lower()
+    assert int(compressed.headers["content-length"]) < len(plain.content) / 3
+    assert compressed.content == plain.content
+    assert compressed.headers["etag"] == f"W/{plain.headers['etag']}"
+    known = {"If-None-Match": compressed.headers["etag"]}
+    assert server.get("/api/prices", known).status_code == 304
+
+
 def test_one_price_is_found_by_exchange_and_symbol(server: ServerProcess) -> None:
     (row,) = server.get("/api/prices", symbol="BCHSV-USDT").json()["prices"]
 

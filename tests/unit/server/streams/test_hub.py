@@ -107,6 +107,18 @@ def test_a_client_gets_only_its_subscription(
     assert received == expected
 
 
+def test_a_client_gets_only_the_fields_that_it_asked_for_and_the_key(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    prices_only = Subscription(fields=frozenset(["price"]))
+    with joined(hub, prices_only) as wire, joined(hub) as other:
+        hub.publish(reading(2, 1, BTC="2"))
+
+    received = [message["prices"] for message in wire.messages()]
+    key = {"exchange": "binance", "symbol": "BTC"}
+    assert received == [[{**key, "price": "1"}], [{**key, "price": "2"}]]
+    assert other.messages()[1] == changes("e-2", "e-1", row("BTC", "2"))
+
+
 def test_a_batch_without_changes_in_a_subscription_leaves_no_gap(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="2"))
     with joined(hub, symbols("ETH")) as wire:

@@ -1,0 +1,39 @@
+"""Compress answers with gzip for clients that accept it. Streams compress their messages themselves."""
+
+from functools import partial
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SMALLEST = 1_000
+"""Bytes from which compression pays."""
+
+LEVEL = 1
+"""Level of zlib: an answer with all prices takes the event loop some 10 ms."""
+
+STREAM_PATH = "/stream"
+
+
+class Compression:
+    """gzip for every answer of SMALLEST bytes or more, except the stream of events."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._compressing = GZipMiddleware(app, minimum_size=SMALLEST, compresslevel=LEVEL)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == STREAM_PATH:
+            await self._app(scope, receive, send)
+        else:
+            await self._compressing(scope, receive, partial(_send, send))
+
+
+async def _send(send: Send, message: Message) -> None:
+    """Weaken the ETag of a compressed answer: its bytes are not those of the plain one (RFC 9110, 8.8.1)."""
+    if message["type"] == "http.response.start":
+        headers = MutableHeaders(raw=message["headers"])
+        tag = headers.get("ETag", "")
+        if "Content-Encoding" in headers and tag.startswith('"'):
+            headers["ETag"] = f"W/{tag}"
+    await send(message)
