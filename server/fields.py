@@ -1,13 +1,22 @@
 """Field types of parameters and answers, with their OpenAPI schemas."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from exchanges import EXCHANGE
 from server.state.prices import FIELDS, instant, plain
+from server.state.selection import Selection
 
 if TYPE_CHECKING:
     Exchange = str
@@ -17,6 +26,46 @@ else:
 
 # No control characters: Postgres rejects NUL in a text.
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+MAX_REPEATS = 100
+"""Maximum number of values of a repeatable parameter."""
+
+Names = Annotated[Sequence[Name], Field(max_length=MAX_REPEATS)]
+
+
+class SelectionQuery(BaseModel):
+    """Query parameters that select prices; a missing one matches all.
+
+    All but `status` may be repeated: a price must match one value of each.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    exchange: Annotated[Sequence[Exchange], Field(max_length=MAX_REPEATS)] = ()
+    base: Annotated[Names, Field(description="As listed by the exchange, in any case")] = ()
+    quote: Annotated[Names, Field(description="As listed by the exchange, in any case")] = ()
+    symbol: Annotated[Names, Field(description="As the exchange spells it")] = ()
+    status: Annotated[
+        Name | None,
+        Field(
+            description="Trading status, in any case. `trading` leaves out symbols that are halted,"
+            " delisted or not on the exchange's list",
+            examples=["trading"],
+        ),
+    ] = None
+
+    def selection(self) -> Selection:
+        return Selection(
+            frozenset(self.exchange),
+            casefolded(self.base),
+            casefolded(self.quote),
+            frozenset(self.symbol),
+            None if self.status is None else self.status.casefold(),
+        )
+
+
+def casefolded(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in names)
 
 
 def known_fields(text: str) -> str:

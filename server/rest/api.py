@@ -58,7 +58,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
         """Return the newest price of each symbol, with the Kafka message that it came in."""
-        answer = await answer_with_prices(queries, known_prices(hub), which, if_none_match)
+        answer = answer_with_prices(known_prices(hub), which, if_none_match)
         return with_age(answer, hub.away_since)
 
     @api.get(
@@ -97,7 +97,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     @api.get("/compare")
     async def get_comparisons(which: Annotated[CompareFilter, Query()]) -> Comparisons:
         """Return prices of the same base and quote on several exchanges, side by side."""
-        return await compare(queries, known_prices(hub), which)
+        return compare(known_prices(hub), which)
 
     @api.get("/feeds")
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:

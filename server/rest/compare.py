@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from itertools import groupby
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exchanges import EXCHANGES
-from server.fields import Amount, Exchange, Name
-from server.rest.query_connection import QueryConnection
+from exchanges import EXCHANGE
+from server.fields import Amount, Exchange, Name, casefolded
 from server.state.price_table import PriceTable
 from server.state.prices import Price
 from server.state.provenance import is_simulated
+from server.state.selection import Selection
 
 STALE_AFTER = timedelta(seconds=60)
 """Maximum age of a price that is not stale, from its last trade. For an exchange that sends no trade
@@ -29,27 +29,11 @@ EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 BASIS_POINTS = 10_000
 SHOWN = Decimal("0.01")
 
-LISTINGS = """
-SELECT base, exchange, symbol, status
-FROM instruments
-WHERE quote = %(quote)s
-ORDER BY base, array_position(%(exchanges)s, exchange), symbol
-"""
-
-
-class Listing(NamedTuple):
-    """A row of LISTINGS."""
-
-    base: str
-    exchange: str
-    symbol: str
-    status: str
-
 
 class CompareFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    quote: Name = "USDT"
+    quote: Annotated[Name, Field(description="As listed by the exchange, in any case")] = "USDT"
     include: Annotated[
         Literal["stale", "halted", "stale,halted", "halted,stale"] | None,
         Field(
@@ -100,16 +84,11 @@ class Comparisons(BaseModel):
     ]
 
 
-async def compare(
-    queries: QueryConnection, prices: PriceTable, which: CompareFilter
-) -> Comparisons:
-    exchanges = [exchange.name for exchange in EXCHANGES]
-    rows = await queries.rows(LISTINGS, {"quote": which.quote, "exchanges": exchanges})
+def compare(prices: PriceTable, which: CompareFilter) -> Comparisons:
+    """Return the comparisons from memory."""
     included = (which.include or "").split(",")
     pairs = comparisons(
-        which.quote,
-        map(Listing._make, rows),
-        prices,
+        prices.where(Selection(quotes=casefolded([which.quote]))),
         datetime.now(UTC),
         stale="stale" in included,
         halted="halted" in included,
@@ -118,43 +97,39 @@ async def compare(
 
 
 def comparisons(
-    quote: str,
-    listings: Iterable[Listing],
-    prices: PriceTable,
-    now: datetime,
-    *,
-    stale: bool,
-    halted: bool,
+    listed: Iterable[Price], now: datetime, *, stale: bool, halted: bool
 ) -> Iterable[Comparison]:
-    """Yield each base with a price on two exchanges or more. `listings` are sorted by base."""
-    for base, group in groupby(listings, lambda listing: listing.base):
-        venues = [
-            venue(price, listing.status, now)
-            for listing in group
-            if (halted or listing.status == TRADING)
-            and (price := prices.get(listing.exchange, listing.symbol)) is not None
-            and price.price > 0
+    """Yield each base with a price on two exchanges or more. `listed` are the prices of one quote."""
+    for base, group in groupby(sorted(listed, key=_order), lambda price: price.base):
+        prices = [
+            price for price in group if price.price > 0 and (halted or price.status == TRADING)
         ]
+        venues = [venue(price, now) for price in prices]
         venues = [each for each in venues if stale or not each.stale]
         if len({each.exchange for each in venues}) < 2:
             continue
         lowest = min(each.price for each in venues)
         highest = max(each.price for each in venues)
         yield Comparison(
-            base=base,
-            quote=quote,
+            base=base or "",
+            quote=prices[0].quote or "",
             venues=venues,
             difference_bp=difference_bp(lowest, highest),
             probably_two_coins=are_probably_two_coins(lowest, highest),
         )
 
 
-def venue(price: Price, status: str, now: datetime) -> Venue:
+def _order(price: Price) -> tuple[str, int, str]:
+    """Order prices by base, then as in /api/feeds."""
+    return price.base or "", list(EXCHANGE).index(price.exchange), price.symbol
+
+
+def venue(price: Price, now: datetime) -> Venue:
     age = now - (price.traded_at or price.received_at)
     return Venue(
         exchange=price.exchange,
         symbol=price.symbol,
-        status=status,
+        status=price.status or "",
         price=price.price,
         simulated=is_simulated(price.endpoint),
         age_seconds=round(age.total_seconds(), 3),

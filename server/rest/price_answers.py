@@ -11,33 +11,19 @@ changes.
 
 from http import HTTPStatus
 from typing import Annotated
-from zlib import crc32
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from server.fields import Amount, Exchange, Instant, Name, PriceFields, field_set
-from server.rest.query_connection import QueryConnection
+from server.fields import Amount, Exchange, Instant, Name, PriceFields, SelectionQuery, field_set
 from server.state.price_table import PriceTable
 from server.state.prices import KEY, Price, selected
 
-LISTED = """
-SELECT exchange, symbol FROM instruments
-WHERE (%(base)s IS NULL OR base = %(base)s) AND (%(quote)s IS NULL OR quote = %(quote)s)
-ORDER BY exchange, symbol
-"""
 
-
-class PriceFilter(BaseModel):
+class PriceFilter(SelectionQuery):
     """Filter of prices; a missing parameter matches all."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    exchange: Exchange | None = None
-    base: Annotated[Name | None, Field(description="As listed by the exchange")] = None
-    quote: Annotated[Name | None, Field(description="As listed by the exchange")] = None
-    symbol: Name | None = None
     fields: PriceFields | None = None
     changed_since: Annotated[
         Name | None,
@@ -58,6 +44,15 @@ class PriceRow(BaseModel):
 
     exchange: Exchange
     symbol: str
+    base: Annotated[str | None, Field(description="null until the exchange's list has the symbol")]
+    quote: Annotated[str | None, Field(description="null until the exchange's list has the symbol")]
+    status: Annotated[
+        str | None,
+        Field(
+            description="TRADING, DELISTED, or the exchange's own word for another state; null until the"
+            " exchange's list has the symbol"
+        ),
+    ]
     price: Amount
     bid: Amount | None
     bid_size: Amount | None
@@ -97,24 +92,14 @@ class Prices(BaseModel):
     prices: list[PriceRow]
 
 
-async def answer_with_prices(
-    queries: QueryConnection, prices: PriceTable, which: PriceFilter, if_none_match: str | None
+def answer_with_prices(
+    prices: PriceTable, which: PriceFilter, if_none_match: str | None
 ) -> Response:
-    """Return the matching prices from memory; only `base` and `quote` need a query to Postgres.
-
-    Raise HTTPException (503) if that query fails.
-    """
-    listed = await symbols_listed(queries, which)
-    # Include the listed symbols in the ETag, because instruments may change without a batch.
-    symbols = "" if listed is None else f"-{crc32(repr(listed).encode()):08x}"
-    fields = "" if which.fields is None else f"-{crc32(which.fields.encode()):08x}"
-    etag = f'"{prices.name(prices.id)}{symbols}{fields}"'
+    """Return the selected prices from memory."""
+    etag = f'"{prices.name(prices.id)}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
-    rows = prices.where(which.exchange, which.symbol)
-    if listed is not None:
-        listed_keys = set(listed)
-        rows = [row for row in rows if (row.exchange, row.symbol) in listed_keys]
+    rows = prices.where(which.selection())
     known = prices.batch_of_id(which.changed_since or "")
     if known is not None:
         rows = [row for row in rows if row.batch_id > known]
@@ -131,16 +116,6 @@ def answer_with_price(prices: PriceTable, price: Price, if_none_match: str | Non
 def no_price(exchange: Exchange, symbol: str) -> HTTPException:
     """Return a 404 error for a symbol without a price."""
     return HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: no price from {exchange} yet")
-
-
-async def symbols_listed(
-    queries: QueryConnection, which: PriceFilter
-) -> list[tuple[str, str]] | None:
-    """Return (exchange, symbol) of the requested base and quote; None if neither is requested."""
-    if which.base is None and which.quote is None:
-        return None
-    rows = await queries.rows(LISTED, {"base": which.base, "quote": which.quote})
-    return [(exchange, symbol) for exchange, symbol in rows]
 
 
 def prices_text(

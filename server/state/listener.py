@@ -19,7 +19,7 @@ from psycopg2.extensions import (
     cursor,
 )
 
-from server.state.price_table import Key, Reading
+from server.state.price_table import Reading
 from server.state.prices import PRICES_AFTER, price_of
 from server.state.unreadable import Unreadable, unreadable_of
 
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN live_prices"
 
-# The first column identifies the cluster, its timeline (new after a restore) and the file of `batches`
-# (new after TRUNCATE or in another database). While this column is the same, ids only grow. The query
-# reads pg_class in the snapshot; pg_relation_filenode('batches') could return the file of a later commit.
+# The first column identifies the cluster, its timeline (new after a restore), the file of `batches` (new
+# after TRUNCATE or in another database) and the instruments: a changed row has a later `seen_at`, so the
+# sum grows. While this column is the same, ids only grow. The query reads pg_class in the snapshot;
+# pg_relation_filenode('batches') could return the file of a later commit.
 STATE = """
 SELECT concat_ws('/', system_identifier, timeline_id,
-        (SELECT relfilenode FROM pg_class WHERE oid = 'batches'::regclass)),
-    (SELECT coalesce(max(id), 0) FROM batches),
-    (SELECT (count(*), max(seen_at))::text FROM instruments)
+        (SELECT relfilenode FROM pg_class WHERE oid = 'batches'::regclass),
+        (SELECT (count(*), sum(extract(epoch FROM seen_at))) FROM instruments)),
+    (SELECT coalesce(max(id), 0) FROM batches)
 FROM pg_control_system(), pg_control_checkpoint()
 """
-QUOTES = "SELECT exchange, symbol, quote FROM instruments"
 
 FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 """Seconds between attempts to connect, doubled after each failure up to the longest."""
@@ -60,9 +60,8 @@ class State(NamedTuple):
     """State of the database at one query."""
 
     epoch: str
+    """Fingerprint of the database and its instruments."""
     last_batch: int
-    instruments: str
-    """Fingerprint of the instruments; it changes when they change."""
 
 
 class Listener(threading.Thread):
@@ -70,7 +69,8 @@ class Listener(threading.Thread):
 
     No batch is missed: on each connection, LISTEN is sent before the rows newer than the last id are
     read. A notification only triggers a query. Notifications may coalesce, so a reading can span
-    several batches. All rows are read again if the database is another one, or if its last id went back.
+    several batches. All rows are read again if the database is another one, if its last id went back, or if
+    the instruments changed.
 
     `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
     that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `last_minute`
@@ -196,23 +196,19 @@ def connect(url: str) -> connection:
 def look(statements: cursor) -> State:
     """Return the state, in the same snapshot as later reads of this transaction."""
     statements.execute(STATE)
-    ((database, last_batch, instruments),) = statements.fetchall()
-    return State(f"{crc32(database.encode()):08x}", last_batch, instruments)
+    ((epoch, last_batch),) = statements.fetchall()
+    return State(f"{crc32(epoch.encode()):08x}", last_batch)
 
 
 def read(statements: cursor, state: State, known: State | None) -> Reading:
     """Return the rows written after the known batch.
 
-    Return all rows if no batch is known, if the database is another one, or if its last id went back.
+    Return all rows if no batch is known, if the epoch is another one, or if the last id went back.
     """
     continues = (
         known is not None and known.epoch == state.epoch and known.last_batch <= state.last_batch
     )
     previous = known.last_batch if known is not None and continues else None
-    quotes: Mapping[Key, str] | None = None
-    if known is None or previous is None or known.instruments != state.instruments:
-        statements.execute(QUOTES)
-        quotes = {(exchange, symbol): quote for exchange, symbol, quote in statements}
     statements.execute(PRICES_AFTER, (previous or 0,))
     prices = [price_of(row) for row in statements]
-    return Reading(state.epoch, state.last_batch, previous, prices, quotes)
+    return Reading(state.epoch, state.last_batch, previous, prices)

@@ -1,12 +1,15 @@
 """Read rows of live_prices as the JSON objects that answers and streams are joined from.
 
-    {"exchange":"binance","symbol":"BTCUSDT","price":"85439.99","bid":null,"bid_size":null,
-     "ask":null,"ask_size":null,"last_size":null,"open_24h":"87210.01","high_24h":"87488.45",
-     "low_24h":"83585","base_volume_24h":"31414.60823","quote_volume_24h":"2676538125.4912",
+    {"exchange":"binance","symbol":"BTCUSDT","base":"BTC","quote":"USDT","status":"TRADING",
+     "price":"85439.99","bid":null,"bid_size":null,"ask":null,"ask_size":null,"last_size":null,
+     "open_24h":"87210.01","high_24h":"87488.45","low_24h":"83585",
+     "base_volume_24h":"31414.60823","quote_volume_24h":"2676538125.4912",
      "traded_at":null,"event_time":"2025-03-28T07:37:28.467000Z","sequence":1743147448467,
      "received_at":"2025-03-28T07:37:28.501233Z","endpoint":"stream.binance.com",
      "topic":"binance_raw_data","partition":2,"offset":1042,"position":17,"batch_id":311,
      "simulated":false}
+
+Base, quote and status are those of the instrument; null until the exchange's list has the symbol.
 
 Amounts are strings, exact and without exponent, so that no reader parses them as floats. Times are
 ISO 8601, UTC, with microseconds. Postgres writes the object: the server only copies text, so
@@ -30,6 +33,9 @@ UNCHANGED = '"{0}"'
 COLUMNS = {
     "exchange": UNCHANGED,
     "symbol": UNCHANGED,
+    "base": UNCHANGED,
+    "quote": UNCHANGED,
+    "status": UNCHANGED,
     "price": AMOUNT,
     "bid": AMOUNT,
     "bid_size": AMOUNT,
@@ -59,12 +65,12 @@ FIELDS = (*COLUMNS, "simulated")
 KEY = ("exchange", "symbol")
 
 PRICES_AFTER = f"""
-SELECT live.exchange, live.symbol, live.price, live.traded_at, live.received_at, live.endpoint,
-    live.batch_id, row_to_json(shown)::text
-FROM live_prices AS live, LATERAL (
-    SELECT {", ".join(form.format(name) for name, form in COLUMNS.items())}
-) AS shown
-WHERE live.batch_id > %s
+SELECT exchange, symbol, base, quote, status, price, traded_at, received_at, endpoint, batch_id,
+    (SELECT row_to_json(shown)::text FROM (
+        SELECT {", ".join(form.format(name) for name, form in COLUMNS.items())}
+    ) AS shown)
+FROM live_prices LEFT JOIN instruments USING (exchange, symbol)
+WHERE batch_id > %s
 """
 
 
@@ -73,6 +79,9 @@ class Price(NamedTuple):
 
     exchange: str
     symbol: str
+    base: str | None
+    quote: str | None
+    status: str | None
     price: Decimal
     traded_at: datetime | None
     received_at: datetime
@@ -83,10 +92,9 @@ class Price(NamedTuple):
 
 def price_of(row: Sequence[Any]) -> Price:
     """Return the price of a row of PRICES_AFTER."""
-    exchange, symbol, price, traded_at, received_at, endpoint, batch_id, text = row
-    simulated = "true" if is_simulated(endpoint) else "false"
-    text = f'{text[:-1]},"simulated":{simulated}}}'
-    return Price(exchange, symbol, price, traded_at, received_at, endpoint, batch_id, text)
+    price = Price(*row)
+    simulated = "true" if is_simulated(price.endpoint) else "false"
+    return price._replace(json=f'{price.json[:-1]},"simulated":{simulated}}}')
 
 
 def selected(price: Price, fields: frozenset[str]) -> str:

@@ -1,6 +1,5 @@
 """Group the clients of one subscription, so that they share messages."""
 
-from exchanges import EXCHANGE
 from server.state.price_table import Key, PriceTable
 from server.state.prices import Price
 from server.streams.client import Client
@@ -22,21 +21,10 @@ class Audience:
         self._messages_id = ""
 
     def choose(self, prices: PriceTable) -> None:
-        """Select the keys of the subscription. Call it again after new symbols or changed quotes."""
+        """Select the keys of the subscription. Call it again after new symbols."""
         self._messages.clear()
-        wanted = self.subscription
-        self.keys = [
-            (exchange, symbol)
-            for exchange, symbol in self._candidates(prices)
-            if wanted.matches(exchange, symbol, prices.quotes.get((exchange, symbol)))
-        ]
-
-    def _candidates(self, prices: PriceTable) -> list[Key]:
-        named = self.subscription.symbols
-        if not named:
-            return prices.keys()
-        keys = ((exchange, symbol) for exchange in EXCHANGE for symbol in named)
-        return [key for key in keys if key in prices]
+        chosen = prices.where(self.subscription.selection)
+        self.keys = [(price.exchange, price.symbol) for price in chosen]
 
     def message(
         self, prices: PriceTable, known: int | None, fresh: list[Price] | None = None

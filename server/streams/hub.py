@@ -85,7 +85,7 @@ class Hub:
             return
         prices, count = self.prices, len(self.prices)
         prices.advance(reading)
-        if len(prices) != count or reading.quotes is not None:
+        if len(prices) != count:
             self._choose_keys()
         # Send small messages first so they do not queue behind large ones.
         changed = sorted(self._changed(reading).items(), key=lambda each: len(each[1]))
@@ -148,14 +148,6 @@ class Hub:
         for price in reading.prices:
             for audience in self._audiences_of[price.exchange, price.symbol]:
                 changed[audience].append(price)
-        if reading.quotes is not None:
-            # Send a snapshot to subscriptions by quote: a symbol that is new to one of them may have an
-            # old price, which is not among the changes.
-            for audience in self._audiences.values():
-                if audience.subscription.quote is not None:
-                    changed[audience] = []
-                    for client in audience.clients:
-                        client.known = None
         return changed
 
     def _audience_of(self, subscription: Subscription) -> Audience:
@@ -242,9 +234,4 @@ class Hub:
 
 def _batch_to_resume(prices: PriceTable, client: Client) -> int | None:
     """Return the batch to resume from, or None if the client needs a snapshot."""
-    known = prices.batch_of_id(client.since) if client.since is not None else None
-    if known is None:
-        return None
-    # A subscription by quote can't resume from a state that may have had other quotes.
-    by_quote = client.subscription.quote is not None
-    return None if by_quote and known <= prices.quotes_since else known
+    return None if client.since is None else prices.batch_of_id(client.since)

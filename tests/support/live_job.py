@@ -42,11 +42,20 @@ def ticker(exchange: str, symbol: str, price: str, **columns: Any) -> Ticker:
 
 def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
     """Return the same row as the server's Price, of batch 1, with minimal JSON."""
-    row: Ticker = {"traded_at": None, "batch_id": 1} | ticker(exchange, symbol, amount, **columns)
+    row: Ticker = {
+        "base": None,
+        "quote": None,
+        "status": None,
+        "traded_at": None,
+        "batch_id": 1,
+    } | ticker(exchange, symbol, amount, **columns)
     shown = {"exchange": exchange, "symbol": symbol, "price": amount}
     return Price(
         exchange,
         symbol,
+        row["base"],
+        row["quote"],
+        row["status"],
         Decimal(amount),
         row["traded_at"],
         row["received_at"],

@@ -1,30 +1,35 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from server.rest.compare import (
     STALE_AFTER,
     Comparison,
-    Listing,
     are_probably_two_coins,
     comparisons,
     difference_bp,
     venue,
 )
-from server.state.price_table import PriceTable, Reading
 from server.state.prices import Price, plain
-from tests.support.live_job import price
+from tests.support import live_job
 
 NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
-BTC = [
-    Listing("BTC", "binance", "BTCUSDT", "TRADING"),
-    Listing("BTC", "kucoin", "BTC-USDT", "TRADING"),
-]
-BSV = [
-    Listing("BSV", "binance", "BSVUSDT", "TRADING"),
-    Listing("BSV", "kucoin", "BCHSV-USDT", "HALT"),
-]
+LISTED = {
+    "BTCUSDT": ("BTC", "TRADING"),
+    "BTC-USDT": ("BTC", "TRADING"),
+    "BTC2-USDT": ("BTC", "TRADING"),
+    "BSVUSDT": ("BSV", "TRADING"),
+    "BCHSV-USDT": ("BSV", "HALT"),
+}
+"""Base and status of each symbol; every quote is USDT."""
+
+
+def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
+    base, status = LISTED[symbol]
+    listed = {"base": base, "quote": "USDT", "status": status}
+    return live_job.price(exchange, symbol, amount, **listed, **columns)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_a_price_is_as_old_as_its_last_trade_if_the_exchange_sends_it() -> None:
         "binance", "BTCUSDT", "1", received_at=NOON - timedelta(milliseconds=1500)
     )
 
-    old, new = venue(with_trade, "TRADING", NOON), venue(without_trade, "TRADING", NOON)
+    old, new = venue(with_trade, NOON), venue(without_trade, NOON)
 
     assert (old.age_seconds, old.stale) == (1200, True)
     assert (new.age_seconds, new.stale) == (1.5, False)
@@ -83,8 +88,8 @@ def test_a_price_is_stale_when_it_is_older_than_the_limit() -> None:
     at_the_limit = price("binance", "BTCUSDT", "1", received_at=NOON - STALE_AFTER)
     older = at_the_limit._replace(received_at=NOON - STALE_AFTER - timedelta(microseconds=1))
 
-    assert not venue(at_the_limit, "TRADING", NOON).stale
-    assert venue(older, "TRADING", NOON).stale
+    assert not venue(at_the_limit, NOON).stale
+    assert venue(older, NOON).stale
 
 
 def test_different_symbols_are_matched_by_base_and_quote() -> None:
@@ -95,7 +100,7 @@ def test_different_symbols_are_matched_by_base_and_quote() -> None:
         price("kucoin", "BCHSV-USDT", "40.04"),
     ]
 
-    bitcoin, other = compared([*BSV, *BTC], *prices, halted=True)[::-1]
+    other, bitcoin = compared(*prices, halted=True)
 
     assert [each.symbol for each in bitcoin.venues] == ["BTCUSDT", "BTC-USDT"]
     assert [each.simulated for each in bitcoin.venues] == [False, True]
@@ -109,14 +114,13 @@ def test_different_symbols_are_matched_by_base_and_quote() -> None:
 
 
 def test_any_number_of_venues_is_compared_by_the_lowest_and_the_highest_price() -> None:
-    listings = [*BTC, Listing("BTC", "kucoin", "BTC2-USDT", "TRADING")]
     prices = [
+        price("kucoin", "BTC2-USDT", "102"),
         price("binance", "BTCUSDT", "101"),
         price("kucoin", "BTC-USDT", "100"),
-        price("kucoin", "BTC2-USDT", "102"),
     ]
 
-    [bitcoin] = compared(listings, *prices)
+    [bitcoin] = compared(*prices)
 
     assert [each.symbol for each in bitcoin.venues] == ["BTCUSDT", "BTC-USDT", "BTC2-USDT"]
     assert plain(bitcoin.difference_bp) == "200"
@@ -124,29 +128,25 @@ def test_any_number_of_venues_is_compared_by_the_lowest_and_the_highest_price() 
 
 def test_a_pair_without_a_price_on_two_exchanges_is_left_out() -> None:
     kucoin = price("kucoin", "BTC-USDT", "1")
-    two_symbols = [BTC[1], Listing("BTC", "kucoin", "BTC2-USDT", "TRADING")]
 
-    assert compared(BTC, kucoin) == []
-    assert compared(BTC, price("binance", "BTCUSDT", "1")) == []
-    assert compared(BTC, price("binance", "BTCUSDT", "0"), kucoin) == []
-    assert compared(two_symbols, kucoin, price("kucoin", "BTC2-USDT", "1")) == []
+    assert compared(kucoin) == []
+    assert compared(price("binance", "BTCUSDT", "1")) == []
+    assert compared(price("binance", "BTCUSDT", "0"), kucoin) == []
+    assert compared(kucoin, price("kucoin", "BTC2-USDT", "1")) == []
 
 
 def test_a_stale_or_halted_venue_is_left_out_unless_it_is_asked_for() -> None:
     on_binance = price("binance", "BSVUSDT", "40")
     on_kucoin = price("kucoin", "BCHSV-USDT", "40", traded_at=NOON - timedelta(minutes=20))
 
-    assert compared(BSV, on_binance, on_kucoin, stale=True) == []
-    assert compared(BSV, on_binance, on_kucoin, halted=True) == []
-    [bsv] = compared(BSV, on_binance, on_kucoin, stale=True, halted=True)
+    assert compared(on_binance, on_kucoin, stale=True) == []
+    assert compared(on_binance, on_kucoin, halted=True) == []
+    [bsv] = compared(on_binance, on_kucoin, stale=True, halted=True)
     assert [(each.status, each.stale) for each in bsv.venues] == [
         ("TRADING", False),
         ("HALT", True),
     ]
 
 
-def compared(
-    listings: list[Listing], *prices: Price, stale: bool = False, halted: bool = False
-) -> list[Comparison]:
-    table = PriceTable(Reading("e", 1, None, list(prices), {}))
-    return list(comparisons("USDT", listings, table, NOON, stale=stale, halted=halted))
+def compared(*prices: Price, stale: bool = False, halted: bool = False) -> list[Comparison]:
+    return list(comparisons(prices, NOON, stale=stale, halted=halted))

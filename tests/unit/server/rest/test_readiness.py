@@ -24,7 +24,7 @@ def state(
         for exchange, age in ages.items()
         for symbol, older in (("A", 0), ("B", 999))
     ]
-    known = PriceTable(Reading("e", 1, None, prices, {}))
+    known = PriceTable(Reading("e", 1, None, prices))
     return readiness(known, unreadable or {}, away_since, LIMITS, NOW)
 
 

@@ -1,5 +1,6 @@
 from server.state.price_table import PriceTable, Reading
 from server.state.prices import Price
+from server.state.selection import Selection
 from tests.support import live_job
 
 
@@ -14,13 +15,14 @@ def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
 def test_rows_are_filtered_and_in_order() -> None:
     btc, eth = price("BTC", "3", 7, "kucoin"), price("ETH", "2", 7, "kucoin")
     eth_of_binance = price("ETH", "1", 7)
-    prices = PriceTable(Reading("e", 7, None, [eth, eth_of_binance, btc], {}))
+    prices = PriceTable(Reading("e", 7, None, [eth, eth_of_binance, btc]))
+    kucoin, named = frozenset(["kucoin"]), frozenset(["ETH", "none"])
 
-    assert prices.where(None, None) == [eth_of_binance, btc, eth]
-    assert prices.where("kucoin", None) == [btc, eth]
-    assert prices.where(None, "ETH") == [eth_of_binance, eth]
-    assert prices.where("kucoin", "ETH") == [eth]
-    assert prices.where(None, "eth") == []
+    assert prices.where(Selection()) == [eth_of_binance, btc, eth]
+    assert prices.where(Selection(exchanges=kucoin)) == [btc, eth]
+    assert prices.where(Selection(symbols=named)) == [eth_of_binance, eth]
+    assert prices.where(Selection(exchanges=kucoin, symbols=named)) == [eth]
+    assert prices.where(Selection(symbols=frozenset(["eth"]))) == []
 
 
 def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
@@ -30,7 +32,7 @@ def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
         price("BTC", "3", 1, "kucoin"),
     )
 
-    prices = PriceTable(Reading("e", 1, None, [btc, eth, btc_of_kucoin], {}))
+    prices = PriceTable(Reading("e", 1, None, [btc, eth, btc_of_kucoin]))
 
     assert prices.get("kucoin", "BTC") == btc_of_kucoin
     assert prices.get("kucoin", "ETH") is None
@@ -38,7 +40,7 @@ def test_a_row_is_found_by_its_exchange_and_symbol() -> None:
 
 
 def test_the_id_of_a_state_is_unknown_to_other_databases() -> None:
-    prices = PriceTable(Reading("5f3c", 311, None, [], {}))
+    prices = PriceTable(Reading("5f3c", 311, None, []))
 
     assert prices.name(305) == "5f3c-305"
     assert prices.batch_of_id("5f3c-305") == 305

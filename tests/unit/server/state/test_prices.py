@@ -47,7 +47,9 @@ def test_a_time_is_utc_with_microseconds() -> None:
 @pytest.mark.parametrize(("endpoint", "simulated"), [("stream.binance.com", False), (None, True)])
 def test_a_row_says_whether_it_is_simulated(endpoint: str | None, simulated: bool) -> None:
     at = datetime(2025, 3, 28, 7, 37, 28, 501233, UTC)
-    row = ("binance", "BTCUSDT", Decimal("1.50"), None, at, endpoint, 311, '{"price":"1.5"}')
+    listed = ("BTC", "USDT", "TRADING")
+    text = '{"price":"1.5"}'
+    row = ("binance", "BTCUSDT", *listed, Decimal("1.50"), None, at, endpoint, 311, text)
 
     price = price_of(row)
 

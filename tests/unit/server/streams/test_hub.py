@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from server.state.price_table import Key, Reading
+from server.state.price_table import Reading
+from server.state.selection import Selection
 from server.state.unreadable import Unreadable
 from server.streams.hub import Hub
 from server.streams.subscription import Subscription
@@ -14,7 +15,9 @@ from tests.support.wire import Wire, client_on
 
 Message = dict[str, Any]
 
-QUOTES = {("binance", "BTC"): "USDT", ("binance", "ETH"): "USDT", ("binance", "SOL"): "EUR"}
+QUOTES = {"BTC": "USDT", "ETH": "USDT", "SOL": "EUR"}
+
+USDT, EUR = frozenset(["usdt"]), frozenset(["eur"])
 
 
 def reading(
@@ -22,16 +25,15 @@ def reading(
     previous: int | None,
     *,
     epoch: str = "e",
-    quotes: dict[Key, str] | None = None,
+    quotes: dict[str, str] = QUOTES,
     **amounts: str,
 ) -> Reading:
     """Return a reading of prices on Binance."""
     prices = [
-        price("binance", symbol, amount, batch_id=batch_id) for symbol, amount in amounts.items()
+        price("binance", symbol, amount, batch_id=batch_id, quote=quotes.get(symbol))
+        for symbol, amount in amounts.items()
     ]
-    if previous is None and quotes is None:
-        quotes = QUOTES
-    return Reading(epoch, batch_id, previous, prices, quotes)
+    return Reading(epoch, batch_id, previous, prices)
 
 
 def row(symbol: str, amount: str) -> dict[str, str]:
@@ -61,7 +63,7 @@ def joined(
 
 
 def symbols(*names: str) -> Subscription:
-    return Subscription(symbols=frozenset(names))
+    return Subscription(Selection(symbols=frozenset(names)))
 
 
 def test_a_client_gets_a_snapshot_and_then_each_change(hub: Hub) -> None:
@@ -85,20 +87,21 @@ def test_a_client_before_the_first_reading_waits_for_it(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subscription", "expected"),
+    ("selection", "expected"),
     [
-        (symbols("ETH", "NEW"), ["ETH", "NEW"]),
-        (Subscription(quote="USDT"), ["BTC", "ETH"]),
-        (Subscription(exchange="binance", quote="EUR"), ["SOL"]),
-        (Subscription(quote="USDT", symbols=frozenset(["BTC", "SOL"])), ["BTC"]),
-        (Subscription(exchange="kucoin"), []),
+        (Selection(symbols=frozenset(["ETH", "NEW"])), ["ETH", "NEW"]),
+        (Selection(quotes=USDT), ["BTC", "ETH"]),
+        (Selection(quotes=USDT | EUR), ["BTC", "ETH", "SOL"]),
+        (Selection(frozenset(["binance"]), quotes=EUR), ["SOL"]),
+        (Selection(quotes=USDT, symbols=frozenset(["BTC", "SOL"])), ["BTC"]),
+        (Selection(frozenset(["kucoin"])), []),
     ],
 )
 def test_a_client_gets_only_its_subscription(
-    hub: Hub, subscription: Subscription, expected: list[str]
+    hub: Hub, selection: Selection, expected: list[str]
 ) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="1", SOL="1"))
-    with joined(hub, subscription) as wire:
+    with joined(hub, Subscription(selection)) as wire:
         (first,) = wire.messages()
         hub.publish(reading(2, 1, BTC="2", ETH="2", SOL="2", NEW="2"))
         received = [price["symbol"] for message in wire.messages() for price in message["prices"]]
@@ -213,18 +216,19 @@ def test_every_client_gets_a_snapshot_of_another_database(hub: Hub) -> None:
     assert narrow.messages()[1:] == [snapshot("f-9", row("SOL", "3"))]
 
 
-def test_a_subscription_by_quote_gets_a_snapshot_when_the_instruments_change(hub: Hub) -> None:
+def test_every_client_gets_a_snapshot_when_the_instruments_change(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="2", SOL="3"))
-    eur = Subscription(quote="EUR")
-    with joined(hub, eur) as by_quote, joined(hub) as wire:
-        hub.publish(reading(2, 1, quotes=QUOTES | {("binance", "ETH"): "EUR"}, BTC="4"))
+    eur = Subscription(Selection(quotes=EUR))
+    with joined(hub, eur) as by_quote, joined(hub, symbols("BTC")) as by_symbol:
+        quotes = QUOTES | {"ETH": "EUR"}
+        hub.publish(reading(1, None, epoch="f", quotes=quotes, BTC="1", ETH="2", SOL="3"))
 
-        assert by_quote.messages()[1:] == [snapshot("e-2", row("ETH", "2"), row("SOL", "3"))]
-        assert wire.messages()[1:] == [changes("e-2", "e-1", row("BTC", "4"))]
-    hub.publish(reading(3, 2, SOL="5"))
-    with joined(hub, eur, "e-2") as before, joined(hub, eur, "e-3") as after:
-        assert before.messages() == [snapshot("e-3", row("ETH", "2"), row("SOL", "5"))]
-        assert after.messages() == [changes("e-3", "e-3")]
+        assert by_quote.messages()[1:] == [snapshot("f-1", row("ETH", "2"), row("SOL", "3"))]
+        assert by_symbol.messages()[1:] == [snapshot("f-1", row("BTC", "1"))]
+    hub.publish(reading(2, 1, epoch="f", SOL="5"))
+    with joined(hub, eur, "e-1") as before, joined(hub, eur, "f-1") as after:
+        assert before.messages() == [snapshot("f-2", row("ETH", "2"), row("SOL", "5"))]
+        assert after.messages() == [changes("f-2", "f-1", row("SOL", "5"))]
 
 
 def test_clients_get_a_status_when_postgres_is_lost_and_back(hub: Hub) -> None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from server.state.price_table import Key, Reading
+from server.state.prices import Price
+from server.state.selection import Selection
 from server.state.unreadable import Unreadable, mostly_unreadable
 from server.streams.hub import Hub
 from server.streams.subscription import Subscription
@@ -20,10 +22,12 @@ KEYS: list[Key] = [
 ]
 SUBSCRIPTIONS = [
     Subscription(),
-    Subscription(exchange="kucoin"),
-    Subscription(quote="EUR"),
-    Subscription(symbols=frozenset(["A", "C"])),
-    Subscription("binance", "USDT", frozenset(["A", "B"])),
+    Subscription(Selection(exchanges=frozenset(["kucoin"]))),
+    Subscription(Selection(quotes=frozenset(["eur"]))),
+    Subscription(Selection(symbols=frozenset(["A", "C"]))),
+    Subscription(
+        Selection(frozenset(["binance"]), quotes=frozenset(["usdt"]), symbols=frozenset(["A", "B"]))
+    ),
 ]
 
 some_keys = st.lists(st.sampled_from(KEYS), unique=True, max_size=4)
@@ -94,8 +98,9 @@ class Streams(RuleBasedStateMachine):
 
     @rule(keys=some_keys)
     def change_instruments(self, keys: list[Key]) -> None:
+        self.epoch += 1
         self.quotes = {key: "EUR" if key in keys else "USDT" for key in KEYS}
-        self.publish(self.batch if self.is_read else None, quotes=True)
+        self.publish(None)
 
     @rule(keys=some_keys, batch=st.integers(0, 5))
     def replace_database(self, keys: list[Key], batch: int) -> None:
@@ -160,19 +165,22 @@ class Streams(RuleBasedStateMachine):
                 expected = {
                     key: amount
                     for key, (amount, _) in self.table.items()
-                    if client.subscription.matches(*key, self.quotes.get(key))
+                    if client.subscription.selection.matches(self.price(key))
                 }
                 assert client.prices == expected
 
-    def publish(self, previous: int | None, *, quotes: bool = False) -> None:
+    def publish(self, previous: int | None) -> None:
         changed = [
-            price(*key, amount, batch_id=batch)
-            for key, (amount, batch) in self.table.items()
+            self.price(key)
+            for key, (_, batch) in self.table.items()
             if previous is None or batch > previous
         ]
-        sent_quotes = dict(self.quotes) if quotes or previous is None else None
         self.is_read = True
-        self.hub.publish(Reading(f"e{self.epoch}", self.batch, previous, changed, sent_quotes))
+        self.hub.publish(Reading(f"e{self.epoch}", self.batch, previous, changed))
+
+    def price(self, key: Key) -> Price:
+        amount, batch = self.table[key]
+        return price(*key, amount, batch_id=batch, quote=self.quotes.get(key))
 
     def teardown(self) -> None:
         for client in self.clients:

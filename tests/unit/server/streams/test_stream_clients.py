@@ -88,7 +88,7 @@ class Serving:
         """Publish a batch that changes every symbol."""
         previous, self.batch = self.batch or None, self.batch + 1
         rows = [price("binance", each, str(self.batch), batch_id=self.batch) for each in SYMBOLS]
-        reading = Reading("e", self.batch, previous, rows, None if previous else {})
+        reading = Reading("e", self.batch, previous, rows)
         self.loop.call_soon_threadsafe(self.hub.publish, reading)
 
     def transports(self) -> list[asyncio.Transport]:
@@ -101,12 +101,14 @@ class Serving:
 def running(serving: Serving) -> Iterator[Serving]:
     thread = threading.Thread(target=lambda: asyncio.run(serving.run()))
     thread.start()
-    wait_for(lambda: serving.server.started)
-    serving.publish()
-    yield serving
-    serving.hub.close()
-    serving.server.should_exit = True
-    thread.join(DEADLINE)
+    try:
+        wait_for(lambda: serving.server.started)
+        serving.publish()
+        yield serving
+    finally:
+        serving.hub.close()
+        serving.server.should_exit = True
+        thread.join(DEADLINE)
     assert not thread.is_alive()
 
 
