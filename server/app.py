@@ -7,13 +7,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Header, Query, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
 
 from core.settings import Settings
 from server.access.middleware import COMMON_RESPONSES, protect
 from server.errors import documented, problem, register_problem_handlers
 from server.metrics import Metrics
+from server.repeats import refuse_repeats
 from server.rest.api import create_api
 from server.rest.health import create_operations
 from server.rest.query_connection import QueryConnection
@@ -76,6 +77,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         responses=COMMON_RESPONSES,
+        dependencies=[Depends(refuse_repeats)],
     )
     register_problem_handlers(app)
     page = StaticFiles(directory=PAGE, html=True)

@@ -1,4 +1,4 @@
-"""Refuse foreign hosts, foreign origins and overlong URLs before routing."""
+"""Refuse foreign hosts, foreign origins, and overlong URLs and headers before routing."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -13,6 +13,12 @@ from server.errors import problem
 
 MAX_URL_BYTES = 8000
 """Maximum length of path and query, in bytes."""
+
+MAX_HEADER_BYTES = 16_384
+"""Maximum length of all names and values of headers, in bytes."""
+
+PROBES = {"/healthz", "/readyz"}
+"""Paths that an HTTP/1.0 client may request without `Host`, as checks of load balancers do."""
 
 
 class HostCheck:
@@ -37,7 +43,8 @@ class HostCheck:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._on_loopback and not self._is_known(host):
+        is_probe = scope["path"] in PROBES and scope["http_version"] == "1.0" and not host
+        if self._on_loopback and not self._is_known(host) and not is_probe:
             return problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"Host={host!r}: not loopback, nor listed in SERVER_ORIGINS",
@@ -51,6 +58,11 @@ class HostCheck:
             return problem(
                 HTTPStatus.REQUEST_URI_TOO_LONG,
                 f"path and query have more than {MAX_URL_BYTES} bytes",
+            )
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            return problem(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"the headers have more than {MAX_HEADER_BYTES} bytes",
             )
         return None
 

@@ -1,6 +1,6 @@
 """Add the middleware that every request passes before it reaches a route, in this order:
 
-count ─► host, origin and length ─► CORS ─► key ─► stream limits ─► route
+form ─► count ─► host, origin and size ─► CORS ─► key ─► stream limits ─► compression ─► route
 """
 
 from collections.abc import Set
@@ -13,6 +13,7 @@ from core.settings import Settings, is_loopback
 from server.access.compression import Compression
 from server.access.host_check import HostCheck
 from server.access.keys import COOKIE, SESSION_SECONDS, ApiKey, KeyRequired
+from server.access.request_form import RequestForm
 from server.access.stream_limits import StreamLimits
 from server.errors import documented
 from server.metrics import CountRequests, Metrics
@@ -24,7 +25,10 @@ KEY_SCHEMES = {
 }
 
 COMMON_RESPONSES = documented(
-    HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.MISDIRECTED_REQUEST
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 )
 """OpenAPI responses of every route."""
 
@@ -55,6 +59,7 @@ def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[
         )
     app.add_middleware(HostCheck, origins=origins, on_loopback=is_loopback(settings.server_host))
     app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(RequestForm)
 
 
 def add_session(app: FastAPI, key: ApiKey | None) -> None:

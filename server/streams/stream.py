@@ -24,6 +24,9 @@ from server.streams.subscription import StreamQuery
 GOING_AWAY = 1001
 UNSUPPORTED_DATA = 1003
 
+IS_HEAD = "server.is_head"
+"""Key of the scope: the client asked only for the headers."""
+
 
 async def stream_to_websocket(websocket: WebSocket, hub: Hub, query: StreamQuery) -> None:
     """Stream until the client disconnects or sends anything, or the hub closes."""
@@ -73,6 +76,9 @@ class EventStream(Response):
         else:
             encoding = "chunk"
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope.get(IS_HEAD):
+            await send({"type": "http.response.body"})
+            return
         if encoding == "deflated_chunk":
             channel.write(http_chunk(GZIP_HEADER))
         client = Client(

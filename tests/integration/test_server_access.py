@@ -200,6 +200,80 @@ def test_endless_headers_are_not_collected(guarded: ServerProcess) -> None:
                 client.sendall(b"x" * 100_000)
 
 
+def test_headers_beyond_the_limit_are_refused_in_one_piece_too(guarded: ServerProcess) -> None:
+    answer = ask(guarded, **{"X-Long": "x" * 16_384})
+
+    assert answer.status_code == 431
+    assert answer.json()["detail"] == "the headers have more than 16384 bytes"
+    assert ask(guarded, **{"X-Long": "x" * 15_000}).status_code == 503
+
+
+def raw_answer(server: ServerProcess, request: str) -> str:
+    """Return the answer up to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
+        client.sendall(request.encode())
+        return b"".join(iter(lambda: client.recv(65_536), b"")).decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthz", 200), ("/readyz", 503), ("/api/prices", 421)]
+)
+def test_a_check_without_host_is_answered_and_nothing_else(
+    guarded: ServerProcess, path: str, status: int
+) -> None:
+    answer = raw_answer(guarded, f"GET {path} HTTP/1.0\r\n\r\n")
+
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://127.0.0.1:8000/healthz", "127.0.0.1", 200),
+        ("HTTP://localhost/healthz?", "evil.example", 200),
+        ("http://localhost", "localhost", 200),
+        ("http://evil.example/healthz", "127.0.0.1", 421),
+        ("http://localhost/http://localhost/healthz", "localhost", 404),
+        ("ftp://localhost/healthz", "localhost", 404),
+    ],
+)
+def test_the_absolute_form_of_a_target_names_host_and_path(
+    guarded: ServerProcess, target: str, host: str, status: int
+) -> None:
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+
+    assert raw_answer(guarded, request).startswith(f"HTTP/1.1 {status} ")
+
+
+def test_the_absolute_form_needs_the_key_as_well(locked: ServerProcess) -> None:
+    request = (
+        "GET http://localhost/api/prices HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+
+    assert raw_answer(locked, request).startswith("HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/app.js", "/healthz", "/readyz", "/openapi.json", "/metrics", "/api/prices"]
+)
+def test_head_has_the_headers_of_get_and_no_body(guarded: ServerProcess, path: str) -> None:
+    got = guarded.get(path)
+    asked = requests.head(f"{guarded.page.rstrip('/')}{path}", timeout=DEADLINE)
+
+    assert (asked.status_code, asked.content) == (got.status_code, b"")
+    changing = {"date", "content-length"} if path == "/metrics" else {"date"}
+    assert {k: v for k, v in asked.headers.items() if k not in changing} == {
+        k: v for k, v in got.headers.items() if k not in changing
+    }
+
+
+def test_head_of_a_stream_ends(guarded: ServerProcess) -> None:
+    asked = requests.head(f"{guarded.page}stream", timeout=DEADLINE)
+
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == "text/event-stream; charset=utf-8"
+
+
 def test_streams_beyond_the_limits_are_refused_until_others_end(guarded: ServerProcess) -> None:
     def status(address: str) -> int:
         return handshake(guarded, **{"X-Forwarded-For": address})

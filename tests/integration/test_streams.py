@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from core.settings import Settings
-from server.streams.subscription import MAX_SYMBOLS
+from server.fields import MAX_REPEATS
 from tests.support.event_stream import event_stream
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import no_connections
@@ -181,9 +181,11 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
 ) -> None:
     for parameter, query in {
         "exchange": [("exchange", "kraken")],
-        "symbol": [("symbol", f"S{number}") for number in range(MAX_SYMBOLS + 1)],
+        "symbol": [("symbol", f"S{number}") for number in range(MAX_REPEATS + 1)],
         "qoute": [("qoute", "USDT")],
         "since": [("since", "x" * 65)],
+        "fields": [("fields", "price,prise")],
+        "status": [("status", "trading"), ("status", "halt")],
     }.items():
         answer = server.get(f"/stream?{urlencode(query)}")
         assert answer.status_code == 422
@@ -193,8 +195,8 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
         assert refused.value.response.status_code == 422
         assert json.loads(refused.value.response.body) == answer.json()
     assert (
-        f"at most {MAX_SYMBOLS} items"
-        in server.get("/stream?" + urlencode([("symbol", "A")] * (MAX_SYMBOLS + 1))).json()[
+        f"at most {MAX_REPEATS} items"
+        in server.get("/stream?" + urlencode([("symbol", "A")] * (MAX_REPEATS + 1))).json()[
             "detail"
         ]
     )
