@@ -57,7 +57,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         publish=publish_and_wait,
         away=on_loop(hub.postgres_is_away),
         back=on_loop(hub.postgres_is_back),
-        last_minute=on_loop(hub.last_minute),
+        feeds_read=on_loop(hub.feeds_read),
     )
 
     @asynccontextmanager

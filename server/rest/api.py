@@ -8,13 +8,13 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from server.errors import documented, unavailable
 from server.fields import Exchange, Name
+from server.price_row import PriceRow
 from server.rest.candles import Candles, CandleSpan, candles
 from server.rest.compare import CompareFilter, Comparisons, compare
 from server.rest.feeds import FeedFilter, Feeds, feeds
 from server.rest.instruments import InstrumentFilter, Instruments, instruments
 from server.rest.price_answers import (
     PriceFilter,
-    PriceRow,
     Prices,
     answer_with_price,
     answer_with_prices,

@@ -19,6 +19,7 @@ from psycopg2.extensions import (
     cursor,
 )
 
+from server.state.interruptions import Interruption, recent_interruptions
 from server.state.price_table import Reading
 from server.state.prices import PRICES_AFTER, price_of
 from server.state.unreadable import Unreadable, unreadable_of
@@ -45,8 +46,8 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 2.0
 POLL_INTERVAL = 2.0
 """Seconds without a notification after which the thread queries Postgres, to check that it answers."""
 
-LAST_MINUTE_EVERY = 1.0
-"""Minimum seconds between two queries of the last minute's unreadable shares, which change slowly."""
+FEEDS_EVERY = 1.0
+"""Minimum seconds between two queries of unreadable shares and interruptions, which change slowly."""
 
 ANSWER_LIMIT = 5.0
 """Seconds without a byte of an answer after which Postgres counts as unavailable."""
@@ -73,9 +74,9 @@ class Listener(threading.Thread):
     the instruments changed.
 
     `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
-    that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `last_minute`
-    is called every 1 to 2 s with the unreadable shares, whether or not batches come. All callbacks
-    run on this thread.
+    that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `feeds_read`
+    is called every 1 to 2 s with the unreadable shares and the newest interruptions, whether or not
+    batches come. All callbacks run on this thread.
     """
 
     def __init__(
@@ -85,15 +86,15 @@ class Listener(threading.Thread):
         publish: Callable[[Reading], object],
         away: Callable[[datetime], object],
         back: Callable[[], object],
-        last_minute: Callable[[Mapping[str, Unreadable]], object],
+        feeds_read: Callable[[Mapping[str, Unreadable], list[Interruption]], object],
     ) -> None:
         super().__init__(name="database listener", daemon=True)
         self._url = url
         self._publish = publish
         self._away = away
         self._back = back
-        self._last_minute = last_minute
-        self._last_minute_due = time.monotonic()
+        self._feeds_read = feeds_read
+        self._feeds_due = time.monotonic()
         self._stopping = threading.Event()
         self._known: State | None = None
         self.away_since: datetime | None = None
@@ -132,22 +133,22 @@ class Listener(threading.Thread):
         with postgres, postgres.cursor() as statements:
             state = look(statements)
             reading = None if state == self._known else read(statements, state, self._known)
-            unreadable = unreadable_of(statements) if self._take_last_minute_turn() else None
+            feeds = read_feeds(statements) if self._take_feeds_turn() else None
         if self.away_since is not None:
             self.away_since = None
             self._back()
-        # Report the shares before the prices: the first reading of prices makes the server ready.
-        if unreadable is not None:
-            self._last_minute(unreadable)
+        # Report the feeds before the prices: the first reading of prices makes the server ready.
+        if feeds is not None:
+            self._feeds_read(*feeds)
         if reading is not None:
             self._known = state
             self._publish(reading)
 
-    def _take_last_minute_turn(self) -> bool:
-        """Return whether the query of the last minute is due. If it is, schedule the next one."""
-        is_due = time.monotonic() >= self._last_minute_due
+    def _take_feeds_turn(self) -> bool:
+        """Return whether the queries of the feeds are due. If they are, schedule the next ones."""
+        is_due = time.monotonic() >= self._feeds_due
         if is_due:
-            self._last_minute_due = time.monotonic() + LAST_MINUTE_EVERY
+            self._feeds_due = time.monotonic() + FEEDS_EVERY
         return is_due
 
     def _wait(self, postgres: connection) -> None:
@@ -198,6 +199,10 @@ def look(statements: cursor) -> State:
     statements.execute(STATE)
     ((epoch, last_batch),) = statements.fetchall()
     return State(f"{crc32(epoch.encode()):08x}", last_batch)
+
+
+def read_feeds(statements: cursor) -> tuple[dict[str, Unreadable], list[Interruption]]:
+    return unreadable_of(statements), recent_interruptions(statements)
 
 
 def read(statements: cursor, state: State, known: State | None) -> Reading:

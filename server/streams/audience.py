@@ -1,9 +1,13 @@
 """Group the clients of one subscription, so that they share messages."""
 
+from datetime import UTC, datetime
+
+from server.state.interruptions import Interruption
 from server.state.price_table import Key, PriceTable
 from server.state.prices import Price
 from server.streams.client import Client
-from server.streams.message import Message, changes, snapshot
+from server.streams.message import Message
+from server.streams.message_types import Position, prices_message
 from server.streams.subscription import Subscription
 
 MAX_MESSAGES = 8
@@ -17,37 +21,73 @@ class Audience:
         self.subscription = subscription
         self.clients: set[Client] = set()
         self.keys: list[Key] = []
-        self._messages: dict[int | None, Message] = {}
+        self._exchanges: set[str] = set()
+        self._ongoing: list[Interruption] = []
+        self._messages: dict[tuple[int | None, int], Message] = {}
+        self._rows: dict[int | None, list[Price]] = {}
         self._messages_id = ""
+
+    def hears_of(self, interruption: Interruption) -> bool:
+        """Return whether the clients want interruptions and have prices of its exchange."""
+        return self.subscription.interruptions and interruption.exchange in self._exchanges
+
+    def set_ongoing(self, ongoing: list[Interruption]) -> None:
+        """Set the interruptions that messages with prices list."""
+        self._messages.clear()
+        self._ongoing = ongoing
 
     def choose(self, prices: PriceTable) -> None:
         """Select the keys of the subscription. Call it again after new symbols."""
-        self._messages.clear()
+        self._forget()
         chosen = prices.where(self.subscription.selection)
         self.keys = [(price.exchange, price.symbol) for price in chosen]
+        self._exchanges = {price.exchange for price in chosen}
 
     def message(
-        self, prices: PriceTable, known: int | None, fresh: list[Price] | None = None
+        self,
+        prices: PriceTable,
+        known: int | None,
+        fresh: list[Price] | None = None,
+        missed: int = 0,
     ) -> Message:
         """Return the changes for a client that knows batch `known`, or a snapshot if it is None.
 
-        `fresh` has the changed prices if the caller knows them; otherwise they are searched.
+        `fresh` has the changed prices if the caller knows them; otherwise they are searched. The
+        client was not sent `missed` changes; the message says how many of them it replaces.
         """
-        id = prices.name(prices.id)
-        if id != self._messages_id:
+        if self._messages_id != (id := prices.name(prices.id)):
             self._messages_id = id
-            self._messages.clear()
-        if known not in self._messages:
+            self._forget()
+        rows = self._rows_after(prices, known, fresh)
+        skipped = max(0, missed - len(rows))
+        message = self._messages.get((known, skipped))
+        if message is None:
             if len(self._messages) == MAX_MESSAGES:
                 self._messages.clear()
-            self._messages[known] = self._build(prices, id, known, fresh)
-        return self._messages[known]
+            message = prices_message(
+                Position(id, None if known is None else prices.name(known), datetime.now(UTC)),
+                rows,
+                fields=self.subscription.fields,
+                skipped=skipped,
+                ongoing=filter(self.hears_of, self._ongoing)
+                if self.subscription.interruptions
+                else None,
+            )
+            self._messages[known, skipped] = message
+        return message
 
-    def _build(
-        self, prices: PriceTable, id: str, known: int | None, fresh: list[Price] | None
-    ) -> Message:
-        if known is None:
-            return snapshot(id, map(prices.__getitem__, self.keys), self.subscription.fields)
-        if fresh is None:
-            fresh = [prices[key] for key in self.keys if prices[key].batch_id > known]
-        return changes(id, prices.name(known), fresh, self.subscription.fields)
+    def _rows_after(
+        self, prices: PriceTable, known: int | None, fresh: list[Price] | None
+    ) -> list[Price]:
+        if known not in self._rows:
+            if len(self._rows) == MAX_MESSAGES:
+                self._rows.clear()
+            if known is None or fresh is None:
+                every = map(prices.__getitem__, self.keys)
+                fresh = [price for price in every if known is None or price.batch_id > known]
+            self._rows[known] = fresh
+        return self._rows[known]
+
+    def _forget(self) -> None:
+        self._messages.clear()
+        self._rows.clear()

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
+from server.state.interruptions import Interruption
 from server.streams.message import Message
 from server.streams.socket_writer import SocketWriter
 from server.streams.subscription import Subscription
@@ -18,13 +20,13 @@ class Traffic:
     messages: int = 0
     bytes: int = 0
     conflated: int = 0
-    """Changes that were merged into those of a later batch because the client was slow."""
+    """Batches whose changes were merged into those of a later batch because the client was slow."""
     stalled: int = 0
     """Clients closed because they read nothing."""
 
 
 class Client:
-    """One client. Only the hub changes `known`, `is_behind`, `state_is_due` and `unreadable_is_due`."""
+    """One client. Only the hub changes its public attributes."""
 
     def __init__(
         self,
@@ -43,6 +45,10 @@ class Client:
         """The batch that the client is up to date with; None before its first message."""
         self.is_behind = False
         """Prices of its subscription changed while it was not ready."""
+        self.missed = 0
+        """Number of these changes; a price that changed twice counts twice."""
+        self.interruptions_due: dict[tuple[str, datetime], Interruption] = {}
+        """Interruptions, by exchange and start, that could not be sent because it was not ready."""
         self.state_is_due = False
         """A heartbeat or a status could not be sent because it was not ready."""
         self.unreadable_is_due = False

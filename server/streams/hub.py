@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 
+from server.state.interruptions import Interruption, changed, ongoing
 from server.state.price_table import Key, PriceTable, Reading
 from server.state.prices import Price
 from server.state.unreadable import Unreadable, mostly_unreadable
 from server.streams.audience import Audience
 from server.streams.client import Client, Traffic
-from server.streams.message import Message, heartbeat, status, unreadable
+from server.streams.message import Message
+from server.streams.message_types import Position, heartbeat, interruption, status, unreadable
 from server.streams.subscription import Subscription
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Hub:
         """Start of the current outage of Postgres; None while it is available."""
         self.unreadable: Mapping[str, Unreadable] = {}
         """Unreadable share of each exchange that sent anything in the last minute."""
+        self._interruptions: list[Interruption] = []
         self.closed = asyncio.Event()
         self.traffic = {"ws": Traffic(), "sse": Traffic()}
         """Counters by kind of stream."""
@@ -101,6 +104,26 @@ class Hub:
         self.away_since = None
         self._send_state(self._clients(), is_back=True)
 
+    def feeds_read(
+        self, unreadable: Mapping[str, Unreadable], interruptions: list[Interruption]
+    ) -> None:
+        """Send what changed in the feeds since the last call."""
+        self.last_minute(unreadable)
+        self.interrupted(interruptions)
+
+    def interrupted(self, interruptions: list[Interruption]) -> None:
+        """Store the newest interruptions, and send the changed ones to the clients that want them."""
+        news = changed(self._interruptions, interruptions)
+        self._interruptions = interruptions
+        if not news:
+            return
+        for audience in self._audiences.values():
+            audience.set_ongoing(ongoing(interruptions))
+            for about in filter(audience.hears_of, news):
+                for client in audience.clients:
+                    client.interruptions_due[about.exchange, about.start] = about
+                    self._send_interruptions(client)
+
     def last_minute(self, exchanges: Mapping[str, Unreadable]) -> None:
         """Store the shares, and send the mostly unreadable exchanges to all clients if they changed."""
         before = mostly_unreadable(self.unreadable)
@@ -154,6 +177,7 @@ class Hub:
         audience = self._audiences.get(subscription)
         if audience is None:
             audience = self._audiences[subscription] = Audience(subscription)
+            audience.set_ongoing(ongoing(self._interruptions))
             if self.prices is not None:
                 audience.choose(self.prices)
                 for key in audience.keys:
@@ -176,18 +200,21 @@ class Hub:
         fresh: list[Price] | None = None,
     ) -> None:
         if client.is_ready:
-            message = audience.message(prices, client.known, fresh)
+            message = audience.message(prices, client.known, fresh, client.missed)
             client.known = prices.id
+            client.missed = 0
             client.send(message)
         else:
-            # The first change that a client misses is only late; each further one is merged with it.
+            # The first batch that a client misses is only late; each further one is merged with it.
             client.traffic.conflated += client.is_behind
             client.is_behind = True
+            client.missed += len(fresh or ())
 
     def _catch_up(self, audience: Audience, client: Client) -> None:
         if client.is_behind and self.prices is not None:
             client.is_behind = False
             self._send_prices(self.prices, audience, client)
+        self._send_interruptions(client)
         if client.unreadable_is_due:
             self._send_unreadable([client])
         if client.state_is_due:
@@ -204,29 +231,42 @@ class Hub:
         """Send the mostly unreadable exchanges. A client that is not ready gets them once it is."""
         now = datetime.now(UTC)
         exchanges = mostly_unreadable(self.unreadable)
-        message = cache(lambda known: unreadable(*self._ids(known), now, exchanges))
+        message = cache(lambda known: unreadable(self._position(known, now), exchanges))
         for client in clients:
             client.unreadable_is_due = not self._send_if_ready(client, message)
+
+    def _send_interruptions(self, client: Client) -> None:
+        """Send the due interruptions while the client is ready."""
+        due = client.interruptions_due
+        while due and client.is_ready:
+            about = due.pop(next(iter(due)))
+            self._send_now(
+                client, interruption(self._position(client.known, datetime.now(UTC)), about)
+            )
 
     def _send_if_ready(self, client: Client, message: Callable[[int | None], Message]) -> bool:
         """Send the message if the client is ready, and return whether it was."""
         is_ready = client.is_ready
         if is_ready:
-            client.send(message(client.known))
-            client.known = None if self.prices is None else self.prices.id
+            self._send_now(client, message(client.known))
         return is_ready
 
-    def _ids(self, known: int | None) -> tuple[str | None, str | None]:
-        """Return the id and the previous id of a message without prices."""
+    def _send_now(self, client: Client, message: Message) -> None:
+        """Send a message without prices, whose id is that of the newest state."""
+        client.known = None if self.prices is None else self.prices.id
+        client.send(message)
+
+    def _position(self, known: int | None, now: datetime) -> Position:
+        """Return the position of a message without prices."""
         if self.prices is None or known is None:
-            return None, None
-        return self.prices.name(self.prices.id), self.prices.name(known)
+            return Position(None, None, now)
+        return Position(self.prices.name(self.prices.id), self.prices.name(known), now)
 
     def _state_message(self, known: int | None, now: datetime, is_back: bool) -> Message:
-        id, previous = self._ids(known)
+        position = self._position(known, now)
         if self.away_since is not None:
-            return status(id, previous, now, "away", self.away_since)
-        return status(id, previous, now, "back", now) if is_back else heartbeat(id, previous, now)
+            return status(position, "away", self.away_since)
+        return status(position, "back", now) if is_back else heartbeat(position)
 
     def _clients(self) -> Iterator[Client]:
         return (client for audience in self._audiences.values() for client in audience.clients)

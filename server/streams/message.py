@@ -1,26 +1,8 @@
-"""Build the messages of a stream as JSON, framed for WebSocket and for SSE.
+"""Encode a message for WebSocket and for SSE: plain and compressed, once for all of its receivers."""
 
-    {"type":"snapshot","id":"5f3c1a2b-311","previous":null,"prices":[every row of the subscription]}
-    {"type":"changes","id":"5f3c1a2b-312","previous":"5f3c1a2b-311","prices":[its changed rows]}
-    {"type":"heartbeat","id":"5f3c1a2b-319","previous":"5f3c1a2b-312","time":"2025-03-28T07:37:28.501233Z"}
-    {"type":"status","id":…,"previous":…,"time":…,"postgres":"away","since":…,"age_seconds":12.3}
-    {"type":"status","id":…,"previous":…,"time":…,"postgres":"back","since":…,"age_seconds":0.0}
-    {"type":"unreadable","id":…,"previous":…,"time":…,"exchanges":[
-        {"exchange":"kucoin","share":0.973,"cause":"sequence is missing"}]}
-
-In every type, `previous` is the id of the message before on the same stream. docs/server.md describes
-how clients use it.
-"""
-
-import json
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
-from datetime import datetime
 from functools import cached_property
-
-from server.state.prices import Price, instant, selected
-from server.state.unreadable import Unreadable
 
 TEXT = 0x81
 """First byte of a WebSocket frame: text, and final frame of its message."""
@@ -39,10 +21,6 @@ BLOCK_END = b"\x00\x00\xff\xff"
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Beginning of a gzip stream without a name and a time (RFC 1952)."""
-
-
-Fields = frozenset[str] | None
-"""Fields of each price; None for all."""
 
 
 class Message:
@@ -85,42 +63,6 @@ class Message:
         return http_chunk(_deflated(self.event))
 
 
-def snapshot(id: str, prices: Iterable[Price], fields: Fields = None) -> Message:
-    rows = _rows(prices, fields)
-    return Message(id, f'{{"type":"snapshot","id":"{id}","previous":null,{rows}}}')
-
-
-def changes(id: str, previous: str, prices: Iterable[Price], fields: Fields = None) -> Message:
-    rows = _rows(prices, fields)
-    return Message(id, f'{{"type":"changes","id":"{id}","previous":"{previous}",{rows}}}')
-
-
-def heartbeat(id: str | None, previous: str | None, now: datetime) -> Message:
-    return Message(id, f'{{"type":"heartbeat",{_ids_and_time(id, previous, now)}}}')
-
-
-def status(
-    id: str | None, previous: str | None, now: datetime, postgres: str, since: datetime
-) -> Message:
-    age = (now - since).total_seconds()
-    return Message(
-        id,
-        f'{{"type":"status",{_ids_and_time(id, previous, now)},"postgres":"{postgres}",'
-        f'"since":"{instant(since)}","age_seconds":{age:.1f}}}',
-    )
-
-
-def unreadable(
-    id: str | None, previous: str | None, now: datetime, exchanges: Mapping[str, Unreadable]
-) -> Message:
-    """List the mostly unreadable exchanges; an empty list means that none is any more."""
-    rows = [{"exchange": exchange, **found.model_dump()} for exchange, found in exchanges.items()]
-    return Message(
-        id,
-        f'{{"type":"unreadable",{_ids_and_time(id, previous, now)},"exchanges":{json.dumps(rows)}}}',
-    )
-
-
 def http_chunk(data: bytes) -> bytes:
     """Return the data as an HTTP/1.1 chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
@@ -139,17 +81,3 @@ def _deflated(data: bytes) -> bytes:
     """Return deflate blocks that refer to nothing outside of them and end at a byte."""
     compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
-
-
-def _rows(prices: Iterable[Price], fields: Fields) -> str:
-    if fields is None:
-        return f'"prices":[{",".join(price.json for price in prices)}]'
-    return f'"prices":[{",".join(selected(price, fields) for price in prices)}]'
-
-
-def _ids_and_time(id: str | None, previous: str | None, now: datetime) -> str:
-    return f'"id":{_quoted(id)},"previous":{_quoted(previous)},"time":"{instant(now)}"'
-
-
-def _quoted(id: str | None) -> str:
-    return "null" if id is None else f'"{id}"'

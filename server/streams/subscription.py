@@ -1,6 +1,6 @@
 """Define what a stream sends."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -14,16 +14,27 @@ class Subscription(NamedTuple):
     selection: Selection = Selection()
     fields: frozenset[str] | None = None
     """Fields of each price; None for all."""
+    interruptions: bool = False
+    """Send the interruptions of the exchanges too."""
 
 
 class StreamQuery(SelectionQuery):
     """Query parameters of a stream; a missing one matches all."""
 
     fields: PriceFields | None = None
+    events: Annotated[
+        Literal["interruptions"] | None,
+        Field(
+            description="`interruptions`: send a message when an interruption of a selected exchange"
+            " begins and ends, and list the ongoing ones in every message with prices"
+        ),
+    ] = None
     since: Annotated[
         str | None,
         Field(max_length=64, description="The `id` of the last message, to resume after it"),
     ] = None
 
     def subscription(self) -> Subscription:
-        return Subscription(self.selection(), field_set(self.fields))
+        return Subscription(
+            self.selection(), field_set(self.fields), self.events == "interruptions"
+        )

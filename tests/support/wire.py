@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, cast
 
@@ -54,10 +55,13 @@ class Wire(asyncio.Transport):
         self.is_aborted = True
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return the messages read since the last call."""
+        """Return the messages read since the last call, without their times."""
         taken, self.taken = self.taken, b""
         lines = [line for line in taken.splitlines() if line.startswith(b"data: ")]
-        return [json.loads(line.removeprefix(b"data: ")) for line in lines]
+        messages = [json.loads(line.removeprefix(b"data: ")) for line in lines]
+        for message in messages:
+            assert datetime.fromisoformat(message.pop("time")).utcoffset() == timedelta()
+        return messages
 
 
 def client_on(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.state.interruptions import Interruption
 from server.state.price_table import Reading
 from server.state.selection import Selection
 from server.state.unreadable import Unreadable
@@ -41,11 +42,12 @@ def row(symbol: str, amount: str) -> dict[str, str]:
 
 
 def snapshot(id: str, *rows: dict[str, str]) -> Message:
-    return {"type": "snapshot", "id": id, "previous": None, "prices": list(rows)}
+    return {"type": "snapshot", "id": id, "previous": None, "skipped": 0, "prices": list(rows)}
 
 
-def changes(id: str, previous: str, *rows: dict[str, str]) -> Message:
-    return {"type": "changes", "id": id, "previous": previous, "prices": list(rows)}
+def changes(id: str, previous: str, *rows: dict[str, str], skipped: int = 0) -> Message:
+    kind = {"type": "changes", "id": id, "previous": previous, "skipped": skipped}
+    return {**kind, "prices": list(rows)}
 
 
 @pytest.fixture
@@ -231,6 +233,89 @@ def test_every_client_gets_a_snapshot_when_the_instruments_change(hub: Hub) -> N
         assert after.messages() == [changes("f-2", "f-1", row("SOL", "5"))]
 
 
+NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
+
+
+def interruption(exchange: str, minute: int, end: int | None, reason: str = "a") -> Interruption:
+    at = NOON + timedelta(minutes=minute)
+    until = None if end is None else NOON + timedelta(minutes=end)
+    return Interruption(exchange=exchange, start=at, end=until, reason=reason)
+
+
+def spans(messages: list[Message]) -> list[tuple[str, str, str | None]]:
+    """Return type, minute of the start, and minute of the end."""
+    return [
+        (m["type"], m["from"][14:16], m["to"] and m["to"][14:16])
+        for m in messages
+        if m["type"] == "interruption"
+    ]
+
+
+def test_interruptions_are_sent_to_those_that_want_them_and_have_the_exchange(hub: Hub) -> None:
+    hub.interrupted([interruption("binance", 1, 2)])
+    hub.publish(reading(1, None, BTC="1"))
+    wanted = Subscription(interruptions=True)
+    other = Subscription(Selection(frozenset(["kucoin"])), interruptions=True)
+    with joined(hub, wanted) as wire, joined(hub) as plain, joined(hub, other) as elsewhere:
+        first = wire.messages()
+        hub.interrupted([interruption("binance", 1, 2), interruption("binance", 3, None)])
+        hub.publish(reading(2, 1, BTC="2"))
+        hub.interrupted([interruption("binance", 1, 2), interruption("binance", 3, None, "b")])
+        with joined(hub, wanted, "e-1") as late:
+            (resumed,) = late.messages()
+        hub.interrupted([interruption("binance", 1, 2), interruption("binance", 3, 4, "b")])
+        hub.publish(reading(3, 2, BTC="3"))
+
+        begun, with_prices, refused, ended, last = wire.messages()
+        assert [m["interruptions"] for m in first] == [[]]
+        assert spans([begun, refused, ended]) == [
+            ("interruption", "03", None),
+            ("interruption", "03", None),
+            ("interruption", "03", "04"),
+        ]
+        assert (begun["previous"], begun["id"]) == ("e-1", "e-1")
+        assert (begun["exchange"], refused["reason"]) == ("binance", "b")
+        assert [each["from"][14:16] for each in with_prices["interruptions"]] == ["03"]
+        assert resumed["interruptions"][0]["reason"] == "b"
+        assert last["interruptions"] == []
+        assert [m["type"] for m in plain.messages()] == ["snapshot", "changes", "changes"]
+        assert [m["type"] for m in elsewhere.messages()] == ["snapshot"]
+
+
+def test_a_client_that_was_not_ready_gets_the_interruptions_once_it_is(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub, Subscription(interruptions=True)) as wire:
+        wire.messages()
+        wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
+        hub.interrupted([interruption("binance", 1, None)])
+        hub.interrupted([interruption("binance", 1, 2), interruption("binance", 3, None)])
+        wire.read()
+
+        messages = wire.messages()
+        assert spans(messages) == [("interruption", "01", "02"), ("interruption", "03", None)]
+        assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
+
+
+def test_a_slow_client_is_told_how_many_changes_it_skips(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="1"))
+    with joined(hub) as wire:
+        wire.messages()
+        wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
+        hub.publish(reading(3, 2, BTC="3", ETH="3"))
+        hub.publish(reading(4, 3, BTC="4"))
+        hub.publish(reading(5, 4, ETH="5"))
+        wire.read()
+        hub.publish(reading(6, 5, BTC="6"))
+
+        assert wire.messages() == [
+            changes("e-2", "e-1", row("BTC", "2")),
+            changes("e-5", "e-2", row("BTC", "4"), row("ETH", "5"), skipped=2),
+            changes("e-6", "e-5", row("BTC", "6")),
+        ]
+
+
 def test_clients_get_a_status_when_postgres_is_lost_and_back(hub: Hub) -> None:
     lost = datetime.now(UTC) - timedelta(seconds=12)
     hub.publish(reading(1, None, BTC="1"))
@@ -277,13 +362,6 @@ def unreadable(id: str | None, previous: str | None, *exchanges: dict[str, Any])
     return {"type": "unreadable", "id": id, "previous": previous, "exchanges": list(exchanges)}
 
 
-def timeless(wire: Wire) -> list[Message]:
-    return [
-        {name: value for name, value in message.items() if name != "time"}
-        for message in wire.messages()
-    ]
-
-
 def test_clients_get_the_mostly_unreadable_exchanges_whenever_they_change(
     hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,12 +376,12 @@ def test_clients_get_the_mostly_unreadable_exchanges_whenever_they_change(
             hub.last_minute({})
 
             of = {"exchange": "kucoin", "share": 0.75}
-            assert timeless(early) == [
+            assert early.messages() == [
                 unreadable("e-1", "e-1", of | {"cause": "a"}),
                 unreadable("e-1", "e-1", of | {"cause": "b"}),
                 unreadable("e-1", "e-1"),
             ]
-            assert timeless(late) == [
+            assert late.messages() == [
                 snapshot("e-1", row("BTC", "1")),
                 unreadable("e-1", "e-1", of | {"cause": "b"}),
                 unreadable("e-1", "e-1"),
@@ -324,7 +402,7 @@ def test_a_client_that_was_not_ready_gets_only_the_latest_unreadable_exchanges(h
             hub.last_minute({"kucoin": Unreadable(share=1.0, cause=cause)})
         wire.read()
 
-        assert timeless(wire) == [
+        assert wire.messages() == [
             changes("e-2", "e-1", row("BTC", "2")),
             unreadable("e-2", "e-2", {"exchange": "kucoin", "share": 1.0, "cause": "b"}),
         ]
