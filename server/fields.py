@@ -57,15 +57,15 @@ class SelectionQuery(BaseModel):
     def selection(self) -> Selection:
         return Selection(
             frozenset(self.exchange),
-            casefolded(self.base),
-            casefolded(self.quote),
+            lowered(self.base),
+            lowered(self.quote),
             frozenset(self.symbol),
-            None if self.status is None else self.status.casefold(),
+            None if self.status is None else self.status.lower(),
         )
 
 
-def casefolded(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(name.casefold() for name in names)
+def lowered(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
 
 
 def known_fields(text: str) -> str:

@@ -1,5 +1,6 @@
 """Define the routes below /api."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -7,12 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from server.errors import documented, unavailable
-from server.fields import Exchange, Name
+from server.fields import Exchange, Name, SelectionQuery
 from server.price_row import PriceRow
 from server.rest.candles import Candles, CandleSpan, candles
 from server.rest.compare import CompareFilter, Comparisons, compare
+from server.rest.etags import answer_with
 from server.rest.feeds import FeedFilter, Feeds, feeds
-from server.rest.instruments import InstrumentFilter, Instruments, instruments
+from server.rest.instruments import Instruments, instruments
 from server.rest.price_answers import (
     PriceFilter,
     Prices,
@@ -29,8 +31,8 @@ IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of an earlier answer; 304 if it has not changed")
 ]
 
-ANSWER_HEADERS = {
-    "ETag": {"description": "For If-None-Match", "schema": {"type": "string"}},
+TAG = {"ETag": {"description": "For If-None-Match", "schema": {"type": "string"}}}
+AGE = {
     "Age": {
         "description": "Seconds since Postgres became unavailable; absent while it is available",
         "schema": {"type": "integer"},
@@ -38,12 +40,19 @@ ANSWER_HEADERS = {
 }
 
 
+def tagged_responses(
+    model: type[Any], headers: Mapping[str, Any] = TAG
+) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of a route whose answers have an ETag."""
+    return {
+        200: {"model": model, "headers": headers},
+        304: {"description": "Nothing has changed", "headers": headers},
+    }
+
+
 def cached_responses(model: type[Any]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route that is answered from memory."""
-    return {
-        200: {"model": model, "headers": ANSWER_HEADERS},
-        304: {"description": "Nothing has changed", "headers": ANSWER_HEADERS},
-    }
+    return tagged_responses(model, TAG | AGE)
 
 
 def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
@@ -82,17 +91,27 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         """Return the Kafka offset of the newest price, and the command that prints its original text."""
         return await price_source(queries, exchange, symbol)
 
-    @api.get("/instruments")
-    async def get_instruments(which: Annotated[InstrumentFilter, Query()]) -> Instruments:
+    @api.get("/instruments", response_class=Response, responses=tagged_responses(Instruments))
+    async def get_instruments(
+        which: Annotated[SelectionQuery, Query()], if_none_match: IfNoneMatch = None
+    ) -> Response:
         """Return the instruments of the exchanges: base, quote and trading status of each symbol."""
-        return await instruments(queries, which)
+        return answer_with(await instruments(queries, which.selection()), if_none_match)
 
-    @api.get("/candles/{exchange}/{symbol}", responses=documented(HTTPStatus.NOT_FOUND))
+    @api.get(
+        "/candles/{exchange}/{symbol}",
+        response_class=Response,
+        responses=tagged_responses(Candles) | documented(HTTPStatus.NOT_FOUND),
+    )
     async def get_candles(
-        exchange: Exchange, symbol: Annotated[Name, Path()], span: Annotated[CandleSpan, Query()]
-    ) -> Candles:
+        exchange: Exchange,
+        symbol: Annotated[Name, Path()],
+        span: Annotated[CandleSpan, Query()],
+        if_none_match: IfNoneMatch = None,
+    ) -> Response:
         """Return candles of ticker updates, not of trades; a minute without updates has none."""
-        return await candles(queries, exchange, symbol, span)
+        newest = None if hub.prices is None else hub.prices.newest_received(exchange)
+        return answer_with(await candles(queries, exchange, symbol, span, newest), if_none_match)
 
     @api.get("/compare")
     async def get_comparisons(which: Annotated[CompareFilter, Query()]) -> Comparisons:

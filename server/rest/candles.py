@@ -1,11 +1,13 @@
 """Return candles of one symbol: minutes as the live job wrote them, and larger ones from whole minutes.
 
-Candles are built from ticker updates, not from trades. A minute without updates has no candle.
+Candles are built from ticker updates, not from trades. A minute without updates has no candle. They have
+no volume: the exchanges' tickers have volumes of the last 24 hours, which rise and fall.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,22 +23,39 @@ from starlette.exceptions import HTTPException
 from server.fields import Amount, Exchange, Instant
 from server.rest.query_connection import QueryConnection
 
-Interval = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
-
 MINUTE = timedelta(minutes=1)
-WIDTHS: dict[Interval, timedelta] = {
-    "1m": MINUTE,
-    "5m": 5 * MINUTE,
-    "15m": 15 * MINUTE,
-    "1h": timedelta(hours=1),
-    "4h": timedelta(hours=4),
-    "1d": timedelta(days=1),
-}
+UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
+ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
+"""Start of a candle of every width, as in the SQL function `candles`. It is a Monday."""
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Origin of all candle intervals, as in the SQL function `candles`, and the earliest time accepted."""
+"""The earliest time accepted."""
 LAST = datetime(2100, 1, 1, tzinfo=UTC)
 """The latest time accepted."""
+
+
+def width_of(interval: str) -> timedelta:
+    """Return the width of an interval such as 15m, 4h, 1d or 1w."""
+    return int(interval[:-1]) * UNITS[interval[-1]]
+
+
+def check_width(interval: str) -> str:
+    width = width_of(interval)
+    if width != UNITS["w"] and UNITS["d"] % width:
+        raise ValueError("expected an interval that divides a day, or 1w")
+    return interval
+
+
+Interval = Annotated[
+    str,
+    Field(
+        pattern=r"^[1-9][0-9]{0,3}[mhdw]$",
+        description="Minutes, hours or days that divide a day, such as 1m, 30m, 4h and 1d; or 1w, from"
+        " Monday to Sunday",
+        examples=["1m", "30m", "1w"],
+    ),
+    AfterValidator(check_width),
+]
 
 MINUTES = """
 SELECT minute, open, high, low, close, updates FROM candles_1m
@@ -106,6 +125,13 @@ class Candle(BaseModel):
     low: Amount
     close: Amount
     updates: Annotated[int, Field(description="Number of ticker updates in the candle")]
+    closed: Annotated[
+        bool,
+        Field(
+            description="A price of the exchange was received after the candle's end. Until then, the"
+            " candle is running, or its last updates have not been read"
+        ),
+    ]
 
 
 class Candles(BaseModel):
@@ -113,37 +139,64 @@ class Candles(BaseModel):
     symbol: str
     interval: Interval
     candles: list[Candle]
+    next: Annotated[
+        Instant | None,
+        Field(description="`from` of the next page; null if the span has no more candles"),
+    ]
 
 
 async def candles(
-    queries: QueryConnection, exchange: Exchange, symbol: str, span: CandleSpan
+    queries: QueryConnection,
+    exchange: Exchange,
+    symbol: str,
+    span: CandleSpan,
+    received_until: datetime | None,
 ) -> Candles:
-    """Return the candles of a span. Raise HTTPException: 404 for an unknown symbol."""
+    """Return the candles of a span. Raise HTTPException: 404 for an unknown symbol.
+
+    `received_until` is when the newest price of the exchange was received; None if there is none.
+    """
     since, until = bounds(span, datetime.now(UTC))
-    width = WIDTHS[span.interval]
+    width = width_of(span.interval)
     parameters = {
         "exchange": exchange,
         "symbol": symbol,
         "width": width,
         "since": since,
         "until": until,
-        "limit": span.limit,
+        # One more row than the page has shows whether there is another page.
+        "limit": span.limit + 1,
     }
     rows = await queries.rows(MINUTES if width == MINUTE else LARGER, parameters)
     if not rows and await queries.rows(IS_KNOWN, parameters) == [(False,)]:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: unknown on {exchange}")
-    names = Candle.model_fields
+    page, more = rows[: span.limit], rows[span.limit :]
     return Candles(
         exchange=exchange,
         symbol=symbol,
         interval=span.interval,
-        candles=[Candle(**dict(zip(names, row, strict=True))) for row in rows],
+        candles=[candle(row, width, received_until) for row in page],
+        next=more[0][0] if more else None,
+    )
+
+
+def candle(row: Sequence[Any], width: timedelta, received_until: datetime | None) -> Candle:
+    """Return the candle of a row of MINUTES or LARGER."""
+    start, open, high, low, close, updates = row
+    return Candle(
+        start=start,
+        open=open,
+        high=high,
+        low=low,
+        close=close,
+        updates=updates,
+        closed=received_until is not None and received_until >= start + width,
     )
 
 
 def bounds(span: CandleSpan, now: datetime) -> tuple[datetime, datetime]:
     """Return start and end of a span, rounded up to whole candles."""
-    width = WIDTHS[span.interval]
+    width = width_of(span.interval)
     until = round_up(span.end or now, width)
     since = round_up(span.start, width) if span.start else until - span.limit * width
     return since, until
@@ -151,4 +204,4 @@ def bounds(span: CandleSpan, now: datetime) -> tuple[datetime, datetime]:
 
 def round_up(time: datetime, width: timedelta) -> datetime:
     """Return the start of the first candle that starts at `time` or later."""
-    return time + (FIRST - time) % width
+    return time + (ORIGIN - time) % width

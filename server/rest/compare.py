@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from exchanges import EXCHANGE
-from server.fields import Amount, Exchange, Name, casefolded
+from server.fields import Amount, Exchange, Name, lowered
 from server.state.price_table import PriceTable
 from server.state.prices import Price
 from server.state.provenance import is_simulated
@@ -88,7 +88,7 @@ def compare(prices: PriceTable, which: CompareFilter) -> Comparisons:
     """Return the comparisons from memory."""
     included = (which.include or "").split(",")
     pairs = comparisons(
-        prices.where(Selection(quotes=casefolded([which.quote]))),
+        prices.where(Selection(quotes=lowered([which.quote]))),
         datetime.now(UTC),
         stale="stale" in included,
         halted="halted" in included,

@@ -2,30 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from server.fields import Exchange, Instant, Name
+from server.fields import Exchange, Instant
 from server.rest.query_connection import QueryConnection
+from server.state.selection import Selection
 
 INSTRUMENTS = """
 SELECT exchange, symbol, base, quote, status, seen_at FROM instruments
-WHERE (%(exchange)s IS NULL OR exchange = %(exchange)s)
-    AND (%(base)s IS NULL OR base = %(base)s)
-    AND (%(quote)s IS NULL OR quote = %(quote)s)
-    AND (%(status)s IS NULL OR status = %(status)s)
+WHERE (%(exchanges)s = '{}' OR exchange = ANY (%(exchanges)s))
+    AND (%(bases)s = '{}' OR lower(base) = ANY (%(bases)s))
+    AND (%(quotes)s = '{}' OR lower(quote) = ANY (%(quotes)s))
+    AND (%(symbols)s = '{}' OR symbol = ANY (%(symbols)s))
+    AND (%(status)s IS NULL OR lower(status) = %(status)s)
 ORDER BY exchange, symbol
 """
-
-
-class InstrumentFilter(BaseModel):
-    """Filter of instruments; a missing parameter matches all."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    exchange: Exchange | None = None
-    base: Name | None = None
-    quote: Name | None = None
-    status: Name | None = None
 
 
 class Instrument(BaseModel):
@@ -41,8 +32,15 @@ class Instruments(BaseModel):
     instruments: list[Instrument]
 
 
-async def instruments(queries: QueryConnection, which: InstrumentFilter) -> Instruments:
-    rows = await queries.rows(INSTRUMENTS, which.model_dump())
+async def instruments(queries: QueryConnection, wanted: Selection) -> Instruments:
+    """Return the instruments of a selection. Raise HTTPException: 503 without Postgres."""
+    rows = await queries.rows(
+        INSTRUMENTS,
+        {
+            name: list(value) if isinstance(value, frozenset) else value
+            for name, value in wanted._asdict().items()
+        },
+    )
     names = Instrument.model_fields
     return Instruments(
         instruments=[Instrument(**dict(zip(names, row, strict=True))) for row in rows]

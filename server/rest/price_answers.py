@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from server.fields import Exchange, Name, PriceFields, SelectionQuery, field_set
 from server.price_row import PriceRow
+from server.rest.etags import is_known, json_answer, not_modified
 from server.state.price_table import PriceTable
 from server.state.prices import Price, selected
 
@@ -78,17 +79,3 @@ def prices_text(
     previous = "null" if known is None else f'"{prices.name(known)}"'
     array = ",".join(row.json if fields is None else selected(row, fields) for row in rows)
     return f'{{"id":"{prices.name(prices.id)}","previous":{previous},"prices":[{array}]}}'
-
-
-def is_known(etag: str, if_none_match: str | None) -> bool:
-    """Return whether the client already has the answer. Ignore W/, which a proxy may have added."""
-    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
-    return etag in tags or "*" in tags
-
-
-def not_modified(etag: str) -> Response:
-    return Response(status_code=304, headers={"ETag": etag})
-
-
-def json_answer(text: str, etag: str) -> Response:
-    return Response(text, media_type="application/json", headers={"ETag": etag})

@@ -49,7 +49,7 @@ def newest_price_age(prices: PriceTable | None, exchange: str, now: datetime) ->
     """Return the age in seconds, or None without a price."""
     if prices is None:
         return None
-    newest = max((price.received_at for price in prices.of(exchange)), default=None)
+    newest = prices.newest_received(exchange)
     return None if newest is None else round((now - newest).total_seconds(), 3)
 
 

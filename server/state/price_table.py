@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 from operator import attrgetter
 
@@ -62,6 +63,10 @@ class PriceTable:
             keys = product(EXCHANGE, selection.symbols)
             candidates = (self._prices[key] for key in keys if key in self._prices)
         return sorted(filter(selection.matches, candidates), key=attrgetter("exchange", "symbol"))
+
+    def newest_received(self, exchange: str) -> datetime | None:
+        """Return when the newest price of the exchange was received; None if there is none."""
+        return max((price.received_at for price in self.of(exchange)), default=None)
 
     def name(self, batch: int) -> str:
         """Return the id that streams use for the state as of a batch: `5f3c1a2b-311`."""

@@ -8,7 +8,8 @@ from server.state.prices import Price
 class Selection(NamedTuple):
     """Filter of prices. A price must match every part; an empty set, or None, matches all.
 
-    Exchanges and symbols match exactly; bases, quotes and the status are casefolded and match in any case.
+    Exchanges and symbols match exactly; bases, quotes and the status are in small letters and
+    match in any case.
     """
 
     exchanges: frozenset[str] = frozenset()
@@ -22,9 +23,9 @@ class Selection(NamedTuple):
         return (
             _is_in(price.exchange, self.exchanges)
             and _is_in(price.symbol, self.symbols)
-            and _is_in((price.base or "").casefold(), self.bases)
-            and _is_in((price.quote or "").casefold(), self.quotes)
-            and self.status in (None, (price.status or "").casefold())
+            and _is_in((price.base or "").lower(), self.bases)
+            and _is_in((price.quote or "").lower(), self.quotes)
+            and self.status in (None, (price.status or "").lower())
         )
 
 

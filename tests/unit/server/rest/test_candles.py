@@ -37,6 +37,10 @@ def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
             at(28, 8),
         ),
         ({"interval": "5m", "to": "2025-03-28", "limit": "12"}, at(27, 23), at(28)),
+        # 28 March 2025 is a Friday.
+        ({"interval": "1w", "limit": "2"}, at(17), at(31)),
+        ({"interval": "90m", "limit": "1"}, at(28, 7, 30), at(28, 9)),
+        ({"interval": "1440m", "limit": "1"}, at(28), at(29)),
     ],
 )
 def test_a_span_is_made_of_whole_candles(
@@ -75,7 +79,11 @@ def test_an_offset_that_postgres_rejects_is_converted_to_utc() -> None:
         ({"from": "0001-01-01T00:00:00+14:00"}, "from", "expected a time from 2000-01-01"),
         ({"to": "9999-12-31T23:59:59-14:00"}, "to", "expected a time from 2000-01-01"),
         ({"from": "2025-03-28", "to": "2025-03-28"}, "to", "expected a time after `from`"),
-        ({"interval": "2m"}, "interval", "Input should be '1m'"),
+        ({"interval": "7m"}, "interval", "expected an interval that divides a day, or 1w"),
+        ({"interval": "2d"}, "interval", "expected an interval that divides a day, or 1w"),
+        ({"interval": "2w"}, "interval", "expected an interval that divides a day, or 1w"),
+        ({"interval": "0m"}, "interval", "String should match pattern"),
+        ({"interval": "1M"}, "interval", "String should match pattern"),
         ({"limit": "0"}, "limit", "greater than or equal to 1"),
         ({"limit": "1001"}, "limit", "less than or equal to 1000"),
     ],

@@ -1,6 +1,6 @@
 import pytest
 
-from server.rest.price_answers import is_known
+from server.rest.etags import is_known
 
 ETAG = '"5f3c1a2b-311"'
 
