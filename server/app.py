@@ -57,6 +57,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         publish=publish_and_wait,
         away=on_loop(hub.postgres_is_away),
         back=on_loop(hub.postgres_is_back),
+        candles_wanted=lambda: hub.candles_wanted,
         feeds_read=on_loop(hub.feeds_read),
     )
 

@@ -4,7 +4,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -20,8 +20,9 @@ from psycopg2.extensions import (
 )
 
 from server.state.interruptions import Interruption, recent_interruptions
-from server.state.price_table import Reading
+from server.state.price_table import Key, Reading
 from server.state.prices import PRICES_AFTER, price_of
+from server.state.running_candles import newest_candles
 from server.state.unreadable import Unreadable, unreadable_of
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ class Listener(threading.Thread):
     `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
     that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `feeds_read`
     is called every 1 to 2 s with the unreadable shares and the newest interruptions, whether or not
-    batches come. All callbacks run on this thread.
+    batches come. `candles_wanted` returns the symbols whose candles are read with their changes. All
+    callbacks run on this thread.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Listener(threading.Thread):
         publish: Callable[[Reading], object],
         away: Callable[[datetime], object],
         back: Callable[[], object],
+        candles_wanted: Callable[[], Set[Key]],
         feeds_read: Callable[[Mapping[str, Unreadable], list[Interruption]], object],
     ) -> None:
         super().__init__(name="database listener", daemon=True)
@@ -93,6 +96,7 @@ class Listener(threading.Thread):
         self._publish = publish
         self._away = away
         self._back = back
+        self._candles_wanted = candles_wanted
         self._feeds_read = feeds_read
         self._feeds_due = time.monotonic()
         self._stopping = threading.Event()
@@ -132,7 +136,9 @@ class Listener(threading.Thread):
     def _read_changes(self, postgres: connection) -> None:
         with postgres, postgres.cursor() as statements:
             state = look(statements)
-            reading = None if state == self._known else read(statements, state, self._known)
+            reading = None
+            if state != self._known:
+                reading = read(statements, state, self._known, self._candles_wanted())
             feeds = read_feeds(statements) if self._take_feeds_turn() else None
         if self.away_since is not None:
             self.away_since = None
@@ -205,8 +211,10 @@ def read_feeds(statements: cursor) -> tuple[dict[str, Unreadable], list[Interrup
     return unreadable_of(statements), recent_interruptions(statements)
 
 
-def read(statements: cursor, state: State, known: State | None) -> Reading:
-    """Return the rows written after the known batch.
+def read(
+    statements: cursor, state: State, known: State | None, candles_wanted: Set[Key]
+) -> Reading:
+    """Return the rows written after the known batch, and the wanted candles of their symbols.
 
     Return all rows if no batch is known, if the epoch is another one, or if the last id went back.
     """
@@ -216,4 +224,6 @@ def read(statements: cursor, state: State, known: State | None) -> Reading:
     previous = known.last_batch if known is not None and continues else None
     statements.execute(PRICES_AFTER, (previous or 0,))
     prices = [price_of(row) for row in statements]
-    return Reading(state.epoch, state.last_batch, previous, prices)
+    changed = {(price.exchange, price.symbol) for price in prices}
+    candles = newest_candles(statements, candles_wanted & changed)
+    return Reading(state.epoch, state.last_batch, previous, prices, candles)

@@ -1,7 +1,7 @@
 """Keep the table live_prices in memory, and find the changes since a batch."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
 from operator import attrgetter
@@ -27,6 +27,8 @@ class Reading:
     id: int
     previous: int | None
     prices: list[Price]
+    candles: Mapping[Key, str] = field(default_factory=dict)
+    """JSON of the newest candles of each changed symbol whose candles a stream follows."""
 
 
 class PriceTable:
@@ -35,11 +37,14 @@ class PriceTable:
     def __init__(self, reading: Reading) -> None:
         self.epoch = reading.epoch
         self._prices: dict[Key, Price] = {}
+        self._candles: dict[Key, tuple[int, str]] = {}
         self.advance(reading)
 
     def advance(self, reading: Reading) -> None:
         self.id = reading.id
         self._prices.update(((price.exchange, price.symbol), price) for price in reading.prices)
+        for key, text in reading.candles.items():
+            self._candles[key] = self._prices[key].batch_id, text
 
     def __len__(self) -> int:
         return len(self._prices)
@@ -63,6 +68,11 @@ class PriceTable:
             keys = product(EXCHANGE, selection.symbols)
             candidates = (self._prices[key] for key in keys if key in self._prices)
         return sorted(filter(selection.matches, candidates), key=attrgetter("exchange", "symbol"))
+
+    def candles(self, price: Price) -> str | None:
+        """Return the JSON of the newest candles as of the price's batch; None if they were not read."""
+        batch_id, text = self._candles.get((price.exchange, price.symbol), (None, None))
+        return text if batch_id == price.batch_id else None
 
     def newest_received(self, exchange: str) -> datetime | None:
         """Return when the newest price of the exchange was received; None if there is none."""

@@ -69,12 +69,21 @@ class Audience:
                 rows,
                 fields=self.subscription.fields,
                 skipped=skipped,
-                ongoing=filter(self.hears_of, self._ongoing)
-                if self.subscription.interruptions
-                else None,
+                ongoing=self._listed_interruptions(),
+                candles=self._candles_of(prices, rows),
             )
             self._messages[known, skipped] = message
         return message
+
+    def _listed_interruptions(self) -> list[Interruption] | None:
+        if not self.subscription.interruptions:
+            return None
+        return list(filter(self.hears_of, self._ongoing))
+
+    def _candles_of(self, prices: PriceTable, rows: list[Price]) -> list[str] | None:
+        if not self.subscription.candles:
+            return None
+        return [text for text in map(prices.candles, rows) if text is not None]
 
     def _rows_after(
         self, prices: PriceTable, known: int | None, fresh: list[Price] | None

@@ -45,6 +45,8 @@ class Hub:
         """Start of the current outage of Postgres; None while it is available."""
         self.unreadable: Mapping[str, Unreadable] = {}
         """Unreadable share of each exchange that sent anything in the last minute."""
+        self.candles_wanted: frozenset[Key] = frozenset()
+        """Symbols whose candles a client follows. Another thread may read it."""
         self._interruptions: list[Interruption] = []
         self.closed = asyncio.Event()
         self.traffic = {"ws": Traffic(), "sse": Traffic()}
@@ -80,6 +82,7 @@ class Hub:
                 del self._audiences[audience.subscription]
                 for key in audience.keys:
                     self._audiences_of[key].discard(audience)
+                self._choose_candles()
 
     def publish(self, reading: Reading) -> None:
         """Send each client the changes to its subscription, or a snapshot if all rows were read."""
@@ -182,7 +185,12 @@ class Hub:
                 audience.choose(self.prices)
                 for key in audience.keys:
                     self._audiences_of[key].add(audience)
+            self._choose_candles()
         return audience
+
+    def _choose_candles(self) -> None:
+        followed = [each for each in self._audiences.values() if each.subscription.candles]
+        self.candles_wanted = frozenset(key for audience in followed for key in audience.keys)
 
     def _choose_keys(self) -> None:
         assert self.prices is not None
@@ -191,6 +199,7 @@ class Hub:
             audience.choose(self.prices)
             for key in audience.keys:
                 self._audiences_of[key].add(audience)
+        self._choose_candles()
 
     def _send_prices(
         self,

@@ -23,12 +23,27 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from server.fields import Exchange, Instant
+from server.fields import Amount, Exchange, Instant
 from server.price_row import PriceRow
 from server.state.interruptions import Interruption
 from server.state.prices import Price, instant, selected
 from server.state.unreadable import Unreadable
 from server.streams.message import Message
+
+
+class RunningCandle(BaseModel):
+    """A one-minute candle, of ticker updates. The newest one of a symbol is running."""
+
+    exchange: Exchange
+    symbol: str
+    interval: Literal["1m"]
+    start: Instant
+    open: Amount
+    high: Amount
+    low: Amount
+    close: Amount
+    updates: int
+    closed: Annotated[bool, Field(description="The symbol has a newer candle")]
 
 
 class StreamMessage(BaseModel):
@@ -55,6 +70,13 @@ class PricesMessage(StreamMessage):
     interruptions: Annotated[
         list[Interruption] | None,
         Field(default=None, description="The ongoing ones; only with `events=interruptions`"),
+    ]
+    candles: Annotated[
+        list[RunningCandle] | None,
+        Field(
+            default=None,
+            description="The newest two one-minute candles of each changed price; only with `candles=1m`",
+        ),
     ]
     prices: list[PriceRow]
 
@@ -118,21 +140,24 @@ def prices_message(
     fields: frozenset[str] | None,
     skipped: int,
     ongoing: Iterable[Interruption] | None,
+    candles: Iterable[str] | None,
 ) -> Message:
     """Return a snapshot if the position has no previous message, otherwise the changes.
 
-    `ongoing` has the interruptions to list; None if the client does not want any.
+    `ongoing` has the interruptions to list, `candles` their JSON; None if the client does not want them.
     """
     type = "snapshot" if position.previous is None else "changes"
     rows = ",".join(price.json if fields is None else selected(price, fields) for price in prices)
-    interruptions = ""
+    wanted = ""
     if ongoing is not None:
         texts = (each.model_dump_json(by_alias=True) for each in ongoing)
-        interruptions = f'"interruptions":[{",".join(texts)}],'
+        wanted += f'"interruptions":[{",".join(texts)}],'
+    if candles is not None:
+        wanted += f'"candles":[{",".join(candles)}],'
     return Message(
         position.id,
         f'{{"type":"{type}","id":"{position.id}","previous":{_quoted(position.previous)},'
-        f'"time":"{instant(position.time)}","skipped":{skipped},{interruptions}"prices":[{rows}]}}',
+        f'"time":"{instant(position.time)}","skipped":{skipped},{wanted}"prices":[{rows}]}}',
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from server.fields import PriceFields, SelectionQuery, field_set
 from server.state.selection import Selection
@@ -16,6 +16,8 @@ class Subscription(NamedTuple):
     """Fields of each price; None for all."""
     interruptions: bool = False
     """Send the interruptions of the exchanges too."""
+    candles: bool = False
+    """Send the newest candles of each changed price too."""
 
 
 class StreamQuery(SelectionQuery):
@@ -29,12 +31,29 @@ class StreamQuery(SelectionQuery):
             " begins and ends, and list the ongoing ones in every message with prices"
         ),
     ] = None
+    candles: Annotated[
+        Literal["1m"] | None,
+        Field(
+            description="Send the newest two one-minute candles with each change of a price; only with"
+            " `symbol`"
+        ),
+    ] = None
     since: Annotated[
         str | None,
         Field(max_length=64, description="The `id` of the last message, to resume after it"),
     ] = None
 
+    @field_validator("candles")
+    @classmethod
+    def candles_need_symbols(cls, candles: str | None, others: ValidationInfo) -> str | None:
+        if candles is not None and not others.data.get("symbol"):
+            raise ValueError("expected `symbol` as well: candles are sent for named symbols")
+        return candles
+
     def subscription(self) -> Subscription:
         return Subscription(
-            self.selection(), field_set(self.fields), self.events == "interruptions"
+            self.selection(),
+            field_set(self.fields),
+            interruptions=self.events == "interruptions",
+            candles=self.candles == "1m",
         )

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ from websockets.sync.client import connect
 from core.settings import Settings
 from server.fields import MAX_REPEATS
 from tests.support.event_stream import event_stream
-from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.live_job import insert, list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import no_connections
 from tests.support.server import DEADLINE, ServerProcess, running_server
 
@@ -122,6 +123,65 @@ def test_a_stream_tells_what_was_subscribed_to_and_goes_on_where_it_was(
         assert receive()["type"] == "snapshot"
 
 
+@KINDS
+def test_the_running_candle_is_sent_with_each_change_of_a_named_symbol(
+    database: Settings, owner: connection, server: ServerProcess, stream: OpenStream
+) -> None:
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+
+    def write(price: str) -> None:
+        rows = [
+            ("binance", "BTCUSDT", minute - timedelta(minutes=age), *[price] * 4, 1, 2, age + 1)
+            for age in range(3)
+        ]
+        with owner.cursor() as cursor:
+            cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+            cursor.execute("DELETE FROM candles_1m")
+        insert(owner, "INSERT INTO candles_1m VALUES %s", rows)
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", price)])
+
+    with stream(server, [("symbol", "BTCUSDT"), ("candles", "1m")]) as receive:
+        assert receive()["candles"] == []
+        write("1.50")
+        candles = receive()["candles"]
+        assert [each["start"][:16] for each in candles] == [
+            (minute - timedelta(minutes=age)).isoformat()[:16] for age in (1, 0)
+        ]
+        candle = {"exchange": "binance", "symbol": "BTCUSDT", "interval": "1m"}
+        amounts = dict.fromkeys(("open", "high", "low", "close"), "1.5")
+        assert [each | {"start": None} for each in candles] == [
+            candle | amounts | {"start": None, "updates": 2, "closed": True},
+            candle | amounts | {"start": None, "updates": 1, "closed": False},
+        ]
+        write("2")
+        assert [each["close"] for each in receive()["candles"]] == ["2", "2"]
+
+
+@KINDS
+def test_an_interruption_is_sent_when_it_begins_and_when_it_ends(
+    database: Settings, owner: connection, server: ServerProcess, stream: OpenStream
+) -> None:
+    start = datetime(2025, 3, 28, 12, tzinfo=UTC)
+    wait_for_batch(server, write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")]))
+    with stream(server, [("events", "interruptions")]) as receive, stream(server) as plain:
+        assert receive()["interruptions"] == []
+        row = ("binance", "127.0.0.1", "interruption", "silence", start, None, 0)
+        insert(owner, "INSERT INTO feed_events VALUES %s", [row])
+        begun = receive()
+        with owner.cursor() as cursor:
+            cursor.execute('UPDATE feed_events SET "to" = %s', (start + timedelta(seconds=20),))
+        ended = receive()
+
+        assert (begun["type"], begun["exchange"], begun["reason"]) == (
+            "interruption",
+            "binance",
+            "silence",
+        )
+        assert (begun["from"], begun["to"]) == ("2025-03-28T12:00:00.000000Z", None)
+        assert (ended["from"], ended["to"]) == (begun["from"], "2025-03-28T12:00:20.000000Z")
+        assert [plain()["type"] for _ in range(2)] == ["snapshot", "heartbeat"]
+
+
 def test_postgres_may_go_and_come_back_under_open_streams(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
@@ -185,6 +245,8 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
         "qoute": [("qoute", "USDT")],
         "since": [("since", "x" * 65)],
         "fields": [("fields", "price,prise")],
+        "candles": [("candles", "1m")],
+        "events": [("events", "trades")],
         "status": [("status", "trading"), ("status", "halt")],
     }.items():
         answer = server.get(f"/stream?{urlencode(query)}")

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -295,6 +296,20 @@ def test_a_client_that_was_not_ready_gets_the_interruptions_once_it_is(hub: Hub)
         messages = wire.messages()
         assert spans(messages) == [("interruption", "01", "02"), ("interruption", "03", None)]
         assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
+
+
+def test_the_newest_candles_come_with_each_change_to_those_that_want_them(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1", ETH="1"))
+    wanted = Subscription(Selection(symbols=frozenset(["BTC"])), candles=True)
+    btc = ("binance", "BTC")
+    with joined(hub, wanted) as wire, joined(hub, symbols("BTC")) as plain:
+        assert hub.candles_wanted == {btc}
+        hub.publish(replace(reading(2, 1, BTC="2"), candles={btc: '{"open":"1"},{"open":"2"}'}))
+        hub.publish(reading(3, 2, BTC="3"))
+
+        assert [m["candles"] for m in wire.messages()] == [[], [{"open": "1"}, {"open": "2"}], []]
+        assert all("candles" not in m for m in plain.messages())
+    assert hub.candles_wanted == frozenset()
 
 
 def test_a_slow_client_is_told_how_many_changes_it_skips(hub: Hub) -> None:

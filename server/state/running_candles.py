@@ -1,0 +1,53 @@
+"""Read the newest candles of symbols that a stream follows, in the snapshot of the prices.
+
+{"exchange":"binance","symbol":"BTCUSDT","interval":"1m","start":"2025-03-28T07:37:00.000000Z",
+ "open":"85440","high":"85450.01","low":"85439.99","close":"85441.2","updates":42,"closed":false}
+"""
+
+from collections.abc import Collection
+
+from psycopg2.extensions import cursor
+
+from server.state.price_table import Key
+from server.state.prices import AMOUNT, INSTANT, UNCHANGED
+
+COLUMNS = {
+    "exchange": UNCHANGED,
+    "symbol": UNCHANGED,
+    "open": AMOUNT,
+    "high": AMOUNT,
+    "low": AMOUNT,
+    "close": AMOUNT,
+    "updates": UNCHANGED,
+    "closed": UNCHANGED,
+}
+
+# Each day is a partition with the key (exchange, symbol, minute): two rows are read from its end. The
+# minute before is sent too, so that every client gets its final values.
+NEWEST = f"""
+SELECT exchange, symbol, string_agg(
+    (SELECT row_to_json(shown)::text FROM (
+        SELECT {", ".join(form.format(name) for name, form in COLUMNS.items())},
+            '1m' AS interval, {INSTANT.format("minute").replace('AS "minute"', "AS start")}
+    ) AS shown), ',' ORDER BY minute)
+FROM (
+    SELECT candle.*, candle.minute < max(candle.minute) OVER (
+        PARTITION BY candle.exchange, candle.symbol
+    ) AS closed
+    FROM unnest(%(exchanges)s, %(symbols)s) AS wanted (exchange, symbol), LATERAL (
+        SELECT * FROM candles_1m
+        WHERE candles_1m.exchange = wanted.exchange AND candles_1m.symbol = wanted.symbol
+        ORDER BY minute DESC LIMIT 2
+    ) AS candle
+) AS newest
+GROUP BY exchange, symbol
+"""
+
+
+def newest_candles(statements: cursor, wanted: Collection[Key]) -> dict[Key, str]:
+    """Return the JSON of the newest two candles of each symbol: oldest first, with a comma between."""
+    if not wanted:
+        return {}
+    exchanges, symbols = zip(*wanted, strict=True)
+    statements.execute(NEWEST, {"exchanges": list(exchanges), "symbols": list(symbols)})
+    return {(exchange, symbol): text for exchange, symbol, text in statements}
