@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response, WebSocket
 from fastapi.staticfiles import StaticFiles
 
 from core.settings import Settings
+from server import asyncapi
 from server.access.middleware import COMMON_RESPONSES, protect
 from server.errors import documented, problem, register_problem_handlers
 from server.metrics import Metrics
+from server.openapi import TAGS, complete
 from server.repeats import refuse_repeats
 from server.rest.api import create_api
 from server.rest.health import create_operations
@@ -30,9 +32,12 @@ EVENTS = documented(
     HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 ) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
-OPEN_PATHS = {"/", "/healthz", "/readyz", "/openapi.json"} | {f"/{f.name}" for f in PAGE.iterdir()}
+OPEN_PATHS = {
+    *("/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"),
+    *(f"/{file.name}" for file in PAGE.iterdir()),
+}
 """Paths served without the key: the page, which asks for it, the health checks of a load balancer, and
-the OpenAPI document, which describes how to send the key."""
+the documents, which describe how to send the key."""
 
 
 def create_app(settings: Settings, hub: Hub) -> FastAPI:
@@ -79,6 +84,8 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         lifespan=lifespan,
         responses=COMMON_RESPONSES,
         dependencies=[Depends(refuse_repeats)],
+        servers=[{"url": "/", "description": "This server"}],
+        openapi_tags=[{"name": name, "description": text} for name, text in TAGS.items()],
     )
     register_problem_handlers(app)
     page = StaticFiles(directory=PAGE, html=True)
@@ -90,13 +97,18 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     async def ws(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
         await stream_to_websocket(websocket, hub, query)
 
-    @app.get("/stream", response_class=Response, responses=EVENTS)
+    @app.get("/stream", response_class=Response, responses=EVENTS, tags=["streams"])
     async def events(
         query: Annotated[StreamQuery, Query()],
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> EventStream:
-        """Server-sent events: a snapshot, then the changes of each batch. See docs/server.md."""
+        """Send events: a snapshot, then the changes of each batch. /asyncapi.json describes them."""
         return EventStream(hub, query, last_event_id)
+
+    @app.get("/asyncapi.json", tags=["streams"])
+    async def get_asyncapi(request: Request) -> dict[str, Any]:
+        """Describe the messages of /stream and of the WebSocket at /ws, as AsyncAPI 3."""
+        return asyncapi.document(request.url.netloc)
 
     @app.websocket("/{path:path}")
     async def nowhere(websocket: WebSocket) -> None:
@@ -108,5 +120,6 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     async def static(request: Request) -> Response:
         return await page.get_response(page.get_path(request.scope), request.scope)
 
+    complete(app)
     protect(app, settings, metrics, OPEN_PATHS)
     return app

@@ -22,7 +22,7 @@ from fastapi.exceptions import (
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-SCHEMA = {
+PROBLEM = {
     "title": "Problem",
     "type": "object",
     "properties": {
@@ -49,7 +49,7 @@ SCHEMA = {
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route that may return these problems."""
-    content = {"application/problem+json": {"schema": SCHEMA}}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {s.value: {"description": s.phrase, "content": content} for s in statuses}
 
 

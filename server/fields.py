@@ -83,6 +83,8 @@ PriceFields = Annotated[
         description="Fields of each price, with commas between them; `exchange` and `symbol` are always"
         " there. Missing: all fields",
         examples=["price,bid,ask"],
+        # Only for the document: an error names the unknown field instead.
+        json_schema_extra={"pattern": f"^({'|'.join(FIELDS)})(,({'|'.join(FIELDS)}))*$"},
     ),
 ]
 

@@ -62,7 +62,9 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     )
 
-    @api.get("/prices", response_class=Response, responses=cached_responses(Prices))
+    @api.get(
+        "/prices", tags=["prices"], response_class=Response, responses=cached_responses(Prices)
+    )
     async def get_prices(
         which: Annotated[PriceFilter, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
@@ -72,6 +74,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
 
     @api.get(
         "/prices/{exchange}/{symbol}",
+        tags=["prices"],
         response_class=Response,
         responses=cached_responses(PriceRow) | documented(HTTPStatus.NOT_FOUND),
     )
@@ -86,12 +89,21 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         answer = answer_with_price(prices, price, if_none_match)
         return with_age(answer, hub.away_since)
 
-    @api.get("/prices/{exchange}/{symbol}/source", responses=documented(HTTPStatus.NOT_FOUND))
+    @api.get(
+        "/prices/{exchange}/{symbol}/source",
+        tags=["prices"],
+        responses=documented(HTTPStatus.NOT_FOUND),
+    )
     async def get_price_source(exchange: Exchange, symbol: Annotated[Name, Path()]) -> PriceSource:
         """Return the Kafka offset of the newest price, and the command that prints its original text."""
         return await price_source(queries, exchange, symbol)
 
-    @api.get("/instruments", response_class=Response, responses=tagged_responses(Instruments))
+    @api.get(
+        "/instruments",
+        tags=["markets"],
+        response_class=Response,
+        responses=tagged_responses(Instruments),
+    )
     async def get_instruments(
         which: Annotated[SelectionQuery, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
@@ -100,6 +112,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
 
     @api.get(
         "/candles/{exchange}/{symbol}",
+        tags=["markets"],
         response_class=Response,
         responses=tagged_responses(Candles) | documented(HTTPStatus.NOT_FOUND),
     )
@@ -113,12 +126,15 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         newest = None if hub.prices is None else hub.prices.newest_received(exchange)
         return answer_with(await candles(queries, exchange, symbol, span, newest), if_none_match)
 
-    @api.get("/compare")
-    async def get_comparisons(which: Annotated[CompareFilter, Query()]) -> Comparisons:
+    @api.get("/compare", tags=["markets"], responses={200: {"headers": AGE}})
+    async def get_comparisons(
+        which: Annotated[CompareFilter, Query()], response: Response
+    ) -> Comparisons:
         """Return prices of the same base and quote on several exchanges, side by side."""
+        with_age(response, hub.away_since)
         return compare(known_prices(hub), which)
 
-    @api.get("/feeds")
+    @api.get("/feeds", tags=["operations"])
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
         """Return source, age, unreadable share and recent events of each feed."""
         return await feeds(queries, known_prices(hub), hub.unreadable, which)

@@ -19,7 +19,7 @@ from server.streams.hub import Hub
 def create_operations(
     settings: Settings, hub: Hub, listener: Listener, metrics: Metrics
 ) -> APIRouter:
-    operations = APIRouter()
+    operations = APIRouter(tags=["operations"])
     limits = age_limits(settings)
     metrics.watch_streams(hub.traffic)
     metrics.watch_database(lambda: hub.prices is not None and hub.away_since is None)

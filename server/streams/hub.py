@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from itertools import product
 
+from exchanges import EXCHANGE
 from server.state.interruptions import Interruption, changed, ongoing
 from server.state.price_table import Key, PriceTable, Reading
 from server.state.prices import Price
@@ -189,8 +191,12 @@ class Hub:
         return audience
 
     def _choose_candles(self) -> None:
-        followed = [each for each in self._audiences.values() if each.subscription.candles]
-        self.candles_wanted = frozenset(key for audience in followed for key in audience.keys)
+        self.candles_wanted = frozenset(
+            key
+            for subscription in self._audiences
+            if subscription.candles
+            for key in product(EXCHANGE, subscription.selection.symbols)
+        )
 
     def _choose_keys(self) -> None:
         assert self.prices is not None
@@ -199,7 +205,6 @@ class Hub:
             audience.choose(self.prices)
             for key in audience.keys:
                 self._audiences_of[key].add(audience)
-        self._choose_candles()
 
     def _send_prices(
         self,

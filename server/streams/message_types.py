@@ -84,25 +84,25 @@ class PricesMessage(StreamMessage):
 class Snapshot(PricesMessage):
     """Every price of the subscription. It replaces all earlier ones."""
 
-    type: Literal["snapshot"] = "snapshot"
+    type: Literal["snapshot"]
 
 
 class Changes(PricesMessage):
     """The prices that changed since `previous`."""
 
-    type: Literal["changes"] = "changes"
+    type: Literal["changes"]
 
 
 class Heartbeat(StreamMessage):
     """Sent after 5 seconds without another message."""
 
-    type: Literal["heartbeat"] = "heartbeat"
+    type: Literal["heartbeat"]
 
 
 class Status(StreamMessage):
     """Sent when Postgres becomes unavailable, every 5 seconds until it is back, and then once."""
 
-    type: Literal["status"] = "status"
+    type: Literal["status"]
     postgres: Literal["away", "back"]
     since: Instant
     age_seconds: float
@@ -115,14 +115,25 @@ class UnreadableExchange(Unreadable):
 class UnreadableMessage(StreamMessage):
     """The exchanges most of whose items could not be read in the last minute; sent when they change."""
 
-    type: Literal["unreadable"] = "unreadable"
+    type: Literal["unreadable"]
     exchanges: list[UnreadableExchange]
 
 
 class InterruptionMessage(StreamMessage, Interruption):
     """An interruption that began, ended, or got another reason; only with `events=interruptions`."""
 
-    type: Literal["interruption"] = "interruption"
+    type: Literal["interruption"]
+
+
+MESSAGES: dict[str, type[StreamMessage]] = {
+    "snapshot": Snapshot,
+    "changes": Changes,
+    "heartbeat": Heartbeat,
+    "status": Status,
+    "unreadable": UnreadableMessage,
+    "interruption": InterruptionMessage,
+}
+"""Model of each type of message."""
 
 
 class Position(NamedTuple):
@@ -162,12 +173,14 @@ def prices_message(
 
 
 def heartbeat(position: Position) -> Message:
-    return _message(Heartbeat(**position._asdict()))
+    return _message(Heartbeat(type="heartbeat", **position._asdict()))
 
 
 def status(position: Position, postgres: Literal["away", "back"], since: datetime) -> Message:
     age = round((position.time - since).total_seconds(), 1)
-    return _message(Status(**position._asdict(), postgres=postgres, since=since, age_seconds=age))
+    return _message(
+        Status(type="status", **position._asdict(), postgres=postgres, since=since, age_seconds=age)
+    )
 
 
 def unreadable(position: Position, exchanges: Mapping[str, Unreadable]) -> Message:
@@ -176,11 +189,13 @@ def unreadable(position: Position, exchanges: Mapping[str, Unreadable]) -> Messa
         UnreadableExchange(exchange=exchange, **found.model_dump())
         for exchange, found in exchanges.items()
     ]
-    return _message(UnreadableMessage(**position._asdict(), exchanges=rows))
+    return _message(UnreadableMessage(type="unreadable", **position._asdict(), exchanges=rows))
 
 
 def interruption(position: Position, about: Interruption) -> Message:
-    return _message(InterruptionMessage(**position._asdict(), **about.model_dump()))
+    return _message(
+        InterruptionMessage(type="interruption", **position._asdict(), **about.model_dump())
+    )
 
 
 def _message(content: StreamMessage) -> Message:

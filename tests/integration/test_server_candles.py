@@ -9,7 +9,7 @@ from psycopg2.extras import execute_values
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import list_instruments, ticker, write_batch
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
 
@@ -76,8 +76,10 @@ def test_a_minute_is_told_with_every_digit(owner: connection, server: ServerProc
                 "low": "0.00000001",
                 "close": "120",
                 "updates": 3,
+                "closed": False,
             }
         ],
+        "next": None,
     }
 
 
@@ -89,6 +91,8 @@ def test_a_minute_is_told_with_every_digit(owner: connection, server: ServerProc
         ("1h", "09:00"),
         ("4h", "08:00"),
         ("1d", "00:00"),
+        ("30m", "09:00"),
+        ("90m", "09:00"),
     ],
 )
 def test_larger_candles_are_made_of_minutes(
@@ -114,6 +118,7 @@ def test_larger_candles_are_made_of_minutes(
             "low": "0.5",
             "close": "0.75",
             "updates": 9,
+            "closed": False,
         }
     ]
 
@@ -138,6 +143,62 @@ def test_a_limit_keeps_the_oldest_of_a_span_and_the_newest_without_one(
     assert starts(server, **{"from": NINE, "limit": "2"}) == ["09:00", "09:01"]
     assert starts(server, **{"from": NINE, "limit": "2", "interval": "5m"}) == ["09:00", "09:05"]
     assert starts(server, to="2025-03-28T09:20:00Z", limit="2") == ["09:18", "09:19"]
+
+
+def test_weeks_start_on_monday(owner: connection, server: ServerProcess) -> None:
+    monday = datetime(2025, 3, 24, tzinfo=UTC)
+    times = (monday - timedelta(minutes=1), monday, monday + timedelta(days=6, hours=23))
+    write_minutes(owner, *((time, "1", "1", "1", "1") for time in times))
+
+    answer = server.get(
+        "/api/candles/binance/BTCUSDT", **{"interval": "1w", "from": "2025-03-01"}
+    ).json()
+
+    candles = [(each["start"][:10], each["updates"]) for each in answer["candles"]]
+    assert candles == [("2025-03-17", 3), ("2025-03-24", 6)]
+
+
+def test_a_page_names_the_next_one(owner: connection, server: ServerProcess) -> None:
+    write_minutes(owner, *((at(9, minute), "1", "1", "1", "1") for minute in range(5)))
+    span = {"from": NINE, "to": "2025-03-28T09:05:00Z", "limit": "2"}
+    pages = []
+    while span["from"]:
+        answer = server.get("/api/candles/binance/BTCUSDT", **span).json()
+        pages.append([candle["start"][14:16] for candle in answer["candles"]])
+        span["from"] = answer["next"]
+
+    assert pages == [["00", "01"], ["02", "03"], ["04"]]
+
+
+def test_a_candle_is_closed_when_a_later_price_of_its_exchange_arrived(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    minutes = (this_minute - timedelta(minutes=1), this_minute)
+    write_minutes(owner, *((minute, "1", "1", "1", "1") for minute in minutes))
+
+    def closed() -> list[bool]:
+        answer = server.get("/api/candles/binance/BTCUSDT", limit="3").json()
+        return [candle["closed"] for candle in answer["candles"]]
+
+    late = ticker("binance", "ETHUSDT", "1", received_at=this_minute - timedelta(seconds=1))
+    wait_for_batch(server, write_batch(database.database_url, [late]))
+    assert closed()[:2] == [False, False]
+    on_time = ticker("binance", "ETHUSDT", "1", received_at=this_minute)
+    wait_for_batch(server, write_batch(database.database_url, [on_time]))
+    assert closed()[:2] == [True, False]
+
+
+def test_an_answer_that_has_not_changed_is_not_sent_again(
+    owner: connection, server: ServerProcess
+) -> None:
+    write_minutes(owner, (at(9, 0), "1", "1", "1", "1"))
+    path, span = "/api/candles/binance/BTCUSDT", {"from": NINE, "limit": "2"}
+    tag = {"If-None-Match": server.get(path, **span).headers["etag"]}
+
+    assert server.get(path, tag, **span).status_code == 304
+    write_minutes(owner, (at(9, 1), "1", "1", "1", "1"))
+    assert server.get(path, tag, **span).status_code == 200
 
 
 def test_without_a_span_the_running_minute_is_the_last(
@@ -181,7 +242,7 @@ def test_a_symbol_that_is_only_listed_has_no_candles_yet(
 @pytest.mark.parametrize(
     ("path", "parameter", "value"),
     [
-        ("binance/BTCUSDT?interval=2m", "interval", "2m"),
+        ("binance/BTCUSDT?interval=7m", "interval", "7m"),
         ("binance/BTCUSDT?from=yesterday", "from", "yesterday"),
         ("binance/BTCUSDT?to=2025", "to", "2025"),
         ("binance/BTCUSDT?from=2025-03-28&to=2025-03-27", "to", "2025-03-27"),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 from psycopg2.extensions import connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -43,22 +44,39 @@ def websocket(
     compression: Literal["deflate"] | None = None,
 ) -> Iterator[Receive]:
     query = [*query, ("since", since)] if since else query
+    documented = documented_messages(server)
     with connect(f"{server.stream}?{urlencode(query)}", compression=compression) as client:
-        yield lambda: dict(json.loads(client.recv(DEADLINE)))
+        yield lambda: documented(json.loads(client.recv(DEADLINE)))
 
 
 @contextmanager
 def events(
     server: ServerProcess, query: Query = (), since: str | None = None, encoding: str = "identity"
 ) -> Iterator[Receive]:
+    documented = documented_messages(server)
     with event_stream(server.port, query, since, encoding) as stream:
 
         def receive() -> Message:
-            message = stream.receive()
+            message = documented(stream.receive())
             assert stream.last_event_id == message["id"]
             return message
 
         yield receive
+
+
+def documented_messages(server: ServerProcess) -> Callable[[Message], Message]:
+    """Return a function that returns a message if it is as /asyncapi.json describes it, in every field."""
+    document = server.get("/asyncapi.json").json()
+    components = document["components"]
+    for schema in components["schemas"].values():
+        schema["additionalProperties"] = False
+
+    def documented(message: Message) -> Message:
+        payload = components["messages"][message["type"]]["payload"]
+        Draft202012Validator(payload | {"components": components}).validate(message)
+        return message
+
+    return documented
 
 
 KINDS = pytest.mark.parametrize(

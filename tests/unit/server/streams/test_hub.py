@@ -303,7 +303,7 @@ def test_the_newest_candles_come_with_each_change_to_those_that_want_them(hub: H
     wanted = Subscription(Selection(symbols=frozenset(["BTC"])), candles=True)
     btc = ("binance", "BTC")
     with joined(hub, wanted) as wire, joined(hub, symbols("BTC")) as plain:
-        assert hub.candles_wanted == {btc}
+        assert hub.candles_wanted == {btc, ("kucoin", "BTC")}
         hub.publish(replace(reading(2, 1, BTC="2"), candles={btc: '{"open":"1"},{"open":"2"}'}))
         hub.publish(reading(3, 2, BTC="3"))
 
