@@ -24,6 +24,7 @@ export class Row {
       this.cells[name].className = ["price", "change"].includes(name) ? name : `${name} wide`;
       this.element.append(this.cells[name]);
     }
+    this.cells.price.addEventListener("pointerenter", () => this.#showSource());
     this.update(price);
   }
 
@@ -37,15 +38,22 @@ export class Row {
     this.#write("ask", amount(price.ask));
     this.#write("volume", rounded(price.quote_volume_24h));
     this.cells.change.dataset.direction = direction(percentage ?? 0);
-    // Tooltip: the position of the price in Kafka.
-    this.cells.price.title =
-      `${price.topic}, partition ${price.partition}, offset ${price.offset}, ` +
-      `position ${price.position}, from ${price.endpoint ?? "an unknown endpoint"}`;
     if (before) this.#flash(direction(Number(price.price) - Number(before.price)));
   }
 
   updateAge(now) {
     this.#write("age", age(now - Date.parse(this.price.received_at)));
+  }
+
+  /** Shows the position of the price in Kafka as a tooltip. */
+  async #showSource() {
+    const { exchange, symbol } = this.price;
+    const answer = await fetch(`api/prices/${exchange}/${encodeURIComponent(symbol)}/source`);
+    if (!answer.ok) return;
+    const source = await answer.json();
+    this.cells.price.title =
+      `${source.price} came from ${source.endpoint ?? "an unknown endpoint"}: ${source.topic}, ` +
+      `partition ${source.partition}, offset ${source.offset}, position ${source.position}`;
   }
 
   #write(name, text) {

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
@@ -267,8 +268,23 @@ def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it
 
     expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
     id = json.loads(frames[0])["id"]
-    assert [url.partition("?")[2] for url in opened] == ["", f"since={id}"]
+    since = [parse_qs(urlsplit(url).query).get("since") for url in opened]
+    assert since == [None, [id]]
     assert json.loads(frames[1])["previous"] == id
+
+
+def test_the_tooltip_of_a_price_names_the_kafka_message_that_it_came_in(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "85440.1", offset=1042)])
+    page.goto(server.page)
+
+    price(page, "kucoin", "BTC-USDT").hover()
+
+    expect(price(page, "kucoin", "BTC-USDT")).to_have_attribute(
+        "title",
+        "85440.1 came from 127.0.0.1: kucoin_raw_data, partition 0, offset 1042, position 0",
+    )
 
 
 def test_a_phone_shows_the_page_without_scrolling_sideways(

@@ -87,7 +87,8 @@ def until_the_end(client: ClientConnection) -> tuple[list[str], ConnectionClosed
 
 
 def last_of(ledger: Ledger, exchange: str) -> Written:
-    return ledger.connections(exchange)[-1]
+    """Return the newest connection; wait until there is one."""
+    return wait_for(lambda: ledger.connections(exchange))[-1]
 
 
 def ended(ledger: Ledger, exchange: str) -> Written:
