@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from core.metrics import new_registry
 
 DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
@@ -12,7 +14,7 @@ class Metrics:
     """Metrics of one process and one exchange. Every name begins with `extractor_`."""
 
     def __init__(self, exchange: str) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = new_registry("extractor")
         self._exchange = exchange
         self._last_frame: float | None = None
 

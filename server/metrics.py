@@ -1,26 +1,22 @@
-"""Metrics of the server for Prometheus."""
+"""Metrics of the server for Prometheus. Every name begins with `server_`."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.metrics import new_registry
+from server.deprecated_metrics import FormerNames
 from server.state.price_table import Reading
 from server.streams.client import Traffic
 
 AGES = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
-"""Upper bounds of the buckets of `price_age_seconds`."""
+"""Upper bounds of the buckets of `server_price_age_seconds`."""
 
 REFUSED = "(refused)"
 """Value of the label `route` for requests that were refused before routing."""
@@ -36,13 +32,13 @@ class StreamCollector(Collector):
         self._traffic = traffic
 
     def collect(self) -> Iterator[Metric]:
-        clients = GaugeMetricFamily("stream_clients", "Open streams", labels=["kind"])
-        messages = _counter("stream_messages", "Messages sent", "kind")
-        sizes = _counter("stream_bytes", "Bytes of messages sent", "kind")
+        clients = GaugeMetricFamily("server_stream_clients", "Open streams", labels=["kind"])
+        messages = _counter("server_stream_messages", "Messages sent", "kind")
+        sizes = _counter("server_stream_bytes", "Bytes of messages sent", "kind")
         conflated = _counter(
-            "stream_conflated", "Changes merged into later ones for a slow client", "kind"
+            "server_stream_conflated", "Batches merged with later ones for a slow client", "kind"
         )
-        closed = _counter("stream_closed", "Streams closed by the server", "kind", "reason")
+        closed = _counter("server_stream_closed", "Streams closed by the server", "kind", "reason")
         for kind, counters in self._traffic.items():
             clients.add_metric([kind], counters.clients)
             messages.add_metric([kind], counters.messages)
@@ -60,28 +56,30 @@ class Metrics:
     """Metrics of one server process."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._registry = new_registry("server")
+        self._exported = CollectorRegistry(auto_describe=False)
+        self._exported.register(self._registry)
+        self._exported.register(FormerNames(self._registry))
         self._requests = Counter(
-            "rest_requests",
+            "server_requests",
             "HTTP requests answered",
             ["route", "status"],
             registry=self._registry,
         )
         self._newest_price_age = Gauge(
-            "newest_price_age_seconds",
+            "server_newest_price_age_seconds",
             "Seconds since the extractor received the newest price",
             ["exchange"],
             registry=self._registry,
         )
         self._unreadable_share = Gauge(
-            "unreadable_share",
+            "server_unreadable_share",
             "Share of the items of the last minute that could not be read, from 0 to 1",
             ["exchange"],
             registry=self._registry,
         )
         self._price_age = Histogram(
-            "price_age_seconds",
+            "server_price_age_seconds",
             "Seconds from when the extractor received a batch's newest price until it is sent",
             buckets=AGES,
             registry=self._registry,
@@ -101,7 +99,7 @@ class Metrics:
 
     def watch_database(self, is_up: Callable[[], bool]) -> None:
         up = Gauge(
-            "database_up",
+            "server_database_up",
             "1 while Postgres can be read, 0 while it is unavailable",
             registry=self._registry,
         )
@@ -115,9 +113,13 @@ class Metrics:
         """`share` returns 0 to 1, or None while the exchange sends nothing."""
         self._unreadable_share.labels(exchange).set_function(or_nan(share))
 
-    def text(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Return the metrics and their media type: OpenMetrics if the header `Accept` lists it.
+
+        Otherwise they have Prometheus' text format.
+        """
+        encode, media_type = choose_encoder(accept)
+        return encode(self._exported), media_type
 
 
 def or_nan(value: Callable[[], float | None]) -> Callable[[], float]:

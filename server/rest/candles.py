@@ -9,29 +9,18 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
 from server.fields import Amount, Exchange, Instant
 from server.rest.query_connection import QueryConnection
+from server.times import Time, end_after_start
 
 MINUTE = timedelta(minutes=1)
 UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
 """Start of a candle of every width, as in the SQL function `candles`. It is a Monday."""
-FIRST = datetime(2000, 1, 1, tzinfo=UTC)
-"""The earliest time accepted."""
-LAST = datetime(2100, 1, 1, tzinfo=UTC)
-"""The latest time accepted."""
 
 
 def width_of(interval: str) -> timedelta:
@@ -77,25 +66,6 @@ SELECT EXISTS (SELECT FROM instruments WHERE exchange = %(exchange)s AND symbol 
 """
 
 
-def parse_time(text: str) -> datetime:
-    """Parse ISO 8601, such as 2025-03-28T07:37:28Z; the default zone is UTC. Raise ValueError."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError("expected ISO 8601, as in 2025-03-28T07:37:00Z") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def check_range(time: datetime) -> datetime:
-    if not FIRST <= time <= LAST:
-        raise ValueError(f"expected a time from {FIRST:%Y-%m-%d} to {LAST:%Y-%m-%d}")
-    # Postgres rejects UTC offsets of 16 hours or more.
-    return time.astimezone(UTC)
-
-
-Time = Annotated[datetime, BeforeValidator(parse_time), AfterValidator(check_range)]
-
-
 class CandleSpan(BaseModel):
     """Candles that start at `from` or later and before `to`, oldest first."""
 
@@ -109,13 +79,7 @@ class CandleSpan(BaseModel):
     end: Annotated[Time | None, Field(alias="to", description="ISO 8601 (default: now)")] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 500
 
-    @field_validator("end")
-    @classmethod
-    def end_comes_later(cls, end: datetime | None, others: ValidationInfo) -> datetime | None:
-        start = others.data.get("start")
-        if start is not None and end is not None and end <= start:
-            raise ValueError("expected a time after `from`")
-        return end
+    _end = field_validator("end")(end_after_start)
 
 
 class Candle(BaseModel):

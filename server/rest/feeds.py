@@ -5,21 +5,23 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from exchanges import EXCHANGE
 from server.fields import Exchange, Instant
+from server.rest.feed_days import DAY, FeedDay, Span, feed_days
 from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable
 from server.state.prices import Price
 from server.state.provenance import is_simulated
 from server.state.unreadable import Unreadable
+from server.times import FIRST, Time, end_after_start
 
 EVENTS = """
 SELECT event.exchange, endpoint, kind, reason, "from", "to", frames
 FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
     SELECT * FROM feed_events
-    WHERE exchange = feed.name
+    WHERE exchange = feed.name AND "from" >= %(since)s AND "from" < %(until)s
     ORDER BY "from" DESC, kind LIMIT %(limit)s
 ) AS event
 ORDER BY exchange, "from" DESC, kind
@@ -38,15 +40,35 @@ WHERE "to" IS NULL
 """
 
 
+DAYS_SHOWN = 7
+"""Number of days before `to` whose condition is returned by default."""
+
+MAX_DAYS = 92
+"""Maximum number of days in an answer: the newest ones of a longer span."""
+
 EVENT_COLUMNS = ("endpoint", "kind", "reason", "from", "to", "frames")
 
 
 class FeedFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    start: Annotated[
+        Time | None,
+        Field(
+            alias="from",
+            description="ISO 8601: list only events that began at this time or later. Days are listed"
+            f" from here on, up to {MAX_DAYS} before `to` (default: {DAYS_SHOWN})",
+        ),
+    ] = None
+    end: Annotated[
+        Time | None,
+        Field(alias="to", description="ISO 8601: the end of events and days (default: now)"),
+    ] = None
     limit: Annotated[
         int, Field(ge=0, le=100, description="Maximum number of events of each feed")
     ] = 10
+
+    _end = field_validator("end")(end_after_start)
 
 
 class FeedEvent(BaseModel):
@@ -71,6 +93,7 @@ class Feed(BaseModel):
     ]
     interruption: Annotated[FeedEvent | None, Field(description="The ongoing interruption")]
     events: Annotated[list[FeedEvent], Field(description="Newest first")]
+    days: Annotated[list[FeedDay], Field(description="Oldest first")]
 
 
 class Feeds(BaseModel):
@@ -84,10 +107,18 @@ async def feeds(
     unreadable: Mapping[str, Unreadable],
     which: FeedFilter,
 ) -> Feeds:
-    parameters = {"exchanges": list(EXCHANGE), "limit": which.limit}
+    now = datetime.now(UTC)
+    until = which.end or now
+    parameters = {
+        "exchanges": list(EXCHANGE),
+        "limit": which.limit,
+        "since": which.start or FIRST,
+        "until": until,
+    }
     events = by_exchange(await queries.rows(EVENTS, parameters))
     interruptions = by_exchange(await queries.rows(INTERRUPTIONS, parameters))
-    now = datetime.now(UTC)
+    span = shown_days(which.start, until)
+    days = await feed_days(queries, span, now)
     return Feeds(
         id=prices.name(prices.id),
         feeds=[
@@ -97,11 +128,18 @@ async def feeds(
                 unreadable.get(each),
                 interruptions[each],
                 events[each],
+                days[each],
                 now,
             )
             for each in EXCHANGE
         ],
     )
+
+
+def shown_days(start: datetime | None, until: datetime) -> Span:
+    """Return the days to show: up to MAX_DAYS from `start`, DAYS_SHOWN without it."""
+    earliest = until - MAX_DAYS * DAY
+    return Span(until - DAYS_SHOWN * DAY if start is None else max(start, earliest), until)
 
 
 def by_exchange(rows: Iterable[tuple[Any, ...]]) -> defaultdict[str, list[FeedEvent]]:
@@ -119,6 +157,7 @@ def feed(
     unreadable: Unreadable | None,
     interruptions: list[FeedEvent],
     events: list[FeedEvent],
+    days: list[FeedDay],
     now: datetime,
 ) -> Feed:
     """Return the feed of an exchange. `interruptions` has the ongoing one, if any."""
@@ -134,4 +173,5 @@ def feed(
         unreadable=unreadable,
         interruption=interruptions[0] if interruptions else None,
         events=events,
+        days=days,
     )

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi import APIRouter, Header, Response
 from starlette.exceptions import HTTPException
 
 from core.settings import Settings
@@ -48,11 +48,19 @@ def create_operations(
     @operations.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {
+                "content": {
+                    media_type: {"schema": {"type": "string"}}
+                    for media_type in ("text/plain", "application/openmetrics-text")
+                }
+            }
+        },
     )
-    async def get_metrics() -> Response:
-        """Return metrics in Prometheus' text format."""
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    async def get_metrics(accept: Annotated[str, Header()] = "") -> Response:
+        """Return metrics in Prometheus' text format, or as OpenMetrics if `Accept` lists it."""
+        text, media_type = metrics.text(accept)
+        return Response(text, media_type=media_type)
 
     return operations
 

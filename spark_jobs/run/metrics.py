@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from core.metrics import new_registry
 from spark_jobs.errors import JobError
 from spark_jobs.run.lag import Lag
 from spark_jobs.tickers.reading import Reading, Share
@@ -16,13 +17,26 @@ class JobMetrics:
     """Metrics of one process. Every name begins with `job_`."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = registry = new_registry("job")
         self._messages = Counter(
             "job_messages", "Kafka messages read", ["query"], registry=registry
         )
+        self._items = Counter(
+            "job_items",
+            "Items by outcome: written, superseded by a newer one of the batch, outdated by an earlier"
+            " batch, or dead (unreadable). The sum is all items read",
+            ["query", "outcome"],
+            registry=registry,
+        )
+        self._without_candle = Counter(
+            "job_without_candle",
+            "Tickers that count in no candle, because their time is too old or ahead of the clock",
+            ["query"],
+            registry=registry,
+        )
         self._rows = Counter(
             "job_rows",
-            "Rows by outcome: ticks or rows read, written, refused as old, dead, without_candle",
+            "Deprecated: use job_items, whose outcomes do not overlap",
             ["query", "outcome"],
             registry=registry,
         )
@@ -89,6 +103,9 @@ class JobMetrics:
     ) -> None:
         """Record a batch; `phases` are in seconds."""
         self._messages.labels(query).inc(messages)
+        for outcome, count in outcomes(counts).items():
+            self._items.labels(query, outcome).inc(count)
+        self._without_candle.labels(query).inc(counts.get("without_candle", 0))
         for outcome, count in counts.items():
             self._rows.labels(query, outcome).inc(count)
         for phase, seconds in phases.items():
@@ -125,3 +142,18 @@ class JobMetrics:
             start_http_server(port, host, self.registry)
         except OSError as error:
             raise JobError(f"metrics can't be served on {host}:{port}: {error.strerror}") from error
+
+
+def outcomes(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of items of a batch by outcome. Each item has one.
+
+    `counts` has the items read (`ticks` or `rows`) and the `dead` ones; those of prices also have the
+    `written` and the `refused` ones.
+    """
+    dead = counts.get("dead", 0)
+    readable = counts.get("ticks", counts.get("rows", 0)) - dead
+    if "written" not in counts:
+        return {"written": readable, "dead": dead}
+    written, outdated = counts["written"], counts.get("refused", 0)
+    superseded = readable - written - outdated
+    return {"written": written, "superseded": superseded, "outdated": outdated, "dead": dead}

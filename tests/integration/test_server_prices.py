@@ -1,18 +1,21 @@
 """Request prices by REST, and check the server's readiness and metrics."""
 
 import json
+import platform
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg2.extensions import connection
 from websockets.sync.client import connect
 
 from core.settings import Settings
-from server.rest.price_answers import PriceRow
+from server.deprecated_metrics import FORMER_NAMES
+from server.price_row import PriceRow
 from server.rest.price_source import PriceSource
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import execute, no_connections
@@ -226,7 +229,7 @@ def test_without_postgres_the_last_known_prices_are_told_with_their_age(
     with no_connections(database, owner.info.dbname):
         away = wait_for(lambda: server.get("/api/prices"), lambda answer: "age" in answer.headers)
         not_ready = server.get("/readyz")
-        assert metrics(server)["database_up"] == 0
+        assert metrics(server)["server_database_up"] == 0
         one = server.get("/api/prices/binance/BTCUSDT", {"If-None-Match": "*"})
         source = server.get("/api/prices/binance/BTCUSDT/source")
 
@@ -282,20 +285,24 @@ def test_what_streams_carried_is_counted(database: Settings, server: ServerProce
         while "changes" not in heard[-1]:
             heard.append(client.recv(DEADLINE))
         counted = metrics(server)
-        open_now = {kind: counted["stream_clients", ("kind", kind)] for kind in ("ws", "sse")}
+        open_now = {
+            kind: counted["server_stream_clients", ("kind", kind)] for kind in ("ws", "sse")
+        }
 
     assert open_now == {"ws": 1, "sse": 1}
-    assert counted["stream_messages_total", ("kind", "ws")] == len(heard)
+    assert counted["server_stream_messages_total", ("kind", "ws")] == len(heard)
     payload = sum(len(message) for message in heard)
     # The count includes the header of each frame, 2 to 10 bytes.
-    frames = counted["stream_bytes_total", ("kind", "ws")]
+    frames = counted["server_stream_bytes_total", ("kind", "ws")]
     assert 2 * len(heard) <= frames - payload <= 10 * len(heard)
-    assert counted["stream_messages_total", ("kind", "sse")] == 2
-    assert counted["stream_conflated_total", ("kind", "ws")] == 0
-    assert counted["stream_closed_total", ("kind", "ws"), ("reason", "stalled")] == 0
-    assert counted["price_age_seconds_count"] == 1
-    assert 0 < counted["price_age_seconds_sum"] < DEADLINE
-    wait_for(lambda: metrics(server)["stream_clients", ("kind", "ws")], lambda count: count == 0)
+    assert counted["server_stream_messages_total", ("kind", "sse")] == 2
+    assert counted["server_stream_conflated_total", ("kind", "ws")] == 0
+    assert counted["server_stream_closed_total", ("kind", "ws"), ("reason", "stalled")] == 0
+    assert counted["server_price_age_seconds_count"] == 1
+    assert 0 < counted["server_price_age_seconds_sum"] < DEADLINE
+    wait_for(
+        lambda: metrics(server)["server_stream_clients", ("kind", "ws")], lambda count: count == 0
+    )
 
 
 def test_what_was_answered_is_counted_by_route_and_status(
@@ -312,7 +319,7 @@ def test_what_was_answered_is_counted_by_route_and_status(
     counted = metrics(server)
 
     def requests_of(route: str, status: int) -> float:
-        return counted["rest_requests_total", ("route", route), ("status", str(status))]
+        return counted["server_requests_total", ("route", route), ("status", str(status))]
 
     one = "/api/prices/{exchange}/{symbol}"
     assert requests_of(one, 200) == 2
@@ -321,9 +328,31 @@ def test_what_was_answered_is_counted_by_route_and_status(
     assert requests_of("/{file:path}", 200) == 1
     assert requests_of("/{file:path}", 404) == 1
     assert requests_of("(refused)", 421) == 2
-    assert counted["database_up"] == 1
-    assert 0 < counted["newest_price_age_seconds", ("exchange", "binance")] < DEADLINE
+    assert counted["server_database_up"] == 1
+    assert 0 < counted["server_newest_price_age_seconds", ("exchange", "binance")] < DEADLINE
     assert counted["process_open_fds"] > 0
+
+
+def test_metrics_are_exported_under_their_former_names_too(server: ServerProcess) -> None:
+    text = server.get("/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+
+    for name, former in FORMER_NAMES.items():
+        assert families[former].documentation == f"Deprecated: use {name}"
+        assert [
+            (each.name.removeprefix(former), each.labels) for each in families[former].samples
+        ] == [(each.name.removeprefix(name), each.labels) for each in families[name].samples]
+    build = families["server_build_info"].samples[0]
+    assert build.labels == {"version": "0.1.0", "python": platform.python_version()}
+
+
+def test_metrics_are_openmetrics_for_those_that_accept_it(server: ServerProcess) -> None:
+    answer = server.get("/metrics", {"Accept": "application/openmetrics-text;version=1.0.0"})
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert answer.text.count("# EOF") == 1
+    names = {family.name for family in openmetrics.text_string_to_metric_families(answer.text)}
+    assert {"server_requests", "rest_requests", "process_cpu_seconds"} <= names
 
 
 def metrics(server: ServerProcess) -> dict[Any, float]:

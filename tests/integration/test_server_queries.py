@@ -140,6 +140,9 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
 
     assert batch_of(answer["id"]) == batch_id
     binance, kucoin = answer["feeds"]
+    # Binance's connection is open since March 2025.
+    assert [day["condition"] for day in kucoin.pop("days")] == ["missing"] * 8
+    assert [day["condition"] for day in binance.pop("days")] == ["complete"] * 8
     assert 0 <= binance.pop("age_seconds") < 60
     assert binance == {
         "exchange": "binance",
@@ -170,6 +173,49 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
         ],
     }
     assert [len(f["events"]) for f in server.get("/api/feeds", limit="1").json()["feeds"]] == [1, 1]
+
+    span = {"from": "2025-03-28T12:00:03Z", "to": "2025-03-28T12:00:05Z"}
+    binance, kucoin = server.get("/api/feeds", **span).json()["feeds"]
+    assert (binance["events"], [each["from"][17:19] for each in kucoin["events"]]) == (
+        [],
+        ["04", "03"],
+    )
+    assert binance["days"] == [
+        {"day": "2025-03-28", "condition": "holes", "missing_seconds": 12 * 3600 + 1.0}
+    ]
+    assert server.get("/api/feeds", **{"from": "2025-03-28", "to": "2025-03-28"}).status_code == 422
+
+
+def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    midnight = START.replace(hour=0)
+    hour = timedelta(hours=1)
+    tell(
+        owner,
+        ("kucoin", "h", "connection", None, midnight - hour, None, 0),
+        ("kucoin", "h", "connection", "reset", midnight + 12 * hour, midnight + 30 * hour, 0),
+    )
+    write_batch(database.database_url, [ticker("kucoin", "A-B", "1"), ticker("kucoin", "C-D", "1")])
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE TABLE any_day PARTITION OF candles_1m DEFAULT")
+    candle = (1, 1, 1, 1, 1, 2, 3)
+    insert(
+        owner,
+        "INSERT INTO candles_1m VALUES %s",
+        [
+            ("kucoin", "A-B", midnight + 9 * hour, *candle),
+            ("kucoin", "A-B", midnight + 13 * hour, *candle),
+            ("kucoin", "C-D", midnight + 10 * hour, *candle),
+        ],
+    )
+
+    span = {"from": "2025-03-28T12:00:00Z", "to": "2025-03-29"}
+    _, kucoin = server.get("/api/feeds", **span).json()["feeds"]
+
+    assert kucoin["days"] == [
+        {"day": "2025-03-28", "condition": "holes", "missing_seconds": 2 * 3600 - 60.0}
+    ]
 
 
 def event(

@@ -61,7 +61,7 @@ def wait_until_unreadable(server: ServerProcess, of_kucoin: Any) -> requests.Res
 
 def samples(server: ServerProcess) -> list[str]:
     lines = server.get("/metrics").text.splitlines()
-    return sorted(line for line in lines if line.startswith("unreadable_share{"))
+    return sorted(line for line in lines if line.startswith("server_unreadable_share{"))
 
 
 def receive_unreadable(client: ClientConnection) -> list[dict[str, Any]]:
@@ -86,8 +86,8 @@ def test_more_than_half_makes_it_not_ready_and_everyone_says_why_until_a_minute_
         healthy = {"share": 0.167, "cause": "price can't be read"}
         assert unreadable(told) == unreadable(server.get("/api/feeds")) == [healthy, found]
         assert samples(server) == [
-            'unreadable_share{exchange="binance"} 0.167',
-            'unreadable_share{exchange="kucoin"} 0.625',
+            'server_unreadable_share{exchange="binance"} 0.167',
+            'server_unreadable_share{exchange="kucoin"} 0.625',
         ]
         assert "unreadable exchange=kucoin share=0.625 cause='sequence is missing'" in server.log()
 
@@ -98,8 +98,8 @@ def test_more_than_half_makes_it_not_ready_and_everyone_says_why_until_a_minute_
     assert told.status_code == 200
     assert unreadable(server.get("/api/feeds")) == [None, None]
     assert samples(server) == [
-        'unreadable_share{exchange="binance"} NaN',
-        'unreadable_share{exchange="kucoin"} NaN',
+        'server_unreadable_share{exchange="binance"} NaN',
+        'server_unreadable_share{exchange="kucoin"} NaN',
     ]
     assert "readable again exchange=kucoin" in server.log()
 

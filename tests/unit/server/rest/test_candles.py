@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from server.rest.candles import CandleSpan, bounds, parse_time
+from server.rest.candles import CandleSpan, bounds
+from server.times import parse_time
 
 NOW = datetime(2025, 3, 28, 7, 37, 28, 467000, UTC)
 

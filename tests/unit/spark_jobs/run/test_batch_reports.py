@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from spark_jobs.run.batch_reports import BatchReports
-from spark_jobs.run.metrics import JobMetrics
+from spark_jobs.run.metrics import JobMetrics, outcomes
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.reading import LastMinute, Reading, Share
 
@@ -119,9 +119,27 @@ def test_a_batch_has_a_line_in_the_log_and_its_metrics(
     assert float(age) > 0
     assert value(metrics, "job_messages_total", query="live_prices") == 8
     assert value(metrics, "job_rows_total", query="live_prices", outcome="written") == 871
+    assert value(metrics, "job_items_total", query="live_prices", outcome="superseded") == 132
     assert value(metrics, "job_lag_messages", query="live_prices") == 2
     newest = value(metrics, "job_newest_price_timestamp_seconds", exchange="kucoin")
     assert newest == RECEIVED_AT.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (
+            {"ticks": 10, "written": 4, "refused": 1, "dead": 2, "unread": 5, "without_candle": 3},
+            {"written": 4, "superseded": 3, "outdated": 1, "dead": 2},
+        ),
+        ({"ticks": 3, "dead": 1}, {"written": 2, "dead": 1}),
+        ({"rows": 5, "dead": 0}, {"written": 5, "dead": 0}),
+    ],
+)
+def test_each_item_of_a_batch_has_one_outcome(
+    counts: dict[str, int], expected: dict[str, int]
+) -> None:
+    assert outcomes(counts) == expected
 
 
 @pytest.mark.parametrize("unseen", [progress(1, messages=0), progress(1, query="raw_archive")])
