@@ -241,9 +241,9 @@ define quietly
 	@echo "$(1)"; { $(2); } > $(TOOLS)/logs/$(3).log 2>&1 || { tail -n 20 $(TOOLS)/logs/$(3).log >&2; exit 1; }
 endef
 
-.venv/.ready: requirements.lock pyproject.toml | prerequisites $(TOOLS)/logs
+.venv/.ready: requirements.lock pyproject.toml client/pyproject.toml | prerequisites $(TOOLS)/logs
 	@$(PYTHON) -m venv .venv
-	$(call quietly,python packages: installing what requirements.lock names,$(BIN)/pip install --require-hashes -r requirements.lock && $(BIN)/pip install --no-deps --no-build-isolation -e .,pip)
+	$(call quietly,python packages: installing what requirements.lock names,$(BIN)/pip install --require-hashes -r requirements.lock && $(BIN)/pip install --no-deps --no-build-isolation -e . -e ./client,pip)
 	@touch $@; echo "python packages: done"
 
 $(TOOLS)/bin/minio: | prerequisites $(TOOLS)/logs

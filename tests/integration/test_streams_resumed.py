@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,6 +13,7 @@ from urllib.parse import urlencode
 
 import psycopg2
 import requests
+from crypto_prices import Connected, Event, Prices
 from psycopg2.extensions import connection
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
@@ -19,6 +21,7 @@ from websockets.sync.client import connect
 from core.settings import Settings
 from infra import supervision
 from infra.stack import Stack
+from server.state.prices import plain
 from tests.support.cutting_relay import CuttingRelay, cutting_relay
 from tests.support.event_stream import event_stream
 from tests.support.live_job import batch_of, list_instruments, ticker, write_batch
@@ -101,6 +104,36 @@ class Follower:
             self.rows[key] = row["price"], row["sequence"], row["batch_id"]
 
 
+class ClientFollower:
+    """The client in client/, which follows by itself."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.rows: dict[Key, tuple[str, int, int]] = {}
+        self.resumed = 0
+
+    def follow(self, relay: CuttingRelay, last: Callable[[], int | None]) -> None:
+        """Follow until the last batch is known."""
+        options: Any = defaultdict(list)
+        for name, value in self.query:
+            options[name].append(value)
+        address = f"http://127.0.0.1:{relay.port}"
+        with Prices(address, **options, on_event=self.count, open_timeout=DEADLINE) as prices:
+            wait_for(
+                lambda: batch_of(prices.id or ""),
+                lambda batch: (end := last()) is not None and batch >= end,
+                deadline=DEADLINE,
+            )
+            for key, price in prices.table().items():
+                assert price.price is not None
+                assert price.sequence is not None
+                assert price.batch_id is not None
+                self.rows[key] = plain(price.price), price.sequence, price.batch_id
+
+    def count(self, event: Event) -> None:
+        self.resumed += event == Connected(resumed=True)
+
+
 def test_clients_that_are_cut_off_at_random_end_with_exactly_the_table(
     stack: Stack, database: Settings, owner: connection
 ) -> None:
@@ -108,7 +141,10 @@ def test_clients_that_are_cut_off_at_random_end_with_exactly_the_table(
     quotes = {key: random.choice(["USDT", "BTC"]) for key in KEYS}
     list_instruments(owner, *[(*key, "S", quote, "TRADING") for key, quote in quotes.items()])
     owner.close()
-    followers = [Follower(kind, query) for kind in (websocket, events) for query in QUERIES]
+    followers: list[Follower | ClientFollower] = [
+        Follower(kind, query) for kind in (websocket, events) for query in QUERIES
+    ]
+    followers += map(ClientFollower, QUERIES)
     last: list[int] = []
 
     with (
@@ -142,7 +178,7 @@ def test_clients_that_are_cut_off_at_random_end_with_exactly_the_table(
             and wanted.get("quote") in (None, quote)
             and (not symbols or symbol in symbols)
         }
-        assert follower.resumed > 10
+        assert follower.resumed > (10 if isinstance(follower, Follower) else 2)
     assert relay.cuts > 10 * len(followers)
 
 

@@ -1,0 +1,161 @@
+"""Follow prices with asyncio: a task keeps the table, the caller iterates or looks prices up."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, Unpack
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from crypto_prices.backoff import Backoff
+from crypto_prices.events import Disconnected, Event, Interruption
+from crypto_prices.options import MAX_MESSAGE_BYTES, SILENCE_LIMIT, Options, headers, parameters
+from crypto_prices.pending import Pending
+from crypto_prices.price import Key, Price
+from crypto_prices.request import refusal, stream_address
+from crypto_prices.table import MissedMessageError, Table
+
+
+class AsyncPrices:
+    """Live prices of a server, as an asynchronous context manager. See README.md for the options.
+
+    Entering raises RefusedError if the server refuses the request, and ConnectionError without prices
+    after `open_timeout`. Iteration yields every price that is known, then each price that changed.
+    """
+
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+        self._address_parts = (url, parameters(options))
+        stream_address(*self._address_parts)
+        self._headers = headers(options)
+        self._on_event = options.get("on_event")
+        self._open_timeout = options.get("open_timeout", 10.0)
+        self._table = Table()
+        self._pending = Pending()
+        self._skipped_by_server = 0
+        self._failure: Exception | None = None
+        self._last_error = "no attempt has ended yet"
+        self._changed = asyncio.Event()
+        """Set after every message and at the end."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                while self._table.id is None and self._failure is None:
+                    await self._next_change()
+        except TimeoutError as error:
+            await self.close()
+            raise ConnectionError(
+                f"no prices in {self._open_timeout:g} s: {self._last_error}"
+            ) from error
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection. A waiting iteration ends."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def __aiter__(self) -> AsyncIterator[Price]:
+        return self
+
+    async def __anext__(self) -> Price:
+        """Return the next change. Raise RefusedError if the server refuses to go on."""
+        while not self._pending:
+            if self._failure is not None:
+                raise self._failure
+            if self._task is None or self._task.done():
+                raise StopAsyncIteration
+            await self._next_change()
+        return self._pending.pop()
+
+    def __getitem__(self, key: Key) -> Price:
+        """Return the newest price of an exchange and symbol. Raise KeyError without one."""
+        return self._table.prices[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._table.prices
+
+    def __len__(self) -> int:
+        return len(self._table.prices)
+
+    def table(self) -> dict[Key, Price]:
+        """Return a copy of all prices, as of one state of the database."""
+        return dict(self._table.prices)
+
+    @property
+    def id(self) -> str | None:
+        """Return the id of the state that the table equals."""
+        return self._table.id
+
+    @property
+    def skipped(self) -> int:
+        """Return how many changes were replaced by later ones, by the server or before iteration."""
+        return self._skipped_by_server + self._pending.skipped
+
+    @property
+    def interruptions(self) -> list[Interruption]:
+        """Return the ongoing interruptions of the exchanges."""
+        return list(self._table.interruptions.values())
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        try:
+            while self._failure is None:
+                try:
+                    await self._follow(backoff)
+                except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
+                    self._last_error = str(error) or type(error).__name__
+                    self._failure = refusal(error)
+                    if self._failure is None:
+                        self._report([Disconnected(self._last_error)])
+                        await asyncio.sleep(backoff.wait())
+        finally:
+            self._changed.set()
+
+    async def _follow(self, backoff: Backoff) -> None:
+        url, query = self._address_parts
+        async with connect(
+            stream_address(url, query | {"since": self._table.id}),
+            additional_headers=self._headers,
+            max_size=MAX_MESSAGE_BYTES,
+            open_timeout=SILENCE_LIMIT,
+            close_timeout=1,
+        ) as connection:
+            self._table.connection_opened()
+            while True:
+                await self._take_message(connection)
+                backoff.reset()
+
+    async def _take_message(self, connection: ClientConnection) -> None:
+        async with asyncio.timeout(SILENCE_LIMIT):
+            message = json.loads(await connection.recv())
+        changes, events = self._table.take(message)
+        self._pending.add(changes)
+        self._skipped_by_server += message.get("skipped", 0)
+        self._changed.set()
+        self._report(events)
+
+    def _report(self, events: list[Event]) -> None:
+        if self._on_event is not None:
+            for event in events:
+                self._on_event(event)

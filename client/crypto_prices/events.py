@@ -1,0 +1,58 @@
+"""Events beside the prices: what happened to the connection, and to the data behind it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connection is open, and the table is up to date."""
+
+    resumed: bool
+    """Only the changes since the last message were sent; otherwise all prices were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection was lost. It will be opened again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The server merged changes into later ones, because the client was slow."""
+
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """Tickers of an exchange may be missing between `start` and `end`; `end` is None while it lasts."""
+
+    exchange: str
+    start: datetime
+    end: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Most of what these exchanges send can't be read; empty when that is over."""
+
+    exchanges: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAway:
+    """The server can't read its database since then: prices are old."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresBack:
+    """The server can read its database again."""
+
+
+Event = Connected | Disconnected | Skipped | Interruption | Unreadable | PostgresAway | PostgresBack

@@ -1,0 +1,177 @@
+"""Follow prices with threads: one keeps the table, the caller iterates or looks prices up."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Self, Unpack
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from crypto_prices.backoff import Backoff
+from crypto_prices.events import Disconnected, Event, Interruption
+from crypto_prices.options import MAX_MESSAGE_BYTES, SILENCE_LIMIT, Options, headers, parameters
+from crypto_prices.pending import Pending
+from crypto_prices.price import Key, Price
+from crypto_prices.request import refusal, stream_address
+from crypto_prices.table import MissedMessageError, Table
+
+
+class Prices:
+    """Live prices of a server, as a context manager. See README.md for the options.
+
+    Entering raises RefusedError if the server refuses the request, and ConnectionError without prices
+    after `open_timeout`. Iteration yields every price that is known, then each price that changed; it
+    ends after `close`. All methods may be called from any thread.
+    """
+
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+        self._address_parts = (url, parameters(options))
+        stream_address(*self._address_parts)
+        self._headers = headers(options)
+        self._on_event = options.get("on_event")
+        self._open_timeout = options.get("open_timeout", 10.0)
+        self._table = Table()
+        self._pending = Pending()
+        self._skipped_by_server = 0
+        self._failure: Exception | None = None
+        self._last_error = "no attempt has ended yet"
+        self._connection: ClientConnection | None = None
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        """Guards everything above that changes; notified after every message and at the end."""
+        self._thread = threading.Thread(target=self._run, name="crypto prices", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        with self._changed:
+            is_open = self._changed.wait_for(
+                lambda: self._table.id is not None or self._failure is not None, self._open_timeout
+            )
+        if self._failure is not None:
+            raise self._failure
+        if not is_open:
+            self.close()
+            raise ConnectionError(f"no prices in {self._open_timeout:g} s: {self._last_error}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. A waiting iteration ends."""
+        with self._changed:
+            self._closing.set()
+            connection = self._connection
+            self._changed.notify_all()
+        if connection is not None:
+            connection.close()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def __iter__(self) -> Iterator[Price]:
+        return self
+
+    def __next__(self) -> Price:
+        """Return the next change. Raise RefusedError if the server refuses to go on."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._failure or self._closing.is_set())
+            if self._closing.is_set():
+                raise StopIteration
+            if not self._pending and self._failure is not None:
+                raise self._failure
+            return self._pending.pop()
+
+    def __getitem__(self, key: Key) -> Price:
+        """Return the newest price of an exchange and symbol. Raise KeyError without one."""
+        with self._changed:
+            return self._table.prices[key]
+
+    def __contains__(self, key: object) -> bool:
+        with self._changed:
+            return key in self._table.prices
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._table.prices)
+
+    def table(self) -> dict[Key, Price]:
+        """Return a copy of all prices, as of one state of the database."""
+        with self._changed:
+            return dict(self._table.prices)
+
+    @property
+    def id(self) -> str | None:
+        """Return the id of the state that the table equals."""
+        with self._changed:
+            return self._table.id
+
+    @property
+    def skipped(self) -> int:
+        """Return how many changes were replaced by later ones, by the server or before iteration."""
+        with self._changed:
+            return self._skipped_by_server + self._pending.skipped
+
+    @property
+    def interruptions(self) -> list[Interruption]:
+        """Return the ongoing interruptions of the exchanges."""
+        with self._changed:
+            return list(self._table.interruptions.values())
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while not self._closing.is_set():
+            try:
+                with closing(self._open()) as connection:
+                    self._follow(connection, backoff)
+            except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
+                if self._closing.is_set():
+                    return
+                refused = refusal(error)
+                reason = str(error) or type(error).__name__
+                with self._changed:
+                    self._last_error, self._failure = reason, refused
+                    self._changed.notify_all()
+                if refused is not None:
+                    return
+                self._report([Disconnected(reason)])
+                self._closing.wait(backoff.wait())
+
+    def _open(self) -> ClientConnection:
+        url, query = self._address_parts
+        connection = connect(
+            stream_address(url, query | {"since": self._table.id}),
+            additional_headers=self._headers,
+            max_size=MAX_MESSAGE_BYTES,
+            open_timeout=SILENCE_LIMIT,
+            close_timeout=1,
+        )
+        with self._changed:
+            self._connection = connection
+            self._table.connection_opened()
+            if self._closing.is_set():
+                connection.close()
+        return connection
+
+    def _follow(self, connection: ClientConnection, backoff: Backoff) -> None:
+        while True:
+            message = json.loads(connection.recv(timeout=SILENCE_LIMIT))
+            with self._changed:
+                changes, events = self._table.take(message)
+                self._pending.add(changes)
+                self._skipped_by_server += message.get("skipped", 0)
+                self._changed.notify_all()
+            backoff.reset()
+            self._report(events)
+
+    def _report(self, events: list[Event]) -> None:
+        if self._on_event is not None:
+            for event in events:
+                self._on_event(event)

@@ -1,0 +1,147 @@
+"""Follow a real server with the client in client/: lookups, changes, events, refusals, restarts."""
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import islice
+
+import pytest
+from crypto_prices import (
+    AsyncPrices,
+    Connected,
+    Disconnected,
+    Event,
+    PostgresAway,
+    PostgresBack,
+    Price,
+    Prices,
+    RefusedError,
+)
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.postgres import no_connections
+from tests.support.server import ServerProcess, running_server
+from tests.support.waiting import wait_for
+
+KEY = "0123456789abcdef0123456789abcdef"
+BTC = ("binance", "BTCUSDT")
+
+
+@pytest.fixture
+def server(database: Settings, owner: connection) -> Iterator[ServerProcess]:
+    """A server with the prices of three symbols."""
+    list_instruments(
+        owner,
+        ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"),
+        ("binance", "OLDUSDT", "OLD", "USDT", "BREAK"),
+        ("kucoin", "BTC-EUR", "BTC", "EUR", "TRADING"),
+    )
+    symbols = [BTC, ("binance", "OLDUSDT"), ("kucoin", "BTC-EUR")]
+    batch_id = write_batch(database.database_url, [ticker(*key, "1.50") for key in symbols])
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, batch_id)
+        yield server
+
+
+def taken(prices: Iterator[Price], count: int) -> list[tuple[str, Decimal | None]]:
+    return sorted((price.symbol, price.price) for price in islice(prices, count))
+
+
+def test_a_loop_gets_every_price_and_then_each_change(
+    database: Settings, server: ServerProcess
+) -> None:
+    with Prices(server.page, quote="usdt") as prices:
+        changes = iter(prices)
+        assert taken(changes, 2) == [("BTCUSDT", Decimal("1.5")), ("OLDUSDT", Decimal("1.5"))]
+        write_batch(
+            database.database_url, [ticker(*BTC, "99999999999999999999.000000000000000001")]
+        )
+        assert next(changes).price == Decimal("99999999999999999999.000000000000000001")
+        assert len(prices) == 2
+        assert ("kucoin", "BTC-EUR") not in prices
+
+
+def test_the_table_is_kept_without_a_loop(database: Settings, server: ServerProcess) -> None:
+    with Prices(server.page, status="trading", fields=["price", "base"]) as prices:
+        assert prices.table() == {
+            BTC: Price(*BTC, base="BTC", price=Decimal("1.5")),
+            ("kucoin", "BTC-EUR"): Price("kucoin", "BTC-EUR", base="BTC", price=Decimal("1.5")),
+        }
+        for amount in ("2", "3"):
+            write_batch(database.database_url, [ticker(*BTC, amount)])
+            wait_for(lambda: str(prices[BTC].price), lambda found, to=amount: found == to)
+        assert prices.skipped == 2
+        with pytest.raises(KeyError):
+            prices["binance", "OLDUSDT"]
+
+
+def test_a_lost_connection_is_opened_again_and_resumes(database: Settings) -> None:
+    events: list[Event] = []
+    first = write_batch(database.database_url, [ticker(*BTC, "1")])
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, first)
+        port = server.port
+        prices = Prices(server.page, on_event=events.append)
+        prices.__enter__()
+    try:
+        write_batch(database.database_url, [ticker(*BTC, "2")])
+        with running_server(database.reader_database_url, port):
+            wait_for(lambda: prices[BTC].price, lambda found: found == 2)
+    finally:
+        prices.close()
+
+    assert events[0] == Connected(resumed=False)
+    assert events[-1] == Connected(resumed=True)
+    assert {type(event) for event in events[1:-1]} == {Disconnected}
+
+
+def test_an_outage_of_postgres_is_an_event(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    events: list[Event] = []
+    with Prices(server.page, on_event=events.append):
+        with no_connections(database, owner.info.dbname):
+            wait_for(lambda: events, lambda found: isinstance(found[-1], PostgresAway))
+        wait_for(lambda: events, lambda found: found[-1] == PostgresBack())
+
+
+def test_a_refused_request_is_not_repeated(database: Settings) -> None:
+    with running_server(database.reader_database_url, SERVER_API_KEY=KEY) as server:
+        with pytest.raises(RefusedError, match="401: the API key is missing or wrong"):
+            Prices(server.page).__enter__()
+        with pytest.raises(RefusedError, match="422: exchange='kraken'"):
+            Prices(server.page, key=KEY, exchange="kraken").__enter__()
+        with Prices(server.page, key=KEY) as prices:
+            assert len(prices) == 0
+
+
+def test_a_server_that_does_not_answer_is_an_error_after_the_time_to_open() -> None:
+    with pytest.raises(ConnectionError, match="no prices in 0.5 s: .*refused"):
+        Prices("http://127.0.0.1:1", open_timeout=0.5).__enter__()
+
+
+def test_closing_ends_a_loop(server: ServerProcess) -> None:
+    with Prices(server.page) as prices:
+        changes = iter(prices)
+        assert len(taken(changes, 3)) == 3
+    assert list(changes) == []
+
+
+def test_asyncio_has_the_same_client(database: Settings, server: ServerProcess) -> None:
+    async def follow() -> None:
+        async with AsyncPrices(server.page, symbol=["BTCUSDT", "BTC-EUR"]) as prices:
+            first = {(await anext(prices)).symbol for _ in range(2)}
+            assert first == {"BTCUSDT", "BTC-EUR"}
+            await asyncio.to_thread(write_batch, database.database_url, [ticker(*BTC, "2")])
+            assert (await anext(prices)).price == 2
+            assert (prices[BTC].price, len(prices), prices.skipped) == (2, 2, 0)
+        with pytest.raises(StopAsyncIteration):
+            await anext(prices)
+        with pytest.raises(RefusedError, match="422: exchange='kraken'"):
+            await AsyncPrices(server.page, exchange="kraken").__aenter__()
+        with pytest.raises(ConnectionError, match="no prices in 0.5 s"):
+            await AsyncPrices("http://127.0.0.1:1", open_timeout=0.5).__aenter__()
+
+    asyncio.run(follow())

@@ -1,0 +1,163 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from crypto_prices import (
+    Connected,
+    Interruption,
+    PostgresAway,
+    PostgresBack,
+    Price,
+    Skipped,
+    Unreadable,
+)
+from crypto_prices.events import Event
+from crypto_prices.price import price_of
+from crypto_prices.table import MissedMessageError, Table
+
+NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
+Message = dict[str, Any]
+
+
+def row(symbol: str, price: str) -> dict[str, str]:
+    return {"exchange": "binance", "symbol": symbol, "price": price}
+
+
+def with_prices(
+    kind: str, id: str, previous: str | None, *rows: dict[str, str], **fields: Any
+) -> Message:
+    return {
+        "type": kind,
+        "id": id,
+        "previous": previous,
+        "skipped": 0,
+        "interruptions": [],
+        "prices": list(rows),
+    } | fields
+
+
+def snapshot(id: str, *rows: dict[str, str], **fields: Any) -> Message:
+    return with_prices("snapshot", id, None, *rows, **fields)
+
+
+def changes(id: str, previous: str, *rows: dict[str, str], **fields: Any) -> Message:
+    return with_prices("changes", id, previous, *rows, **fields)
+
+
+def without_prices(kind: str, id: str | None, previous: str | None, **fields: Any) -> Message:
+    return {"type": kind, "id": id, "previous": previous} | fields
+
+
+def amounts(table: Table) -> dict[str, str]:
+    return {symbol: str(price.price) for (_, symbol), price in table.prices.items()}
+
+
+def changed(table: Table, message: Message) -> list[tuple[str, str]]:
+    prices, _ = table.take(message)
+    return [(price.symbol, str(price.price)) for price in prices]
+
+
+def test_a_row_becomes_decimals_and_aware_times() -> None:
+    price = price_of(
+        {
+            "exchange": "binance",
+            "symbol": "BTCUSDT",
+            "price": "99999999999999999999.999999999999999999",
+            "bid": None,
+            "event_time": "2025-03-28T12:00:00.000000Z",
+            "offset": 1042,
+            "simulated": False,
+            "a field of a later version": 1,
+        }
+    )
+
+    assert price == Price(
+        "binance",
+        "BTCUSDT",
+        price=Decimal("99999999999999999999.999999999999999999"),
+        event_time=NOON,
+        offset=1042,
+        simulated=False,
+    )
+    assert price.event_time is not None
+    assert price.event_time.utcoffset() is not None
+
+
+def test_a_snapshot_replaces_the_table_and_changes_are_added() -> None:
+    table = Table()
+
+    assert changed(table, snapshot("e-1", row("A", "1"), row("B", "2"))) == [("A", "1"), ("B", "2")]
+    assert changed(table, changes("e-2", "e-1", row("B", "3"))) == [("B", "3")]
+    assert (table.id, amounts(table)) == ("e-2", {"A": "1", "B": "3"})
+    # Only what differs has changed.
+    assert changed(table, snapshot("f-1", row("B", "3"), row("C", "4"))) == [("C", "4")]
+    assert (table.id, amounts(table)) == ("f-1", {"B": "3", "C": "4"})
+
+
+def test_a_missing_message_is_noticed_and_changes_nothing() -> None:
+    table = Table()
+    table.take(snapshot("e-1", row("A", "1")))
+    table.take(without_prices("heartbeat", "e-2", "e-1"))
+
+    with pytest.raises(MissedMessageError, match="expected a message after e-2, not after e-3"):
+        table.take(changes("e-4", "e-3", row("A", "2")))
+    with pytest.raises(MissedMessageError):
+        table.take(without_prices("heartbeat", "e-4", "e-3"))
+    assert (table.id, amounts(table)) == ("e-2", {"A": "1"})
+    table.take(without_prices("a type of a later version", "e-3", "e-2"))
+    assert table.id == "e-3"
+
+
+def test_a_server_that_has_not_read_its_database_has_no_id() -> None:
+    table = Table()
+    table.take(snapshot("e-1", row("A", "1")))
+    table.take(without_prices("heartbeat", None, None))
+
+    assert table.id == "e-1"
+
+
+def test_events_are_told_apart_from_prices() -> None:
+    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
+    ended = begun | {"to": "2025-03-28T12:01:00Z"}
+    ongoing = Interruption("kucoin", NOON, None, "silence")
+    over = Interruption("kucoin", NOON, NOON.replace(minute=1), "silence")
+    away = without_prices("status", "e-2", "e-2", postgres="away", since="2025-03-28T12:00:00Z")
+    back = without_prices("status", "e-2", "e-2", postgres="back", since="2025-03-28T12:00:00Z")
+    unreadable = without_prices(
+        "unreadable", "e-2", "e-2", exchanges=[{"exchange": "kucoin", "share": 1, "cause": "a"}]
+    )
+    table = Table()
+    steps: list[tuple[Message, list[Event]]] = [
+        (snapshot("e-1"), [Connected(resumed=False)]),
+        (changes("e-2", "e-1", skipped=7), [Skipped(7)]),
+        (without_prices("interruption", "e-2", "e-2", **begun), [ongoing]),
+        (changes("e-2", "e-2", interruptions=[begun]), []),
+        (without_prices("interruption", "e-2", "e-2", **ended), [over]),
+        (unreadable, [Unreadable(("kucoin",))]),
+        (away, [PostgresAway(NOON)]),
+        (away, []),
+        (back, [PostgresBack()]),
+        (away, [PostgresAway(NOON)]),
+        (changes("e-2", "e-2"), [PostgresBack()]),
+    ]
+    for message, events in steps:
+        assert table.take(message)[1] == events
+
+
+def test_a_new_connection_reports_what_is_ongoing_and_resumes_while_postgres_is_away() -> None:
+    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
+    away = without_prices("status", "e-1", "e-1", postgres="away", since="2025-03-28T12:00:00Z")
+    table = Table()
+    table.take(snapshot("e-1"))
+    table.take(away)
+    table.connection_opened()
+
+    assert table.take(changes("e-1", "e-1", interruptions=[begun]))[1] == [
+        Connected(resumed=True),
+        Interruption("kucoin", NOON, None, "silence"),
+    ]
+    assert table.take(away)[1] == []
+    table.connection_opened()
+    table.take(changes("e-1", "e-1"))
+    assert table.interruptions == {}
