@@ -351,7 +351,8 @@ def test_metrics_are_openmetrics_for_those_that_accept_it(server: ServerProcess)
 
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert answer.text.count("# EOF") == 1
-    names = {family.name for family in openmetrics.text_string_to_metric_families(answer.text)}
+    families = openmetrics.text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
+    names = {family.name for family in families}
     assert {"server_requests", "rest_requests", "process_cpu_seconds"} <= names
 
 
