@@ -28,6 +28,11 @@ from server.streams.subscription import StreamQuery
 
 PAGE = Path(__file__).parent / "page"
 
+DOCS = StaticFiles(
+    directory=Path(__file__).parent / "docs", packages=[("fastapi_swagger", "resources")], html=True
+)
+"""Swagger UI: its own files from the wheel, and our start page."""
+
 EVENTS = documented(
     HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 ) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
@@ -35,6 +40,7 @@ EVENTS = documented(
 OPEN_PATHS = {
     *("/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"),
     *(f"/{file.name}" for file in PAGE.iterdir()),
+    *("/docs", "/docs/", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"),
 }
 """Paths served without the key: the page, which asks for it, the health checks of a load balancer, and
 the documents, which describe how to send the key."""
@@ -116,10 +122,12 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
             problem(HTTPStatus.NOT_FOUND, "WebSockets are served at /ws")
         )
 
+    app.mount("/docs", DOCS)
+
     @app.get("/{file:path}", include_in_schema=False)
     async def static(request: Request) -> Response:
         return await page.get_response(page.get_path(request.scope), request.scope)
 
-    complete(app)
     protect(app, settings, metrics, OPEN_PATHS)
+    complete(app)
     return app

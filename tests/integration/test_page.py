@@ -287,6 +287,25 @@ def test_the_tooltip_of_a_price_names_the_kafka_message_that_it_came_in(
     )
 
 
+def test_the_api_is_documented_without_another_site(
+    server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(f"{server.page}docs/")
+
+    operation = page.locator("#operations-prices-get_prices_api_prices_get")
+    operation.get_by_role("button").first.click()
+    operation.get_by_role("button", name="Execute").click()
+
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text(
+        "200"
+    )
+    expect(page.locator(".errors-wrapper")).to_have_count(0)
+    assert all(url.startswith((server.page, "data:")) for url in requested)
+    assert [line for line in console if "Content Security Policy" not in line] == []
+
+
 def test_a_phone_shows_the_page_without_scrolling_sideways(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:

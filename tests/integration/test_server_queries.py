@@ -293,6 +293,9 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
             (schema,) = responses[status]["content"].values()
             assert list(responses[status]["content"]) == ["application/problem+json"]
             assert schema["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert set(document["components"]["schemas"]["Problem"]["required"]) <= set(
+        server.get("/api/prices", exchange="kraken").json()
+    )
     candle = document["components"]["schemas"]["Candle"]["properties"]
     assert {name: candle[name]["type"] for name in candle} == {
         "start": "string",
