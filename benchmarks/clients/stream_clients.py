@@ -1,8 +1,10 @@
 """Run many cheap WebSocket clients in one process: they parse frames, but no JSON.
 
-python -m benchmarks.clients.stream_clients PORT EVERYTHING TEN SLOW: connect this many clients that read
-everything, that read ten symbols each, and that read everything slowly. Print "ready" when each has its
-snapshot, run until the input ends, and print one line of JSON:
+python -m benchmarks.clients.stream_clients PORT EVERYTHING TEN SLOW [FORM]: connect this many clients that
+read everything, that read ten symbols each, and that read everything slowly. FORM is `plain`, `compressed`
+or `page`: compressed, and only the fields that the page shows. Compressed messages are inflated by ten
+clients of each kind; the others discard them, so that the clients are not what is measured. Print "ready"
+when each has its snapshot, run until the input ends, and print one line of JSON:
 
     {"everything": [[batch, previous, seconds since the epoch, bytes], …], "ten": …, "slow": …}
 """
@@ -14,6 +16,7 @@ import resource
 import socket
 import sys
 import time
+import zlib
 from random import Random
 from typing import cast
 from urllib.parse import urlencode
@@ -27,6 +30,16 @@ HEAD_SIZE = 100
 """Leading bytes of a frame that contain its ids."""
 
 PING, PONG = 0x89, 0x8A
+COMPRESSED = 0x40
+"""Bit of a frame's first byte: its payload is compressed."""
+
+EXTENSION = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+INFLATING = 10
+"""Number of clients of each kind that inflate compressed messages, and so know their batch."""
+
+PAGE_FIELDS = "price,bid,ask,open_24h,quote_volume_24h,received_at,simulated"
+"""Fields that server/page/stream.js asks for."""
 
 AT_ONCE = 50
 """Number of clients that connect concurrently."""
@@ -39,12 +52,25 @@ Arrival = tuple[int, int, float, int]
 
 
 class Client(asyncio.Protocol):
-    """Records when the last byte of each message arrived."""
+    """Records when the last byte of each message arrived.
 
-    def __init__(self, query: str, arrivals: list[Arrival], *, is_slow: bool) -> None:
+    A client that does not inflate records only uncompressed messages.
+    """
+
+    def __init__(
+        self,
+        query: str,
+        arrivals: list[Arrival],
+        *,
+        is_slow: bool,
+        is_compressed: bool,
+        inflates: bool,
+    ) -> None:
         self.query = query
         self.arrivals = arrivals
         self.is_slow = is_slow
+        self.is_compressed = is_compressed
+        self.inflates = inflates
         self.first = asyncio.get_running_loop().create_future()
         self._head = b""
         self._rest = self._size = 0
@@ -55,7 +81,8 @@ class Client(asyncio.Protocol):
         self._transport.write(
             f"GET /ws?{self.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            f"{EXTENSION if self.is_compressed else ''}\r\n".encode()
         )
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -87,8 +114,10 @@ class Client(asyncio.Protocol):
                 if size is None or len(data) - at < min(size, HEAD_SIZE):
                     self._head = data[at:]
                     return
-                self._head, self._rest, self._size = data[at : at + HEAD_SIZE], size, size
+                kept = size if self.inflates and data[at] & COMPRESSED else HEAD_SIZE
+                self._head, self._rest, self._size, self._kept = b"", size, size, kept
             taken = min(self._rest, len(data) - at)
+            self._head += data[at : at + min(taken, self._kept - len(self._head))]
             self._rest -= taken
             at += taken
             if not self._rest:
@@ -100,10 +129,18 @@ class Client(asyncio.Protocol):
             # A pong, masked with zeros.
             self._transport.write(bytes([PONG, 0x80 | head[1], 0, 0, 0, 0]) + head[2:])
             return
+        if head[0] & COMPRESSED:
+            head = inflated(head) if self.inflates else b""
         if found := CHANGES.search(head):
             self.arrivals.append((int(found[1]), int(found[2]), time.time(), self._size))
         if not self.first.done():
             self.first.set_result(None)
+
+
+def inflated(frame: bytes) -> bytes:
+    """Return the text of a compressed frame."""
+    header = 2 + {126: 2, 127: 8}.get(frame[1], 0)
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame[header:] + b"\0\0\xff\xff")
 
 
 def frame_size(head: bytes) -> int | None:
@@ -118,27 +155,36 @@ def frame_size(head: bytes) -> int | None:
     return 2 + extended + size
 
 
-async def run(port: int, everything: int, ten: int, slow: int) -> dict[str, list[Arrival]]:
+async def run(
+    port: int, everything: int, ten: int, slow: int, form: str = "plain"
+) -> dict[str, list[Arrival]]:
     loop = asyncio.get_running_loop()
     random = Random(2)
     arrivals: dict[str, list[Arrival]] = {"everything": [], "ten": [], "slow": []}
 
-    async def connect(kind: str) -> None:
+    async def connect(kind: str, number: int) -> None:
         symbols = random.sample(SYMBOLS, 10) if kind == "ten" else []
-        query = urlencode([("symbol", symbol) for _, symbol in symbols])
+        fields = [("fields", PAGE_FIELDS)] if form == "page" else []
+        query = urlencode([*fields, *(("symbol", symbol) for _, symbol in symbols)])
         connection = socket.socket()
         if kind == "slow":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER)
         connection.setblocking(False)
         await loop.sock_connect(connection, ("127.0.0.1", port))
-        client = Client(query, arrivals[kind], is_slow=kind == "slow")
+        client = Client(
+            query,
+            arrivals[kind],
+            is_slow=kind == "slow",
+            is_compressed=form != "plain",
+            inflates=number < INFLATING,
+        )
         await loop.create_connection(lambda: client, sock=connection)
         await client.first
 
     for kind, number in (("everything", everything), ("ten", ten), ("slow", slow)):
         for begun in range(0, number, AT_ONCE):
             await asyncio.gather(
-                *(connect(kind) for _ in range(begun, min(number, begun + AT_ONCE)))
+                *(connect(kind, each) for each in range(begun, min(number, begun + AT_ONCE)))
             )
     for heard in arrivals.values():
         heard.clear()
@@ -150,8 +196,8 @@ async def run(port: int, everything: int, ten: int, slow: int) -> dict[str, list
 def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    port, everything, ten, slow = map(int, sys.argv[1:])
-    print(json.dumps(uvloop.run(run(port, everything, ten, slow))))
+    port, everything, ten, slow = map(int, sys.argv[1:5])
+    print(json.dumps(uvloop.run(run(port, everything, ten, slow, *sys.argv[5:]))))
 
 
 if __name__ == "__main__":
