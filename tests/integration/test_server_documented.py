@@ -92,12 +92,14 @@ def test_curl_and_a_websocket_client_on_the_command_line_print_prices(
     follow(streams, database, server, tmp_path)
 
 
-def test_three_lines_of_python_print_prices(
-    database: Settings, server: ServerProcess, tmp_path: Path
+@pytest.mark.parametrize(("document", "programs"), [("README.md", 1), ("client/README.md", 2)])
+def test_a_few_lines_of_python_print_prices(
+    database: Settings, server: ServerProcess, tmp_path: Path, document: str, programs: int
 ) -> None:
-    (code,) = blocks("README.md", "python", server)
+    code = blocks(document, "python", server)
+    assert len(code) == programs
 
-    follow([[sys.executable, "-c", code]], database, server, tmp_path)
+    follow([[sys.executable, "-c", each] for each in code], database, server, tmp_path)
 
 
 def test_an_answer_that_is_known_is_not_sent_again_by_the_commands_of_the_document(

@@ -12,7 +12,7 @@ import pytest
 import requests
 import websocket
 from httpx_sse import connect_sse
-from httpx_ws import connect_ws
+from httpx_ws import WebSocketSession, connect_ws
 from psycopg2.extensions import connection
 from sseclient import SSEClient
 from websockets.sync.client import connect
@@ -42,7 +42,6 @@ def by_websocket_client(address: str) -> Iterator[Receive]:
 @contextmanager
 def by_aiohttp(address: str) -> Iterator[Receive]:
     async def messages() -> AsyncGenerator[str]:
-        client: aiohttp.ClientWebSocketResponse[Any]
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(address, max_msg_size=LARGEST, compress=15) as client,
@@ -58,6 +57,7 @@ def by_aiohttp(address: str) -> Iterator[Receive]:
 
 @contextmanager
 def by_httpx_ws(address: str) -> Iterator[Receive]:
+    client: WebSocketSession
     with connect_ws(address, max_message_size_bytes=LARGEST) as client:
         yield lambda: dict(json.loads(client.receive_text(DEADLINE)))
 
