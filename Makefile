@@ -162,7 +162,7 @@ benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## throughput of a backlog to P
 benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1
 	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST))
 
-benchmark-streams: setup  ## latency of the server's streams from commit to client, and the number of clients they carry
+benchmark-streams: setup $(TOOLS)/rivals-async_twin/.ready  ## latency of the server's streams from commit to client, and the number of clients they carry
 	@$(BIN)/python -m benchmarks.streams
 
 benchmark-whole-way: setup  ## latency from the exchange's send to a client of the server; SECONDS_LONG=120, AGAINST=revision ROUNDS=1

@@ -5,8 +5,9 @@
 Runs a separate Postgres, the server, one process that commits as the live job does, and one process with
 all clients. The number of clients doubles with each step until p95 exceeds 1 s; 50 slow clients are
 always among them. The same is repeated with clients that take compressed messages, and the first step
-with clients that ask for the page's fields. Last, a bare websockets server sends the same number of bytes
-to the first step's clients.
+with clients that ask for the page's fields. Then 2,000 clients of ten symbols get only small messages.
+Last, bare servers of websockets and picows send the same number of bytes to the first step's clients and
+to those of small messages.
 
 Time is measured from the moment at which COMMIT is sent; for the bare server, at which the first byte is
 sent. `missed` is the share of batches that a client got merged into a later one. CPU is in cores.
@@ -30,15 +31,35 @@ from benchmarks.clients.stream_clients import Arrival
 from benchmarks.harness.child import Child, child
 from benchmarks.harness.measuring import own_stack
 from benchmarks.harness.report import publish
+from benchmarks.jobs.batch_writer import BATCHES_A_SECOND, ROWS, SYMBOLS
 from infra import paths, ports
 from infra.stack import Stack
 from infra.up import wait_until
+
+TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 EVERYTHING, TEN, SLOW = 100, 1000, 50
 MOST_STEPS = 16
 TOO_LATE = 1.0
 
 Row = dict[str, str]
+
+
+class Load(NamedTuple):
+    """Number of clients that follow all symbols, ten symbols each, and all symbols slowly."""
+
+    everything: int
+    ten: int
+    slow: int
+
+
+SMALL_MESSAGES = Load(0, 2 * TEN, 0)
+
+BARE = [
+    ("bare websockets", "benchmarks.clients.bare_websockets", sys.executable),
+    ("bare picows", "benchmarks.rivals.bare_picows", TWIN_PYTHON),
+]
+"""Name, module and interpreter of the bare servers."""
 
 
 class Measured(NamedTuple):
@@ -53,7 +74,7 @@ class Measured(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Latency of the streams, from commit to client")
     parser.add_argument("--seconds", type=float, default=60)
-    arguments = parser.parse_args()
+    seconds = parser.parse_args().seconds
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with own_stack("streams") as stack:
@@ -62,21 +83,37 @@ def main() -> None:
         for form, most_steps in (("plain", MOST_STEPS), ("compressed", MOST_STEPS), ("page", 1)):
             step, p95 = 1, 0.0
             while step <= most_steps and p95 < TOO_LATE:
-                with (
-                    server(stack, environment) as serving,
-                    child("benchmarks.jobs.batch_writer", environment=environment) as writer,
-                ):
-                    port = stack.settings.server_port
-                    results.append(measured(form, serving, writer, port, step, arguments.seconds))
+                load = Load(step * EVERYTHING, step * TEN, SLOW)
+                results.append(served(form, stack, environment, load, seconds))
                 p95 = results[-1].p95
                 step *= 2
-        port = ports.free_ports(1)[0]
+        results.append(served("plain", stack, environment, SMALL_MESSAGES, seconds))
         sizes = results[0].large, results[0].small
-        with child(
-            "benchmarks.clients.bare_websockets", port, *sizes, environment=environment
-        ) as bare:
-            results.append(measured("bare", bare, bare, port, 1, arguments.seconds))
-    publish("streams", f"{arguments.seconds:.0f} s a step", [result.row for result in results])
+        for load in (Load(EVERYTHING, TEN, SLOW), SMALL_MESSAGES):
+            for name, module, python in BARE:
+                results.append(bare(name, module, python, sizes, load, seconds))
+    publish("streams", f"{seconds:.0f} s a step", [result.row for result in results])
+
+
+def served(
+    form: str, stack: Stack, environment: dict[str, str], load: Load, seconds: float
+) -> Measured:
+    """Measure the server, with clients that take messages in this form."""
+    with (
+        server(stack, environment) as serving,
+        child("benchmarks.jobs.batch_writer", environment=environment) as writer,
+    ):
+        return measured(f"server, {form}", serving, writer, stack.settings.server_port, load, form, seconds)
+
+
+def bare(
+    name: str, module: str, python: str, sizes: tuple[int, int], load: Load, seconds: float
+) -> Measured:
+    """Measure a bare server that sends messages of the same sizes."""
+    port = ports.free_ports(1)[0]
+    arguments = (port, BATCHES_A_SECOND, *sizes)
+    with child(module, *arguments, environment=os.environ, python=python) as process:
+        return measured(name, process, process, port, load, "plain", seconds)
 
 
 @contextmanager
@@ -112,28 +149,32 @@ def measured(
     serving: Child | psutil.Process,
     source: Child,
     port: int,
-    step: int,
+    load: Load,
+    form: str,
     seconds: float,
 ) -> Measured:
-    numbers = (step * EVERYTHING, step * TEN, SLOW)
-    form = "plain" if name == "bare" else name
     with child(
-        "benchmarks.clients.stream_clients", port, *numbers, form, environment=os.environ
+        "benchmarks.clients.stream_clients", port, *load, form, environment=os.environ
     ) as clients:
         # Wait for the snapshots of the last clients.
         time.sleep(2)
         before = usage(serving), usage(clients)
         time.sleep(seconds)
         after = usage(serving), usage(clients)
-        arrivals = clients.result()
+        received = clients.result()
     committed = {int(batch): at for batch, at in source.result().items()}
+    arrivals = received["arrivals"]
     everything, missed = latencies(arrivals["everything"], committed)
     ten, _ = latencies(arrivals["ten"], committed)
     _, slow_missed = latencies(arrivals["slow"], committed)
     (cpu, memory), (clients_cpu, _) = before
     (cpu_after, memory_after), (clients_cpu_after, _) = after
+    cores = (cpu_after - cpu) / seconds
+    messages, sent = received["messages"], sum(received["bytes"].values())
+    rows = messages["everything"] * ROWS + messages["ten"] * 10 * ROWS / len(SYMBOLS)
     row: Row = {
-        "clients": f"{name}: {numbers[0]} all, {numbers[1]} of ten, {numbers[2]} slow",
+        "server": name,
+        "clients": f"{load.everything} all, {load.ten} of ten, {load.slow} slow",
         "all ms: p50": milliseconds(everything, 50),
         "all p95": milliseconds(everything, 95),
         "all p99": milliseconds(everything, 99),
@@ -143,11 +184,14 @@ def measured(
         "ten p95": milliseconds(ten, 95),
         "ten p99": milliseconds(ten, 99),
         "slow missed": f"{slow_missed:.1%}",
-        "CPU": f"{(cpu_after - cpu) / seconds:.2f}",
-        "MB": f"{memory:.0f} to {memory_after:.0f}",
+        "CPU": f"{cores:.2f}",
+        "messages/s per core": f"{sum(messages.values()) / seconds / cores:,.0f}",
+        "rows/s per core": f"{rows / seconds / cores:,.0f}",
+        "MB/s per core": f"{sent / seconds / cores / 1e6:.1f}",
+        "MB of memory": f"{memory:.0f} to {memory_after:.0f}",
         "clients' CPU": f"{(clients_cpu_after - clients_cpu) / seconds:.2f}",
     }
-    p95 = max(percentile(everything, 95), percentile(ten, 95))
+    p95 = max((percentile(each, 95) for each in (everything, ten) if each), default=0.0)
     return Measured(row, p95, mean_bytes(arrivals["everything"]), mean_bytes(arrivals["ten"]))
 
 
@@ -159,7 +203,7 @@ def megabytes_per_minute(arrivals: Sequence[Arrival]) -> float:
 
 
 def mean_bytes(arrivals: Sequence[Arrival]) -> int:
-    return round(fmean(size for *_, size in arrivals))
+    return round(fmean(size for *_, size in arrivals)) if arrivals else 0
 
 
 def usage(process: Child | psutil.Process) -> tuple[float, float]:

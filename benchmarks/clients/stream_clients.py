@@ -6,7 +6,8 @@ or `page`: compressed, and only the fields that the page shows. Compressed messa
 clients of each kind; the others discard them, so that the clients are not what is measured. Print "ready"
 when each has its snapshot, run until the input ends, and print one line of JSON:
 
-    {"everything": [[batch, previous, seconds since the epoch, bytes], …], "ten": …, "slow": …}
+    {"arrivals": {"everything": [[batch, previous, seconds since the epoch, bytes], …], "ten": …, "slow": …},
+     "messages": {"everything": 31000, "ten": …, "slow": …}, "bytes": {"everything": …, …}}
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import sys
 import time
 import zlib
 from random import Random
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import uvloop
@@ -51,6 +52,19 @@ SLOW_BUFFER = 32_768
 Arrival = tuple[int, int, float, int]
 
 
+class Received:
+    """What the clients of one kind received since the last `clear`."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.arrivals: list[Arrival] = []
+        """Of the clients that know the batch of a message."""
+        self.messages = 0
+        self.bytes = 0
+
+
 class Client(asyncio.Protocol):
     """Records when the last byte of each message arrived.
 
@@ -60,14 +74,14 @@ class Client(asyncio.Protocol):
     def __init__(
         self,
         query: str,
-        arrivals: list[Arrival],
+        received: Received,
         *,
         is_slow: bool,
         is_compressed: bool,
         inflates: bool,
     ) -> None:
         self.query = query
-        self.arrivals = arrivals
+        self.received = received
         self.is_slow = is_slow
         self.is_compressed = is_compressed
         self.inflates = inflates
@@ -129,10 +143,13 @@ class Client(asyncio.Protocol):
             # A pong, masked with zeros.
             self._transport.write(bytes([PONG, 0x80 | head[1], 0, 0, 0, 0]) + head[2:])
             return
+        self.received.messages += 1
+        self.received.bytes += self._size
         if head[0] & COMPRESSED:
             head = inflated(head) if self.inflates else b""
         if found := CHANGES.search(head):
-            self.arrivals.append((int(found[1]), int(found[2]), time.time(), self._size))
+            arrival = (int(found[1]), int(found[2]), time.time(), self._size)
+            self.received.arrivals.append(arrival)
         if not self.first.done():
             self.first.set_result(None)
 
@@ -157,10 +174,10 @@ def frame_size(head: bytes) -> int | None:
 
 async def run(
     port: int, everything: int, ten: int, slow: int, form: str = "plain"
-) -> dict[str, list[Arrival]]:
+) -> dict[str, dict[str, Any]]:
     loop = asyncio.get_running_loop()
     random = Random(2)
-    arrivals: dict[str, list[Arrival]] = {"everything": [], "ten": [], "slow": []}
+    received = {kind: Received() for kind in ("everything", "ten", "slow")}
 
     async def connect(kind: str, number: int) -> None:
         symbols = random.sample(SYMBOLS, 10) if kind == "ten" else []
@@ -173,7 +190,7 @@ async def run(
         await loop.sock_connect(connection, ("127.0.0.1", port))
         client = Client(
             query,
-            arrivals[kind],
+            received[kind],
             is_slow=kind == "slow",
             is_compressed=form != "plain",
             inflates=number < INFLATING,
@@ -186,11 +203,15 @@ async def run(
             await asyncio.gather(
                 *(connect(kind, each) for each in range(begun, min(number, begun + AT_ONCE)))
             )
-    for heard in arrivals.values():
-        heard.clear()
+    for each in received.values():
+        each.clear()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    return arrivals
+    return {
+        "arrivals": {kind: each.arrivals for kind, each in received.items()},
+        "messages": {kind: each.messages for kind, each in received.items()},
+        "bytes": {kind: each.bytes for kind, each in received.items()},
+    }
 
 
 def main() -> None:

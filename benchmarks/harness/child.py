@@ -27,10 +27,15 @@ class Child:
 
 
 @contextmanager
-def child(module: str, *arguments: object, environment: Mapping[str, str]) -> Iterator[Child]:
+def child(
+    module: str,
+    *arguments: object,
+    environment: Mapping[str, str],
+    python: str = sys.executable,
+) -> Iterator[Child]:
     """Run `python -m module` and yield once it is ready. Kill it at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [python, "-m", module, *map(str, arguments)],
         env=environment,
         cwd=paths.PROJECT,
         stdin=subprocess.PIPE,

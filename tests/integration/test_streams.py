@@ -197,7 +197,8 @@ def test_an_interruption_is_sent_when_it_begins_and_when_it_ends(
         )
         assert (begun["from"], begun["to"]) == ("2025-03-28T12:00:00.000000Z", None)
         assert (ended["from"], ended["to"]) == (begun["from"], "2025-03-28T12:00:20.000000Z")
-        assert [plain()["type"] for _ in range(2)] == ["snapshot", "heartbeat"]
+        write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+        assert [plain()["type"] for _ in range(2)] == ["snapshot", "changes"]
 
 
 def test_postgres_may_go_and_come_back_under_open_streams(
