@@ -25,7 +25,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -140,6 +140,9 @@ test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## test third-party 
 
 test-stream-clients: setup $(TOOLS)/stream_clients/.ready  ## test stream clients of Node and Go against the server; needs go
 	@$(BIN)/pytest tests/integration/stream_clients
+
+test-metrics: setup  ## check the metrics of all programs with promtool, which must be installed (Debian: prometheus)
+	@$(BIN)/pytest tests/integration/promtool
 
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer

@@ -1,0 +1,47 @@
+"""Check the metrics of every program of a running demo with promtool, as make test-metrics does."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from infra.stack import Stack
+from tests.support.stacks import demo_stack
+
+TIMEOUT = 30.0
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Stack]:
+    with demo_stack("promtool") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    path = shutil.which("promtool")
+    assert path is not None, "promtool is missing: install Debian's package prometheus"
+    return path
+
+
+def test_promtool_finds_nothing_in_the_metrics_of_any_program(demo: Stack, promtool: str) -> None:
+    settings = demo.settings
+    ports = [
+        settings.server_port,
+        settings.live_prices_metrics_port,
+        *(exchange.metrics_port for exchange in settings.exchanges.values()),
+    ]
+    for port in ports:
+        answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT)
+        assert answer.ok
+        checked = subprocess.run(
+            [promtool, "check", "metrics"],
+            input=answer.text,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert (port, checked.returncode, checked.stdout + checked.stderr) == (port, 0, "")
