@@ -103,7 +103,9 @@ def served(
         server(stack, environment) as serving,
         child("benchmarks.jobs.batch_writer", environment=environment) as writer,
     ):
-        return measured(f"server, {form}", serving, writer, stack.settings.server_port, load, form, seconds)
+        return measured(
+            f"server, {form}", serving, writer, stack.settings.server_port, load, form, seconds
+        )
 
 
 def bare(

@@ -240,7 +240,7 @@ def test_servers_read_all_prices_again_where_one_is_gone(
             rebuild(spark, own_lake)
             assert look(statements).epoch == known.epoch
         with server, server.cursor() as statements:
-            found = read(statements, look(statements), known)
+            found = read(statements, look(statements), known, set())
     assert found.previous is None
     assert sorted(price.symbol for price in found.prices) == ["CRO-USDT", "S0", "S1"]
 
