@@ -25,7 +25,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -123,6 +123,9 @@ soak-extractors: setup  ## run the extractors' fault tests at full length, half 
 soak-jobs: setup  ## run five minutes on simulated exchanges, kill the live job five times, compare its tables with Kafka
 	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose \
 	  tests/integration/test_demo.py::test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka
+
+soak-streams: setup  ## cut off stream clients at random for more than a minute; they must end with exactly the table
+	@BATCHES=800 $(BIN)/pytest --verbose tests/integration/test_streams_resumed.py
 
 soak-lake: setup  ## run the lake's fault test at full length: twenty kills, MinIO unavailable for 30 s twice
 	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py

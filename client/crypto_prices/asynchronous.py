@@ -86,22 +86,22 @@ class AsyncPrices:
 
     def __getitem__(self, key: Key) -> Price:
         """Return the newest price of an exchange and symbol. Raise KeyError without one."""
-        return self._table.prices[key]
+        return self._current().prices[key]
 
     def __contains__(self, key: object) -> bool:
-        return key in self._table.prices
+        return key in self._current().prices
 
     def __len__(self) -> int:
-        return len(self._table.prices)
+        return len(self._current().prices)
 
     def table(self) -> dict[Key, Price]:
         """Return a copy of all prices, as of one state of the database."""
-        return dict(self._table.prices)
+        return dict(self._current().prices)
 
     @property
     def id(self) -> str | None:
         """Return the id of the state that the table equals."""
-        return self._table.id
+        return self._current().id
 
     @property
     def skipped(self) -> int:
@@ -111,26 +111,38 @@ class AsyncPrices:
     @property
     def interruptions(self) -> list[Interruption]:
         """Return the ongoing interruptions of the exchanges."""
-        return list(self._table.interruptions.values())
+        return list(self._current().interruptions.values())
+
+    def _current(self) -> Table:
+        """Return the table. Raise the failure, if there is one."""
+        if self._failure is not None:
+            raise self._failure
+        return self._table
 
     async def _next_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 
     async def _run(self) -> None:
-        backoff = Backoff()
+        """Follow the stream until `close`. A failure is raised by the next use of the object."""
         try:
-            while self._failure is None:
-                try:
-                    await self._follow(backoff)
-                except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
-                    self._last_error = str(error) or type(error).__name__
-                    self._failure = refusal(error)
-                    if self._failure is None:
-                        self._report([Disconnected(self._last_error)])
-                        await asyncio.sleep(backoff.wait())
+            await self._stay_connected()
+        except Exception as error:
+            self._failure = error
         finally:
             self._changed.set()
+
+    async def _stay_connected(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._follow(backoff)
+            except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
+                if (refused := refusal(error)) is not None:
+                    raise refused from error
+                self._last_error = str(error) or type(error).__name__
+                self._report([Disconnected(self._last_error)])
+                await asyncio.sleep(backoff.wait())
 
     async def _follow(self, backoff: Backoff) -> None:
         url, query = self._address_parts

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -91,27 +91,27 @@ class Prices:
 
     def __getitem__(self, key: Key) -> Price:
         """Return the newest price of an exchange and symbol. Raise KeyError without one."""
-        with self._changed:
-            return self._table.prices[key]
+        with self._current() as table:
+            return table.prices[key]
 
     def __contains__(self, key: object) -> bool:
-        with self._changed:
-            return key in self._table.prices
+        with self._current() as table:
+            return key in table.prices
 
     def __len__(self) -> int:
-        with self._changed:
-            return len(self._table.prices)
+        with self._current() as table:
+            return len(table.prices)
 
     def table(self) -> dict[Key, Price]:
         """Return a copy of all prices, as of one state of the database."""
-        with self._changed:
-            return dict(self._table.prices)
+        with self._current() as table:
+            return dict(table.prices)
 
     @property
     def id(self) -> str | None:
         """Return the id of the state that the table equals."""
-        with self._changed:
-            return self._table.id
+        with self._current() as table:
+            return table.id
 
     @property
     def skipped(self) -> int:
@@ -122,43 +122,55 @@ class Prices:
     @property
     def interruptions(self) -> list[Interruption]:
         """Return the ongoing interruptions of the exchanges."""
+        with self._current() as table:
+            return list(table.interruptions.values())
+
+    @contextmanager
+    def _current(self) -> Iterator[Table]:
+        """Hold the table, which no message changes meanwhile. Raise the failure, if there is one."""
         with self._changed:
-            return list(self._table.interruptions.values())
+            if self._failure is not None:
+                raise self._failure
+            yield self._table
 
     def _run(self) -> None:
+        """Follow the stream until `close`. A failure is raised by the next use of the object."""
+        try:
+            self._stay_connected()
+        except Exception as error:
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+
+    def _stay_connected(self) -> None:
         backoff = Backoff()
         while not self._closing.is_set():
             try:
-                with closing(self._open()) as connection:
-                    self._follow(connection, backoff)
+                self._connect_and_follow(backoff)
             except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
                 if self._closing.is_set():
                     return
-                refused = refusal(error)
-                reason = str(error) or type(error).__name__
-                with self._changed:
-                    self._last_error, self._failure = reason, refused
-                    self._changed.notify_all()
-                if refused is not None:
-                    return
-                self._report([Disconnected(reason)])
+                if (refused := refusal(error)) is not None:
+                    raise refused from error
+                self._last_error = str(error) or type(error).__name__
+                self._report([Disconnected(self._last_error)])
                 self._closing.wait(backoff.wait())
 
-    def _open(self) -> ClientConnection:
+    def _connect_and_follow(self, backoff: Backoff) -> None:
         url, query = self._address_parts
-        connection = connect(
+        with connect(
             stream_address(url, query | {"since": self._table.id}),
             additional_headers=self._headers,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=SILENCE_LIMIT,
             close_timeout=1,
-        )
-        with self._changed:
-            self._connection = connection
-            self._table.connection_opened()
-            if self._closing.is_set():
-                connection.close()
-        return connection
+        ) as connection:
+            with self._changed:
+                self._connection = connection
+                self._table.connection_opened()
+                if self._closing.is_set():
+                    return
+            self._follow(connection, backoff)
 
     def _follow(self, connection: ClientConnection, backoff: Backoff) -> None:
         while True:

@@ -85,11 +85,9 @@ def test_a_lost_connection_is_opened_again_and_resumes(database: Settings) -> No
         port = server.port
         prices = Prices(server.page, on_event=events.append)
         prices.__enter__()
-    try:
-        write_batch(database.database_url, [ticker(*BTC, "2")])
-        with running_server(database.reader_database_url, port):
-            wait_for(lambda: prices[BTC].price, lambda found: found == 2)
-    finally:
+    write_batch(database.database_url, [ticker(*BTC, "2")])
+    with running_server(database.reader_database_url, port):
+        wait_for(lambda: prices[BTC].price, lambda found: found == 2)
         prices.close()
 
     assert events[0] == Connected(resumed=False)
@@ -120,6 +118,19 @@ def test_a_refused_request_is_not_repeated(database: Settings) -> None:
 def test_a_server_that_does_not_answer_is_an_error_after_the_time_to_open() -> None:
     with pytest.raises(ConnectionError, match=r"no prices in 0\.5 s: .*refused"):
         Prices("http://127.0.0.1:1", open_timeout=0.5).__enter__()
+
+
+def test_a_failure_of_the_callers_function_is_raised_by_the_next_use(server: ServerProcess) -> None:
+    def fail(event: Event) -> None:
+        raise RuntimeError("no event was expected")
+
+    with Prices(server.page, on_event=fail) as prices:
+        changes = iter(prices)
+        with pytest.raises(RuntimeError, match="no event was expected"):
+            for _ in changes:
+                pass
+        with pytest.raises(RuntimeError, match="no event was expected"):
+            prices[BTC]
 
 
 def test_closing_ends_a_loop(server: ServerProcess) -> None:

@@ -34,7 +34,8 @@ Query = list[tuple[str, str]]
 OpenStream = Callable[[int, Query, str | None], Iterator[Message]]
 
 DEADLINE = 180.0
-BATCHES = 80
+BATCHES = int(os.environ.get("BATCHES", "80"))
+"""Number of batches: some ten per second. make soak-streams writes for more than a minute."""
 KEYS = [("binance", f"S{number}") for number in range(30)] + [
     ("kucoin", f"S{number}-T") for number in range(30)
 ]
