@@ -21,6 +21,10 @@ api_key = "{KEY}"
 [[operations]]
 include-path = "/api/candles/{{exchange}}/{{symbol}}"
 checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/api/feeds"
+checks.positive_data_acceptance.enabled = false
 """
 
 
