@@ -7,6 +7,36 @@ from pydantic import BaseModel, ConfigDict, Field
 from server.fields import Amount, Exchange, Instant
 from server.state.prices import KEY
 
+EXAMPLE = {
+    "exchange": "kucoin",
+    "symbol": "BTC-USDT",
+    "base": "BTC",
+    "quote": "USDT",
+    "status": "TRADING",
+    "price": "85440.1",
+    "bid": "85440",
+    "bid_size": "0.31",
+    "ask": "85440.1",
+    "ask_size": "1.2045",
+    "last_size": "0.00117",
+    "open_24h": None,
+    "high_24h": None,
+    "low_24h": None,
+    "base_volume_24h": None,
+    "quote_volume_24h": None,
+    "traded_at": "2025-03-28T07:37:27.912000Z",
+    "event_time": "2025-03-28T07:37:28.467000Z",
+    "sequence": 1743147448467,
+    "received_at": "2025-03-28T07:37:28.501233Z",
+    "endpoint": "ws-api-spot.kucoin.com",
+    "topic": "kucoin_raw_data",
+    "partition": 3,
+    "offset": 1042,
+    "position": 17,
+    "batch_id": 311,
+    "simulated": False,
+}
+
 
 class PriceRow(BaseModel):
     """The newest price of a symbol, and the Kafka message that it came in.
@@ -14,7 +44,7 @@ class PriceRow(BaseModel):
     With `fields`, a price has only the key and these fields.
     """
 
-    model_config = ConfigDict(json_schema_extra={"required": list(KEY)})
+    model_config = ConfigDict(json_schema_extra={"required": list(KEY), "examples": [EXAMPLE]})
 
     exchange: Exchange
     symbol: str

@@ -83,6 +83,22 @@ class CandleSpan(BaseModel):
 
 
 class Candle(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start": "2025-03-28T07:37:00.000000Z",
+                    "open": "85439.99",
+                    "high": "85450.01",
+                    "low": "85430",
+                    "close": "85440.1",
+                    "updates": 118,
+                    "closed": True,
+                }
+            ]
+        }
+    )
+
     start: Instant
     open: Amount
     high: Amount

@@ -61,6 +61,39 @@ class Venue(BaseModel):
 
 
 class Comparison(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "base": "BTC",
+                    "quote": "USDT",
+                    "venues": [
+                        {
+                            "exchange": "binance",
+                            "symbol": "BTCUSDT",
+                            "status": "TRADING",
+                            "price": "85439.99",
+                            "simulated": False,
+                            "age_seconds": 0.312,
+                            "stale": False,
+                        },
+                        {
+                            "exchange": "kucoin",
+                            "symbol": "BTC-USDT",
+                            "status": "TRADING",
+                            "price": "85450.01",
+                            "simulated": False,
+                            "age_seconds": 1.04,
+                            "stale": False,
+                        },
+                    ],
+                    "difference_bp": "1.17",
+                    "probably_two_coins": False,
+                }
+            ]
+        }
+    )
+
     base: str
     quote: str
     venues: Annotated[

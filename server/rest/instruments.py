@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.fields import Exchange, Instant
 from server.rest.query_connection import QueryConnection
@@ -20,6 +20,21 @@ ORDER BY exchange, symbol
 
 
 class Instrument(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "exchange": "kucoin",
+                    "symbol": "BCHSV-USDT",
+                    "base": "BSV",
+                    "quote": "USDT",
+                    "status": "TRADING",
+                    "seen_at": "2025-03-28T07:00:03.120045Z",
+                }
+            ]
+        }
+    )
+
     exchange: Exchange
     symbol: str
     base: str
