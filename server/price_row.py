@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from server.fields import Amount, Exchange, Instant
 from server.state.prices import KEY
 
-EXAMPLE = {
+EXAMPLE: JsonDict = {
     "exchange": "kucoin",
     "symbol": "BTC-USDT",
     "base": "BTC",
