@@ -49,7 +49,11 @@ class Process:
         return self._log.read_text()
 
     def is_running(self) -> bool:
-        return self._process.poll() is None
+        """Return whether the process runs. Nothing of one that has ended stays open."""
+        has_ended = self._process.poll() is not None
+        if has_ended:
+            self._close_stdin()
+        return not has_ended
 
     def assert_running(self) -> None:
         """Raise AssertionError with the end of the log if the process has ended."""
