@@ -108,6 +108,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.sql.optimizer.excludedRules",
             "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
         )
+        # Interpret expressions: for small tables, compiling them takes a quarter of all CPU time. Jobs that
+        # tests start as programs compile them, as in production.
+        .config("spark.sql.codegen.wholeStage", "false")
+        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.sql.warehouse.dir", str(warehouse))
         .getOrCreate()
     )
