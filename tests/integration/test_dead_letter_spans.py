@@ -21,6 +21,7 @@ from tests.support.dead_letters import insert_as_before, places_of_letters, stor
 from tests.support.frames import BTCUSDT, item, record, records
 from tests.support.postgres import contents, execute, rows
 from tests.support.queries import price_sink, write
+from tests.support.spark_settings import spark_settings
 
 TOPIC = "binance_raw_data"
 NO_OBJECT, NO_ARRAY = "the item is no JSON object", "the message is no JSON array"
@@ -105,14 +106,9 @@ def test_a_span_goes_on_only_with_the_same_positions_and_in_its_block(
 def test_the_examples_of_a_batch_are_its_lowest_over_all_tasks(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
-    in_batches_of = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    spark.conf.set(in_batches_of, 1)
-    try:
-        write(
-            spark, sink, *(flood(offset, 4, partition) for partition in (2, 1) for offset in (8, 9))
-        )
-    finally:
-        spark.conf.unset(in_batches_of)
+    floods = (flood(offset, 4, partition) for partition in (2, 1) for offset in (8, 9))
+    with spark_settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": "1"}):
+        write(spark, sink, *floods)
     assert [
         (each.partition, each.first_offset, each.last_offset, each.letters)
         for each in stored_spans(owner)

@@ -21,6 +21,7 @@ from tests.support.frames import (
     reduced,
     table,
 )
+from tests.support.spark_settings import spark_settings
 
 AMOUNT = "DECIMAL(38,18)"
 READ = (
@@ -118,9 +119,7 @@ def test_records_become_a_row_per_symbol_and_minute_of_each_arrow_batch(
     spark: SparkSession,
 ) -> None:
     newer = record([item(BTCUSDT, c="2", E=SEQUENCE + 1)], partition=3, offset=18)
-    in_batches_of = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    spark.conf.set(in_batches_of, 1)
-    try:
+    with spark_settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": "1"}):
         actual = reduced(spark, *RECORDS, newer).orderBy(*ORDER)
         price, second, one = Decimal("85439.99"), Decimal(2), (1, 17, 17)
         newer_row = (
@@ -141,8 +140,6 @@ def test_records_become_a_row_per_symbol_and_minute_of_each_arrow_batch(
             REDUCED,
         )
         assert_df_equality(actual, expected, ignore_nullable=True)
-    finally:
-        spark.conf.unset(in_batches_of)
 
 
 def test_records_of_one_arrow_batch_are_reduced_to_one_row_of_a_symbol(spark: SparkSession) -> None:
