@@ -3,9 +3,10 @@
     make benchmark-streams
 
 Runs a separate Postgres, the server, one process that commits as the live job does, and one process with
-all clients. The number of clients doubles with each step until p95 exceeds 1 s; 50 slow clients are
-always among them. The same is repeated with clients that take compressed messages, and the first step
-with clients that ask for the page's fields. Then 2,000 clients of ten symbols get only small messages.
+all clients: 100 that follow everything, 1,000 that follow ten symbols each, then two and four times as many;
+50 slow clients are always among them. The same is repeated with clients that take compressed messages, of
+one server and of two on a shared port, and the first step with clients that ask for the page's fields.
+Then 2,000 clients of ten symbols get only small messages.
 Last, bare servers of websockets and picows send the same number of bytes to the first step's clients and
 to those of small messages.
 
@@ -20,7 +21,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from statistics import fmean, quantiles
 from typing import NamedTuple
 
@@ -39,8 +41,6 @@ from infra.up import wait_until
 TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 EVERYTHING, TEN, SLOW = 100, 1000, 50
-MOST_STEPS = 16
-TOO_LATE = 1.0
 
 Row = dict[str, str]
 
@@ -55,6 +55,15 @@ class Load(NamedTuple):
 
 SMALL_MESSAGES = Load(0, 2 * TEN, 0)
 
+STEPS = (1, 2, 4)
+SERIES = (
+    (1, "plain", STEPS),
+    (1, "compressed", STEPS),
+    (2, "compressed", STEPS),
+    (1, "page", (1,)),
+)
+"""Number of server processes, form of the messages and multiples of the number of clients."""
+
 BARE = [
     ("bare websockets", "benchmarks.clients.bare_websockets", sys.executable),
     ("bare picows", "benchmarks.rivals.bare_picows", TWIN_PYTHON),
@@ -66,7 +75,6 @@ class Measured(NamedTuple):
     """`large` and `small` are the mean bytes of a message to clients of all and of ten symbols."""
 
     row: Row
-    p95: float
     large: int
     small: int
 
@@ -80,13 +88,10 @@ def main() -> None:
     with own_stack("streams") as stack:
         environment = os.environ | stack.environment()
         results: list[Measured] = []
-        for form, most_steps in (("plain", MOST_STEPS), ("compressed", MOST_STEPS), ("page", 1)):
-            step, p95 = 1, 0.0
-            while step <= most_steps and p95 < TOO_LATE:
+        for processes, form, steps in SERIES:
+            for step in steps:
                 load = Load(step * EVERYTHING, step * TEN, SLOW)
-                results.append(served(form, stack, environment, load, seconds))
-                p95 = results[-1].p95
-                step *= 2
+                results.append(served(form, stack, environment, load, seconds, processes))
         results.append(served("plain", stack, environment, SMALL_MESSAGES, seconds))
         sizes = results[0].large, results[0].small
         for load in (Load(EVERYTHING, TEN, SLOW), SMALL_MESSAGES):
@@ -96,16 +101,24 @@ def main() -> None:
 
 
 def served(
-    form: str, stack: Stack, environment: dict[str, str], load: Load, seconds: float
+    form: str,
+    stack: Stack,
+    environment: dict[str, str],
+    load: Load,
+    seconds: float,
+    processes: int = 1,
 ) -> Measured:
-    """Measure the server, with clients that take messages in this form."""
+    """Measure servers on one port, with clients that take messages in this form."""
+    shared, *own = ports.free_ports(1 + processes)
     with (
-        server(stack, environment) as serving,
+        ExitStack() as servers,
         child("benchmarks.jobs.batch_writer", environment=environment) as writer,
     ):
-        return measured(
-            f"server, {form}", serving, writer, stack.settings.server_port, load, form, seconds
-        )
+        serving = [
+            servers.enter_context(server(stack.folder, environment, port, shared)) for port in own
+        ]
+        name = f"{processes} servers, {form}" if processes > 1 else f"server, {form}"
+        return measured(name, serving, writer, shared, load, form, seconds)
 
 
 def bare(
@@ -115,12 +128,14 @@ def bare(
     port = ports.free_ports(1)[0]
     arguments = (port, BATCHES_A_SECOND, *sizes)
     with child(module, *arguments, environment=os.environ, python=python) as process:
-        return measured(name, process, process, port, load, "plain", seconds)
+        return measured(name, [process.usage], process, port, load, "plain", seconds)
 
 
 @contextmanager
-def server(stack: Stack, environment: dict[str, str]) -> Iterator[psutil.Process]:
-    address = f"http://127.0.0.1:{stack.settings.server_port}/healthz"
+def server(
+    folder: Path, environment: dict[str, str], port: int, shared: int
+) -> Iterator[psutil.Process]:
+    address = f"http://127.0.0.1:{port}/healthz"
 
     def is_up() -> bool:
         try:
@@ -128,12 +143,17 @@ def server(stack: Stack, environment: dict[str, str]) -> Iterator[psutil.Process
         except requests.ConnectionError:
             return False
 
-    log = stack.folder / "server.log"
+    log = folder / f"server-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "server"],
             env=environment
-            | {"SERVER_STREAM_LIMIT": "20000", "SERVER_STREAM_LIMIT_PER_ADDRESS": "20000"},
+            | {
+                "SERVER_PORT": str(port),
+                "SERVER_SHARED_PORT": str(shared),
+                "SERVER_STREAM_LIMIT": "20000",
+                "SERVER_STREAM_LIMIT_PER_ADDRESS": "20000",
+            },
             cwd=paths.PROJECT,
             stderr=output,
         )
@@ -148,7 +168,7 @@ def server(stack: Stack, environment: dict[str, str]) -> Iterator[psutil.Process
 
 def measured(
     name: str,
-    serving: Child | psutil.Process,
+    serving: Sequence[psutil.Process],
     source: Child,
     port: int,
     load: Load,
@@ -160,9 +180,9 @@ def measured(
     ) as clients:
         # Wait for the snapshots of the last clients.
         time.sleep(2)
-        before = usage(serving), usage(clients)
+        before = usage(*serving), usage(clients.usage)
         time.sleep(seconds)
-        after = usage(serving), usage(clients)
+        after = usage(*serving), usage(clients.usage)
         received = clients.result()
     committed = {int(batch): at for batch, at in source.result().items()}
     arrivals = received["arrivals"]
@@ -193,8 +213,7 @@ def measured(
         "MB of memory": f"{memory:.0f} to {memory_after:.0f}",
         "clients' CPU": f"{(clients_cpu_after - clients_cpu) / seconds:.2f}",
     }
-    p95 = max((percentile(each, 95) for each in (everything, ten) if each), default=0.0)
-    return Measured(row, p95, mean_bytes(arrivals["everything"]), mean_bytes(arrivals["ten"]))
+    return Measured(row, mean_bytes(arrivals["everything"]), mean_bytes(arrivals["ten"]))
 
 
 def megabytes_per_minute(arrivals: Sequence[Arrival]) -> float:
@@ -208,11 +227,11 @@ def mean_bytes(arrivals: Sequence[Arrival]) -> int:
     return round(fmean(size for *_, size in arrivals)) if arrivals else 0
 
 
-def usage(process: Child | psutil.Process) -> tuple[float, float]:
-    """Return the CPU seconds of a process since its start, and its memory in MB."""
-    watched = process.usage if isinstance(process, Child) else process
-    times = watched.cpu_times()
-    return times.user + times.system, watched.memory_info().rss / 2**20
+def usage(*processes: psutil.Process) -> tuple[float, float]:
+    """Return the CPU seconds of processes since their start, and their memory in MB."""
+    times = [each.cpu_times() for each in processes]
+    memory = sum(each.memory_info().rss for each in processes)
+    return sum(each.user + each.system for each in times), memory / 2**20
 
 
 def latencies(

@@ -50,6 +50,10 @@ def port(value: str) -> int:
     return int(value)
 
 
+def port_or_none(value: str) -> int:
+    return 0 if value == "0" else port(value)
+
+
 def count(value: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise ValueError("expected a whole number greater than 0")

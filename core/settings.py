@@ -153,6 +153,8 @@ class Settings:
     price_history_metrics_port: int = _setting(9105, check.port, JOBS)
     server_host: str = _setting("127.0.0.1", check.text, SERVER)
     server_port: int = _setting(8000, check.port, SERVER)
+    server_shared_port: int = _setting(0, check.port_or_none, SERVER)
+    """A port that several servers share, besides each one's own; 0 if there is none."""
     server_api_key: str = _setting("", check.key, SERVER, secret=True)
     server_origins: str = _setting("", check.origins, SERVER)
     server_stream_limit: int = _setting(2000, check.count, SERVER)

@@ -1,6 +1,6 @@
 """Run the server until SIGTERM or SIGINT: python -m server.
 
-The exit status is 0 after a signal and 2 for an invalid setting.
+The exit status is 0 after a signal, 2 for an invalid setting and 3 if the server can't start.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from psycopg2.extensions import set_wait_callback
 
 from core.settings import SERVER, SettingError, Settings
 from server.app import create_app
+from server.sockets import BusyPortError, listening_sockets
 from server.state.listener import wait_with_timeout
 from server.streams.hub import Hub
 from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_protocol
@@ -96,7 +97,12 @@ def main() -> int:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )
-    Server(config, hub).run()
+    try:
+        sockets = listening_sockets(settings)
+    except BusyPortError as error:
+        log.error("%s", error)
+        return 3
+    Server(config, hub).run(sockets)
     return 0
 
 

@@ -19,7 +19,7 @@ from server.price_row import PriceRow
 from server.rest.price_source import PriceSource
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import execute, no_connections
-from tests.support.server import DEADLINE, ServerProcess, running_server
+from tests.support.server import DEADLINE, ServerProcess, metrics, running_server
 from tests.support.waiting import wait_for
 
 LISTED = [
@@ -354,16 +354,3 @@ def test_metrics_are_openmetrics_for_those_that_accept_it(server: ServerProcess)
     families = openmetrics.text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
     names = {family.name for family in families}
     assert {"server_requests", "rest_requests", "process_cpu_seconds"} <= names
-
-
-def metrics(server: ServerProcess) -> dict[Any, float]:
-    """Return the value of each sample by name, or by name and labels if it has any."""
-    answer = server.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=")
-    return {
-        (sample.name, *sorted(sample.labels.items()))
-        if sample.labels
-        else sample.name: sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }

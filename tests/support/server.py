@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.ports import free_ports
 from tests.support.process import Process, running
@@ -62,6 +64,19 @@ def running_server(
         with running(server):
             server.wait_for(server.is_healthy)
             yield server
+
+
+def metrics(server: ServerProcess) -> dict[Any, float]:
+    """Return the value of each sample by name, or by name and labels if it has any."""
+    answer = server.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return {
+        (sample.name, *sorted(sample.labels.items()))
+        if sample.labels
+        else sample.name: sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
 
 
 def free_port() -> int:

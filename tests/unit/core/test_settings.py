@@ -45,6 +45,7 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "PRICE_HISTORY_METRICS_PORT": "9105",
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "8000",
+        "SERVER_SHARED_PORT": "0",
         "SERVER_API_KEY": "",
         "SERVER_ORIGINS": "",
         "SERVER_STREAM_LIMIT": "2000",
@@ -120,6 +121,7 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
     ("name", "value", "reason"),
     [
         ("SERVER_PORT", "http", PORT),
+        ("SERVER_SHARED_PORT", "-1", PORT),
         ("SERVER_PORT", "0", PORT),
         ("RAW_RETENTION_DAYS", "0", COUNT),
         ("RAW_RETENTION_DAYS", "7", RAW_DAYS),

@@ -125,6 +125,13 @@ def test_a_busy_port_is_refused_by_number(server: ServerProcess) -> None:
     assert f"('127.0.0.1', {server.port}): address already in use" in second.stderr
 
 
+def test_a_shared_port_that_another_program_has_is_refused_by_number(server: ServerProcess) -> None:
+    ports = {"SERVER_PORT": str(free_port()), "SERVER_SHARED_PORT": str(server.port)}
+    second = run_server(3, **ports)
+
+    assert f"SERVER_SHARED_PORT={server.port}: [Errno 98] Address already in use" in second.stderr
+
+
 def run_server(status: int, /, **environment: str) -> CompletedProcess[str]:
     """Run the server until it ends with this exit status."""
     return run([sys.executable, "-m", "server"], environment, status=status)
