@@ -4,6 +4,7 @@ The exit status is 0 after a signal, 2 for an invalid setting and 3 if the serve
 """
 
 import asyncio
+import gc
 import logging
 import resource
 import socket
@@ -43,6 +44,10 @@ OTHER_CONNECTIONS_PER_ADDRESS = 32
 OTHER_FILES = 256
 """File descriptors reserved for everything but clients: Postgres, static files, refused connections."""
 
+GARBAGE_THRESHOLDS = 10_000, 10, 100
+"""Arguments of gc.set_threshold. With Python's own, a full collection stopped the server for 0.6 s every 9 s
+at 4,400 streams (1.1 million objects), and freed nothing: what streams use has no cycles."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds that streams get to end cleanly before their connections are closed."""
 
@@ -77,6 +82,7 @@ def main() -> int:
     )
     allow_open_files(limits.total + OTHER_FILES)
     set_wait_callback(wait_with_timeout)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     hub = Hub()
     config = uvicorn.Config(
         create_app(settings, hub),

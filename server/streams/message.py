@@ -10,8 +10,9 @@ TEXT = 0x81
 COMPRESSED = 0x40
 """Bit of that byte that says that the payload is compressed (RSV1, RFC 7692, section 6)."""
 
-COMPRESSION_LEVEL = 1
-"""Level of zlib. Higher ones take several times as long for a few per cent."""
+COMPRESSION_LEVEL = 6
+"""Level of zlib. Level 1 makes a stream of all prices 28 % larger and saves 5 ms per MB; 9 saves 4 % and
+takes three times as long."""
 
 SMALLEST_COMPRESSED = 200
 """Bytes from which compression pays; a heartbeat is shorter."""
