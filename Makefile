@@ -25,7 +25,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -170,6 +170,9 @@ benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s
 
 benchmark-streams: setup $(TOOLS)/rivals-async_twin/.ready  ## latency of the server's streams from commit to client, and the number of clients they carry
 	@$(BIN)/python -m benchmarks.streams
+
+benchmark-stream-bytes: setup  ## bytes per minute of one client of all prices, plain and compressed
+	@$(BIN)/python -m benchmarks.stream_bytes
 
 benchmark-whole-way: setup  ## latency from the exchange's send to a client of the server; SECONDS_LONG=120, AGAINST=revision ROUNDS=1
 	@$(BIN)/python -m benchmarks.whole_way$(if $(AGAINST),_versions --against $(AGAINST) --rounds $(or $(ROUNDS),1)) --seconds $(or $(SECONDS_LONG),120)

@@ -14,6 +14,7 @@ SIZES = {
     "latency": "--seconds 60",
     "whole_way": "--seconds 60",
     "streams": "--seconds 15",
+    "stream_bytes": "",
     "growth": "--seconds 10",
     "cluster": "--ticks 3000000 --runs 1",
     "extractor": "--rounds 1",

@@ -22,7 +22,7 @@ class Options(TypedDict, total=False):
     status: str
     fields: Iterable[str]
     key: str
-    """The server's API key."""
+    """The server's API key; empty if it has none."""
     on_event: Callable[[Event], object]
     """Called with each event, on the thread or in the task of the connection."""
     open_timeout: float
@@ -50,4 +50,4 @@ def parameters(options: Options) -> dict[str, str | Iterable[str] | None]:
 
 def headers(options: Options) -> dict[str, str]:
     key = options.get("key")
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
+    return {"Authorization": f"Bearer {key}"} if key else {}

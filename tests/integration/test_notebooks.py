@@ -1,4 +1,4 @@
-"""Run the notebooks from top to bottom on data of the replay exchange."""
+"""Run the notebook of raw/ from top to bottom on data of the replay exchange."""
 
 import base64
 import io
@@ -10,15 +10,12 @@ from pathlib import Path
 
 import matplotlib.colors
 import matplotlib.image
-import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
-from infra.paths import PROJECT
 from infra.replay.server import Simulation
 from infra.services import object_store
 from spark_jobs.kafka_source.records import kafka_records
@@ -28,6 +25,7 @@ from spark_jobs.lake.raw.archive import Archive
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items, ends
 from tests.support.lake import archived
+from tests.support.notebooks import executed, shown
 from tests.support.queries import run_once
 from tests.support.replay_exchange import running, settings_at
 from tests.support.waiting import wait_for
@@ -73,21 +71,6 @@ def seconds_of(topic: Topic) -> float:
     """Return the seconds between the receipts of the first and the last item."""
     times = [item["received_at"] for item in all_items(topic.messages())]
     return (max(times) - min(times)) / 1e6 if times else 0.0
-
-
-def executed(name: str, settings: Settings) -> list[nbformat.NotebookNode]:
-    """Return the code cells with their outputs. Raise CellExecutionError if a cell fails."""
-    path = PROJECT / "notebooks" / name
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    client = NotebookClient(notebook, timeout=240, kernel_name="python3")
-    # The notebook sets Spark's options itself. Its JVM runs only for seconds: see tests.support.jobs.
-    quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
-    client.execute(env=os.environ | settings.environment() | quick)
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def shown(cell: nbformat.NotebookNode, form: str) -> list[str]:
-    return [each.data[form] for each in cell.outputs if form in each.get("data", {})]
 
 
 def rows(html: str) -> list[list[str]]:

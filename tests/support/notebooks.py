@@ -1,0 +1,24 @@
+"""Run a notebook from top to bottom, and read what it shows."""
+
+import os
+
+import nbformat
+from nbclient import NotebookClient
+
+from core.settings import Settings
+from infra.paths import PROJECT
+
+
+def executed(name: str, settings: Settings) -> list[nbformat.NotebookNode]:
+    """Return the code cells with their outputs. Raise CellExecutionError if a cell fails."""
+    path = PROJECT / "notebooks" / name
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3")
+    # The notebook sets Spark's options itself. Its JVM runs only for seconds: see tests.support.jobs.
+    quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    client.execute(env=os.environ | settings.environment() | quick)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def shown(cell: nbformat.NotebookNode, form: str) -> list[str]:
+    return [each.data[form] for each in cell.outputs if form in each.get("data", {})]
