@@ -17,22 +17,15 @@ from urllib.parse import urlencode
 
 import psycopg2
 
-from benchmarks.clients.stream_clients import EXTENSION, PAGE_FIELDS
-from benchmarks.harness.measuring import own_stack
+from benchmarks.clients.stream_clients import EXTENSION, HANDSHAKE, PAGE_FIELDS
+from benchmarks.harness.measuring import running_demo
 from benchmarks.harness.report import publish
 from core.settings import Settings
-from infra import first_prices, supervision
-from infra.up import EXTRACTORS, JOBS, up
 
 SNAPSHOT_SECONDS = 10.0
 """Seconds for the snapshot, and for the first batches of the jobs."""
 
 READ_SIZE = 1 << 20
-
-HANDSHAKE = (
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-)
 
 PAGE = f"?{urlencode({'fields': PAGE_FIELDS})}"
 
@@ -51,10 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bytes per minute of one client of all prices")
     parser.add_argument("--seconds", type=float, default=60)
     seconds = parser.parse_args().seconds
-    with own_stack("stream_bytes") as stack:
-        up(stack)
-        supervision.start_programs(stack, [*JOBS, "server"])
-        first_prices.wait(stack, EXTRACTORS)
+    with running_demo("stream_bytes") as stack:
         with ThreadPoolExecutor(len(REQUESTS)) as pool:
             reading = {
                 form: pool.submit(bytes_received, stack.settings.server_port, *request, seconds)

@@ -25,13 +25,11 @@ import psycopg2
 from confluent_kafka import Consumer, TopicPartition
 from websockets.sync.client import connect
 
-from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.measuring import running_demo
 from benchmarks.harness.report import publish
 from core.settings import Settings
 from exchanges.binance import BINANCE
-from infra import first_prices, supervision
 from infra.stack import StackError
-from infra.up import EXTRACTORS, JOBS, up
 
 WARM_SECONDS = 60
 """The JVM compiles in the first minute."""
@@ -64,10 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Latency of the whole way, from send to client")
     parser.add_argument("--seconds", type=float, default=120)
     seconds = parser.parse_args().seconds
-    with own_stack("whole_way") as stack:
-        up(stack)
-        supervision.start_programs(stack, [*JOBS, "server"])
-        first_prices.wait(stack, EXTRACTORS)
+    with running_demo("whole_way") as stack:
         time.sleep(WARM_SECONDS)
         arrivals = list(followed(stack.settings, seconds))
         sent = sent_at(arrivals)

@@ -12,7 +12,7 @@ from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
 from infra import first_prices, ports, supervision
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
-from infra.up import EXTRACTORS, JOBS, initialise, running_stack, up
+from infra.up import EXTRACTORS, JOBS, everything_up, initialise, running_stack, up
 
 
 def demo(settings: Settings) -> None:
@@ -33,8 +33,7 @@ def live(settings: Settings) -> None:
 
 
 def _everything(stack: Stack) -> None:
-    up(stack)
-    supervision.start_programs(stack, [*JOBS, "server"])
+    everything_up(stack)
     print("waiting for the first prices; the Spark jobs take some seconds to start")
 
 

@@ -33,6 +33,12 @@ JOBS = ("jobs",)
 READY_DEADLINE = 60.0
 
 
+def everything_up(stack: Stack) -> None:
+    """Start every program: those of `up`, the jobs and the server."""
+    up(stack)
+    supervision.start_programs(stack, [*JOBS, "server"])
+
+
 def up(stack: Stack) -> None:
     """Start the services and the extractors; for the demo, start the replay exchange before them."""
     services_up(stack)

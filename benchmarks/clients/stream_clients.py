@@ -34,6 +34,12 @@ PING, PONG = 0x89, 0x8A
 COMPRESSED = 0x40
 """Bit of a frame's first byte: its payload is compressed."""
 
+HANDSHAKE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+"""Headers of a request for a WebSocket."""
+
 EXTENSION = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
 INFLATING = 10
@@ -93,9 +99,7 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.write(
-            f"GET /ws?{self.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            f"GET /ws?{self.query} HTTP/1.1\r\nHost: 127.0.0.1\r\n{HANDSHAKE}"
             f"{EXTENSION if self.is_compressed else ''}\r\n".encode()
         )
 

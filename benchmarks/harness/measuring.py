@@ -15,9 +15,9 @@ import psutil
 
 from benchmarks.harness.versions import THIS, Version
 from core.settings import Settings
-from infra import supervision
+from infra import first_prices, supervision
 from infra.stack import Stack, StackError, delete, stack_on_free_ports
-from infra.up import services_up
+from infra.up import EXTRACTORS, everything_up, services_up
 
 STOP_LIMIT = 60.0
 
@@ -34,6 +34,15 @@ def own_stack(name: str) -> Iterator[Stack]:
         supervision.stop(stack)
         delete(stack)
         stack.folder.parent.rmdir()
+
+
+@contextmanager
+def running_demo(name: str) -> Iterator[Stack]:
+    """Run every program with the replay exchange. Begin the block once prices of all exchanges are served."""
+    with own_stack(name) as stack:
+        everything_up(stack)
+        first_prices.wait(stack, EXTRACTORS)
+        yield stack
 
 
 def with_database(stack: Stack, name: str, version: Version = THIS) -> Settings:
