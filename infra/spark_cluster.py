@@ -57,7 +57,12 @@ def _running(log: Path, command: list[str]) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [SPARK_HOME / "bin" / "spark-class", f"org.apache.spark.deploy.{program}", *arguments],
-            env=environment | {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": HOST},
+            env=environment
+            | {
+                "SPARK_HOME": str(SPARK_HOME),
+                "SPARK_LOCAL_IP": HOST,
+                "SPARK_LOCAL_DIRS": str(log.with_suffix("")),
+            },
             cwd=log.parent,
             stdout=output,
             stderr=subprocess.STDOUT,

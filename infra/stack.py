@@ -36,12 +36,18 @@ class Stack:
     def log_folder(self) -> Path:
         return self.folder / "logs"
 
+    @property
+    def spark_folder(self) -> Path:
+        """Folder of Spark's temporary files. A killed JVM leaves some 350 MB of them."""
+        return self.folder / "spark"
+
     def environment(self) -> dict[str, str]:
         """Return the variables with which spark-submit, psql and our programs find this stack."""
         return self.settings.environment() | {
             "SPARK_CONF_DIR": str(paths.SPARK_CONF),
             # Without this, Spark listens on the machine's address.
             "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(self.spark_folder),
             "PYSPARK_PYTHON": str(paths.VENV_BIN / "python"),
             "TZ": "UTC",
         }

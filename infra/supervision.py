@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -109,7 +110,10 @@ def programs(stack: Stack) -> list[dict[str, Any]]:
 
 
 def stop(stack: Stack) -> int:
-    """Stop every process of the stack, consumers before their sources. Return how many there were."""
+    """Stop every process of the stack, consumers before their sources. Return how many there were.
+
+    Spark's temporary files are deleted.
+    """
     processes = list(processes_of(stack))
     with contextlib.suppress(OSError, HTTPException):
         call(stack, "shutdown")
@@ -124,6 +128,7 @@ def stop(stack: Stack) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=10)
+    shutil.rmtree(stack.spark_folder, ignore_errors=True)
     socket_path(stack).unlink(missing_ok=True)
     return len(processes)
 

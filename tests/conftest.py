@@ -96,8 +96,7 @@ def group_of(item: pytest.Item) -> str:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Yield a local session with the jars and settings of the jobs, but fewer tasks."""
     warehouse: Path = tmp_path_factory.mktemp("warehouse")
-    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-java-options '{JAVA}' pyspark-shell"
-    session = (
+    builder = (
         SparkSession.builder.appName("tests")
         .config("spark.master", "local[2]")
         .config("spark.ui.enabled", "false")
@@ -113,7 +112,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.sql.warehouse.dir", str(warehouse))
-        .getOrCreate()
     )
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYSPARK_SUBMIT_ARGS", f"--driver-java-options '{JAVA}' pyspark-shell")
+        environment.setenv("SPARK_LOCAL_DIRS", str(tmp_path_factory.mktemp("spark")))
+        session = builder.getOrCreate()
     yield session
     session.stop()

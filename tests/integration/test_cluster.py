@@ -108,7 +108,9 @@ class Submitted(NamedTuple):
 def submitted(job: str, url: str, settings: Settings, folder: Path) -> Submitted:
     (page,) = free_ports(1)
     command = [*submit(url, WORKERS, page), *QUICK, *PACKAGES, f"spark_jobs/{job}.py"]
-    return Submitted(job, Process(command, folder / f"{job}.log", settings.environment()), page)
+    # The driver copies the packages to its temporary folder, and leaves them there if it is killed.
+    environment = settings.environment() | {"SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={folder}"}
+    return Submitted(job, Process(command, folder / f"{job}.log", environment), page)
 
 
 def that_read_all(jobs: list[Submitted]) -> list[Submitted]:

@@ -299,6 +299,8 @@ def audit(stack: Stack) -> str:
 
 def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
     killed = {name: pids(demo)[name] for name in ("kucoin", "jobs", "postgres")}
+    left = spark_files(demo)
+    assert left
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
     moment = datetime.now(UTC)
@@ -311,6 +313,12 @@ def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
         lambda found: len(found) == 2 and all(at > moment for _, at in found.values()),
         deadline=JOBS_DEADLINE,
     )
+    assert not left & spark_files(demo)
+
+
+def spark_files(stack: Stack) -> set[str]:
+    """Return the names of the live job's temporary folders."""
+    return {path.name for path in (stack.spark_folder / "jobs").iterdir()}
 
 
 def test_after_kill_9_of_everything_up_works_and_the_data_is_there(demo: Stack) -> None:
@@ -329,5 +337,6 @@ def test_down_leaves_no_process(demo: Stack) -> None:
     began = time.monotonic()
     infra(demo, "down")
     assert processes(demo) == []
+    assert not demo.spark_folder.exists()
     assert time.monotonic() - began < 60
     infra(demo, "down")
