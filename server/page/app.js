@@ -1,8 +1,9 @@
 // Entry point of the page: the stream updates the cards and the table; search and tabs filter it.
 
 import { Card } from "./card.js";
+import { now } from "./clock.js";
 import { add, loadExchanges } from "./exchanges.js";
-import { time } from "./format.js";
+import { moment } from "./format.js";
 import { waitForAccess } from "./key.js";
 import { follow } from "./stream.js";
 import { Table } from "./table.js";
@@ -29,9 +30,8 @@ const places = {
 const cards = new Map();
 
 function updateAge() {
-  const now = Date.now();
-  for (const card of cards.values()) card.updateAge(now);
-  table.updateAge(now);
+  for (const card of cards.values()) card.updateAge(now());
+  table.updateAge();
 }
 
 await waitForAccess(key);
@@ -53,8 +53,10 @@ follow({
   },
   state(name, since) {
     connection.dataset.state = name;
+    // Prices are grey unless they are live.
+    document.documentElement.dataset.connection = name;
     // Written only when it changes, because screen readers announce it.
-    const text = name === "away" ? `Postgres unavailable since ${time(since)}` : name;
+    const text = name === "away" ? `Postgres unavailable since ${moment(since, now())}` : name;
     if (connection.textContent !== text) connection.textContent = text;
     // The server may have restarted with another key.
     if (name === "reconnecting") waitForAccess(key);

@@ -38,7 +38,13 @@ export function age(milliseconds) {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** "2025-03-28T07:37:28.501233Z" → "08:37:28" for a browser in UTC+1 */
-export function time(text) {
-  return new Date(text).toLocaleTimeString("en-GB");
+/**
+ * "2025-03-28T07:37:28.501233Z" → "08:37:28" for a browser in UTC+1; with the day before it, "28 March,
+ * 08:37:28", if it is not the day of `now`, in milliseconds since the epoch.
+ */
+export function moment(text, now) {
+  const date = new Date(text);
+  const time = date.toLocaleTimeString("en-GB");
+  if (date.toDateString() === new Date(now).toDateString()) return time;
+  return `${date.toLocaleDateString("en-GB", { day: "numeric", month: "long" })}, ${time}`;
 }

@@ -1,12 +1,19 @@
 // Filter and sort prices. Functions are pure.
 
+// Whatever separates the parts of a symbol: "BTC-USDT", "btc_usdt", "BTC:USDT", "btc usdt".
+const SEPARATORS = /[^\p{L}\p{N}]+/u;
+
 // The most popular pairs come first; all others follow by name.
 const FIRST = ["BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "TRX", "LINK", "AVAX", "LTC"];
 const RANKS = new Map(FIRST.map((base, rank) => [`${base}USDT`, rank]));
 
 /** BTC-USDT → BTCUSDT, so a pair sorts together on all exchanges and one search finds it on each. */
 function name(text) {
-  return text.replace(/[-/\s]/g, "").toUpperCase();
+  return words(text).join("");
+}
+
+function words(text) {
+  return text.toUpperCase().split(SEPARATORS);
 }
 
 /** Returns the [key, price] pairs, sorted. */
@@ -17,9 +24,11 @@ export function ordered(entries) {
     .map(({ entry }) => entry);
 }
 
-/** Returns whether a price is of the exchange ("" for all) and its symbol contains the search text. */
+/** Returns whether a price is of the exchange ("" for all) and its symbol contains each searched word. */
 export function matches(price, exchange, search) {
-  return (!exchange || price.exchange === exchange) && name(price.symbol).includes(name(search));
+  if (exchange && price.exchange !== exchange) return false;
+  const symbol = name(price.symbol);
+  return words(search).every((word) => symbol.includes(word));
 }
 
 function rank(pair) {

@@ -3,6 +3,9 @@
 import { title } from "./exchanges.js";
 import { age, amount, change, percent, rounded } from "./format.js";
 
+// Milliseconds after which a price is grey.
+const STALE = 60_000;
+
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Row {
@@ -15,7 +18,10 @@ export class Row {
     symbol.scope = "row";
     const exchange = document.createElement("small");
     exchange.textContent = title(price.exchange);
-    symbol.append(price.symbol, exchange);
+    // Isolated, because a name in a right-to-left script would move what follows it.
+    const name = document.createElement("bdi");
+    name.textContent = price.symbol;
+    symbol.append(name, " ", exchange);
     this.element.append(symbol);
 
     this.cells = {};
@@ -42,7 +48,9 @@ export class Row {
   }
 
   updateAge(now) {
-    this.#write("age", age(now - Date.parse(this.price.received_at)));
+    const milliseconds = now - Date.parse(this.price.received_at);
+    this.#write("age", age(milliseconds));
+    this.element.dataset.stale = milliseconds > STALE;
   }
 
   /** Shows the position of the price in Kafka as a tooltip. */

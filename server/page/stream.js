@@ -1,6 +1,8 @@
 // The WebSocket: a snapshot, then changes without a gap. If the connection is lost or silent for too
 // long, it is opened again and resumes after the last message.
 
+import { setClock } from "./clock.js";
+
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
 
@@ -12,8 +14,8 @@ const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "received
 
 /**
  * Calls `snapshot(prices)` and `changes(prices)` with prices in the format of /api/prices, and
- * `state("connecting" | "live" | "reconnecting" | "away", since)`. "away" means that Postgres has
- * been unavailable since `since` (ISO 8601). Calls `unreadable(exchanges)` with the exchanges of
+ * `state("connecting" | "live" | "reconnecting" | "offline" | "away", since)`. "offline" means that the
+ * browser has no network, "away" that Postgres has been unavailable since `since` (ISO 8601). Calls `unreadable(exchanges)` with the exchanges of
  * which most items can't be read, and with an empty list when a connection is lost: the next
  * connection repeats it.
  */
@@ -23,51 +25,69 @@ export function follow({ snapshot, changes, unreadable, state }) {
   address.searchParams.set("fields", FIELDS);
   let delay = FIRST_DELAY;
   let id = null;
+  let socket = null;
+  let silence = null;
+  let retry = null;
 
   function connect() {
+    clearTimeout(retry);
     if (id !== null) address.searchParams.set("since", id);
-    const socket = new WebSocket(address);
-    let silence = setTimeout(lost, SILENCE_LIMIT);
+    socket = new WebSocket(address);
+    silence = setTimeout(lost, SILENCE_LIMIT);
     socket.addEventListener("message", received);
     socket.addEventListener("close", lost);
+  }
 
-    function received({ data }) {
-      clearTimeout(silence);
-      silence = setTimeout(lost, SILENCE_LIMIT);
-      const message = JSON.parse(data);
-      if (message.type === "snapshot") {
-        snapshot(message.prices);
-      } else if (message.id !== null && message.previous !== id) {
-        // A message was missed: start again with a snapshot.
-        id = null;
-        address.searchParams.delete("since");
-        lost();
-        return;
-      } else if (message.type === "changes") {
-        changes(message.prices);
-      } else if (message.type === "unreadable") {
-        unreadable(message.exchanges);
-      }
-      id = message.id ?? id;
-      delay = FIRST_DELAY;
-      if (message.postgres === "away") state("away", message.since);
-      else state("live");
+  function received({ data }) {
+    clearTimeout(silence);
+    silence = setTimeout(lost, SILENCE_LIMIT);
+    const message = JSON.parse(data);
+    setClock(message.time);
+    if (message.type === "snapshot") {
+      snapshot(message.prices);
+    } else if (message.id !== null && message.previous !== id) {
+      // A message was missed: start again with a snapshot.
+      id = null;
+      address.searchParams.delete("since");
+      lost();
+      return;
+    } else if (message.type === "changes") {
+      changes(message.prices);
+    } else if (message.type === "unreadable") {
+      unreadable(message.exchanges);
     }
+    id = message.id ?? id;
+    delay = FIRST_DELAY;
+    if (message.postgres === "away") state("away", message.since);
+    else state("live");
+  }
 
-    function lost() {
-      clearTimeout(silence);
-      socket.removeEventListener("message", received);
-      socket.removeEventListener("close", lost);
-      // Reconnect without waiting for the close to complete: the server may be gone.
-      socket.close();
-      unreadable([]);
-      state("reconnecting");
-      // Random delay, so that not all pages reconnect to a restarted server at once.
-      setTimeout(connect, delay * (0.5 + Math.random() / 2));
-      delay = Math.min(2 * delay, LONGEST_DELAY);
-    }
+  function drop() {
+    clearTimeout(silence);
+    clearTimeout(retry);
+    socket.removeEventListener("message", received);
+    socket.removeEventListener("close", lost);
+    // Without waiting for the close to complete: the server may be gone.
+    socket.close();
+    unreadable([]);
+  }
+
+  function lost() {
+    drop();
+    state(navigator.onLine ? "reconnecting" : "offline");
+    // Random delay, so that not all pages reconnect to a restarted server at once.
+    retry = setTimeout(connect, delay * (0.5 + Math.random() / 2));
+    delay = Math.min(2 * delay, LONGEST_DELAY);
   }
 
   state("connecting");
   connect();
+  // Without a network the connection would stay open in silence.
+  addEventListener("offline", lost);
+  addEventListener("online", () => {
+    drop();
+    delay = FIRST_DELAY;
+    state("reconnecting");
+    connect();
+  });
 }

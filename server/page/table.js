@@ -1,5 +1,6 @@
 // The table of prices. Only the first matching rows are in the document; "Show more" adds others.
 
+import { now } from "./clock.js";
 import { matches, ordered } from "./order.js";
 import { Row } from "./row.js";
 
@@ -25,6 +26,9 @@ export class Table {
 
   replace(prices) {
     this.#prices.clear();
+    this.#changed.clear();
+    // Symbols that the new prices lack must leave the document.
+    this.#mustOrder = true;
     this.update(prices);
   }
 
@@ -52,8 +56,8 @@ export class Table {
     this.#schedule();
   }
 
-  updateAge(now) {
-    for (const row of this.#rows.values()) row.updateAge(now);
+  updateAge() {
+    for (const row of this.#rows.values()) row.updateAge(now());
   }
 
   #schedule() {
@@ -84,7 +88,7 @@ export class Table {
       chosen.map(([key, price]) => [key, this.#rows.get(key) ?? new Row(price)]),
     );
     this.#body.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
-    this.updateAge(Date.now());
+    this.updateAge();
     this.#shown({ rows: chosen.length, matching: matching.length });
     this.#mustChoose = false;
   }

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -134,17 +135,35 @@ def test_search_and_tabs_choose_the_rows(
     )
     page.goto(server.page)
     symbols = page.locator("tbody tr")
-    in_order = ["BTCUSDTBinance", "BTC-USDTKuCoin", "ADA-BTCKuCoin", "币安人生USDTBinance"]
+    in_order = ["BTCUSDT Binance", "BTC-USDT KuCoin", "ADA-BTC KuCoin", "币安人生USDT Binance"]
     expect(symbols.locator("th")).to_have_text(in_order)
 
     page.get_by_label("Search a symbol").fill("btc/usdt")
-    expect(symbols.locator("th")).to_have_text(["BTCUSDTBinance", "BTC-USDTKuCoin"])
+    expect(symbols.locator("th")).to_have_text(["BTCUSDT Binance", "BTC-USDT KuCoin"])
     page.get_by_role("button", name="KuCoin").click()
-    expect(symbols.locator("th")).to_have_text(["BTC-USDTKuCoin"])
+    expect(symbols.locator("th")).to_have_text(["BTC-USDT KuCoin"])
     page.get_by_label("Search a symbol").fill("")
-    expect(symbols.locator("th")).to_have_text(["BTC-USDTKuCoin", "ADA-BTCKuCoin"])
+    expect(symbols.locator("th")).to_have_text(["BTC-USDT KuCoin", "ADA-BTC KuCoin"])
     page.get_by_label("Search a symbol").fill("币安")
     expect(page.locator("#shown")).to_have_text("No symbol matches")
+
+
+@pytest.mark.parametrize("text", ["btc_usdt", "BTC:USDT", "btc*", " usdt  btc ", "btc-usdt,"])
+def test_a_search_finds_a_symbol_however_its_parts_are_separated(
+    database: Settings, server: ServerProcess, page: Page, text: str
+) -> None:
+    pairs = [
+        ticker("binance", "BTCUSDT", "1"),
+        ticker("kucoin", "BTC-USDT", "1"),
+        ticker("kucoin", "ADA-EUR", "1"),
+    ]
+    write_batch(database.database_url, pairs)
+    page.goto(server.page)
+    expect(page.locator("tbody tr")).to_have_count(3)
+
+    page.get_by_label("Search a symbol").fill(text)
+
+    expect(page.locator("tbody tr th")).to_have_text(["BTCUSDT Binance", "BTC-USDT KuCoin"])
 
 
 def test_many_symbols_make_few_rows_until_more_are_wanted(
@@ -271,6 +290,133 @@ def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it
     since = [parse_qs(urlsplit(url).query).get("since") for url in opened]
     assert since == [None, [id]]
     assert json.loads(frames[1])["previous"] == id
+
+
+def messages_of(*lists: list[str]) -> list[dict[str, Any]]:
+    """Return a snapshot of the first list of symbols, and changes or snapshots of the others."""
+    now = datetime.now(UTC).isoformat()
+    shown = {"price": "1", "bid": None, "ask": None, "open_24h": None, "quote_volume_24h": None}
+    return [
+        {
+            "type": "snapshot",
+            "id": str(number),
+            "previous": None,
+            "time": now,
+            "postgres": "connected",
+            "prices": [
+                {"exchange": "binance", "symbol": symbol, "received_at": now, "simulated": True}
+                | shown
+                for symbol in symbols
+            ],
+        }
+        for number, symbols in enumerate(lists)
+    ]
+
+
+def serve_instead(page: Page, messages: list[dict[str, Any]]) -> list[WebSocketRoute]:
+    """Answer the page's WebSocket with these messages. Return the routes, to send more."""
+    routes: list[WebSocketRoute] = []
+
+    def answer(route: WebSocketRoute) -> None:
+        routes.append(route)
+        for message in messages:
+            route.send(json.dumps(message))
+
+    page.route_web_socket("**/ws*", answer)
+    return routes
+
+
+def test_a_symbol_that_a_new_snapshot_lacks_is_removed_even_before_the_next_frame(
+    server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    """A hidden tab gets no animation frames, so a change and a snapshot may meet in one."""
+    first, second, third = messages_of(["A", "B"], ["B"], ["B", "C"])
+    change = first | {"type": "changes", "previous": first["id"], "id": "changed"}
+    routes = serve_instead(page, [first])
+    page.goto(server.page)
+    expect(page.locator("tbody tr")).to_have_count(2)
+    for message in (change, second):
+        routes[0].send(json.dumps(message))
+    expect(page.locator("tbody tr th")).to_have_text(["B Binance"])
+    routes[0].send(json.dumps(third))
+    expect(page.locator("tbody tr th")).to_have_text(["B Binance", "C Binance"])
+    assert console == []
+
+
+def test_an_empty_snapshot_leaves_no_rows(server: ServerProcess, page: Page) -> None:
+    first, empty = messages_of(["A", "B"], [])
+    routes = serve_instead(page, [first])
+    page.goto(server.page)
+    expect(page.locator("tbody tr")).to_have_count(2)
+    routes[0].send(json.dumps(empty))
+    expect(page.locator("tbody tr")).to_have_count(0)
+    expect(page.locator("#shown")).to_have_text("No symbol matches")
+
+
+def test_ages_do_not_depend_on_the_browsers_clock(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    page.clock.install(time=datetime.now(UTC) + timedelta(minutes=10))
+    page.clock.resume()
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    page.goto(server.page)
+    age = row(page, "binance", "BTCUSDT").locator(".age")
+    expect(age).to_have_text(re.compile(r"^\d+ s$"))
+    expect(card(page, "binance").locator(".age")).to_have_text(re.compile(r"^newest \d+ s ago$"))
+    assert card(page, "binance").get_attribute("data-late") == "false"
+
+
+def test_a_lost_network_is_shown_at_once_and_old_prices_are_grey_until_it_is_back(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    page.goto(server.page)
+    expect(page.locator("#connection")).to_have_text("live")
+    bright = opacity(page)
+
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_have_text("offline", timeout=2_000)
+    assert opacity(page) < bright
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
+
+    page.context.set_offline(False)
+    expect(page.locator("#connection")).to_have_text("live", timeout=5_000)
+    expect(price(page, "binance", "BTCUSDT")).to_have_text("2")
+    assert opacity(page) == bright
+
+
+def opacity(page: Page) -> float:
+    return float(page.locator("tbody").evaluate("body => getComputedStyle(body).opacity"))
+
+
+def test_a_price_that_is_minutes_old_is_grey(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    old = datetime.now(UTC) - timedelta(minutes=10)
+    rows_ = [ticker("binance", "OLD", "1", received_at=old), ticker("binance", "NEW", "1")]
+    write_batch(database.database_url, rows_)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(server.page)
+    expect(row(page, "binance", "OLD")).to_have_attribute("data-stale", "true")
+    expect(row(page, "binance", "NEW")).to_have_attribute("data-stale", "false")
+
+
+def test_a_postgres_that_is_away_since_yesterday_is_shown_with_the_day(
+    server: ServerProcess, page: Page
+) -> None:
+    (message,) = messages_of(["A"])
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    serve_instead(page, [message | {"postgres": "away", "since": yesterday.isoformat()}])
+    page.goto(server.page)
+    expect(page.locator("#connection")).to_have_text(
+        re.compile(rf"^Postgres unavailable since {yesterday.day} [A-Z][a-z]+, \d\d:\d\d:\d\d$")
+    )
+
+
+def test_without_javascript_the_page_says_what_it_needs(server: ServerProcess, page: Page) -> None:
+    page.goto(server.page)
+    text = page.evaluate("document.querySelector('noscript').textContent")
+    assert "needs JavaScript" in text
 
 
 def test_the_tooltip_of_a_price_names_the_kafka_message_that_it_came_in(
