@@ -5,9 +5,31 @@ Every client receives the same data.
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from decimal import Decimal
+from typing import NamedTuple, Protocol, Self
 
 from infra.replay.streams import Subscriptions, Update
+
+
+class PricedCandle(NamedTuple):
+    """Candle of a symbol, with exact amounts. `start` is in seconds since the epoch."""
+
+    start: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    base_volume: Decimal
+    quote_volume: Decimal
+    trades: int
+
+    def doubled(self) -> Self:
+        """Return the candle with twice its volume and trades."""
+        return self._replace(
+            base_volume=2 * self.base_volume,
+            quote_volume=2 * self.quote_volume,
+            trades=2 * self.trades,
+        )
 
 
 def now_ms() -> int:
@@ -22,6 +44,9 @@ class Source(Protocol):
 
     def greeting(self, stream: str) -> Sequence[str]:
         """Return the texts to send first to a new subscriber of a stream."""
+
+    def candles(self, symbol: str, interval: str, start: int, end: int) -> Sequence[PricedCandle]:
+        """Return the candles from `start` to before `end`, in seconds, oldest first; none if unknown."""
 
     def state(self) -> Update:
         """Return the last ticker sent for each symbol."""

@@ -40,8 +40,8 @@ class Binance:
         self._limits = limits or BinanceLimits()
         self._quotas = self._limits.quotas
         self._attempts = Meter(self._quotas.connections) if self._quotas else None
-        self._rest = BinanceRest(source, listing, trading, self._quotas)
         self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
+        self._rest = BinanceRest(source, listing, trading, self._quotas, self.connections)
         self._subscriptions = Subscriptions()
         self._commands = BinanceCommands(source, self._subscriptions)
 

@@ -8,16 +8,21 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 
 from infra.replay.answers import json_answer
 from infra.replay.binance import tickers as binance_tickers
+from infra.replay.binance.frames import decimal_text
 from infra.replay.binance.symbols import SymbolList
+from infra.replay.connections import Connections
+from infra.replay.faults.faults import CandlesBanned, CandlesChange, CandlesFail, CandlesUnknown
 from infra.replay.faults.limits import BINANCE_QUOTAS, Quotas
 from infra.replay.faults.rates import Meter
+from infra.replay.market.candles import WIDTHS
 from infra.replay.market.symbols import Pair
-from infra.replay.source import Source, now_ms
+from infra.replay.source import PricedCandle, Source, now_ms
 
 LEGAL_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
 """Pattern in Binance's error message. It excludes only a-z: symbols may be non-ASCII."""
@@ -48,12 +53,14 @@ class BinanceRest:
         listing: Sequence[Pair],
         trading: Sequence[Pair],
         quotas: Quotas | None,
+        connections: Connections,
     ) -> None:
         """Without quotas, weights are counted but no request is refused."""
         self._source = source
         self._symbols = SymbolList(listing, trading)
         self._weights = Meter((quotas or BINANCE_QUOTAS).weight)
         self._refuses = quotas is not None
+        self._connections = connections
 
     def routes(self) -> list[web.RouteDef]:
         get = self._get
@@ -61,6 +68,7 @@ class BinanceRest:
             get("/api/v3/ping", self._ping, lambda _: 1),
             get("/api/v3/time", self._time, lambda _: 1),
             get("/api/v3/exchangeInfo", self._exchange_info, lambda _: 20),
+            get("/api/v3/klines", self._klines, lambda _: 2),
             get("/api/v3/ticker/24hr", self._day, day_weight),
             get("/api/v3/ticker/price", self._price, price_weight),
             get("/api/v3/ticker/bookTicker", self._book, price_weight),
@@ -100,6 +108,32 @@ class BinanceRest:
         text = self._symbols.answer(now_ms(), symbols, permission_sets=permission_sets)
         return web.Response(text=text, content_type="application/json")
 
+    async def _klines(self, request: web.Request) -> web.Response:
+        check_parameters(request, {"symbol", "interval", "startTime", "endTime", "limit"})
+        if failed := self._connections.refusal(CandlesFail):
+            content = {"code": -1001, "msg": "Internal error; unable to process your request."}
+            return json_answer(content, status=failed.status)
+        if banned := self._connections.refusal(CandlesBanned):
+            return too_much_weight(self._weights.quota.amount, banned.wait)
+        if self._connections.refusal(CandlesUnknown):
+            raise BinanceError(-1121, "Invalid symbol.")
+        symbols = self._asked(request)
+        if symbols is None:
+            raise BinanceError(-1102, missing("symbol"))
+        interval = request.query.get("interval", "")
+        if interval not in WIDTHS:
+            raise BinanceError(-1120, "Invalid interval.")
+        limit = min(whole(request, "limit", 500), 1000)
+        width = WIDTHS[interval] * 1000
+        # The first candle starts at startTime or later, the last one at endTime or earlier.
+        end = whole(request, "endTime", now_ms()) // width * width + width
+        start = -(-whole(request, "startTime", end - limit * width) // width) * width
+        end = min(end, start + limit * width)
+        found = self._source.candles(symbols[0], interval, start // 1000, end // 1000)
+        if self._connections.refusal(CandlesChange):
+            found = [each.doubled() for each in found]
+        return json_answer([kline(each, width) for each in found])
+
     async def _day(self, request: web.Request) -> web.Response:
         check_parameters(request, {"symbol", "symbols", "type"})
         kind = request.query.get("type", "FULL")
@@ -137,6 +171,32 @@ class BinanceRest:
         if any(each not in self._symbols and state.fields(each) is None for each in symbols):
             raise BinanceError(-1121, "Invalid symbol.")
         return symbols
+
+
+def whole(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdecimal():
+        raise BinanceError(-1100, f"Illegal characters found in parameter '{name}'.")
+    return int(text)
+
+
+def missing(parameter: str) -> str:
+    return f"Mandatory parameter '{parameter}' was not sent, was empty/null, or malformed."
+
+
+def kline(candle: PricedCandle, width: int) -> list[Any]:
+    """Return a candle of `klines`. Half of its volume counts as bought by takers."""
+    start = candle.start * 1000
+    return [
+        start,
+        *map(decimal_text, candle[1:6]),
+        start + width - 1,
+        decimal_text(candle.quote_volume),
+        candle.trades,
+        decimal_text(candle.base_volume / 2),
+        decimal_text(candle.quote_volume / 2),
+        "0",
+    ]
 
 
 def symbols_in(query: Mapping[str, str]) -> list[str] | None:

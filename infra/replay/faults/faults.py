@@ -17,7 +17,7 @@ class Fault:
 
 
 class Refusal(Fault):
-    """Fault of a request, before the connection exists."""
+    """Fault of a request, such as the one that opens a connection."""
 
 
 class Unauthorized(Refusal):
@@ -29,6 +29,28 @@ class TooManyRequests(Refusal):
     """HTTP 429 at KuCoin's bullet-public or Binance's handshake, with a retry delay of `wait` s."""
 
     wait: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesFail(Refusal):
+    """HTTP `status` in answer to a request for candles."""
+
+    status: int = 503
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesBanned(Refusal):
+    """HTTP 429 in answer to a request for candles, with a retry delay of `wait` s."""
+
+    wait: float = 1.0
+
+
+class CandlesUnknown(Refusal):
+    """A request for candles is answered as if the symbol did not exist."""
+
+
+class CandlesChange(Refusal):
+    """Finished candles have twice the volume and the trades that they had before."""
 
 
 class Opening(Fault):
@@ -125,10 +147,11 @@ KINDS: dict[str, type[Fault]] = {
     kind.name(): kind
     for kind in (
         *(Unauthorized, TooManyRequests, NoWelcome, NoAck, RefuseWelcome, RefuseSubscription),
+        *(CandlesFail, CandlesBanned, CandlesUnknown, CandlesChange),
         *(Silence, Drop, HalfFrame, Close, Shutdown, Error, NoData, Reorder, Repeat, Unreadable),
     )
 }
-LEAST = {"every": 1, "after_frames": 0, "lead": 0, "wait": 0}
+LEAST = {"every": 1, "after_frames": 0, "lead": 0, "wait": 0, "status": 400}
 """Minimum of each parameter; a `code` has none."""
 
 

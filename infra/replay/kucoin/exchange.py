@@ -46,7 +46,7 @@ class Kucoin:
         self._attempts = Meter(self._quotas.connections) if self._quotas else None
         self._tokens = Tokens(self._limits.token_lifetime, once=self._limits.tokens_once)
         self.connections = Connections(DIALECT, self._limits.connection_lifetime, observer)
-        self._rest = KucoinRest(source, listing, self._quotas)
+        self._rest = KucoinRest(source, listing, self._quotas, self.connections)
         self._subscriptions = Subscriptions()
         symbols = {listed["symbol"] for listed in listing}
         self._commands = KucoinCommands(source, self._subscriptions, symbols)

@@ -10,10 +10,17 @@ from typing import Any
 from aiohttp import web
 
 from infra.replay.answers import json_answer
+from infra.replay.connections import Connections
+from infra.replay.faults.faults import CandlesBanned, CandlesChange, CandlesFail, CandlesUnknown
 from infra.replay.faults.limits import KUCOIN_QUOTAS, Quotas
 from infra.replay.faults.rates import Meter
 from infra.replay.kucoin import tickers as kucoin_tickers
-from infra.replay.source import Source, now_ms
+from infra.replay.kucoin.frames import decimal_text
+from infra.replay.market.candles import WIDTHS
+from infra.replay.source import PricedCandle, Source, now_ms
+
+TYPES = {"1min": "1m", "1hour": "1h", "1day": "1d"}
+"""Types of candles that are served, and their intervals."""
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -22,13 +29,18 @@ class KucoinRest:
     """Prices are those of the last topic messages."""
 
     def __init__(
-        self, source: Source, listing: Sequence[dict[str, Any]], quotas: Quotas | None
+        self,
+        source: Source,
+        listing: Sequence[dict[str, Any]],
+        quotas: Quotas | None,
+        connections: Connections,
     ) -> None:
         """Without quotas, weights are counted but no request is refused."""
         self._source = source
         self._listing = {listed["symbol"]: listed for listed in listing}
         self._weights = Meter((quotas or KUCOIN_QUOTAS).weight)
         self._refuses = quotas is not None
+        self._connections = connections
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -39,6 +51,7 @@ class KucoinRest:
             self._get("/api/v2/symbols/{symbol}", self._symbol, weight=4),
             self._get("/api/v3/currencies", self._currencies, weight=3),
             self._get("/api/v1/market/allTickers", self._all_tickers, weight=15),
+            self._get("/api/v1/market/candles", self._candles, weight=3),
             self._get("/api/v1/market/orderbook/level1", self._level1, weight=2),
             self._get("/api/v1/market/stats", self._stats, weight=15),
         ]
@@ -98,6 +111,30 @@ class KucoinRest:
             tickers.append(kucoin_tickers.of_all(symbol, name, state.fields(symbol) or {}))
         return success({"time": now_ms(), "ticker": tickers})
 
+    async def _candles(self, request: web.Request) -> web.Response:
+        """Return up to 1,500 candles, newest first. One without trades is missing."""
+        if failed := self._connections.refusal(CandlesFail):
+            content = {"code": "500000", "msg": "Internal Server Error"}
+            return json_answer(content, status=failed.status)
+        if banned := self._connections.refusal(CandlesBanned):
+            return too_many_requests(banned.wait)
+        if self._connections.refusal(CandlesUnknown):
+            return unknown_symbol()
+        interval, times = request.query.get("type", ""), ("startAt", "endAt")
+        given = [request.query.get(name, "0") for name in times]
+        if interval not in TYPES or not all(each.isdecimal() for each in given):
+            return invalid_parameter()
+        symbol = request.query.get("symbol", "")
+        if symbol not in self._listing:
+            return unknown_symbol()
+        start, end = map(int, given)
+        end = end or now_ms() // 1000
+        width = WIDTHS[TYPES[interval]]
+        found = self._source.candles(symbol, TYPES[interval], max(start, end - 1500 * width), end)
+        if self._connections.refusal(CandlesChange):
+            found = [each.doubled() for each in found]
+        return success([candle(each) for each in reversed(found) if each.trades])
+
     async def _level1(self, request: web.Request) -> web.Response:
         return self._of_symbol(request, lambda symbol, fields: kucoin_tickers.level1(fields))
 
@@ -111,7 +148,7 @@ class KucoinRest:
     ) -> web.Response:
         symbol = request.query.get("symbol")
         if not symbol:
-            return json_answer({"code": "400100", "msg": "Invalid Parameter."}, status=400)
+            return invalid_parameter()
         fields = self._source.state().fields(symbol)
         if fields is None and symbol not in self._listing:
             return unknown_symbol()
@@ -120,6 +157,19 @@ class KucoinRest:
 
 def success(data: object) -> web.Response:
     return json_answer({"code": "200000", "data": data})
+
+
+def invalid_parameter() -> web.Response:
+    return json_answer({"code": "400100", "msg": "Invalid Parameter."}, status=400)
+
+
+def candle(priced: PricedCandle) -> list[str]:
+    """["1566789720","10411.5","10401.9","10411.5","10396.3","29.11357276","302889.301529914"]"""
+    amounts = (
+        *(priced.open, priced.close, priced.high, priced.low),
+        *(priced.base_volume, priced.quote_volume),
+    )
+    return [str(priced.start), *map(decimal_text, amounts)]
 
 
 def unknown_symbol() -> web.Response:

@@ -1,10 +1,12 @@
-"""Simulate one pair on one exchange: its best bid and ask, last trade, and rolling 24 hours."""
+"""Simulate one pair on one exchange: its best bid and ask, last trade, rolling 24 hours and candles."""
 
+from itertools import islice
 from math import ceil, floor
 from random import Random
 
+from infra.replay.market.candles import Candles, Walk
 from infra.replay.market.coins import Coins
-from infra.replay.market.day import HOURS, Day, Hour
+from infra.replay.market.day import HOURS, Day
 from infra.replay.market.symbols import Pair
 
 OLDEST_TRADE_MS = 25 * 60 * 1000
@@ -42,7 +44,17 @@ class Instrument:
         self.quote()
         self.price = self.bid
         self.size = self._some_size()
-        self.day = self._day_before(changes_an_hour=chance * 3600 / period)
+        walk = Walk(
+            (coins.swing[pair.base] + coins.swing[pair.quote]) * 1e-4,
+            chance * 3600 / period * self._usual_size,
+            self._usual_size,
+        )
+        hours = list(islice(walk.before(self.price, random), HOURS))[::-1]
+        origin = f"{pair.symbol} {self.price}"
+        self.candles = Candles(
+            hours, self.price, walk, lambda purpose: Random(f"{origin} {purpose}"), now // 1000
+        )
+        self.day = Day(hours)
 
     def quote(self) -> None:
         """Set bid and ask from the coins' values."""
@@ -60,24 +72,8 @@ class Instrument:
         self.size = self._some_size()
         self.traded_at = max(at, self.traded_at + 1)
         self.day.trade(self.price, self.size)
+        self.candles.trade(self.traded_at // 1000, self.price, self.size)
 
     def _some_size(self) -> int:
         """Return a random size, mostly small. The mean of a uniform variable's cube is 1/4."""
         return 1 + int(4 * self._usual_size * self._random.random() ** 3)
-
-    def _day_before(self, changes_an_hour: float) -> Day:
-        """Return 24 simulated hours, generated backwards from the current price."""
-        pair, random = self.pair, self._random
-        swing = (self._coins.swing[pair.base] + self._coins.swing[pair.quote]) * 1e-4
-        hours = []
-        close = self.price
-        for _ in range(HOURS):
-            # A random walk grows with the square root of its steps: 3,600 seconds, 60 swings.
-            move = close * swing * 60
-            opened = max(1, round(close + random.uniform(-move, move)))
-            high = max(opened, close) + int(move * random.random() / 2)
-            low = max(1, min(opened, close) - int(move * random.random() / 2))
-            volume = 1 + int(changes_an_hour * self._usual_size * random.uniform(0.5, 1.5))
-            hours.append(Hour(opened, high, low, volume, volume * ((opened + close) // 2)))
-            close = opened
-        return Day(reversed(hours))

@@ -6,7 +6,7 @@ from typing import NoReturn
 from infra.replay.market.instrument import Instrument
 from infra.replay.market.market import Market
 from infra.replay.market.schedule import Pace
-from infra.replay.source import Source, now_ms
+from infra.replay.source import PricedCandle, Source, now_ms
 from infra.replay.streams import Subscriptions, Update
 
 
@@ -25,6 +25,7 @@ class SimulatedSource(Source):
         instrument are at least a period apart, and frames are spread evenly over the period.
         """
         self._market = market
+        self._instruments = {each.pair.symbol: each for each in market.instruments}
         self._update = update
         self._parts = parts
 
@@ -33,6 +34,25 @@ class SimulatedSource(Source):
 
     def greeting(self, stream: str) -> Sequence[str]:
         return self.state().messages(stream)
+
+    def candles(self, symbol: str, interval: str, start: int, end: int) -> Sequence[PricedCandle]:
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            return ()
+        price, size = instrument.pair.price_increment, instrument.pair.size_increment
+        return [
+            PricedCandle(
+                each.start,
+                each.open * price,
+                each.high * price,
+                each.low * price,
+                each.close * price,
+                each.base_volume * size,
+                each.quote_volume * price * size,
+                each.trades,
+            )
+            for each in instrument.candles.of(interval, start, end, now_ms() // 1000)
+        ]
 
     def state(self) -> Update:
         return self._update(self._market.instruments)

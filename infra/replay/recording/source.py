@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from infra.replay.recording.frames import RecordedFrame, RecordedItem
 from infra.replay.recording.timeline import Timeline
 from infra.replay.recording.updates import RecordedUpdate
-from infra.replay.source import Source
+from infra.replay.source import PricedCandle, Source
 from infra.replay.streams import Subscriptions, Update
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ class RecordedSource(Source):
 
     def greeting(self, stream: str) -> Sequence[str]:
         """Return nothing: a recording is sent as it was received, without additions."""
+        return ()
+
+    def candles(self, symbol: str, interval: str, start: int, end: int) -> Sequence[PricedCandle]:
+        """Return nothing: a recording has no candles."""
         return ()
 
     def state(self) -> Update:
