@@ -25,7 +25,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -80,6 +80,9 @@ endef
 audit: setup  ## compare tables and lake with Kafka's records; FROM=2026-11-25T10:00 TO=2026-11-25T11:00 for a span
 	@$(IN_STACK) spark-submit spark_jobs/audit.py $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
 
+compare-candles: setup  ## compare our candles with the exchanges' own; PAIRS=50 MINUTES=60
+	@$(IN_STACK) python -m infra.compare_candles --pairs $(or $(PAIRS),50) --minutes $(or $(MINUTES),60)
+
 # SYMBOL is read from the environment, where make puts it: a symbol may contain any character, quotes too.
 trace: setup  ## print the exchange's original text of a price; SYMBOL=binance:BTCUSDT
 	@$(if $(SYMBOL),,$(error make trace SYMBOL=binance:BTCUSDT))$(IN_STACK) spark-submit spark_jobs/trace_price.py "$$SYMBOL"
@@ -127,6 +130,9 @@ soak-jobs: setup  ## run five minutes on simulated exchanges, kill the live job 
 soak-streams: setup  ## cut off stream clients at random for more than a minute; they must end with exactly the table
 	@BATCHES=800 $(BIN)/pytest --verbose tests/integration/test_streams_resumed.py
 
+soak-backfill: setup  ## fill a new stack and a two-minute interruption with candles, and kill programs meanwhile; 20 minutes
+	@$(BIN)/pytest --verbose tests/integration/filled
+
 soak-lake: setup  ## run the lake's fault test at full length: twenty kills, MinIO unavailable for 30 s twice
 	@KILLS=20 OUTAGE_SECONDS=30 $(BIN)/pytest --verbose tests/integration/test_lake_faults.py
 
@@ -165,8 +171,8 @@ lock:  ## update requirements.lock from pyproject.toml; needs uv
 benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## throughput of a backlog to Postgres, compared with rivals; TICKS=20000000 ROUNDS=1
 	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000) --rounds $(or $(ROUNDS),1)
 
-benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1
-	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST))
+benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1, BACKFILL=1
+	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST)) $(if $(BACKFILL),--backfill)
 
 benchmark-streams: setup $(TOOLS)/rivals-async_twin/.ready  ## latency of the server's streams from commit to client, and the number of clients they carry
 	@$(BIN)/python -m benchmarks.streams

@@ -3,10 +3,12 @@
     make benchmark-latency                          ten minutes of the live job alone
     make benchmark-latency JOB=jobs                 the same with the lake's queries in the application
     make benchmark-latency AGAINST=7ba3d17 ROUNDS=3 SECONDS_LONG=120
+    make benchmark-latency BACKFILL=1               the job also while the exchanges' candles arrive
 
 The contestants run in turn, each on a fresh stack: the job; with AGAINST, the same job of that git
-revision, with that revision's libraries and tables; and a query that does nothing with its batches,
-which shows what Spark itself takes.
+revision, with that revision's libraries and tables; with BACKFILL, the job while topic exchange_candles
+gets as many messages as at the first start; and a query that does nothing with its batches, which shows
+what Spark itself takes.
 
 Messages are sent on schedule: Binance's once a second, like its feed, and KuCoin's spread over the
 second. A tick's latency is from the call of produce() to the commit of the transaction with its message,
@@ -18,7 +20,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from benchmarks.harness.process_tree import sample
 from benchmarks.harness.report import Rows, publish
 from benchmarks.harness.ticks import TICKS_A_SECOND
 from benchmarks.harness.versions import THIS, Version, version_of
+from benchmarks.jobs.candle_load import sending_candles
 from benchmarks.jobs.latency_load import Load, Partitions, Reached, is_reached, percentile, waits
 from core.settings import Settings
 from infra.stack import StackError
@@ -48,6 +51,7 @@ class Contestant(NamedTuple):
     program: str
     version: Version
     committed: Callable[[Settings, Path], Partitions]
+    has_backfill: bool = False
 
 
 class Result(NamedTuple):
@@ -86,13 +90,16 @@ EMPTY = Contestant("a query that does nothing", "benchmarks/jobs/empty_query.py"
 
 
 def measured(contestant: Contestant, seconds: int) -> Result:
-    _name, program, version, committed = contestant
+    _name, program, version, committed, has_backfill = contestant
     with own_stack("latency") as stack:
         settings = with_database(stack, "latency", version)
         load = Load(settings.kafka_bootstrap_servers)
         log = stack.log_folder / "job.log"
         command = [str(version.bin / "spark-submit"), program]
-        with process(command, stack, settings, log, version) as started:
+        candles = (
+            sending_candles(settings.kafka_bootstrap_servers) if has_backfill else nullcontext()
+        )
+        with process(command, stack, settings, log, version) as started, candles:
             load.run(started, WARM_SECONDS)
             warm, before = len(load.sent), sample(started)
             load.run(started, seconds)
@@ -142,12 +149,16 @@ def main() -> None:
     parser.add_argument("--job", choices=("live_prices", "jobs"), default="live_prices")
     parser.add_argument("--against", type=version_of, help="a git revision")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--backfill", action="store_true")
     given = parser.parse_args()
     versions = [THIS, *([given.against] if given.against else [])]
     contestants = [
         Contestant(f"{given.job}, {each.name}", f"spark_jobs/{given.job}.py", each, in_postgres)
         for each in versions
     ]
+    if given.backfill:
+        job = contestants[0]
+        contestants.append(job._replace(name=f"{job.name}, with candles", has_backfill=True))
     results: dict[str, list[Result]] = defaultdict(list)
     for number in range(1, given.rounds + 1):
         for each in (*contestants, EMPTY):

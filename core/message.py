@@ -26,6 +26,13 @@ same exchange, kind and `from` completes it:
 
     {"exchange":"binance","endpoint":"stream.binance.com","kind":"interruption",
      "reason":"silence: no ticker for 10 s","from":1743147448467000,"to":null,"frames":0}
+
+A message of `exchange_candles` has the exchange's response to a request for candles, unchanged. `from` and
+`to` are the requested span. If the exchange refused the request for good, `reason` says why, and
+`response` is null. The key is `binance/BTCUSDT/1m`:
+
+    {"exchange":"binance","symbol":"BTCUSDT","interval":"1m","from":1743147420000000,
+     "to":1743147540000000,"received_at":1743147551000000,"reason":null,"response":[[1743147420000,...]]}
 """
 
 import json
@@ -112,6 +119,15 @@ def partition_of(symbol: str, partitions: int) -> int:
 def instrument_key(exchange: str, symbol: str) -> bytes:
     """Return the key of an instrument, `binance/BTCUSDT`. Compaction keeps the last message per key."""
     return f"{exchange}/{symbol}".encode("utf-8", "surrogatepass")
+
+
+def candles_message(fields: Item, response: str | None) -> bytes:
+    """Return a message of `exchange_candles`: the fields and, not encoded again, the JSON of the response."""
+    return b'%s,"response":%s}' % (encode_item(fields)[:-1], (response or "null").encode())
+
+
+def candles_key(exchange: str, symbol: str, interval: str) -> bytes:
+    return f"{exchange}/{symbol}/{interval}".encode("utf-8", "surrogatepass")
 
 
 def message_key(exchange: str, partition: int) -> bytes:

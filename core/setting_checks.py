@@ -60,6 +60,10 @@ def count(value: str) -> int:
     return int(value)
 
 
+def count_or_none(value: str) -> int:
+    return 0 if value == "0" else count(value)
+
+
 def raw_days(value: str) -> int:
     days = count(value)
     if days <= RAW_TOPIC_DAYS:

@@ -10,3 +10,4 @@ RAW_TOPIC_DAYS = 7
 
 INSTRUMENTS = "instruments"
 FEED_EVENTS = "feed_events"
+EXCHANGE_CANDLES = "exchange_candles"

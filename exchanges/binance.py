@@ -5,10 +5,13 @@ Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from exchanges.exchange import (
     Addresses,
     Asking,
+    CandleSource,
+    CandleSpan,
     Endpoint,
     Exchange,
     ExchangeError,
@@ -20,12 +23,15 @@ from exchanges.exchange import (
     Request,
     Session,
     ShutdownAnnounced,
+    Turnover,
     UnreadableRawData,
     read_sequence,
 )
 from exchanges.json_text import elements, read_json
 
 SYMBOLS_PATH = "/api/v3/exchangeInfo"
+CANDLES_PATH = "/api/v3/klines"
+DAY_PATH = "/api/v3/ticker/24hr"
 
 FIELDS: Mapping[str, Field] = {
     "symbol": Field(("s",), Form.NAME),
@@ -114,6 +120,64 @@ def _instrument(entry: Any) -> Instrument:
     )
 
 
+def _candles(addresses: Addresses, span: CandleSpan) -> Asking[str]:
+    """Return the candles of a span, oldest first. The last one may still be running.
+
+    [[1499040000000,"0.01634790","0.80000000","0.01575800","0.01577100","148976.11427815",
+      1499644799999,"2434.19055334",308,"1756.87402397","28.46694368","0"], ...]
+    """
+    query = urlencode(
+        {
+            "symbol": span.symbol,
+            "interval": span.interval,
+            "startTime": span.start * 1000,
+            # The time of the last candle's start.
+            "endTime": span.end * 1000 - 1,
+            "limit": CANDLES.limit,
+        }
+    )
+    text = yield Request("GET", f"{addresses['rest']}{CANDLES_PATH}?{query}")
+    try:
+        if isinstance(read_json(text), list):
+            return text
+    except ValueError as error:
+        raise ExchangeError("unreadable", f"{CANDLES_PATH}: {error!r}") from error
+    raise ExchangeError("unreadable", f"{CANDLES_PATH}: no array of candles")
+
+
+def _turnovers(addresses: Addresses) -> Asking[dict[str, Turnover]]:
+    """Return the turnover of each symbol that was traded in the last 24 hours.
+
+    [{"symbol":"BTCUSDT","lastPrice":"85439.99000000","quoteVolume":"1754434346.25694750",...}, ...]
+    """
+    text = yield Request("GET", f"{addresses['rest']}{DAY_PATH}?type=MINI")
+    try:
+        return {
+            each["symbol"]: Turnover(float(each["lastPrice"]), float(each["quoteVolume"]))
+            for each in read_json(text)
+        }
+    except (ValueError, LookupError, TypeError) as error:
+        raise ExchangeError("unreadable", f"{DAY_PATH}: {error!r}") from error
+
+
+CANDLES = CandleSource(
+    request=_candles,
+    turnovers=_turnovers,
+    limit=1000,
+    # A request has weight 2, and Binance allows a weight of 6,000 per minute.
+    request_interval=0.06,
+    columns={
+        "start": (0, Form.MILLISECONDS),
+        "open": (1, Form.AMOUNT),
+        "high": (2, Form.AMOUNT),
+        "low": (3, Form.AMOUNT),
+        "close": (4, Form.AMOUNT),
+        "base_volume": (5, Form.AMOUNT),
+        "quote_volume": (7, Form.AMOUNT),
+        "trades": (8, Form.INTEGER),
+    },
+)
+
 BINANCE = Exchange(
     name="binance",
     title="Binance",
@@ -131,4 +195,5 @@ BINANCE = Exchange(
     symbol_list=_symbol_list,
     instrument=_instrument,
     fields=FIELDS,
+    candles=CANDLES,
 )

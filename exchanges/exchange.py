@@ -58,6 +58,10 @@ class ConfigurationError(ExchangeError):
     """A retry is useless: the exchange does not know the subscribed topic, or the proxy is unusable."""
 
 
+class InvalidRequestError(ExchangeError):
+    """A retry of this request is useless, such as one for an unknown symbol. Others may succeed."""
+
+
 class ShutdownAnnounced(Exception):
     """The exchange will close this connection soon. Until then the connection works as before."""
 
@@ -153,6 +157,8 @@ class Form(Enum):
     """A decimal, quoted or not, with or without an exponent."""
     INTEGER = auto()
     """A whole number of up to 64 bits, quoted or not."""
+    SECONDS = auto()
+    """A time, in seconds since the epoch."""
     MILLISECONDS = auto()
     """A time, in milliseconds since the epoch."""
     MICROSECONDS = auto()
@@ -167,6 +173,47 @@ class Field:
 
     path: tuple[str, ...]
     form: Form
+
+
+class CandleSpan(NamedTuple):
+    """The candles of a symbol that start at `start` or later, and before `end`."""
+
+    symbol: str
+    interval: str
+    """1m, 1h or 1d."""
+    start: int
+    """In seconds since the epoch, as `end`."""
+    end: int
+
+
+class Turnover(NamedTuple):
+    """Last price of a symbol, and its traded volume of the last 24 hours, both in the quote currency."""
+
+    price: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleSource:
+    """Description of an exchange's own candles, which are made of trades.
+
+    A response has an array of candles, and each candle is an array of values.
+    """
+
+    request: Callable[[Addresses, CandleSpan], Asking[str]]
+    """Request the candles of a span of up to `limit` candles. Return the text of the response, which may
+    also have candles next to the span. Raise ExchangeError if it is no response with candles."""
+    turnovers: Callable[[Addresses], Asking[dict[str, Turnover]]]
+    """Request the turnover of each symbol: candles of the most traded pairs are requested first."""
+    limit: int
+    """Maximum number of candles in a response."""
+    request_interval: float
+    """Minimum seconds from one request to the next: a third of the rate that the exchange allows."""
+    path: tuple[str, ...] = ()
+    """Keys of the array in the response."""
+    columns: Mapping[str, tuple[int, Form]]
+    """Position and form of each value in a candle: start, open, high, low and close are required;
+    base_volume, quote_volume and trades are optional."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +257,8 @@ class Exchange:
 
     A missing `event_time` defaults to the time of receipt, a missing `sequence` to the event time.
     """
+    candles: CandleSource | None = None
+    """The exchange's own candles, if it serves any."""
 
     @property
     def raw_topic(self) -> str:

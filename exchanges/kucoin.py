@@ -14,6 +14,8 @@ from uuid import uuid4
 from exchanges.exchange import (
     Addresses,
     Asking,
+    CandleSource,
+    CandleSpan,
     ConfigurationError,
     Endpoint,
     Exchange,
@@ -21,10 +23,12 @@ from exchanges.exchange import (
     Field,
     Form,
     Instrument,
+    InvalidRequestError,
     RawData,
     Received,
     Request,
     Session,
+    Turnover,
     UnreadableRawData,
     coded_reason,
     one_line,
@@ -36,6 +40,10 @@ SUBSCRIBE = '{"id":"1","type":"subscribe","topic":"/market/ticker:all","response
 
 BULLET_PATH = "/api/v1/bullet-public"
 SYMBOLS_PATH = "/api/v2/symbols"
+CANDLES_PATH = "/api/v1/market/candles"
+DAY_PATH = "/api/v1/market/allTickers"
+
+CANDLE_TYPES = {"1m": "1min", "1h": "1hour", "1d": "1day"}
 
 SUCCESS = "200000"
 """Code of a successful response."""
@@ -185,7 +193,9 @@ def read_data(path: str, text: str) -> Any:
             return answer["data"]
     except (ValueError, LookupError, TypeError) as error:
         raise ExchangeError("unreadable", f"{path}: {error!r}") from error
-    raise ExchangeError("refused", f"{path} answered{one_line(coded_reason(answer))}")
+    # Codes from 500000 on are KuCoin's own errors, as HTTP's statuses are.
+    kind = ExchangeError if str(answer["code"]).startswith("5") else InvalidRequestError
+    raise kind("refused", f"{path} answered{one_line(coded_reason(answer))}")
 
 
 def _endpoint(server: Any, query: str) -> Endpoint:
@@ -224,6 +234,61 @@ def _instrument(entry: Any) -> Instrument:
     )
 
 
+def _candles(addresses: Addresses, span: CandleSpan) -> Asking[str]:
+    """Return the candles of a span, newest first. A minute without trades may be missing.
+
+    {"code":"200000","data":[["1566789720","10411.5","10401.9","10411.5","10396.3","29.11357276",
+     "302889.301529914"], ...]}
+    """
+    query = urlencode(
+        {
+            "symbol": span.symbol,
+            "type": CANDLE_TYPES[span.interval],
+            "startAt": span.start,
+            "endAt": span.end,
+        }
+    )
+    text = yield Request("GET", f"{addresses['rest']}{CANDLES_PATH}?{query}")
+    if not isinstance(read_data(CANDLES_PATH, text), list):
+        raise ExchangeError("unreadable", f"{CANDLES_PATH}: no array of candles")
+    return text
+
+
+def _turnovers(addresses: Addresses) -> Asking[dict[str, Turnover]]:
+    """Return the turnover of each symbol. A symbol without a price has none.
+
+    {"code":"200000","data":{"time":1743147198992,"ticker":[
+     {"symbol":"BTC-USDT","last":"85439.9","volValue":"175443434.2569",...}, ...]}}
+    """
+    text = yield Request("GET", f"{addresses['rest']}{DAY_PATH}")
+    try:
+        return {
+            each["symbol"]: Turnover(float(each["last"]), float(each["volValue"]))
+            for each in read_data(DAY_PATH, text)["ticker"]
+            if each["last"] is not None
+        }
+    except (ValueError, LookupError, TypeError) as error:
+        raise ExchangeError("unreadable", f"{DAY_PATH}: {error!r}") from error
+
+
+CANDLES = CandleSource(
+    request=_candles,
+    turnovers=_turnovers,
+    limit=1500,
+    # A request has weight 3, and KuCoin allows a weight of 2,000 per 30 seconds.
+    request_interval=0.135,
+    path=("data",),
+    columns={
+        "start": (0, Form.SECONDS),
+        "open": (1, Form.AMOUNT),
+        "close": (2, Form.AMOUNT),
+        "high": (3, Form.AMOUNT),
+        "low": (4, Form.AMOUNT),
+        "base_volume": (5, Form.AMOUNT),
+        "quote_volume": (6, Form.AMOUNT),
+    },
+)
+
 KUCOIN = Exchange(
     name="kucoin",
     title="KuCoin",
@@ -241,4 +306,5 @@ KUCOIN = Exchange(
     symbol_list=_symbol_list,
     instrument=_instrument,
     fields=FIELDS,
+    candles=CANDLES,
 )

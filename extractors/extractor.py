@@ -2,6 +2,7 @@
 
     connections ─► backlog ─► journal ─┬─► KafkaFollower ─► Kafka
                                        └─► S3UploaderThread ─► landing/
+    Backfill ─► Kafka
 
 The caller's thread reads the backlog and writes the journal. Each follower runs in a separate thread,
 so it delays neither the other follower nor the connections.
@@ -19,6 +20,9 @@ from core.kafka_client import client_configuration
 from core.message import instrument_key
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
+from extractors.backfill.backfill import Backfill, reach_of
+from extractors.backfill.candle_producer import CandleProducer
+from extractors.backfill.progress import BackfillProgress
 from extractors.journal.journal import Journal, JournalError
 from extractors.metrics import Metrics
 from extractors.receive.backlog import Backlog
@@ -75,10 +79,17 @@ def extract(client: ExchangeClient, settings: Settings, stop: Shutdown, metrics:
         "kafka", lambda: journal.items_from(journal.delivered), kafka.oldest_undelivered
     )
     metrics.watch_follower("landing", landing.items_waiting, landing.oldest_waiting)
-    extractor = Extractor(client, journal, publisher, stop, metrics)
+    holes = BackfillProgress.load(journal.folder)
+    extractor = Extractor(client, journal, publisher, holes, stop, metrics)
     known = partial(known_instruments, exchange.name, client_configuration(settings))
     instruments = InstrumentWatch(client, known, extractor.backlog, stop.requested)
-    threads = (kafka, landing, publisher, instruments)
+    threads: list[Thread] = [kafka, landing, publisher, instruments]
+    reach = reach_of(settings)
+    if exchange.candles and any(reach.values()):
+        producer = CandleProducer(settings)
+        backfill = Backfill(client, exchange.candles, producer, holes, journal.folder, reach, stop)
+        metrics.watch_backfill(lambda: backfill.done, lambda: backfill.pairs)
+        threads.append(backfill)
     for thread in threads:
         thread.start()
     extractor.run(threads)
@@ -102,6 +113,7 @@ class Extractor:
         client: ExchangeClient,
         journal: Journal,
         publisher: Publisher,
+        holes: BackfillProgress,
         stop: Shutdown,
         metrics: Metrics,
     ) -> None:
@@ -111,6 +123,7 @@ class Extractor:
         self._name = client.exchange.name
         self._journal = journal
         self._publisher = publisher
+        self._holes = holes
         self._stop = stop
         self._metrics = metrics
         self._duplicates = Duplicates()
@@ -160,6 +173,8 @@ class Extractor:
                 discarded = len(notice.raw_data) - len(remaining.raw_data)
                 self._publish(self._feed_events.frame(notice, discarded > 0))
                 frames.append(remaining)
+                if notice.has_ticker:
+                    self._holes.flowing(notice.at)
                 items += len(notice.raw_data)
                 size += notice.size
                 duplicates += discarded
@@ -208,4 +223,6 @@ class Extractor:
         for event in events:
             if event.kind != "connection":
                 log.info("%s", event)
+            if event.kind == "interruption" and event.end is not None:
+                self._holes.interrupted(event.start, event.end)
             self._publisher.publish(FEED_EVENTS, self._name.encode(), event.message())

@@ -93,6 +93,11 @@ class Metrics:
         self._gauge(f"{name}_lag_items", f"Items of the journal that {name} does not have", lag)
         self._gauge(f"{name}_lag_seconds", f"Age of the oldest item that {name} does not have", age)
 
+    def watch_backfill(self, done: Callable[[], int], pairs: Callable[[], int]) -> None:
+        """Export the progress of the newest hole that was begun to be filled."""
+        self._gauge("backfill_pairs", "Pairs whose candles are requested for a hole", pairs)
+        self._gauge("backfill_done_pairs", "Those pairs whose candles Kafka has", done)
+
     def totals(self) -> str:
         """Return the counts since the start as key=value, for the log."""
         names = ("frames", "items", "doubles", "refused_items", "messages", "delivery_errors")

@@ -126,6 +126,10 @@ def stack_on_free_ports(name: str) -> Stack:
         server_port=server,
         exchange_port=exchange,
         stack_dir=str(paths.stack_dir("") / f"{name}-{os.getpid()}"),
+        # The candles of thousands of pairs would take time from what is tested or measured.
+        backfill_1m_hours=0,
+        backfill_1h_days=0,
+        backfill_1d_days=0,
     )
     for each, port in zip(EXCHANGES, metrics[3:], strict=True):
         settings = settings.with_exchange(each.name, metrics_port=port)

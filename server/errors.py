@@ -72,8 +72,13 @@ def problem(
 
 def parameter_problem(error: ValidationException) -> JSONResponse:
     errors = [
-        # `loc` is the part of the request, the parameter's name, and its index in a list.
-        {"parameter": str(e["loc"][1]), "value": e["input"], "detail": e["msg"]}
+        {
+            # `loc` is the part of the request, the parameter's name, and its index in a list.
+            "parameter": str(e["loc"][1]),
+            # `input` of a missing parameter is all others.
+            "value": None if e.get("type") == "missing" else e["input"],
+            "detail": e["msg"],
+        }
         for e in error.errors()
     ]
     detail = "; ".join(f"{e['parameter']}={shortened(e['value'])}: {e['detail']}" for e in errors)

@@ -143,7 +143,9 @@ class CountRequests:
         def count(status: int) -> None:
             # The router stores the matched route in the scope.
             route = scope.get("route")
-            self._metrics.answered(route.path if route else REFUSED, status)
+            # The label is that of before a symbol could contain a slash.
+            label = route.path.replace("{symbol:path}", "{symbol}") if route else REFUSED
+            self._metrics.answered(label, status)
 
         async def send_counted(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):

@@ -12,6 +12,7 @@ from contextlib import closing
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.exchange_candles.sink import ExchangeCandlesSink
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
@@ -33,9 +34,13 @@ def accept_topics(settings: Settings) -> None:
     """
     for query in (Archive.query, TickerTable.query):
         lock_job(settings.checkpoint_dir, query)
-    for sink in (PriceSink, SmallTopicsSink):
-        with closing(sink(settings.database_url)) as opened:
-            accepted = opened.postgres.accept(topic_ids(settings, sink.topics))
+    for opened in (
+        PriceSink(settings.database_url),
+        SmallTopicsSink(settings.database_url),
+        ExchangeCandlesSink(settings.database_url, settings.candles_retention),
+    ):
+        with closing(opened) as sink:
+            accepted = sink.postgres.accept(topic_ids(settings, sink.topics))
             log.info("accepted sink=%s topics=%s", sink.query, ",".join(accepted) or "none")
     spark, ids = spark_session("accept_topics"), topic_ids(settings, EXCHANGE_OF_TOPIC)
     # `dict` stands in for `end_of_batch`, which is called only when a batch is written.

@@ -17,7 +17,7 @@ LAKE_TASKS = 1
 
 # Live first: its lock in Postgres refuses a second application before it touches the lake.
 STARTS: tuple[tuple[str, Start], ...] = (
-    ("live", live_prices.start),
+    *live_prices.STARTS,
     ("lake", partial(raw_archive.start, tasks=LAKE_TASKS)),
     ("lake", partial(price_history.start, tasks=LAKE_TASKS)),
 )

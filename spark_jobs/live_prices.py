@@ -2,9 +2,9 @@
 
     spark-submit spark_jobs/live_prices.py
 
-Two queries, each with separate transactions, so neither waits for the other. Batches of the raw topics
-follow each other without a pause; the small topics are read every second. Effectively once: see
-postgres/transaction.py.
+Three queries, each with separate transactions, so none waits for another. Batches of the raw topics follow
+each other without a pause; the small topics are read every second, the exchanges' own candles every five.
+Effectively once: see postgres/transaction.py.
 """
 
 from functools import partial
@@ -13,13 +13,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
+from spark_jobs.exchange_candles import query as exchange_candles
 from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.small_topics import parse_small_topics
 from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from spark_jobs.postgres.upkeep import Upkeep
-from spark_jobs.run.runner import fresh_checkpoint, run_job
+from spark_jobs.run.runner import Start, fresh_checkpoint, run_job
 from spark_jobs.run.sink import Sink
 from spark_jobs.tickers.messages import messages, minutes
 
@@ -76,5 +77,9 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     return [prices, small]
 
 
+# Free cores go to the live prices first.
+STARTS: tuple[tuple[str, Start], ...] = (("live", start), ("lake", exchange_candles.start))
+
+
 if __name__ == "__main__":
-    run_job("live_prices", [("live", start)], lambda settings: settings.live_prices_metrics_port)
+    run_job("live_prices", STARTS, lambda settings: settings.live_prices_metrics_port)

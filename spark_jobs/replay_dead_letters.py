@@ -12,7 +12,7 @@ If Kafka no longer holds a whole span, its letters are read from `dead_letters`,
 its messages from `raw/`.
 
 The live job reads small topics with dead letters again, from their oldest records: see
-SmallTopicsSink.reset_topics_with_dead_letters.
+Transactions.reset_topics_with_dead_letters.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +27,7 @@ from psycopg2.extras import execute_values
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.exchange_candles.sink import ExchangeCandlesSink
 from spark_jobs.history.kept_messages import KeptMessages
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.postgres.dead_letters import (
@@ -241,13 +242,19 @@ def portions(spans: Iterable[Span]) -> Iterator[list[Span]]:
         yield portion
 
 
-def small_topics_again(settings: Settings) -> list[str]:
-    """Make the live job read the small topics with dead letters again. Return their names.
+def other_topics_again(settings: Settings) -> list[str]:
+    """Make the live job read the other topics with dead letters again. Return their names.
 
     Raise SecondLiveJobError if a live job is running.
     """
-    with closing(SmallTopicsSink(settings.database_url)) as sink:
-        return sink.reset_topics_with_dead_letters()
+    topics: list[str] = []
+    for opened in (
+        SmallTopicsSink(settings.database_url),
+        ExchangeCandlesSink(settings.database_url, settings.candles_retention),
+    ):
+        with closing(opened) as sink:
+            topics += sink.postgres.reset_topics_with_dead_letters()
+    return topics
 
 
 def main() -> None:
@@ -256,7 +263,7 @@ def main() -> None:
     print(f"{letters} dead letters, {readable} can be read now")
     if expired:
         print(f"{expired} dead letters have expired in Kafka; make rebuild reads them from raw/")
-    for topic in small_topics_again(settings):
+    for topic in other_topics_again(settings):
         print(f"{topic}: the live job reads it again from its oldest record")
 
 

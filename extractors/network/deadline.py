@@ -4,6 +4,7 @@ A socket's timeout restarts with every byte, so a server that sends one byte now
 time out. A deadline does not move.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,9 +30,9 @@ class Deadline:
         Raise TimeoutError instead of the block's error if the deadline has passed.
         """
         has_passed = Event()
-        # Shut down a duplicate of the descriptor: TLS replaces the socket object. SSLSocket.shutdown()
-        # is no alternative, because reads would continue without encryption.
-        watched = connection.dup()
+        # Shut down a duplicate of the descriptor: TLS may replace the socket object in the block, and
+        # after SSLSocket.shutdown() reads would continue without encryption.
+        watched = socket(fileno=os.dup(connection.fileno()))
 
         def shut_down() -> None:
             has_passed.set()

@@ -8,12 +8,21 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
-from exchanges.exchange import CUT, ExchangeError, coded_reason, one_line
+from exchanges.exchange import (
+    CUT,
+    ExchangeError,
+    InvalidRequestError,
+    coded_reason,
+    one_line,
+)
 from exchanges.json_text import read_json
 from extractors.network.ban import Ban
 
 LONGEST_PAUSE = 3 * 24 * 3600.0
 """Maximum pause in seconds. Binance bans an address for up to three days (rest-api.md, IP limits)."""
+
+INVALID_REQUEST = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+"""Statuses of requests that the server can't serve, however often they are sent."""
 
 SHORTEST_SECRET = 6
 """Minimum length of a query's value to hide. A shorter one, such as the 2 of v=2, may occur anywhere."""
@@ -51,7 +60,8 @@ def refusal(
     `asked` names the request. The names of `headers` are in lower case.
     """
     reason = _reason(str(body, "utf-8", "replace"))
-    return ExchangeError(
+    kind = InvalidRequestError if status in INVALID_REQUEST else ExchangeError
+    return kind(
         "refused",
         f"{asked} answered {status}{without_query(reason, url)}",
         at_once=at_once,

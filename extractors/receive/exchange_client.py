@@ -1,13 +1,25 @@
 """Request endpoints and symbol lists from an exchange, and obey its bans."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from core.settings import Settings
-from exchanges.exchange import Asking, Endpoint, Exchange, Result
+from exchanges.exchange import (
+    Asking,
+    CandleSource,
+    CandleSpan,
+    Endpoint,
+    Exchange,
+    Request,
+    Result,
+    Turnover,
+)
 from extractors.network.ban import Ban
 from extractors.network.deadline import Deadline
-from extractors.network.rest import ask
+from extractors.network.rest import RestConnection, ask
 from extractors.receive.symbol_list import LIST_LIMIT, SymbolList, SymbolReader
+
+CANDLES_LIMIT = 30.0
+"""Timeout in seconds of a request for candles."""
 
 
 class ExchangeClient:
@@ -33,6 +45,7 @@ class ExchangeClient:
         self.age_limit = age_limit
         self.ban = Ban(reset_header=exchange.reset_header)
         self._addresses = addresses
+        self._candles_connection = RestConnection(self.ban)
         self._symbols = SymbolReader(exchange.instrument, exchange.symbol_key)
 
     def endpoint(self, deadline: Deadline) -> Endpoint:
@@ -44,14 +57,36 @@ class ExchangeClient:
         entries = self._answer(self.exchange.symbol_list(self._addresses), Deadline(LIST_LIMIT))
         return self._symbols.read_list(entries)
 
+    def candles(self, source: CandleSource, span: CandleSpan) -> str:
+        """Request candles over a connection that is kept. Raise ExchangeError or OSError.
+
+        Only one thread may call it.
+        """
+        asking, deadline = source.request(self._addresses, span), Deadline(CANDLES_LIMIT)
+        return answered(
+            asking,
+            lambda request: self._candles_connection.ask(request.method, request.url, deadline),
+        )
+
+    def turnovers(self, source: CandleSource) -> dict[str, Turnover]:
+        """Request the turnover of each symbol. Raise ExchangeError or OSError."""
+        return self._answer(source.turnovers(self._addresses), Deadline(LIST_LIMIT))
+
     def _answer(self, asking: Asking[Result], deadline: Deadline) -> Result:
-        try:
-            request = next(asking)
-            while True:
-                request = asking.send(ask(request.method, request.url, self.ban, deadline))
-        except StopIteration as done:
-            result: Result = done.value
-            return result
+        return answered(
+            asking, lambda request: ask(request.method, request.url, self.ban, deadline)
+        )
+
+
+def answered(asking: Asking[Result], answer: Callable[[Request], str]) -> Result:
+    """Return the result of a generator whose requests `answer` answers."""
+    try:
+        request = next(asking)
+        while True:
+            request = asking.send(answer(request))
+    except StopIteration as done:
+        result: Result = done.value
+        return result
 
 
 def client_of(exchange: Exchange, settings: Settings) -> ExchangeClient:

@@ -8,22 +8,18 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from core.message import Item
-from exchanges.exchange import ExchangeError, Instrument
+from exchanges.exchange import Instrument
 from extractors.receive.backlog import Backlog
 from extractors.receive.delisting import CONFIRMED_AFTER, DELISTED, Delisting
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.notices import Listing, now_us
+from extractors.receive.repeated import repeat
 from extractors.receive.symbol_list import SymbolList
 
 log = logging.getLogger(__name__)
 
 REFRESH_INTERVAL = 3600.0
 """Seconds between two requests for the list."""
-
-RETRY_INTERVAL = 2.0
-"""Seconds from the first failure to the next attempt; doubled with every failure."""
-
-LONGEST_RETRY_INTERVAL = 60.0
 
 
 class News(NamedTuple):
@@ -79,24 +75,7 @@ class InstrumentWatch(Thread):
         self._delisting = Delisting()
 
     def run(self) -> None:
-        pause = 0.0
-        failures = 0
-        while not self._stop_requested.wait(pause):
-            try:
-                pause = self._look()
-                failures = 0
-            except Exception as error:
-                pause = min(RETRY_INTERVAL * 2**failures, LONGEST_RETRY_INTERVAL)
-                failures = min(failures + 1, 10)
-                if isinstance(error, ExchangeError):
-                    pause = max(pause, error.retry_after)
-                log.warning(
-                    "instruments unknown reason=%r retry_in=%g",
-                    str(error) or repr(error),
-                    pause,
-                    # Any other error is a bug: log its traceback.
-                    exc_info=not isinstance(error, (ExchangeError, OSError, ValueError)),
-                )
+        repeat(self._look, self._stop_requested, "instruments unknown")
 
     def _look(self) -> float:
         """Report the changes of the list. Return the seconds until the next request."""

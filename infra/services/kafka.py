@@ -12,7 +12,13 @@ from confluent_kafka.cimpl import NewTopic
 
 from core.kafka_client import client_configuration, missing_right
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS, RAW_TOPIC_DAYS
+from core.topics import (
+    EXCHANGE_CANDLES,
+    EXCHANGE_OF_TOPIC,
+    FEED_EVENTS,
+    INSTRUMENTS,
+    RAW_TOPIC_DAYS,
+)
 from infra import paths
 from infra.ports import kafka_address
 from infra.stack import Stack, StackError
@@ -47,6 +53,8 @@ INSTRUMENTS_CONFIG = BROKERS_CLOCK | {
     # This closes a segment after an hour and compacts it however little that saves.
     "max.compaction.lag.ms": str(HOUR_MS),
 }
+# The key names the symbol and interval, so compaction would delete all spans but the last.
+EXCHANGE_CANDLES_CONFIG = BROKERS_CLOCK | {"retention.ms": str(30 * DAY_MS)}
 FEED_EVENTS_CONFIG = BROKERS_CLOCK | {"retention.ms": str(30 * DAY_MS)}
 
 TOPICS = [
@@ -55,6 +63,7 @@ TOPICS = [
         for topic in EXCHANGE_OF_TOPIC
     ),
     NewTopic(INSTRUMENTS, 1, BROKERS_DEFAULT, config=INSTRUMENTS_CONFIG),
+    NewTopic(EXCHANGE_CANDLES, 1, BROKERS_DEFAULT, config=EXCHANGE_CANDLES_CONFIG),
     NewTopic(FEED_EVENTS, 1, BROKERS_DEFAULT, config=FEED_EVENTS_CONFIG),
 ]
 

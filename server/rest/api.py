@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
 
 from server.errors import documented, unavailable
 from server.fields import Exchange, Name, SelectionQuery
@@ -14,6 +15,8 @@ from server.rest.candles import Candles, CandleSpan, candles
 from server.rest.compare import CompareFilter, Comparisons, compare
 from server.rest.etags import answer_with
 from server.rest.feeds import FeedFilter, Feeds, feeds
+from server.rest.history import HistorySpan, history
+from server.rest.history_formats import FORMATS
 from server.rest.instruments import Instruments, instruments
 from server.rest.price_answers import (
     PriceFilter,
@@ -37,6 +40,11 @@ AGE = {
         "description": "Seconds since Postgres became unavailable; absent while it is available",
         "schema": {"type": "integer"},
     },
+}
+
+
+HISTORY: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The candles", "content": {each: {} for each, _ in FORMATS.values()}}
 }
 
 
@@ -72,8 +80,18 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         answer = answer_with_prices(known_prices(hub), which, if_none_match)
         return with_age(answer, hub.away_since)
 
+    # Before the next route, which would match this path too: a symbol may contain a slash.
     @api.get(
-        "/prices/{exchange}/{symbol}",
+        "/prices/{exchange}/{symbol:path}/source",
+        tags=["prices"],
+        responses=documented(HTTPStatus.NOT_FOUND),
+    )
+    async def get_price_source(exchange: Exchange, symbol: Annotated[Name, Path()]) -> PriceSource:
+        """Return the Kafka offset of the newest price, and the command that prints its original text."""
+        return await price_source(queries, exchange, symbol)
+
+    @api.get(
+        "/prices/{exchange}/{symbol:path}",
         tags=["prices"],
         response_class=Response,
         responses=cached_responses(PriceRow) | documented(HTTPStatus.NOT_FOUND),
@@ -90,15 +108,6 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         return with_age(answer, hub.away_since)
 
     @api.get(
-        "/prices/{exchange}/{symbol}/source",
-        tags=["prices"],
-        responses=documented(HTTPStatus.NOT_FOUND),
-    )
-    async def get_price_source(exchange: Exchange, symbol: Annotated[Name, Path()]) -> PriceSource:
-        """Return the Kafka offset of the newest price, and the command that prints its original text."""
-        return await price_source(queries, exchange, symbol)
-
-    @api.get(
         "/instruments",
         tags=["markets"],
         response_class=Response,
@@ -111,7 +120,7 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         return answer_with(await instruments(queries, which.selection()), if_none_match)
 
     @api.get(
-        "/candles/{exchange}/{symbol}",
+        "/candles/{exchange}/{symbol:path}",
         tags=["markets"],
         response_class=Response,
         responses=tagged_responses(Candles) | documented(HTTPStatus.NOT_FOUND),
@@ -122,9 +131,24 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         span: Annotated[CandleSpan, Query()],
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """Return candles of ticker updates, not of trades; a minute without updates has none."""
+        """Return candles: ours of ticker updates, and the exchange's of trades where ours are missing."""
         newest = None if hub.prices is None else hub.prices.newest_received(exchange)
         return answer_with(await candles(queries, exchange, symbol, span, newest), if_none_match)
+
+    @api.get(
+        "/history/{exchange}/{symbol:path}",
+        tags=["markets"],
+        response_class=StreamingResponse,
+        responses=HISTORY | documented(HTTPStatus.NOT_FOUND),
+    )
+    async def get_history(
+        exchange: Exchange,
+        symbol: Annotated[Name, Path()],
+        span: Annotated[HistorySpan, Query()],
+    ) -> StreamingResponse:
+        """Return the candles of a long span as CSV, as an Arrow stream or as a Parquet file."""
+        newest = None if hub.prices is None else hub.prices.newest_received(exchange)
+        return await history(queries, exchange, symbol, span, newest)
 
     @api.get("/compare", tags=["markets"], responses={200: {"headers": AGE}})
     async def get_comparisons(

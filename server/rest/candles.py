@@ -1,22 +1,23 @@
-"""Return candles of one symbol: minutes as the live job wrote them, and larger ones from whole minutes.
+"""Return candles of one symbol: ours where the feed was complete, otherwise the exchange's.
 
-Candles are built from ticker updates, not from trades. A minute without updates has no candle. They have
-no volume: the exchanges' tickers have volumes of the last 24 hours, which rise and fall.
+Ours are built from ticker updates. A minute without updates has no candle, and they have no volume: the
+exchanges' tickers have volumes of the last 24 hours, which rise and fall. The exchange's are built from
+trades. Larger candles are built from both, and nothing counts twice.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
 from server.fields import Amount, Exchange, Instant
+from server.rest.feed_times import MINUTE, Span, feed_times
 from server.rest.query_connection import QueryConnection
 from server.times import Time, end_after_start
 
-MINUTE = timedelta(minutes=1)
 UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
@@ -46,24 +47,32 @@ Interval = Annotated[
     AfterValidator(check_width),
 ]
 
-MINUTES = """
-SELECT minute, open, high, low, close, updates FROM candles_1m
-WHERE exchange = %(exchange)s AND symbol = %(symbol)s
-    AND minute >= %(since)s AND minute < %(until)s
-ORDER BY minute LIMIT %(limit)s
-"""
-
-LARGER = """
-SELECT start, open, high, low, close, updates
-FROM candles(%(exchange)s, %(symbol)s, %(width)s, %(since)s, %(until)s)
+CANDLES = """
+SELECT * FROM merged_candles(
+    %(exchange)s, %(symbol)s, %(width)s, %(since)s, %(until)s, %(holes)s::tstzmultirange, %(with_own)s
+)
 ORDER BY start LIMIT %(limit)s
 """
+
+ALL_TIME = "{(,)}"
+"""Holes if none of our candles are used."""
+NO_TIME = "{}"
+"""Holes if only our candles are used."""
 
 # Either may be missing: the exchange's list may not have arrived yet, or no price.
 IS_KNOWN = """
 SELECT EXISTS (SELECT FROM instruments WHERE exchange = %(exchange)s AND symbol = %(symbol)s)
     OR EXISTS (SELECT FROM live_prices WHERE exchange = %(exchange)s AND symbol = %(symbol)s)
 """
+
+
+Source = Annotated[
+    Literal["updates", "exchange"] | None,
+    Field(
+        description="`updates`: only candles of ticker updates. `exchange`: only the exchange's own"
+        " candles, of trades (default: the exchange's where updates may be missing)"
+    ),
+]
 
 
 class CandleSpan(BaseModel):
@@ -78,6 +87,7 @@ class CandleSpan(BaseModel):
     ] = None
     end: Annotated[Time | None, Field(alias="to", description="ISO 8601 (default: now)")] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 500
+    source: Source = None
 
     _end = field_validator("end")(end_after_start)
 
@@ -93,6 +103,10 @@ class Candle(BaseModel):
                     "low": "85430",
                     "close": "85440.1",
                     "updates": 118,
+                    "source": "updates",
+                    "base_volume": None,
+                    "quote_volume": None,
+                    "trades": None,
                     "closed": True,
                 }
             ]
@@ -105,6 +119,17 @@ class Candle(BaseModel):
     low: Amount
     close: Amount
     updates: Annotated[int, Field(description="Number of ticker updates in the candle")]
+    source: Annotated[
+        Literal["updates", "exchange", "both"],
+        Field(
+            description="What the candle is built from: ticker updates, the exchange's own candles"
+        ),
+    ]
+    base_volume: Annotated[Amount | None, Field(description="null unless the exchange's alone")]
+    quote_volume: Annotated[Amount | None, Field(description="null unless the exchange's alone")]
+    trades: Annotated[
+        int | None, Field(description="null unless the exchange's alone, and it says so")
+    ]
     closed: Annotated[
         bool,
         Field(
@@ -125,6 +150,29 @@ class Candles(BaseModel):
     ]
 
 
+class Series(NamedTuple):
+    """Candles of one symbol and width. `holes` are as holes_of returns them."""
+
+    exchange: Exchange
+    symbol: str
+    width: timedelta
+    holes: str
+    source: str | None
+
+    def values(self, span: Span, limit: int | None) -> dict[str, Any]:
+        """Return the parameters of CANDLES."""
+        return {
+            "exchange": self.exchange,
+            "symbol": self.symbol,
+            "width": self.width,
+            "since": span.start,
+            "until": span.end,
+            "holes": self.holes,
+            "with_own": self.source != "exchange",
+            "limit": limit,
+        }
+
+
 async def candles(
     queries: QueryConnection,
     exchange: Exchange,
@@ -136,20 +184,15 @@ async def candles(
 
     `received_until` is when the newest price of the exchange was received; None if there is none.
     """
-    since, until = bounds(span, datetime.now(UTC))
+    now = datetime.now(UTC)
+    since, until = bounds(span, now)
     width = width_of(span.interval)
-    parameters = {
-        "exchange": exchange,
-        "symbol": symbol,
-        "width": width,
-        "since": since,
-        "until": until,
-        # One more row than the page has shows whether there is another page.
-        "limit": span.limit + 1,
-    }
-    rows = await queries.rows(MINUTES if width == MINUTE else LARGER, parameters)
-    if not rows and await queries.rows(IS_KNOWN, parameters) == [(False,)]:
-        raise HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: unknown on {exchange}")
+    holes = await holes_of(queries, exchange, Span(since, until), span.source, now)
+    series = Series(exchange, symbol, width, holes, span.source)
+    # One more row than the page has shows whether there is another page.
+    rows = await first_rows(queries, series, Span(since, until), span.limit + 1)
+    if not rows:
+        await require_known(queries, exchange, symbol)
     page, more = rows[: span.limit], rows[span.limit :]
     return Candles(
         exchange=exchange,
@@ -160,9 +203,41 @@ async def candles(
     )
 
 
+async def first_rows(
+    queries: QueryConnection, series: Series, span: Span, count: int
+) -> list[tuple[Any, ...]]:
+    """Return up to `count` rows of CANDLES. No more of a long span is read than needed."""
+    rows: list[tuple[Any, ...]] = []
+    start, length = span.start, count * series.width
+    while start < span.end and len(rows) < count:
+        end = min(span.end, start + length)
+        rows += await queries.rows(CANDLES, series.values(Span(start, end), count - len(rows)))
+        start, length = end, 4 * length
+    return rows
+
+
+async def require_known(queries: QueryConnection, exchange: Exchange, symbol: str) -> None:
+    """Raise HTTPException: 404 if nothing is known of the symbol."""
+    if await queries.rows(IS_KNOWN, {"exchange": exchange, "symbol": symbol}) == [(False,)]:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: unknown on {exchange}")
+
+
+async def holes_of(
+    queries: QueryConnection, exchange: Exchange, span: Span, source: str | None, now: datetime
+) -> str:
+    """Return the spans for which the exchange's candles are used, as Postgres writes a multirange."""
+    if source is not None:
+        return ALL_TIME if source == "exchange" else NO_TIME
+    times = await feed_times(queries, [exchange], span.start, now)
+    holes = times[exchange].holes(span)
+    return (
+        "{" + ",".join(f"[{each.start.isoformat()},{each.end.isoformat()})" for each in holes) + "}"
+    )
+
+
 def candle(row: Sequence[Any], width: timedelta, received_until: datetime | None) -> Candle:
-    """Return the candle of a row of MINUTES or LARGER."""
-    start, open, high, low, close, updates = row
+    """Return the candle of a row of CANDLES."""
+    start, open, high, low, close, updates, own, theirs, base_volume, quote_volume, trades = row
     return Candle(
         start=start,
         open=open,
@@ -170,6 +245,10 @@ def candle(row: Sequence[Any], width: timedelta, received_until: datetime | None
         low=low,
         close=close,
         updates=updates,
+        source="updates" if not theirs else "both" if own else "exchange",
+        base_volume=base_volume,
+        quote_volume=quote_volume,
+        trades=trades,
         closed=received_until is not None and received_until >= start + width,
     )
 

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from exchanges import EXCHANGE
 from server.fields import Exchange, Instant
-from server.rest.feed_days import DAY, FeedDay, Span, feed_days
+from server.rest.feed_days import DAY, FeedDay, feed_days
+from server.rest.feed_times import Span
+from server.rest.filled import Interrupted, filled_pairs, pairs_of
 from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable
 from server.state.prices import Price
@@ -78,6 +80,16 @@ class FeedEvent(BaseModel):
     start: Annotated[Instant, Field(alias="from")]
     end: Annotated[Instant | None, Field(alias="to", description="null until the end is reported")]
     frames: int
+    filled_pairs: Annotated[
+        int | None,
+        Field(
+            description="Pairs whose candles were requested from the exchange for all of an interruption's"
+            " time; null for other events, and until the end is reported"
+        ),
+    ] = None
+    filled: Annotated[
+        bool | None, Field(description="Whether these are all pairs that trade now")
+    ] = None
 
 
 class Feed(BaseModel):
@@ -88,6 +100,9 @@ class Feed(BaseModel):
     newest_price_at: Instant | None
     age_seconds: Annotated[float | None, Field(description="Since the newest price arrived")]
     symbols: Annotated[int, Field(description="Number of symbols with a price")]
+    pairs: Annotated[
+        int, Field(description="Number of pairs that trade, as the exchange lists them")
+    ]
     unreadable: Annotated[
         Unreadable | None, Field(description="null if the exchange sent nothing in the last minute")
     ]
@@ -115,7 +130,9 @@ async def feeds(
         "since": which.start or FIRST,
         "until": until,
     }
+    pairs = await pairs_of(queries)
     events = by_exchange(await queries.rows(EVENTS, parameters))
+    await count_filled_pairs(queries, events, pairs)
     interruptions = by_exchange(await queries.rows(INTERRUPTIONS, parameters))
     span = shown_days(which.start, until)
     days = await feed_days(queries, span, now)
@@ -125,6 +142,7 @@ async def feeds(
             feed(
                 each,
                 prices.of(each),
+                pairs.get(each, 0),
                 unreadable.get(each),
                 interruptions[each],
                 events[each],
@@ -151,9 +169,26 @@ def by_exchange(rows: Iterable[tuple[Any, ...]]) -> defaultdict[str, list[FeedEv
     return events
 
 
+async def count_filled_pairs(
+    queries: QueryConnection, events: Mapping[str, list[FeedEvent]], pairs: Mapping[str, int]
+) -> None:
+    """Set on each interruption that ended how many of the exchange's pairs are filled."""
+    ended = {
+        Interrupted(exchange, event.start, event.end): event
+        for exchange, of_exchange in events.items()
+        for event in of_exchange
+        if event.kind == "interruption" and event.end is not None
+    }
+    counts = await filled_pairs(queries, [*ended])
+    for interrupted, event in ended.items():
+        event.filled_pairs = counts.get(interrupted[:2], 0)
+        event.filled = 0 < pairs.get(interrupted.exchange, 0) <= event.filled_pairs
+
+
 def feed(
     exchange: Exchange,
     prices: list[Price],
+    pairs: int,
     unreadable: Unreadable | None,
     interruptions: list[FeedEvent],
     events: list[FeedEvent],
@@ -170,6 +205,7 @@ def feed(
         newest_price_at=newest and newest.received_at,
         age_seconds=newest and round((now - newest.received_at).total_seconds(), 3),
         symbols=len(prices),
+        pairs=pairs,
         unreadable=unreadable,
         interruption=interruptions[0] if interruptions else None,
         events=events,

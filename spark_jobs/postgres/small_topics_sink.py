@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.schemas import SMALL_TOPICS
-from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters, forget_dead_letters
+from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.columns import as_frame
@@ -55,10 +55,6 @@ SET (endpoint, reason, "to", frames)
 
 UPSERTS = {"instruments": UPSERT_INSTRUMENTS, "feed_events": UPSERT_FEED_EVENTS}
 
-TOPICS_WITH_DEAD_LETTERS = """
-SELECT DISTINCT topic FROM dead_letter_spans WHERE topic = ANY(%s) ORDER BY topic
-"""
-
 
 TABLES = Tables(
     topics=tuple(SMALL_TOPICS),
@@ -87,19 +83,6 @@ class SmallTopicsSink(Sink):
 
     def close(self) -> None:
         self.postgres.close()
-
-    def reset_topics_with_dead_letters(self) -> list[str]:
-        """Delete progress and dead letters of the topics with dead letters. Return their names.
-
-        The live job then reads these topics from their oldest records. Messages that can be read by now
-        become rows, the others are counted again. Counts of messages that Kafka no longer has are lost.
-        """
-        with self.postgres.begin() as statements:
-            statements.execute(TOPICS_WITH_DEAD_LETTERS, (list(self.topics),))
-            topics = [topic for (topic,) in statements.fetchall()]
-            forget_dead_letters(statements, topics)
-            statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (topics,))
-        return topics
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         return self.postgres.write(batch.toArrow(), write_rows, self._stopping)

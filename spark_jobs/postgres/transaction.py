@@ -51,6 +51,11 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 TRANSIENT_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
+TOPICS_WITH_DEAD_LETTERS = """
+SELECT DISTINCT topic FROM dead_letter_spans WHERE topic = ANY(%s) ORDER BY topic
+"""
+
+
 class SecondLiveJobError(JobError):
     """Another live job writes to this database."""
 
@@ -138,6 +143,19 @@ class Transactions:
             accepted = delete_replaced_progress(statements, ids)
             forget_dead_letters(statements, accepted)
             return accepted
+
+    def reset_topics_with_dead_letters(self) -> list[str]:
+        """Delete progress and dead letters of the topics with dead letters. Return their names.
+
+        The live job then reads these topics from their oldest records. Messages that can be read by now
+        become rows, the others are counted again. Counts of messages that Kafka no longer has are lost.
+        """
+        with self.begin() as statements:
+            statements.execute(TOPICS_WITH_DEAD_LETTERS, (list(self._tables.topics),))
+            topics = [topic for (topic,) in statements.fetchall()]
+            forget_dead_letters(statements, topics)
+            statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (topics,))
+        return topics
 
     def close(self) -> None:
         self._connection.close()

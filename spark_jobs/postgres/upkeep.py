@@ -13,6 +13,7 @@ from psycopg2.extensions import connection, cursor
 from spark_jobs.postgres.candle_days import RETENTION, drop_a_day
 from spark_jobs.postgres.candle_sorting import sort_a_day
 from spark_jobs.postgres.connection import connect
+from spark_jobs.postgres.exchange_candle_partitions import delete_old_spans, drop_a_partition
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +69,17 @@ def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
     def drop_candles(statements: cursor, now: datetime) -> None:
         drop_a_day(statements, now, candles_kept)
 
-    for delete in (delete_batches, delete_dead_letters, delete_dead_letter_spans):
+    def drop_exchange_candles(statements: cursor, now: datetime) -> None:
+        drop_a_partition(statements, now, candles_kept)
+
+    def delete_spans(statements: cursor, now: datetime) -> bool:
+        return delete_old_spans(statements, now - candles_kept, ROWS_AT_ONCE)
+
+    for delete in (delete_batches, delete_dead_letters, delete_dead_letter_spans, delete_spans):
         while _run(database, delete):
             pass
-    _run(database, drop_candles)
+    for drop in (drop_candles, drop_exchange_candles):
+        _run(database, drop)
 
 
 def delete_batches(statements: cursor, now: datetime) -> bool:

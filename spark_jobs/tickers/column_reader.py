@@ -197,7 +197,7 @@ def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
         time = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False)
         at = time.dt.epoch("us")
         return pl.when(at.is_between(values.EARLIEST, values.LATEST)).then(at)
-    unit = values.MILLISECOND if field.read is values.milliseconds else values.MICROSECOND
+    unit = values.UNIT_OF_TIME[field.read]
     is_plain = written.is_between(values.EARLIEST // unit, values.LATEST // unit)
     return pl.when(is_plain).then(written * unit)
 

@@ -12,6 +12,7 @@ READERS: Mapping[Form, Read] = {
     Form.NAME: values.name,
     Form.AMOUNT: values.amount,
     Form.INTEGER: values.whole_number,
+    Form.SECONDS: values.seconds,
     Form.MILLISECONDS: values.milliseconds,
     Form.MICROSECONDS: values.microseconds,
     Form.ISO_8601: values.iso_8601,
@@ -37,7 +38,7 @@ class Field(NamedTuple):
 
         Other fields are JSON strings, unless they share the path of such a time, as Binance's sequence.
         """
-        return self.read in (values.milliseconds, values.microseconds)
+        return self.read in values.UNIT_OF_TIME
 
 
 RECEIVED_AT = Field(("received_at",), values.microseconds)

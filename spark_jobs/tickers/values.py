@@ -25,7 +25,7 @@ SHOWN_LENGTH = 100
 
 # 2000-01-01 to 2100-01-01, in microseconds. Other times can't be a ticker's, and would overflow later.
 EARLIEST, LATEST = 946_684_800_000_000, 4_102_444_800_000_000
-MICROSECOND, MILLISECOND = 1, 1000
+MICROSECOND, MILLISECOND, SECOND = 1, 1000, 1_000_000
 
 INT64 = 2**63
 
@@ -77,6 +77,19 @@ def microseconds(written: Any) -> int:
 def milliseconds(written: Any) -> int:
     """Return a time that was written in milliseconds since the epoch, in microseconds."""
     return _moment(written, MILLISECOND)
+
+
+def seconds(written: Any) -> int:
+    """Return a time that was written in seconds since the epoch, in microseconds."""
+    return _moment(written, SECOND)
+
+
+UNIT_OF_TIME: dict[Read, int] = {
+    seconds: SECOND,
+    milliseconds: MILLISECOND,
+    microseconds: MICROSECOND,
+}
+"""Microseconds in the unit of each function that reads a time since the epoch."""
 
 
 def iso_8601(written: Any) -> int:

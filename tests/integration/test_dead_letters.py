@@ -26,8 +26,8 @@ from spark_jobs.postgres.dead_letters import DeadLetter, insert_letters, upsert_
 from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.replay_dead_letters import (
     Replayed,
+    other_topics_again,
     replay_dead_letters,
-    small_topics_again,
     with_rows,
 )
 from spark_jobs.tickers.letters.reducer import EXAMPLES
@@ -134,7 +134,7 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     batches = "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches ORDER BY id"
     assert rows(owner, batches)[1:] == [(2, 0, 1, {}), (0, 1, 0, {})]
 
-    assert small_topics_again(database) == [FEED_EVENTS]
+    assert other_topics_again(database) == [FEED_EVENTS]
     assert {span.topic for span in stored_spans(owner)} == {BINANCE.raw_topic}
     assert contents(owner, ["kafka_progress"]) == progress
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -33,8 +34,8 @@ FILE = PROJECT / "tests" / "support" / "lumen.py"
 REGISTERED, WITH_LUMEN = "(BINANCE, KUCOIN)", "(BINANCE, KUCOIN, LUMEN)"
 
 MARKETS = [
-    {"id": "BTC/USD", "base": "BTC", "quote": "USD", "open": True},
-    {"id": "ETH/USD", "base": "ETH", "quote": "USD", "open": False},
+    {"id": "BTC/USD", "base": "BTC", "quote": "USD", "open": True, "last": 85439.99, "volume": 7},
+    {"id": "ETH/USD", "base": "ETH", "quote": "USD", "open": False, "last": 1830.5, "volume": 9},
 ]
 BEGAN = "2025-03-28T07:37:28"
 
@@ -77,6 +78,13 @@ def frame(symbol: str, number: int) -> str:
     )
 
 
+def documents() -> str:
+    """Return the answer to every request: the markets, and a candle of the minute before this one."""
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
+    candle = f'["{minute:%Y-%m-%dT%H:%M:%SZ}",85439.990000000000000123,85450.01,8.543e4,85440.10]'
+    return f'{{"markets":{json.dumps(MARKETS)},"candles":[{candle}]}}'
+
+
 def copied_project(folder: Path) -> Path:
     """Return a copy of the project with one file and one name more."""
     for package in PACKAGES:
@@ -103,7 +111,7 @@ def lumen(project: Path, own_lake: Settings, tmp_path: Path) -> Iterator[Running
     (metrics_port,) = free_ports(1)
     with ExitStack() as programs:
         ws_url = programs.enter_context(websocket_server(talk))
-        rest_url = programs.enter_context(http_server(lambda: json.dumps(MARKETS)))
+        rest_url = programs.enter_context(http_server(documents))
         # The current folder, which is the project itself, does not come first.
         packages = {"PYTHONPATH": str(project), "PYTHONSAFEPATH": "1"}
         environment = own_lake.environment() | packages
@@ -113,6 +121,7 @@ def lumen(project: Path, own_lake: Settings, tmp_path: Path) -> Iterator[Running
             "LUMEN_REST_URL": rest_url,
             "LUMEN_METRICS_PORT": str(metrics_port),
             "LUMEN_BATCH_SECONDS": "0.1",
+            "BACKFILL_1M_HOURS": "1",
         }
         run([sys.executable, "-m", "infra", "initialise"], environment)
 
@@ -175,6 +184,7 @@ def test_one_file_and_one_name_bring_an_exchange_from_its_socket_to_all_ends(
     assert_is_derived(lumen)
     assert_is_on_the_page(lumen, browser)
     assert_is_in_the_lake(lumen)
+    assert_has_candles_of_before_the_start(lumen)
 
 
 def instruments(server: ServerProcess) -> list[tuple[str, ...]]:
@@ -190,6 +200,21 @@ def assert_is_derived(lumen: Running) -> None:
     wrong = lumen.environment | {"LUMEN_REST_URL": "api.lumen.example"}
     refused = run([sys.executable, "-m", "extractors", "lumen"], wrong, status=2)
     assert "LUMEN_REST_URL='api.lumen.example': expected http://host:port" in refused.stderr
+
+
+def assert_has_candles_of_before_the_start(lumen: Running) -> None:
+    def first_interruption() -> dict[str, Any]:
+        feed = lumen.server.get("/api/feeds").json()["feeds"][-1]
+        return {"pairs": feed["pairs"], **feed["events"][-1]}
+
+    # The candle of the minute of the first price is requested when that minute is over.
+    found = wait_for(first_interruption, lambda event: event["filled"], deadline=120)
+    assert (found["kind"], found["pairs"], found["filled_pairs"]) == ("interruption", 1, 1)
+    answer = lumen.server.get(f"/api/candles/lumen/{quote('BTC/USD', safe='')}", source="exchange")
+    [candle] = answer.json()["candles"]
+    assert [candle[name] for name in ("open", "high", "low", "close", "source")] == [
+        *("85439.990000000000000123", "85450.01", "85430", "85440.1", "exchange")
+    ]
 
 
 def assert_is_on_the_page(lumen: Running, browser: Browser) -> None:

@@ -88,9 +88,9 @@ def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
     ):
         assert received(from_kucoin, 20_000) == [text for _, text in kucoin]
         assert received(from_binance, 20) == [f"[{','.join(texts)}]" for _, texts in arrays]
+        ends = ("kucoin: recording ended frames=20000", "binance: recording ended frames=20")
+        process.wait_for(process.log, lambda log: all(end in log for end in ends))
         assert process.terminate() == 0
-    assert "kucoin: recording ended frames=20000" in process.log()
-    assert "binance: recording ended frames=20" in process.log()
 
 
 def test_a_corrupt_object_is_named_and_the_rest_goes_on(

@@ -76,6 +76,10 @@ def test_a_minute_is_told_with_every_digit(owner: connection, server: ServerProc
                 "low": "0.00000001",
                 "close": "120",
                 "updates": 3,
+                "source": "updates",
+                "base_volume": None,
+                "quote_volume": None,
+                "trades": None,
                 "closed": False,
             }
         ],
@@ -118,6 +122,10 @@ def test_larger_candles_are_made_of_minutes(
             "low": "0.5",
             "close": "0.75",
             "updates": 9,
+            "source": "updates",
+            "base_volume": None,
+            "quote_volume": None,
+            "trades": None,
             "closed": False,
         }
     ]

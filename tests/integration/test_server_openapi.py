@@ -23,6 +23,10 @@ include-path = "/api/candles/{{exchange}}/{{symbol}}"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
+include-path = "/api/history/{{exchange}}/{{symbol}}"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
 include-path = "/api/feeds"
 checks.positive_data_acceptance.enabled = false
 """

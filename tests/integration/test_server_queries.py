@@ -151,6 +151,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
         "simulated": True,
         "newest_price_at": received_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "symbols": 2,
+        "pairs": 0,
         "unreadable": None,
         "interruption": None,
         "events": [
@@ -166,6 +167,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
         "newest_price_at": None,
         "age_seconds": None,
         "symbols": 0,
+        "pairs": 0,
         "unreadable": None,
         "interruption": event("interruption", "silence", 1, None, endpoint="h"),
         "events": [
@@ -226,6 +228,8 @@ def event(
     frames: int = 0,
     endpoint: str | None = None,
 ) -> dict[str, Any]:
+    """Return an event; if it is an interruption that ended, none of its pairs are filled."""
+    has_ended = kind == "interruption" and end is not None
     return {
         "endpoint": endpoint,
         "kind": kind,
@@ -233,6 +237,8 @@ def event(
         "from": f"2025-03-28T12:00:{start:02}.000000Z",
         "to": None if end is None else f"2025-03-28T12:00:{end:02}.000000Z",
         "frames": frames,
+        "filled_pairs": 0 if has_ended else None,
+        "filled": False if has_ended else None,
     }
 
 
@@ -297,13 +303,17 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
         server.get("/api/prices", exchange="kraken").json()
     )
     candle = document["components"]["schemas"]["Candle"]["properties"]
-    assert {name: candle[name]["type"] for name in candle} == {
+    assert {name: candle[name].get("type", "or null") for name in candle} == {
         "start": "string",
         "open": "string",
         "high": "string",
         "low": "string",
         "close": "string",
         "updates": "integer",
+        "source": "string",
+        "base_volume": "or null",
+        "quote_volume": "or null",
+        "trades": "or null",
         "closed": "boolean",
     }
 

@@ -207,7 +207,7 @@ def test_topics_with_dead_letters_start_over_and_each_letter_counts_once(
     write(spark, sink, *batch)
     spans = stored_spans(owner)
     assert [(span.topic, span.letters) for span in spans] == [(FEED_EVENTS, 1)]
-    assert sink.reset_topics_with_dead_letters() == [FEED_EVENTS]
+    assert sink.postgres.reset_topics_with_dead_letters() == [FEED_EVENTS]
     assert (stored_spans(owner), places_of_letters(owner)) == ([], [])
     assert sink.postgres.progress() == {(INSTRUMENTS, 0): 1}
     write(spark, sink, *batch)

@@ -11,7 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from core.settings import Settings
-from core.topics import FEED_EVENTS, INSTRUMENTS
+from core.topics import EXCHANGE_CANDLES, FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.services.kafka import INSTRUMENTS_CONFIG
@@ -25,7 +25,7 @@ def test_each_topic_keeps_what_it_should(settings: Settings) -> None:
     names = ("cleanup.policy", "retention.ms", "message.timestamp.type")
     topics = admin.list_topics(timeout=30).topics
     found = {}
-    for topic in (BINANCE.raw_topic, KUCOIN.raw_topic, INSTRUMENTS, FEED_EVENTS):
+    for topic in (BINANCE.raw_topic, KUCOIN.raw_topic, INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES):
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         config = admin.describe_configs([resource])[resource].result(timeout=30)
         found[topic] = (len(topics[topic].partitions), *(config[name].value for name in names))
@@ -35,6 +35,7 @@ def test_each_topic_keeps_what_it_should(settings: Settings) -> None:
         KUCOIN.raw_topic: raw,
         INSTRUMENTS: (1, "compact", str(7 * DAY), "LogAppendTime"),
         FEED_EVENTS: (1, "delete", str(30 * DAY), "LogAppendTime"),
+        EXCHANGE_CANDLES: (1, "delete", str(30 * DAY), "LogAppendTime"),
     }
 
 

@@ -8,10 +8,13 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from exchanges.exchange import (
     Addresses,
     Asking,
+    CandleSource,
+    CandleSpan,
     Endpoint,
     Exchange,
     Field,
@@ -21,6 +24,7 @@ from exchanges.exchange import (
     Received,
     Request,
     Session,
+    Turnover,
     UnreadableRawData,
 )
 from exchanges.json_text import read_json
@@ -57,8 +61,11 @@ class LumenSession(Session):
 
 
 def _markets(addresses: Addresses) -> Asking[Any]:
+    """{"markets":[{"id":"BTC/USD","base":"BTC","quote":"USD","open":true,"last":85439.99,"volume":7},
+    ...]}
+    """
     text = yield Request("GET", f"{addresses['rest']}/markets")
-    return read_json(text)
+    return read_json(text)["markets"]
 
 
 def _endpoint(addresses: Addresses) -> Asking[Endpoint]:
@@ -67,8 +74,20 @@ def _endpoint(addresses: Addresses) -> Asking[Endpoint]:
     return Endpoint(f"{addresses['ws']}/tickers", partial(LumenSession, symbols))
 
 
+def _candles(addresses: Addresses, span: CandleSpan) -> Asking[str]:
+    """{"candles":[["2025-03-28T07:37:00Z",85439.99,85450.01,85430,85440.1], ...]}"""
+    query = urlencode(
+        {"market": span.symbol, "width": span.interval, "from": span.start, "to": span.end}
+    )
+    return (yield Request("GET", f"{addresses['rest']}/candles?{query}"))
+
+
+def _turnovers(addresses: Addresses) -> Asking[dict[str, Turnover]]:
+    markets = yield from _markets(addresses)
+    return {each["id"]: Turnover(each["last"], each["volume"]) for each in markets}
+
+
 def _instrument(market: Any) -> Instrument:
-    """{"id":"BTC/USD","base":"BTC","quote":"USD","open":true}"""
     status = "TRADING" if market["open"] else "CLOSED"
     return Instrument(LUMEN.name, market["id"], market["base"], market["quote"], status)
 
@@ -95,4 +114,18 @@ LUMEN = Exchange(
         "ask": Field(("ticker", "best", "ask"), Form.AMOUNT),
         "event_time": Field(("ticker", "at"), Form.ISO_8601),
     },
+    candles=CandleSource(
+        request=_candles,
+        turnovers=_turnovers,
+        limit=500,
+        request_interval=0.1,
+        path=("candles",),
+        columns={
+            "start": (0, Form.ISO_8601),
+            "open": (1, Form.AMOUNT),
+            "high": (2, Form.AMOUNT),
+            "low": (3, Form.AMOUNT),
+            "close": (4, Form.AMOUNT),
+        },
+    ),
 )

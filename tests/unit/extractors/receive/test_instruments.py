@@ -263,7 +263,7 @@ def test_list_that_shrank_is_named_and_asked_for_again_until_it_is_confirmed(
 def test_list_that_can_not_be_had_is_asked_for_again(
     answer: tuple[int, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("extractors.receive.instruments.RETRY_INTERVAL", 0.05)
+    monkeypatch.setattr("extractors.receive.repeated.RETRY_INTERVAL", 0.05)
     statuses, bodies = iter([answer[0]]), iter([answer[1]])
     with http_server(lambda: next(bodies, exchange_info(BTC)), lambda: next(statuses, 200)) as url:
         with watching(binance_client(rest_url=url)) as backlog:
@@ -294,7 +294,7 @@ class ForeseenByNobody(Exception):
 def test_topic_that_can_not_be_read_is_asked_again_before_anything_is_told(
     problem: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("extractors.receive.instruments.RETRY_INTERVAL", 0.05)
+    monkeypatch.setattr("extractors.receive.repeated.RETRY_INTERVAL", 0.05)
     problems = iter([problem])
 
     def read_known() -> dict[str, Instrument]:

@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.rest.feed_days import FeedSpan, Span, days_of, unreported_ends
+from server.rest.feed_days import days_of
+from server.rest.feed_times import FeedSpan, Span, times_of, unreported_ends
 
 DAY = datetime(2025, 3, 28, tzinfo=UTC)
 NOW = DAY + timedelta(days=2)
@@ -21,7 +22,7 @@ def interruption(start: float, end: float | None) -> FeedSpan:
 
 
 def condition(*events: FeedSpan, now: datetime = NOW) -> tuple[str, float]:
-    [day] = days_of("kucoin", events, {}, Span(DAY, at(24)), now)
+    [day] = days_of(times_of("kucoin", events, {}, now), Span(DAY, at(24)), now)
     assert day.day == DAY.date()
     return day.condition, day.missing_seconds
 
@@ -56,7 +57,7 @@ def test_today_counts_as_far_as_it_has_passed() -> None:
     assert condition(connection(-1, None), now=at(1)) == ("complete", 0)
     assert condition(connection(0.5, None), now=at(1)) == ("holes", 1800)
     assert condition(now=at(1)) == ("missing", 3600)
-    assert days_of("kucoin", [], {}, Span(at(24), at(48)), at(1)) == []
+    assert days_of(times_of("kucoin", [], {}, at(1)), Span(at(24), at(48)), at(1)) == []
 
 
 def test_a_connection_without_an_end_lasts_until_its_last_candle() -> None:
@@ -66,13 +67,17 @@ def test_a_connection_without_an_end_lasts_until_its_last_candle() -> None:
 
     def missing(last: datetime | None) -> float:
         found = {("kucoin", at(-1)): last}
-        return days_of("kucoin", events, found, Span(DAY, at(24)), NOW)[0].missing_seconds
+        return days_of(times_of("kucoin", events, found, NOW), Span(DAY, at(24)), NOW)[
+            0
+        ].missing_seconds
 
     assert missing(at(11.9)) == 6 * 60 - 60
     assert missing(None) == 12 * 3600
 
 
 def test_a_span_has_each_day_that_it_touches() -> None:
-    days = days_of("kucoin", [connection(-50, None)], {}, Span(at(-1), at(24.5)), NOW)
+    days = days_of(
+        times_of("kucoin", [connection(-50, None)], {}, NOW), Span(at(-1), at(24.5)), NOW
+    )
 
     assert [str(day.day) for day in days] == ["2025-03-27", "2025-03-28", "2025-03-29"]

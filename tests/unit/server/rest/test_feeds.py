@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
-from server.rest.feed_days import DAY, Span
+from server.rest.feed_days import DAY
+from server.rest.feed_times import Span
 from server.rest.feeds import by_exchange, feed, shown_days
 from server.state.unreadable import Unreadable
 from tests.support.live_job import price
@@ -17,7 +18,7 @@ def test_a_feed_is_as_old_as_its_newest_price() -> None:
         price("kucoin", "C", "1", received_at=NOON - 5 * SECOND, endpoint="ws-api-spot.kucoin.com"),
     ]
 
-    result = feed("kucoin", prices, UNREADABLE, [], [], [], NOON)
+    result = feed("kucoin", prices, 7, UNREADABLE, [], [], [], NOON)
 
     assert (result.newest_price_at, result.age_seconds) == (NOON - 2 * SECOND, 2)
     assert (result.endpoint, result.simulated, result.symbols) == ("127.0.0.1", True, 3)
@@ -25,7 +26,7 @@ def test_a_feed_is_as_old_as_its_newest_price() -> None:
 
 
 def test_a_feed_without_a_price_has_no_age() -> None:
-    result = feed("kucoin", [], None, [], [], [], NOON)
+    result = feed("kucoin", [], 0, None, [], [], [], NOON)
 
     assert (result.newest_price_at, result.age_seconds) == (None, None)
     assert (result.endpoint, result.simulated, result.symbols) == (None, None, 0)
@@ -39,7 +40,7 @@ def test_an_ongoing_interruption_is_separate_from_the_events() -> None:
     ]
     ongoing, connection = by_exchange(rows)["kucoin"]
 
-    result = feed("kucoin", [], None, [ongoing], [connection], [], NOON)
+    result = feed("kucoin", [], 0, None, [ongoing], [connection], [], NOON)
 
     assert result.interruption == ongoing
     assert result.events == [connection]

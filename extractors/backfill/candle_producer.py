@@ -1,0 +1,55 @@
+"""Send messages to topic `exchange_candles`, one at a time.
+
+Guarantee: a message whose `send` returned is written at least once. Candles are upserted, so a duplicate
+changes nothing.
+"""
+
+import confluent_kafka
+from confluent_kafka import KafkaError, Message
+
+from core.kafka_client import client_configuration
+from core.message import MAX_MESSAGE_BYTES
+from core.settings import Settings
+from core.topics import EXCHANGE_CANDLES
+from extractors.shutdown import Shutdown
+from extractors.to_kafka.topic_reader import TopicError
+from extractors.to_kafka.topics import explain, wait_for_topics
+
+TIMEOUT = 30.0
+"""Seconds until an unconfirmed message fails."""
+
+CONFIGURATION = {
+    "acks": "all",
+    "compression.type": "zstd",
+    "linger.ms": 0,
+    "message.timeout.ms": round(TIMEOUT * 1000),
+    "message.max.bytes": MAX_MESSAGE_BYTES + 48_588,
+    "log_level": 2,
+}
+
+
+class CandleProducer:
+    """Producer of the backfill's thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kafka = confluent_kafka.Producer({**client_configuration(settings), **CONFIGURATION})
+
+    def is_ready(self, stop: Shutdown) -> bool:
+        """Wait until the topic exists. Return False after the deadline of a stop."""
+        topics = wait_for_topics(self._kafka, (EXCHANGE_CANDLES,), self._settings, stop)
+        return topics is not None
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """Send one message, and return when Kafka has it. Raise TopicError if it has not."""
+        failures: list[KafkaError] = []
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            if error:
+                failures.append(error)
+
+        self._kafka.produce(EXCHANGE_CANDLES, value, key, on_delivery=on_delivery)
+        self._kafka.flush()
+        for error in failures:
+            reason = explain(error, EXCHANGE_CANDLES, self._settings)
+            raise TopicError(f"topic {EXCHANGE_CANDLES}: {reason}")

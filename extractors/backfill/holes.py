@@ -1,0 +1,68 @@
+"""Define the holes of a feed: spans in which tickers may be missing, and the candles that fill them.
+
+The first hole of a new journal reaches from the beginning of time to the first ticker.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+SECOND = 1_000_000
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+WIDTHS: Mapping[str, int] = {"1m": MINUTE, "1h": HOUR, "1d": DAY}
+"""Width of each interval in microseconds, narrowest first."""
+
+SHORTEST = MINUTE
+"""Shortest hole that is filled, in microseconds."""
+
+GRACE = 3 * SECOND
+"""Wait after a hole's last minute, in microseconds, until the exchange has its candle."""
+
+
+class Hole(NamedTuple):
+    """A span without complete data, in microseconds since the epoch."""
+
+    start: int
+    end: int
+
+    @property
+    def due(self) -> int:
+        """When the candle of the last minute is finished."""
+        return _up(self.end, MINUTE) + GRACE
+
+
+class Part(NamedTuple):
+    """Candles of one interval, from `start` to `end`, in seconds since the epoch."""
+
+    interval: str
+    start: int
+    end: int
+
+
+def parts_of(hole: Hole, reach: Mapping[str, int], limit: int) -> list[Part]:
+    """Return the candles that fill a hole, in parts of up to `limit` candles, newest and narrowest first.
+
+    `reach` is how long before the end of a hole candles of each interval are requested, in microseconds.
+    Wider candles are requested only where the narrower ones do not reach.
+    """
+    found: list[Part] = []
+    is_open = True
+    for interval in WIDTHS:
+        if is_open and reach[interval]:
+            oldest = hole.end - reach[interval]
+            found += _parts(interval, max(hole.start, oldest), hole.end, limit)
+            is_open = hole.start < oldest
+    return found
+
+
+def _parts(interval: str, start: int, end: int, limit: int) -> list[Part]:
+    width = WIDTHS[interval]
+    first, end = start // width * width, _up(end, width)
+    starts = range(first, end, limit * width)
+    parts = [
+        Part(interval, each // SECOND, min(each + limit * width, end) // SECOND) for each in starts
+    ]
+    return parts[::-1]
+
+
+def _up(at: int, width: int) -> int:
+    return -(-at // width) * width

@@ -1,0 +1,98 @@
+"""Record on disk which holes of the feed are not filled yet, so that a restart requests only the rest.
+
+The record is a file `backfill` in the journal's folder. It is written without fsync: an older record is
+harmless, because candles that are sent twice change nothing.
+"""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+from extractors.backfill.holes import SHORTEST, Hole
+from extractors.journal.replace_file import replace_file
+
+log = logging.getLogger(__name__)
+
+FILE = "backfill"
+
+
+@dataclass(slots=True)
+class Filling:
+    """A hole, and the symbols whose candles Kafka has."""
+
+    hole: Hole
+    symbols: set[str] = field(default_factory=set)
+
+
+class BackfillProgress:
+    """Holes that are not filled yet. Thread-safe."""
+
+    def __init__(self, flowing_until: int, fillings: list[Filling]) -> None:
+        self._lock = Lock()
+        # When the former process received its last ticker. 0 if there was none.
+        self._before: int | None = flowing_until
+        self._flowing_until = flowing_until
+        self._fillings = fillings
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return the recorded progress; that of a new journal if the record is missing or corrupt."""
+        try:
+            record = json.loads((folder / FILE).read_bytes())
+            fillings = [
+                Filling(Hole(int(each["from"]), int(each["to"])), {*map(str, each["symbols"])})
+                for each in record["holes"]
+            ]
+            return cls(int(record["flowing_until"]), fillings)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            log.warning("record of the backfill unreadable reason=%r", str(error))
+        return cls(0, [])
+
+    def save(self, folder: Path) -> None:
+        """Replace the file. Raise OSError on failure."""
+        with self._lock:
+            record = {
+                "flowing_until": self._flowing_until,
+                "holes": [
+                    {"from": each.hole.start, "to": each.hole.end, "symbols": sorted(each.symbols)}
+                    for each in self._fillings
+                ],
+            }
+        replace_file(folder / FILE, json.dumps(record))
+
+    def flowing(self, at: int) -> None:
+        """Note that the feed has sent a ticker, in microseconds since the epoch."""
+        self._flowing_until = at
+
+    def interrupted(self, start: int, end: int) -> None:
+        """Add the hole of an interruption that ended.
+
+        The first interruption of a process began when the former process ended. Skip short ones.
+        """
+        with self._lock:
+            hole = Hole(start if self._before is None else min(start, self._before), end)
+            self._before = None
+            self._flowing_until = max(self._flowing_until, end)
+            if hole.end - hole.start >= SHORTEST:
+                self._fillings.append(Filling(hole))
+
+    def next(self, now: int) -> Filling | None:
+        """Return the newest hole that is due. None if there is none."""
+        with self._lock:
+            due = [each for each in self._fillings if each.hole.due <= now]
+            return due[-1] if due else None
+
+    def add(self, filling: Filling, symbol: str) -> None:
+        """Note that Kafka has the symbol's candles."""
+        with self._lock:
+            filling.symbols.add(symbol)
+
+    def remove(self, filling: Filling) -> None:
+        """Note that a hole is filled."""
+        with self._lock:
+            self._fillings.remove(filling)

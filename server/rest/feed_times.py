@@ -1,0 +1,175 @@
+"""Compute when a feed was connected and when it was interrupted.
+
+A hole is a span without a connection, or an interruption: tickers in it may be missing. A program that
+is killed can't report the end of its connection. Such a connection lasted at most until the next one was
+opened; it counts until the end of the last minute in between that has a candle.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from server.rest.query_connection import QueryConnection
+
+MINUTE = timedelta(minutes=1)
+
+# An event of before the span that has no end may last into it, unless a later one shows its end.
+SPANS = """
+SELECT exchange, kind, "from", "to" FROM feed_events
+WHERE exchange = ANY (%(exchanges)s) AND kind IN ('connection', 'interruption')
+    AND ("to" IS NULL OR "to" > %(since)s)
+ORDER BY exchange, "from"
+"""
+
+# Each symbol's newest minute is one step in the key (exchange, symbol, minute).
+LAST_CANDLES = """
+SELECT span.exchange, span.since, (
+    SELECT max(newest.minute) FROM live_prices AS live, LATERAL (
+        SELECT minute FROM candles_1m
+        WHERE candles_1m.exchange = live.exchange AND candles_1m.symbol = live.symbol
+            AND minute >= span.since AND minute < span.until
+        ORDER BY minute DESC LIMIT 1
+    ) AS newest
+    WHERE live.exchange = span.exchange
+)
+FROM unnest(%(exchanges)s, %(since)s::timestamptz[], %(until)s::timestamptz[])
+    AS span (exchange, since, until)
+"""
+
+
+class Span(NamedTuple):
+    start: datetime
+    end: datetime
+
+
+class FeedSpan(NamedTuple):
+    """A row of SPANS: a connection or an interruption."""
+
+    exchange: str
+    kind: str
+    start: datetime
+    end: datetime | None
+
+
+class FeedTimes(NamedTuple):
+    """When a feed was connected, and when it was interrupted."""
+
+    connected: Sequence[Span]
+    interrupted: Sequence[Span]
+
+    def covered(self, limits: Span) -> list[Span]:
+        """Return the spans with a connection within the limits."""
+        return union(clipped(self.connected, limits))
+
+    def holes(self, limits: Span) -> list[Span]:
+        """Return the spans within the limits in which tickers may be missing."""
+        missing = complement(self.covered(limits), limits)
+        return union([*missing, *clipped(self.interrupted, limits)])
+
+
+async def feed_times(
+    queries: QueryConnection, exchanges: Sequence[str], since: datetime, now: datetime
+) -> dict[str, FeedTimes]:
+    """Return the times of each feed from `since` on."""
+    rows = await queries.rows(SPANS, {"exchanges": list(exchanges), "since": since})
+    events = [FeedSpan(*row) for row in rows]
+    killed = unreported_ends(events)
+    last_candles: dict[tuple[str, datetime], datetime | None] = {}
+    if killed:
+        found = await queries.rows(
+            LAST_CANDLES,
+            {
+                "exchanges": [exchange for exchange, _ in killed],
+                "since": [connected.start for _, connected in killed],
+                "until": [connected.end for _, connected in killed],
+            },
+        )
+        last_candles = {(exchange, since): minute for exchange, since, minute in found}
+    return {each: times_of(each, events, last_candles, now) for each in exchanges}
+
+
+def unreported_ends(events: Sequence[FeedSpan]) -> list[tuple[str, Span]]:
+    """Return exchange and span of each connection whose end was not reported, up to the next connection.
+
+    `events` are sorted by exchange and start. The newest connection of an exchange is open.
+    """
+    connections = [each for each in events if each.kind == "connection"]
+    return [
+        (each.exchange, Span(each.start, following.start))
+        for each, following in pairwise(connections)
+        if each.end is None and each.exchange == following.exchange
+    ]
+
+
+def times_of(
+    exchange: str,
+    events: Iterable[FeedSpan],
+    last_candles: Mapping[tuple[str, datetime], datetime | None],
+    now: datetime,
+) -> FeedTimes:
+    """Return the times of one feed.
+
+    `last_candles` has the newest minute of each of `unreported_ends`, by exchange and start.
+    """
+    own = [each for each in events if each.exchange == exchange]
+    connected, interrupted = [], []
+    for each in own:
+        if each.kind == "connection":
+            end = each.end or _end_by_candles(each, last_candles, now)
+            connected.append(Span(each.start, end))
+        else:
+            interrupted.append(Span(each.start, each.end or _next_start(each, own, now)))
+    return FeedTimes(connected, interrupted)
+
+
+def _end_by_candles(
+    connection: FeedSpan,
+    last_candles: Mapping[tuple[str, datetime], datetime | None],
+    now: datetime,
+) -> datetime:
+    key = (connection.exchange, connection.start)
+    if key not in last_candles:
+        return now
+    last = last_candles[key]
+    return connection.start if last is None else last + MINUTE
+
+
+def _next_start(interruption: FeedSpan, events: Sequence[FeedSpan], now: datetime) -> datetime:
+    """Return the start of the next interruption: one whose end was not reported ends there."""
+    later = (
+        each.start
+        for each in events
+        if each.kind == "interruption" and each.start > interruption.start
+    )
+    return min(later, default=now)
+
+
+def clipped(spans: Iterable[Span], limits: Span) -> list[Span]:
+    """Return the parts of the spans within the limits."""
+    parts = (Span(max(s.start, limits.start), min(s.end, limits.end)) for s in spans)
+    return [part for part in parts if part.start < part.end]
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """Return disjoint spans, sorted, that cover the same time."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.start <= joined[-1].end:
+            joined[-1] = Span(joined[-1].start, max(joined[-1].end, span.end))
+        else:
+            joined.append(span)
+    return joined
+
+
+def complement(spans: Iterable[Span], limits: Span) -> list[Span]:
+    """Return what the sorted, disjoint spans leave of the limits."""
+    left = []
+    start = limits.start
+    for span in spans:
+        if start < span.start:
+            left.append(Span(start, span.start))
+        start = span.end
+    if start < limits.end:
+        left.append(Span(start, limits.end))
+    return left

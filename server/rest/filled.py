@@ -1,0 +1,48 @@
+"""Count the pairs whose candles fill an interruption: the exchange was asked for all of its time."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from server.rest.query_connection import QueryConnection
+
+PAIRS = """
+SELECT exchange, count(*) FROM instruments WHERE status = 'TRADING' GROUP BY exchange
+"""
+
+FILLED = """
+SELECT asked.exchange, asked.since, count(*)
+FROM unnest(%(exchanges)s, %(since)s::timestamptz[], %(until)s::timestamptz[])
+    AS asked (exchange, since, until)
+JOIN instruments AS listed ON listed.exchange = asked.exchange AND listed.status = 'TRADING'
+WHERE (
+    SELECT range_agg(tstzrange(span.start, span.until)) FROM exchange_candle_spans AS span
+    WHERE span.exchange = listed.exchange AND span.symbol = listed.symbol
+        AND span.until > asked.since AND span.start < asked.until
+) @> tstzrange(asked.since, asked.until)
+GROUP BY 1, 2
+"""
+
+
+class Interrupted(NamedTuple):
+    """An interruption that ended."""
+
+    exchange: str
+    start: datetime
+    end: datetime
+
+
+async def pairs_of(queries: QueryConnection) -> dict[str, int]:
+    """Return the number of pairs that trade, by exchange."""
+    return dict(await queries.rows(PAIRS, {}))
+
+
+async def filled_pairs(
+    queries: QueryConnection, interruptions: Sequence[Interrupted]
+) -> Mapping[tuple[str, datetime], int]:
+    """Return the number of filled pairs of each interruption, by exchange and start; none of 0."""
+    if not interruptions:
+        return {}
+    exchanges, since, until = (list(column) for column in zip(*interruptions, strict=True))
+    found = await queries.rows(FILLED, {"exchanges": exchanges, "since": since, "until": until})
+    return {(exchange, start): count for exchange, start, count in found}

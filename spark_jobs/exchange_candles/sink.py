@@ -1,0 +1,146 @@
+"""Write the exchanges' own candles, and the spans that were requested, to Postgres.
+
+Neither the order of messages nor their repetition changes the result: of two versions of a candle the one
+that was received later wins, so a running candle is replaced by its finished form.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor
+from pyspark.sql import DataFrame
+
+from core.topics import EXCHANGE_CANDLES
+from spark_jobs.exchange_candles.columns import (
+    CANDLE_COLUMNS,
+    IS_CANDLE,
+    IS_SPAN,
+    OPTIONAL,
+    PRICES,
+    SPAN_COLUMNS,
+)
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
+from spark_jobs.postgres.exchange_candle_partitions import kept_since, make_partitions
+from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
+from spark_jobs.run.sink import Counts, Sink
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, as_frame
+from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span
+from spark_jobs.tickers.reading import cause_of
+
+VALUES = ", ".join((*PRICES, *OPTIONAL, "received_at"))
+CANDLES = ", ".join(f'"{name}"' for name in CANDLE_COLUMNS)
+SPANS = ", ".join(f'"{name}"' for name in SPAN_COLUMNS)
+
+UPSERT_CANDLES = f"""
+INSERT INTO exchange_candles AS stored ({CANDLES})
+SELECT DISTINCT ON (exchange, symbol, "interval", start) {CANDLES}
+FROM incoming_exchange_candles
+ORDER BY exchange, symbol, "interval", start, received_at DESC
+ON CONFLICT (exchange, symbol, "interval", start) DO UPDATE
+SET ({VALUES}) = (EXCLUDED.{VALUES.replace(", ", ", EXCLUDED.")})
+WHERE EXCLUDED.received_at > stored.received_at
+"""
+
+UPSERT_SPANS = f"""
+INSERT INTO exchange_candle_spans AS stored ({SPANS})
+SELECT DISTINCT ON (exchange, symbol, "interval", start, until) {SPANS}
+FROM incoming_exchange_candle_spans
+ORDER BY exchange, symbol, "interval", start, until, received_at DESC
+ON CONFLICT (exchange, symbol, "interval", start, until) DO UPDATE
+SET (received_at, reason) = (EXCLUDED.received_at, EXCLUDED.reason)
+WHERE EXCLUDED.received_at > stored.received_at
+"""
+
+TABLES = Tables(
+    topics=(EXCHANGE_CANDLES,),
+    lock=7_305_808_869_233,
+    create_incoming=f"""
+        CREATE TEMPORARY TABLE incoming_exchange_candles ON COMMIT DELETE ROWS AS
+        SELECT {CANDLES} FROM exchange_candles WITH NO DATA;
+        CREATE TEMPORARY TABLE incoming_exchange_candle_spans ON COMMIT DELETE ROWS AS
+        SELECT {SPANS} FROM exchange_candle_spans WITH NO DATA
+    """,
+)
+
+
+class ExchangeCandlesSink(Sink):
+    """Sink for batches of columns.CANDLE_READ."""
+
+    query = "exchange_candles"
+    topics = TABLES.topics
+
+    def __init__(self, database_url: str, minutes_kept: timedelta) -> None:
+        """Connect. Raise the same errors as Transactions."""
+        super().__init__()
+        self._minutes_kept = minutes_kept
+        self.postgres = Transactions(database_url, "ExchangeCandlesSink", TABLES)
+
+    def close(self) -> None:
+        self.postgres.close()
+
+    def _write_batch(self, batch: DataFrame) -> Counts:
+        def write(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
+            return write_rows(statements, rows, self._minutes_kept)
+
+        return self.postgres.write(batch.toArrow(), write, self._stopping)
+
+
+def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> Counts:
+    """Upsert candles and spans. What can't be read becomes a dead letter. Skip candles that are too old."""
+    statements.execute("SELECT now()")
+    ((now,),) = statements.fetchall()
+    candles = rows.filter(_is(IS_CANDLE)).select([*CANDLE_COLUMNS])
+    kept = candles.filter(_is_kept(kept_since(now, minutes_kept)))
+    make_partitions(statements, kept)
+    copy_into(statements, "incoming_exchange_candles", as_frame(kept))
+    statements.execute(UPSERT_CANDLES)
+    spans = rows.filter(_is(IS_SPAN)).select([*SPAN_COLUMNS])
+    copy_into(statements, "incoming_exchange_candle_spans", as_frame(spans))
+    statements.execute(UPSERT_SPANS)
+    dead = rows.filter(_is(IS_DEAD_LETTER)).to_pylist()
+    add_dead_letters(statements, [_letter(row) for row in dead], _spans(dead))
+    return {
+        "rows": kept.num_rows,
+        "old": candles.num_rows - kept.num_rows,
+        "requests": spans.num_rows,
+        "dead": len(dead),
+    }
+
+
+def _is(kind: str) -> pc.Expression:
+    return pc.field("kind") == kind
+
+
+def _is_kept(since: Mapping[str, datetime]) -> pc.Expression:
+    return reduce(
+        operator.or_,
+        ((pc.field("interval") == each) & (pc.field("start") >= since[each]) for each in since),
+    )
+
+
+def _letter(row: dict[str, Any]) -> DeadLetter:
+    return DeadLetter(
+        row["topic"],
+        row["partition"],
+        row["first_offset"],
+        row["position"],
+        row["reason"],
+        row["payload"],
+        row["received_at"],
+        endpoint=None,
+    )
+
+
+def _spans(dead: Sequence[dict[str, Any]]) -> list[Span]:
+    """Return one span per message and cause."""
+    places = {
+        (row["topic"], row["partition"], cause_of(row["reason"]), row["first_offset"])
+        for row in dead
+    }
+    return [Span(*place, place[-1], 1, THE_MESSAGE) for place in sorted(places)]

@@ -1,0 +1,202 @@
+"""Fill holes from a real replay exchange into a real Kafka."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings import Settings
+from core.topics import EXCHANGE_CANDLES
+from extractors.backfill.backfill import Backfill, reach_of
+from extractors.backfill.candle_producer import CandleProducer
+from extractors.backfill.progress import BackfillProgress
+from extractors.backfill.ranking import ranked
+from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.notices import now_us
+from extractors.shutdown import Shutdown
+from infra.replay.faults.faults import CandlesBanned, CandlesFail, CandlesUnknown
+from tests.support.exchange_clients import binance_client, kucoin_client
+from tests.support.kafka import Topic
+from tests.support.ledger import Ledger
+from tests.support.replay_exchange import inflict, running
+from tests.support.small_exchange import EXCHANGES, exchanges
+from tests.support.waiting import wait_for
+
+MINUTE = 60 * 1_000_000
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running(*exchanges(Ledger())) as address:
+        yield address
+
+
+@pytest.fixture
+def topic(settings: Settings) -> Topic:
+    return Topic(settings, EXCHANGE_CANDLES)
+
+
+def client_at(exchange: str, address: str) -> ExchangeClient:
+    if exchange == "binance":
+        return binance_client(rest_url=f"http://{address}")
+    return kucoin_client(rest_url=f"http://{address}")
+
+
+@contextmanager
+def filling(
+    client: ExchangeClient, settings: Settings, folder: Path, progress: BackfillProgress
+) -> Iterator[Backfill]:
+    """Run the thread until the end of the block, as if the hole's last minute were over."""
+    stop = Shutdown(7.0)
+    source = client.exchange.candles
+    assert source
+    thread = Backfill(
+        client,
+        source,
+        CandleProducer(settings),
+        progress,
+        folder,
+        reach_of(settings),
+        stop,
+        clock=lambda: now_us() + 2 * MINUTE,
+    )
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.request()
+        thread.join(10)
+
+
+def new_hole(folder: Path) -> BackfillProgress:
+    """Return the progress of a new journal whose first ticker came just now."""
+    progress = BackfillProgress.load(folder)
+    progress.interrupted(now_us() - 1_000_000, now_us())
+    return progress
+
+
+def most_traded(client: ExchangeClient) -> list[str]:
+    assert client.exchange.candles
+    turnovers = client.turnovers(client.exchange.candles)
+    return ranked(client.symbol_list().instruments, turnovers)
+
+
+def is_filled(progress: BackfillProgress) -> Callable[[], bool]:
+    return lambda: progress.next(now_us() + 10 * MINUTE) is None
+
+
+def messages_of(topic: Topic, exchange: str) -> list[dict[str, Any]]:
+    found = [json.loads(message.value() or b"") for message in topic.messages()]
+    return [each for each in found if each["exchange"] == exchange]
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_a_new_journal_gets_minutes_hours_and_days_of_every_pair_that_trades(
+    exchange: str, address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    progress = new_hole(tmp_path)
+    with filling(client_at(exchange, address), settings, tmp_path, progress) as thread:
+        wait_for(is_filled(progress))
+    messages = messages_of(topic, exchange)
+    intervals = Counter(each["interval"] for each in messages)
+    assert intervals == {"1m": thread.pairs, "1h": thread.pairs, "1d": thread.pairs}
+    assert 15 < thread.pairs == thread.done <= 20
+    assert [each["reason"] for each in messages] == [None] * len(messages)
+    lengths = {each["interval"]: each["to"] - each["from"] for each in messages}
+    assert 6 * 60 <= lengths["1m"] // MINUTE <= 6 * 60 + 1
+    assert 365 <= lengths["1d"] / (24 * 60 * MINUTE) <= 366
+
+
+def test_a_restart_requests_only_the_pairs_that_are_left(
+    address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    client = client_at("binance", address)
+    progress = new_hole(tmp_path)
+    with filling(client, settings, tmp_path, progress) as thread:
+        wait_for(lambda: thread.done >= 5)
+    progress.save(tmp_path)
+    first = {each["symbol"] for each in messages_of(topic, "binance")}
+
+    resumed = BackfillProgress.load(tmp_path)
+    with filling(client, settings, tmp_path, resumed) as thread:
+        wait_for(is_filled(resumed))
+    counts = Counter(
+        each["symbol"] for each in messages_of(topic, "binance") if each["interval"] == "1d"
+    )
+    assert len(counts) == thread.pairs > len(first)
+    # The pair that was requested during the stop may be requested twice.
+    assert sum(counts.values()) <= thread.pairs + 1
+
+
+def test_a_refused_pair_is_recorded_with_the_reason_and_costs_no_other(
+    address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    progress = new_hole(tmp_path)
+    inflict(address, "kucoin", CandlesUnknown(), connections=3)
+    with filling(client_at("kucoin", address), settings, tmp_path, progress) as thread:
+        wait_for(is_filled(progress))
+    messages = messages_of(topic, "kucoin")
+    refused = [each for each in messages if each["reason"]]
+    assert len({each["symbol"] for each in refused}) == 1
+    assert {each["reason"] for each in refused} == {
+        "refused: /api/v1/market/candles answered code 900001: symbol not exists"
+    }
+    assert [each["response"] for each in refused] == [None] * 3
+    assert len({each["symbol"] for each in messages if each["response"]}) == thread.pairs - 1
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_a_failing_pair_is_requested_again_after_the_others(
+    exchange: str,
+    address: str,
+    settings: Settings,
+    topic: Topic,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("extractors.receive.repeated.RETRY_INTERVAL", 0.05)
+    progress = new_hole(tmp_path)
+    inflict(address, exchange, CandlesFail(), connections=2)
+    with filling(client_at(exchange, address), settings, tmp_path, progress) as thread:
+        wait_for(is_filled(progress))
+    messages = messages_of(topic, exchange)
+    assert [each["symbol"] for each in messages if each["reason"]] == []
+    order = [*dict.fromkeys(each["symbol"] for each in messages)]
+    assert len(order) == thread.pairs
+    first = most_traded(client_at(exchange, address))[:2]
+    assert {*order[-2:]} == {*first}
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_a_ban_stops_all_requests_for_as_long_as_the_exchange_demands(
+    exchange: str, address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    client = client_at(exchange, address)
+    progress = new_hole(tmp_path)
+    inflict(address, exchange, CandlesBanned(wait=2.0))
+    began = time.monotonic()
+    with filling(client, settings, tmp_path, progress):
+        wait_for(lambda: client.ban.left() > 0)
+        wait_for(lambda: messages_of(topic, exchange))
+        assert time.monotonic() - began >= 2
+        wait_for(is_filled(progress))
+    assert [each for each in messages_of(topic, exchange) if each["reason"]] == []
+
+
+def test_requests_keep_the_interval_of_the_exchanges_limit(
+    address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    progress = new_hole(tmp_path)
+    client = client_at("kucoin", address)
+    began = time.monotonic()
+    with filling(client, settings, tmp_path, progress) as thread:
+        wait_for(is_filled(progress))
+    requests = len(messages_of(topic, "kucoin"))
+    assert requests == 3 * thread.pairs
+    assert client.exchange.candles
+    assert time.monotonic() - began >= (requests - 1) * client.exchange.candles.request_interval

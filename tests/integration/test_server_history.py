@@ -1,0 +1,121 @@
+"""Serve long spans of candles as CSV, Arrow and Parquet."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from psycopg2.extensions import connection
+from psycopg2.extras import execute_values
+
+from core.settings import Settings
+from infra.stack import Stack
+from server.rest.history import CANDLES_AT_ONCE, MAX_CANDLES
+from tests.support.live_job import list_instruments
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
+
+DAY = datetime(2025, 3, 28, tzinfo=UTC)
+MINUTES = 2 * CANDLES_AT_ONCE + 7
+PATH = "/api/history/binance/BTCUSDT"
+SPAN = {"from": DAY.isoformat(), "to": (DAY + timedelta(days=30)).isoformat()}
+
+
+@pytest.fixture(scope="module")
+def server(stack: Stack) -> Iterator[ServerProcess]:
+    database = new_database(stack)
+    fill(database)
+    with running_server(database.reader_database_url) as server:
+        yield server
+
+
+def fill(database: Settings) -> None:
+    """Insert MINUTES candles of ours, whose close is their number and a digit at every decimal."""
+    import psycopg2
+
+    owner: connection = psycopg2.connect(database.database_url)
+    owner.autocommit = True
+    values = [
+        ("binance", "BTCUSDT", DAY + timedelta(minutes=n), 1, close(n) + 1, 0.5, close(n), 1, 2, 3)
+        for n in range(MINUTES)
+    ]
+    with owner.cursor() as statements:
+        statements.execute("CREATE TABLE any_day PARTITION OF candles_1m DEFAULT")
+        execute_values(statements, "INSERT INTO candles_1m VALUES %s", values)
+    list_instruments(owner, ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"))
+    owner.close()
+
+
+def close(number: int) -> Decimal:
+    return Decimal(f"{number}.123456789012345678")
+
+
+def rows_of(content: bytes, form: str) -> list[dict[str, Any]]:
+    """Return start and close of each candle."""
+    if form == "csv":
+        lines = csv.DictReader(io.StringIO(content.decode()))
+        return [
+            {"start": datetime.fromisoformat(row["start"]), "close": Decimal(row["close"])}
+            for row in lines
+        ]
+    source = pa.BufferReader(content)
+    table = pq.read_table(source) if form == "parquet" else pa.ipc.open_stream(source).read_all()
+    rows: list[dict[str, Any]] = table.select(["start", "close"]).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("form", ["csv", "arrow", "parquet"])
+def test_every_candle_of_the_span_comes_once_with_every_digit(
+    server: ServerProcess, form: str
+) -> None:
+    answer = server.get(PATH, format=form, **SPAN)
+    assert answer.status_code == 200, answer.text
+    assert rows_of(answer.content, form) == [
+        {"start": DAY + timedelta(minutes=n), "close": close(n)} for n in range(MINUTES)
+    ]
+
+
+def test_csv_is_the_default_and_an_unknown_value_is_empty(server: ServerProcess) -> None:
+    answer = server.get(PATH, **{"from": DAY.isoformat(), "to": "2025-03-28T00:01:00Z"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="binance-1m.csv"'
+    assert answer.text.splitlines() == [
+        "start,open,high,low,close,updates,source,base_volume,quote_volume,trades",
+        "2025-03-28T00:00:00.000000Z,1,1.123456789012345678,0.5,0.123456789012345678,3,updates,,,",
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "arrow", "parquet"])
+def test_a_span_without_candles_is_a_valid_answer(server: ServerProcess, form: str) -> None:
+    span = {"from": "2024-01-01T00:00:00Z", "to": "2024-01-02T00:00:00Z"}
+    answer = server.get(PATH, format=form, **span)
+    assert (answer.status_code, rows_of(answer.content, form)) == (200, [])
+
+
+def test_larger_candles_are_built_of_the_minutes(server: ServerProcess) -> None:
+    answer = server.get(PATH, interval="1d", **SPAN)
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["updates"] for row in rows] == ["4320", "4320", str(3 * (MINUTES - 2880))]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "detail"),
+    [
+        (PATH, {}, 422, "from=None: Field required"),
+        (PATH, {**SPAN, "format": "xml"}, 422, "format='xml'"),
+        (PATH, {"from": "2001-01-01"}, 422, f"expected up to {MAX_CANDLES}"),
+        ("/api/history/kucoin/BTCUSDT", SPAN, 404, "symbol='BTCUSDT': unknown on kucoin"),
+    ],
+)
+def test_what_can_not_be_served_is_refused_by_name(
+    server: ServerProcess, path: str, query: dict[str, str], status: int, detail: str
+) -> None:
+    answer = server.get(path, **query)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert detail in answer.json()["detail"]

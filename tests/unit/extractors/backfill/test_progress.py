@@ -1,0 +1,83 @@
+"""Which holes are left to fill, across restarts."""
+
+from pathlib import Path
+
+import pytest
+
+from extractors.backfill.holes import MINUTE, Hole
+from extractors.backfill.progress import FILE, BackfillProgress
+
+T = 1_743_147_448_000_000
+LATER = T + 100 * MINUTE
+
+
+def holes(progress: BackfillProgress) -> list[Hole]:
+    """Return the holes that are left, newest first."""
+    found = []
+    while filling := progress.next(LATER):
+        found.append(filling.hole)
+        progress.remove(filling)
+    return found
+
+
+def test_the_first_hole_of_a_new_journal_has_no_beginning(tmp_path: Path) -> None:
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T, T + 2_000_000)
+    assert holes(progress) == [Hole(0, T + 2_000_000)]
+
+
+def test_the_first_hole_of_a_restart_begins_with_the_last_ticker_of_the_former_process(
+    tmp_path: Path,
+) -> None:
+    former = BackfillProgress.load(tmp_path)
+    former.flowing(T)
+    former.save(tmp_path)
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T + 5 * MINUTE, T + 6 * MINUTE)
+    progress.interrupted(T + 8 * MINUTE, T + 9 * MINUTE)
+    assert holes(progress) == [
+        Hole(T + 8 * MINUTE, T + 9 * MINUTE),
+        Hole(T, T + 6 * MINUTE),
+    ]
+
+
+def test_a_short_hole_is_not_filled(tmp_path: Path) -> None:
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T, T + 1)
+    assert len(holes(progress)) == 1
+    progress.interrupted(T + MINUTE, T + 2 * MINUTE - 1)
+    assert holes(progress) == []
+    progress.interrupted(T + MINUTE, T + 2 * MINUTE)
+    assert len(holes(progress)) == 1
+
+
+def test_a_hole_whose_last_minute_is_not_over_waits(tmp_path: Path) -> None:
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T, T + 1)
+    assert progress.next(T + 1) is None
+    assert progress.next(T + 2 * MINUTE)
+
+
+def test_a_restart_goes_on_with_the_symbols_that_are_left(tmp_path: Path) -> None:
+    former = BackfillProgress.load(tmp_path)
+    former.interrupted(T, T + 1)
+    filling = former.next(LATER)
+    assert filling
+    former.add(filling, "BTCUSDT")
+    former.add(filling, "币安人生USDT")
+    former.flowing(T + 5)
+    former.save(tmp_path)
+
+    found = BackfillProgress.load(tmp_path).next(LATER)
+    assert found
+    assert (found.hole, found.symbols) == (Hole(0, T + 1), {"BTCUSDT", "币安人生USDT"})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"flowing_until":"x","holes":[]}', '{"holes":[]}']
+)
+def test_a_corrupt_record_is_that_of_a_new_journal(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T, T + 1)
+    assert holes(progress) == [Hole(0, T + 1)]
