@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 LOOK_INTERVAL = 1.0
 """Seconds between two looks for a hole, and between two writes of the record."""
 
+REPORT_INTERVAL = 60.0
+"""Seconds between two lines of the log about the progress."""
+
 ATTEMPTS = 10
 """Number of failures after which a pair is given up. Between them, all other pairs are requested."""
 
@@ -95,7 +98,7 @@ class Backfill(Thread):
         left = [each for each in symbols if each not in filling.symbols]
         self.pairs, self.done = len(symbols), len(symbols) - len(left)
         log.info("backfill started pairs=%d done=%d parts=%d", self.pairs, self.done, len(parts))
-        failures = 0
+        failures, report_due = 0, time.monotonic() + REPORT_INTERVAL
         for symbol in left:
             try:
                 self._fill_pair(symbol, parts)
@@ -110,6 +113,9 @@ class Backfill(Thread):
                 self._progress.add(filling, symbol)
                 self.done += 1
             self._save()
+            if time.monotonic() >= report_due:
+                report_due += REPORT_INTERVAL
+                log.info("backfill pairs=%d done=%d", self.pairs, self.done)
             newest = self._progress.next(self._clock())
             if self._stop_requested.requested.is_set() or newest is not filling:
                 return
@@ -131,8 +137,8 @@ class Backfill(Thread):
                 span = CandleSpan(symbol, *part)
                 response, reason = self._client.candles(self._source, span), None
             except ExchangeError as error:
-                is_final = isinstance(error, InvalidRequestError)
-                if not is_final and self._failures.get(symbol, 0) < ATTEMPTS:
+                is_given_up = self._failures.get(symbol, 0) >= ATTEMPTS
+                if error.retry_after or not (is_given_up or isinstance(error, InvalidRequestError)):
                     raise
                 response, reason = None, str(error)
             self._send(symbol, part, response, reason)
