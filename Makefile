@@ -128,7 +128,7 @@ soak-jobs: setup  ## run five minutes on simulated exchanges, kill the live job 
 	  tests/integration/test_demo.py::test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka
 
 soak-streams: setup  ## cut off stream clients at random for more than a minute; they must end with exactly the table
-	@BATCHES=800 $(BIN)/pytest --verbose tests/integration/test_streams_resumed.py
+	@BATCHES=4800 $(BIN)/pytest --verbose tests/integration/test_streams_resumed.py
 
 soak-backfill: setup  ## fill a new stack and a two-minute interruption with candles, and kill programs meanwhile; 20 minutes
 	@$(BIN)/pytest --verbose tests/integration/filled
