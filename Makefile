@@ -130,7 +130,7 @@ soak-jobs: setup  ## run five minutes on simulated exchanges, kill the live job 
 soak-streams: setup  ## cut off stream clients at random for more than a minute; they must end with exactly the table
 	@BATCHES=4800 $(BIN)/pytest --verbose tests/integration/test_streams_resumed.py
 
-soak-backfill: setup  ## fill a new stack and a two-minute interruption with candles, and kill programs meanwhile; 20 minutes
+soak-backfill: setup  ## fill a new stack and a two-minute interruption with candles, and kill programs meanwhile; ten minutes
 	@$(BIN)/pytest --verbose tests/integration/filled
 
 soak-lake: setup  ## run the lake's fault test at full length: twenty kills, MinIO unavailable for 30 s twice

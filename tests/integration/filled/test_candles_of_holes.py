@@ -1,6 +1,6 @@
 """Candles before the first minute, and across interruptions, while programs are killed at random.
 
-`make soak-backfill` runs it: some twenty minutes.
+`make soak-backfill` runs it, for ten minutes.
 """
 
 import os
