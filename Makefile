@@ -25,7 +25,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-cluster test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -110,9 +110,12 @@ notebook: setup  ## start JupyterLab on notebooks/, in the environment of the ru
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Four workers on two cores: most tests wait most of the time.
-test: test-unit browser executor-packages $(TOOLS)/clients/s3fs/.ready  ## run all tests, against separate stacks on free ports
+test: test-unit browser $(TOOLS)/clients/s3fs/.ready  ## run all tests, against separate stacks on free ports
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
+
+test-cluster: executor-packages  ## run each job on two executors of a standalone Spark cluster
+	@$(BIN)/pytest tests/integration/cluster
 
 soak: setup  ## kill random programs while the exchanges misbehave, then audit; writes docs/soak.md; SOAK_SECONDS=1800 KILLS=24
 	@$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),1800) --kills $(or $(KILLS),24)

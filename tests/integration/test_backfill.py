@@ -12,8 +12,9 @@ import pytest
 
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
-from extractors.backfill.backfill import Backfill, reach_of
+from extractors.backfill.backfill import Backfill
 from extractors.backfill.candle_producer import CandleProducer
+from extractors.backfill.holes import DAY, HOUR, MINUTE
 from extractors.backfill.progress import BackfillProgress
 from extractors.backfill.ranking import ranked
 from extractors.receive.exchange_client import ExchangeClient
@@ -27,7 +28,7 @@ from tests.support.replay_exchange import inflict, running
 from tests.support.small_exchange import EXCHANGES, exchanges
 from tests.support.waiting import wait_for
 
-MINUTE = 60 * 1_000_000
+REACH = {"1m": 6 * HOUR, "1h": 30 * DAY, "1d": 365 * DAY}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def filling(
         CandleProducer(settings),
         progress,
         folder,
-        reach_of(settings),
+        REACH,
         stop,
         clock=lambda: now_us() + 2 * MINUTE,
     )

@@ -125,7 +125,7 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
         job.signal(signal.SIGTERM)
         assert job.wait(DEADLINE) == 0
     log = job.log()
-    assert "ended queries=live_prices,small_topics" in log
+    assert "ended queries=exchange_candles,live_prices,small_topics" in log
     assert re.search(
         r"query=live_prices batch=\d+ messages=1 ticks=1 written=1 refused=0 dead=0", log
     )

@@ -240,10 +240,10 @@ def test_a_batch_that_takes_long_to_compute_holds_no_transaction_open(
 ) -> None:
     """Compute a batch before its transaction: Postgres ends sessions with an idle transaction."""
     name = owner.info.dbname
-    execute(owner, f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '300ms'")
+    execute(owner, f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '3s'")
 
     def late(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        time.sleep(1)
+        time.sleep(4)
         yield from batches
 
     batch = reduced(spark, record([item(BTCUSDT)]))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-import pytest
 from confluent_kafka import Message
 from psycopg2.extensions import connection
 
@@ -130,7 +129,6 @@ def assert_both_executors_worked(submitted: Submitted) -> None:
     assert children == pythons
 
 
-@pytest.mark.alone
 def test_each_job_runs_on_both_workers_and_what_it_writes_equals_what_kafka_holds(
     lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
