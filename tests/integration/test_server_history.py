@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,17 +28,20 @@ SPAN = {"from": DAY.isoformat(), "to": (DAY + timedelta(days=30)).isoformat()}
 
 
 @pytest.fixture(scope="module")
-def server(stack: Stack) -> Iterator[ServerProcess]:
+def filled(stack: Stack) -> Settings:
     database = new_database(stack)
     fill(database)
-    with running_server(database.reader_database_url) as server:
+    return database
+
+
+@pytest.fixture(scope="module")
+def server(filled: Settings) -> Iterator[ServerProcess]:
+    with running_server(filled.reader_database_url) as server:
         yield server
 
 
 def fill(database: Settings) -> None:
     """Insert MINUTES candles of ours, whose close is their number and a digit at every decimal."""
-    import psycopg2
-
     owner: connection = psycopg2.connect(database.database_url)
     owner.autocommit = True
     values = [
