@@ -175,12 +175,16 @@ class Field:
     form: Form
 
 
+CANDLE_SECONDS: Mapping[str, int] = {"1m": 60, "1h": 3600, "1d": 86_400}
+"""Intervals of an exchange's candles, narrowest first, and their widths in seconds."""
+
+
 class CandleSpan(NamedTuple):
     """The candles of a symbol that start at `start` or later, and before `end`."""
 
     symbol: str
     interval: str
-    """1m, 1h or 1d."""
+    """One of CANDLE_SECONDS."""
     start: int
     """In seconds since the epoch, as `end`."""
     end: int

@@ -31,8 +31,6 @@ SHOWN = 10
 SETTLED = timedelta(minutes=2)
 """Age of the newest compared minute: by then, its last updates are in Postgres."""
 
-MINUTE_US = 60_000_000
-
 # A minute of an interruption, or of no connection, is not complete.
 OURS = """
 SELECT minute, close, high, low FROM candles_1m AS candle

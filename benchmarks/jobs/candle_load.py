@@ -12,6 +12,7 @@ import confluent_kafka
 from core.message import candles_key, candles_message
 from core.topics import EXCHANGE_CANDLES
 from exchanges.binance import BINANCE
+from exchanges.exchange import CANDLE_SECONDS
 from exchanges.kucoin import KUCOIN
 
 MESSAGES_A_SECOND = sum(
@@ -21,7 +22,6 @@ MESSAGES_A_SECOND = sum(
 
 LENGTHS = {"1m": 361, "1h": 721, "1d": 366}
 """Candles per message."""
-WIDTHS = {"1m": 60, "1h": 3600, "1d": 86_400}
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def _send(bootstrap_servers: str, ended: Event) -> None:
             "exchange": BINANCE.name,
             "symbol": symbol,
             "interval": interval,
-            "from": (now - LENGTHS[interval] * WIDTHS[interval]) * 1_000_000,
+            "from": (now - LENGTHS[interval] * CANDLE_SECONDS[interval]) * 1_000_000,
             "to": now * 1_000_000,
             "received_at": now * 1_000_000,
             "reason": None,
@@ -67,7 +67,7 @@ def _send(bootstrap_servers: str, ended: Event) -> None:
 
 def _response(now: int, interval: str) -> str:
     """Return a response of Binance."""
-    width = WIDTHS[interval]
+    width = CANDLE_SECONDS[interval]
     first = now // width - LENGTHS[interval] + 1
     prices = ("85439.99000000", "85450.01000000", "85430.00000000", "85440.10000000")
     return json.dumps(

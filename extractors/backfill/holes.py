@@ -6,9 +6,11 @@ The first hole of a new journal reaches from the beginning of time to the first 
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from exchanges.exchange import CANDLE_SECONDS
+
 SECOND = 1_000_000
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
-WIDTHS: Mapping[str, int] = {"1m": MINUTE, "1h": HOUR, "1d": DAY}
+WIDTHS = {interval: seconds * SECOND for interval, seconds in CANDLE_SECONDS.items()}
 """Width of each interval in microseconds, narrowest first."""
 
 SHORTEST = MINUTE

@@ -5,13 +5,12 @@ An exchange's candles are few, some millions at the first start, so they are rea
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from exchanges import EXCHANGE
-from exchanges.exchange import CandleSource
+from exchanges.exchange import CANDLE_SECONDS, CandleSource
 from spark_jobs.exchange_candles.columns import (
     CANDLE_READ,
     IS_CANDLE,
@@ -25,11 +24,7 @@ from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.fields import READERS
 from spark_jobs.tickers.values import Number, Unreadable, shown
 
-WIDTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
-"""Width of a candle of each interval."""
-
 SCHEMA = arrow_schema(CANDLE_READ)
-MICROSECOND = timedelta(microseconds=1)
 
 Row = dict[str, Any]
 """A row of columns.CANDLE_READ, with times in microseconds since the epoch. Missing columns are NULL."""
@@ -92,7 +87,7 @@ def candle_of(written: Any, source: CandleSource, message: Mapping[str, Any]) ->
             candle[name] = _value(name, written, source) if name in source.columns else None
         except Unreadable:
             candle[name] = None
-    if candle["start"] % (WIDTHS[message["interval"]] // MICROSECOND):
+    if candle["start"] % (CANDLE_SECONDS[message["interval"]] * values.SECOND):
         raise Unreadable(f"start is within a candle: {candle['start']}")
     if candle["start"] > message["received_at"]:
         raise Unreadable(f"start is after received_at: {candle['start']}")
@@ -114,7 +109,7 @@ def _read(whole: bytes) -> tuple[Row, CandleSource, list[Any]]:
     if exchange is None or exchange.candles is None:
         raise Unreadable(f"the exchange has no candles: {shown(message.get('exchange'))}")
     interval = message.get("interval")
-    if not isinstance(interval, str) or interval not in WIDTHS:
+    if not isinstance(interval, str) or interval not in CANDLE_SECONDS:
         raise Unreadable(f"interval is unknown: {shown(interval)}")
     reason = message.get("reason")
     span = {

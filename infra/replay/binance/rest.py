@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from exchanges.exchange import CANDLE_SECONDS
 from infra.replay.answers import json_answer
 from infra.replay.binance import tickers as binance_tickers
 from infra.replay.binance.frames import decimal_text
@@ -20,7 +21,6 @@ from infra.replay.connections import Connections
 from infra.replay.faults.faults import CandlesBanned, CandlesChange, CandlesFail, CandlesUnknown
 from infra.replay.faults.limits import BINANCE_QUOTAS, Quotas
 from infra.replay.faults.rates import Meter
-from infra.replay.market.candles import WIDTHS
 from infra.replay.market.symbols import Pair
 from infra.replay.source import PricedCandle, Source, now_ms
 
@@ -121,10 +121,10 @@ class BinanceRest:
         if symbols is None:
             raise BinanceError(-1102, missing("symbol"))
         interval = request.query.get("interval", "")
-        if interval not in WIDTHS:
+        if interval not in CANDLE_SECONDS:
             raise BinanceError(-1120, "Invalid interval.")
         limit = min(whole(request, "limit", 500), 1000)
-        width = WIDTHS[interval] * 1000
+        width = CANDLE_SECONDS[interval] * 1000
         # The first candle starts at startTime or later, the last one at endTime or earlier.
         end = whole(request, "endTime", now_ms()) // width * width + width
         start = -(-whole(request, "startTime", end - limit * width) // width) * width

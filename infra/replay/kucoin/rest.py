@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from exchanges.exchange import CANDLE_SECONDS
 from infra.replay.answers import json_answer
 from infra.replay.connections import Connections
 from infra.replay.faults.faults import CandlesBanned, CandlesChange, CandlesFail, CandlesUnknown
@@ -16,7 +17,6 @@ from infra.replay.faults.limits import KUCOIN_QUOTAS, Quotas
 from infra.replay.faults.rates import Meter
 from infra.replay.kucoin import tickers as kucoin_tickers
 from infra.replay.kucoin.frames import decimal_text
-from infra.replay.market.candles import WIDTHS
 from infra.replay.source import PricedCandle, Source, now_ms
 
 TYPES = {"1min": "1m", "1hour": "1h", "1day": "1d"}
@@ -129,7 +129,7 @@ class KucoinRest:
             return unknown_symbol()
         start, end = map(int, given)
         end = end or now_ms() // 1000
-        width = WIDTHS[TYPES[interval]]
+        width = CANDLE_SECONDS[TYPES[interval]]
         found = self._source.candles(symbol, TYPES[interval], max(start, end - 1500 * width), end)
         if self._connections.refusal(CandlesChange):
             found = [each.doubled() for each in found]

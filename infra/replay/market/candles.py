@@ -10,12 +10,10 @@ from math import sqrt
 from random import Random
 from typing import NamedTuple
 
+from exchanges.exchange import CANDLE_SECONDS
 from infra.replay.market.day import Hour
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-WIDTHS = {"1m": MINUTE, "1h": HOUR, "1d": DAY}
-"""Width of the candles by interval, in seconds."""
-
 DAYS_OF_HOURS = 31
 """Number of days before the start that are simulated hour by hour; earlier ones are, day by day."""
 
@@ -97,7 +95,7 @@ class Candles:
 
         A candle without trades repeats the last price, with volumes of 0.
         """
-        width, end = WIDTHS[interval], min(end, now + 1)
+        width, end = CANDLE_SECONDS[interval], min(end, now + 1)
         make = {"1m": self._minutes_from, "1h": self._hours_from, "1d": self._days_from}[interval]
         # From an hour or a day earlier, because a candle without trades repeats the one before it.
         unit = DAY if interval == "1d" else HOUR

@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from infra.replay.market.candles import DAY, HOUR, WIDTHS, Candle, Candles, Walk
+from exchanges.exchange import CANDLE_SECONDS
+from infra.replay.market.candles import DAY, HOUR, Candle, Candles, Walk
 from infra.replay.market.day import HOURS
 
 NOW = 1_764_250_640
@@ -38,7 +39,7 @@ def test_there_is_a_candle_for_each_step_and_each_opens_where_the_one_before_clo
     candles: Candles, interval: str, span: int
 ) -> None:
     found = candles.of(interval, NOW - span, NOW + DAY, NOW)
-    width = WIDTHS[interval]
+    width = CANDLE_SECONDS[interval]
     assert [each.start for each in found] == [
         *range(-(-(NOW - span) // width) * width, NOW + 1, width)
     ]
@@ -59,7 +60,7 @@ def test_the_minutes_of_an_hour_and_the_hours_of_a_day_are_what_their_candle_say
     now = NOW + HOUR
     for wide, narrow, span in (("1h", "1m", DAY), ("1d", "1h", 20 * DAY)):
         for whole in candles.of(wide, now - span, now + 1, now):
-            parts = candles.of(narrow, whole.start, whole.start + WIDTHS[wide], now)
+            parts = candles.of(narrow, whole.start, whole.start + CANDLE_SECONDS[wide], now)
             assert joined(parts) == whole[1:]
 
 
