@@ -173,14 +173,13 @@ class Extractor:
                 discarded = len(notice.raw_data) - len(remaining.raw_data)
                 self._publish(self._feed_events.frame(notice, discarded > 0))
                 frames.append(remaining)
-                if notice.has_ticker:
-                    self._holes.flowing(notice.at)
                 items += len(notice.raw_data)
                 size += notice.size
                 duplicates += discarded
             else:
                 self._take_other(notice)
         if frames:
+            self._holes.flowing(self._feed_events.last_ticker)
             self._metrics.received(len(frames), size, items, duplicates)
             for endpoint, group in itertools.groupby(frames, lambda frame: frame.endpoint):
                 self._journalise(endpoint, list(group))

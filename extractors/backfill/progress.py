@@ -66,8 +66,8 @@ class BackfillProgress:
         replace_file(folder / FILE, json.dumps(record))
 
     def flowing(self, at: int) -> None:
-        """Note that the feed has sent a ticker, in microseconds since the epoch."""
-        self._flowing_until = at
+        """Note when the feed has sent its last ticker, in microseconds since the epoch; 0 if none yet."""
+        self._flowing_until = max(self._flowing_until, at)
 
     def interrupted(self, start: int, end: int) -> None:
         """Add the hole of an interruption that ended.

@@ -67,7 +67,8 @@ class FeedEvents:
     _open_connections: dict[int, _OpenConnection] = field(default_factory=dict, init=False)
     _interruption: FeedEvent | None = field(default=None, init=False)
     _why_interrupted: str = field(default="", init=False)
-    _last_ticker: int = field(default=0, init=False)
+    last_ticker: int = field(default=0, init=False)
+    """Time of receipt of the last ticker, in microseconds since the epoch; 0 before the first one."""
 
     def start(self) -> list[FeedEvent]:
         """Return the interruption that begins with the process."""
@@ -85,7 +86,7 @@ class FeedEvents:
         connection.doubled += doubled
         if not frame.has_ticker:
             return []
-        self._last_ticker = frame.at
+        self.last_ticker = frame.at
         connection.first_ticker = connection.first_ticker or frame.at
         if self._interruption is None:
             return []
@@ -107,7 +108,7 @@ class FeedEvents:
         if not flowing:
             return [
                 connection,
-                *self._interrupted(notice.reason, connection.endpoint, self._last_ticker),
+                *self._interrupted(notice.reason, connection.endpoint, self.last_ticker),
             ]
         newest = max(flowing)
         if newest < notice.connection or len(flowing) > 1:

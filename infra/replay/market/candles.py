@@ -106,10 +106,10 @@ class Candles:
         hours = self._hours_from(max(start, self._first_day), end)
         days = [_joined(of_day) for _, of_day in groupby(hours, lambda each: each.start // DAY)]
         if start >= self._first_day:
-            return _at(days, DAY)
+            return days
         opened = self._hours_from(self._first_day, self._first_day + HOUR)[0].open
         count = (self._first_day - start) // DAY
-        return self._walked(self._first_day, opened, count, "days", 24) + _at(days, DAY)
+        return self._walked(self._first_day, opened, count, "days", 24) + days
 
     def _hours_from(self, start: int, end: int) -> list[Candle]:
         """Return the hours; none of before the first simulated day."""
@@ -207,11 +207,6 @@ def _joined(candles: Iterable[Candle]) -> Candle:
         sum(each.quote_volume for each in parts),
         sum(each.trades for each in parts),
     )
-
-
-def _at(candles: Iterable[Candle], width: int) -> list[Candle]:
-    """Return the candles with the start of their interval."""
-    return [each._replace(start=each.start // width * width) for each in candles]
 
 
 def _without_gaps(candles: Iterable[Candle], width: int, end: int) -> Iterator[Candle]:
