@@ -1,37 +1,21 @@
 """Start the query that writes topic `exchange_candles` to Postgres."""
 
-from collections.abc import Iterable, Iterator
-
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
-from spark_jobs.exchange_candles.columns import CANDLE_READ
-from spark_jobs.exchange_candles.reader import read_candles
+from spark_jobs.exchange_candles.messages import candles
 from spark_jobs.exchange_candles.sink import ExchangeCandlesSink
 from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.run.runner import fresh_checkpoint
 from spark_jobs.run.sink import Sink
-from spark_jobs.tickers.columns import ddl
 
 MESSAGES_PER_BATCH = 100
 """A message has up to 1,500 candles, so a batch has up to 150,000 rows."""
 
 TRIGGER = "5 seconds"
 """Prices go first: candles of the past may wait."""
-
-
-def candles(records: DataFrame) -> DataFrame:
-    """Return columns.CANDLE_READ of Kafka records. One task reads a batch, so it takes one core."""
-    messages = records.select("value", "topic", "partition", "offset").coalesce(1)
-    return messages.mapInArrow(_read, ddl(CANDLE_READ))
-
-
-def _read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield from read_candles(batch).to_batches()
 
 
 def exchange_candles(

@@ -14,7 +14,7 @@ from pyspark.sql import Row, SparkSession
 from core.message import candles_message
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
-from spark_jobs.exchange_candles.query import candles
+from spark_jobs.exchange_candles.messages import candles
 from spark_jobs.exchange_candles.sink import ExchangeCandlesSink
 from spark_jobs.postgres.exchange_candle_partitions import drop_a_partition
 from tests.support.frames import record, records

@@ -4,6 +4,7 @@ Their Python has none of the project's packages: the job brings them in the arch
 `make executor-packages` builds.
 """
 
+import json
 import re
 import sys
 import time
@@ -15,8 +16,9 @@ import psutil
 from confluent_kafka import Message
 from psycopg2.extensions import connection
 
+from core.message import candles_message
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC
+from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra import paths
@@ -40,6 +42,7 @@ QUICK = [
     # By default, a job that waits for executors starts after 30 s with those that have registered.
     f"--conf=spark.scheduler.maxRegisteredResourcesWaitingTime={DEADLINE:.0f}s",
 ]
+TRADES = "SELECT trades FROM exchange_candles"
 PLAIN_PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 PACKAGES = [
     f"--archives={paths.EXECUTOR_PACKAGES}#packages",
@@ -59,6 +62,14 @@ def send(settings: Settings, count: int) -> None:
     ):
         for partition in range(4):
             produce(settings, topic, *sent[partition::4], partition=partition)
+
+
+def send_candle(settings: Settings) -> None:
+    """Send a candle of the exchange's own, which the live job reads in a separate query."""
+    span = {"from": BEGAN, "to": BEGAN + 60_000_000, "received_at": time.time_ns() // 1000}
+    request = {"exchange": "binance", "symbol": "BTCUSDT", "interval": "1m", "reason": None}
+    kline = [BEGAN // 1000, "1", "3", "0.5", "2", "10", 0, "20.5", 7, "0", "0", "0"]
+    produce(settings, EXCHANGE_CANDLES, candles_message({**request, **span}, json.dumps([kline])))
 
 
 def messages_at(number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -135,6 +146,7 @@ def test_each_job_runs_on_both_workers_and_what_it_writes_equals_what_kafka_hold
     expire_all(lake)
     topics = [Topic(lake, name) for name in EXCHANGE_OF_TOPIC]
     send(lake, 200)
+    send_candle(lake)
     with spark_cluster(tmp_path / "cluster", WORKERS) as url, ExitStack() as started:
         # All drivers start at once, but the cluster's two cores run one job at a time.
         jobs = [submitted(job, url, lake, tmp_path) for job in JOBS]
@@ -143,6 +155,8 @@ def test_each_job_runs_on_both_workers_and_what_it_writes_equals_what_kafka_hold
         while jobs:
             done = wait_for(lambda: that_read_all(jobs), deadline=DEADLINE)[0]
             assert_both_executors_worked(done)
+            if done.job == "live_prices":
+                assert wait_for(lambda: rows(owner, TRADES), deadline=DEADLINE) == [(7,)]
             done.process.kill()
             jobs.remove(done)
 
