@@ -78,14 +78,14 @@ class Backfill(Thread):
         self._failures: dict[str, int] = {}
 
     def run(self) -> None:
-        if self._producer.is_ready(self._stop_requested):
-            repeat(self._step, self._stop_requested.requested, "backfill interrupted")
+        repeat(self._step, self._stop_requested.requested, "backfill interrupted")
 
     def _step(self) -> float:
         """Fill the newest hole that is due, if any. Return the seconds until the next look."""
         self._save()
         filling = self._progress.next(self._clock())
         if filling:
+            self._producer.check_topic()
             self._fill(filling)
         return LOOK_INTERVAL
 

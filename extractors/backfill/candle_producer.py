@@ -11,9 +11,8 @@ from core.kafka_client import client_configuration
 from core.message import MAX_MESSAGE_BYTES
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
-from extractors.shutdown import Shutdown
 from extractors.to_kafka.topic_reader import TopicError
-from extractors.to_kafka.topics import explain, wait_for_topics
+from extractors.to_kafka.topics import RETRY_INTERVAL, explain, find_topics
 
 TIMEOUT = 30.0
 """Seconds until an unconfirmed message fails."""
@@ -35,10 +34,12 @@ class CandleProducer:
         self._settings = settings
         self._kafka = confluent_kafka.Producer({**client_configuration(settings), **CONFIGURATION})
 
-    def is_ready(self, stop: Shutdown) -> bool:
-        """Wait until the topic exists. Return False after the deadline of a stop."""
-        topics = wait_for_topics(self._kafka, (EXCHANGE_CANDLES,), self._settings, stop)
-        return topics is not None
+    def check_topic(self) -> None:
+        """Raise TopicError unless the topic exists: Kafka might create it, with default settings."""
+        topics = (EXCHANGE_CANDLES,)
+        found, problem = find_topics(self._kafka, topics, self._settings, RETRY_INTERVAL)
+        if not found:
+            raise TopicError(problem)
 
     def send(self, key: bytes, value: bytes) -> None:
         """Send one message, and return when Kafka has it. Raise TopicError if it has not."""

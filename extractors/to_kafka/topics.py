@@ -1,4 +1,4 @@
-"""Wait until the topics that an extractor writes to exist."""
+"""Find the topics that an extractor writes to, and wait until they exist."""
 
 import logging
 from collections.abc import Sequence
@@ -16,12 +16,31 @@ RETRY_INTERVAL = 2.0
 """Seconds between two requests."""
 
 
+def find_topics(
+    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, timeout: float
+) -> tuple[dict[str, int], str]:
+    """Return the numbers of partitions, or the reason why a topic can't be used yet."""
+    try:
+        # List all topics: a broker asked for one by name may create it, with default settings.
+        found = kafka.list_topics(timeout=timeout).topics
+    except KafkaException as error:
+        return {}, str(error.args[0].str())
+    for topic in topics:
+        if topic not in found:
+            return {}, f"topic {topic} does not exist, or may not be described"
+        if problem := found[topic].error:
+            return {}, f"topic {topic}: {explain(problem, topic, settings)}"
+    return {topic: len(found[topic].partitions) for topic in topics}, ""
+
+
 def wait_for_topics(
     kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
 ) -> dict[str, int] | None:
     """Return the number of partitions of each topic once all exist; None after the deadline."""
     while stop.seconds_left():
-        partitions, problem = _look(kafka, topics, settings, stop)
+        # At the end, what is received meanwhile must still be sent: the deadline counts.
+        timeout = min(RETRY_INTERVAL, max(0.1, stop.seconds_left()))
+        partitions, problem = find_topics(kafka, topics, settings, timeout)
         if not problem:
             log.info("ready topics=%s", partitions)
             return partitions
@@ -40,21 +59,3 @@ def explain(error: KafkaError, topic: str, settings: Settings) -> str:
         case _:
             return str(error)
     return f"{error}: {right}"
-
-
-def _look(
-    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
-) -> tuple[dict[str, int], str]:
-    """Return the numbers of partitions, or the reason why a topic can't be used yet."""
-    try:
-        # List all topics: a broker asked for one by name may create it, with default settings.
-        timeout = min(RETRY_INTERVAL, max(0.1, stop.seconds_left()))
-        found = kafka.list_topics(timeout=timeout).topics
-    except KafkaException as error:
-        return {}, str(error.args[0].str())
-    for topic in topics:
-        if topic not in found:
-            return {}, f"topic {topic} does not exist, or may not be described"
-        if problem := found[topic].error:
-            return {}, f"topic {topic}: {explain(problem, topic, settings)}"
-    return {topic: len(found[topic].partitions) for topic in topics}, ""

@@ -19,6 +19,7 @@ from infra.replay.market.market import Market
 from infra.replay.market.simulated_source import SimulatedSource
 from infra.replay.market.symbols import binance_listing, kucoin_listing, kucoin_trading
 from infra.replay.server import KUCOIN_PARTS
+from infra.replay.source import now_ms
 from tests.support.ledger import Identity, Ledger, Written
 from tests.support.replay_exchange import kucoin_url
 from tests.support.waiting import DEADLINE, wait_for
@@ -32,11 +33,12 @@ def exchanges(
     ledger: Ledger, binance: BinanceLimits | None = None, kucoin: KucoinLimits | None = None
 ) -> tuple[Binance, Kucoin]:
     """Return exchanges with 20 symbols each, with 50 arrays and 400 frames per second."""
+    now = now_ms()
     symbols = binance_listing()[:20]
-    arrays = Market(symbols, Coins(symbols, 1), seed=1, period=0.02, changed=1, traded=1, now=0)
+    arrays = Market(symbols, Coins(symbols, 1), seed=1, period=0.02, changed=1, traded=1, now=now)
     listing = kucoin_listing()[:20]
     pairs = kucoin_trading(listing)
-    frames = Market(pairs, Coins(pairs, 1), seed=1, period=0.05, changed=1, traded=1, now=0)
+    frames = Market(pairs, Coins(pairs, 1), seed=1, period=0.05, changed=1, traded=1, now=now)
     return (
         Binance(SimulatedSource(arrays, BinanceUpdate), symbols, symbols, binance, ledger),
         Kucoin(SimulatedSource(frames, KucoinUpdate, KUCOIN_PARTS), listing, kucoin, ledger),

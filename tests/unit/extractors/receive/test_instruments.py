@@ -255,8 +255,8 @@ def test_list_that_shrank_is_named_and_asked_for_again_until_it_is_confirmed(
             first, second = next_changes(backlog, 2)
     assert first == []
     assert second == [replace(each, status="DELISTED") for each in OTHERS[10:]]
-    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    assert warnings == ["symbol list shrank known=20 missing=10 asked_again_in=0.05"]
+    assert caplog.text.count("symbol list shrank") == 1
+    assert "symbol list shrank known=20 missing=10 asked_again_in=0.05" in caplog.text
 
 
 @pytest.mark.parametrize("answer", [(404, ""), (200, "<html>"), (200, "{}")])
@@ -268,9 +268,7 @@ def test_list_that_can_not_be_had_is_asked_for_again(
     with http_server(lambda: next(bodies, exchange_info(BTC)), lambda: next(statuses, 200)) as url:
         with watching(binance_client(rest_url=url)) as backlog:
             assert next_changes(backlog) == [[BTC]]
-    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    assert len(warnings) == 1
-    assert warnings[0].startswith("instruments unknown reason=")
+    assert caplog.text.count("instruments unknown reason=") == 1
 
 
 def test_banned_list_is_asked_for_when_the_ban_is_over(caplog: pytest.LogCaptureFixture) -> None:
