@@ -15,8 +15,9 @@ The header `endpoint` is the host that sent the frames; it distinguishes simulat
 ones. The headers `journal` and `position` are the id of the extractor's journal, and the position in it
 after the message's last item.
 
-A message of the two small topics is one JSON object; its times are in microseconds too. `instruments`
-is compacted, with keys such as `binance/BTCUSDT`. `seen_at` is when the other values were first seen:
+A message of `instruments` or `feed_events` is one JSON object; its times are in microseconds too. The topic
+`instruments` is compacted, with keys such as `binance/BTCUSDT`. `seen_at` is when the other values were
+first seen:
 
     {"exchange":"binance","symbol":"BTCUSDT","base":"BTC","quote":"USDT","status":"TRADING",
      "seen_at":1743147448467000}
@@ -28,8 +29,8 @@ same exchange, kind and `from` completes it:
      "reason":"silence: no ticker for 10 s","from":1743147448467000,"to":null,"frames":0}
 
 A message of `exchange_candles` has the exchange's response to a request for candles, unchanged. `from` and
-`to` are the requested span. If the exchange refused the request for good, `reason` says why, and
-`response` is null. The key is `binance/BTCUSDT/1m`:
+`to` are the requested span. If the exchange refused the request, or it failed too often, `reason`
+says why, and `response` is null. The key is `binance/BTCUSDT/1m`:
 
     {"exchange":"binance","symbol":"BTCUSDT","interval":"1m","from":1743147420000000,
      "to":1743147540000000,"received_at":1743147551000000,"reason":null,"response":[[1743147420000,...]]}
@@ -93,7 +94,7 @@ def split_messages(items: Sequence[bytes], limit: int = MAX_MESSAGE_BYTES) -> li
     """Return the items in order, split into parts that make messages of up to `limit` bytes.
 
     There is usually one part. An item larger than `limit` becomes a separate part, so that Kafka
-    refuses no other item with it.
+    refuses only that item.
     """
     parts: list[Sequence[bytes]] = []
     begin, size = 0, 1
@@ -122,7 +123,7 @@ def instrument_key(exchange: str, symbol: str) -> bytes:
 
 
 def candles_message(fields: Item, response: str | None) -> bytes:
-    """Return a message of `exchange_candles`: the fields and, not encoded again, the JSON of the response."""
+    """Return a message of `exchange_candles`: the fields, and the response's text, unchanged."""
     return b'%s,"response":%s}' % (encode_item(fields)[:-1], (response or "null").encode())
 
 

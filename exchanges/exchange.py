@@ -59,7 +59,7 @@ class ConfigurationError(ExchangeError):
 
 
 class InvalidRequestError(ExchangeError):
-    """A retry of this request is useless, such as one for an unknown symbol. Others may succeed."""
+    """Retrying this request is useless, for example because the symbol is unknown. Others may succeed."""
 
 
 class ShutdownAnnounced(Exception):
@@ -206,13 +206,13 @@ class CandleSource:
 
     request: Callable[[Addresses, CandleSpan], Asking[str]]
     """Request the candles of a span of up to `limit` candles. Return the text of the response, which may
-    also have candles next to the span. Raise ExchangeError if it is no response with candles."""
+    contain candles outside the span. Raise ExchangeError if it contains no array of candles."""
     turnovers: Callable[[Addresses], Asking[dict[str, Turnover]]]
     """Request the turnover of each symbol: candles of the most traded pairs are requested first."""
     limit: int
     """Maximum number of candles in a response."""
     request_interval: float
-    """Minimum seconds from one request to the next: a third of the rate that the exchange allows."""
+    """Minimum seconds between requests, which keeps the rate at a third of what the exchange allows."""
     path: tuple[str, ...] = ()
     """Keys of the array in the response."""
     columns: Mapping[str, tuple[int, Form]]
@@ -247,13 +247,14 @@ class Exchange:
     metrics_port: int
     """Default port of the extractor's metrics."""
     reset_header: str = ""
-    """Response header, in small letters, with the milliseconds until the rate limit is reset; if any."""
+    """Response header, in lower case, with the milliseconds until the rate limit is reset, if any."""
     endpoint: Callable[[Addresses], Asking[Endpoint]]
     """Request the endpoint of the next connection."""
     symbol_list: Callable[[Addresses], Asking[object]]
     """Request the entries of the symbol list. `instrument` reads each of them."""
     symbol_key: str = "symbol"
-    """Key of the symbol in an entry: an unreadable entry is still listed, so its symbol is not delisted."""
+    """Key of the symbol in an entry. It is read even if `instrument` rejects the entry, so that the symbol
+    does not count as delisted."""
     instrument: Callable[[Any], Instrument]
     """Return the instrument of one entry. Raise LookupError, TypeError or ValueError if invalid."""
     fields: Mapping[str, Field]

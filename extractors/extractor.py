@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 WAKE_INTERVAL = 0.25
 """Maximum seconds between two checks of the journal's segment and the stop."""
 
-FLUSH_SHARE = 5.0
-"""Seconds of the shutdown reserved for the followers, in case a connection's thread ends slowly."""
+FLUSH_SECONDS = 5.0
+"""Seconds of the shutdown that are reserved for the followers, if a connection's thread ends slowly."""
 
 COLLECT_SHARE = 0.01
 """Pause between two writes to the journal, as a share of `batch_seconds`."""
@@ -139,8 +139,8 @@ class Extractor:
         listener.start()
         self._publish(self._feed_events.start())
         summary_due = time.monotonic() + SUMMARY_INTERVAL
-        # Check the listener first: once it has ended, an empty backlog stays empty.
-        while (listener.is_alive() and self._stop.seconds_left() > FLUSH_SHARE) or self.backlog:
+        # Check the listener first: once it has ended, no more frames are added.
+        while (listener.is_alive() and self._stop.seconds_left() > FLUSH_SECONDS) or self.backlog:
             self._take(self.backlog.take(WAKE_INTERVAL))
             # Let items collect: they wait for their batch anyway, and fewer writes cost less.
             time.sleep(self._client.batch_seconds * COLLECT_SHARE)
@@ -213,7 +213,7 @@ class Extractor:
             if refusal:
                 self._metrics.refused.inc(len(part))
                 if not self._is_refusing:
-                    log.error("journal full, items are lost reason=%r", refusal)
+                    log.error("journal refuses items, which are lost reason=%r", refusal)
             elif self._is_refusing:
                 log.info("journal accepting items again bytes=%d", self._journal.size)
             self._is_refusing = bool(refusal)

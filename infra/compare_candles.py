@@ -9,7 +9,7 @@ anew; nothing is stored. Only minutes in which the feed was complete are compare
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -31,21 +31,33 @@ SHOWN = 10
 SETTLED = timedelta(minutes=2)
 """Age of the newest compared minute: by then, its last updates are in Postgres."""
 
-# A minute of an interruption, or of no connection, is not complete.
+# A minute of an interruption, or of no connection, is not complete. An event whose end was not reported lasts
+# at most until the next one of its kind begins.
+COMPLETE = """
+WITH event AS (
+    SELECT kind, "from", coalesce(
+        "to", lead("from") OVER (PARTITION BY kind ORDER BY "from"), 'infinity'
+    ) AS until
+    FROM feed_events
+    WHERE exchange = %(exchange)s
+)
+SELECT minute
+FROM generate_series(
+    %(since)s::timestamptz, %(until)s::timestamptz - interval '1 minute', interval '1 minute'
+) AS minute
+WHERE EXISTS (
+    SELECT FROM event
+    WHERE kind = 'connection' AND "from" <= minute AND until >= minute + interval '1 minute'
+) AND NOT EXISTS (
+    SELECT FROM event
+    WHERE kind = 'interruption' AND "from" < minute + interval '1 minute' AND until > minute
+)
+"""
+
 OURS = """
-SELECT minute, close, high, low FROM candles_1m AS candle
+SELECT minute, close, high, low FROM candles_1m
 WHERE exchange = %(exchange)s AND symbol = %(symbol)s
     AND minute >= %(since)s AND minute < %(until)s
-    AND EXISTS (
-        SELECT FROM feed_events WHERE exchange = %(exchange)s AND kind = 'connection'
-            AND "from" <= candle.minute
-            AND ("to" IS NULL OR "to" >= candle.minute + interval '1 minute')
-    )
-    AND NOT EXISTS (
-        SELECT FROM feed_events WHERE exchange = %(exchange)s AND kind = 'interruption'
-            AND "from" < candle.minute + interval '1 minute'
-            AND ("to" IS NULL OR "to" > candle.minute)
-    )
 """
 
 
@@ -131,6 +143,13 @@ def their_minutes(
     return found
 
 
+def complete_minutes(database: connection, values: Mapping[str, Any]) -> set[datetime]:
+    """Return the minutes of a span in which the feed was complete."""
+    with database.cursor() as statements:
+        statements.execute(COMPLETE, values)
+        return {minute for (minute,) in statements.fetchall()}
+
+
 def our_minutes(database: connection, values: Mapping[str, Any]) -> dict[datetime, Prices]:
     with database.cursor() as statements:
         statements.execute(OURS, values)
@@ -143,22 +162,32 @@ def our_minutes(database: connection, values: Mapping[str, Any]) -> dict[datetim
 def compare_exchange(
     exchange: Exchange, settings: Settings, database: connection, pairs: int, minutes: int
 ) -> Comparison:
-    """Compare the most traded pairs. Raise ExchangeError or OSError."""
+    """Compare the most traded pairs.
+
+    Raise ExchangeError or OSError, and ValueError for a response that can't be read.
+    """
     source = exchange.candles
     assert source
     client = client_of(exchange, settings)
     until = datetime.now(UTC).replace(second=0, microsecond=0) - SETTLED
     since = until - timedelta(minutes=min(minutes, source.limit))
     span = round(since.timestamp()), round(until.timestamp())
+    common = {"exchange": exchange.name, "since": since, "until": until}
+    complete = complete_minutes(database, common)
     symbols = ranked(client.symbol_list().instruments, client.turnovers(source))[:pairs]
     found = []
     for symbol in symbols:
         time.sleep(source.request_interval)
         response = client.candles(source, CandleSpan(symbol, "1m", *span))
         theirs = their_minutes(response, source, since, until)
-        values = {"exchange": exchange.name, "symbol": symbol, "since": since, "until": until}
-        found.append(compare(symbol, our_minutes(database, values), theirs))
+        ours = our_minutes(database, {**common, "symbol": symbol})
+        found.append(compare(symbol, within(complete, ours), within(complete, theirs)))
     return joined(found)
+
+
+def within(minutes: Set[datetime], found: Mapping[datetime, Prices]) -> dict[datetime, Prices]:
+    """Return what was found of these minutes."""
+    return {minute: prices for minute, prices in found.items() if minute in minutes}
 
 
 def lines(exchange: str, found: Comparison) -> Iterator[str]:
@@ -190,7 +219,7 @@ def main() -> None:
         if exchange.candles:
             try:
                 found = compare_exchange(exchange, settings, database, asked.pairs, asked.minutes)
-            except (ExchangeError, OSError) as error:
+            except (ExchangeError, OSError, ValueError) as error:
                 print(f"{exchange.name}: {error}")
                 continue
             print(*lines(exchange.name, found), sep="\n")

@@ -1,4 +1,4 @@
-"""Events beside the prices: what happened to the connection, and to the data behind it."""
+"""Events other than prices: what happened to the connection, and to the data behind it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ class Connected:
     """The connection is open, and the table is up to date."""
 
     resumed: bool
-    """Only the changes since the last message were sent; otherwise all prices were."""
+    """True if only the changes since the last message were sent, False if all prices were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Most of what these exchanges send can't be read; empty when that is over."""
+    """Most of what these exchanges send can't be read. No exchanges: all can be read again."""
 
     exchanges: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAway:
-    """The server can't read its database since then: prices are old."""
+    """The server has been unable to read its database since `since`: prices are old."""
 
     since: datetime
 

@@ -22,5 +22,5 @@ class Pending:
         return len(self._prices)
 
     def pop(self) -> Price:
-        """Return and remove the oldest one. Raise StopIteration without any."""
+        """Return and remove the oldest one. Raise StopIteration if there is none."""
         return self._prices.pop(next(iter(self._prices)))

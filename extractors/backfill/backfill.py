@@ -34,11 +34,11 @@ REPORT_INTERVAL = 60.0
 """Seconds between two lines of the log about the progress."""
 
 ATTEMPTS = 10
-"""Number of failures after which a pair is given up. Between them, all other pairs are requested."""
+"""Number of failures at which a pair is given up. Between them, all other pairs are requested."""
 
 
 def reach_of(settings: Settings) -> dict[str, int]:
-    """Return how long before the end of a hole each interval's candles are requested, in microseconds."""
+    """Return the maximum age of each interval's candles at the end of a hole, in microseconds."""
     return {
         "1m": settings.backfill_1m_hours * HOUR,
         "1h": settings.backfill_1h_days * DAY,
@@ -75,7 +75,6 @@ class Backfill(Thread):
         self._clock = clock
         self._next_request = 0.0
         self._saved_at = 0.0
-        self._failures: dict[str, int] = {}
 
     def run(self) -> None:
         repeat(self._step, self._stop_requested.requested, "backfill interrupted")
@@ -101,13 +100,16 @@ class Backfill(Thread):
         failures, report_due = 0, time.monotonic() + REPORT_INTERVAL
         for symbol in left:
             try:
-                self._fill_pair(symbol, parts)
+                is_last_attempt = filling.failures[symbol] + 1 >= ATTEMPTS
+                if not self._fill_pair(symbol, parts, is_last_attempt):
+                    return
             except ExchangeError as error:
                 # A demanded pause concerns all pairs; another error may concern this one alone.
                 if error.retry_after:
                     raise
                 failures += 1
-                self._failed(symbol, error, failures)
+                filling.failures[symbol] += 1
+                self._pause(symbol, error, failures)
             else:
                 failures = 0
                 self._progress.add(filling, symbol)
@@ -122,30 +124,38 @@ class Backfill(Thread):
         if self.done < self.pairs:
             raise ExchangeError("failed", f"no candles of {self.pairs - self.done} pairs yet")
         self._progress.remove(filling)
-        self._failures.clear()
         self._save(at_once=True)
         log.info("backfill finished pairs=%d", self.pairs)
 
-    def _fill_pair(self, symbol: str, parts: list[Part]) -> None:
+    def _fill_pair(self, symbol: str, parts: list[Part], is_last_attempt: bool) -> bool:
         """Send the symbol's candles to Kafka, or why the exchange has none.
 
-        Raise ExchangeError or OSError. After ATTEMPTS failures the reason is sent instead.
+        Return False if a stop was requested before all were sent. Raise ExchangeError if a request failed;
+        at the last attempt, its reason is sent instead. Raise OSError if Kafka is unavailable.
         """
         for part in parts:
+            self._pace()
+            if self._stop_requested.requested.is_set():
+                return False
             try:
-                self._pace()
-                span = CandleSpan(symbol, *part)
-                response, reason = self._client.candles(self._source, span), None
+                response, reason = self._candles(CandleSpan(symbol, *part)), None
             except ExchangeError as error:
-                is_given_up = self._failures.get(symbol, 0) >= ATTEMPTS
-                if error.retry_after or not (is_given_up or isinstance(error, InvalidRequestError)):
+                is_final = is_last_attempt or isinstance(error, InvalidRequestError)
+                if error.retry_after or not is_final:
                     raise
                 response, reason = None, str(error)
             self._send(symbol, part, response, reason)
+        return True
 
-    def _failed(self, symbol: str, error: ExchangeError, in_a_row: int) -> None:
-        """Count a failure, and wait: longer with every failure in a row, as all pairs may fail."""
-        self._failures[symbol] = self._failures.get(symbol, 0) + 1
+    def _candles(self, span: CandleSpan) -> str:
+        """Return the exchange's response. Raise ExchangeError, also if there is none."""
+        try:
+            return self._client.candles(self._source, span)
+        except OSError as error:
+            raise ExchangeError("unanswered", str(error) or repr(error)) from error
+
+    def _pause(self, symbol: str, error: ExchangeError, in_a_row: int) -> None:
+        """Wait after a failure: longer with every failure in a row, as all pairs may fail."""
         pause = retry_pause(in_a_row)
         log.warning(
             "candles unavailable symbol=%r reason=%r retry_in=%g", symbol, str(error), pause

@@ -43,8 +43,9 @@ class Part(NamedTuple):
 def parts_of(hole: Hole, reach: Mapping[str, int], limit: int) -> list[Part]:
     """Return the candles that fill a hole, in parts of up to `limit` candles, newest and narrowest first.
 
-    `reach` is how long before the end of a hole candles of each interval are requested, in microseconds.
-    Wider candles are requested only where the narrower ones do not reach.
+    `reach` maps an interval to the maximum age of its candles, counted back from the end of the hole, in
+    microseconds. Wider candles are requested only if the narrower ones do not reach the start of the hole.
+    They then overlap the narrower ones, up to the end of the hole.
     """
     found: list[Part] = []
     is_open = True

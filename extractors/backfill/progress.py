@@ -6,6 +6,7 @@ harmless, because candles that are sent twice change nothing.
 
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -25,6 +26,8 @@ class Filling:
 
     hole: Hole
     symbols: set[str] = field(default_factory=set)
+    failures: Counter[str] = field(default_factory=Counter)
+    """Number of failed requests of each symbol. It is not recorded."""
 
 
 class BackfillProgress:
@@ -32,7 +35,8 @@ class BackfillProgress:
 
     def __init__(self, flowing_until: int, fillings: list[Filling]) -> None:
         self._lock = Lock()
-        # When the former process received its last ticker. 0 if there was none.
+        # When the previous process received its last ticker, 0 if there was none. None after the first
+        # interruption of this process.
         self._before: int | None = flowing_until
         self._flowing_until = flowing_until
         self._fillings = fillings
@@ -66,13 +70,13 @@ class BackfillProgress:
         replace_file(folder / FILE, json.dumps(record))
 
     def flowing(self, at: int) -> None:
-        """Note when the feed has sent its last ticker, in microseconds since the epoch; 0 if none yet."""
+        """Record the receipt of the newest ticker, in microseconds since the epoch (0 before the first)."""
         self._flowing_until = max(self._flowing_until, at)
 
     def interrupted(self, start: int, end: int) -> None:
-        """Add the hole of an interruption that ended.
+        """Add the hole of an interruption that has ended, unless it is shorter than SHORTEST.
 
-        The first interruption of a process began when the former process ended. Skip short ones.
+        The first hole of a process starts at the last ticker of the previous one.
         """
         with self._lock:
             hole = Hole(start if self._before is None else min(start, self._before), end)

@@ -5,23 +5,27 @@ import os
 import re
 from pathlib import Path
 
+from core.message import received_at_of
 from exchanges.json_text import load_json
 from extractors.journal.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
 
 
 def found_segments(folder: Path) -> list[Segment]:
-    """Return the segments of a folder, all closed, oldest first.
+    """Return every segment of a folder, marked as closed, oldest first.
 
     Torn ends are truncated, empty segments deleted, corrupt ones set aside.
     """
     for temporary in folder.glob("*.tmp"):
         temporary.unlink()
-    found = [_read_segment(path) for path in sorted(folder.glob("*.jsonl*"))]
+    found = [_recover_segment(path) for path in sorted(folder.glob("*.jsonl*"))]
     return [segment for segment in found if segment]
 
 
-def _read_segment(path: Path) -> Segment | None:
-    """Return the segment of a file; None if the file is empty, corrupt or not a segment."""
+def _recover_segment(path: Path) -> Segment | None:
+    """Repair a file, and return its segment.
+
+    Return None if it has no item and is deleted, if it is corrupt and set aside, or if it is no segment.
+    """
     try:
         if name := PACKED.fullmatch(path.name):
             return _packed(path, name)
@@ -33,7 +37,7 @@ def _read_segment(path: Path) -> Segment | None:
 
 def _packed(path: Path, name: re.Match[str]) -> Segment:
     with gzip.open(path) as file:
-        received_at = _received_at(file.readline())
+        received_at = received_at_of(file.readline())
     first, end = int(name["first"]), int(name["last"]) + 1
     size = path.stat().st_size
     return Segment(path, name["endpoint"], first, end, received_at, size, is_closed=True)
@@ -47,16 +51,9 @@ def _plain(path: Path, name: re.Match[str]) -> Segment | None:
         path.unlink()
         return None
     with path.open("rb") as file:
-        received_at = _received_at(file.readline())
+        received_at = received_at_of(file.readline())
     first, size = int(name["first"]), path.stat().st_size
     return Segment(path, name["endpoint"], first, first + lines, received_at, size, is_closed=True)
-
-
-def _received_at(line: bytes) -> int:
-    item = load_json(line)
-    if not isinstance(item, dict):
-        raise ValueError("the first line is not an item")
-    return int(item["received_at"])
 
 
 def _cut_to_whole_lines(path: Path) -> int:

@@ -37,7 +37,7 @@ UNREADABLE = (
     *(ValueError, LookupError, TypeError),
     CorruptSegmentError,
 )
-"""Errors that reading a corrupt segment raises."""
+"""Errors after which a segment is set aside. OSError includes failures of the disk and missing rights."""
 
 
 @dataclass(slots=True, eq=False)

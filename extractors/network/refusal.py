@@ -55,7 +55,7 @@ def refusal(
     reset_header: str = "",
     at_once: bool = False,
 ) -> ExchangeError:
-    """Return the error for an unsuccessful response. Its text contains nothing of the URL's query.
+    """Return the error for an unsuccessful response. Its text is without_query.
 
     `asked` names the request. The names of `headers` are in lower case.
     """
@@ -70,7 +70,10 @@ def refusal(
 
 
 def without_query(text: str, url: str) -> str:
-    """Return the text on one line, without the values in the URL's query: a server may echo them."""
+    """Return the text on one line, without values of the URL's query that may be secret.
+
+    A server may echo them. A value shorter than SHORTEST_SECRET is kept.
+    """
     for _, value in parse_qsl(urlsplit(url).query):
         if len(value) >= SHORTEST_SECRET:
             text = text.replace(value, CUT)

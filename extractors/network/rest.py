@@ -18,7 +18,7 @@ from extractors.network.stream import opened_stream
 HEADERS = {"User-Agent": "cryptopricesrt", "Accept": "application/json"}
 
 LONGEST_BODY = 64_000_000
-"""Maximum bytes read of a response. Binance's symbol list has 10 million or more."""
+"""Maximum size of a response's body, in bytes. Binance's symbol list has at least 10 MB."""
 
 
 def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
@@ -33,7 +33,7 @@ def ask(method: str, url: str, ban: Ban, deadline: Deadline) -> str:
 class RestConnection:
     """Connection to one server, which is opened by a request and kept for the next ones.
 
-    After an error the next request opens a new one.
+    If a request gets no response, the next one opens a new connection. A refusal keeps it open.
     """
 
     def __init__(self, ban: Ban) -> None:
@@ -66,6 +66,7 @@ class RestConnection:
 
     def _answer(self, method: str, url: str, deadline: Deadline) -> tuple[requests.Response, bytes]:
         if self._stream is None:
+            # The block only limits the time to connect: without an error the stream stays open.
             with opened_stream(url, deadline) as stream:
                 self._stream = stream
             address = urlsplit(url)
@@ -75,9 +76,11 @@ class RestConnection:
                 answer = self._session.request(
                     method, url, headers=HEADERS, allow_redirects=False, stream=True
                 )
-                body = answer.raw.read(LONGEST_BODY, decode_content=True)
+                body = answer.raw.read(LONGEST_BODY + 1, decode_content=True)
             except (requests.RequestException, HTTPError) as error:
                 raise ConnectionError(f"{urlsplit(url).path}: {error!r:.200}") from error
+        if len(body) > LONGEST_BODY:
+            raise ConnectionError(f"{urlsplit(url).path}: more than {LONGEST_BODY} bytes")
         if answer.headers.get("Connection", "").lower() == "close":
             self.close()
         return answer, body

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from server.errors import documented, unavailable
 from server.fields import Exchange, Name, SelectionQuery
 from server.price_row import PriceRow
-from server.rest.candles import Candles, CandleSpan, candles
+from server.rest.candles import CandleQuery, Candles, candles
 from server.rest.compare import CompareFilter, Comparisons, compare
 from server.rest.etags import answer_with
 from server.rest.feeds import FeedFilter, Feeds, feeds
@@ -128,12 +128,12 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
     async def get_candles(
         exchange: Exchange,
         symbol: Annotated[Name, Path()],
-        span: Annotated[CandleSpan, Query()],
+        asked: Annotated[CandleQuery, Query()],
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Return candles: ours of ticker updates, and the exchange's of trades where ours are missing."""
         newest = None if hub.prices is None else hub.prices.newest_received(exchange)
-        return answer_with(await candles(queries, exchange, symbol, span, newest), if_none_match)
+        return answer_with(await candles(queries, exchange, symbol, asked, newest), if_none_match)
 
     @api.get(
         "/history/{exchange}/{symbol:path}",

@@ -1,8 +1,8 @@
 """Return candles of one symbol: ours where the feed was complete, otherwise the exchange's.
 
-Ours are built from ticker updates. A minute without updates has no candle, and they have no volume: the
-exchanges' tickers have volumes of the last 24 hours, which rise and fall. The exchange's are built from
-trades. Larger candles are built from both, and nothing counts twice.
+Ours are built from ticker updates: a minute without updates has no candle. Ours have no volume, because
+the exchanges' tickers only have volumes of the last 24 hours. The exchange's are built from trades. Larger
+candles are built from both, and nothing counts twice.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ ALL_TIME = "{(,)}"
 NO_TIME = "{}"
 """Holes if only our candles are used."""
 
-# Either may be missing: the exchange's list may not have arrived yet, or no price.
+# Either row may be missing: the exchange's list, or the first price, may not have arrived yet.
 IS_KNOWN = """
 SELECT EXISTS (SELECT FROM instruments WHERE exchange = %(exchange)s AND symbol = %(symbol)s)
     OR EXISTS (SELECT FROM live_prices WHERE exchange = %(exchange)s AND symbol = %(symbol)s)
@@ -69,13 +69,13 @@ SELECT EXISTS (SELECT FROM instruments WHERE exchange = %(exchange)s AND symbol 
 Source = Annotated[
     Literal["updates", "exchange"] | None,
     Field(
-        description="`updates`: only candles of ticker updates. `exchange`: only the exchange's own"
-        " candles, of trades (default: the exchange's where updates may be missing)"
+        description="`updates`: only candles built from ticker updates. `exchange`: only the exchange's own,"
+        " built from trades. Default: built from updates, or the exchange's where updates may be missing"
     ),
 ]
 
 
-class CandleSpan(BaseModel):
+class CandleQuery(BaseModel):
     """Candles that start at `from` or later and before `to`, oldest first."""
 
     model_config = ConfigDict(extra="forbid")
@@ -122,13 +122,15 @@ class Candle(BaseModel):
     source: Annotated[
         Literal["updates", "exchange", "both"],
         Field(
-            description="What the candle is built from: ticker updates, the exchange's own candles"
+            description="`updates`: built from ticker updates; `exchange`: from the exchange's own"
+            " candles; `both`: from some of each"
         ),
     ]
-    base_volume: Annotated[Amount | None, Field(description="null unless the exchange's alone")]
-    quote_volume: Annotated[Amount | None, Field(description="null unless the exchange's alone")]
+    base_volume: Annotated[Amount | None, Field(description="null unless `source` is `exchange`")]
+    quote_volume: Annotated[Amount | None, Field(description="null unless `source` is `exchange`")]
     trades: Annotated[
-        int | None, Field(description="null unless the exchange's alone, and it says so")
+        int | None,
+        Field(description="null unless `source` is `exchange` and the exchange reports the number"),
     ]
     closed: Annotated[
         bool,
@@ -177,7 +179,7 @@ async def candles(
     queries: QueryConnection,
     exchange: Exchange,
     symbol: str,
-    span: CandleSpan,
+    asked: CandleQuery,
     received_until: datetime | None,
 ) -> Candles:
     """Return the candles of a span. Raise HTTPException: 404 for an unknown symbol.
@@ -185,19 +187,19 @@ async def candles(
     `received_until` is when the newest price of the exchange was received; None if there is none.
     """
     now = datetime.now(UTC)
-    since, until = bounds(span, now)
-    width = width_of(span.interval)
-    holes = await holes_of(queries, exchange, Span(since, until), span.source, now)
-    series = Series(exchange, symbol, width, holes, span.source)
+    width = width_of(asked.interval)
+    span = bounds(asked, now)
+    holes = await holes_of(queries, exchange, span, asked.source, now)
+    series = Series(exchange, symbol, width, holes, asked.source)
     # One more row than the page has shows whether there is another page.
-    rows = await first_rows(queries, series, Span(since, until), span.limit + 1)
+    rows = await first_rows(queries, series, span, asked.limit + 1)
     if not rows:
         await require_known(queries, exchange, symbol)
-    page, more = rows[: span.limit], rows[span.limit :]
+    page, more = rows[: asked.limit], rows[asked.limit :]
     return Candles(
         exchange=exchange,
         symbol=symbol,
-        interval=span.interval,
+        interval=asked.interval,
         candles=[candle(row, width, received_until) for row in page],
         next=more[0][0] if more else None,
     )
@@ -253,12 +255,11 @@ def candle(row: Sequence[Any], width: timedelta, received_until: datetime | None
     )
 
 
-def bounds(span: CandleSpan, now: datetime) -> tuple[datetime, datetime]:
-    """Return start and end of a span, rounded up to whole candles."""
-    width = width_of(span.interval)
-    until = round_up(span.end or now, width)
-    since = round_up(span.start, width) if span.start else until - span.limit * width
-    return since, until
+def bounds(asked: CandleQuery, now: datetime) -> Span:
+    """Return the span that is asked for, rounded up to whole candles."""
+    width = width_of(asked.interval)
+    until = round_up(asked.end or now, width)
+    return Span(round_up(asked.start, width) if asked.start else until - asked.limit * width, until)
 
 
 def round_up(time: datetime, width: timedelta) -> datetime:

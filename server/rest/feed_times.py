@@ -1,8 +1,8 @@
 """Compute when a feed was connected and when it was interrupted.
 
 A hole is a span without a connection, or an interruption: tickers in it may be missing. A program that
-is killed can't report the end of its connection. Such a connection lasted at most until the next one was
-opened; it counts until the end of the last minute in between that has a candle.
+is killed can't report the end of its connection. Its end is estimated: the end of the last minute with a
+candle before the next connection was opened. Up to a minute of the hole is not counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +14,19 @@ from server.rest.query_connection import QueryConnection
 
 MINUTE = timedelta(minutes=1)
 
-# An event of before the span that has no end may last into it, unless a later one shows its end.
+# An event whose end was not reported lasts at most until the next one of its kind begins.
 SPANS = """
-SELECT exchange, kind, "from", "to" FROM feed_events
-WHERE exchange = ANY (%(exchanges)s) AND kind IN ('connection', 'interruption')
-    AND ("to" IS NULL OR "to" > %(since)s)
+SELECT exchange, kind, "from", "to" FROM (
+    SELECT exchange, kind, "from", "to",
+        lead("from") OVER (PARTITION BY exchange, kind ORDER BY "from") AS following
+    FROM feed_events
+    WHERE exchange = ANY (%(exchanges)s) AND kind IN ('connection', 'interruption')
+) AS event
+WHERE coalesce("to", following, 'infinity') > %(since)s
 ORDER BY exchange, "from"
 """
 
-# Each symbol's newest minute is one step in the key (exchange, symbol, minute).
+# A symbol's newest minute takes one lookup in the index (exchange, symbol, minute).
 LAST_CANDLES = """
 SELECT span.exchange, span.since, (
     SELECT max(newest.minute) FROM live_prices AS live, LATERAL (
@@ -163,7 +167,7 @@ def union(spans: Iterable[Span]) -> list[Span]:
 
 
 def complement(spans: Iterable[Span], limits: Span) -> list[Span]:
-    """Return what the sorted, disjoint spans leave of the limits."""
+    """Return the parts of `limits` outside the spans, which are sorted, disjoint and within the limits."""
     left = []
     start = limits.start
     for span in spans:

@@ -1,4 +1,7 @@
-"""Count the pairs whose candles fill an interruption: the exchange was asked for all of its time."""
+"""Count the pairs that are filled for an interruption.
+
+Their candles were requested for all of its time, even if the exchange had none or refused.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -40,7 +43,10 @@ async def pairs_of(queries: QueryConnection) -> dict[str, int]:
 async def filled_pairs(
     queries: QueryConnection, interruptions: Sequence[Interrupted]
 ) -> Mapping[tuple[str, datetime], int]:
-    """Return the number of filled pairs of each interruption, by exchange and start; none of 0."""
+    """Return the number of filled pairs of each interruption, by exchange and start.
+
+    An interruption without a filled pair is left out.
+    """
     if not interruptions:
         return {}
     exchanges, since, until = (list(column) for column in zip(*interruptions, strict=True))

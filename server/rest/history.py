@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -72,7 +73,8 @@ async def history(
     series = Series(exchange, symbol, width, holes, asked.source)
     media_type, encoder = FORMATS[asked.format]
     parts = encoded(queries, series, span, encoder(), received_until)
-    name = f"{exchange}-{asked.interval}.{asked.format}"
+    # A symbol may have any character: quote it, as in the URL.
+    name = f"{exchange}-{quote(symbol, safe='')}-{asked.interval}.{asked.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(parts, media_type=media_type, headers=headers)
 

@@ -1,6 +1,6 @@
 """Read messages of topic `exchange_candles` into candles, requested spans and dead letters. Pure.
 
-An exchange's candles are few, some millions at the first start, so they are read in plain Python.
+Plain Python is fast enough: the first start brings some millions of candles, later there are few.
 """
 
 import json
@@ -70,7 +70,7 @@ def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
                 "kind": IS_DEAD_LETTER,
                 "position": position,
                 "reason": str(reason),
-                "payload": json.dumps(written, ensure_ascii=False).encode(errors="replace"),
+                "payload": values.as_written(written).encode(errors="replace"),
             }
 
 
@@ -88,12 +88,14 @@ def candle_of(written: Any, source: CandleSource, message: Mapping[str, Any]) ->
         except Unreadable:
             candle[name] = None
     if candle["start"] % (CANDLE_SECONDS[message["interval"]] * values.SECOND):
-        raise Unreadable(f"start is within a candle: {candle['start']}")
+        raise Unreadable(f"start is not a multiple of the interval: {candle['start']}")
     if candle["start"] > message["received_at"]:
         raise Unreadable(f"start is after received_at: {candle['start']}")
     prices = [candle[name] for name in PRICES]
-    if not 0 < candle["low"] == min(prices) or candle["high"] != max(prices):
-        raise Unreadable("the prices are not those of a candle")
+    if min(prices) <= 0:
+        raise Unreadable("a price is not positive")
+    if candle["low"] != min(prices) or candle["high"] != max(prices):
+        raise Unreadable("low or high contradicts the other prices")
     return candle
 
 
@@ -107,7 +109,9 @@ def _read(whole: bytes) -> tuple[Row, CandleSource, list[Any]]:
         raise Unreadable("the message is no JSON object")
     exchange = EXCHANGE.get(str(message.get("exchange")))
     if exchange is None or exchange.candles is None:
-        raise Unreadable(f"the exchange has no candles: {shown(message.get('exchange'))}")
+        raise Unreadable(
+            f"the exchange is unknown or has no candles: {shown(message.get('exchange'))}"
+        )
     interval = message.get("interval")
     if not isinstance(interval, str) or interval not in CANDLE_SECONDS:
         raise Unreadable(f"interval is unknown: {shown(interval)}")

@@ -5,6 +5,7 @@ that was received later wins, so a running candle is replaced by its finished fo
 """
 
 import operator
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import reduce
@@ -30,7 +31,8 @@ from spark_jobs.postgres.exchange_candle_partitions import kept_since, make_part
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, as_frame
-from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span
+from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
+from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span, to_bits
 from spark_jobs.tickers.reading import cause_of
 
 VALUES = ", ".join((*PRICES, *OPTIONAL, "received_at"))
@@ -104,7 +106,7 @@ def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> C
     copy_into(statements, "incoming_exchange_candle_spans", as_frame(spans))
     statements.execute(UPSERT_SPANS)
     dead = rows.filter(_is(IS_DEAD_LETTER)).to_pylist()
-    add_dead_letters(statements, [_letter(row) for row in dead], _spans(dead))
+    add_dead_letters(statements, [_letter(row) for row in dead], _dead_letter_spans(dead))
     return {
         "rows": kept.num_rows,
         "old": candles.num_rows - kept.num_rows,
@@ -137,10 +139,15 @@ def _letter(row: dict[str, Any]) -> DeadLetter:
     )
 
 
-def _spans(dead: Sequence[dict[str, Any]]) -> list[Span]:
-    """Return one span per message and cause."""
-    places = {
-        (row["topic"], row["partition"], cause_of(row["reason"]), row["first_offset"])
-        for row in dead
-    }
-    return [Span(*place, place[-1], 1, THE_MESSAGE) for place in sorted(places)]
+def _dead_letter_spans(dead: Sequence[dict[str, Any]]) -> list[Span]:
+    """Return one span per message and cause, with the positions of its unreadable candles."""
+    positions = defaultdict[tuple[str, int, str, int], list[int]](list)
+    for row in dead:
+        place = (row["topic"], row["partition"], cause_of(row["reason"]), row["first_offset"])
+        positions[place].append(row["position"])
+    return [
+        Span(
+            *place, place[-1], len(each), THE_MESSAGE if each == [WHOLE_MESSAGE] else to_bits(each)
+        )
+        for place, each in sorted(positions.items())
+    ]

@@ -3,6 +3,7 @@
 JSON numbers are decoded as `Number`, so each keeps its digits until it is read here.
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,6 +37,20 @@ class Number(str):
     """A JSON number, as it was written."""
 
     __slots__ = ()
+
+
+def as_written(value: Any) -> str:
+    """Return the JSON of a decoded value, with each number as it was written."""
+    match value:
+        case Number():
+            return value
+        case list():
+            return f"[{','.join(map(as_written, value))}]"
+        case dict():
+            pairs = (f"{json.dumps(key)}:{as_written(each)}" for key, each in value.items())
+            return f"{{{','.join(pairs)}}}"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
 
 
 class Unreadable(ValueError):

@@ -17,6 +17,7 @@ from core.topics import EXCHANGE_CANDLES
 from spark_jobs.exchange_candles.messages import candles
 from spark_jobs.exchange_candles.sink import ExchangeCandlesSink
 from spark_jobs.postgres.exchange_candle_partitions import drop_a_partition
+from spark_jobs.tickers.letters.spans import THE_MESSAGE, to_bits
 from tests.support.frames import record, records
 from tests.support.postgres import execute, rows
 
@@ -133,13 +134,23 @@ def test_both_versions_in_one_batch(
 def test_a_batch_that_spark_repeats_changes_nothing(
     spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
 ) -> None:
-    batch = [message(kline(NINE), kline(NINE + timedelta(minutes=1))), message([], offset=1)]
-    assert write(spark, sink, *batch) == {"rows": 2, "old": 0, "requests": 2, "dead": 1}
+    batch = [
+        message(kline(NINE), kline(NINE + timedelta(minutes=1))),
+        message([], kline(NINE), [], offset=1),
+        record(b"?", EXCHANGE_CANDLES, offset=2),
+    ]
+    assert write(spark, sink, *batch) == {"rows": 3, "old": 0, "requests": 2, "dead": 3}
     assert write(spark, sink, *batch) == {}
-    letters = "SELECT reason, position FROM dead_letters"
-    assert rows(owner, letters) == [("start is no number: null", 0)]
-    assert rows(owner, "SELECT cause, letters FROM dead_letter_spans") == [
-        ("start is no number", 1)
+    letters = 'SELECT reason, position FROM dead_letters ORDER BY "offset", position'
+    assert rows(owner, letters) == [
+        ("start is no number: null", 0),
+        ("start is no number: null", 2),
+        ("the message is no JSON object", -1),
+    ]
+    spans = "SELECT cause, letters, positions FROM dead_letter_spans ORDER BY first_offset"
+    assert [(*row[:2], bytes(row[2])) for row in rows(owner, spans)] == [
+        ("start is no number", 2, to_bits([0, 2])),
+        ("the message is no JSON object", 1, THE_MESSAGE),
     ]
 
 

@@ -124,7 +124,7 @@ def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
     market.wait_for_log("delivering topic=")
     for extractor in market.extractors.values():
         limit_files(extractor, ROOM)
-    market.wait_for_log("journal full")
+    market.wait_for_log("journal refuses items")
     market.wait_for_frames(6)
     files = market.journal_files()
     for extractor in market.extractors.values():

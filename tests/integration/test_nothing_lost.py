@@ -88,7 +88,7 @@ def test_full_journal_keeps_the_oldest_and_counts_what_it_refuses(
             for each in EXCHANGES
         }
         market.begin(journal_limit_bytes=1_500_000)
-        market.wait_for_log("journal full")
+        market.wait_for_log("journal refuses items")
         market.wait_for_frames()
     market.wait_for_log("journal accepting items again")
     market.wait_for_frames()

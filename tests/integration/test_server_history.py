@@ -87,7 +87,7 @@ def test_every_candle_of_the_span_comes_once_with_every_digit(
 def test_csv_is_the_default_and_an_unknown_value_is_empty(server: ServerProcess) -> None:
     answer = server.get(PATH, **{"from": DAY.isoformat(), "to": "2025-03-28T00:01:00Z"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.headers["content-disposition"] == 'attachment; filename="binance-1m.csv"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="binance-BTCUSDT-1m.csv"'
     assert answer.text.splitlines() == [
         "start,open,high,low,close,updates,source,base_volume,quote_volume,trades",
         "2025-03-28T00:00:00.000000Z,1,1.123456789012345678,0.5,0.123456789012345678,3,updates,,,",

@@ -45,7 +45,7 @@ def connected_at_noon(owner: connection) -> None:
     event(owner, "connection", NOON, NOON + timedelta(hours=1))
 
 
-def event(owner: connection, kind: str, start: datetime, end: datetime) -> None:
+def event(owner: connection, kind: str, start: datetime, end: datetime | None) -> None:
     row = ("binance", None, kind, None, start, end, 0)
     insert(owner, "INSERT INTO feed_events VALUES %s", [row])
 
@@ -109,6 +109,17 @@ def test_minutes_of_an_interruption_are_the_exchanges_and_all_others_are_ours(
     names = ("updates", "base_volume", "quote_volume", "trades")
     assert [found[0][name] for name in names] == [3, None, None, None]
     assert [found[1][name] for name in names] == [0, "1", "2", 5]
+
+
+def test_an_interruption_whose_end_was_not_reported_lasts_until_the_next_one(
+    owner: connection, server: ServerProcess
+) -> None:
+    ours(owner, 1, 2)
+    theirs(owner, 1, 2)
+    event(owner, "interruption", at(-20), None)
+    event(owner, "interruption", at(-10), at(-5))
+
+    assert [each["source"] for each in candles(server, at(0), at(10))] == ["updates"] * 2
 
 
 def test_without_the_exchanges_minute_an_incomplete_one_of_ours_is_served(

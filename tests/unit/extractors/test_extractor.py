@@ -44,7 +44,7 @@ RESUMED = "resumed position="
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr("extractors.extractor.FLUSH_SHARE", 0.5)
+    monkeypatch.setattr("extractors.extractor.FLUSH_SECONDS", 0.5)
     monkeypatch.setattr("extractors.to_kafka.topics.RETRY_INTERVAL", 0.2)
     monkeypatch.setattr("extractors.to_kafka.resume.QUIET_SECONDS", 0.2)
     monkeypatch.setattr("extractors.to_kafka.known_instruments.TIMEOUT", 0.5)
@@ -289,4 +289,4 @@ def test_what_a_full_journal_refuses_is_counted_and_named_once(
     assert 0 < kept < 2 * FRAMES
     assert items_left(tmp_path) == kept
     assert f"refused_items={2 * FRAMES - kept} " in extracting.metrics.totals()
-    assert caplog.text.count("journal full, items are lost") == 1
+    assert caplog.text.count("journal refuses items, which are lost") == 1

@@ -70,6 +70,14 @@ def test_compressed_answer_is_read() -> None:
         assert get(f"http://127.0.0.1:{port}/list") == "[1,2]"
 
 
+def test_answer_that_is_too_long_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extractors.network.rest.LONGEST_BODY", 5)
+    with http_server(lambda: "[1,2]") as url:
+        assert get(f"{url}/list") == "[1,2]"
+    with http_server(lambda: "[1,23]") as url, pytest.raises(OSError, match="more than 5 bytes"):
+        get(f"{url}/list")
+
+
 def test_answer_in_chunks_is_read() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with tcp_server(answers(head, b"2\r\n[1\r\n", b"3\r\n,2]\r\n0\r\n\r\n")) as port:

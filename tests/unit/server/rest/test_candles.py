@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from server.rest.candles import CandleSpan, bounds
+from server.rest.candles import CandleQuery, bounds
 from server.times import parse_time
 
 NOW = datetime(2025, 3, 28, 7, 37, 28, 467000, UTC)
@@ -47,7 +47,7 @@ def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
 def test_a_span_is_made_of_whole_candles(
     span: dict[str, str], since: datetime, until: datetime
 ) -> None:
-    assert bounds(CandleSpan.model_validate(span), NOW) == (since, until)
+    assert bounds(CandleQuery.model_validate(span), NOW) == (since, until)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_time_without_a_zone_is_utc(text: str, time: datetime) -> None:
 
 
 def test_an_offset_that_postgres_rejects_is_converted_to_utc() -> None:
-    span = CandleSpan.model_validate({"from": "2025-03-28T00:00:00-23:33"})
+    span = CandleQuery.model_validate({"from": "2025-03-28T00:00:00-23:33"})
 
     assert str(span.start) == "2025-03-28 23:33:00+00:00"
 
@@ -93,7 +93,7 @@ def test_an_invalid_parameter_is_refused_by_name(
     span: dict[str, str], parameter: str, message: str
 ) -> None:
     with pytest.raises(ValidationError) as refused:
-        CandleSpan.model_validate(span)
+        CandleQuery.model_validate(span)
 
     (error,) = refused.value.errors()
     assert error["loc"] == (parameter,)

@@ -1,0 +1,46 @@
+"""Find the minutes in which a feed was complete: only they are compared with the exchange's candles."""
+
+from datetime import UTC, datetime, timedelta
+
+from psycopg2.extensions import connection
+
+from infra.compare_candles import complete_minutes
+from tests.support.live_job import insert
+
+NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    """Return a time in minutes after noon."""
+    return NOON + timedelta(minutes=minutes)
+
+
+def complete(owner: connection, *events: tuple[str, float, float | None]) -> list[int]:
+    """Return the complete minutes of the first ten after noon, with these events."""
+    rows = [
+        ("binance", None, kind, None, at(start), None if end is None else at(end), 0)
+        for kind, start, end in events
+    ]
+    insert(owner, "INSERT INTO feed_events VALUES %s", rows)
+    values = {"exchange": "binance", "since": at(0), "until": at(10)}
+    found = complete_minutes(owner, values)
+    return sorted((minute - NOON) // timedelta(minutes=1) for minute in found)
+
+
+def test_a_minute_is_complete_within_a_connection_and_without_an_interruption(
+    owner: connection,
+) -> None:
+    events = (("connection", 1.5, 8.0), ("interruption", 4.5, 5.0))
+    assert complete(owner, *events) == [2, 3, 5, 6, 7]
+
+
+def test_an_event_whose_end_was_not_reported_lasts_until_the_next_one_of_its_kind(
+    owner: connection,
+) -> None:
+    events = (
+        ("connection", -30, None),
+        ("connection", 5, None),
+        ("interruption", -20, None),
+        ("interruption", -5, 2),
+    )
+    assert complete(owner, *events) == [2, 3, 4, 5, 6, 7, 8, 9]
