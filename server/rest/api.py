@@ -117,7 +117,9 @@ def add_prices(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
 
 
 def add_markets(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
-    last_day = OnceAMinute(lambda now: compute_last_day(queries, now))
+    last_day = OnceAMinute(
+        lambda now, before: compute_last_day(queries, known_prices(hub), now, before)
+    )
 
     @api.get(
         "/instruments",

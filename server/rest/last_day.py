@@ -4,13 +4,11 @@
      "to":"2025-03-28T07:00:00.000000Z","days":[every symbol that matches]}
 
 The candles are those of /api/candles with interval=1h: ours where the feed was complete, otherwise the
-exchange's. Postgres writes the amounts as text, and each symbol's JSON is built once for all answers.
+exchange's. A symbol's JSON is built once for all answers.
 """
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Context, Decimal, localcontext
 from typing import Annotated, Any, NamedTuple
 
 import orjson
@@ -24,63 +22,47 @@ from server.rest.etags import answer_with_text
 from server.rest.feed_times import Span
 from server.rest.query_connection import QueryConnection
 from server.state.price_table import Key, PriceTable
-from server.state.prices import instant, plain
+from server.state.prices import instant
 from server.state.selection import Selection
 
 HOUR = timedelta(hours=1)
 HOURS = 24
-"""Number of hours in a day of /api/last-day, which ends with the last full hour."""
 
-EXACT = Context(prec=60)
-"""Amounts have up to 38 digits."""
+SYMBOLS_AT_ONCE = 500
+"""Maximum number of symbols of one query. If all their minutes are ours, it takes some seconds."""
 
-# A requested span ends when it was received, if that is earlier: a later candle was still running.
-HOURS_OF_EACH = """
-SELECT live.exchange, live.symbol, candles.of_hours, (
-    SELECT json_agg(extract(epoch FROM hour.start)::bigint)
-    FROM generate_series(%(since)s, %(until)s - %(hour)s, %(hour)s) AS hour (start)
-    WHERE requested.spans @> tstzrange(hour.start, hour.start + %(hour)s)
-)::text
-FROM unnest(%(exchanges)s, %(holes)s::tstzmultirange[]) AS feed (exchange, holes)
-JOIN live_prices AS live USING (exchange)
+# A requested span ends when the answer was received, if that is earlier: later candles were still running.
+DAYS = """
+SELECT key.exchange, key.symbol, day.open, day.high, day.low,
+    CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN day.base_volume END,
+    CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN day.quote_volume END,
+    day.hours, day.closes
+FROM unnest(%(exchanges)s, %(symbols)s) AS key (exchange, symbol)
+JOIN unnest(%(feeds)s, %(holes)s::tstzmultirange[]) AS feed (exchange, holes) USING (exchange)
 CROSS JOIN LATERAL (
-    SELECT json_agg(json_build_array(
-        extract(epoch FROM start)::bigint,
-        trim_scale(open)::text, trim_scale(high)::text, trim_scale(low)::text, trim_scale(close)::text,
-        trim_scale(base_volume)::text, trim_scale(quote_volume)::text
-    ))::text
-    FROM merged_candles(
-        live.exchange, live.symbol, %(hour)s, %(since)s, %(until)s, feed.holes, true
-    )
-) AS candles (of_hours)
+    SELECT
+        trim_scale(max(open) FILTER (WHERE start = %(since)s))::text AS open,
+        trim_scale(max(high))::text AS high,
+        trim_scale(min(low))::text AS low,
+        CASE WHEN bool_and(base_volume IS NOT NULL) THEN trim_scale(sum(base_volume))::text END
+            AS base_volume,
+        CASE WHEN bool_and(quote_volume IS NOT NULL) THEN trim_scale(sum(quote_volume))::text END
+            AS quote_volume,
+        array_agg(extract(hour FROM start - %(since)s)::integer) AS hours,
+        array_agg(trim_scale(close)::text) AS closes
+    FROM merged_candles(key.exchange, key.symbol, %(hour)s, %(since)s, %(until)s, feed.holes, true)
+) AS day
 CROSS JOIN LATERAL (
-    SELECT range_agg(tstzrange(start, until)) FROM (
-        SELECT start, least(until, received_at) AS until FROM exchange_candle_spans AS span
-        WHERE span.exchange = live.exchange AND span.symbol = live.symbol AND reason IS NULL
-            AND start < %(until)s AND until > %(since)s
-    ) AS span
-    WHERE start < until
-) AS requested (spans)
+    SELECT range_agg(tstzrange(start, least(until, received_at))) AS spans
+    FROM exchange_candle_spans AS span
+    WHERE span.exchange = key.exchange AND span.symbol = key.symbol AND reason IS NULL
+        AND start < least(until, received_at) AND until > %(since)s
+) AS requested
 """
 
-
-class HourCandle(NamedTuple):
-    """Amounts as Postgres writes them. The volumes are None unless the exchange's alone."""
-
-    open: str
-    high: str
-    low: str
-    close: str
-    base_volume: str | None
-    quote_volume: str | None
-
-
-class Hours(NamedTuple):
-    """What is known of one symbol's hours, by the start of each in seconds since the epoch."""
-
-    candles: Mapping[int, HourCandle]
-    requested: frozenset[int]
-    """Hours that the exchange was asked for after they had ended."""
+NEWEST_REQUEST = """
+SELECT max(received_at) FROM exchange_candle_spans WHERE until > %(since)s
+"""
 
 
 class Day(BaseModel):
@@ -132,11 +114,23 @@ class LastDay(BaseModel):
     days: Annotated[list[Day], Field(description="Every symbol with a price that matches")]
 
 
+class State(NamedTuple):
+    """What the days are made of: while it is the same, so are they."""
+
+    epoch: str
+    span: Span
+    symbols: int
+    received: Sequence[datetime | None]
+    """Of each exchange: when its newest price was received, or the end of the span if that is earlier."""
+    holes: Sequence[str]
+    newest_request: datetime | None
+
+
 class Computed(NamedTuple):
     """The last day of all symbols; each symbol's JSON by exchange and symbol."""
 
     time: datetime
-    span: Span
+    state: State
     days: Mapping[Key, str]
 
 
@@ -145,27 +139,51 @@ def answer_with_last_day(
 ) -> Response:
     keys = ((price.exchange, price.symbol) for price in prices.where(selection))
     days = ",".join(computed.days[key] for key in keys if key in computed.days)
-    time, start, end = (instant(each) for each in (computed.time, *computed.span))
+    time, start, end = (instant(each) for each in (computed.time, *computed.state.span))
     return answer_with_text(
         f'{{"time":"{time}","from":"{start}","to":"{end}","days":[{days}]}}', if_none_match
     )
 
 
-async def compute_last_day(queries: QueryConnection, now: datetime) -> Computed:
-    """Return the last day of every symbol. Raise HTTPException: 503 without Postgres."""
+async def compute_last_day(
+    queries: QueryConnection, prices: PriceTable, now: datetime, before: Computed | None
+) -> Computed:
+    """Return the last day of every symbol, with the days of `before` if nothing has changed since.
+
+    Raise HTTPException: 503 without Postgres.
+    """
     span = last_day(now)
-    rows = await queries.rows(
-        HOURS_OF_EACH,
-        {
-            "exchanges": [*EXCHANGE],
-            "holes": [await holes_of(queries, each, span, None, now) for each in EXCHANGE],
-            "since": span.start,
-            "until": span.end,
-            "hour": HOUR,
-        },
+    keys = [(price.exchange, price.symbol) for price in prices.where(Selection())]
+    ((newest_request,),) = await queries.rows(NEWEST_REQUEST, {"since": span.start})
+    state = State(
+        prices.epoch,
+        span,
+        len(keys),
+        [received_until(prices.newest_received(each), span) for each in EXCHANGE],
+        [await holes_of(queries, each, span, None, now) for each in EXCHANGE],
+        newest_request,
     )
-    # On another thread: it takes some 100 ms.
-    return Computed(now, span, await asyncio.to_thread(days_of, rows, span))
+    if before is not None and before.state == state:
+        return before._replace(time=now)
+    days: dict[Key, str] = {}
+    for first in range(0, len(keys), SYMBOLS_AT_ONCE):
+        some = keys[first : first + SYMBOLS_AT_ONCE]
+        days |= days_of(await queries.rows(DAYS, values(some, state)))
+    return Computed(now, state, days)
+
+
+def values(keys: Iterable[Key], state: State) -> dict[str, Any]:
+    """Return the parameters of DAYS."""
+    exchanges, symbols = zip(*keys, strict=True)
+    return {
+        "exchanges": [*exchanges],
+        "symbols": [*symbols],
+        "feeds": [*EXCHANGE],
+        "holes": state.holes,
+        "since": state.span.start,
+        "until": state.span.end,
+        "hour": HOUR,
+    }
 
 
 def last_day(now: datetime) -> Span:
@@ -174,48 +192,19 @@ def last_day(now: datetime) -> Span:
     return Span(end - HOURS * HOUR, end)
 
 
-def days_of(rows: Iterable[tuple[Any, ...]], span: Span) -> dict[Key, str]:
-    """Return the JSON of each row of HOURS_OF_EACH."""
-    return {
-        (exchange, symbol): orjson.dumps(
-            {"exchange": exchange, "symbol": symbol, **day_of(hours_of(candles, requested), span)}
-        ).decode()
-        for exchange, symbol, candles, requested in rows
-    }
+def received_until(newest: datetime | None, span: Span) -> datetime | None:
+    return newest and min(newest, span.end)
 
 
-def hours_of(candles: str | None, requested: str | None) -> Hours:
-    """Return the hours of two JSON arrays of HOURS_OF_EACH; None for an empty one."""
-    return Hours(
-        {start: HourCandle(*amounts) for start, *amounts in orjson.loads(candles or "[]")},
-        frozenset(orjson.loads(requested or "[]")),
+def days_of(rows: Iterable[Sequence[Any]]) -> dict[Key, str]:
+    """Return the JSON of each row of DAYS."""
+    return {(row[0], row[1]): day_text(row) for row in rows}
+
+
+def day_text(row: Sequence[Any]) -> str:
+    *columns, hours, closes = row
+    by_hour = dict(zip(hours or (), closes or (), strict=True))
+    day = dict(
+        zip(Day.model_fields, [*columns, [by_hour.get(each) for each in range(HOURS)]], strict=True)
     )
-
-
-def day_of(hours: Hours, span: Span) -> dict[str, Any]:
-    """Return the fields of Day that are computed from its hours."""
-    starts = range(
-        int(span.start.timestamp()), int(span.end.timestamp()), int(HOUR.total_seconds())
-    )
-    by_hour = [hours.candles.get(start) for start in starts]
-    candles = [candle for candle in by_hour if candle is not None]
-    is_requested = hours.requested.issuperset(starts)
-    return {
-        "open": by_hour[0] and by_hour[0].open,
-        "high": max((candle.high for candle in candles), key=Decimal, default=None),
-        "low": min((candle.low for candle in candles), key=Decimal, default=None),
-        "base_volume": sum_of(candle.base_volume for candle in candles) if is_requested else None,
-        "quote_volume": sum_of(candle.quote_volume for candle in candles) if is_requested else None,
-        "closes": [candle and candle.close for candle in by_hour],
-    }
-
-
-def sum_of(volumes: Iterable[str | None]) -> str | None:
-    """Return the sum, exact; None if a volume is unknown."""
-    total = Decimal()
-    with localcontext(EXACT):
-        for volume in volumes:
-            if volume is None:
-                return None
-            total += Decimal(volume)
-    return plain(total)
+    return orjson.dumps(day).decode()

@@ -19,9 +19,10 @@ class OnceAMinute(Generic[Value]):
     them is cancelled. A computation that failed is repeated for the next request.
     """
 
-    def __init__(self, compute: Callable[[datetime], Awaitable[Value]]) -> None:
-        """`compute` is called with the time of the request that needs the value."""
+    def __init__(self, compute: Callable[[datetime, Value | None], Awaitable[Value]]) -> None:
+        """`compute` gets the time of the request that needs the value, and the last value, if any."""
         self._compute = compute
+        self._last: Value | None = None
         self._minute: datetime | None = None
         self._value: asyncio.Future[Value] | None = None
 
@@ -30,8 +31,12 @@ class OnceAMinute(Generic[Value]):
         now = now or datetime.now(UTC)
         if self._value is None or self._minute != minute_of(now) or _failed(self._value):
             self._minute = minute_of(now)
-            self._value = asyncio.ensure_future(self._compute(now))
+            self._value = asyncio.ensure_future(self._next(now))
         return await asyncio.shield(self._value)
+
+    async def _next(self, now: datetime) -> Value:
+        self._last = await self._compute(now, self._last)
+        return self._last
 
 
 def _failed(value: asyncio.Future[Value]) -> bool:
