@@ -205,6 +205,7 @@ def days_of(rows: Iterable[Sequence[Any]]) -> dict[Key, str]:
 
 
 def day_text(row: Sequence[Any]) -> str:
+    """Return the JSON of a row of DAYS, with a close or null for each of the hours."""
     *columns, hours, closes = row
     by_hour = dict(zip(hours or (), closes or (), strict=True))
     day = dict(

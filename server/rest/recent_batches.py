@@ -20,7 +20,7 @@ GROUP BY 1
 ORDER BY 1
 """
 
-# The second FROM item is joined on true, so that an exchange without tickers has 0 if there were batches.
+# Each batch is joined with each exchange: one that sent nothing has 0, unless there was no batch at all.
 TICKERS = """
 SELECT exchange, sum(coalesce((reading -> exchange ->> 'tickers')::bigint, 0))::bigint
 FROM (SELECT reading, committed_at FROM batches ORDER BY id DESC LIMIT 1000) AS newest,
