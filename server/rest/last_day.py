@@ -122,7 +122,6 @@ class State(NamedTuple):
 
     epoch: str
     span: Span
-    symbols: int
     received: Sequence[datetime | None]
     """Of each exchange: when its newest price was received, up to LATEST after the span."""
     holes: Sequence[str]
@@ -151,26 +150,24 @@ def answer_with_last_day(
 async def compute_last_day(
     queries: QueryConnection, prices: PriceTable, now: datetime, before: Computed | None
 ) -> Computed:
-    """Return the last day of every symbol, with the days of `before` if nothing has changed since.
+    """Return the last day of every symbol. If nothing has changed since `before`, read only new symbols.
 
     Raise HTTPException: 503 without Postgres.
     """
     span = last_day(now)
-    keys = [(price.exchange, price.symbol) for price in prices.where(Selection())]
     ((newest_request,),) = await queries.rows(NEWEST_REQUEST, {"since": span.start})
     state = State(
         prices.epoch,
         span,
-        len(keys),
         [received_until(prices.newest_received(each), span) for each in EXCHANGE],
         [await holes_of(queries, each, span, None, now) for each in EXCHANGE],
         newest_request,
     )
-    if before is not None and before.state == state:
-        return before._replace(time=now)
-    days: dict[Key, str] = {}
-    for first in range(0, len(keys), SYMBOLS_AT_ONCE):
-        some = keys[first : first + SYMBOLS_AT_ONCE]
+    days = {**before.days} if before is not None and before.state == state else {}
+    keys = [(price.exchange, price.symbol) for price in prices.where(Selection())]
+    unread = [key for key in keys if key not in days]
+    for first in range(0, len(unread), SYMBOLS_AT_ONCE):
+        some = unread[first : first + SYMBOLS_AT_ONCE]
         days |= days_of(await queries.rows(DAYS, values(some, state)))
     return Computed(now, state, days)
 

@@ -205,27 +205,32 @@ def test_without_postgres_it_is_unavailable(
 
 def test_days_are_read_again_only_if_something_has_changed(stack: Stack, start: datetime) -> None:
     database = new_database(stack)
-    received = start + 24 * HOUR + 30 * MINUTE
-    prices = PriceTable(
-        Reading("epoch", 1, None, [price("binance", "BTCUSDT", "1", received_at=received)])
-    )
+    now = start + 24 * HOUR + 30 * MINUTE
 
-    async def compute(before: Computed | None) -> Computed:
-        queries = QueryConnection(database.reader_database_url)
-        try:
-            return await compute_last_day(queries, prices, received, before)
-        finally:
-            queries.close()
+    def closes(before: Computed | None, *symbols: str) -> tuple[Computed, list[list[str | None]]]:
+        async def compute() -> Computed:
+            rows = [price("binance", symbol, "1", received_at=now) for symbol in symbols]
+            prices = PriceTable(Reading("epoch", 1, None, rows))
+            queries = QueryConnection(database.reader_database_url)
+            try:
+                return await compute_last_day(queries, prices, now, before)
+            finally:
+                queries.close()
 
-    first = asyncio.run(compute(None))
-    second = asyncio.run(compute(first))
-    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        found = asyncio.run(compute())
+        return found, [json.loads(found.days["binance", each])["closes"] for each in symbols]
+
+    without, of_21 = [None] * 24, ["21", *[None] * 23]
+    first, [bitcoin] = closes(None, "BTCUSDT")
+    assert bitcoin == without
+    with closing(psycopg2.connect(database.database_url)) as owner:
+        owner.autocommit = True
         execute(owner, "CREATE TABLE any_hour PARTITION OF exchange_candles_1h DEFAULT")
-        theirs(owner, "BTCUSDT", "1h", [start + HOUR])
-        requested(owner, "BTCUSDT", start, start + 24 * HOUR)
-    third = asyncio.run(compute(second))
-
-    key = ("binance", "BTCUSDT")
-    assert second.days is first.days
-    assert json.loads(first.days[key])["closes"] == [None] * 24
-    assert json.loads(third.days[key])["closes"] == [None, "21", *[None] * 22]
+        for symbol in ("BTCUSDT", "ETHEUR"):
+            theirs(owner, symbol, "1h", [start])
+        # The request is recorded together with the candles, so without it they are not looked for.
+        second, [bitcoin, ether] = closes(first, "BTCUSDT", "ETHEUR")
+        assert (bitcoin, ether) == (without, of_21)
+        requested(owner, "BTCUSDT", start, start + HOUR)
+        _, [bitcoin, ether] = closes(second, "BTCUSDT", "ETHEUR")
+        assert (bitcoin, ether) == (of_21, of_21)
