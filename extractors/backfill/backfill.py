@@ -37,6 +37,10 @@ ATTEMPTS = 10
 """Number of failures at which a pair is given up. Between them, all other pairs are requested."""
 
 
+VOLUME = "base_volume_24h"
+"""Column of a ticker. Without it, the exchange's candles are the only source of volumes."""
+
+
 def reach_of(settings: Settings) -> dict[str, int]:
     """Return the maximum age of each interval's candles at the end of a hole, in microseconds."""
     return {
@@ -82,7 +86,10 @@ class Backfill(Thread):
     def _step(self) -> float:
         """Fill the newest hole that is due, if any. Return the seconds until the next look."""
         self._save()
-        filling = self._progress.next(self._clock())
+        now = self._clock()
+        if self._reach["1h"] and VOLUME not in self._client.exchange.fields:
+            self._progress.end_hours(now)
+        filling = self._progress.next(now)
         if filling:
             self._producer.check_topic()
             self._fill(filling)

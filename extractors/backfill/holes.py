@@ -25,6 +25,8 @@ class Hole(NamedTuple):
 
     start: int
     end: int
+    only_hours: bool = False
+    """Whether it lacks nothing but the volumes of whole hours, which the feed does not have."""
 
     @property
     def due(self) -> int:
@@ -47,6 +49,8 @@ def parts_of(hole: Hole, reach: Mapping[str, int], limit: int) -> list[Part]:
     microseconds. Wider candles are requested only if the narrower ones do not reach the start of the hole.
     They then overlap the narrower ones, up to the end of the hole.
     """
+    if hole.only_hours:
+        return _parts("1h", max(hole.start, hole.end - reach["1h"]), hole.end, limit)
     found: list[Part] = []
     is_open = True
     for interval in WIDTHS:

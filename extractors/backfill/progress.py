@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
-from extractors.backfill.holes import SHORTEST, Hole
+from extractors.backfill.holes import HOUR, SHORTEST, Hole
 from extractors.journal.replace_file import replace_file
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,14 @@ class Filling:
 class BackfillProgress:
     """Holes that are not filled yet. Thread-safe."""
 
-    def __init__(self, flowing_until: int, fillings: list[Filling]) -> None:
+    def __init__(self, flowing_until: int, hours_until: int, fillings: list[Filling]) -> None:
         self._lock = Lock()
         # When the previous process received its last ticker, 0 if there was none. None after the first
         # interruption of this process.
         self._before: int | None = flowing_until
         self._flowing_until = flowing_until
+        # End of the last hour whose volumes are in a hole. 0 before the first hole.
+        self._hours_until = hours_until
         self._fillings = fillings
 
     @classmethod
@@ -47,23 +49,34 @@ class BackfillProgress:
         try:
             record = json.loads((folder / FILE).read_bytes())
             fillings = [
-                Filling(Hole(int(each["from"]), int(each["to"])), {*map(str, each["symbols"])})
+                Filling(
+                    Hole(int(each["from"]), int(each["to"]), bool(each.get("only_hours"))),
+                    {*map(str, each["symbols"])},
+                )
                 for each in record["holes"]
             ]
-            return cls(int(record["flowing_until"]), fillings)
+            # A record of before hours were filled does not have them.
+            hours_until = int(record.get("hours_until", 0))
+            return cls(int(record["flowing_until"]), hours_until, fillings)
         except FileNotFoundError:
             pass
         except (OSError, ValueError, LookupError, TypeError) as error:
             log.warning("record of the backfill unreadable reason=%r", str(error))
-        return cls(0, [])
+        return cls(0, 0, [])
 
     def save(self, folder: Path) -> None:
         """Replace the file. Raise OSError on failure."""
         with self._lock:
             record = {
                 "flowing_until": self._flowing_until,
+                "hours_until": self._hours_until,
                 "holes": [
-                    {"from": each.hole.start, "to": each.hole.end, "symbols": sorted(each.symbols)}
+                    {
+                        "from": each.hole.start,
+                        "to": each.hole.end,
+                        "only_hours": each.hole.only_hours,
+                        "symbols": sorted(each.symbols),
+                    }
                     for each in self._fillings
                 ],
             }
@@ -82,8 +95,18 @@ class BackfillProgress:
             hole = Hole(start if self._before is None else min(start, self._before), end)
             self._before = None
             self._flowing_until = max(self._flowing_until, end)
+            # The first hole of a journal needs all hours up to its end.
+            self._hours_until = self._hours_until or end // HOUR * HOUR
             if hole.end - hole.start >= SHORTEST:
                 self._fillings.append(Filling(hole))
+
+    def end_hours(self, now: int) -> None:
+        """Add the hole of the hours that ended since the last call, or since the first hole."""
+        with self._lock:
+            start, end = self._hours_until, now // HOUR * HOUR
+            if 0 < start < end:
+                self._hours_until = end
+                self._fillings.append(Filling(Hole(start, end, only_hours=True)))
 
     def next(self, now: int) -> Filling | None:
         """Return the newest hole that is due. None if there is none."""

@@ -13,16 +13,19 @@ PAIRS = """
 SELECT exchange, count(*) FROM instruments WHERE status = 'TRADING' GROUP BY exchange
 """
 
+# Hours are requested for their volumes too, so they alone fill nothing: the newest minutes must be there.
 FILLED = """
 SELECT asked.exchange, asked.since, count(*)
 FROM unnest(%(exchanges)s, %(since)s::timestamptz[], %(until)s::timestamptz[])
     AS asked (exchange, since, until)
 JOIN instruments AS listed ON listed.exchange = asked.exchange AND listed.status = 'TRADING'
 WHERE (
-    SELECT range_agg(tstzrange(span.start, span.until)) FROM exchange_candle_spans AS span
+    SELECT range_agg(tstzrange(span.start, span.until)) @> tstzrange(asked.since, asked.until)
+        AND bool_or(span."interval" = '1m' AND span.until >= asked.until)
+    FROM exchange_candle_spans AS span
     WHERE span.exchange = listed.exchange AND span.symbol = listed.symbol
         AND span.until > asked.since AND span.start < asked.until
-) @> tstzrange(asked.since, asked.until)
+)
 GROUP BY 1, 2
 """
 

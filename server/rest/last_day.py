@@ -34,11 +34,12 @@ LATEST = timedelta(minutes=1)
 SYMBOLS_AT_ONCE = 500
 """Maximum number of symbols of one query. If all their minutes are ours, it takes some seconds."""
 
+# Volumes are those of the exchange's hours, also where our minutes have the prices.
 # A requested span ends when the answer was received, if that is earlier: later candles were still running.
 DAYS = """
 SELECT key.exchange, key.symbol, day.open, day.high, day.low,
-    CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN day.base_volume END,
-    CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN day.quote_volume END,
+    CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN volume.base END,
+    CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN volume.quote END,
     day.hours, day.closes
 FROM unnest(%(exchanges)s, %(symbols)s) AS key (exchange, symbol)
 JOIN unnest(%(feeds)s, %(holes)s::tstzmultirange[]) AS feed (exchange, holes) USING (exchange)
@@ -47,19 +48,25 @@ CROSS JOIN LATERAL (
         trim_scale(max(open) FILTER (WHERE start = %(since)s))::text AS open,
         trim_scale(max(high))::text AS high,
         trim_scale(min(low))::text AS low,
-        CASE WHEN bool_and(base_volume IS NOT NULL) THEN trim_scale(sum(base_volume))::text END
-            AS base_volume,
-        CASE WHEN bool_and(quote_volume IS NOT NULL) THEN trim_scale(sum(quote_volume))::text END
-            AS quote_volume,
         array_agg(extract(hour FROM start - %(since)s)::integer) AS hours,
         array_agg(trim_scale(close)::text) AS closes
     FROM merged_candles(key.exchange, key.symbol, %(hour)s, %(since)s, %(until)s, feed.holes, true)
 ) AS day
 CROSS JOIN LATERAL (
+    SELECT
+        CASE WHEN bool_and(base_volume IS NOT NULL) THEN trim_scale(sum(base_volume))::text END
+            AS base,
+        CASE WHEN bool_and(quote_volume IS NOT NULL) THEN trim_scale(sum(quote_volume))::text END
+            AS quote
+    FROM exchange_candles AS hour
+    WHERE hour.exchange = key.exchange AND hour.symbol = key.symbol AND "interval" = '1h'
+        AND start >= %(since)s AND start < %(until)s AND received_at >= start + %(hour)s
+) AS volume
+CROSS JOIN LATERAL (
     SELECT range_agg(tstzrange(start, least(until, received_at))) AS spans
     FROM exchange_candle_spans AS span
-    WHERE span.exchange = key.exchange AND span.symbol = key.symbol AND reason IS NULL
-        AND start < least(until, received_at) AND until > %(since)s
+    WHERE span.exchange = key.exchange AND span.symbol = key.symbol AND "interval" = '1h'
+        AND reason IS NULL AND start < least(until, received_at) AND until > %(since)s
 ) AS requested
 """
 

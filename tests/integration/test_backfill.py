@@ -15,7 +15,7 @@ from core.topics import EXCHANGE_CANDLES
 from extractors.backfill.backfill import Backfill
 from extractors.backfill.candle_producer import CandleProducer
 from extractors.backfill.holes import DAY, HOUR, MINUTE
-from extractors.backfill.progress import BackfillProgress
+from extractors.backfill.progress import FILE, BackfillProgress
 from extractors.backfill.ranking import ranked
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.notices import now_us
@@ -187,6 +187,27 @@ def test_a_ban_stops_all_requests_for_as_long_as_the_exchange_demands(
         assert time.monotonic() - began >= 2
         wait_for(is_filled(progress))
     assert [each for each in messages_of(topic, exchange) if each["reason"]] == []
+
+
+@pytest.mark.parametrize(("exchange", "intervals"), [("binance", []), ("kucoin", ["1h"])])
+def test_an_hour_that_ended_is_requested_where_tickers_have_no_volume(
+    exchange: str,
+    intervals: list[str],
+    address: str,
+    settings: Settings,
+    topic: Topic,
+    tmp_path: Path,
+) -> None:
+    hour = now_us() // HOUR * HOUR
+    progress = BackfillProgress(now_us(), hour - HOUR, [])
+    with filling(client_at(exchange, address), settings, tmp_path, progress) as thread:
+        wait_for(lambda: (tmp_path / FILE).exists())
+        wait_for(is_filled(progress))
+    assert thread.done == thread.pairs
+    messages = messages_of(topic, exchange)
+    assert [*dict.fromkeys(each["interval"] for each in messages)] == intervals
+    assert len(messages) == thread.pairs
+    assert {(each["from"], each["to"]) for each in messages} <= {(hour - HOUR, hour)}
 
 
 def test_requests_keep_the_interval_of_the_exchanges_limit(

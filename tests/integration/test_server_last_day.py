@@ -46,7 +46,7 @@ def start() -> datetime:
 def database(stack: Stack, start: datetime) -> Settings:
     """The feed of Binance was connected in the last two hours, with an interruption in the first of them.
 
-    BTCUSDT has all hours of the exchange before, ETHEUR all but the first two of them. KuCoin has none.
+    BTCUSDT has all hours of the exchange before, ETHEUR all 24 hours but the first two. KuCoin has none.
     """
     database = new_database(stack)
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
@@ -70,8 +70,9 @@ def database(stack: Stack, start: datetime) -> Settings:
         )
         theirs(owner, "BTCUSDT", "1h", [start + number * HOUR for number in range(22)])
         theirs(owner, "BTCUSDT", "1m", [connected + 11 * MINUTE])
-        theirs(owner, "ETHEUR", "1h", [start + number * HOUR for number in range(2, 22)])
+        theirs(owner, "ETHEUR", "1h", [start + number * HOUR for number in range(2, 24)])
         ours(owner, "BTCUSDT", [connected + number * MINUTE for number in (0, 11, 119)])
+        ours(owner, "ETHEUR", [connected + 119 * MINUTE])
         requested(owner, "BTCUSDT", start, start + 22 * HOUR)
         requested(owner, "ETHEUR", start - HOUR, start + 24 * HOUR)
     return database
@@ -129,7 +130,7 @@ def test_a_day_is_made_of_ours_and_of_the_exchanges_candles(
     )
     assert datetime.now(UTC) - datetime.fromisoformat(answer["time"]) < MINUTE
     bitcoin, ether, unknown = answer["days"]
-    # The exchange's minute replaces ours, which was interrupted; the last hour is ours.
+    # The exchange's minute replaces ours, which was interrupted; the last hour is ours, and has no volume.
     assert bitcoin == {
         "exchange": "binance",
         "symbol": "BTCUSDT",
@@ -140,15 +141,16 @@ def test_a_day_is_made_of_ours_and_of_the_exchanges_candles(
         "quote_volume": None,
         "closes": [*["21"] * 23, "11"],
     }
+    # Prices of the last hour are ours, volumes the exchange's.
     assert ether == {
         "exchange": "binance",
         "symbol": "ETHEUR",
         "open": None,
         "high": "22",
-        "low": "19",
-        "base_volume": "30",
-        "quote_volume": "600",
-        "closes": [None, None, *["21"] * 20, None, None],
+        "low": "9",
+        "base_volume": "33",
+        "quote_volume": "660",
+        "closes": [None, None, *["21"] * 21, "11"],
     }
     assert unknown == {
         "exchange": "kucoin",

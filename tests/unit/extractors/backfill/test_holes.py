@@ -51,6 +51,12 @@ def test_hours_are_needed_only_where_minutes_do_not_reach() -> None:
     assert [p.interval for p in parts_of(hole(timedelta(hours=7)), REACH, LIMIT)] == ["1m", "1h"]
 
 
+def test_a_hole_of_volumes_needs_hours_alone() -> None:
+    start, end = datetime(2025, 3, 28, 5, tzinfo=UTC), datetime(2025, 3, 28, 7, tzinfo=UTC)
+    volumes = Hole(at(start) * 1_000_000, at(end) * 1_000_000, only_hours=True)
+    assert parts_of(volumes, REACH, LIMIT) == [Part("1h", at(start), at(end))]
+
+
 def test_an_interval_without_reach_is_left_out() -> None:
     parts = parts_of(Hole(0, at(END) * 1_000_000), REACH | {"1m": 0, "1d": 0}, LIMIT)
     assert [part.interval for part in parts] == ["1h"]

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from extractors.backfill.holes import MINUTE, Hole
+from extractors.backfill.holes import HOUR, MINUTE, Hole
 from extractors.backfill.progress import FILE, BackfillProgress
 
 T = 1_743_147_448_000_000
+NEXT_HOUR = (T // HOUR + 1) * HOUR
 LATER = T + 100 * MINUTE
 
 
-def holes(progress: BackfillProgress) -> list[Hole]:
-    """Return the holes that are left, newest first."""
+def holes(progress: BackfillProgress, now: int = LATER) -> list[Hole]:
+    """Return the holes that are left and due, newest first."""
     found = []
-    while filling := progress.next(LATER):
+    while filling := progress.next(now):
         found.append(filling.hole)
         progress.remove(filling)
     return found
@@ -71,6 +72,24 @@ def test_a_restart_goes_on_with_the_symbols_that_are_left(tmp_path: Path) -> Non
     found = BackfillProgress.load(tmp_path).next(LATER)
     assert found
     assert (found.hole, found.symbols) == (Hole(0, T + 1), {"BTCUSDT", "币安人生USDT"})
+
+
+def test_hours_that_ended_since_the_first_hole_are_a_hole_once(tmp_path: Path) -> None:
+    former = BackfillProgress.load(tmp_path)
+    former.end_hours(T)
+    former.interrupted(T, T + 1)
+    former.end_hours(NEXT_HOUR - 1)
+    assert holes(former) == [Hole(0, T + 1)]
+    former.end_hours(NEXT_HOUR)
+    former.end_hours(NEXT_HOUR + 1)
+    former.save(tmp_path)
+
+    progress = BackfillProgress.load(tmp_path)
+    assert holes(progress) == [Hole(NEXT_HOUR - HOUR, NEXT_HOUR, only_hours=True)]
+    progress.interrupted(NEXT_HOUR, NEXT_HOUR + 1)
+    progress.end_hours(NEXT_HOUR + 2 * HOUR)
+    [hours, _] = holes(progress, NEXT_HOUR + 3 * HOUR)
+    assert hours == Hole(NEXT_HOUR, NEXT_HOUR + 2 * HOUR, only_hours=True)
 
 
 @pytest.mark.parametrize(
