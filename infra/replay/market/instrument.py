@@ -23,9 +23,17 @@ class Instrument:
     """
 
     def __init__(
-        self, pair: Pair, coins: Coins, random: Random, *, chance: float, period: float, now: int
+        self,
+        pair: Pair,
+        coins: Coins,
+        random: Random,
+        *,
+        rank: int,
+        chance: float,
+        trades_per_hour: float,
+        now: int,
     ) -> None:
-        """`chance` is the probability of a change per `period`, which is in seconds."""
+        """`rank` is 0 for the busiest pair. `chance` is the probability of a change per period."""
         self.pair = pair
         self.chance = chance
         self._coins = coins
@@ -33,8 +41,9 @@ class Instrument:
         premium = 1 + random.uniform(-PREMIUM, PREMIUM)
         self._increments_in_one = premium / float(pair.price_increment)
         self._spread = random.uniform(1e-4, 1e-3)
-        # The busier a pair, the larger its trades: BTCUSDT reaches its real volume of 20,000 BTC a day.
-        dollars = 50 + 20_000 * chance**2
+        # The busier a pair, the larger its trades: BTCUSDT reaches its real volume of 20,000 BTC a day, and
+        # the volumes of all pairs fall with their rank as the real ones do.
+        dollars = 50 + 20_000 / (rank + 1)
         size = dollars / coins.dollars[pair.base] / float(pair.size_increment)
         self._usual_size = max(1.0, size)
 
@@ -46,14 +55,17 @@ class Instrument:
         self.size = self._some_size()
         walk = Walk(
             (coins.swing[pair.base] + coins.swing[pair.quote]) * 1e-4,
-            chance * 3600 / period * self._usual_size,
+            trades_per_hour * self._usual_size,
             self._usual_size,
         )
-        hours = list(islice(walk.before(self.price, random), HOURS))[::-1]
-        origin = f"{pair.symbol} {self.price}"
-        self.candles = Candles(
-            hours, self.price, walk, lambda purpose: Random(f"{origin} {purpose}"), now // 1000
-        )
+        # The same on each exchange, so that the prices of a pair have one past.
+        origin = f"{pair.base}/{pair.quote} {coins.price(pair)}"
+
+        def seed(purpose: str) -> Random:
+            return Random(f"{origin} {purpose}")
+
+        hours = list(islice(walk.before(self.price, seed("last day")), HOURS))[::-1]
+        self.candles = Candles(hours, self.price, walk, seed, now // 1000)
         self.day = Day(hours)
 
     def quote(self) -> None:

@@ -44,16 +44,18 @@ class Market:
         # The mean of x**n over x from 0 to 1 is 1/(n+1). So the chances fall from the busiest pair
         # to the quietest, none is above 1, and their mean is `changed`.
         exponent = 1 / changed - 1
+        chances = [(1 - (rank + 0.5) / len(pairs)) ** exponent for rank in range(len(pairs))]
         self.instruments = [
             Instrument(
                 pair,
                 coins,
                 self._random,
-                chance=(1 - (rank + 0.5) / len(pairs)) ** exponent,
-                period=period,
+                rank=rank,
+                chance=chance,
+                trades_per_hour=traded * chance * 3600 / period,
                 now=now,
             )
-            for rank, pair in enumerate(pairs)
+            for rank, (pair, chance) in enumerate(zip(pairs, chances, strict=True))
         ]
 
     def turn(self, instruments: Sequence[Instrument], now: int) -> list[Instrument]:

@@ -208,3 +208,30 @@ def test_a_pair_with_an_unknown_quote_is_refused_by_name() -> None:
     pair = Pair("AAABBB", "AAA", "BBB", Decimal("0.01"), Decimal("0.1"))
     with pytest.raises(ValueError, match=r"^AAABBB: data/coins\.csv has no BBB$"):
         Coins([pair], seed=1)
+
+
+def test_the_past_of_a_pair_is_the_same_on_both_exchanges() -> None:
+    coins = Coins([*BINANCE, *KUCOIN], 1)
+    binance, kucoin = (by_symbol(market(pairs, coins=coins)) for pairs in (BINANCE, KUCOIN))
+    end = START // 1000
+    for days, interval in ((1, "1h"), (30, "1h"), (300, "1d")):
+        closes = [
+            [
+                each.close * float(each_of.pair.price_increment)
+                for each in each_of.candles.of(interval, end - days * 86_400, end, end)
+            ]
+            for each_of in (binance["BTCUSDT"], kucoin["BTC-USDT"])
+        ]
+        assert len(closes[0]) >= min(days * 24, 300)
+        assert closes[0] == pytest.approx(closes[1], rel=0.002)
+
+
+@pytest.mark.parametrize("pairs", [BINANCE, KUCOIN])
+def test_volumes_fall_with_the_rank_of_a_pair(pairs: list[Pair]) -> None:
+    coins = Coins([*BINANCE, *KUCOIN], 1)
+    volumes = [
+        i.day.quote_volume * float(i.pair.price_increment * i.pair.size_increment)
+        for i in market(pairs, coins=coins).instruments[:100]
+    ]
+    assert pairs[0].base == "BTC"
+    assert volumes[0] > volumes[10] > volumes[30] > volumes[99] > 0
