@@ -193,9 +193,15 @@ def read_data(path: str, text: str) -> Any:
             return answer["data"]
     except (ValueError, LookupError, TypeError) as error:
         raise ExchangeError("unreadable", f"{path}: {error!r}") from error
-    # Codes from 500000 on are KuCoin's own errors, as HTTP's statuses are.
-    kind = ExchangeError if str(answer["code"]).startswith("5") else InvalidRequestError
-    raise kind("refused", f"{path} answered{one_line(coded_reason(answer))}")
+    # The first three digits of a code mean the same as HTTP's statuses, whatever the status is.
+    code, text = str(answer["code"]), f"{path} answered{one_line(coded_reason(answer))}"
+    if code.startswith("429"):
+        raise ExchangeError("refused", text, retry_after=BUSY_PAUSE)
+    raise (
+        ExchangeError("refused", text)
+        if code.startswith("5")
+        else InvalidRequestError("refused", text)
+    )
 
 
 def _endpoint(server: Any, query: str) -> Endpoint:

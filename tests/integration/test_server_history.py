@@ -11,6 +11,7 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import requests
 from psycopg2.extensions import connection
 from psycopg2.extras import execute_values
 
@@ -18,8 +19,10 @@ from core.settings import Settings
 from infra.stack import Stack
 from server.rest.history import CANDLES_AT_ONCE, MAX_CANDLES
 from tests.support.live_job import list_instruments
+from tests.support.postgres import no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
+from tests.support.waiting import DEADLINE
 
 DAY = datetime(2025, 3, 28, tzinfo=UTC)
 MINUTES = 2 * CANDLES_AT_ONCE + 7
@@ -92,6 +95,20 @@ def test_csv_is_the_default_and_an_unknown_value_is_empty(server: ServerProcess)
         "start,open,high,low,close,updates,source,base_volume,quote_volume,trades",
         "2025-03-28T00:00:00.000000Z,1,1.123456789012345678,0.5,0.123456789012345678,3,updates,,,",
     ]
+
+
+def test_an_answer_that_postgres_interrupts_is_not_taken_for_whole(
+    filled: Settings, server: ServerProcess
+) -> None:
+    address = f"http://127.0.0.1:{server.port}{PATH}"
+    # So long a span takes seconds, and the answer begins at once.
+    span = {"from": (DAY - timedelta(days=690)).isoformat(), "to": SPAN["from"]}
+    with requests.get(address, params=span, stream=True, timeout=DEADLINE) as answer:
+        assert answer.status_code == 200
+        with no_connections(filled, filled.database_url.rsplit("/", 1)[1]):
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                assert answer.content == b""
+    assert server.get(PATH, **SPAN).status_code == 200
 
 
 @pytest.mark.parametrize("form", ["csv", "arrow", "parquet"])

@@ -17,7 +17,7 @@ from exchanges.exchange import (
     Result,
     Turnover,
 )
-from exchanges.kucoin import KUCOIN
+from exchanges.kucoin import BUSY_PAUSE, KUCOIN
 
 REST = {"rest": "https://exchange.example"}
 
@@ -86,6 +86,14 @@ def test_an_answer_without_candles_is_an_error(exchange: Exchange, text: str) ->
     with pytest.raises(ExchangeError) as raised:
         asking.send(text)
     assert not isinstance(raised.value, InvalidRequestError)
+
+
+def test_kucoins_limit_demands_a_pause_even_in_a_successful_response() -> None:
+    asking = source_of(KUCOIN).request(REST, CandleSpan("BTC-USDT", "1m", 0, 60))
+    next(asking)
+    with pytest.raises(ExchangeError, match="code 429000: Too Many Requests") as raised:
+        asking.send('{"code":"429000","msg":"Too Many Requests"}')
+    assert raised.value.retry_after == BUSY_PAUSE
 
 
 def test_kucoins_refusal_of_a_symbol_is_final() -> None:
