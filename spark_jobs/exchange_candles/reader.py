@@ -1,16 +1,18 @@
 """Read messages of topic `exchange_candles` into candles, requested spans and dead letters. Pure.
 
-Plain Python is fast enough: the first start brings some millions of candles, later there are few.
+column_reader reads the candles of a message together, if it understands all of them. Otherwise they are
+read one by one here, in plain Python, which is the reference.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
-from exchanges import EXCHANGE
 from exchanges.exchange import CANDLE_SECONDS, CandleSource
+from spark_jobs.exchange_candles.column_reader import read_columns
 from spark_jobs.exchange_candles.columns import (
     CANDLE_READ,
     IS_CANDLE,
@@ -18,37 +20,41 @@ from spark_jobs.exchange_candles.columns import (
     OPTIONAL,
     PRICES,
 )
+from spark_jobs.exchange_candles.request import Row, origin_of, requested
 from spark_jobs.tickers import values
-from spark_jobs.tickers.columns import IS_DEAD_LETTER, arrow_schema
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, arrow_schema, as_table
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.fields import READERS
 from spark_jobs.tickers.values import Number, Unreadable, shown
 
 SCHEMA = arrow_schema(CANDLE_READ)
 
-Row = dict[str, Any]
-"""A row of columns.CANDLE_READ, with times in microseconds since the epoch. Missing columns are NULL."""
-
 _decode = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=Number).decode
 
 
 def read_candles(messages: pa.RecordBatch) -> pa.Table:
     """Return rows of columns.CANDLE_READ from Kafka records: value, topic, partition, offset."""
-    rows = [row for message in messages.to_pylist() for row in rows_of(message)]
-    return pa.Table.from_pylist(rows, SCHEMA)
+    rows: list[Row] = []
+    frames = []
+    for message in messages.to_pylist():
+        origin = origin_of(message)
+        read = read_columns(message["value"] or b"", origin)
+        if read is None:
+            rows += rows_of(message)
+            continue
+        span, candles = read
+        rows.append({**origin, **span, "kind": IS_SPAN})
+        frames.append(candles)
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    return pa.concat_tables([table, as_table(pl.concat(frames), CANDLE_READ)]) if frames else table
 
 
 def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of a message: the requested span, its candles, and what can't be read."""
-    origin = {
-        "topic": message["topic"],
-        "partition": message["partition"],
-        "first_offset": message["offset"],
-        "last_offset": message["offset"],
-    }
+    origin = origin_of(message)
     whole = message["value"] or b""
     try:
-        span, source, candles = _read(whole)
+        span, source, candles = requested(_decoded(whole))
     except Unreadable as reason:
         yield {
             **origin,
@@ -99,47 +105,11 @@ def candle_of(written: Any, source: CandleSource, message: Mapping[str, Any]) ->
     return candle
 
 
-def _read(whole: bytes) -> tuple[Row, CandleSource, list[Any]]:
-    """Return the requested span, the exchange's description of candles, and the candles as written."""
+def _decoded(whole: bytes) -> Any:
     try:
-        message = _decode(whole.decode())
+        return _decode(whole.decode())
     except (ValueError, RecursionError) as error:
         raise Unreadable("the message is no JSON object") from error
-    if not isinstance(message, dict):
-        raise Unreadable("the message is no JSON object")
-    exchange = EXCHANGE.get(str(message.get("exchange")))
-    if exchange is None or exchange.candles is None:
-        raise Unreadable(
-            f"the exchange is unknown or has no candles: {shown(message.get('exchange'))}"
-        )
-    interval = message.get("interval")
-    if not isinstance(interval, str) or interval not in CANDLE_SECONDS:
-        raise Unreadable(f"interval is unknown: {shown(interval)}")
-    reason = message.get("reason")
-    span = {
-        "exchange": exchange.name,
-        "symbol": _named("symbol", message, values.name),
-        "interval": interval,
-        "start": _named("from", message, values.microseconds),
-        "until": _named("to", message, values.microseconds),
-        "received_at": _named("received_at", message, values.microseconds),
-        "reason": None if reason is None else shown(reason),
-    }
-    response = message.get("response")
-    if reason is not None:
-        return span, exchange.candles, []
-    for key in exchange.candles.path:
-        response = response.get(key) if isinstance(response, dict) else None
-    if not isinstance(response, list):
-        raise Unreadable("the response has no array of candles")
-    return span, exchange.candles, response
-
-
-def _named(name: str, message: Mapping[str, Any], read: values.Read) -> Any:
-    try:
-        return read(message.get(name))
-    except Unreadable as error:
-        raise Unreadable(f"{name} {error}: {shown(message.get(name))}") from error
 
 
 def _value(name: str, written: list[Any], source: CandleSource) -> Any:
