@@ -19,7 +19,7 @@ from tests.unit.spark_jobs.exchange_candles.test_reader import (
     fields,
 )
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, "", " 1", "1 ", "+1", "1e3", "1E-19", ".5", "5.", "-3", "0", "0.0", "NaN"),
         *("0." + "1" * 18, "0." + "1" * 19, "0." + "1" * 18 + "00", "9" * 20, "9" * 21, "\u0661"),
@@ -28,7 +28,7 @@ ODD = st.sampled_from(
         *("85430", "85450.01", "100000", "0.1060", "\x00", "\ud800", "1\n"),
     ]
 )
-KLINES = {"binance": KLINE, "kucoin": KUCOIN_CANDLE}
+KLINES: dict[str, list[Any]] = {"binance": KLINE, "kucoin": KUCOIN_CANDLE}
 
 
 @st.composite
@@ -45,7 +45,7 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
     exchange = draw(st.sampled_from(sorted(KLINES)))
     found = draw(st.lists(candles(exchange) | ODD if draw(st.booleans()) else candles(exchange)))
     response = found if exchange == "binance" else {"code": "200000", "data": found}
-    changed = draw(
+    changed: dict[str, Any] = draw(
         st.sampled_from(
             [
                 *({}, {}, {}, {"reason": "no"}, {"interval": "1h"}, {"interval": "7m"}),
