@@ -18,6 +18,8 @@ from server.rest.feeds import FeedFilter, Feeds, feeds
 from server.rest.history import HistorySpan, history
 from server.rest.history_formats import FORMATS
 from server.rest.instruments import Instruments, instruments
+from server.rest.last_day import LastDay, answer_with_last_day, compute_last_day
+from server.rest.once_a_minute import OnceAMinute
 from server.rest.price_answers import (
     PriceFilter,
     Prices,
@@ -69,7 +71,13 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         prefix="/api",
         responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     )
+    add_prices(api, hub, queries)
+    add_markets(api, hub, queries)
+    add_operations(api, hub, queries)
+    return api
 
+
+def add_prices(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
     @api.get(
         "/prices", tags=["prices"], response_class=Response, responses=cached_responses(Prices)
     )
@@ -106,6 +114,12 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
             raise no_price(exchange, symbol)
         answer = answer_with_price(prices, price, if_none_match)
         return with_age(answer, hub.away_since)
+
+
+def add_markets(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
+    last_day = OnceAMinute(
+        lambda now, before: compute_last_day(queries, known_prices(hub), now, before)
+    )
 
     @api.get(
         "/instruments",
@@ -150,6 +164,22 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         newest = None if hub.prices is None else hub.prices.newest_received(exchange)
         return await history(queries, exchange, symbol, span, newest)
 
+    @api.get(
+        "/last-day",
+        tags=["markets"],
+        response_class=Response,
+        responses=tagged_responses(LastDay),
+    )
+    async def get_last_day(
+        which: Annotated[SelectionQuery, Query()], if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """Return the last 24 full hours of each symbol. It is computed once a minute for all clients."""
+        prices = known_prices(hub)
+        require_postgres(hub)
+        return answer_with_last_day(
+            await last_day.value(), prices, which.selection(), if_none_match
+        )
+
     @api.get("/compare", tags=["markets"], responses={200: {"headers": AGE}})
     async def get_comparisons(
         which: Annotated[CompareFilter, Query()], response: Response
@@ -158,18 +188,24 @@ def create_api(hub: Hub, queries: QueryConnection) -> APIRouter:
         with_age(response, hub.away_since)
         return compare(known_prices(hub), which)
 
+
+def add_operations(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
     @api.get("/feeds", tags=["operations"])
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
         """Return source, age, unreadable share and recent events of each feed."""
         return await feeds(queries, known_prices(hub), hub.unreadable, which)
-
-    return api
 
 
 def known_prices(hub: Hub) -> PriceTable:
     if hub.prices is None:
         raise unavailable("Postgres has not been read yet")
     return hub.prices
+
+
+def require_postgres(hub: Hub) -> None:
+    """Raise HTTPException: 503 while Postgres is unavailable."""
+    if hub.away_since is not None:
+        raise unavailable("Postgres does not answer")
 
 
 def with_age(answer: Response, database_away_since: datetime | None) -> Response:

@@ -22,6 +22,10 @@ def json_answer(text: str, etag: str) -> Response:
 
 def answer_with(content: BaseModel, if_none_match: str | None) -> Response:
     """Return the content as JSON, with a hash of it as ETag."""
-    text = content.model_dump_json(by_alias=True)
+    return answer_with_text(content.model_dump_json(by_alias=True), if_none_match)
+
+
+def answer_with_text(text: str, if_none_match: str | None) -> Response:
+    """Return the JSON, with a hash of it as ETag."""
     etag = f'"{sha256(text.encode()).hexdigest()[:16]}"'
     return not_modified(etag) if is_known(etag, if_none_match) else json_answer(text, etag)

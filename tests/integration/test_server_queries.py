@@ -285,6 +285,7 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
         "/api/prices/{exchange}/{symbol}": "PriceRow",
         "/api/instruments": "Instruments",
         "/api/candles/{exchange}/{symbol}": "Candles",
+        "/api/last-day": "LastDay",
         "/api/compare": "Comparisons",
         "/api/feeds": "Feeds",
     }.items():

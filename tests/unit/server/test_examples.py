@@ -7,10 +7,11 @@ from server.price_row import PriceRow
 from server.rest.candles import Candle
 from server.rest.compare import Comparison
 from server.rest.instruments import Instrument
+from server.rest.last_day import Day
 from server.state.prices import FIELDS
 
 
-@pytest.mark.parametrize("model", [PriceRow, Instrument, Candle, Comparison])
+@pytest.mark.parametrize("model", [PriceRow, Instrument, Candle, Comparison, Day])
 def test_an_example_is_an_answer_in_every_field(model: type[BaseModel]) -> None:
     (example,) = model.model_json_schema()["examples"]
 

@@ -1,0 +1,191 @@
+"""Serve the last 24 hours of all symbols, from candles of ours and of the exchange."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+import requests
+from psycopg2.extensions import connection
+
+from core.settings import Settings
+from infra.stack import Stack
+from tests.support.live_job import insert, list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.postgres import execute, no_connections
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
+from tests.support.waiting import wait_for
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def start() -> datetime:
+    """Return the start of the last 24 full hours, which will not change for a minute."""
+    now = wait_for(lambda: datetime.now(UTC), lambda now: now.minute < 59, deadline=90)
+    return now.replace(minute=0, second=0, microsecond=0) - 24 * HOUR
+
+
+@pytest.fixture(scope="module")
+def database(stack: Stack, start: datetime) -> Settings:
+    """The feed of Binance was connected in the last two hours, with an interruption in the first of them.
+
+    BTCUSDT has all hours of the exchange before, ETHEUR all but the first two of them. KuCoin has none.
+    """
+    database = new_database(stack)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        for table in ("candles_1m", "exchange_candles_1m", "exchange_candles_1h"):
+            execute(owner, f"CREATE TABLE {table}_any PARTITION OF {table} DEFAULT")
+        list_instruments(
+            owner,
+            ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"),
+            ("binance", "ETHEUR", "ETH", "EUR", "TRADING"),
+            ("kucoin", "BTC-USDT", "BTC", "USDT", "TRADING"),
+        )
+        connected = start + 22 * HOUR
+        events = [
+            ("connection", connected, None),
+            ("interruption", connected + 10 * MINUTE, connected + 12 * MINUTE),
+        ]
+        insert(
+            owner,
+            "INSERT INTO feed_events VALUES %s",
+            [("binance", None, kind, None, *times, 0) for kind, *times in events],
+        )
+        theirs(owner, "BTCUSDT", "1h", [start + number * HOUR for number in range(22)])
+        theirs(owner, "BTCUSDT", "1m", [connected + 11 * MINUTE])
+        theirs(owner, "ETHEUR", "1h", [start + number * HOUR for number in range(2, 22)])
+        ours(owner, "BTCUSDT", [connected + number * MINUTE for number in (0, 11, 119)])
+        requested(owner, "BTCUSDT", start, start + 22 * HOUR)
+        requested(owner, "ETHEUR", start - HOUR, start + 24 * HOUR)
+    return database
+
+
+@pytest.fixture(scope="module")
+def server(database: Settings) -> Iterator[ServerProcess]:
+    tickers = [
+        ticker("binance", "BTCUSDT", "1"),
+        ticker("binance", "ETHEUR", "1"),
+        ticker("kucoin", "BTC-USDT", "1"),
+    ]
+    batch_id = write_batch(database.database_url, tickers)
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, batch_id)
+        yield server
+
+
+def ours(owner: connection, symbol: str, minutes: Sequence[datetime]) -> None:
+    """Insert candles of ours that open at 10 and close at 11, between 9 and 12."""
+    rows = [("binance", symbol, minute, 10, 12, 9, 11, 1, 2, 3) for minute in minutes]
+    insert(owner, "INSERT INTO candles_1m VALUES %s", rows)
+
+
+def theirs(owner: connection, symbol: str, interval: str, starts: Sequence[datetime]) -> None:
+    """Insert candles of the exchange that open at 20 and close at 21, with volumes of 1.5 and 30."""
+    end = {"1m": MINUTE, "1h": HOUR}[interval]
+    rows = [
+        ("binance", symbol, interval, start, 20, 22, 19, 21, "1.5", 30, 5, start + end)
+        for start in starts
+    ]
+    insert(owner, "INSERT INTO exchange_candles VALUES %s", rows)
+
+
+def requested(owner: connection, symbol: str, start: datetime, end: datetime) -> None:
+    row = ("binance", symbol, "1h", start, end, end, None)
+    insert(owner, "INSERT INTO exchange_candle_spans VALUES %s", [row])
+
+
+def days(server: ServerProcess, **query: Any) -> list[dict[str, Any]]:
+    answer = server.get("/api/last-day", **query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["days"]
+    return found
+
+
+def test_a_day_is_made_of_ours_and_of_the_exchanges_candles(
+    server: ServerProcess, start: datetime
+) -> None:
+    answer = server.get("/api/last-day").json()
+
+    assert (answer["from"], answer["to"]) == (
+        f"{start:%Y-%m-%dT%H}:00:00.000000Z",
+        f"{start + 24 * HOUR:%Y-%m-%dT%H}:00:00.000000Z",
+    )
+    assert datetime.now(UTC) - datetime.fromisoformat(answer["time"]) < MINUTE
+    bitcoin, ether, unknown = answer["days"]
+    # The exchange's minute replaces ours, which was interrupted; the last hour is ours.
+    assert bitcoin == {
+        "exchange": "binance",
+        "symbol": "BTCUSDT",
+        "open": "20",
+        "high": "22",
+        "low": "9",
+        "base_volume": None,
+        "quote_volume": None,
+        "closes": [*["21"] * 23, "11"],
+    }
+    assert ether == {
+        "exchange": "binance",
+        "symbol": "ETHEUR",
+        "open": None,
+        "high": "22",
+        "low": "19",
+        "base_volume": "30",
+        "quote_volume": "600",
+        "closes": [None, None, *["21"] * 20, None, None],
+    }
+    assert unknown == {
+        "exchange": "kucoin",
+        "symbol": "BTC-USDT",
+        "open": None,
+        "high": None,
+        "low": None,
+        "base_volume": None,
+        "quote_volume": None,
+        "closes": [None] * 24,
+    }
+
+
+def test_days_are_selected_as_prices_are(server: ServerProcess) -> None:
+    def symbols(**query: Any) -> list[str]:
+        return [each["symbol"] for each in days(server, **query)]
+
+    assert symbols(exchange="binance") == ["BTCUSDT", "ETHEUR"]
+    assert symbols(exchange=["binance", "kucoin"], quote="usdt") == ["BTCUSDT", "BTC-USDT"]
+    assert symbols(symbol=["ETHEUR", "BTC-USDT"]) == ["ETHEUR", "BTC-USDT"]
+    assert symbols(symbol="NONE") == []
+    refused = server.get("/api/last-day", exchange="kraken")
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "exchange")
+
+
+def test_all_requests_of_a_minute_get_the_same_answer(server: ServerProcess) -> None:
+    wait_for(lambda: datetime.now(UTC), lambda now: now.second < 50)
+    with ThreadPoolExecutor(8) as clients:
+        answers = [*clients.map(lambda _: server.get("/api/last-day"), range(8))]
+
+    assert len({answer.json()["time"] for answer in answers}) == 1
+    etag = answers[0].headers["ETag"]
+    same = server.get("/api/last-day", {"If-None-Match": etag})
+    assert (same.status_code, same.headers["ETag"].removeprefix("W/")) == (
+        304,
+        etag.removeprefix("W/"),
+    )
+    url = f"{server.page}api/last-day"
+    head = requests.head(url, timeout=10)
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_without_postgres_it_is_unavailable(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    with no_connections(database, owner.info.dbname):
+        answer = wait_for(
+            lambda: server.get("/api/last-day"), lambda answer: answer.status_code != 200
+        )
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["detail"] == "Postgres does not answer"
