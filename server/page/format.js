@@ -2,7 +2,11 @@
 
 export const MISSING = "–";
 
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const compact = new Intl.NumberFormat("en", {
+  notation: "compact",
+  minimumSignificantDigits: 3,
+  maximumSignificantDigits: 3,
+});
 const whole = new Intl.NumberFormat("en");
 
 /** 2676538125.4 → "2.68B". @param {number} number */
@@ -66,17 +70,17 @@ export function minute(time, zone) {
   });
 }
 
-/** "28 March". @param {string | number} time @param {Zone} zone */
+/** "28 Mar". @param {string | number} time @param {Zone} zone */
 export function day(time, zone) {
   return new Date(time).toLocaleDateString("en-GB", {
     day: "numeric",
-    month: "long",
+    month: "short",
     ...zoned(zone),
   });
 }
 
 /**
- * "08:37:28" with the day before it, "28 March, 08:37:28", if it is not the day of `now`, in milliseconds since the
+ * "08:37:28" with the day before it, "28 Mar, 08:37:28", if it is not the day of `now`, in milliseconds since the
  * epoch.
  * @param {string} time @param {number} now @param {Zone} zone
  */

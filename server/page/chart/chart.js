@@ -2,6 +2,7 @@
 
 import { get } from "../api.js";
 import { now } from "../clock.js";
+import { title } from "../exchanges.js";
 import { clockTime, day, minute } from "../format.js";
 import { secondsOf, shadedTimes } from "../model/candles.js";
 import { colour, library } from "./library.js";
@@ -192,6 +193,7 @@ export class Chart {
     }
     return this.#chart.addSeries(charts.LineSeries, {
       color: named(`line-${((number - 1) % 3) + 1}`),
+      title: title(side.exchange),
       lineWidth: 1.5,
       priceLineVisible: false,
       crosshairMarkerVisible: false,

@@ -40,7 +40,7 @@ import {
  */
 export function columnsOf(exchanges) {
   return [
-    column("pair", "Pair", "Base and quote", 118, 0, (pair) => pair.key),
+    column("pair", "Pair", "Base and quote", 112, 0, (pair) => pair.key),
     ...exchanges.flatMap(sideColumns),
     column(
       "difference",
@@ -50,13 +50,8 @@ export function columnsOf(exchanges) {
       4,
       (pair, context) => difference(pair, context.exchanges, context.now)?.points ?? null,
     ),
-    column(
-      "change",
-      "24 h",
-      "Change in 24 hours, on the exchange with the largest volume",
-      78,
-      1,
-      (pair, context) => onMain(pair, context, (side) => change(side)?.percent ?? null),
+    column("change", "24 h", "Change in 24 hours", 92, 1, (pair, context) =>
+      onMain(pair, context, (side) => change(side)?.percent ?? null),
     ),
     column("day", "Last day", "Hourly closes of the last 24 hours", 112, 6, (pair, context) =>
       onMain(pair, context, (side) => change(side)?.percent ?? null),
@@ -73,7 +68,7 @@ export function columnsOf(exchanges) {
     column(
       "turnover",
       "Volume",
-      "Volume of 24 hours in the quote, on the exchange with the largest",
+      "Volume of 24 hours on one exchange, in the quote",
       108,
       8,
       (pair, context) => onMain(pair, context, (side) => volumeInUsdt(pair, side, context.rates)),
@@ -81,7 +76,7 @@ export function columnsOf(exchanges) {
     column(
       "volume",
       "Vol USDT",
-      "Volume of 24 hours in USDT, on the exchange with the largest",
+      "Volume of 24 hours on one exchange, in USDT",
       84,
       3,
       (pair, context) => onMain(pair, context, (side) => volumeInUsdt(pair, side, context.rates)),

@@ -66,7 +66,8 @@ export function volumeInUsdt(pair, side, rates) {
 }
 
 /**
- * Returns the side whose change, volume and sparkline stand for the pair: that with the largest volume.
+ * Returns the side whose change, volume and sparkline stand for the pair: one whose ticker has figures of 24 hours
+ * before one with candles only, then that with the largest volume.
  * Rolling volumes of two exchanges are never added: they cover different trades of different moments.
  * @param {Pair} pair @param {string[]} exchanges @param {Rates} rates
  * @returns {Side | null}
@@ -75,9 +76,13 @@ export function mainSide(pair, exchanges, rates) {
   /** @type {Side | null} */
   let main = null;
   let largest = -1;
+  let hasTicker = false;
   for (const side of sidesOn(pair, exchanges)) {
-    const traded = volumeInUsdt(pair, side, rates) ?? Number(volume(side)?.text ?? 0);
-    if (traded > largest) [main, largest] = [side, traded];
+    const traded = volumeInUsdt(pair, side, rates) ?? 0;
+    const isTicker = side.price.quote_volume_24h !== null;
+    if (isTicker === hasTicker ? traded > largest : isTicker) {
+      [main, largest, hasTicker] = [side, traded, isTicker];
+    }
   }
   return main;
 }

@@ -47,6 +47,7 @@ export class Compare extends List {
   }
 
   async refresh() {
+    if (this.shell.exchanges.length === 0) return;
     const quote = this.#quote;
     const known = quotesOf(this.shell.market.pairs.values()).slice(0, QUOTE_CHIPS);
     const quotes = [...known, ...(known.includes(quote) ? [] : [quote])];
@@ -82,6 +83,8 @@ export class Compare extends List {
       "Difference",
       ...exchanges.flatMap(({ title }) => [title, `Age on ${title}`]),
     ];
+    // A row has cells for these exchanges.
+    if (this.#head.childElementCount !== columns.length) this.#body.replaceChildren();
     reconcile(this.#head, columns, {
       key: (label) => label,
       create: (label) => element("th", { scope: "col" }, label.startsWith("Age") ? "Age" : label),

@@ -23,6 +23,10 @@ export class Feeds {
   /** @param {{ exchange: string, simulated: boolean | null }[]} feeds of /api/feeds */
   load(feeds) {
     this.#simulated = new Set(feeds.filter((each) => each.simulated).map((each) => each.exchange));
+    const areAll = feeds.every((each) => each.simulated);
+    find("#simulated").hidden = !areAll;
+    // One badge for all is enough.
+    if (areAll) this.#simulated.clear();
     this.update();
   }
 

@@ -19,6 +19,8 @@ const QUOTE_CHIPS = 6;
 const SORT_INTERVAL = 3000;
 const REST = 1500;
 const STAR_WIDTH = 36;
+/** Width of a table in pixels below which columns are a fifth narrower. */
+const NARROW = 560;
 
 export class Markets {
   #shell;
@@ -173,7 +175,10 @@ export class Markets {
       ({ id, kind }) =>
         !preferences.hidden.includes(id) && !(kind === "difference" && this.#isSingle()),
     );
-    this.#columns = fitting(wanted, this.#scroller.clientWidth - STAR_WIDTH);
+    const width = this.#scroller.clientWidth;
+    const share = width < NARROW ? 0.8 : 1;
+    const scaled = wanted.map((column) => ({ ...column, width: column.width * share }));
+    this.#columns = fitting(scaled, width - STAR_WIDTH);
     this.#table.setColumns(this.#columns, place.sort, preferences.density);
     this.#table.show(this.#pairs);
     this.#showColumnChoice(columnsOf(exchanges));

@@ -38,7 +38,7 @@ export class Movers extends List {
       element(
         "p",
         { class: "lead" },
-        `Of pairs with a volume of ${count(LEAST_VOLUME)} USDT or more, on the exchange with the largest.`,
+        `Of pairs with a volume of ${count(LEAST_VOLUME)} USDT or more.`,
       ),
       element("div", { class: "page-bar" }, this.#quotes),
       element(
@@ -71,10 +71,16 @@ export class Movers extends List {
 
   /** @param {string} name @param {string} label */
   #list(name, label) {
-    const columns = ["Pair", "Price", "Last day", "24 h", "Vol USDT"];
+    const columns = [
+      ["Pair", "pair"],
+      ["Price", "price"],
+      ["Last day", "day"],
+      ["24 h", "change"],
+      ["Vol USDT", "volume"],
+    ];
     return element(
       "section",
-      { "aria-labelledby": `movers-${name}`, class: "card" },
+      { "aria-labelledby": `movers-${name}`, class: `card ${name}` },
       element("h3", { id: `movers-${name}` }, label),
       element(
         "table",
@@ -82,7 +88,11 @@ export class Movers extends List {
         element(
           "thead",
           {},
-          element("tr", {}, ...columns.map((each) => element("th", { scope: "col" }, each))),
+          element(
+            "tr",
+            {},
+            ...columns.map(([text, kind]) => element("th", { scope: "col", class: kind }, text)),
+          ),
         ),
         this.#bodies[/** @type {"gainers"} */ (name)],
       ),

@@ -262,9 +262,9 @@ export class Panel {
 }
 
 const SOURCES = {
-  updates: "from ticker updates",
-  exchange: "the exchange's own",
-  both: "from ticker updates and the exchange's own",
+  updates: "ticker updates",
+  exchange: "exchange's candles",
+  both: "both sources",
 };
 
 /** @param {import("../model/candles.js").Candle} candle @param {number} places */

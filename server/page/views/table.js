@@ -61,8 +61,7 @@ export class Table {
   /** @param {Column[]} columns @param {string} sort as in a place @param {keyof typeof HEIGHTS} density */
   setColumns(columns, sort, density) {
     this.#height = HEIGHTS[density];
-    const ids = columns.map((each) => each.id).join();
-    if (ids !== this.#columns.map((each) => each.id).join()) {
+    if (described(columns) !== described(this.#columns)) {
       this.#columns = columns;
       for (const row of this.#rows.values()) row.element.remove();
       this.#rows.clear();
@@ -189,6 +188,11 @@ export class Table {
     this.#render();
     this.#rows.get(this.#pairs[this.#active].key)?.link.focus({ preventScroll: true });
   }
+}
+
+/** @param {Column[]} columns */
+function described(columns) {
+  return columns.map(({ id, width }) => `${id} ${width}`).join();
 }
 
 /** @param {Column} column */
