@@ -76,7 +76,7 @@ function receive(prices, isSnapshot) {
     const updated = shell.market.update(prices);
     for (const each of updated.changed) changed.add(each);
     if (updated.isNew) replaced();
-    frame ||= requestAnimationFrame(render);
+    if (frame === 0) frame = requestAnimationFrame(render);
   }
 }
 

@@ -19,8 +19,9 @@ const QUOTE_CHIPS = 6;
 const SORT_INTERVAL = 3000;
 const REST = 1500;
 const STAR_WIDTH = 36;
-/** Width of a table in pixels below which columns are a fifth narrower. */
-const NARROW = 560;
+/** Width of a table in pixels below which columns become narrower, and by how much at most. */
+const NARROW = 480;
+const NARROWEST = 0.74;
 
 export class Markets {
   #shell;
@@ -176,7 +177,7 @@ export class Markets {
         !preferences.hidden.includes(id) && !(kind === "difference" && this.#isSingle()),
     );
     const width = this.#scroller.clientWidth;
-    const share = width < NARROW ? 0.8 : 1;
+    const share = Math.max(NARROWEST, Math.min(1, width / NARROW));
     const scaled = wanted.map((column) => ({ ...column, width: column.width * share }));
     this.#columns = fitting(scaled, width - STAR_WIDTH);
     this.#table.setColumns(this.#columns, place.sort, preferences.density);
