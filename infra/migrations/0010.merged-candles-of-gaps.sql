@@ -32,20 +32,28 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             - coalesce((SELECT range_agg(replacing.span) FROM replacing), '{}')
         ) AS gap
     ),
+    -- OFFSET 0 makes the planner read the minutes of each gap, and never those of the whole span.
     theirs AS (
-        SELECT c.*
-        FROM gaps JOIN exchange_candles AS c ON c.start >= gaps.since AND c.start < gaps.until
-        WHERE c.exchange = merged_candles.exchange AND c.symbol = merged_candles.symbol AND c."interval" = '1m'
-            AND c.start >= merged_candles.since AND c.start < merged_candles.until
-            AND c.received_at >= c.start + interval '1 minute'
-            AND merged_candles.holes && tstzrange(c.start, c.start + interval '1 minute')
+        SELECT minutes.*
+        FROM gaps CROSS JOIN LATERAL (
+            SELECT * FROM exchange_candles AS c
+            WHERE c.exchange = merged_candles.exchange AND c.symbol = merged_candles.symbol AND c."interval" = '1m'
+                AND c.start >= gaps.since AND c.start < gaps.until
+                AND c.start >= merged_candles.since AND c.start < merged_candles.until
+                AND c.received_at >= c.start + interval '1 minute'
+                AND merged_candles.holes && tstzrange(c.start, c.start + interval '1 minute')
+            OFFSET 0
+        ) AS minutes
     ),
     own AS (
-        SELECT m.minute, m.open, m.high, m.low, m.close, m.updates,
-            merged_candles.holes && tstzrange(m.minute, m.minute + interval '1 minute') AS in_hole
-        FROM gaps JOIN candles_1m AS m ON m.minute >= gaps.since AND m.minute < gaps.until
-        WHERE merged_candles.with_own AND m.exchange = merged_candles.exchange AND m.symbol = merged_candles.symbol
-            AND m.minute >= merged_candles.since AND m.minute < merged_candles.until
+        SELECT minutes.*, merged_candles.holes && tstzrange(minutes.minute, minutes.minute + interval '1 minute') AS in_hole
+        FROM gaps CROSS JOIN LATERAL (
+            SELECT m.minute, m.open, m.high, m.low, m.close, m.updates FROM candles_1m AS m
+            WHERE merged_candles.with_own AND m.exchange = merged_candles.exchange AND m.symbol = merged_candles.symbol
+                AND m.minute >= gaps.since AND m.minute < gaps.until
+                AND m.minute >= merged_candles.since AND m.minute < merged_candles.until
+            OFFSET 0
+        ) AS minutes
     ),
     parts AS (
         SELECT minute AS start, open, high, low, close, updates::bigint, true AS is_own,

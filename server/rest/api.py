@@ -29,6 +29,7 @@ from server.rest.price_answers import (
 )
 from server.rest.price_source import PriceSource, price_source
 from server.rest.query_connection import QueryConnection
+from server.rest.status import Status, status
 from server.state.price_table import PriceTable
 from server.streams.hub import Hub
 
@@ -194,6 +195,11 @@ def add_operations(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
     async def get_feeds(which: Annotated[FeedFilter, Query()]) -> Feeds:
         """Return source, age, unreadable share and recent events of each feed."""
         return await feeds(queries, known_prices(hub), hub.unreadable, which)
+
+    @api.get("/status", tags=["operations"])
+    async def get_status() -> Status:
+        """Return the state of the pipeline: feeds, batches, dead letters and sizes of tables."""
+        return await status(queries, known_prices(hub))
 
 
 def known_prices(hub: Hub) -> PriceTable:

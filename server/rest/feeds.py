@@ -11,7 +11,7 @@ from exchanges import EXCHANGE
 from server.fields import Exchange, Instant
 from server.rest.feed_days import DAY, FeedDay, feed_days
 from server.rest.feed_times import Span
-from server.rest.filled import Interrupted, filled_pairs, pairs_of
+from server.rest.filled import Interrupted, are_all_filled, filled_pairs, pairs_of
 from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable
 from server.state.prices import Price
@@ -182,7 +182,7 @@ async def count_filled_pairs(
     counts = await filled_pairs(queries, [*ended])
     for interrupted, event in ended.items():
         event.filled_pairs = counts.get(interrupted[:2], 0)
-        event.filled = 0 < pairs.get(interrupted.exchange, 0) <= event.filled_pairs
+        event.filled = are_all_filled(event.filled_pairs, pairs.get(interrupted.exchange, 0))
 
 
 def feed(
@@ -196,14 +196,14 @@ def feed(
     now: datetime,
 ) -> Feed:
     """Return the feed of an exchange. `interruptions` has the ongoing one, if any."""
-    newest = max(prices, key=lambda price: price.received_at, default=None)
+    newest = newest_of(prices)
     return Feed(
         exchange=exchange,
         title=EXCHANGE[exchange].title,
         endpoint=newest and newest.endpoint,
         simulated=newest and is_simulated(newest.endpoint),
         newest_price_at=newest and newest.received_at,
-        age_seconds=newest and round((now - newest.received_at).total_seconds(), 3),
+        age_seconds=newest and age_of(newest, now),
         symbols=len(prices),
         pairs=pairs,
         unreadable=unreadable,
@@ -211,3 +211,12 @@ def feed(
         events=events,
         days=days,
     )
+
+
+def newest_of(prices: list[Price]) -> Price | None:
+    return max(prices, key=lambda price: price.received_at, default=None)
+
+
+def age_of(price: Price, now: datetime) -> float:
+    """Return the time since the price was received, in seconds."""
+    return round((now - price.received_at).total_seconds(), 3)

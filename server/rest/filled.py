@@ -1,7 +1,7 @@
 """Count the pairs whose candles fill an interruption: the exchange was asked for all of its time."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from server.rest.query_connection import QueryConnection
@@ -22,6 +22,12 @@ WHERE (
 ) @> tstzrange(asked.since, asked.until)
 GROUP BY 1, 2
 """
+
+AT_START = "start"
+"""Reason of the interruption before the first ticker of an extractor."""
+
+SHORTEST = timedelta(minutes=1)
+"""Shortest interruption that is filled, unless it is the one at the start."""
 
 
 class Interrupted(NamedTuple):
@@ -46,3 +52,12 @@ async def filled_pairs(
     exchanges, since, until = (list(column) for column in zip(*interruptions, strict=True))
     found = await queries.rows(FILLED, {"exchanges": exchanges, "since": since, "until": until})
     return {(exchange, start): count for exchange, start, count in found}
+
+
+def are_all_filled(filled: int, pairs: int) -> bool:
+    return 0 < pairs <= filled
+
+
+def is_backfilled(length: timedelta, reason: str | None) -> bool:
+    """Return whether the extractor requests candles for an interruption that ended."""
+    return reason == AT_START or length >= SHORTEST

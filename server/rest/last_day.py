@@ -28,6 +28,9 @@ from server.state.selection import Selection
 HOUR = timedelta(hours=1)
 HOURS = 24
 
+LATEST = timedelta(minutes=1)
+"""Time after the end of an hour in which its last updates may still arrive: partitions are read in turn."""
+
 SYMBOLS_AT_ONCE = 500
 """Maximum number of symbols of one query. If all their minutes are ours, it takes some seconds."""
 
@@ -121,7 +124,7 @@ class State(NamedTuple):
     span: Span
     symbols: int
     received: Sequence[datetime | None]
-    """Of each exchange: when its newest price was received, or the end of the span if that is earlier."""
+    """Of each exchange: when its newest price was received, up to LATEST after the span."""
     holes: Sequence[str]
     newest_request: datetime | None
 
@@ -193,7 +196,7 @@ def last_day(now: datetime) -> Span:
 
 
 def received_until(newest: datetime | None, span: Span) -> datetime | None:
-    return newest and min(newest, span.end)
+    return newest and min(newest, span.end + LATEST)
 
 
 def days_of(rows: Iterable[Sequence[Any]]) -> dict[Key, str]:
@@ -202,6 +205,7 @@ def days_of(rows: Iterable[Sequence[Any]]) -> dict[Key, str]:
 
 
 def day_text(row: Sequence[Any]) -> str:
+    """Return the JSON of a row of DAYS, with a close or null for each of the hours."""
     *columns, hours, closes = row
     by_hour = dict(zip(hours or (), closes or (), strict=True))
     day = dict(

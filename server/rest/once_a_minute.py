@@ -15,8 +15,8 @@ def minute_of(time: datetime) -> datetime:
 class OnceAMinute(Generic[Value]):
     """The value of the current minute, by the server's clock.
 
-    Requests that arrive while it is computed wait for the same computation, which goes on if one of
-    them is cancelled. A computation that failed is repeated for the next request.
+    Requests that arrive while it is computed wait for the same computation, also if the next minute has
+    begun. The computation goes on if one of them is cancelled; if it fails, the next request repeats it.
     """
 
     def __init__(self, compute: Callable[[datetime, Value | None], Awaitable[Value]]) -> None:
@@ -29,7 +29,9 @@ class OnceAMinute(Generic[Value]):
     async def value(self, now: datetime | None = None) -> Value:
         """Return the value. Raise what `compute` raised."""
         now = now or datetime.now(UTC)
-        if self._value is None or self._minute != minute_of(now) or _failed(self._value):
+        if self._value is None or (
+            self._value.done() and (self._minute != minute_of(now) or _failed(self._value))
+        ):
             self._minute = minute_of(now)
             self._value = asyncio.ensure_future(self._next(now))
         return await asyncio.shield(self._value)
@@ -39,5 +41,5 @@ class OnceAMinute(Generic[Value]):
         return self._last
 
 
-def _failed(value: asyncio.Future[Value]) -> bool:
-    return value.done() and (value.cancelled() or value.exception() is not None)
+def _failed(done: asyncio.Future[Value]) -> bool:
+    return done.cancelled() or done.exception() is not None

@@ -7,7 +7,7 @@ cannot report the end: its interruption ends where the next one begins.
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Any
 
 from psycopg2.extensions import cursor
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,9 +43,14 @@ class Interruption(BaseModel):
 def recent_interruptions(statements: cursor) -> list[Interruption]:
     """Return the newest interruptions of each exchange, sorted by exchange and start."""
     statements.execute(RECENT, {"exchanges": list(EXCHANGE), "limit": RECENT_OF_EACH})
+    return interruptions_of(statements)
+
+
+def interruptions_of(rows: Iterable[tuple[Any, ...]]) -> list[Interruption]:
+    """Return the interruptions of rows of RECENT."""
     return with_ends(
         Interruption(exchange=exchange, start=start, end=end, reason=reason)
-        for exchange, start, end, reason in statements
+        for exchange, start, end, reason in rows
     )
 
 

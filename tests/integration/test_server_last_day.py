@@ -1,5 +1,7 @@
 """Serve the last 24 hours of all symbols, from candles of ours and of the exchange."""
 
+import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,7 +15,17 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import insert, list_instruments, ticker, wait_for_batch, write_batch
+from server.rest.last_day import Computed, compute_last_day
+from server.rest.query_connection import QueryConnection
+from server.state.price_table import PriceTable, Reading
+from tests.support.live_job import (
+    insert,
+    list_instruments,
+    price,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
 from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
@@ -189,3 +201,31 @@ def test_without_postgres_it_is_unavailable(
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["detail"] == "Postgres does not answer"
+
+
+def test_days_are_read_again_only_if_something_has_changed(stack: Stack, start: datetime) -> None:
+    database = new_database(stack)
+    received = start + 24 * HOUR + 30 * MINUTE
+    prices = PriceTable(
+        Reading("epoch", 1, None, [price("binance", "BTCUSDT", "1", received_at=received)])
+    )
+
+    async def compute(before: Computed | None) -> Computed:
+        queries = QueryConnection(database.reader_database_url)
+        try:
+            return await compute_last_day(queries, prices, received, before)
+        finally:
+            queries.close()
+
+    first = asyncio.run(compute(None))
+    second = asyncio.run(compute(first))
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        execute(owner, "CREATE TABLE any_hour PARTITION OF exchange_candles_1h DEFAULT")
+        theirs(owner, "BTCUSDT", "1h", [start + HOUR])
+        requested(owner, "BTCUSDT", start, start + 24 * HOUR)
+    third = asyncio.run(compute(second))
+
+    key = ("binance", "BTCUSDT")
+    assert second.days is first.days
+    assert json.loads(first.days[key])["closes"] == [None] * 24
+    assert json.loads(third.days[key])["closes"] == [None, "21", *[None] * 22]

@@ -288,6 +288,7 @@ def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> 
         "/api/last-day": "LastDay",
         "/api/compare": "Comparisons",
         "/api/feeds": "Feeds",
+        "/api/status": "Status",
     }.items():
         responses = paths[path]["get"]["responses"]
         assert responses["200"]["content"]["application/json"]["schema"] == {

@@ -8,14 +8,15 @@ from server.rest.candles import Candle
 from server.rest.compare import Comparison
 from server.rest.instruments import Instrument
 from server.rest.last_day import Day
+from server.rest.status import Status
 from server.state.prices import FIELDS
 
 
-@pytest.mark.parametrize("model", [PriceRow, Instrument, Candle, Comparison, Day])
+@pytest.mark.parametrize("model", [PriceRow, Instrument, Candle, Comparison, Day, Status])
 def test_an_example_is_an_answer_in_every_field(model: type[BaseModel]) -> None:
     (example,) = model.model_json_schema()["examples"]
 
-    assert model.model_validate(example).model_dump(mode="json") == example
+    assert model.model_validate(example).model_dump(mode="json", by_alias=True) == example
 
 
 def test_the_example_of_a_price_has_the_fields_that_postgres_writes() -> None:

@@ -13,9 +13,9 @@ def test_the_last_day_ends_with_the_last_full_hour() -> None:
     assert last_day(NOON) == last_day(NOON.replace(minute=59, second=59)) == DAY
 
 
-def test_prices_received_after_the_last_full_hour_change_nothing() -> None:
-    assert received_until(NOON - SECOND, DAY) == NOON - SECOND
-    assert received_until(NOON + SECOND, DAY) == NOON
+def test_prices_received_a_minute_after_the_last_full_hour_change_nothing() -> None:
+    assert received_until(NOON + 59 * SECOND, DAY) == NOON + 59 * SECOND
+    assert received_until(NOON + 61 * SECOND, DAY) == NOON + 60 * SECOND
     assert received_until(None, DAY) is None
 
 

@@ -27,7 +27,7 @@ def test_a_value_is_computed_again_in_the_next_minute() -> None:
 def test_concurrent_requests_share_one_computation() -> None:
     async def values() -> list[datetime]:
         once = OnceAMinute(own_time)
-        return await asyncio.gather(*(once.value(NOON + n * SECOND) for n in range(3)))
+        return await asyncio.gather(*(once.value(NOON + n * MINUTE) for n in range(3)))
 
     assert asyncio.run(values()) == [NOON] * 3
 
