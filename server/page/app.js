@@ -106,6 +106,7 @@ function replaced() {
   panel.replaced();
   feeds.update();
   for (const list of Object.values(lists)) list.replaced();
+  showTitle();
 }
 
 async function loadFeeds() {

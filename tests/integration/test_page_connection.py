@@ -1,4 +1,4 @@
-"""The page's connection, in a real Chromium: it shows what is live, resumes after faults, and greys old prices."""
+"""The page's connection, in a real Chromium: it shows what is live, and resumes after faults."""
 
 import json
 import re
@@ -169,8 +169,7 @@ def messages_of(*lists: list[str]) -> list[dict[str, Any]]:
             "time": now,
             "postgres": "connected",
             "prices": [
-                {"exchange": "binance", "symbol": symbol, "received_at": now}
-                | shown
+                {"exchange": "binance", "symbol": symbol, "received_at": now} | shown
                 for symbol in symbols
             ],
         }
@@ -284,5 +283,3 @@ def test_the_api_is_documented_without_another_site(
     expect(page.locator(".errors-wrapper")).to_have_count(0)
     assert all(url.startswith((server.page, "data:")) for url in requested)
     assert [line for line in console if "Content Security Policy" not in line] == []
-
-

@@ -32,7 +32,10 @@ def database(stack: Stack) -> Settings:
             insert(
                 owner,
                 "INSERT INTO candles_1m VALUES %s",
-                [(exchange, symbol, start, "85400.5", "85500", "85300", "85450.25", 1, 2, 3) for start in minutes],
+                [
+                    (exchange, symbol, start, "85400.5", "85500", "85300", "85450.25", 1, 2, 3)
+                    for start in minutes
+                ],
             )
         events = [
             ("binance", None, "connection", None, minutes[-1], None, 0),
@@ -111,15 +114,17 @@ def test_the_figures_of_each_exchange_are_exact(
     figures = page.get_by_role("region", name="Figures")
     for label, shown in (
         ("Price", ["85,439.99", "85,525.40"]),
-        ("24 h change", ["−2.03 %", ""]),
+        ("24 h change", ["\u22122.03 %", ""]),
         ("24 h volume", ["900K USDT", ""]),
-        ("Bid", ["", "85,525.30 × 0.31"]),
-        ("Ask", ["", "85,533.80 × 1.2045"]),
+        ("Bid", ["", "85,525.30 \xd7 0.31"]),
+        ("Ask", ["", "85,533.80 \xd7 1.2045"]),
         ("Spread", ["", "0.99 bp"]),
         ("Status", ["trading", "trading"]),
         ("Symbol", ["BTCUSDT", "BTC-USDT"]),
     ):
-        line = figures.get_by_role("row").filter(has=page.get_by_role("rowheader", name=label, exact=True))
+        line = figures.get_by_role("row").filter(
+            has=page.get_by_role("rowheader", name=label, exact=True)
+        )
         expect(line.get_by_role("cell")).to_have_text(shown)
     expect(figures.locator(".difference")).to_have_text("KuCoin is 10.00 bp above Binance.")
 
@@ -132,7 +137,9 @@ def test_the_chart_has_candles_of_the_chosen_exchange_and_interval(
     page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
     panel = page.get_by_role("complementary")
     chart = panel.get_by_role("img")
-    expect(chart).to_have_accessible_name("Candles of BTC/USDT on Binance, 1m each; closes of KuCoin")
+    expect(chart).to_have_accessible_name(
+        "Candles of BTC/USDT on Binance, 1m each; closes of KuCoin"
+    )
     expect(chart.locator("canvas").first).to_be_visible()
     expect(panel.locator(".legend")).to_have_text(
         "O 85,400.50 H 85,500.00 L 85,300.00 C 85,450.25 ticker updates"
@@ -142,7 +149,9 @@ def test_the_chart_has_candles_of_the_chosen_exchange_and_interval(
     expect(chart).to_have_accessible_name(re.compile("5m each"))
     assert "interval=5m" in hash_of(page)
     panel.get_by_label("Candles of").select_option("kucoin")
-    expect(chart).to_have_accessible_name("Candles of BTC/USDT on KuCoin, 5m each; closes of Binance")
+    expect(chart).to_have_accessible_name(
+        "Candles of BTC/USDT on KuCoin, 5m each; closes of Binance"
+    )
     assert "candles=kucoin" in hash_of(page)
     page.reload()
     expect(chart).to_have_accessible_name(re.compile("^Candles of BTC/USDT on KuCoin, 5m"))

@@ -4,21 +4,27 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+import psycopg2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import write_batch
+from tests.support.live_job import insert, write_batch
 from tests.support.page import hash_of, names, price, quoted, row, write_market
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / ".tools" / "page_tools" / "node_modules" / "axe-core" / "axe.min.js"
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 VIEWS = ("#/", "#/compare", "#/movers", "#/status", "#/pair/BTC/USDT")
 
@@ -46,7 +52,7 @@ def test_compare_lists_the_largest_difference_first_and_no_other_coin(
     rows = page.locator("#compare tbody tr")
     expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
     expect(rows.first.get_by_role("cell")).to_have_text(
-        ["10.00 bp", "85,439.99", re.compile(r"^\d s$"), "85,525.40", re.compile(r"^\d s$")]
+        ["10.00 bp", re.compile(r"^85,439.99 \d s$"), re.compile(r"^85,525.40 \d s$")]
     )
     write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "2010")])
     expect(rows.locator("th")).to_have_text(["ETH/USDT", "BTC/USDT"])
@@ -65,10 +71,43 @@ def test_compare_lists_the_largest_difference_first_and_no_other_coin(
 
 def test_movers_lists_gainers_losers_and_volume(server: ServerProcess, page: Page) -> None:
     page.goto(f"{server.page}#/movers?quote=USDT")
-    expect(page.get_by_role("region", name="Gainers").locator("tbody th")).to_have_text(["ETH/USDT"])
+    expect(page.get_by_role("region", name="Gainers").locator("tbody th")).to_have_text(
+        ["ETH/USDT"]
+    )
     expect(page.get_by_role("region", name="Losers").locator("tbody th")).to_have_text(["BTC/USDT"])
     volume = page.get_by_role("region", name="Volume").locator("tbody th")
     expect(volume).to_have_text(["BTC/USDT", "ETH/USDT", "WBTC/USDT"])
+
+
+def test_status_shows_feeds_batches_dead_letters_and_tables(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    now = datetime.now(UTC)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        interruption = (
+            "kucoin",
+            None,
+            "interruption",
+            "silence",
+            now - timedelta(hours=2),
+            now - HOUR,
+            0,
+        )
+        insert(owner, "INSERT INTO feed_events VALUES %s", [interruption])
+    write_batch(database.database_url, [quoted("binance", "BTCUSDT", "85439.99")], age=MINUTE)
+    page.goto(f"{server.page}#/status")
+    kucoin = page.locator("#status [data-exchange=kucoin]")
+    expect(kucoin.get_by_role("heading")).to_have_text("KuCoin simulated")
+    expect(kucoin.get_by_role("row").nth(1).get_by_role("cell")).to_have_text(
+        ["1 h", "silence", "not filled"]
+    )
+    expect(kucoin.locator(".mark")).to_have_attribute("width", re.compile(r"^41\.6"))
+    expect(page.locator("#status [data-exchange=binance]")).to_contain_text(
+        "No interruption in the last 24 hours."
+    )
+    expect(page.locator("#status figure").first).to_contain_text("Rows a minute")
+    expect(page.locator("#status")).to_contain_text("None: everything could be read.")
+    expect(page.get_by_role("rowheader", name="live_prices")).to_be_visible()
 
 
 def test_views_have_addresses_and_the_browser_goes_back_and_forward(
@@ -143,9 +182,7 @@ def test_theme_and_time_zone_are_chosen_and_kept(server: ServerProcess, page: Pa
     assert page.evaluate(ground) != light
 
 
-def test_the_filtered_rows_are_exported_with_every_digit(
-    server: ServerProcess, page: Page
-) -> None:
+def test_the_filtered_rows_are_exported_with_every_digit(server: ServerProcess, page: Page) -> None:
     page.goto(f"{server.page}#/?q=btc&quote=USDT")
     expect(names(page)).to_have_count(2)
     page.get_by_role("button", name="Options").click()
@@ -158,9 +195,7 @@ def test_the_filtered_rows_are_exported_with_every_digit(
     assert (rows[1]["price_kucoin"], rows[1]["volume"]) == ("", "600000")
 
 
-def test_the_same_prices_are_copied_as_a_command(
-    server: ServerProcess, page: Page
-) -> None:
+def test_the_same_prices_are_copied_as_a_command(server: ServerProcess, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{server.page}#/?quote=USDT&exchange=kucoin")
     page.get_by_role("button", name="Options").click()
@@ -177,7 +212,9 @@ def test_without_javascript_the_page_leads_to_the_prices(
     page = context.new_page()
     page.goto(server.page)
     expect(page.get_by_text("This page needs JavaScript")).to_be_visible()
-    assert server.get("/" + str(page.get_by_role("link", name="the prices").get_attribute("href"))).ok
+    assert server.get(
+        "/" + str(page.get_by_role("link", name="the prices").get_attribute("href"))
+    ).ok
     context.close()
 
 

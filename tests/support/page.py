@@ -36,7 +36,9 @@ def market(**columns: Any) -> list[Ticker]:
         quoted("binance", "ETHBTC", "0.0234", open_24h="0.0234", quote_volume_24h="8"),
         quoted("binance", "WBTCUSDT", "85400", open_24h="85400", quote_volume_24h="600000"),
         quoted("kucoin", "BCHSV-USDT", "34.2"),
-        quoted("binance", "币安人生USDT", "0.00000001", open_24h="0.00000002", quote_volume_24h="5"),
+        quoted(
+            "binance", "币安人生USDT", "0.00000001", open_24h="0.00000002", quote_volume_24h="5"
+        ),
     ]
     return [each | columns for each in tickers]
 

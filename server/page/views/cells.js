@@ -47,6 +47,7 @@ export const CELLS = {
       const [same, moved] = split(isNew ? "" : before, text);
       write(cell.firstChild, same);
       write(cell.lastChild, moved);
+      if (isNew) delete cell.lastChild.dataset.flash;
       const now = Number(side?.price.price ?? 0);
       if (!isNew && before !== "") flash(cell.lastChild, direction(now - cell.value));
       cell.value = now;

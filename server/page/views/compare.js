@@ -29,7 +29,7 @@ export class Compare extends List {
       element(
         "p",
         { class: "lead" },
-        "Fresh prices of pairs that trade on two exchanges or more; ages count from the last trade.",
+        "Fresh prices of pairs that trade on two exchanges or more; each with the time since its last trade.",
       ),
       element("div", { class: "page-bar" }, this.#quotes, this.#said),
       element(
@@ -77,18 +77,13 @@ export class Compare extends List {
 
   /** @param {any[]} pairs */
   #show(pairs) {
-    const { exchanges } = this.shell;
-    const columns = [
-      "Pair",
-      "Difference",
-      ...exchanges.flatMap(({ title }) => [title, `Age on ${title}`]),
-    ];
+    const columns = ["Pair", "Difference", ...this.shell.exchanges.map(({ title }) => title)];
     // A row has cells for these exchanges.
     if (this.#head.childElementCount !== columns.length) this.#body.replaceChildren();
     reconcile(this.#head, columns, {
       key: (label) => label,
-      create: (label) => element("th", { scope: "col" }, label.startsWith("Age") ? "Age" : label),
-      update: (cell, label) => set(cell, "aria-label", label),
+      create: (label) => element("th", { scope: "col" }, label),
+      update: () => {},
     });
     reconcile(this.#body, pairs, {
       key: ({ base, quote }) => pairKey(base, quote),
@@ -105,10 +100,15 @@ export class Compare extends List {
       { "data-pair": pairKey(pair.base, pair.quote) },
       element("th", { scope: "row" }, element("a", {}, ...nameOf(pair))),
       element("td", { class: "bar" }, element("span"), bar),
-      ...this.shell.exchanges.flatMap(() => [
-        element("td", { class: "price" }),
-        element("td", { class: "age" }),
-      ]),
+      ...this.shell.exchanges.map(({ name }) =>
+        element(
+          "td",
+          { class: "venue", "data-exchange": name },
+          element("span"),
+          " ",
+          element("small"),
+        ),
+      ),
     );
   }
 
@@ -119,13 +119,13 @@ export class Compare extends List {
     find("meter", row).value = Math.min(FULL_BAR, Number(pair.difference_bp));
     const places = this.shell.market.pairs.get(pairKey(pair.base, pair.quote))?.places ?? 0;
     const highest = Math.max(...pair.venues.map((/** @type {any} */ venue) => Number(venue.price)));
-    for (const [number, { name }] of this.shell.exchanges.entries()) {
-      const venue = pair.venues.find((/** @type {any} */ each) => each.exchange === name);
-      const [price, since] = [row.children[2 + 2 * number], row.children[3 + 2 * number]];
-      if (!price) continue;
-      write(price, venue ? amount(venue.price, places) : "");
-      write(since, venue ? age(1000 * venue.age_seconds) : "");
-      set(price, "data-highest", venue && Number(venue.price) === highest ? "true" : null);
+    for (const cell of /** @type {NodeListOf<HTMLElement>} */ (row.querySelectorAll(".venue"))) {
+      const venue = pair.venues.find(
+        (/** @type {any} */ each) => each.exchange === cell.dataset.exchange,
+      );
+      write(find("span", cell), venue ? amount(venue.price, places) : "");
+      write(find("small", cell), venue ? age(1000 * venue.age_seconds) : "");
+      set(cell, "data-highest", venue && Number(venue.price) === highest ? "true" : null);
     }
   }
 }

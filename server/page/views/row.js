@@ -14,6 +14,8 @@ export class Row {
   link = element("a", { tabindex: "-1", draggable: "false" });
   /** @type {Pair | null} */
   pair = null;
+  /** Its place among all pairs. */
+  index = 0;
   /** @type {[HTMLElement, Column][]} */
   #cells = [];
 
@@ -37,6 +39,7 @@ export class Row {
    * @param {{ index: number, address: string, isFavourite: boolean, isOpen: boolean }} place
    */
   show(pair, context, { index, address, isFavourite, isOpen }) {
+    this.index = index;
     set(this.element, "aria-rowindex", String(index + 2));
     set(this.link, "href", address);
     set(this.link, "aria-current", isOpen ? "true" : null);

@@ -107,7 +107,7 @@ function batchCard(minutes) {
       lineChart("Rows a minute", [{ label: "", values: of("rows") }], whole),
       lineChart("Batches a minute", [{ label: "", values: of("batches") }], whole),
       lineChart(
-        "Started to committed",
+        "Batch time",
         [
           { label: "p50", values: of("p50_ms") },
           { label: "p95", values: of("p95_ms") },

@@ -82,7 +82,11 @@ export class Table {
   show(pairs) {
     this.#pairs = pairs;
     set(this.#table, "aria-rowcount", String(pairs.length + 1));
+    const focused = this.#focusedRow()?.pair?.key;
+    this.#reassign();
     this.#render();
+    const link = focused === undefined ? null : this.#rows.get(focused)?.link;
+    if (link && link !== document.activeElement) link.focus({ preventScroll: true });
   }
 
   /** Updates the visible rows of changed pairs; of all without `keys`. @param {Set<string>} [keys] */
@@ -104,11 +108,33 @@ export class Table {
     if (index >= 0) this.#focus(index);
   }
 
-  #render() {
+  /** Returns the pairs to render, and the index of the first one. */
+  #window() {
     const first = Math.max(0, Math.floor(this.#scroller.scrollTop / this.#height) - OVERSCAN);
     const count = Math.ceil(this.#scroller.clientHeight / this.#height) + 2 * OVERSCAN;
     const start = Math.min(first, Math.max(0, this.#pairs.length - count));
-    const visible = this.#pairs.slice(start, start + count);
+    return { start, visible: this.#pairs.slice(start, start + count) };
+  }
+
+  /** Lets each row show the pair that is now at its place: in another order, no row moves. */
+  #reassign() {
+    const rows = [...this.#rows.values()].sort((a, b) => a.index - b.index);
+    this.#rows.clear();
+    for (const [offset, pair] of this.#window().visible.entries()) {
+      const row = rows[offset];
+      if (row) this.#rows.set(pair.key, row);
+    }
+    this.#spare.push(...rows.slice(this.#rows.size));
+  }
+
+  #focusedRow() {
+    const focused = document.activeElement;
+    if (!this.#body.contains(focused)) return null;
+    return [...this.#rows.values()].find(({ element }) => element.contains(focused)) ?? null;
+  }
+
+  #render() {
+    const { start, visible } = this.#window();
     this.#recycle(new Set(visible.map((pair) => pair.key)));
 
     const context = this.#links.context();
