@@ -35,10 +35,10 @@ export class Shell {
   go(changes, { replace = false } = {}) {
     const hash = format({ ...this.place, ...changes });
     if (hash === format(this.place)) return;
-    if (replace) {
-      history.replaceState(null, "", hash);
-      this.#read();
-    } else location.hash = hash;
+    // At once, unlike a change of location.hash: what follows may need the view.
+    if (replace) history.replaceState(null, "", hash);
+    else history.pushState(null, "", hash);
+    this.#read();
   }
 
   /** Closes the panel. */

@@ -148,7 +148,7 @@ def test_the_chart_has_candles_of_the_chosen_exchange_and_interval(
     panel.get_by_role("button", name="5m", exact=True).click()
     expect(chart).to_have_accessible_name(re.compile("5m each"))
     assert "interval=5m" in hash_of(page)
-    panel.get_by_label("Candles of").select_option("kucoin")
+    panel.get_by_label("Candles of", exact=True).select_option("kucoin")
     expect(chart).to_have_accessible_name(
         "Candles of BTC/USDT on KuCoin, 5m each; closes of Binance"
     )

@@ -55,6 +55,7 @@ function feedCard(feed, now) {
   return card(
     [
       feed.title,
+      " ",
       element(
         "span",
         { class: feed.simulated ? "badge" : "badge real" },

@@ -39,6 +39,8 @@ export class Table {
   #spare = [];
   #active = 0;
   #height = HEIGHTS.comfortable;
+  /** The pair that had the focus when its row was removed with the columns. @type {string | undefined} */
+  #unfocused;
 
   /** @param {HTMLElement} scroller the element that scrolls the table @param {Links} links */
   constructor(scroller, links) {
@@ -63,6 +65,7 @@ export class Table {
     this.#height = HEIGHTS[density];
     if (described(columns) !== described(this.#columns)) {
       this.#columns = columns;
+      this.#unfocused = this.#focusedRow()?.pair?.key;
       for (const row of this.#rows.values()) row.element.remove();
       this.#rows.clear();
       this.#spare = [];
@@ -82,7 +85,8 @@ export class Table {
   show(pairs) {
     this.#pairs = pairs;
     set(this.#table, "aria-rowcount", String(pairs.length + 1));
-    const focused = this.#focusedRow()?.pair?.key;
+    const focused = this.#focusedRow()?.pair?.key ?? this.#unfocused;
+    this.#unfocused = undefined;
     this.#reassign();
     this.#render();
     const link = focused === undefined ? null : this.#rows.get(focused)?.link;
