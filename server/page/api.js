@@ -1,5 +1,8 @@
 // Requests to the REST API.
 
+/** Milliseconds after which a request counts as not answered. */
+const LIMIT = 20_000;
+
 /**
  * Resolves to the answer's JSON, or to null if the server does not answer or answers with an error: the
  * page goes on without what it asked for.
@@ -9,7 +12,7 @@
  */
 export async function get(path, parameters = {}) {
   try {
-    const answer = await fetch(address(path, parameters));
+    const answer = await fetch(address(path, parameters), { signal: AbortSignal.timeout(LIMIT) });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;

@@ -24,6 +24,7 @@ import { Status } from "./views/status.js";
 /** @import { Place } from "./model/address.js" */
 
 const TITLE = document.title;
+const LISTS_LIMIT = 2000;
 const FEEDS_INTERVAL = 30_000;
 const DAYS_INTERVAL = 5 * 60_000;
 
@@ -114,7 +115,9 @@ async function loadFeeds() {
   if (!answer) return;
   setExchanges(answer.feeds);
   feeds.load(answer.feeds);
-  if (hasSnapshot && !hasInstruments) loadInstruments();
+  if (!hasSnapshot) return;
+  show(shell.place, shell.place);
+  if (!hasInstruments) loadInstruments();
 }
 
 async function loadInstruments() {
@@ -174,10 +177,11 @@ pause.addEventListener("click", togglePause);
 listenToKeys({ shell, markets, togglePause });
 
 await waitForAccess(key);
-// The stream begins while the lists are read; its prices wait for the names of their pairs.
-let queue = Promise.all([loadFeeds(), loadInstruments()]).then(() =>
-  show(shell.place, shell.place),
-);
+// The stream begins while the lists are read; its first prices wait for the names of their pairs, but not
+// for long: without Postgres, the lists may not come, and the prices do.
+const names = Promise.all([loadFeeds(), loadInstruments()]);
+const limit = new Promise((resolve) => setTimeout(resolve, LISTS_LIMIT));
+let queue = Promise.race([names, limit]).then(() => show(shell.place, shell.place));
 follow({
   snapshot(prices) {
     queue = queue.then(() => receive(prices, true));
@@ -186,7 +190,7 @@ follow({
     queue = queue.then(() => receive(prices, false));
   },
   unreadable(exchanges) {
-    showUnreadable(banner, exchanges);
+    queue = queue.then(() => showUnreadable(banner, exchanges));
   },
   state(name, since) {
     set(connection, "data-state", name);
