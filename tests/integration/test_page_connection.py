@@ -87,35 +87,36 @@ def unreadable(dead: int) -> dict[str, Any]:
 
 
 def test_a_banner_says_which_exchange_cannot_be_read_and_why_until_it_can_again(
-    database: Settings, owner: connection, server: ServerProcess, page: Page, console: list[str]
+    database: Settings, owner: connection, page: Page, console: list[str]
 ) -> None:
     """The page hides the banner when the server stops; the next server reports it again."""
-    write_batch(
-        database.database_url,
-        [bitcoin("1"), quoted("kucoin", "BTC-USDT", "1")],
-        unreadable(dead=97),
-    )
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(server.page)
-    banner = page.get_by_role("status").filter(has_text="can't be read")
-    expect(banner).to_have_text(
-        "KuCoin: 97 % of its items in the last minute can't be read. "
-        "Cause: sequence is missing. Its prices may be old.",
-        use_inner_text=True,
-    )
-    expect(page.locator("#unreadable [data-exchange=binance]")).to_be_hidden()
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    with running_server(database.reader_database_url) as server:
+        write_batch(
+            database.database_url,
+            [bitcoin("1"), quoted("kucoin", "BTC-USDT", "1")],
+            unreadable(dead=97),
+        )
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.goto(server.page)
+        banner = page.get_by_role("status").filter(has_text="can't be read")
+        expect(banner).to_have_text(
+            "KuCoin: 97 % of its items in the last minute can't be read. "
+            "Cause: sequence is missing. Its prices may be old.",
+            use_inner_text=True,
+        )
+        expect(page.locator("#unreadable [data-exchange=binance]")).to_be_hidden()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
 
-    execute(owner, "UPDATE batches SET committed_at = committed_at - interval '1 minute'")
+        execute(owner, "UPDATE batches SET committed_at = committed_at - interval '1 minute'")
 
-    expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
-    expect(page.locator("#connection")).to_have_text("live")
-    write_batch(database.database_url, [], unreadable(dead=9))
-    expect(page.locator("#unreadable [data-exchange=kucoin] .share")).to_have_text("75 %")
-    assert console == []
-    assert server.terminate() == 0
-    expect(page.locator("#connection")).to_have_text("reconnecting")
-    expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
+        expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
+        expect(page.locator("#connection")).to_have_text("live")
+        write_batch(database.database_url, [], unreadable(dead=9))
+        expect(page.locator("#unreadable [data-exchange=kucoin] .share")).to_have_text("75 %")
+        assert console == []
+        assert server.terminate() == 0
+        expect(page.locator("#connection")).to_have_text("reconnecting")
+        expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
 
 
 def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it_was(
