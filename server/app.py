@@ -33,13 +33,17 @@ DOCS = StaticFiles(
 )
 """Swagger UI: its own files from the wheel, and our start page."""
 
+CHART_LIBRARY = StaticFiles(packages=[("lwcharts", "vendor")])
+"""TradingView's Lightweight Charts, from the wheel."""
+
 EVENTS = documented(
     HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 ) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 OPEN_PATHS = {
     *("/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"),
-    *(f"/{file.name}" for file in PAGE.iterdir()),
+    *(f"/{file.relative_to(PAGE).as_posix()}" for file in PAGE.rglob("*") if file.is_file()),
+    "/vendor/lightweight-charts.standalone.production.js",
     *("/docs", "/docs/", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"),
 }
 """Paths served without the key: the page, which asks for it, the health checks of a load balancer, and
@@ -123,6 +127,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         )
 
     app.mount("/docs", DOCS)
+    app.mount("/vendor", CHART_LIBRARY)
 
     @app.get("/{file:path}", include_in_schema=False)
     async def static(request: Request) -> Response:

@@ -45,7 +45,7 @@ EXTENSION = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 INFLATING = 10
 """Number of clients of each kind that inflate compressed messages, and so know their batch."""
 
-PAGE_FIELDS = "price,bid,ask,open_24h,quote_volume_24h,received_at,simulated"
+PAGE_FIELDS = "price,bid,ask,open_24h,quote_volume_24h,traded_at,received_at"
 """Fields that server/page/stream.js asks for."""
 
 AT_ONCE = 50

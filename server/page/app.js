@@ -1,78 +1,212 @@
-// Entry point of the page: the stream updates the cards and the table; search and tabs filter it.
+// Entry point of the page: connect the stream, the address and the views.
 
-import { Card } from "./card.js";
+import { get } from "./api.js";
 import { now } from "./clock.js";
-import { add, loadExchanges } from "./exchanges.js";
-import { moment } from "./format.js";
+import { find, set, write } from "./dom.js";
+import { addExchanges, setExchanges } from "./exchanges.js";
+import { clockTime, moment } from "./format.js";
+import { Held } from "./held.js";
 import { waitForAccess } from "./key.js";
+import { listenToKeys } from "./keys.js";
+import { preferences } from "./preferences.js";
+import { Shell } from "./shell.js";
 import { follow } from "./stream.js";
-import { Table } from "./table.js";
 import { showUnreadable } from "./unreadable.js";
+import { Compare } from "./views/compare.js";
+import { Feeds } from "./views/feeds.js";
+import { Markets } from "./views/markets.js";
+import { Movers } from "./views/movers.js";
+import { Options } from "./views/options.js";
+import { Panel } from "./views/panel.js";
+import { Status } from "./views/status.js";
 
-const search = document.querySelector("#search");
-const tabs = document.querySelector("#tabs");
-const shown = document.querySelector("#shown");
-const more = document.querySelector("#more");
-const connection = document.querySelector("#connection");
-const key = document.querySelector("#key");
-const banner = document.querySelector("#unreadable");
+/** @import { Price } from "./types.js" */
+/** @import { Place } from "./model/address.js" */
 
-const table = new Table(document.querySelector("tbody"), ({ rows, matching }) => {
-  shown.textContent = matching ? `${rows} of ${matching} symbols` : "No symbol matches";
-  more.hidden = rows === matching;
-});
-const places = {
-  template: document.querySelector("#exchange"),
-  cards: document.querySelector(".feeds"),
-  tabs,
-  banners: banner,
+const TITLE = document.title;
+const LISTS_LIMIT = 2000;
+const FEEDS_INTERVAL = 30_000;
+const DAYS_INTERVAL = 5 * 60_000;
+
+const connection = find("#connection");
+const banner = find("#unreadable");
+const pause = find("#pause");
+const key = find("#key");
+
+const held = new Held();
+/** @type {Shell} */
+const shell = new Shell(show);
+const markets = new Markets(shell);
+const panel = new Panel(shell);
+const feeds = new Feeds(find("#feeds"), shell);
+const options = new Options(shell, { content: () => markets.content, changed: applyOptions });
+const lists = {
+  compare: new Compare(find("#compare"), shell),
+  movers: new Movers(find("#movers"), shell),
+  status: new Status(find("#status"), shell),
 };
-const cards = new Map();
 
-function updateAge() {
-  for (const card of cards.values()) card.updateAge(now());
-  table.updateAge();
+/** @type {Set<string>} keys of pairs that changed since the last frame */
+let changed = new Set();
+let frame = 0;
+let hasSnapshot = false;
+let hasInstruments = false;
+
+/** Shows the shell's place. @param {Place} place @param {Place} before */
+function show(place, before) {
+  find("#markets").hidden = shell.list !== "markets";
+  for (const [name, view] of Object.entries(lists)) view.setVisible(shell.list === name);
+  for (const link of document.querySelectorAll("nav a")) {
+    const isCurrent = /** @type {HTMLElement} */ (link).dataset.view === shell.list;
+    set(link, "aria-current", isCurrent ? "page" : null);
+  }
+  markets.show();
+  panel.show();
+  if (place.search !== before.search || place.sort !== before.sort) markets.scrollToTop();
+  if (before.view === "pair" && place.view !== "pair") {
+    markets.focusPair([before.base, before.quote].filter(Boolean).join("/"));
+  }
+  showTitle();
 }
+
+/** @param {Price[]} prices @param {boolean} isSnapshot whether they replace all earlier prices */
+function receive(prices, isSnapshot) {
+  if (held.isPaused) held.add(prices, isSnapshot);
+  else if (isSnapshot) receiveSnapshot(prices);
+  else {
+    const updated = shell.market.update(prices);
+    for (const each of updated.changed) changed.add(each);
+    if (updated.isNew) replaced();
+    if (frame === 0) frame = requestAnimationFrame(render);
+  }
+}
+
+/** @param {Price[]} prices */
+function receiveSnapshot(prices) {
+  addExchanges(prices);
+  shell.market.replace(prices);
+  replaced();
+  // The server also sends a snapshot when the instruments changed.
+  if (hasSnapshot) loadInstruments();
+  hasSnapshot = true;
+  loadDays();
+}
+
+function render() {
+  frame = 0;
+  const keys = changed;
+  changed = new Set();
+  if (shell.list === "markets") markets.changed(keys);
+  panel.changed(keys);
+  showTitle();
+}
+
+function replaced() {
+  shell.forgetRates();
+  markets.replaced();
+  panel.replaced();
+  feeds.update();
+  for (const list of Object.values(lists)) list.replaced();
+  showTitle();
+}
+
+async function loadFeeds() {
+  const answer = await get("feeds", { limit: "0" });
+  if (!answer) return;
+  setExchanges(answer.feeds);
+  feeds.load(answer.feeds);
+  if (!hasSnapshot) return;
+  show(shell.place, shell.place);
+  if (!hasInstruments) loadInstruments();
+}
+
+async function loadInstruments() {
+  const answer = await get("instruments");
+  if (!answer) return;
+  hasInstruments = true;
+  shell.market.setInstruments(answer.instruments);
+  if (hasSnapshot) replaced();
+}
+
+async function loadDays() {
+  const answer = await get("last-day");
+  if (!answer) return;
+  shell.market.setDays(answer.days);
+  replaced();
+}
+
+function tick() {
+  if (!held.isPaused) {
+    if (shell.list === "markets") markets.tick();
+    panel.tick();
+    feeds.update();
+    for (const list of Object.values(lists)) list.tick();
+  }
+  write(
+    find("#time"),
+    `${clockTime(now(), preferences.zone)} ${preferences.zone === "utc" ? "UTC" : ""}`.trim(),
+  );
+}
+
+/** The price of the open pair is in the title, so it can be read in another tab. */
+function showTitle() {
+  const text = panel.headline;
+  document.title = text ? `${text} · ${TITLE}` : TITLE;
+}
+
+function togglePause() {
+  held.isPaused = !held.isPaused;
+  set(pause, "aria-pressed", String(held.isPaused));
+  write(pause, held.isPaused ? "Resume" : "Pause");
+  set(document.documentElement, "data-paused", held.isPaused ? "true" : null);
+  if (held.isPaused) return;
+  const { prices, isSnapshot } = held.take();
+  receive(prices, isSnapshot);
+}
+
+function applyOptions() {
+  markets.show();
+  panel.zoneChanged();
+  for (const list of Object.values(lists)) list.replaced();
+  tick();
+}
+
+options.apply();
+show(shell.place, shell.place);
+pause.addEventListener("click", togglePause);
+listenToKeys({ shell, markets, togglePause });
 
 await waitForAccess(key);
-for (const exchange of await loadExchanges()) {
-  cards.set(exchange, new Card(add(exchange, places)));
-}
+// The stream begins while the lists are read; its first prices wait for the names of their pairs, but not
+// for long: without Postgres, the lists may not come, and the prices do.
+const names = Promise.all([loadFeeds(), loadInstruments()]);
+const limit = new Promise((resolve) => setTimeout(resolve, LISTS_LIMIT));
+let queue = Promise.race([names, limit]).then(() => show(shell.place, shell.place));
 follow({
   snapshot(prices) {
-    for (const [exchange, card] of cards) card.replace(of(exchange, prices));
-    table.replace(prices);
-    updateAge();
+    queue = queue.then(() => receive(prices, true));
   },
   changes(prices) {
-    for (const [exchange, card] of cards) card.update(of(exchange, prices));
-    table.update(prices);
+    queue = queue.then(() => receive(prices, false));
   },
   unreadable(exchanges) {
-    showUnreadable(banner, exchanges);
+    queue = queue.then(() => showUnreadable(banner, exchanges));
   },
   state(name, since) {
-    connection.dataset.state = name;
+    set(connection, "data-state", name);
     // Prices are grey unless they are live.
-    document.documentElement.dataset.connection = name;
+    set(document.documentElement, "data-connection", name);
     // Written only when it changes, because screen readers announce it.
-    const text = name === "away" ? `Postgres unavailable since ${moment(since, now())}` : name;
-    if (connection.textContent !== text) connection.textContent = text;
+    write(
+      connection,
+      name === "away" && since
+        ? `Postgres unavailable since ${moment(since, now(), preferences.zone)}`
+        : name,
+    );
     // The server may have restarted with another key.
     if (name === "reconnecting") waitForAccess(key);
   },
 });
-setInterval(updateAge, 1000);
-
-search.addEventListener("input", () => table.filter({ search: search.value }));
-more.addEventListener("click", () => table.showMore());
-tabs.addEventListener("click", ({ target }) => {
-  const tab = target.closest("button");
-  if (tab === null) return;
-  for (const other of tabs.children) other.setAttribute("aria-pressed", other === tab);
-  table.filter({ exchange: tab.dataset.exchange });
-});
-
-function of(exchange, prices) {
-  return prices.filter((price) => price.exchange === exchange);
-}
+setInterval(tick, 1000);
+setInterval(loadFeeds, FEEDS_INTERVAL);
+setInterval(loadDays, DAYS_INTERVAL);

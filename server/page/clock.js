@@ -2,7 +2,7 @@
 
 let ahead = 0;
 
-/** Takes the time of a message that has just arrived, ISO 8601. */
+/** Takes the time of a message that has just arrived, ISO 8601. @param {string} text */
 export function setClock(text) {
   ahead = Date.parse(text) - Date.now();
 }

@@ -1,25 +1,33 @@
 // Ask for the API key if the server requires one. It is sent once; then the session cookie is enough.
 
+import { find } from "./dom.js";
+
+/** @type {Record<number, string>} */
 const ERRORS = { 401: "Wrong key.", 0: "The server does not answer." };
 
-/** Resolves when streams may be opened: at once, or after the right key was entered in the form. */
+/**
+ * Resolves when streams may be opened: at once, or after the right key was entered in the form.
+ * @param {HTMLFormElement} form
+ */
 export async function waitForAccess(form) {
   if (!form.hidden || (await openSession({})) !== 401) return;
   form.hidden = false;
-  form.querySelector("input").focus();
-  await new Promise((resolve) => {
-    form.onsubmit = async (event) => {
-      event.preventDefault();
-      const status = await openSession({ "X-API-Key": new FormData(form).get("key") });
-      form.querySelector("[role=alert]").textContent = ERRORS[status] ?? "";
-      if (status === 204) resolve();
-    };
-  });
+  find("input", form).focus();
+  await /** @type {Promise<void>} */ (
+    new Promise((resolve) => {
+      form.onsubmit = async (event) => {
+        event.preventDefault();
+        const status = await openSession({ "X-API-Key": String(new FormData(form).get("key")) });
+        find("[role=alert]", form).textContent = ERRORS[status] ?? "";
+        if (status === 204) resolve();
+      };
+    })
+  );
   form.hidden = true;
   form.reset();
 }
 
-/** Returns the HTTP status of POST /session, or 0 without an answer. */
+/** Returns the HTTP status of POST /session, or 0 without an answer. @param {Record<string, string>} headers */
 async function openSession(headers) {
   try {
     const answer = await fetch("session", { method: "POST", headers });

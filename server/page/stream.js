@@ -3,31 +3,42 @@
 
 import { setClock } from "./clock.js";
 
+/** @import { Price } from "./types.js" */
+
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
 
 // The server sends a message at least every six seconds.
 const SILENCE_LIMIT = 15_000;
 
-// What the page shows. All fields would take four times as many bytes.
-const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "received_at", "simulated"];
+// What the table shows. All fields would take four times as many bytes; base, quote and status come once,
+// from /api/instruments.
+const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "traded_at", "received_at"];
 
 /**
  * Calls `snapshot(prices)` and `changes(prices)` with prices in the format of /api/prices, and
  * `state("connecting" | "live" | "reconnecting" | "offline" | "away", since)`. "offline" means that the
- * browser has no network, "away" that Postgres has been unavailable since `since` (ISO 8601). Calls `unreadable(exchanges)` with the exchanges of
- * which most items can't be read, and with an empty list when a connection is lost: the next
- * connection repeats it.
+ * browser has no network, "away" that Postgres has been unavailable since `since` (ISO 8601). Calls
+ * `unreadable(exchanges)` with the exchanges of which most items can't be read, and with an empty list when
+ * a connection is lost: the next connection repeats it.
+ * @param {{
+ *   snapshot: (prices: Price[]) => void,
+ *   changes: (prices: Price[]) => void,
+ *   unreadable: (exchanges: { exchange: string, share: number, cause: string }[]) => void,
+ *   state: (name: string, since?: string) => void,
+ * }} receiver
  */
 export function follow({ snapshot, changes, unreadable, state }) {
   const address = new URL("ws", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  address.searchParams.set("fields", FIELDS);
+  address.searchParams.set("fields", FIELDS.join(","));
   let delay = FIRST_DELAY;
+  /** @type {string | null} */
   let id = null;
-  let socket = null;
-  let silence = null;
-  let retry = null;
+  /** @type {WebSocket} */
+  let socket;
+  let silence = 0;
+  let retry = 0;
 
   function connect() {
     clearTimeout(retry);
@@ -38,6 +49,7 @@ export function follow({ snapshot, changes, unreadable, state }) {
     socket.addEventListener("close", lost);
   }
 
+  /** @param {MessageEvent} event */
   function received({ data }) {
     clearTimeout(silence);
     silence = setTimeout(lost, SILENCE_LIMIT);

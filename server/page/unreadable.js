@@ -1,17 +1,40 @@
 // The banner: one line per exchange of which most items can't be read; its prices may be old.
 
-/** `exchanges` are those of the stream's message; an empty list hides every line. */
+import { element, find, write } from "./dom.js";
+import { title } from "./exchanges.js";
+
+/**
+ * `exchanges` are those of the stream's message; an empty list hides every line.
+ * @param {HTMLElement} banner
+ * @param {{ exchange: string, share: number, cause: string }[]} exchanges
+ */
 export function showUnreadable(banner, exchanges) {
-  for (const line of banner.children) {
-    const found = exchanges.find(({ exchange }) => exchange === line.dataset.exchange);
-    line.hidden = !found;
+  for (const { exchange } of exchanges) {
+    if (!find(`[data-exchange="${exchange}"]`, banner)) banner.append(line(exchange));
+  }
+  for (const shown of /** @type {NodeListOf<HTMLElement>} */ (banner.querySelectorAll("p"))) {
+    const found = exchanges.find(({ exchange }) => exchange === shown.dataset.exchange);
+    shown.hidden = !found;
     if (!found) continue;
-    write(line.querySelector(".share"), `${Math.round(100 * found.share)} %`);
-    write(line.querySelector(".cause"), found.cause);
+    write(find(".share", shown), `${Math.round(100 * found.share)} %`);
+    write(find(".cause", shown), found.cause);
   }
 }
 
-/** Writes only changed text, because screen readers announce it. */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+/** @param {string} exchange */
+function line(exchange) {
+  return element(
+    "p",
+    { class: "notice", "data-exchange": exchange },
+    element(
+      "strong",
+      {},
+      `${title(exchange)}: `,
+      element("span", { class: "share", "aria-live": "off" }),
+      " of its items in the last minute can't be read.",
+    ),
+    " Cause: ",
+    element("span", { class: "cause" }),
+    ". Its prices may be old.",
+  );
 }

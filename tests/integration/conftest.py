@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from psycopg2.extensions import connection
 
 from core.settings import Settings
@@ -143,3 +143,25 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=path, args=SWITCHES)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own context: no cookie and no storage of another test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    # The two cores may also run a whole stack.
+    expect.set_options(timeout=60_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def console(page: Page) -> list[str]:
+    """Errors and warnings of the page."""
+    complaints: list[str] = []
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints

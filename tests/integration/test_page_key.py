@@ -16,7 +16,7 @@ def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "85439.99")])
     context = browser.new_context()
     page = context.new_page()
-    form, price = page.locator("#key"), page.locator("td.price")
+    form, price = page.locator("#key"), page.locator("td[data-column='price:binance']")
     key = page.get_by_label("This server requires an API key.")
     show = page.get_by_role("button", name="Show prices")
 

@@ -1,0 +1,64 @@
+// A small line chart in SVG: one value a minute, with the newest one and its scale in words.
+
+import { element, svg } from "../dom.js";
+
+const WIDTH = 300;
+const HEIGHT = 72;
+
+/** @typedef {{ label: string, values: (number | null)[] }} Line */
+
+/**
+ * Returns a figure with the lines over one scale that begins at zero. A missing value leaves a gap.
+ * @param {string} caption @param {Line[]} lines @param {(value: number) => string} shown
+ */
+export function lineChart(caption, lines, shown) {
+  const highest = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
+  const newest = lines.map(({ label, values }) => {
+    const last = values.findLast((value) => value !== null);
+    return `${label ? `${label} ` : ""}${last === undefined || last === null ? "–" : shown(last)}`;
+  });
+  return element(
+    "figure",
+    { class: "line-chart" },
+    element("figcaption", {}, caption, element("strong", {}, newest.join(" · "))),
+    svg(
+      "svg",
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+      ...[0.5, 1].map((share) =>
+        svg("line", {
+          class: "grid",
+          x1: 0,
+          x2: WIDTH,
+          y1: HEIGHT * (1 - share) + 0.5,
+          y2: HEIGHT * (1 - share) + 0.5,
+        }),
+      ),
+      ...lines.flatMap(({ values }, number) =>
+        parts(values, highest || 1).map((points) =>
+          svg("polyline", {
+            class: `line-${number + 1}`,
+            points,
+            "vector-effect": "non-scaling-stroke",
+          }),
+        ),
+      ),
+    ),
+    element("p", { class: "scale" }, `0 to ${shown(highest)}`),
+  );
+}
+
+/** Returns the points of each unbroken part of a line. @param {(number | null)[]} values @param {number} highest */
+function parts(values, highest) {
+  /** @type {string[][]} */
+  const found = [[]];
+  for (const [number, value] of values.entries()) {
+    if (value === null) {
+      found.push([]);
+      continue;
+    }
+    const left = (WIDTH * number) / Math.max(1, values.length - 1);
+    const top = HEIGHT - 1 - ((HEIGHT - 2) * value) / highest;
+    found[found.length - 1].push(`${left.toFixed(1)},${top.toFixed(1)}`);
+  }
+  return found.filter((points) => points.length > 1).map((points) => points.join(" "));
+}

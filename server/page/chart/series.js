@@ -1,0 +1,71 @@
+// The candles of one exchange in a chart, and what draws them.
+
+import { get, pathOf } from "../api.js";
+import { bar, withPrice } from "../model/candles.js";
+
+/** @import { Side } from "../types.js" */
+/** @import { Bar, Candle } from "../model/candles.js" */
+
+export class Series {
+  /** @type {Bar[]} oldest first */
+  bars = [];
+  exchange;
+  #side;
+  #interval;
+  #drawn;
+  /** @type {Map<number, Candle>} exact amounts by time */
+  #candles = new Map();
+
+  /** @param {Side} side @param {string} interval @param {any} drawn */
+  constructor(side, interval, drawn) {
+    this.exchange = side.exchange;
+    this.#side = side;
+    this.#interval = interval;
+    this.#drawn = drawn;
+  }
+
+  /** @param {Record<string, string>} parameters @returns {Promise<Candle[]>} */
+  async read(parameters) {
+    const answer = await get(`candles/${pathOf(this.#side)}`, {
+      interval: this.#interval,
+      ...parameters,
+    });
+    return answer?.candles ?? [];
+  }
+
+  /** Adds candles, which replace those of the same time. @param {Candle[]} candles */
+  merge(candles) {
+    if (candles.length === 0) return;
+    const bars = new Map(this.bars.map((each) => [each.time, each]));
+    for (const candle of candles) {
+      const added = bar(candle);
+      bars.set(added.time, added);
+      this.#candles.set(added.time, candle);
+    }
+    this.bars = [...bars.values()].sort((a, b) => a.time - b.time);
+    this.#drawn.setData(this.bars.map(drawable));
+  }
+
+  /** @param {Side} side @param {number} width */
+  live(side, width) {
+    const last = this.bars[this.bars.length - 1];
+    const running = withPrice(last, Number(side.price.price), side.receivedAt, width);
+    if (running === null) return;
+    if (last?.time === running.time) this.bars.pop();
+    // The price has moved on from the candle that was read.
+    this.#candles.delete(running.time);
+    this.bars.push(running);
+    this.#drawn.update(drawable(running));
+  }
+
+  /** Returns the candle of a time, in seconds, or the newest that was read. @param {number | undefined} time */
+  candleAt(time) {
+    const wanted = time ?? this.bars.findLast((each) => this.#candles.has(each.time))?.time;
+    return (wanted !== undefined && this.#candles.get(wanted)) || null;
+  }
+}
+
+/** A line takes `value`, candles take the rest. @param {Bar} each */
+function drawable(each) {
+  return { ...each, value: each.close };
+}

@@ -1,0 +1,90 @@
+// Short forms for the document.
+
+/** Returns the element; the page's HTML has it. @param {string} selector @param {ParentNode} [within] @returns {any} */
+export function find(selector, within = document) {
+  return within.querySelector(selector);
+}
+
+/**
+ * Creates an element with attributes and children. An attribute that is false or undefined is left out.
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | undefined>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
+export function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/**
+ * The same for SVG.
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | undefined>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+/** @param {Element} created @param {Record<string, any>} attributes @param {(Node | string)[]} children */
+function filled(created, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== false) {
+      created.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  created.append(...children);
+  return created;
+}
+
+/** Writes only changed text: layout and screen readers notice each write. @param {Node} node @param {string} text */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Sets only a changed attribute; null removes it. @param {Element} target @param {string} name @param {string | null} value */
+export function set(target, name, value) {
+  if (target.getAttribute(name) === value) return;
+  if (value === null) target.removeAttribute(name);
+  else target.setAttribute(name, value);
+}
+
+/**
+ * "BTC" and "USDT" as a name. Each is isolated, because one in a right-to-left script would move the other.
+ * @param {{ base: string, quote: string }} pair
+ */
+export function nameOf({ base, quote }) {
+  const parts = [element("bdi", { class: "base" }, base)];
+  if (quote) parts.push(element("span", { class: "quote" }, "/", element("bdi", {}, quote)));
+  return parts;
+}
+
+/**
+ * Makes the children of `parent` those of `items`, in their order. The child of a key is kept and updated, so
+ * focus and selection stay.
+ * @template T
+ * @param {Element} parent
+ * @param {T[]} items
+ * @param {{ key: (item: T) => string, create: (item: T) => any, update: (child: any, item: T) => void }} row
+ */
+export function reconcile(parent, items, { key, create, update }) {
+  /** @type {Map<string, any>} */
+  const known = new Map(
+    [...parent.children].map((child) => [child.getAttribute("data-key") ?? "", child]),
+  );
+  let next = parent.firstElementChild;
+  for (const item of items) {
+    const name = key(item);
+    let child = known.get(name);
+    if (child) known.delete(name);
+    else {
+      child = create(item);
+      child.setAttribute("data-key", name);
+    }
+    update(child, item);
+    if (child === next) next = child.nextElementSibling;
+    else parent.insertBefore(child, next);
+  }
+  for (const child of known.values()) child.remove();
+}

@@ -1,0 +1,27 @@
+// Hold back prices while the page is paused. The newest of each symbol is kept, so little waits.
+
+/** @import { Price } from "./types.js" */
+
+export class Held {
+  isPaused = false;
+  #isSnapshot = false;
+  /** @type {Map<string, Price>} */
+  #prices = new Map();
+
+  /** Takes prices that arrived during the pause. @param {Price[]} prices @param {boolean} isSnapshot */
+  add(prices, isSnapshot) {
+    if (isSnapshot) {
+      this.#prices.clear();
+      this.#isSnapshot = true;
+    }
+    for (const price of prices) this.#prices.set(`${price.exchange} ${price.symbol}`, price);
+  }
+
+  /** Returns what was held, and whether it replaces all earlier prices. */
+  take() {
+    const taken = { prices: [...this.#prices.values()], isSnapshot: this.#isSnapshot };
+    this.#prices.clear();
+    this.#isSnapshot = false;
+    return taken;
+  }
+}

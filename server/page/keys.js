@@ -1,0 +1,50 @@
+// The page's keys. None works while a text is being entered, or with Ctrl, Alt or Meta.
+
+import { find } from "./dom.js";
+
+/** @import { Shell } from "./shell.js" */
+/** @import { Markets } from "./views/markets.js" */
+
+const VIEWS = /** @type {const} */ (["markets", "compare", "movers", "status"]);
+
+/** @param {{ shell: Shell, markets: Markets, togglePause: () => void }} page */
+export function listenToKeys({ shell, markets, togglePause }) {
+  const help = find("#help");
+  find("#help-button").addEventListener("click", () => help.showModal());
+
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || help.open) return;
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (event.key === "Escape") back(target);
+    if (target.matches("input:not([type=checkbox], [type=radio]), select")) {
+      if (event.key === "ArrowDown" && target.id === "search") {
+        event.preventDefault();
+        markets.focusFirst();
+      }
+      return;
+    }
+    if (event.key === "/") {
+      event.preventDefault();
+      if (shell.list !== "markets") shell.go({ view: "markets", base: "", quote: "" });
+      markets.focusSearch();
+    } else if (event.key === "?") help.showModal();
+    else if (event.key === "p") togglePause();
+    else if (event.key === "f")
+      find("button.star", target.closest("tr") ?? find("#panel"))?.click();
+    else if (event.key === "ArrowDown" && target === document.body) {
+      event.preventDefault();
+      markets.focusFirst();
+    } else if (VIEWS[Number(event.key) - 1]) {
+      shell.go({ view: VIEWS[Number(event.key) - 1], base: "", quote: "" });
+    }
+  });
+
+  /** @param {HTMLElement} target */
+  function back(target) {
+    // An open menu closes by itself.
+    if (find(":popover-open")) return;
+    if (target.id === "search" && shell.place.search) shell.go({ search: "" }, { replace: true });
+    else if (shell.place.view === "pair") shell.close();
+    else if (target.id === "search") target.blur();
+  }
+}

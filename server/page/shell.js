@@ -1,0 +1,77 @@
+// What all views share: the place that the address names, the market, and how to go elsewhere.
+
+import { now } from "./clock.js";
+import { exchanges } from "./exchanges.js";
+import { format, parse } from "./model/address.js";
+import { usdtRates } from "./model/figures.js";
+import { Market } from "./model/market.js";
+
+/** @import { Place } from "./model/address.js" */
+/** @import { Context } from "./model/columns.js" */
+
+const RATES_LIFETIME = 5000;
+
+export class Shell {
+  exchanges = exchanges;
+  market = new Market();
+  place = parse(location.hash);
+  /** The list that is behind a pair's panel. @type {Place["view"]} */
+  list = this.place.view === "pair" ? "markets" : this.place.view;
+  #rates = usdtRates(new Map());
+  #ratesAt = Number.NEGATIVE_INFINITY;
+  #shown;
+
+  /** @param {(place: Place, before: Place) => void} shown is called with each new place */
+  constructor(shown) {
+    this.#shown = shown;
+    addEventListener("hashchange", () => this.#read());
+  }
+
+  /**
+   * Goes to the place with these changes.
+   * @param {Partial<Place>} changes
+   * @param {{ replace?: boolean }} [how] `replace` adds no entry to the history
+   */
+  go(changes, { replace = false } = {}) {
+    const hash = format({ ...this.place, ...changes });
+    if (hash === format(this.place)) return;
+    // At once, unlike a change of location.hash: what follows may need the view.
+    if (replace) history.replaceState(null, "", hash);
+    else history.pushState(null, "", hash);
+    this.#read();
+  }
+
+  /** Closes the panel. */
+  close() {
+    this.go({ view: this.list, base: "", quote: "" });
+  }
+
+  /** @param {{ base: string, quote: string }} pair */
+  pairAddress({ base, quote }) {
+    return format({ ...this.place, view: "pair", base, quote });
+  }
+
+  /** What the figures of a pair depend on. @returns {Context} */
+  context() {
+    const wanted = this.place.exchanges;
+    const names = this.exchanges.map(({ name }) => name);
+    const chosen = names.filter((name) => wanted.includes(name));
+    if (performance.now() - this.#ratesAt > RATES_LIFETIME) {
+      this.#rates = usdtRates(this.market.pairs);
+      this.#ratesAt = performance.now();
+    }
+    return { exchanges: chosen.length ? chosen : names, rates: this.#rates, now: now() };
+  }
+
+  /** Computes the rates again: the pairs were replaced. */
+  forgetRates() {
+    this.#ratesAt = Number.NEGATIVE_INFINITY;
+  }
+
+  #read() {
+    const before = this.place;
+    this.place = parse(location.hash);
+    if (this.place.view !== "pair") this.list = this.place.view;
+    this.#shown(this.place, before);
+  }
+}

@@ -1,0 +1,234 @@
+// The view of all pairs: search, filters and the table.
+
+import { element, find, reconcile, set, write } from "../dom.js";
+import { count } from "../format.js";
+import { format } from "../model/address.js";
+import { columnsOf, fitting } from "../model/columns.js";
+import { chosen, quotesOf } from "../model/order.js";
+import { prefer, preferences } from "../preferences.js";
+import { onChip, showChips, toggled } from "./chips.js";
+import { Table } from "./table.js";
+
+/** @import { Pair } from "../types.js" */
+/** @import { Column } from "../model/columns.js" */
+/** @import { Shell } from "../shell.js" */
+
+/** Quotes with a chip of their own; the others are in a list. */
+const QUOTE_CHIPS = 6;
+/** Milliseconds between two sortings, and for which the pointer must rest: rows do not jump under it. */
+const SORT_INTERVAL = 3000;
+const REST = 1500;
+const STAR_WIDTH = 36;
+/** Width of a table in pixels below which columns become narrower, and by how much at most. */
+const NARROW = 480;
+const NARROWEST = 0.74;
+
+export class Markets {
+  #shell;
+  #scroller = find("#scroller");
+  #search = find("#search");
+  #exchangeChips = find("#exchange-chips");
+  #quoteChips = find("#quote-chips");
+  #otherQuotes = find("#other-quotes");
+  #favourites = find("#favourites");
+  #shown = find("#shown");
+  #empty = find("#empty");
+  #table;
+  /** @type {Column[]} */
+  #columns = [];
+  /** @type {Pair[]} */
+  #pairs = [];
+  #sortedAt = 0;
+  #pointerMovedAt = 0;
+  /** @type {string[]} */
+  #quotes = [];
+  #isFirst = true;
+
+  /** @param {Shell} shell */
+  constructor(shell) {
+    this.#shell = shell;
+    this.#table = new Table(this.#scroller, {
+      address: (pair) => shell.pairAddress(pair),
+      isFavourite: (pair) => preferences.favourites.includes(pair.key),
+      isOpen: ({ base, quote }) => {
+        const { place } = shell;
+        return place.view === "pair" && place.base === base && place.quote === quote;
+      },
+      toggleFavourite: (pair) => {
+        prefer({ favourites: toggled(preferences.favourites, pair.key) });
+        if (shell.place.favourites) this.sort();
+      },
+      sort: (column) => this.#sortBy(column),
+      context: () => shell.context(),
+    });
+    this.#search.addEventListener("input", () => {
+      shell.go({ search: this.#search.value }, { replace: true });
+    });
+    onChip(this.#exchangeChips, (value) =>
+      shell.go({ exchanges: toggled(shell.place.exchanges, value) }),
+    );
+    onChip(this.#quoteChips, (value) => shell.go({ quotes: toggled(shell.place.quotes, value) }));
+    this.#otherQuotes.addEventListener("change", () => {
+      shell.go({ quotes: toggled(shell.place.quotes, this.#otherQuotes.value) });
+    });
+    this.#favourites.addEventListener("click", () =>
+      shell.go({ favourites: !shell.place.favourites }),
+    );
+    this.#scroller.addEventListener("pointermove", () => {
+      this.#pointerMovedAt = performance.now();
+    });
+    new ResizeObserver(() => this.#layOut()).observe(this.#scroller);
+    find("#columns").addEventListener("change", (/** @type {Event} */ event) => {
+      const { value, checked } = /** @type {HTMLInputElement} */ (event.target);
+      const hidden = preferences.hidden.filter((id) => id !== value);
+      prefer({ hidden: checked ? hidden : [...hidden, value] });
+      this.#layOut();
+    });
+  }
+
+  /** Pairs in the order of the table, and its columns: what an export has. */
+  get content() {
+    return { pairs: this.#pairs, columns: this.#columns };
+  }
+
+  /** Shows the place: filters, order and the open pair. */
+  show() {
+    const { place, exchanges } = this.#shell;
+    if (this.#search.value !== place.search) this.#search.value = place.search;
+    const named = exchanges.map(({ name, title }) => ({ value: name, label: title }));
+    showChips(this.#exchangeChips, [{ value: "", label: "All" }, ...named], place.exchanges);
+    set(this.#favourites, "aria-pressed", String(place.favourites));
+    this.#showQuotes();
+    this.#layOut();
+    this.sort();
+  }
+
+  scrollToTop() {
+    this.#table.scrollToTop();
+  }
+
+  /** Sorts again, from new prices. */
+  sort() {
+    const { place, market } = this.#shell;
+    const context = this.#shell.context();
+    const all = columnsOf(this.#shell.exchanges);
+    const favourites = new Set(preferences.favourites);
+    this.#pairs = chosen(market.pairs.values(), place, all, context, favourites);
+    this.#sortedAt = performance.now();
+    this.#table.show(this.#pairs);
+    const isLoaded = market.pairs.size > 0 || !this.#isFirst;
+    const pairs = this.#pairs.length;
+    write(this.#shown, isLoaded ? `${count(pairs)} ${pairs === 1 ? "pair" : "pairs"}` : "");
+    this.#empty.hidden = !isLoaded || pairs > 0;
+    write(find("p", this.#empty), place.favourites ? "No favourite matches." : "No pair matches.");
+  }
+
+  /** Pairs were added or removed. */
+  replaced() {
+    this.#isFirst = false;
+    this.#showQuotes();
+    this.sort();
+  }
+
+  /** @param {Set<string>} keys of pairs whose prices changed */
+  changed(keys) {
+    this.#table.update(keys);
+  }
+
+  /** Once a second: ages, and the order if it is old and the pointer rests. */
+  tick() {
+    const now = performance.now();
+    const rests = now - this.#pointerMovedAt > REST;
+    if (rests && now - this.#sortedAt > SORT_INTERVAL) this.sort();
+    this.#table.update();
+  }
+
+  focusSearch() {
+    this.#search.focus();
+    this.#search.select();
+  }
+
+  /** @param {string} key */
+  focusPair(key) {
+    this.#table.focus(key);
+  }
+
+  /** Focuses the first row. */
+  focusFirst() {
+    if (this.#pairs.length) this.#table.focus(this.#pairs[0].key);
+  }
+
+  /** @param {Column} column */
+  #sortBy({ id, kind }) {
+    const { sort } = this.#shell.place;
+    // Names and ages begin with the smallest, amounts with the largest.
+    const first = kind === "pair" || kind === "age" ? id : `-${id}`;
+    const other = first === id ? `-${id}` : id;
+    this.#shell.go({ sort: sort === first ? other : first });
+  }
+
+  #layOut() {
+    const { place, exchanges } = this.#shell;
+    const isShown = (/** @type {string} */ name) =>
+      place.exchanges.length === 0 || place.exchanges.includes(name);
+    const possible = columnsOf(exchanges.filter(({ name }) => isShown(name)));
+    const wanted = possible.filter(
+      ({ id, kind }) =>
+        !preferences.hidden.includes(id) && !(kind === "difference" && this.#isSingle()),
+    );
+    const width = this.#scroller.clientWidth;
+    const share = Math.max(NARROWEST, Math.min(1, width / NARROW));
+    const scaled = wanted.map((column) => ({ ...column, width: column.width * share }));
+    this.#columns = fitting(scaled, width - STAR_WIDTH);
+    this.#table.setColumns(this.#columns, place.sort, preferences.density);
+    this.#table.show(this.#pairs);
+    this.#showColumnChoice(columnsOf(exchanges));
+  }
+
+  /** Returns whether only one exchange is shown: then nothing can be compared. */
+  #isSingle() {
+    return this.#shell.context().exchanges.length < 2;
+  }
+
+  #showQuotes() {
+    const { place, market } = this.#shell;
+    this.#quotes = quotesOf(market.pairs.values());
+    const shown = this.#quotes.slice(0, QUOTE_CHIPS);
+    const others = this.#quotes.slice(QUOTE_CHIPS);
+    // A chosen quote has a chip, so that it can be released.
+    const chips = [...shown, ...place.quotes.filter((quote) => !shown.includes(quote))];
+    showChips(
+      this.#quoteChips,
+      [{ value: "", label: "All" }, ...chips.map((quote) => ({ value: quote, label: quote }))],
+      place.quotes,
+    );
+    const options = others.filter((quote) => !place.quotes.includes(quote));
+    this.#otherQuotes.replaceChildren(
+      element("option", { value: "" }, "More"),
+      ...options.map((quote) => element("option", {}, quote)),
+    );
+    set(this.#otherQuotes, "data-empty", String(options.length === 0));
+  }
+
+  /** @param {Column[]} columns */
+  #showColumnChoice(columns) {
+    reconcile(find("#columns"), columns.slice(1), {
+      key: ({ id }) => id,
+      create: ({ id, kind, hint, label }) =>
+        element(
+          "label",
+          {},
+          element("input", { type: "checkbox", value: id }),
+          kind === "price" || kind === "age" ? hint : label,
+        ),
+      update: (label, { id }) => {
+        find("input", label).checked = !preferences.hidden.includes(id);
+      },
+    });
+  }
+}
+
+/** Returns the address of the markets with the filters of a place. @param {import("../model/address.js").Place} place */
+export function marketsAddress(place) {
+  return format({ ...place, view: "markets", base: "", quote: "" });
+}

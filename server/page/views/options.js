@@ -1,0 +1,85 @@
+// The menu: theme, density, time zone, export and the same prices for programs.
+
+import { address } from "../api.js";
+import { find, set, write } from "../dom.js";
+import { toCsv } from "../model/csv.js";
+import { prefer, preferences } from "../preferences.js";
+import { plainText } from "./cells.js";
+
+/** @import { Shell } from "../shell.js" */
+/** @import { Pair } from "../types.js" */
+/** @import { Column } from "../model/columns.js" */
+
+const SAID_FOR = 4000;
+
+export class Options {
+  #shell;
+  #content;
+
+  /**
+   * @param {Shell} shell
+   * @param {{ content: () => { pairs: Pair[], columns: Column[] }, changed: () => void }} page `content`
+   * returns the rows and columns of the table
+   */
+  constructor(shell, { content, changed }) {
+    this.#shell = shell;
+    this.#content = content;
+    const menu = find("#menu");
+    for (const input of menu.querySelectorAll("input")) {
+      input.checked = preferences[/** @type {"theme"} */ (input.name)] === input.value;
+    }
+    menu.addEventListener("change", (/** @type {Event} */ event) => {
+      const { name, value } = /** @type {HTMLInputElement} */ (event.target);
+      prefer({ [name]: value });
+      this.apply();
+      changed();
+    });
+    find("#export").addEventListener("click", () => this.#export());
+    find("#curl").addEventListener("click", () => copy(curl(this.#pricesAddress())));
+  }
+
+  /** Applies theme and density to the document. */
+  apply() {
+    set(document.documentElement, "data-theme", preferences.theme);
+    set(document.documentElement, "data-density", preferences.density);
+  }
+
+  #export() {
+    const { pairs, columns } = this.#content();
+    const context = this.#shell.context();
+    const rows = pairs.map((pair) => columns.map((column) => plainText(pair, column, context)));
+    const names = columns.map(({ id }) => id.replace(":", "_"));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([toCsv([names, ...rows])], { type: "text/csv" }));
+    link.download = "prices.csv";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  /** The address of the prices that the filters choose, as far as the API has the filter. */
+  #pricesAddress() {
+    const { place } = this.#shell;
+    const query = new URLSearchParams();
+    for (const exchange of place.exchanges) query.append("exchange", exchange);
+    for (const quote of place.quotes) query.append("quote", quote);
+    const text = query.toString();
+    return address("prices") + (text && `?${text}`);
+  }
+}
+
+/** Returns a shell command. @param {string} url */
+export function curl(url) {
+  return `curl '${url.replaceAll("'", "%27")}'`;
+}
+
+/** Copies a text, and says so; without the right to copy, shows it. @param {string} text */
+export async function copy(text) {
+  const said = find("#said");
+  try {
+    await navigator.clipboard.writeText(text);
+    write(said, `Copied: ${text}`);
+  } catch {
+    write(said, text);
+  }
+  setTimeout(() => write(said, ""), SAID_FOR);
+}

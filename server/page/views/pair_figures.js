@@ -1,0 +1,130 @@
+// The figures of a pair, one column per exchange.
+
+import { element, find, reconcile, set, write } from "../dom.js";
+import { title } from "../exchanges.js";
+import { age, percent, points, rounded } from "../format.js";
+import { amount } from "../model/digits.js";
+import { change, difference, isHalted, isStale, spread, volume } from "../model/figures.js";
+
+/** @import { Pair, Side } from "../types.js" */
+/** @import { Context } from "../model/columns.js" */
+
+/** What /api/prices has beyond the stream. @typedef {Record<string, any>} Details */
+
+/** @type {[string, (side: Side, details: Details, places: number, context: Context, pair: Pair) => string][]} */
+const ROWS = [
+  ["Price", ({ price }, _, places) => amount(price.price, places)],
+  ["24 h change", (side) => figure(change(side), ({ percent: number }) => percent(number))],
+  ["24 h high", (side, { high_24h }, places) => marked(high_24h, side.day?.high, places)],
+  ["24 h low", (side, { low_24h }, places) => marked(low_24h, side.day?.low, places)],
+  [
+    "24 h volume",
+    (side, _, __, ___, { quote }) =>
+      figure(volume(side), ({ text }) => `${rounded(Number(text))} ${quote}`),
+  ],
+  ["Bid", ({ price }, { bid_size }, places) => level(price.bid, bid_size, places)],
+  ["Ask", ({ price }, { ask_size }, places) => level(price.ask, ask_size, places)],
+  ["Spread", (side) => basisPoints(spread(side))],
+  ["Last trade", (side, _, __, { now }) => (side.price.traded_at ? age(now - side.tradedAt) : "")],
+  ["Received", (side, _, __, { now }) => age(now - side.receivedAt)],
+  ["Status", (side) => side.status?.toLowerCase() ?? "not listed"],
+  ["Symbol", (side) => side.symbol],
+];
+
+export class PairFigures {
+  #head = element("tr");
+  #body = element("tbody");
+  #difference = element("p", { class: "difference" });
+  /** @type {Map<string, Details>} by exchange */
+  #details = new Map();
+  element = element(
+    "section",
+    { "aria-label": "Figures" },
+    element("table", { class: "figures" }, element("thead", {}, this.#head), this.#body),
+    this.#difference,
+    element(
+      "p",
+      { class: "hint" },
+      "* from its candles of the last 24 hours, because its ticker has none",
+    ),
+  );
+
+  /** Forgets the details of another pair. */
+  clear() {
+    this.#details.clear();
+    this.#body.replaceChildren();
+  }
+
+  /** @param {Details} price a row of /api/prices */
+  setDetails(price) {
+    this.#details.set(price.exchange, price);
+  }
+
+  /** @param {Pair} pair @param {Side[]} sides @param {Context} context */
+  update(pair, sides, context) {
+    const names = sides.map(({ exchange }) => ({ exchange }));
+    reconcile(this.#head, [{ exchange: "" }, ...names], {
+      key: ({ exchange }) => exchange,
+      create: ({ exchange }) =>
+        exchange
+          ? element("th", { scope: "col" }, title(exchange))
+          : element("td", {}, element("span", { class: "hidden" }, "Figure")),
+      update: () => {},
+    });
+    reconcile(this.#body, ROWS, {
+      key: ([label]) => label,
+      create: ([label]) =>
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, label),
+          ...sides.map(() => element("td")),
+        ),
+      update: (row, [, textOf]) => {
+        for (const [number, side] of sides.entries()) {
+          const cell = row.children[number + 1] ?? row.appendChild(element("td"));
+          const details = this.#details.get(side.exchange) ?? {};
+          write(cell, textOf(side, details, pair.places, context, pair));
+          const isOld = isStale(side, context.now) || isHalted(side);
+          set(cell, "data-stale", isOld ? "true" : null);
+        }
+      },
+    });
+    const names_ = sides.map(({ exchange }) => exchange);
+    const found = difference(pair, names_, context.now);
+    write(this.#difference, found ? differenceText(found) : "");
+    find(".hint", this.element).hidden = !this.#body.textContent.includes("*");
+  }
+}
+
+/** @param {{ points: number, highest: string, lowest: string }} found */
+function differenceText({ points: number, highest, lowest }) {
+  return highest === lowest
+    ? "All have the same price."
+    : `${title(highest)} is ${points(number)} bp above ${title(lowest)}.`;
+}
+
+/**
+ * @template {{ fromCandles: boolean }} T
+ * @param {T | null} found @param {(found: T) => string} shown
+ */
+function figure(found, shown) {
+  return found === null ? "" : shown(found) + (found.fromCandles ? " *" : "");
+}
+
+/** @param {string | null | undefined} own @param {string | null | undefined} ofCandles @param {number} places */
+function marked(own, ofCandles, places) {
+  if (own) return amount(own, places);
+  return ofCandles ? `${amount(ofCandles, places)} *` : "";
+}
+
+/** @param {string | null} price @param {string | null | undefined} size @param {number} places */
+function level(price, size, places) {
+  if (!price) return "";
+  return size ? `${amount(price, places)} × ${amount(size)}` : amount(price, places);
+}
+
+/** @param {number | null} number */
+function basisPoints(number) {
+  return number === null ? "" : `${points(number)} bp`;
+}

@@ -1,0 +1,72 @@
+// One row of the table. It is used again for another pair when it leaves the visible part.
+
+import { element, find, nameOf, set } from "../dom.js";
+import { isAllStale, isHalted } from "../model/figures.js";
+import { CELLS } from "./cells.js";
+import { icon } from "./icons.js";
+
+/** @import { Pair } from "../types.js" */
+/** @import { Column, Context } from "../model/columns.js" */
+
+export class Row {
+  element = element("tr");
+  star = element("button", { type: "button", class: "star" }, icon("star"));
+  link = element("a", { tabindex: "-1", draggable: "false" });
+  /** @type {Pair | null} */
+  pair = null;
+  /** Its place among all pairs. */
+  index = 0;
+  /** @type {[HTMLElement, Column][]} */
+  #cells = [];
+
+  /** @param {Column[]} columns */
+  constructor(columns) {
+    this.element.append(element("td", { class: "starred" }, this.star));
+    for (const column of columns) {
+      if (column.kind === "pair") {
+        this.element.append(element("th", { scope: "row" }, this.link));
+        continue;
+      }
+      const cell = element("td", { class: column.kind, "data-column": column.id });
+      CELLS[column.kind].create?.(cell);
+      this.#cells.push([cell, column]);
+      this.element.append(cell);
+    }
+  }
+
+  /**
+   * @param {Pair} pair @param {Context} context
+   * @param {{ index: number, address: string, isFavourite: boolean, isOpen: boolean }} place
+   */
+  show(pair, context, { index, address, isFavourite, isOpen }) {
+    this.index = index;
+    set(this.element, "aria-rowindex", String(index + 2));
+    set(this.link, "href", address);
+    set(this.link, "aria-current", isOpen ? "true" : null);
+    set(this.element, "data-open", isOpen ? "true" : null);
+    set(this.star, "aria-pressed", String(isFavourite));
+    if (this.pair === pair) return;
+    const isOther = this.pair?.key !== pair.key;
+    this.pair = pair;
+    if (isOther) {
+      set(this.element, "data-pair", pair.key);
+      set(this.star, "aria-label", `Favourite ${pair.key}`);
+      this.link.replaceChildren(...nameOf(pair));
+    }
+    const isAllHalted = [...pair.sides.values()].every(isHalted);
+    const tag = find(".tag", this.link);
+    if (isAllHalted && !tag) this.link.append(" ", element("span", { class: "tag" }, "halted"));
+    else if (!isAllHalted) tag?.remove();
+    this.update(context, isOther);
+  }
+
+  /** @param {Context} context @param {boolean} isNew whether the cells showed another pair */
+  update(context, isNew = false) {
+    const pair = this.pair;
+    if (pair === null) return;
+    set(this.element, "data-stale", String(isAllStale(pair, context.exchanges, context.now)));
+    for (const [cell, column] of this.#cells) {
+      CELLS[column.kind].update(cell, pair, context, column, isNew);
+    }
+  }
+}

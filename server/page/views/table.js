@@ -1,0 +1,257 @@
+// The table of pairs. Only the rows in view are in the document; two empty rows stand for the others.
+
+import { element, find, set } from "../dom.js";
+import { Row } from "./row.js";
+
+/** @import { Pair } from "../types.js" */
+/** @import { Column, Context } from "../model/columns.js" */
+
+/** Heights of a row in pixels, as in table.css. */
+const HEIGHTS = { comfortable: 40, compact: 28 };
+/** Rows rendered above and below the visible ones, so a fast scroll shows no gap. */
+const OVERSCAN = 8;
+
+/**
+ * @typedef {object} Links
+ * @property {(pair: Pair) => string} address
+ * @property {(pair: Pair) => boolean} isFavourite
+ * @property {(pair: Pair) => boolean} isOpen
+ * @property {(pair: Pair) => void} toggleFavourite
+ * @property {(column: Column) => void} sort
+ * @property {() => Context} context
+ */
+
+export class Table {
+  #scroller;
+  #table;
+  #head;
+  #body;
+  #links;
+  #above = element("tr", { class: "spacer", "aria-hidden": "true" }, element("td"));
+  #below = element("tr", { class: "spacer", "aria-hidden": "true" }, element("td"));
+  /** @type {Column[]} */
+  #columns = [];
+  /** @type {Pair[]} */
+  #pairs = [];
+  /** @type {Map<string, Row>} rows in the document, by pair */
+  #rows = new Map();
+  /** @type {Row[]} rows that wait for another pair */
+  #spare = [];
+  #active = 0;
+  #height = HEIGHTS.comfortable;
+  /** The pair that had the focus when its row was removed with the columns. @type {string | undefined} */
+  #unfocused;
+
+  /** @param {HTMLElement} scroller the element that scrolls the table @param {Links} links */
+  constructor(scroller, links) {
+    this.#scroller = scroller;
+    this.#table = find("table", scroller);
+    this.#head = find("thead tr", scroller);
+    this.#body = find("tbody", scroller);
+    this.#links = links;
+    this.#body.append(this.#above, this.#below);
+    scroller.addEventListener("scroll", () => this.#render(), { passive: true });
+    scroller.addEventListener("keydown", (event) => this.#move(event));
+    this.#body.addEventListener("click", (/** @type {MouseEvent} */ event) => this.#click(event));
+    this.#head.addEventListener("click", (/** @type {any} */ { target }) => {
+      const id = target.closest("th")?.dataset.column;
+      const column = this.#columns.find((each) => each.id === id);
+      if (column && target.closest("button")) this.#links.sort(column);
+    });
+  }
+
+  /** @param {Column[]} columns @param {string} sort as in a place @param {keyof typeof HEIGHTS} density */
+  setColumns(columns, sort, density) {
+    this.#height = HEIGHTS[density];
+    if (described(columns) !== described(this.#columns)) {
+      this.#columns = columns;
+      this.#unfocused = this.#focusedRow()?.pair?.key;
+      for (const row of this.#rows.values()) row.element.remove();
+      this.#rows.clear();
+      this.#spare = [];
+      this.#head.replaceChildren(
+        element("th", { scope: "col", class: "starred" }, hidden("Favourite")),
+      );
+      this.#head.append(...columns.map(header));
+    }
+    for (const cell of this.#head.children) {
+      const id = cell.dataset.column;
+      const order = sort === id ? "ascending" : sort === `-${id}` ? "descending" : null;
+      set(cell, "aria-sort", order);
+    }
+  }
+
+  /** Shows these pairs, in this order. @param {Pair[]} pairs */
+  show(pairs) {
+    this.#pairs = pairs;
+    set(this.#table, "aria-rowcount", String(pairs.length + 1));
+    const focused = this.#focusedRow()?.pair?.key ?? this.#unfocused;
+    this.#unfocused = undefined;
+    this.#reassign();
+    this.#render();
+    const link = focused === undefined ? null : this.#rows.get(focused)?.link;
+    if (link && link !== document.activeElement) link.focus({ preventScroll: true });
+  }
+
+  /** Updates the visible rows of changed pairs; of all without `keys`. @param {Set<string>} [keys] */
+  update(keys) {
+    const context = this.#links.context();
+    for (const [key, row] of this.#rows) {
+      if (!keys || keys.has(key)) row.update(context);
+    }
+  }
+
+  scrollToTop() {
+    this.#scroller.scrollTop = 0;
+    this.#active = 0;
+  }
+
+  /** Focuses the row of a pair, if it is in the table. @param {string} key */
+  focus(key) {
+    const index = this.#pairs.findIndex((pair) => pair.key === key);
+    if (index >= 0) this.#focus(index);
+  }
+
+  /** Returns the pairs to render, and the index of the first one. */
+  #window() {
+    const first = Math.max(0, Math.floor(this.#scroller.scrollTop / this.#height) - OVERSCAN);
+    const count = Math.ceil(this.#scroller.clientHeight / this.#height) + 2 * OVERSCAN;
+    const start = Math.min(first, Math.max(0, this.#pairs.length - count));
+    return { start, visible: this.#pairs.slice(start, start + count) };
+  }
+
+  /** Lets each row show the pair that is now at its place: in another order, no row moves. */
+  #reassign() {
+    const rows = [...this.#rows.values()].sort((a, b) => a.index - b.index);
+    this.#rows.clear();
+    for (const [offset, pair] of this.#window().visible.entries()) {
+      const row = rows[offset];
+      if (row) this.#rows.set(pair.key, row);
+    }
+    this.#spare.push(...rows.slice(this.#rows.size));
+  }
+
+  #focusedRow() {
+    const focused = document.activeElement;
+    if (!this.#body.contains(focused)) return null;
+    return [...this.#rows.values()].find(({ element }) => element.contains(focused)) ?? null;
+  }
+
+  #render() {
+    const { start, visible } = this.#window();
+    this.#recycle(new Set(visible.map((pair) => pair.key)));
+
+    const context = this.#links.context();
+    let next = this.#above.nextElementSibling;
+    for (const [offset, pair] of visible.entries()) {
+      const row = this.#rows.get(pair.key) ?? this.#spare.pop() ?? new Row(this.#columns);
+      this.#rows.set(pair.key, row);
+      row.show(pair, context, {
+        index: start + offset,
+        address: this.#links.address(pair),
+        isFavourite: this.#links.isFavourite(pair),
+        isOpen: this.#links.isOpen(pair),
+      });
+      row.link.tabIndex = start + offset === this.#active ? 0 : -1;
+      if (row.element === next) next = next.nextElementSibling;
+      else this.#body.insertBefore(row.element, next);
+    }
+    for (const row of this.#spare) row.element.remove();
+    this.#fill(this.#above, start);
+    this.#fill(this.#below, this.#pairs.length - start - visible.length);
+  }
+
+  /** Frees the rows whose pairs are not wanted. @param {Set<string>} wanted keys */
+  #recycle(wanted) {
+    for (const [key, row] of this.#rows) {
+      if (wanted.has(key)) continue;
+      // The focus would stay on the row, and so move to another pair.
+      if (row.element.contains(document.activeElement)) this.#scroller.focus();
+      this.#rows.delete(key);
+      this.#spare.push(row);
+    }
+  }
+
+  /** @param {HTMLElement} spacer @param {number} rows */
+  #fill(spacer, rows) {
+    const height = `${rows * this.#height}px`;
+    if (spacer.style.height !== height) spacer.style.height = height;
+  }
+
+  /** @param {MouseEvent} event */
+  #click(event) {
+    const target = /** @type {Element} */ (event.target);
+    const row = [...this.#rows.values()].find(({ element }) => element.contains(target));
+    if (!row?.pair) return;
+    this.#active = this.#pairs.indexOf(row.pair);
+    if (target.closest("button")) {
+      this.#links.toggleFavourite(row.pair);
+      this.#render();
+    } else if (!target.closest("a") && getSelection()?.isCollapsed !== false) row.link.click();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #move(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const page = Math.max(1, Math.floor(this.#scroller.clientHeight / this.#height) - 2);
+    const isInside = this.#body.contains(document.activeElement);
+    const target = {
+      ArrowDown: isInside ? this.#active + 1 : this.#active,
+      ArrowUp: this.#active - 1,
+      PageDown: this.#active + page,
+      PageUp: this.#active - page,
+      Home: 0,
+      End: this.#pairs.length - 1,
+    }[event.key];
+    if (target === undefined || this.#pairs.length === 0) return;
+    event.preventDefault();
+    this.#focus(target);
+  }
+
+  /** @param {number} index */
+  #focus(index) {
+    this.#active = Math.max(0, Math.min(this.#pairs.length - 1, index));
+    const top = this.#active * this.#height;
+    const visible = this.#scroller.clientHeight - this.#head.offsetHeight - this.#height;
+    if (top < this.#scroller.scrollTop) this.#scroller.scrollTop = top;
+    else if (top > this.#scroller.scrollTop + visible) this.#scroller.scrollTop = top - visible;
+    this.#render();
+    this.#rows.get(this.#pairs[this.#active].key)?.link.focus({ preventScroll: true });
+  }
+}
+
+/** @param {Column[]} columns */
+function described(columns) {
+  return columns.map(({ id, width }) => `${id} ${width}`).join();
+}
+
+/** @param {Column} column */
+function header(column) {
+  const label = column.kind === "age" ? ageLabel(column) : [column.label];
+  const content =
+    column.kind === "day"
+      ? [element("span", {}, ...label)]
+      : [element("button", { type: "button" }, element("span", {}, ...label), arrow())];
+  const cell = element(
+    "th",
+    { scope: "col", class: column.kind, "data-column": column.id, title: column.hint },
+    ...content,
+  );
+  // Columns share the rest of the width in proportion.
+  cell.style.width = `${column.width}px`;
+  return cell;
+}
+
+/** @param {Column} column */
+function ageLabel({ label, hint }) {
+  return [element("span", { "aria-hidden": "true" }, label), hidden(hint)];
+}
+
+function arrow() {
+  return element("span", { class: "arrow", "aria-hidden": "true" });
+}
+
+/** @param {string} text for screen readers */
+function hidden(text) {
+  return element("span", { class: "hidden" }, text);
+}

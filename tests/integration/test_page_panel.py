@@ -1,0 +1,206 @@
+"""The page's panel of one pair, in a real Chromium: chart, figures and the source of each price."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.settings import Settings
+from infra.stack import Stack
+from tests.support.live_job import insert, write_batch
+from tests.support.page import hash_of, quoted, row, write_market
+from tests.support.postgres import execute
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Settings:
+    """Each exchange has candles of the last 30 minutes; Binance was interrupted during five of them."""
+    database = new_database(stack)
+    this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    minutes = [this_minute - number * MINUTE for number in range(1, 31)]
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        execute(owner, "CREATE TABLE candles_1m_any PARTITION OF candles_1m DEFAULT")
+        for exchange, symbol in (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")):
+            insert(
+                owner,
+                "INSERT INTO candles_1m VALUES %s",
+                [
+                    (exchange, symbol, start, "85400.5", "85500", "85300", "85450.25", 1, 2, 3)
+                    for start in minutes
+                ],
+            )
+        events = [
+            ("binance", None, "connection", None, minutes[-1], None, 0),
+            ("binance", None, "interruption", "silence", minutes[20], minutes[15], 0),
+        ]
+        insert(owner, "INSERT INTO feed_events VALUES %s", events)
+    return database
+
+
+@pytest.fixture(scope="module")
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def fresh_market(database: Settings) -> None:
+    write_market(database)
+
+
+def test_a_click_opens_a_pair_and_escape_returns_to_its_row(
+    server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    page.goto(f"{server.page}#/?quote=USDT&sort=-change")
+    row(page, "BTC/USDT").locator("[data-column='volume']").click()
+    panel = page.get_by_role("complementary", name="BTC/USDT")
+    expect(panel.locator(".headline")).to_have_text("85,439.99")
+    assert hash_of(page) == "/pair/BTC/USDT?quote=USDT&sort=-change"
+    expect(panel.get_by_role("heading", name="BTC/USDT")).to_be_focused()
+    expect(row(page, "BTC/USDT")).to_have_attribute("data-open", "true")
+
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    assert hash_of(page) == "/?quote=USDT&sort=-change"
+    expect(row(page, "BTC/USDT").get_by_role("link")).to_be_focused()
+    page.go_back()
+    expect(panel).to_be_visible()
+    page.reload()
+    expect(panel.locator(".headline")).to_have_text("85,439.99")
+    assert console == []
+
+
+def test_arrows_move_through_the_rows_and_enter_opens(server: ServerProcess, page: Page) -> None:
+    page.goto(server.page)
+    expect(row(page, "BTC/USDT")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "BTC/USDT").get_by_role("link")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "ETH/USDT").get_by_role("link")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("complementary", name="ETH/USDT")).to_be_visible()
+
+
+def test_the_price_is_in_the_title_of_the_tab_and_moves(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    expect(page).to_have_title("85,439.99 BTC/USDT · Live crypto prices")
+    write_batch(database.database_url, [quoted("binance", "BTCUSDT", "85441.5")])
+    expect(page).to_have_title("85,441.50 BTC/USDT · Live crypto prices")
+    page.get_by_role("button", name="Close (Esc)").click()
+    expect(page).to_have_title("Live crypto prices")
+
+
+def test_the_figures_of_each_exchange_are_exact(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(
+        database.database_url,
+        [
+            quoted("kucoin", "BTC-USDT", "85525.4", bid="85525.3", ask="85533.8")
+            | {"bid_size": "0.31", "ask_size": "1.2045"}
+        ],
+    )
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    figures = page.get_by_role("region", name="Figures")
+    for label, shown in (
+        ("Price", ["85,439.99", "85,525.40"]),
+        ("24 h change", ["\u22122.03 %", ""]),
+        ("24 h volume", ["900K USDT", ""]),
+        ("Bid", ["", "85,525.30 \xd7 0.31"]),
+        ("Ask", ["", "85,533.80 \xd7 1.2045"]),
+        ("Spread", ["", "0.99 bp"]),
+        ("Status", ["trading", "trading"]),
+        ("Symbol", ["BTCUSDT", "BTC-USDT"]),
+    ):
+        line = figures.get_by_role("row").filter(
+            has=page.get_by_role("rowheader", name=label, exact=True)
+        )
+        expect(line.get_by_role("cell")).to_have_text(shown)
+    expect(figures.locator(".difference")).to_have_text("KuCoin is 10.00 bp above Binance.")
+
+
+def test_the_chart_has_candles_of_the_chosen_exchange_and_interval(
+    server: ServerProcess, page: Page, console: list[str]
+) -> None:
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
+    panel = page.get_by_role("complementary")
+    chart = panel.get_by_role("img")
+    expect(chart).to_have_accessible_name(
+        "Candles of BTC/USDT on Binance, 1m each; closes of KuCoin"
+    )
+    expect(chart.locator("canvas").first).to_be_visible()
+    expect(panel.locator(".legend")).to_have_text(
+        "O 85,400.50 H 85,500.00 L 85,300.00 C 85,450.25 ticker updates"
+    )
+
+    panel.get_by_role("button", name="5m", exact=True).click()
+    expect(chart).to_have_accessible_name(re.compile("5m each"))
+    assert "interval=5m" in hash_of(page)
+    panel.get_by_label("Candles of", exact=True).select_option("kucoin")
+    expect(chart).to_have_accessible_name(
+        "Candles of BTC/USDT on KuCoin, 5m each; closes of Binance"
+    )
+    assert "candles=kucoin" in hash_of(page)
+    page.reload()
+    expect(chart).to_have_accessible_name(re.compile("^Candles of BTC/USDT on KuCoin, 5m"))
+    assert all(url.startswith(server.page) for url in requested)
+    assert console == []
+
+
+def test_an_interruption_is_shaded(server: ServerProcess, page: Page) -> None:
+    """The colour of the shade is on the chart with it, and not on the chart of KuCoin, which had none."""
+    page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
+    shaded = """() => {
+        const drawing = document.querySelector(".chart");
+        const canvas = drawing.querySelector("canvas");
+        if (!canvas || !canvas.width) return 0;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 20);
+        let count = 0;
+        for (let i = 3; i < data.length; i += 4) if (data[i] > 20 && data[i] < 80) count += 1;
+        return count;
+    }"""
+    page.wait_for_function(f"() => ({shaded})() > 100")
+    page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m&candles=kucoin")
+    page.wait_for_function(f"() => ({shaded})() === 0")
+
+
+def test_the_source_of_a_price_is_reached_by_keyboard(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(
+        database.database_url, [quoted("kucoin", "BTC-USDT", "85440.1", offset=1042, position=17)]
+    )
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    summary = page.get_by_text("Where KuCoin's price came from")
+    summary.focus()
+    page.keyboard.press("Enter")
+    source = page.locator("details[data-exchange=kucoin]")
+    expect(source.locator("dd")).to_contain_text(
+        ["85440.1", "127.0.0.1", "kucoin_raw_data", "0", "1042", "17"]
+    )
+    expect(source.locator("code")).to_have_text("make trace SYMBOL=kucoin:BTC-USDT")
+
+
+def test_a_pair_without_a_price_says_so(server: ServerProcess, page: Page) -> None:
+    page.goto(f"{server.page}#/pair/NO/SUCH")
+    expect(page.get_by_text("No exchange has a price of this pair.")).to_be_visible()
+
+
+def test_on_a_phone_the_panel_covers_the_page(server: ServerProcess, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    panel = page.get_by_role("complementary")
+    expect(panel.locator(".headline")).to_be_visible()
+    assert panel.bounding_box() == {"x": 0, "y": 0, "width": 390, "height": 844}

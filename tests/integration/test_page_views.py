@@ -1,0 +1,237 @@
+"""The page's other views, its addresses, keys and options, and its accessibility, in a real Chromium."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import psycopg2
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.settings import Settings
+from infra.stack import Stack
+from tests.support.live_job import insert, write_batch
+from tests.support.page import hash_of, names, price, quoted, row, write_market
+from tests.support.server import ServerProcess, running_server
+from tests.support.stacks import new_database
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / ".tools" / "page_tools" / "node_modules" / "axe-core" / "axe.min.js"
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+VIEWS = ("#/", "#/compare", "#/movers", "#/status", "#/pair/BTC/USDT")
+
+
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Settings:
+    return new_database(stack)
+
+
+@pytest.fixture(scope="module")
+def server(database: Settings) -> Iterator[ServerProcess]:
+    with running_server(database.reader_database_url) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def fresh_market(database: Settings) -> None:
+    write_market(database)
+
+
+def test_compare_lists_the_largest_difference_first_and_no_other_coin(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    page.goto(f"{server.page}#/compare")
+    rows = page.locator("#compare tbody tr")
+    expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
+    expect(rows.first.get_by_role("cell")).to_have_text(
+        ["10.0 bp", re.compile(r"^85,439.99 \d s$"), re.compile(r"^85,525.40 \d s$")]
+    )
+    write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "2010")])
+    expect(rows.locator("th")).to_have_text(["ETH/USDT", "BTC/USDT"])
+    write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "3000")])
+    expect(rows.locator("th")).to_have_text(["BTC/USDT"])
+    expect(page.get_by_text("1 more are over 20 % apart")).to_be_visible()
+
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("complementary", name="BTC/USDT")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert hash_of(page) == "/compare"
+    page.get_by_role("button", name="BTC", exact=True).click()
+    expect(rows).to_have_count(0)
+    assert hash_of(page) == "/compare?quote=BTC"
+
+
+def test_movers_lists_gainers_losers_and_volume(server: ServerProcess, page: Page) -> None:
+    page.goto(f"{server.page}#/movers?quote=USDT")
+    expect(page.get_by_role("region", name="Gainers").locator("tbody th")).to_have_text(
+        ["ETH/USDT"]
+    )
+    expect(page.get_by_role("region", name="Losers").locator("tbody th")).to_have_text(["BTC/USDT"])
+    volume = page.get_by_role("region", name="Volume").locator("tbody th")
+    expect(volume).to_have_text(["BTC/USDT", "ETH/USDT", "WBTC/USDT"])
+
+
+def test_status_shows_feeds_batches_dead_letters_and_tables(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    now = datetime.now(UTC)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        interruption = (
+            "kucoin",
+            None,
+            "interruption",
+            "silence",
+            now - timedelta(hours=2),
+            now - HOUR,
+            0,
+        )
+        insert(owner, "INSERT INTO feed_events VALUES %s", [interruption])
+    write_batch(database.database_url, [quoted("binance", "BTCUSDT", "85439.99")], age=MINUTE)
+    page.goto(f"{server.page}#/status")
+    kucoin = page.locator("#status [data-exchange=kucoin]")
+    expect(kucoin.get_by_role("heading")).to_have_text("KuCoin simulated")
+    expect(kucoin.get_by_role("row").nth(1).get_by_role("cell")).to_have_text(
+        ["1 h", "silence", "not filled"]
+    )
+    expect(kucoin.locator(".mark")).to_have_attribute("width", re.compile(r"^41\.6"))
+    expect(page.locator("#status [data-exchange=binance]")).to_contain_text(
+        "No interruption in the last 24 hours."
+    )
+    expect(page.locator("#status figure").first).to_contain_text("Rows a minute")
+    expect(page.locator("#status")).to_contain_text("None: everything could be read.")
+    expect(page.get_by_role("rowheader", name="live_prices")).to_be_visible()
+
+
+def test_views_have_addresses_and_the_browser_goes_back_and_forward(
+    server: ServerProcess, page: Page
+) -> None:
+    page.goto(server.page)
+    for name in ("Compare", "Movers", "Status"):
+        page.get_by_role("navigation").get_by_role("link", name=name).click()
+        expect(page.get_by_role("region", name=name, exact=True)).to_be_visible()
+        expect(page.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
+    page.go_back()
+    expect(page.get_by_role("region", name="Movers", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("region", name="Movers", exact=True)).to_be_visible()
+    page.go_forward()
+    expect(page.get_by_role("region", name="Status", exact=True)).to_be_visible()
+
+
+def test_keys_search_change_the_view_list_themselves_and_close(
+    server: ServerProcess, page: Page
+) -> None:
+    page.goto(server.page)
+    expect(names(page).first).to_be_visible()
+    page.keyboard.press("3")
+    expect(page.get_by_role("region", name="Movers", exact=True)).to_be_visible()
+    page.keyboard.press("/")
+    search = page.get_by_label("Search pairs")
+    expect(search).to_be_focused()
+    page.keyboard.type("wbtc")
+    expect(names(page)).to_have_text(["WBTC/USDT"])
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "WBTC/USDT").get_by_role("link")).to_be_focused()
+    page.keyboard.press("f")
+    expect(page.get_by_role("button", name="Favourite WBTC/USDT")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    search.focus()
+    page.keyboard.press("Escape")
+    expect(search).to_have_value("")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+
+
+def test_a_pause_holds_prices_until_it_ends(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    page.goto(server.page)
+    expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0234")
+    page.get_by_role("button", name="Pause").click()
+    write_batch(database.database_url, [quoted("binance", "ETHBTC", "0.0235")])
+    write_batch(database.database_url, [quoted("binance", "ETHBTC", "0.0236")])
+    page.wait_for_timeout(1500)
+    expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0234")
+    page.keyboard.press("p")
+    expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0236")
+
+
+def test_theme_and_time_zone_are_chosen_and_kept(server: ServerProcess, page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page.goto(server.page)
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Options").click()
+    page.get_by_label("Dark").check()
+    assert page.evaluate(ground) != light
+    page.get_by_label("UTC").check()
+    expect(page.locator("#time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d UTC$"))
+    page.reload()
+    expect(page.locator("#time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d UTC$"))
+    assert page.evaluate(ground) != light
+
+
+def test_the_filtered_rows_are_exported_with_every_digit(server: ServerProcess, page: Page) -> None:
+    page.goto(f"{server.page}#/?q=btc&quote=USDT")
+    expect(names(page)).to_have_count(2)
+    page.get_by_role("button", name="Options").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export the rows as CSV").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [each["pair"] for each in rows] == ["BTC/USDT", "WBTC/USDT"]
+    assert (rows[0]["price_binance"], rows[0]["price_kucoin"]) == ("85439.99", "85525.4")
+    assert (rows[1]["price_kucoin"], rows[1]["volume"]) == ("", "600000")
+
+
+def test_the_same_prices_are_copied_as_a_command(server: ServerProcess, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{server.page}#/?quote=USDT&exchange=kucoin")
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("button", name="Copy as curl").first.click()
+    command = f"curl '{server.page}api/prices?exchange=kucoin&quote=USDT'"
+    expect(page.locator("#said")).to_have_text(f"Copied: {command}")
+    assert page.evaluate("navigator.clipboard.readText()") == command
+
+
+def test_without_javascript_the_page_leads_to_the_prices(server: ServerProcess, page: Page) -> None:
+    page.goto(server.page)
+    text = str(page.evaluate("document.querySelector('noscript').textContent"))
+    assert "This page needs JavaScript" in text
+    links = re.findall(r'href="([^"]+)"', text)
+    assert [server.get(f"/{link}").status_code for link in links] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_accessible(
+    server: ServerProcess,
+    page: Page,
+    view: str,
+    scheme: Literal["dark", "light"],
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(server.page + view)
+    expect(page.locator("#scroller tr[data-pair]").first).to_be_attached()
+    if view == "#/compare":
+        expect(page.locator("#compare tbody tr").first).to_be_visible()
+    if view.startswith("#/pair"):
+        expect(page.locator(".chart canvas").first).to_be_visible()
+    # In the page's own world, its Content-Security-Policy forbids the script.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    violations = {
+        each["id"]: [node["html"][:200] for node in each["nodes"]] for each in found["violations"]
+    }
+    assert violations == {}
