@@ -64,5 +64,8 @@ def test_every_command_that_a_document_names_exists(document: Path) -> None:
 
 
 def defines(file: Path, name: str) -> bool:
-    definition = rf"^(?:(?:async )?def|class) {name}\b|^\s*{name}\b[^\n]*="
+    """Return whether a file of Python or JavaScript defines the name."""
+    defined = rf"^(?:(?:async )?def|class) {name}\b|^\s*{name}\b[^\n]*="
+    in_javascript = rf"^(?:export )?(?:(?:async )?function|class|const) {name}\b"
+    definition = f"{defined}|{in_javascript}"
     return re.search(definition, file.read_text(), re.MULTILINE) is not None

@@ -167,6 +167,8 @@ export class Panel {
     const pair = this.#pair;
     if (!pair || !keys.has(pair.key)) return;
     this.#update(pair);
+    // A price with more decimals than before needs a finer scale.
+    this.#draw(pair);
     this.#chart.live([...pair.sides.values()]);
   }
 
@@ -232,6 +234,7 @@ export class Panel {
     const drawn = [
       pair.key,
       interval,
+      pair.places,
       preferences.zone,
       ...sides.map((each) => each.exchange),
     ].join(" ");
