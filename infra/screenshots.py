@@ -24,10 +24,10 @@ class Screenshot(NamedTuple):
 
 
 SCREENSHOTS = (
-    Screenshot("markets", "#/?quote=USDT&sort=-difference", 1440, 900, "dark"),
-    Screenshot("pair", "#/pair/BTC/USDT?quote=USDT&sort=-difference", 1440, 900, "light"),
+    Screenshot("markets", "#/", 1440, 900, "dark"),
+    Screenshot("pair", "#/pair/BTC/USDT", 1440, 900, "light"),
     Screenshot("status", "#/status", 1440, 900, "dark"),
-    Screenshot("phone", "#/?quote=USDT&sort=-difference", 390, 844, "light"),
+    Screenshot("phone", "#/", 390, 844, "light"),
 )
 
 
