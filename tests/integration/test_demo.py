@@ -6,6 +6,7 @@ All tests of this module share one demo and run in order: those that stop progra
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import socket
@@ -30,6 +31,7 @@ from infra.stack import Stack
 from infra.up import EXTRACTORS
 from tests.support.kafka import all_messages, ends
 from tests.support.lake import archived
+from tests.support.page import price
 from tests.support.plain_tables import CANDLES, LIVE, candles, newest, tickers_of
 from tests.support.postgres import rows
 from tests.support.process import run
@@ -172,14 +174,11 @@ def test_the_page_shows_prices_of_both_exchanges_that_move_and_says_simulated(
 ) -> None:
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{demo.settings.server_port}/")
-    expect(page.get_by_text("simulated", exact=False).first).to_be_visible(timeout=60_000)
-    table = page.locator("table")
-    for symbol in ("BTCUSDT", "BTC-USDT"):
-        row = table.locator("tr", has_text=symbol).first
-        expect(row).to_be_visible(timeout=60_000)
-        price = row.locator("td").first
-        before = price.inner_text()
-        expect(price).not_to_have_text(before, timeout=60_000)
+    expect(page.locator("#simulated")).to_be_visible(timeout=60_000)
+    for exchange in ("binance", "kucoin"):
+        shown = price(page, "BTC/USDT", exchange)
+        expect(shown).to_have_text(re.compile(r"\d"), timeout=60_000)
+        expect(shown).not_to_have_text(shown.inner_text(), timeout=60_000)
     page.close()
 
 

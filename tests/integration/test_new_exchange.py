@@ -1,6 +1,7 @@
 """An exchange that is one file and one line, from its socket to a client and to all that is derived."""
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -25,6 +26,7 @@ from infra.ports import free_ports
 from tests.support import lake as lake_of
 from tests.support.jobs import QUICK, SPARK_SUBMIT
 from tests.support.loopback import http_server, websocket_server
+from tests.support.page import price
 from tests.support.process import Process, run, running
 from tests.support.server import ServerProcess, running_server
 from tests.support.waiting import wait_for
@@ -172,8 +174,7 @@ def test_one_file_and_one_name_bring_an_exchange_from_its_socket_to_all_ends(
     assert "Input should be 'binance', 'kucoin' or 'lumen'" in refused.text
     document = lumen.server.get("/openapi.json").text
     assert '"enum":["binance","kucoin","lumen"]' in document.replace(" ", "")
-    ready = lumen.server.get("/readyz").json()["exchanges"]
-    assert [each["exchange"] for each in ready if each["fresh"]] == ["lumen"]
+    wait_for(lambda: fresh(lumen.server), lambda found: found == ["lumen"])
     wait_for(lambda: instruments(lumen.server), lambda found: len(found) == 2)
     assert instruments(lumen.server) == [
         ("BTC/USD", "BTC", "USD", "TRADING"),
@@ -185,6 +186,12 @@ def test_one_file_and_one_name_bring_an_exchange_from_its_socket_to_all_ends(
     assert_is_on_the_page(lumen, browser)
     assert_is_in_the_lake(lumen)
     assert_has_candles_of_before_the_start(lumen)
+
+
+def fresh(server: ServerProcess) -> list[str]:
+    """Return the exchanges whose newest price is fresh."""
+    ready = server.get("/readyz").json()["exchanges"]
+    return [each["exchange"] for each in ready if each["fresh"]]
 
 
 def instruments(server: ServerProcess) -> list[tuple[str, ...]]:
@@ -221,9 +228,9 @@ def assert_is_on_the_page(lumen: Running, browser: Browser) -> None:
     page = browser.new_page()
     try:
         page.goto(lumen.server.page)
-        expect(page.locator("article[data-exchange=lumen] h2")).to_contain_text("Lumen")
-        page.get_by_role("button", name="Lumen").click()
-        expect(page.locator("tr[data-symbol='BTC/USD'] small")).to_have_text("Lumen")
+        expect(page.get_by_role("columnheader", name="Lumen", exact=True)).to_be_visible()
+        page.locator("#exchange-chips button", has_text="Lumen").click()
+        expect(price(page, "BTC/USD", "lumen")).to_have_text(re.compile(r"\d"))
     finally:
         page.close()
 

@@ -106,7 +106,7 @@ def test_an_open_path_is_open_as_it_is_written_and_in_no_other_way(
 
 
 def test_the_page_the_probes_and_the_document_are_open(locked: ServerProcess) -> None:
-    paths = ("/", "/app.js", "/style.css", "/healthz", "/openapi.json")
+    paths = ("/", "/app.js", "/style/base.css", "/healthz", "/openapi.json")
     assert {path: locked.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)
     assert locked.get("/readyz").status_code == 503
     assert "key=" not in locked.get("/").url

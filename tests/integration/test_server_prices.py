@@ -311,7 +311,7 @@ def test_what_was_answered_is_counted_by_route_and_status(
     for symbol in ("BTC-USDT", "BCHSV-USDT", "NONE"):
         server.get(f"/api/prices/kucoin/{symbol}")
     server.get("/api/prices", exchange="kraken")
-    server.get("/style.css")
+    server.get("/style/base.css")
     server.get("/nothing")
     server.get("/api/prices", {"Host": "evil.example"})
     server.get("/api/prices", {"Host": "evil.example"})
