@@ -66,7 +66,7 @@ export function volumeInUsdt(pair, side, rates) {
 }
 
 /**
- * Returns the side whose change, volume and sparkline stand for the pair: one whose ticker has figures of 24 hours
+ * Returns the side whose change, volume and sparkline are shown for the pair: one whose ticker has figures of 24 hours
  * before one with candles only, then that with the largest volume.
  * Rolling volumes of two exchanges are never added: they cover different trades of different moments.
  * @param {Pair} pair @param {string[]} exchanges @param {Rates} rates

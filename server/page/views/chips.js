@@ -5,7 +5,7 @@ import { element, reconcile, set } from "../dom.js";
 /** @typedef {{ value: string, label: string }} Chip */
 
 /**
- * Shows the chips in a group. `pressed` says which are on; "" stands for "all" and is on if no other is.
+ * Shows the chips in a group. `pressed` says which are on; "" means "all" and is on if no other is.
  * @param {Element} group @param {Chip[]} chips @param {string[]} pressed
  */
 export function showChips(group, chips, pressed) {

@@ -15,8 +15,8 @@ import { change, difference, isHalted, isStale, spread, volume } from "../model/
 const ROWS = [
   ["Price", ({ price }, _, places) => amount(price.price, places)],
   ["24 h change", (side) => figure(change(side), ({ percent: number }) => percent(number))],
-  ["24 h high", (side, { high_24h }, places) => marked(high_24h, side.day?.high, places)],
-  ["24 h low", (side, { low_24h }, places) => marked(low_24h, side.day?.low, places)],
+  ["24 h high", (side, { high_24h }, places) => marked(high_24h, reached(side, 1), places)],
+  ["24 h low", (side, { low_24h }, places) => marked(low_24h, reached(side, -1), places)],
   [
     "24 h volume",
     (side, _, __, ___, { quote }) =>
@@ -45,7 +45,7 @@ export class PairFigures {
     element(
       "p",
       { class: "hint" },
-      "* from its candles of the last 24 hours, because its ticker has none",
+      "* from its candles of the last 24 full hours, because its ticker has none",
     ),
   );
 
@@ -95,6 +95,16 @@ export class PairFigures {
     write(this.#difference, found ? differenceText(found) : "");
     find(".hint", this.element).hidden = !this.#body.textContent.includes("*");
   }
+}
+
+/**
+ * Returns the high (1) or the low (-1) of the last day, or the price if it is beyond: the running hour is
+ * not in the last day.
+ * @param {Side} side @param {1 | -1} sign
+ */
+function reached({ day, price }, sign) {
+  const found = (sign === 1 ? day?.high : day?.low) ?? null;
+  return found !== null && sign * (Number(price.price) - Number(found)) > 0 ? price.price : found;
 }
 
 /** @param {{ points: number, highest: string, lowest: string }} found */

@@ -1,4 +1,4 @@
-// The table of pairs. Only the rows in view are in the document; two empty rows stand for the others.
+// The table of pairs. Only the rows in view are in the document; two empty rows take the place of the others.
 
 import { element, find, set } from "../dom.js";
 import { Row } from "./row.js";
