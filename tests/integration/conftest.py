@@ -22,6 +22,7 @@ from tests.conftest import STACK
 from tests.support.extractor import Extractor
 from tests.support.market import Market, Start, market_of
 from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import end_and_delete, new_database
 from tests.support.waiting import shown
 
@@ -78,6 +79,13 @@ def owner(database: Settings) -> Iterator[connection]:
     with closing(psycopg2.connect(database.database_url)) as opened:
         opened.autocommit = True
         yield opened
+
+
+@pytest.fixture(scope="module")
+def server(database: Settings) -> Iterator[ServerProcess]:
+    """A server for the module, whose `database` must have module scope too."""
+    with running_server(database.reader_database_url) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,12 +23,6 @@ from tests.support.stacks import new_database
 def database(stack: Stack) -> Settings:
     """No instrument is listed, so the name of a pair is its symbol."""
     return new_database(stack)
-
-
-@pytest.fixture(scope="module")
-def server(database: Settings) -> Iterator[ServerProcess]:
-    with running_server(database.reader_database_url) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The page's panel of one pair, in a real Chromium: chart, figures and the source of each price."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +13,7 @@ from infra.stack import Stack
 from tests.support.live_job import insert, write_batch
 from tests.support.page import hash_of, quoted, row, write_market
 from tests.support.postgres import execute
-from tests.support.server import ServerProcess, running_server
+from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
 MINUTE = timedelta(minutes=1)
@@ -43,12 +42,6 @@ def database(stack: Stack) -> Settings:
         ]
         insert(owner, "INSERT INTO feed_events VALUES %s", events)
     return database
-
-
-@pytest.fixture(scope="module")
-def server(database: Settings) -> Iterator[ServerProcess]:
-    with running_server(database.reader_database_url) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

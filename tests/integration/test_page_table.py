@@ -1,7 +1,6 @@
 """The page's table of pairs, in a real Chromium: prices, order, filters, and what a visitor chooses."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg2
@@ -23,7 +22,7 @@ from tests.support.page import (
     row,
     write_market,
 )
-from tests.support.server import ServerProcess, running_server
+from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 from tests.support.waiting import wait_for
 
@@ -31,12 +30,6 @@ from tests.support.waiting import wait_for
 @pytest.fixture(scope="module")
 def database(stack: Stack) -> Settings:
     return new_database(stack)
-
-
-@pytest.fixture(scope="module")
-def server(database: Settings) -> Iterator[ServerProcess]:
-    with running_server(database.reader_database_url) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from core.settings import Settings
 from infra.stack import Stack
 from tests.support.live_job import insert, write_batch
 from tests.support.page import hash_of, names, price, quoted, row, write_market
-from tests.support.server import ServerProcess, running_server
+from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
 ROOT = Path(__file__).parents[2]
@@ -32,12 +31,6 @@ VIEWS = ("#/", "#/compare", "#/movers", "#/status", "#/pair/BTC/USDT")
 @pytest.fixture(scope="module")
 def database(stack: Stack) -> Settings:
     return new_database(stack)
-
-
-@pytest.fixture(scope="module")
-def server(database: Settings) -> Iterator[ServerProcess]:
-    with running_server(database.reader_database_url) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

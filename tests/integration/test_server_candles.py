@@ -1,6 +1,5 @@
 """Serve candles from minutes in a real Postgres."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +9,7 @@ from psycopg2.extras import execute_values
 from core.settings import Settings
 from infra.stack import Stack
 from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
-from tests.support.server import ServerProcess, running_server
+from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
 DAY = datetime(2025, 3, 28, tzinfo=UTC)
@@ -20,12 +19,6 @@ NINE = "2025-03-28T09:00:00Z"
 @pytest.fixture(scope="module")
 def database(stack: Stack) -> Settings:
     return new_database(stack)
-
-
-@pytest.fixture(scope="module")
-def server(database: Settings) -> Iterator[ServerProcess]:
-    with running_server(database.reader_database_url) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

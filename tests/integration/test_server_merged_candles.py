@@ -1,6 +1,6 @@
 """Serve candles of ours and of the exchange as one series."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from psycopg2.extras import execute_values
 from core.settings import Settings
 from infra.stack import Stack
 from tests.support.live_job import insert, list_instruments
-from tests.support.server import ServerProcess, running_server
+from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
 DAY = datetime(2025, 3, 28, tzinfo=UTC)
@@ -22,12 +22,6 @@ WIDTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(
 @pytest.fixture(scope="module")
 def database(stack: Stack) -> Settings:
     return new_database(stack)
-
-
-@pytest.fixture(scope="module")
-def server(database: Settings) -> Iterator[ServerProcess]:
-    with running_server(database.reader_database_url) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
