@@ -194,14 +194,10 @@ def read_data(path: str, text: str) -> Any:
     except (ValueError, LookupError, TypeError) as error:
         raise ExchangeError("unreadable", f"{path}: {error!r}") from error
     # The first three digits of a code mean the same as HTTP's statuses, whatever the status is.
-    code, text = str(answer["code"]), f"{path} answered{one_line(coded_reason(answer))}"
-    if code.startswith("429"):
-        raise ExchangeError("refused", text, retry_after=BUSY_PAUSE)
-    raise (
-        ExchangeError("refused", text)
-        if code.startswith("5")
-        else InvalidRequestError("refused", text)
-    )
+    code = str(answer["code"])
+    kind = ExchangeError if code.startswith(("429", "5")) else InvalidRequestError
+    pause = BUSY_PAUSE if code.startswith("429") else 0.0
+    raise kind("refused", f"{path} answered{one_line(coded_reason(answer))}", retry_after=pause)
 
 
 def _endpoint(server: Any, query: str) -> Endpoint:

@@ -36,7 +36,6 @@ REPORT_INTERVAL = 60.0
 ATTEMPTS = 10
 """Number of failures at which a pair is given up. Between them, all other pairs are requested."""
 
-
 VOLUME = "base_volume_24h"
 """Column of a ticker. Without it, the exchange's candles are the only source of volumes."""
 

@@ -1,5 +1,6 @@
 // Format values of the server for display. Functions are pure.
 
+/** Text of a figure without a value. */
 export const MISSING = "–";
 
 const compact = new Intl.NumberFormat("en", {

@@ -1,5 +1,7 @@
 // Hold back prices while the page is paused. The newest of each symbol is kept, so little waits.
 
+import { listingKey } from "./model/market.js";
+
 /** @import { Price } from "./types.js" */
 
 export class Held {
@@ -14,7 +16,7 @@ export class Held {
       this.#prices.clear();
       this.#isSnapshot = true;
     }
-    for (const price of prices) this.#prices.set(`${price.exchange} ${price.symbol}`, price);
+    for (const price of prices) this.#prices.set(listingKey(price), price);
   }
 
   /** Returns what was held, and whether it replaces all earlier prices. */

@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 import polars as pl
 
-from exchanges.exchange import CANDLE_SECONDS, CandleSource, Form
+from exchanges.exchange import CANDLE_SECONDS, CandleSource
 from spark_jobs.exchange_candles.columns import CANDLE_READ, IS_CANDLE, PRICES
 from spark_jobs.exchange_candles.request import Row, requested
 from spark_jobs.tickers import values
-from spark_jobs.tickers.column_reader import AMOUNT, PLAIN_AMOUNT, PLAIN_INTEGER
+from spark_jobs.tickers.column_reader import plain_value
 from spark_jobs.tickers.columns import polars_schema
 from spark_jobs.tickers.fields import READERS
-from spark_jobs.tickers.values import Number, Unreadable
+from spark_jobs.tickers.values import Number, Read, Unreadable
 
 SCHEMA = polars_schema(CANDLE_READ)
 
@@ -56,41 +56,31 @@ def _read(candles: Sequence[Any], source: CandleSource) -> pl.DataFrame | None:
     if any(type(each) is not list for each in candles):
         return None
     try:
-        written = [*zip(*candles, strict=True)]
-        return pl.DataFrame(
-            [
-                _column(written[position], form).alias(name)
+        columns = [*zip(*candles, strict=True)]
+        read = pl.DataFrame(
+            {
+                name: _column(columns[position], READERS[form])
                 for name, (position, form) in source.columns.items()
-            ]
+            }
         )
     except (ValueError, LookupError, TypeError, pl.exceptions.PolarsError):
         return None
+    return None if any(read.null_count().row(0)) else read
 
 
-def _column(written: Sequence[Any], form: Form) -> pl.Series:
-    """Return a column's values. Raise ValueError, TypeError or PolarsError if one is unusual."""
+def _column(written: Sequence[Any], read: Read) -> pl.Series:
+    """Return a column's values, NULL for one that is not in plain form.
+
+    Raise ValueError, TypeError or PolarsError if they are not all texts or all whole numbers.
+    """
     (kind,) = set(map(type, written))
     if kind not in (str, int):
         raise TypeError(kind)
-    column = pl.Series(written, dtype=pl.String if kind is str else pl.Int64)
-    if form is Form.AMOUNT:
-        _require(column.str.contains(PLAIN_AMOUNT))
-        return column.cast(AMOUNT)
-    if kind is str:
-        _require(column.str.contains(PLAIN_INTEGER))
-        column = column.cast(pl.Int64)
-    if form is Form.INTEGER:
-        return column
-    unit = values.UNIT_OF_TIME.get(READERS[form])
-    if unit is None:
-        raise ValueError(form)
-    _require(column.is_between(values.EARLIEST // unit, values.LATEST // unit))
-    return column * unit
-
-
-def _require(are_usual: pl.Series) -> None:
-    if not are_usual.all():
-        raise ValueError("a value is unusual")
+    column = pl.Series("written", written, pl.String if kind is str else pl.Int64)
+    value = pl.col("written")
+    if kind is str and read in values.UNIT_OF_TIME:
+        kind, value = int, plain_value(value, values.whole_number, is_number=False)
+    return column.to_frame().select(plain_value(value, read, is_number=kind is int)).to_series()
 
 
 def _are_right(candles: pl.DataFrame, span: Row) -> bool:

@@ -21,7 +21,7 @@ from spark_jobs.tickers import values
 from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, ORIGIN, READ, as_frame, polars_schema
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE, Field
-from spark_jobs.tickers.values import NAME_LENGTH, SHOWN_LENGTH, Unreadable
+from spark_jobs.tickers.values import NAME_LENGTH, SHOWN_LENGTH, Read, Unreadable
 
 SCHEMA = polars_schema(READ)
 AMOUNT = SCHEMA["price"]
@@ -175,29 +175,31 @@ def _plain_values(topic: str) -> list[pl.Expr]:
     """Return each column of the ticker; NULL if nothing is written or the value is not in plain form."""
     numbers = {field.path for field in FIELDS[topic].values() if field.is_number}
     return [
-        _plain_value(field, is_number=field.path in numbers).alias(name)
+        plain_value(_written(field), field.read, is_number=field.path in numbers).alias(name)
         for name, field in FIELDS[topic].items()
     ]
 
 
-def _plain_value(field: Field, *, is_number: bool) -> pl.Expr:
-    """Return the value as element_reader reads it. `is_number`: the column has JSON numbers."""
-    written = _written(field)
-    if field.read is values.name:
+def plain_value(written: pl.Expr, read: Read, *, is_number: bool) -> pl.Expr:
+    """Return the value as `read` does; NULL if it is not in plain form.
+
+    `is_number`: the column has JSON numbers. A time since the epoch must be one.
+    """
+    if read is values.name:
         is_plain = written.str.len_chars().is_between(1, NAME_LENGTH)
         return pl.when(is_plain & ~written.str.contains("\0", literal=True)).then(written)
-    if field.read is values.amount:
+    if read is values.amount:
         return pl.when(written.str.contains(PLAIN_AMOUNT)).then(written).cast(AMOUNT)
-    if field.read is values.whole_number:
+    if read is values.whole_number:
         is_plain = pl.lit(True) if is_number else written.str.contains(PLAIN_INTEGER)
         return pl.when(is_plain).then(written).cast(pl.Int64)
-    if field.read is values.iso_8601:
+    if read is values.iso_8601:
         is_plain = written.str.contains(PLAIN_TIME)
         text = pl.when(is_plain).then(written)
         time = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False)
         at = time.dt.epoch("us")
         return pl.when(at.is_between(values.EARLIEST, values.LATEST)).then(at)
-    unit = values.UNIT_OF_TIME[field.read]
+    unit = values.UNIT_OF_TIME[read]
     is_plain = written.is_between(values.EARLIEST // unit, values.LATEST // unit)
     return pl.when(is_plain).then(written * unit)
 

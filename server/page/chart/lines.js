@@ -1,6 +1,7 @@
 // A small line chart in SVG: one value a minute, with the newest one and its scale in words.
 
 import { element, svg } from "../dom.js";
+import { MISSING } from "../format.js";
 
 const WIDTH = 300;
 const HEIGHT = 72;
@@ -15,7 +16,7 @@ export function lineChart(caption, lines, shown) {
   const highest = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
   const newest = lines.map(({ label, values }) => {
     const last = values.findLast((value) => value !== null);
-    return `${label ? `${label} ` : ""}${last === undefined || last === null ? "–" : shown(last)}`;
+    return `${label ? `${label} ` : ""}${last === undefined || last === null ? MISSING : shown(last)}`;
   });
   return element(
     "figure",

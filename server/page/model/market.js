@@ -4,8 +4,10 @@
 
 const TRADING = "TRADING";
 
-/** @param {{ exchange: string, symbol: string }} listing */
-const nameOf = ({ exchange, symbol }) => `${exchange} ${symbol}`;
+/** Returns a key of a symbol of an exchange. @param {{ exchange: string, symbol: string }} listing */
+export function listingKey({ exchange, symbol }) {
+  return `${exchange} ${symbol}`;
+}
 
 export class Market {
   /** @type {Map<string, Pair>} */
@@ -35,7 +37,7 @@ export class Market {
     const changed = new Set();
     let isNew = false;
     for (const price of prices) {
-      let listing = this.#listings.get(nameOf(price));
+      let listing = this.#listings.get(listingKey(price));
       if (listing) {
         setPrice(listing.side, price);
         this.#keepPlaces(listing.pair, price);
@@ -50,19 +52,19 @@ export class Market {
 
   /** Sets base, quote and status of all symbols. @param {Instrument[]} instruments */
   setInstruments(instruments) {
-    this.#instruments = new Map(instruments.map((each) => [nameOf(each), each]));
+    this.#instruments = new Map(instruments.map((each) => [listingKey(each), each]));
     this.replace([...this.#listings.values()].map(({ side }) => side.price));
   }
 
   /** Sets the last day of all symbols. @param {Day[]} days */
   setDays(days) {
-    this.#days = new Map(days.map((each) => [nameOf(each), each]));
+    this.#days = new Map(days.map((each) => [listingKey(each), each]));
     for (const [name, { side }] of this.#listings) side.day = this.#days.get(name) ?? null;
   }
 
   /** @param {Price} price */
   #add(price) {
-    const name = nameOf(price);
+    const name = listingKey(price);
     const instrument = this.#instruments.get(name);
     const base = instrument?.base ?? price.symbol;
     const quote = instrument?.quote ?? "";

@@ -2,7 +2,6 @@
 
 import { element, find, reconcile, set, write } from "../dom.js";
 import { count } from "../format.js";
-import { format } from "../model/address.js";
 import { columnsOf, fitting } from "../model/columns.js";
 import { chosen, quotesOf } from "../model/order.js";
 import { prefer, preferences } from "../preferences.js";
@@ -226,9 +225,4 @@ export class Markets {
       },
     });
   }
-}
-
-/** Returns the address of the markets with the filters of a place. @param {import("../model/address.js").Place} place */
-export function marketsAddress(place) {
-  return format({ ...place, view: "markets", base: "", quote: "" });
 }

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { lineChart } from "../chart/lines.js";
 import { timeline } from "../chart/timeline.js";
 import { element, write } from "../dom.js";
-import { age, bytes, count, minute, moment } from "../format.js";
+import { age, bytes, count, MISSING, minute, moment } from "../format.js";
 import { preferences } from "../preferences.js";
 import { List } from "./list.js";
 
@@ -46,7 +46,7 @@ function feedCard(feed, now) {
     ["Newest price", feed.age_seconds === null ? "none" : age(1000 * feed.age_seconds)],
     [
       "Ticks per second",
-      feed.ticks_per_second === null ? "–" : count(Math.round(feed.ticks_per_second)),
+      feed.ticks_per_second === null ? MISSING : count(Math.round(feed.ticks_per_second)),
     ],
     ["Pairs", count(feed.pairs)],
     ["With complete candles", count(feed.filled_pairs)],
