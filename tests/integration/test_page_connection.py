@@ -61,6 +61,8 @@ def test_the_page_says_since_when_postgres_is_away_and_goes_on_when_it_is_back(
     page.goto(server.page)
     state = page.locator("#connection")
     expect(state).to_have_text("live")
+    # A request that Postgres interrupts would be an error on the console.
+    page.wait_for_load_state("networkidle")
     with no_connections(database, owner.info.dbname):
         expect(state).to_have_text(re.compile(r"^Postgres unavailable since \d\d:\d\d:\d\d$"))
         expect(shown_price(page)).to_have_text("1")
