@@ -182,7 +182,7 @@ await waitForAccess(key);
 const names = Promise.all([loadFeeds(), loadInstruments()]);
 const limit = new Promise((resolve) => setTimeout(resolve, LISTS_LIMIT));
 let queue = Promise.race([names, limit]).then(() => show(shell.place, shell.place));
-follow({
+const stream = follow({
   snapshot(prices) {
     queue = queue.then(() => receive(prices, true));
   },
@@ -204,9 +204,14 @@ follow({
         : name,
     );
     // The server may have restarted with another key.
-    if (name === "reconnecting") waitForAccess(key);
+    if (name === "reconnecting") reconnectWithKey();
   },
 });
+
+async function reconnectWithKey() {
+  if (await waitForAccess(key)) stream.reconnect();
+}
+
 setInterval(tick, 1000);
 setInterval(loadFeeds, FEEDS_INTERVAL);
 setInterval(loadDays, DAYS_INTERVAL);

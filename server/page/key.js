@@ -6,11 +6,13 @@ import { find } from "./dom.js";
 const ERRORS = { 401: "Wrong key.", 0: "The server does not answer." };
 
 /**
- * Resolves when streams may be opened: at once, or after the right key was entered in the form.
+ * Resolves when streams may be opened: to false at once, or to true after the right key was entered in the
+ * form. While the form is open, further calls resolve to false.
  * @param {HTMLFormElement} form
+ * @returns {Promise<boolean>}
  */
 export async function waitForAccess(form) {
-  if (!form.hidden || (await openSession({})) !== 401) return;
+  if (!form.hidden || (await openSession({})) !== 401) return false;
   form.hidden = false;
   find("input", form).focus();
   await /** @type {Promise<void>} */ (
@@ -25,6 +27,7 @@ export async function waitForAccess(form) {
   );
   form.hidden = true;
   form.reset();
+  return true;
 }
 
 /** Returns the HTTP status of POST /session, or 0 without an answer. @param {Record<string, string>} headers */

@@ -20,7 +20,7 @@ const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "traded_a
  * `state("connecting" | "live" | "reconnecting" | "offline" | "away", since)`. "offline" means that the
  * browser has no network, "away" that Postgres has been unavailable since `since` (ISO 8601). Calls
  * `unreadable(exchanges)` with the exchanges of which most items can't be read, and with an empty list when
- * a connection is lost: the next connection repeats it.
+ * a connection is lost: the next connection repeats it. `reconnect()` of the result connects without a delay.
  * @param {{
  *   snapshot: (prices: Price[]) => void,
  *   changes: (prices: Price[]) => void,
@@ -92,14 +92,17 @@ export function follow({ snapshot, changes, unreadable, state }) {
     delay = Math.min(2 * delay, LONGEST_DELAY);
   }
 
-  state("connecting");
-  connect();
-  // Without a network the connection would stay open in silence.
-  addEventListener("offline", lost);
-  addEventListener("online", () => {
+  function reconnect() {
     drop();
     delay = FIRST_DELAY;
     state("reconnecting");
     connect();
-  });
+  }
+
+  state("connecting");
+  connect();
+  // Without a network the connection would stay open in silence.
+  addEventListener("offline", lost);
+  addEventListener("online", reconnect);
+  return { reconnect };
 }
