@@ -261,7 +261,7 @@ $(TOOLS)/clients/%/.ready: tests/clients/environments/%.lock | prerequisites $(T
 	@touch $@
 
 # Set-up: each part is skipped if it exists.
-setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready $(TOOLS)/spark-conf/spark-defaults.conf
+setup: prerequisites .venv/.ready $(TOOLS)/bin/minio $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready $(TOOLS)/spark-conf/spark-defaults.conf $(TOOLS)/class-archives/.ready
 
 prerequisites:
 	@$(PYTHON) infra/prerequisites.py
@@ -300,6 +300,11 @@ $(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml | .venv/.rea
 $(TOOLS)/spark-conf/spark-defaults.conf: $(wildcard infra/spark/*) $(TOOLS)/jars/spark/.ready
 	@mkdir -p $(@D); cp infra/spark/log4j2.properties infra/spark/fairscheduler.xml $(@D)/
 	@{ cat infra/spark/spark-defaults.conf; printf 'spark.jars '; ls $(CURDIR)/$(TOOLS)/jars/spark/*.jar | paste -sd, -; } > $@
+
+# The jobs of a whole pipeline, on free ports for a minute.
+$(TOOLS)/class-archives/.ready: .venv/.ready $(TOOLS)/jars/spark/.ready $(TOOLS)/jars/kafka/.ready | $(TOOLS)/bin/minio $(TOOLS)/spark-conf/spark-defaults.conf
+	$(call quietly,class archives: recording what Kafka and the Spark jobs load,$(BIN)/python -m infra.record_classes,class-archives)
+	@touch $@; echo "class archives: done"
 
 browser: .venv/.ready
 	@$(BIN)/python infra/browser.py

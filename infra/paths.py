@@ -10,6 +10,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = PROJECT / ".tools"
 KAFKA_JARS = TOOLS / "jars" / "kafka"
+SPARK_JARS = TOOLS / "jars" / "spark"
 SPARK_CONF = TOOLS / "spark-conf"
 EXECUTOR_PACKAGES = TOOLS / "executor-packages.tar.gz"
 VENV_BIN = Path(sys.prefix) / "bin"

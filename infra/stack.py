@@ -10,6 +10,7 @@ from pathlib import Path
 from core.settings import Settings
 from exchanges import EXCHANGES
 from infra import paths, ports
+from infra.class_archives import spark_options
 
 FEEDS = ("live", "demo")
 
@@ -45,6 +46,7 @@ class Stack:
         """Return the variables with which spark-submit, psql and our programs find this stack."""
         return self.settings.environment() | {
             "SPARK_CONF_DIR": str(paths.SPARK_CONF),
+            "SPARK_SUBMIT_OPTS": spark_options("read"),
             # Without this, Spark listens on the machine's address.
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(self.spark_folder),

@@ -11,6 +11,7 @@ from core.kafka_client import client_configuration
 from core.settings import Settings
 from exchanges import EXCHANGE
 from infra import ports, supervision
+from infra.class_archives import Mode, kafka_options
 from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
 
@@ -47,9 +48,10 @@ def up(stack: Stack) -> None:
     supervision.start_programs(stack, EXTRACTORS)
 
 
-def services_up(stack: Stack) -> None:
+def services_up(stack: Stack, classes: Mode = "read") -> None:
     """Start and initialise Kafka, MinIO and Postgres; skip those that are up already.
 
+    Kafka's JVM reads its class archive, or writes it when it ends.
     Raise StackError or PortError, with the remedy. Nothing is started if a port is busy.
     """
     stack.folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,7 @@ def services_up(stack: Stack) -> None:
                 list(pool.map(lambda service: service.prepare(stack), SERVICES.values()))
             supervision.start(
                 stack,
-                {"KAFKA_CLASSPATH": kafka.CLASSPATH}
+                {"KAFKA_CLASSPATH": kafka.CLASSPATH, "KAFKA_OPTS": kafka_options(classes)}
                 | object_store.environment(stack.settings)
                 | postgres.environment(stack),
             )

@@ -29,6 +29,8 @@ class Version(NamedTuple):
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "PYSPARK_PYTHON": str(self.bin / "python"),
             "SPARK_CONF_DIR": str(self.folder / ".tools" / "spark-conf"),
+            # Without the class path of this version's archive.
+            "SPARK_SUBMIT_OPTS": "",
         }
 
 

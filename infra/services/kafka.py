@@ -1,5 +1,6 @@
 """Run Kafka in KRaft mode, one process as broker and controller, and create the topics."""
 
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from core.topics import (
     RAW_TOPIC_DAYS,
 )
 from infra import paths
+from infra.class_archives import kafka_options
 from infra.ports import kafka_address
 from infra.stack import Stack, StackError
 
@@ -103,7 +105,8 @@ def prepare(stack: Stack) -> None:
 
 
 def _format(properties: Path) -> None:
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", CLASSPATH, "kafka.tools.StorageTool"]
+    command = ["java", "-XX:TieredStopAtLevel=1", *shlex.split(kafka_options("read"))]
+    command += ["-cp", CLASSPATH, "kafka.tools.StorageTool"]
     command += ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

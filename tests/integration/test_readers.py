@@ -174,6 +174,7 @@ def test_both_are_read_by_spark_without_our_settings_in_another_time_zone(
     bucket: Settings, expected_tickers: list[list[Any]], tmp_path: Path
 ) -> None:
     plain = {"SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": "pyspark-shell"}
+    plain |= {"SPARK_SUBMIT_OPTS": ""}
     python = VENV_BIN / "python"
     assert reported(python, "reads_by_spark", bucket, **plain, TZ="America/New_York") == {
         "spark raw": expected_raw(WRITTEN),

@@ -1,13 +1,15 @@
 """Run a Kafka broker as a child process, with a configuration that a test writes."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
 from infra import paths
+from infra.class_archives import kafka_options
 from infra.services import kafka
 from tests.support.process import Process
 
-JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m")
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", *shlex.split(kafka_options("read")))
 
 
 def format_data(properties: Path) -> None:

@@ -10,6 +10,9 @@ DEADLINE = 60.0
 PAUSE = 0.02
 """Seconds between two reads."""
 
+READING = 0.2
+"""Maximum share of the time that is spent on reading. All tests share two cores."""
+
 LONGEST_SHOWN = 20_000
 
 Value = TypeVar("Value")
@@ -27,11 +30,15 @@ def wait_for(
     Raise AssertionError with the last value once the deadline, in seconds, has passed.
     """
     end = time.monotonic() + deadline
-    while not is_expected(value := read()):
-        if time.monotonic() > end:
+    while True:
+        began = time.monotonic()
+        value = read()
+        if is_expected(value):
+            return value
+        ended = time.monotonic()
+        if ended > end:
             raise AssertionError(f"not as expected after {deadline:g} s, but: {shown(value)}")
-        time.sleep(pause)
-    return value
+        time.sleep(max(pause, (ended - began) * (1 / READING - 1)))
 
 
 def shown(value: object) -> str:
