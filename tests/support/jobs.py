@@ -6,9 +6,10 @@ from pathlib import Path
 from infra import paths
 
 # A short-lived JVM spends most of its time in the optimising compiler, in bytecode verification, and on
-# starting garbage collector threads. These options replace those of infra/spark.
+# starting garbage collector threads. These options replace those of infra/spark, which has the reason for the
+# code cache's size.
 JAVA = (
-    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Duser.timezone=UTC"
 )
 SPARK_SUBMIT = paths.VENV_BIN / "spark-submit"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import psutil
 import psycopg2
@@ -15,12 +15,15 @@ from infra import supervision
 from infra.services import postgres
 from infra.stack import Stack, delete, stack_on_free_ports
 from infra.up import services_up
-from tests.support.postgres import execute
+from tests.support.postgres import execute, rows
 from tests.support.process import run
 from tests.support.waiting import wait_for
 
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 """Environment of short-lived JVMs, in which the optimising compiler costs more than it saves."""
+
+TEMPLATE = "template_of_tests"
+"""Name of a database to which nobody connects after its migrations."""
 
 _DATABASE_NUMBERS = itertools.count(1)
 
@@ -63,19 +66,12 @@ def new_database(stack: Stack) -> Settings:
     It is a copy of a template: the migrations take ten times as long.
     """
     name = f"own_{next(_DATABASE_NUMBERS)}"
-    template = template_of(stack)
     with closing(psycopg2.connect(stack.settings.database_url)) as database:
         database.autocommit = True
-        execute(database, f"CREATE DATABASE {name} TEMPLATE {template}")
+        if not rows(database, "SELECT FROM pg_database WHERE datname = %s", TEMPLATE):
+            postgres.initialise(settings_on(stack, TEMPLATE))
+        execute(database, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return settings_on(stack, name)
-
-
-@cache
-def template_of(stack: Stack) -> str:
-    """Return the name of a database to which nobody connects after its migrations."""
-    settings = settings_on(stack, "template_of_tests")
-    postgres.initialise(settings)
-    return "template_of_tests"
 
 
 def settings_on(stack: Stack, database: str) -> Settings:
