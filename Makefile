@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -191,6 +191,9 @@ benchmark-streams: setup $(TOOLS)/rivals-async_twin/.ready  ## latency of the se
 
 benchmark-stream-bytes: setup  ## bytes per minute of one client of all prices, plain and compressed
 	@$(BIN)/python -m benchmarks.stream_bytes
+
+benchmark-page: setup browser  ## what the page costs a browser at 4,000 ticks/s: processor time, long tasks, memory
+	@$(BIN)/python -m benchmarks.page
 
 benchmark-whole-way: setup  ## latency from the exchange's send to a client of the server; SECONDS_LONG=120, AGAINST=revision ROUNDS=1
 	@$(BIN)/python -m benchmarks.whole_way$(if $(AGAINST),_versions --against $(AGAINST) --rounds $(or $(ROUNDS),1)) --seconds $(or $(SECONDS_LONG),120)

@@ -15,6 +15,7 @@ SIZES = {
     "whole_way": "--seconds 60",
     "streams": "--seconds 15",
     "stream_bytes": "",
+    "page": "--seconds 20",
     "growth": "--seconds 10",
     "cluster": "--ticks 3000000 --runs 1",
     "extractor": "--rounds 1",

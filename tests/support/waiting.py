@@ -25,7 +25,7 @@ def wait_for(
     deadline: float = DEADLINE,
     pause: float = PAUSE,
 ) -> Value:
-    """Return the first value that is as expected.
+    """Return the first value that is as expected. With `pause=0`, a read is repeated at once.
 
     Raise AssertionError with the last value once the deadline, in seconds, has passed.
     """
@@ -38,7 +38,8 @@ def wait_for(
         ended = time.monotonic()
         if ended > end:
             raise AssertionError(f"not as expected after {deadline:g} s, but: {shown(value)}")
-        time.sleep(max(pause, (ended - began) * (1 / READING - 1)))
+        if pause:
+            time.sleep(max(pause, (ended - began) * (1 / READING - 1)))
 
 
 def shown(value: object) -> str:
