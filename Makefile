@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-page-outages test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -131,7 +131,7 @@ soak-extractors: setup  ## run the extractors' fault tests at full length, half 
 	  tests/integration/test_revoked_rights.py
 
 soak-jobs: setup  ## run five minutes on simulated exchanges, kill the live job five times, compare its tables with Kafka
-	@SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose \
+	@EXCHANGE_KUCOIN_RATE=2000 SECONDS_OF_KILLS=300 KILLS=5 $(BIN)/pytest --verbose \
 	  tests/integration/test_demo.py::test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka
 
 soak-streams: setup  ## cut off stream clients at random for more than a minute; they must end with exactly the table
@@ -160,6 +160,9 @@ test-clients: setup $(CLIENTS:%=$(TOOLS)/clients/%/.ready)  ## test third-party 
 
 test-stream-clients: setup $(TOOLS)/stream_clients/.ready  ## test stream clients of Node and Go against the server; needs go
 	@$(BIN)/pytest tests/integration/stream_clients
+
+test-page-outages: setup browser  ## kill Postgres, Kafka, the jobs and the server for 20 s each under an open page
+	@$(BIN)/pytest --verbose tests/integration/page_outages
 
 test-metrics: setup  ## check the metrics of all programs with promtool, which must be installed (Debian: prometheus)
 	@$(BIN)/pytest tests/integration/promtool

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import psutil
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 from benchmarks.harness.child import child
 from benchmarks.harness.measuring import own_stack

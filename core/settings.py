@@ -167,6 +167,8 @@ class Settings:
     s3_console_port: int = _setting(9001, check.port)
     kafka_controller_port: int = _setting(9093, check.port)
     exchange_port: int = _setting(8090, check.port, EXCHANGE)
+    exchange_kucoin_rate: int = _setting(2000, check.count, EXCHANGE)
+    """Simulated KuCoin frames per second. A lower rate makes the demo cheaper."""
 
     @property
     def candles_retention(self) -> timedelta:

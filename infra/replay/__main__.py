@@ -37,7 +37,7 @@ def arguments() -> tuple[Namespace, Settings]:
     option = parser.add_argument
     option("--host", default="127.0.0.1", help="the address to listen on")
     option("--port", type=int, default=settings.exchange_port, help="0 selects a free port")
-    add_simulation(parser)
+    add_simulation(parser, settings)
     add_recording(parser)
     add_limits(parser)
     given = parser.parse_args()
@@ -46,7 +46,7 @@ def arguments() -> tuple[Namespace, Settings]:
     return given, settings
 
 
-def add_simulation(parser: ArgumentParser) -> None:
+def add_simulation(parser: ArgumentParser, settings: Settings) -> None:
     simulation = Simulation()
     option = parser.add_argument_group("simulation").add_argument
     option("--seed", type=int, default=simulation.seed, help="the same seed yields the same prices")
@@ -66,7 +66,7 @@ def add_simulation(parser: ArgumentParser) -> None:
     option(
         "--kucoin-rate",
         type=float,
-        default=simulation.kucoin_rate,
+        default=settings.exchange_kucoin_rate,
         metavar="FRAMES",
         help="KuCoin frames per second; above 6,340 a symbol gets more than one per 100 ms",
     )

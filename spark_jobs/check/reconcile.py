@@ -194,10 +194,10 @@ def minutes_verdict(name: str, by_minute: DataFrame, differs: Column, text: Colu
     minutes = by_minute.select(*MINUTE, F.when(differs, text).alias("difference")).persist()
     try:
         different = minutes.where("difference IS NOT NULL")
-        differ = different.count()
+        [(count, differ)] = minutes.agg(F.count("*"), F.count("difference")).collect()
         return Verdict(
             name,
-            minutes.count(),
+            count,
             differ,
             lines(different, (*MINUTE, "difference"), differ),
             0,

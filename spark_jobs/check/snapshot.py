@@ -4,6 +4,7 @@ The tables are copied to files to keep the transaction short: while it is open, 
 version of every row.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -14,7 +15,7 @@ import psycopg2
 from psycopg2.extensions import cursor
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_jobs.kafka_source.offsets import Offsets
 
@@ -54,8 +55,12 @@ def _copy(statements: cursor, query: str, path: Path) -> Path:
 
 def read_copy(spark: SparkSession, path: Path, schema: StructType) -> DataFrame:
     """Return the rows of a file, with the names and types of the schema."""
+    # Without a schema, Spark would run a job to read the names of the columns.
+    with path.open(newline="", encoding="utf-8") as file:
+        names = next(csv.reader(file))
     text = spark.read.csv(
         path.as_uri(),
+        schema=StructType([StructField(name, StringType()) for name in names]),
         header=True,
         multiLine=True,
         lineSep="\n",

@@ -1,6 +1,7 @@
 """Verdict of the audit on a table or a prefix: rows compared, and those that differ."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame
@@ -29,10 +30,10 @@ def verdict(
     """Return the verdict on the stored rows of a table. Rows in `expired` can't be compared."""
     found = differences(stored, fresh, key).persist()
     try:
-        differ, not_compared = found.count(), expired.count()
+        differ, not_compared, rows = counts(found, expired, stored)
         return Verdict(
             table,
-            stored.count(),
+            rows,
             differ,
             lines(found, (*key, "difference"), differ),
             not_compared,
@@ -40,6 +41,18 @@ def verdict(
         )
     finally:
         found.unpersist()
+
+
+def counts(*tables: DataFrame) -> list[int]:
+    """Return the number of rows of each table, by one query."""
+    numbered = [table.select(F.lit(number).alias("n")) for number, table in enumerate(tables)]
+    numbers = range(len(tables))
+    [row] = (
+        reduce(DataFrame.unionAll, numbered)
+        .agg(*(F.count_if(F.col("n") == number) for number in numbers))
+        .collect()
+    )
+    return [row[number] for number in numbers]
 
 
 def lines(rows: DataFrame, columns: Iterable[str], count: int) -> list[str]:

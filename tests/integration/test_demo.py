@@ -44,8 +44,8 @@ PROGRAMS = (
     *("jobs", "server"),
 )
 
-SECONDS_OF_KILLS = float(os.environ.get("SECONDS_OF_KILLS", "5"))
-KILLS = int(os.environ.get("KILLS", "1"))
+SECONDS_OF_KILLS = float(os.environ.get("SECONDS_OF_KILLS", "0"))
+KILLS = int(os.environ.get("KILLS", "0"))
 
 JOBS_DEADLINE = 180.0
 """Seconds for a restart of Spark and its first batch, on two cores that are busy with other tests."""
@@ -200,8 +200,12 @@ def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
     killed = {name: pids(demo)[name] for name in ("kucoin", "jobs", "postgres")}
     left = spark_files(demo)
     assert left
-    for pid in killed.values():
-        os.kill(pid, signal.SIGKILL)
+    wait_for_batch(demo)
+    # A random moment, so any point of a batch.
+    pass_time(random.uniform(0, 1))
+    kill_driver(demo, with_python=False)
+    for name in ("kucoin", "postgres"):
+        os.kill(killed[name], signal.SIGKILL)
     moment = datetime.now(UTC)
     wait_for(
         lambda: pids(demo),
@@ -234,7 +238,7 @@ def test_after_kill_9_of_everything_the_same_command_starts_it_and_the_data_is_t
 
 
 def test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka(demo: Stack) -> None:
-    """These kills, and those of the tests before."""
+    """The kills of the tests before, and more in `make soak-jobs`."""
     kill_drivers(demo)
     supervision.stop_programs(demo, [*EXTRACTORS, "exchange"])
     reached = ends(demo.settings)

@@ -17,6 +17,10 @@ from tests.support.page import cell, names, price, quoted
 from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
+from tests.support.waiting import pass_time
+
+SILENCE_LIMIT = 15.0
+"""Seconds after which the page opens a silent connection again."""
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +248,23 @@ def test_a_lost_network_is_shown_at_once_and_old_prices_are_grey_until_it_is_bac
     expect(page.locator("#connection")).to_have_text("live", timeout=5_000)
     expect(shown_price(page)).to_have_text("2")
     assert opacity(page) == bright
+
+
+def test_a_tab_that_was_frozen_shows_the_newest_price_at_once(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Browsers stop the timers and the messages of hidden tabs, longer than a stream may be silent."""
+    write_batch(database.database_url, [bitcoin("1")])
+    page.goto(server.page)
+    expect(shown_price(page)).to_have_text("1")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    write_batch(database.database_url, [bitcoin("2")])
+    pass_time(SILENCE_LIMIT + 2)
+    write_batch(database.database_url, [bitcoin("3")])
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    expect(shown_price(page)).to_have_text("3", timeout=5_000)
+    expect(page.locator("#connection")).to_have_text("live", timeout=5_000)
 
 
 def opacity(page: Page) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import orjson
 import requests
 from confluent_kafka import Message
 
@@ -174,7 +175,8 @@ def _metric(extractor: Extractor, name: str) -> float | Exception:
 def counted(items: Iterable[dict[str, Any]]) -> "Counter[str]":
     """Return how often each item occurs, as JSON without `received_at`."""
     return Counter(
-        json.dumps({name: item[name] for name in item if name != "received_at"}) for item in items
+        orjson.dumps({name: item[name] for name in item if name != "received_at"}).decode()
+        for item in items
     )
 
 

@@ -1,6 +1,7 @@
 """Start stacks for tests: the real services on free ports, in a separate folder."""
 
 import itertools
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -21,6 +22,9 @@ from tests.support.waiting import wait_for
 
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 """Environment of short-lived JVMs, in which the optimising compiler costs more than it saves."""
+
+KUCOIN_RATE = int(os.environ.get("EXCHANGE_KUCOIN_RATE", "400"))
+"""Frames per second. `make test` runs other tests on the same cores."""
 
 TEMPLATE = "template_of_tests"
 """Name of a database to which nobody connects after its migrations."""
@@ -53,8 +57,9 @@ def end_and_delete(stack: Stack) -> None:
 
 @contextmanager
 def demo_stack(name: str) -> Iterator[Stack]:
-    """Run what `make demo` starts. Yield once prices of both exchanges are served."""
-    with own_stack(name) as stack:
+    """Run what `make demo` starts, with fewer ticks. Yield once prices of both exchanges are served."""
+    with own_stack(name) as full:
+        stack = replace(full, settings=replace(full.settings, exchange_kucoin_rate=KUCOIN_RATE))
         done = run([sys.executable, "-m", "infra", "demo"], stack.environment() | QUICK_JAVA)
         assert f"http://127.0.0.1:{stack.settings.server_port}/" in done.stdout
         yield stack
@@ -85,23 +90,24 @@ def settings_on(stack: Stack, database: str) -> Settings:
 
 
 @contextmanager
-def unavailable(stack: Stack, *services: str) -> Iterator[None]:
-    """Kill services with SIGKILL and keep them down for the block; then start them again."""
-    for service in services:
-        supervision.call(stack, "signalProcess", service, "KILL")
-    for service in services:
-        wait_for(partial(state_after_stop, stack, service), lambda state: state == "STOPPED")
+def unavailable(stack: Stack, *programs: str) -> Iterator[None]:
+    """Kill programs with SIGKILL and keep them down for the block; then start them again."""
+    for program in programs:
+        supervision.call(stack, "signalProcess", program, "KILL")
+    for program in programs:
+        wait_for(partial(state_after_stop, stack, program), lambda state: state == "STOPPED")
     try:
         yield
     finally:
         services_up(stack)
+        supervision.start_programs(stack, programs)
 
 
-def state_after_stop(stack: Stack, service: str) -> str:
-    """Ask the supervisor to stop a service, and return the service's state.
+def state_after_stop(stack: Stack, program: str) -> str:
+    """Ask the supervisor to stop a program, and return the program's state.
 
-    A killed service can't be stopped before the supervisor has begun to restart it.
+    A killed program can't be stopped before the supervisor has begun to restart it.
     """
-    supervision.stop_programs(stack, [service])
-    state: str = supervision.call(stack, "getProcessInfo", service)["statename"]
+    supervision.stop_programs(stack, [program])
+    state: str = supervision.call(stack, "getProcessInfo", program)["statename"]
     return state

@@ -29,6 +29,7 @@ WRONG = {
     "DATABASE_URL": ("b.example", {JOBS}),
     "READER_DATABASE_URL": ("b.example", {SERVER}),
     "EXCHANGE_PORT": ("http", {EXCHANGE}),
+    "EXCHANGE_KUCOIN_RATE": ("0", {EXCHANGE}),
     "RAW_RETENTION_DAYS": ("1", {JOBS}),
 }
 

@@ -60,6 +60,7 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "S3_CONSOLE_PORT": "9001",
         "KAFKA_CONTROLLER_PORT": "9093",
         "EXCHANGE_PORT": "8090",
+        "EXCHANGE_KUCOIN_RATE": "2000",
     }
 
 
