@@ -34,17 +34,17 @@ TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batche
 
 @pytest.mark.usefixtures("agreeing_clocks")
 def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
-    spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
+    spark: SparkSession, lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    expire_all(database)
+    expire_all(lake)
     # A full minute, later than any minute in which an expired ticker may count.
     later = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
     tickers = [item(BTCUSDT, later + n, c=str(n), E=later // 1000 + n) for n in (1, 2, 3)]
-    produce(database, BINANCE.raw_topic, [*tickers, 7])
-    produce(database, KUCOIN.raw_topic, [item(CRO_USDT, later)])
+    produce(lake, BINANCE.raw_topic, [*tickers, 7])
+    produce(lake, KUCOIN.raw_topic, [item(CRO_USDT, later)])
     run(
         spark_submit("tests/support/programs/dies_after_commit.py"),
-        database.environment() | {"CHECKPOINT_DIR": str(tmp_path)},
+        lake.environment() | {"CHECKPOINT_DIR": str(tmp_path)},
         status=-signal.SIGKILL,
         deadline=DEADLINE,
     )
@@ -57,9 +57,9 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     before = contents(owner, TABLES)
     assert [len(before[table]) for table in TABLES] == [2, 2, 1, 2, 1]
 
-    produce(database, BINANCE.raw_topic, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
-    with closing(PriceSink(database.database_url)) as sink:
-        records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.postgres.progress())
+    produce(lake, BINANCE.raw_topic, [item(BTCUSDT, later + 9, c="9", E=later // 1000 + 9)])
+    with closing(PriceSink(lake.database_url)) as sink:
+        records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, sink.postgres.progress())
         run_once(live_prices(records, sink, checkpoint.as_uri()))
     assert sorted(path.name for path in (checkpoint / "commits").glob("[0-9]*")) == ["0", "1"]
     assert rows(owner, "SELECT rows_written, dead_letters FROM batches ORDER BY id") == [
@@ -68,7 +68,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     ]
     counted = "SELECT open::int, close::int, updates FROM candles_1m WHERE exchange = 'binance'"
     assert rows(owner, counted) == [(1, 9, 4)]
-    verdicts = audit(spark, database)
+    verdicts = audit(spark, lake)
     assert [(each.table, each.rows, each.differ) for each in verdicts] == [
         ("live_prices", 2, 0),
         ("candles_1m", 2, 0),
