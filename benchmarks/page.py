@@ -121,12 +121,16 @@ def table(rounds: Sequence[Figures]) -> list[dict[str, str]]:
     return [
         {
             "one page": name,
-            "median": f"{median(found):.3g}",
-            "spread": f"{min(found):.3g} to {max(found):.3g}",
+            "median": shown(median(found)),
+            "spread": f"{shown(min(found))} to {shown(max(found))}",
         }
         for name in rounds[0]
         if (found := [each[name] for each in rounds])
     ]
+
+
+def shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 if __name__ == "__main__":

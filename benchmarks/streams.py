@@ -249,7 +249,8 @@ def percentile(seconds: list[float], percent: int) -> float:
 
 
 def milliseconds(seconds: list[float], percent: int) -> str:
-    return f"{1000 * percentile(seconds, percent):.0f}"
+    """Return a percentile as text; nothing if there was no client of this kind."""
+    return f"{1000 * percentile(seconds, percent):.0f}" if seconds else ""
 
 
 if __name__ == "__main__":
