@@ -19,6 +19,8 @@ from infra.services import object_store
 from infra.stack import Stack, StackError, delete, stack_on_free_ports
 from infra.up import EXTRACTORS, services_up, wait_until
 
+PROGRAMS = ("kafka", "spark")
+
 LAKE_DEADLINE = 180.0
 END_DEADLINE = 180.0
 
@@ -27,7 +29,7 @@ WRITTEN_LAST = ("raw/topic=", "tickers/_delta_log/")
 
 
 def main() -> None:
-    for program in ("kafka", "spark"):
+    for program in PROGRAMS:
         archive(program).parent.mkdir(parents=True, exist_ok=True)
         archive(program).unlink(missing_ok=True)
     stack = stack_on_free_ports("class-archives")
@@ -42,7 +44,8 @@ def main() -> None:
     finally:
         supervision.stop(stack)
         delete(stack)
-    for program in ("kafka", "spark"):
+        stack.folder.parent.rmdir()
+    for program in PROGRAMS:
         if not archive(program).exists():
             raise StackError(f"the JVM of {program} ended without writing {archive(program)}")
 
