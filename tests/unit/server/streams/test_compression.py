@@ -9,13 +9,17 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
-from server.streams.message import GZIP_HEADER, SMALLEST_COMPRESSED, Message
+from server.streams.message import GZIP_HEADER, LARGE, SMALLEST_COMPRESSED, Message
 from server.streams.stream import accepts_gzip
 
 
 def message(number: int, rows: int = 100) -> Message:
     prices = [{"symbol": f"S{row}", "price": str(number * row)} for row in range(rows)]
     return Message(f"e-{number}", json.dumps({"type": "changes", "prices": prices}))
+
+
+def sizes(messages: Iterable[Message]) -> list[int]:
+    return [len(each.frame) for each in messages]
 
 
 def inflated(frames: Iterable[bytes]) -> list[str]:
@@ -34,7 +38,8 @@ def inflated(frames: Iterable[bytes]) -> list[str]:
 
 
 def test_each_frame_inflates_whatever_came_before_it() -> None:
-    messages = [message(number) for number in range(5)]
+    messages = [message(number, rows=number * 300) for number in range(1, 6)]
+    assert min(sizes(messages)) < LARGE < max(sizes(messages))
     # As a slow client gets them: some are left out.
     for chosen in (messages, messages[::2], messages[3:]):
         expected = [json.loads(each.frame[4:]) for each in chosen]
@@ -49,7 +54,8 @@ def test_a_large_message_is_a_fraction_of_its_size_and_a_small_one_stays_as_it_i
 
 
 def test_events_of_any_messages_make_one_gzip_stream() -> None:
-    messages = [message(number, rows=number) for number in range(6)]
+    messages = [message(number, rows=number * 300) for number in range(6)]
+    assert min(sizes(messages)) < LARGE < max(sizes(messages))
     for chosen in (messages, messages[::2], messages[4:]):
         decoder = zlib.decompressobj(wbits=31)
         read = [decoder.decompress(GZIP_HEADER)]
