@@ -1,6 +1,8 @@
 """Write docs/benchmarks.md from benchmarks/template.md and each benchmark's latest run on this machine.
 
-make benchmark-document
+    make benchmark-document
+
+What was not measured on this machine stays as it is in the document.
 """
 
 import os
@@ -33,19 +35,35 @@ TEMPLATE = paths.PROJECT / "benchmarks" / "template.md"
 PLACE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
 """Placeholder of the machine's description or of a benchmark's tables."""
 
+SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 
-def document() -> str:
+
+def document(template: str, former: str) -> str:
+    """Return the template with the newest results. Those not measured here come from `former`."""
+    kept = answers_in(former, template)
+
     def filled(placeholder: re.Match[str]) -> str:
         name = placeholder[1]
-        return machine() if name == "machine" else "\n\n".join(answer(published(name)))
+        if name == "machine":
+            return machine()
+        report = published(name)
+        return kept.get(name, "Not measured.") if report is None else "\n\n".join(answer(report))
 
-    return PLACE.sub(filled, TEMPLATE.read_text())
+    return PLACE.sub(filled, template)
 
 
-def answer(report: Report | None) -> Iterator[str]:
-    if report is None:
-        yield "Not measured on this machine."
-        return
+def answers_in(former: str, template: str) -> dict[str, str]:
+    """Return what a document has for each placeholder of a section whose text is the same."""
+    answers: dict[str, str] = {}
+    for section in SECTION.split(template):
+        texts, names = PLACE.split(section.rstrip())[::2], PLACE.findall(section)
+        pattern = "(.+?)".join(map(re.escape, texts)) + r"\s*(?=\n## |\Z)"
+        if names and (found := re.search(pattern, former, re.DOTALL)):
+            answers |= zip(names, found.groups(), strict=True)
+    return answers
+
+
+def answer(report: Report) -> Iterator[str]:
     yield f"`{report.command}`, {report.day}: {report.conditions}."
     yield from map(markdown, report.tables)
     yield from report.notes
@@ -102,7 +120,8 @@ def quix() -> str:
 
 
 def write() -> None:
-    (DOCS / "benchmarks.md").write_text(document())
+    written = DOCS / "benchmarks.md"
+    written.write_text(document(TEMPLATE.read_text(), written.read_text()))
     if PLOT.exists():
         shutil.copyfile(PLOT, DOCS / "growth.svg")
 

@@ -34,9 +34,10 @@ def child(
     python: str = sys.executable,
 ) -> Iterator[Child]:
     """Run `python -m module` and yield once it is ready. Kill it at the end if it still runs."""
+    # An unbuffered print loses what one write to a full pipe leaves.
     process = subprocess.Popen(
         [python, "-m", module, *map(str, arguments)],
-        env=environment,
+        env={**environment, "PYTHONUNBUFFERED": ""},
         cwd=paths.PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
