@@ -30,7 +30,7 @@ const DAYS_INTERVAL = 5 * 60_000;
 
 const connection = find("#connection");
 const banner = find("#unreadable");
-const pause = find("#pause");
+const pauses = document.querySelectorAll(".pause");
 const key = find("#key");
 
 const held = new Held();
@@ -156,8 +156,10 @@ function showTitle() {
 
 function togglePause() {
   held.isPaused = !held.isPaused;
-  set(pause, "aria-pressed", String(held.isPaused));
-  write(pause, held.isPaused ? "Resume" : "Pause");
+  for (const button of pauses) {
+    set(button, "aria-pressed", String(held.isPaused));
+    write(button, held.isPaused ? "Resume" : "Pause");
+  }
   set(document.documentElement, "data-paused", held.isPaused ? "true" : null);
   if (held.isPaused) return;
   const { prices, isSnapshot } = held.take();
@@ -173,7 +175,7 @@ function applyOptions() {
 
 options.apply();
 show(shell.place, shell.place);
-pause.addEventListener("click", togglePause);
+for (const button of pauses) button.addEventListener("click", togglePause);
 listenToKeys({ shell, markets, togglePause });
 
 await waitForAccess(key);

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import insert, write_batch
+from tests.support.live_job import insert, list_instruments, write_batch
 from tests.support.page import hash_of, names, price, quoted, row, write_market
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
@@ -159,6 +159,35 @@ def test_a_pause_holds_prices_until_it_ends(
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0234")
     page.keyboard.press("p")
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0236")
+
+
+def test_a_phone_has_the_pause_the_columns_and_all_quotes(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    quotes = ["AED", "BRL", "EUR", "JPY", "TRY", "USDC", "USDD", "ZAR"]
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        list_instruments(
+            owner, *(("binance", f"ETH{each}", "ETH", each, "TRADING") for each in quotes)
+        )
+    write_batch(database.database_url, [quoted("binance", f"ETH{each}", "7") for each in quotes])
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(server.page)
+    page.get_by_label("More quotes").select_option("ZAR")
+    expect(names(page)).to_have_text(["ETH/ZAR"])
+
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_label("24 h").uncheck()
+    expect(page.get_by_role("columnheader", name="24 h")).to_have_count(0)
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_in_viewport(ratio=1)
+    write_batch(database.database_url, [quoted("binance", "ETHZAR", "8")])
+    page.wait_for_timeout(1500)
+    expect(price(page, "ETH/ZAR", "binance")).to_have_text("7")
+    page.get_by_role("button", name="Resume").click()
+    expect(price(page, "ETH/ZAR", "binance")).to_have_text("8")
 
 
 def test_theme_and_time_zone_are_chosen_and_kept(server: ServerProcess, page: Page) -> None:
