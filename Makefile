@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-page-outages test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-page-outages test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -198,6 +198,9 @@ benchmark-stream-bytes: setup  ## bytes per minute of one client of all prices, 
 benchmark-page: setup browser  ## what the page costs a browser at 4,000 ticks/s: processor time, long tasks, memory
 	@$(BIN)/python -m benchmarks.page
 
+benchmark-lighthouse: setup browser $(TOOLS)/lighthouse/.ready  ## Lighthouse's scores of the page, desktop preset
+	@$(BIN)/python -m benchmarks.lighthouse
+
 benchmark-whole-way: setup  ## latency from the exchange's send to a client of the server; SECONDS_LONG=120, AGAINST=revision ROUNDS=1
 	@$(BIN)/python -m benchmarks.whole_way$(if $(AGAINST),_versions --against $(AGAINST) --rounds $(or $(ROUNDS),1)) --seconds $(or $(SECONDS_LONG),120)
 
@@ -232,7 +235,7 @@ benchmark-growth: setup  ## CPU time per tick by tick rate and number of symbols
 	@$(BIN)/python -m benchmarks.growth --seconds $(or $(SECONDS_LONG),20)
 
 RIVALS := $(TOOLS)/rivals/.ready $(TOOLS)/rivals-cryptofeed/.ready $(TOOLS)/rivals-async_twin/.ready
-benchmarks: setup $(RIVALS)  ## run all benchmarks at a small size, in 45 minutes; writes docs/benchmarks.md
+benchmarks: setup browser $(RIVALS) $(TOOLS)/lighthouse/.ready  ## run all benchmarks at a small size, in 45 minutes; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
 benchmark-document: setup  ## write docs/benchmarks.md from the newest run of each benchmark
@@ -249,10 +252,18 @@ $(TOOLS)/rivals-%/.ready: benchmarks/rivals/%.lock | prerequisites $(TOOLS)/logs
 	@touch $@
 
 # npm comes with a Python package, so no Node is needed.
-$(TOOLS)/page_tools/.ready: infra/page_tools/package-lock.json infra/page_tools/package.json | .venv/.ready $(TOOLS)/logs
-	@mkdir -p $(@D); cp infra/page_tools/package.json infra/page_tools/package-lock.json $(@D)/
-	$(call quietly,page tools: installing what infra/page_tools names,$(NPM) ci --prefix $(@D) --no-audit --no-fund,page_tools)
+# Install what package-lock.json in the folder $(1) pins.
+define npm_ci
+	@mkdir -p $(@D); cp $(1)/package.json $(1)/package-lock.json $(@D)/
+	$(call quietly,$(2): installing what $(1) names,$(NPM) ci --prefix $(@D) --no-audit --no-fund,$(2))
 	@touch $@
+endef
+
+$(TOOLS)/lighthouse/.ready: benchmarks/npm/package-lock.json benchmarks/npm/package.json | .venv/.ready $(TOOLS)/logs
+	$(call npm_ci,benchmarks/npm,lighthouse)
+
+$(TOOLS)/page_tools/.ready: infra/page_tools/package-lock.json infra/page_tools/package.json | .venv/.ready $(TOOLS)/logs
+	$(call npm_ci,infra/page_tools,page_tools)
 
 STREAM_CLIENTS := tests/integration/stream_clients
 $(TOOLS)/stream_clients/.ready: $(wildcard $(STREAM_CLIENTS)/node/* $(STREAM_CLIENTS)/go/* $(STREAM_CLIENTS)/go/*/*) | .venv/.ready $(TOOLS)/logs

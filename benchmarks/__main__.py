@@ -16,6 +16,7 @@ SIZES = {
     "streams": "--seconds 15",
     "stream_bytes": "",
     "page": "--seconds 20",
+    "lighthouse": "--rounds 3",
     "growth": "--seconds 10",
     "cluster": "--ticks 3000000 --runs 1",
     "extractor": "--rounds 1",

@@ -9,7 +9,6 @@ a garbage collection.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from statistics import median
@@ -17,12 +16,8 @@ from statistics import median
 import psutil
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from benchmarks.harness.child import child
-from benchmarks.harness.measuring import own_stack
 from benchmarks.harness.report import publish
-from benchmarks.streams import server
-from infra import browser as installed_browser
-from infra import ports
+from benchmarks.served_page import installed_browser, served_page
 
 SETTLING = 8.0
 """Seconds after the first rows that are not measured."""
@@ -52,23 +47,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    path = installed_browser.find()
-    if path is None:
-        raise SystemExit("no browser: run make browser")
-    with own_stack("page") as stack, sync_playwright() as playwright:
-        environment = os.environ | stack.environment()
-        shared, own = ports.free_ports(2)
-        with (
-            server(stack.folder, environment, own, shared),
-            child("benchmarks.jobs.batch_writer", environment=environment),
-        ):
-            browser = playwright.chromium.launch(
-                executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-            )
-            rounds = [
-                measured(browser, f"http://127.0.0.1:{own}/", arguments.seconds)
-                for _ in range(arguments.rounds)
-            ]
+    path = installed_browser()
+    with served_page() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        rounds = [measured(browser, address, arguments.seconds) for _ in range(arguments.rounds)]
     conditions = (
         f"median (smallest to largest) of {len(rounds)} pages, {arguments.seconds:.0f} s each"
     )
