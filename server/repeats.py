@@ -21,7 +21,11 @@ def refuse_repeats(connection: HTTPConnection) -> None:
         values[name].append(value)
     repeatable = set(_repeatable(connection.scope["route"]))
     errors = [
-        {"loc": ("query", name), "input": given, "msg": f"given {len(given)} times; give one value"}
+        {
+            "loc": ("query", name),
+            "input": given,
+            "msg": f"occurs {len(given)} times, but takes one value",
+        }
         for name, given in values.items()
         if len(given) > 1 and name not in repeatable
     ]

@@ -62,7 +62,7 @@ def test_it_subscribes_lists_and_unsubscribes_on_a_raw_stream(
     assert reports.one("unsubscribed") == {"result": None, "id": 3}
 
 
-def test_it_is_told_that_there_is_no_stream_of_trades(reports: Reports) -> None:
+def test_it_receives_an_error_for_a_stream_of_trades(reports: Reports) -> None:
     assert reports.one("refused") == {
         "error": {"code": 2, "msg": "Invalid request: invalid stream"},
         "id": 4,

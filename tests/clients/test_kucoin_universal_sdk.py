@@ -66,7 +66,7 @@ def test_it_receives_the_topics_of_single_symbols(reports: Reports, exchange: Ex
         exchange.assert_sent("kucoin", frame(topic, subject, data))
 
 
-def test_it_is_told_of_an_unknown_symbol(reports: Reports) -> None:
+def test_it_receives_an_error_for_an_unknown_symbol(reports: Reports) -> None:
     assert reports.one("refused") == "TypeError"
 
 

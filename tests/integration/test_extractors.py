@@ -196,7 +196,7 @@ def test_both_feeds_of_the_replay_exchange_flow(
             assert float(ticker["price" if exchange == "kucoin" else "c"]) > 0
 
 
-def test_kafka_that_is_away_at_the_start_is_named_and_waited_for(
+def test_kafka_that_is_unavailable_at_the_start_is_named_and_waited_for(
     settings: Settings, extractor: Callable[[str, Settings], Extractor]
 ) -> None:
     [port] = ports.free_ports(1)

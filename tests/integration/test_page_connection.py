@@ -57,7 +57,7 @@ def test_the_page_connects_again_when_the_server_is_back(database: Settings, pag
         expect(shown_price(page)).to_have_text("2")
 
 
-def test_the_page_says_since_when_postgres_is_away_and_goes_on_when_it_is_back(
+def test_the_page_says_since_when_postgres_is_unavailable_and_resumes_when_it_is_back(
     database: Settings, owner: connection, server: ServerProcess, page: Page, console: list[str]
 ) -> None:
     write_batch(database.database_url, [bitcoin("1")])
@@ -271,7 +271,7 @@ def opacity(page: Page) -> float:
     return float(page.locator("#scroller tbody").evaluate("body => getComputedStyle(body).opacity"))
 
 
-def test_a_postgres_that_is_away_since_yesterday_is_shown_with_the_day(
+def test_a_postgres_that_is_unavailable_since_yesterday_is_shown_with_the_day(
     server: ServerProcess, page: Page
 ) -> None:
     (message,) = messages_of(["A"])

@@ -212,7 +212,7 @@ def test_a_symbol_in_two_partitions_has_its_newest_price_and_both_move_on(
     assert sink.postgres.progress() == {("binance_raw_data", 1): 2, ("binance_raw_data", 2): 8}
 
 
-def test_a_commit_tells_listeners_its_batch(
+def test_a_commit_notifies_listeners_of_its_batch(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     execute(owner, "LISTEN live_prices")

@@ -182,7 +182,7 @@ def test_both_are_read_by_spark_without_our_settings_in_another_time_zone(
     }
 
 
-def test_no_object_is_empty_and_none_stands_for_a_folder(bucket: Settings) -> None:
+def test_no_object_is_empty_and_none_is_a_placeholder_of_a_folder(bucket: Settings) -> None:
     pages = object_store.client(bucket).get_paginator("list_objects_v2")
     for prefix in ("raw/", "tickers/"):
         found = [

@@ -96,7 +96,7 @@ def test_segment_is_deleted_only_when_kafka_has_it_too(
     assert landing.items() == [*ITEMS, ITEMS[0]]
 
 
-def test_object_store_that_refuses_costs_nothing_and_is_told_of(
+def test_an_object_store_that_refuses_loses_nothing_and_is_reported(
     journal: Journal, landing: Landing, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     segment = segment_with(journal, ITEMS)

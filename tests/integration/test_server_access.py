@@ -292,7 +292,7 @@ def test_streams_beyond_the_limits_are_refused_until_others_end(guarded: ServerP
     wait_for(lambda: status("192.0.2.1"), lambda found: found == 101)
 
 
-def test_every_answer_tells_the_browser_what_not_to_do(
+def test_every_response_has_the_security_headers(
     locked: ServerProcess, guarded: ServerProcess
 ) -> None:
     answers = [

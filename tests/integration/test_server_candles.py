@@ -51,7 +51,7 @@ def starts(server: ServerProcess, **span: str) -> list[str]:
     return [candle["start"][11:16] for candle in answer.json()["candles"]]
 
 
-def test_a_minute_is_told_with_every_digit(owner: connection, server: ServerProcess) -> None:
+def test_a_minute_is_returned_with_every_digit(owner: connection, server: ServerProcess) -> None:
     digits = ("85439.990", "99999999999999999999.999999999999999999", "0.00000001", "120")
     write_minutes(owner, (at(9, 0), *digits))
 
@@ -127,13 +127,13 @@ def test_larger_candles_are_made_of_minutes(
 def test_a_span_has_its_start_and_not_its_end(owner: connection, server: ServerProcess) -> None:
     write_minutes(owner, *((at(9, minute), "1", "1", "1", "1") for minute in range(20)))
 
-    def told(start: str, end: str, interval: str = "1m") -> list[str]:
+    def listed(start: str, end: str, interval: str = "1m") -> list[str]:
         return starts(server, **{"from": start, "to": end, "interval": interval})
 
-    assert told(NINE, "2025-03-28T09:02:00Z") == ["09:00", "09:01"]
-    assert told("2025-03-28T09:00:01Z", "2025-03-28T09:02:01Z") == ["09:01", "09:02"]
-    assert told("2025-03-28T11:00:00+02:00", "2025-03-28T11:01:00+02:00") == ["09:00"]
-    assert told("2025-03-28T09:01:00Z", "2025-03-28T09:15:00Z", "5m") == ["09:05", "09:10"]
+    assert listed(NINE, "2025-03-28T09:02:00Z") == ["09:00", "09:01"]
+    assert listed("2025-03-28T09:00:01Z", "2025-03-28T09:02:01Z") == ["09:01", "09:02"]
+    assert listed("2025-03-28T11:00:00+02:00", "2025-03-28T11:01:00+02:00") == ["09:00"]
+    assert listed("2025-03-28T09:01:00Z", "2025-03-28T09:15:00Z", "5m") == ["09:05", "09:10"]
 
 
 def test_a_limit_keeps_the_oldest_of_a_span_and_the_newest_without_one(

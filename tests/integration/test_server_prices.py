@@ -60,7 +60,7 @@ def test_base_and_quote_are_those_that_the_exchange_lists(server: ServerProcess)
     assert ask(base="'; DROP TABLE instruments; --") == []
 
 
-def test_only_what_later_batches_wrote_is_told_to_those_who_know_the_rest(
+def test_a_client_that_knows_a_batch_receives_only_what_later_batches_wrote(
     database: Settings, server: ServerProcess
 ) -> None:
     known = server.get("/api/prices").json()["id"]
@@ -92,9 +92,9 @@ def test_an_id_is_the_same_for_those_who_ask_and_for_those_who_follow(
         while not changes.get("prices"):
             changes = json.loads(client.recv(DEADLINE))
 
-    told = server.get("/api/prices", changed_since=known).json()
-    assert (changes["type"], changes["id"]) == ("changes", told["id"])
-    assert (changes["prices"], told["previous"]) == (told["prices"], known)
+    response = server.get("/api/prices", changed_since=known).json()
+    assert (changes["type"], changes["id"]) == ("changes", response["id"])
+    assert (changes["prices"], response["previous"]) == (response["prices"], known)
 
 
 def test_only_the_fields_that_were_asked_for_are_returned_always_with_the_key(
@@ -218,7 +218,7 @@ def test_an_answer_that_is_known_is_not_sent_again_until_it_would_say_something_
     assert statuses() == [200, 200, 304]
 
 
-def test_without_postgres_the_last_known_prices_are_told_with_their_age(
+def test_without_postgres_the_last_known_prices_are_returned_with_their_age(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
     before = server.get("/api/prices")

@@ -55,7 +55,7 @@ def empty_tables(owner: connection) -> None:
         cursor.execute("TRUNCATE instruments, feed_events")
 
 
-def tell(owner: connection, *events: tuple[Any, ...]) -> None:
+def insert_events(owner: connection, *events: tuple[Any, ...]) -> None:
     insert(owner, "INSERT INTO feed_events VALUES %s", events)
 
 
@@ -64,7 +64,7 @@ def backend_of_queries(owner: connection) -> int:
     return int(pid)
 
 
-def test_the_connection_that_reads_prices_gives_up_a_slow_query(database: Settings) -> None:
+def test_the_connection_that_reads_prices_cancels_a_slow_query(database: Settings) -> None:
     with closing(connect(database.reader_database_url)) as opened:
         assert rows(opened, "SHOW statement_timeout") == [("5s",)]
         assert rows(opened, "SHOW transaction_isolation") == [("repeatable read",)]
@@ -112,10 +112,10 @@ def test_a_name_that_can_not_be_is_refused(server: ServerProcess, value: str) ->
     assert [(e["parameter"], e["value"]) for e in answer.json()["errors"]] == [("base", value)]
 
 
-def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
+def test_a_feed_lists_its_newest_events_and_the_open_interruption(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
-    told = [
+    inserted = [
         ("kucoin", None, "interruption", "start", START, None, 0),
         ("kucoin", "h", "interruption", "silence", START + SECOND, None, 0),
         *(
@@ -125,7 +125,7 @@ def test_a_feed_tells_its_newest_events_and_the_interruption_that_goes_on(
         ("binance", None, "interruption", "start", START, START + SECOND, 0),
         ("binance", "h", "connection", None, START + SECOND, None, 0),
     ]
-    tell(owner, *told)
+    insert_events(owner, *inserted)
     received_at = datetime.now(UTC)
     batch_id = write_batch(
         database.database_url,
@@ -193,7 +193,7 @@ def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle
 ) -> None:
     midnight = START.replace(hour=0)
     hour = timedelta(hours=1)
-    tell(
+    insert_events(
         owner,
         ("kucoin", "h", "connection", None, midnight - hour, None, 0),
         ("kucoin", "h", "connection", "reset", midnight + 12 * hour, midnight + 30 * hour, 0),
@@ -276,7 +276,7 @@ def test_without_postgres_what_is_asked_of_it_is_unavailable_until_it_is_back(
     assert server.get("/api/instruments").json() == {"instruments": []}
 
 
-def test_the_openapi_document_tells_rows_and_problems(server: ServerProcess) -> None:
+def test_the_openapi_document_describes_rows_and_problems(server: ServerProcess) -> None:
     document = server.get("/openapi.json").json()
 
     paths = document["paths"]

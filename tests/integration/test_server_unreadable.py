@@ -56,7 +56,9 @@ def unreadable(answer: requests.Response) -> list[dict[str, Any] | None]:
 
 
 def wait_until_unreadable(server: ServerProcess, of_kucoin: Any) -> requests.Response:
-    return wait_for(lambda: server.get("/readyz"), lambda told: unreadable(told)[1] == of_kucoin)
+    return wait_for(
+        lambda: server.get("/readyz"), lambda response: unreadable(response)[1] == of_kucoin
+    )
 
 
 def samples(server: ServerProcess) -> list[str]:
@@ -77,14 +79,14 @@ def test_more_than_half_makes_it_not_ready_and_everyone_says_why_until_a_minute_
     found = {"share": 0.625, "cause": "sequence is missing"}
     with connect(server.stream) as client:
         write_batch(database.database_url, [], HEALTHY | kucoin(3, dead=3, without_price=2))
-        told = wait_until_unreadable(server, found)
+        response = wait_until_unreadable(server, found)
         assert receive_unreadable(client) == [{"exchange": "kucoin", **found}]
 
-        assert (told.status_code, told.json()["ready"]) == (503, False)
-        assert [each["readable"] for each in told.json()["exchanges"]] == [True, False]
-        assert [each["fresh"] for each in told.json()["exchanges"]] == [True, True]
+        assert (response.status_code, response.json()["ready"]) == (503, False)
+        assert [each["readable"] for each in response.json()["exchanges"]] == [True, False]
+        assert [each["fresh"] for each in response.json()["exchanges"]] == [True, True]
         healthy = {"share": 0.167, "cause": "price can't be read"}
-        assert unreadable(told) == unreadable(server.get("/api/feeds")) == [healthy, found]
+        assert unreadable(response) == unreadable(server.get("/api/feeds")) == [healthy, found]
         assert samples(server) == [
             'server_unreadable_share{exchange="binance"} 0.167',
             'server_unreadable_share{exchange="kucoin"} 0.625',
@@ -94,8 +96,8 @@ def test_more_than_half_makes_it_not_ready_and_everyone_says_why_until_a_minute_
         execute(owner, "UPDATE batches SET committed_at = committed_at - interval '1 minute'")
 
         assert receive_unreadable(client) == []
-        told = wait_until_unreadable(server, None)
-    assert told.status_code == 200
+        response = wait_until_unreadable(server, None)
+    assert response.status_code == 200
     assert unreadable(server.get("/api/feeds")) == [None, None]
     assert samples(server) == [
         'server_unreadable_share{exchange="binance"} NaN',
@@ -111,16 +113,16 @@ def test_half_of_a_minute_is_not_most_of_it_and_what_is_older_does_not_count(
     write_batch(database.database_url, [], kucoin(4))
     write_batch(database.database_url, [], kucoin(0, without_price=4))
 
-    told = wait_until_unreadable(server, {"share": 0.5, "cause": "price is absent"})
-    assert (told.status_code, told.json()["exchanges"][1]["readable"]) == (200, True)
+    response = wait_until_unreadable(server, {"share": 0.5, "cause": "price is absent"})
+    assert (response.status_code, response.json()["exchanges"][1]["readable"]) == (200, True)
 
     write_batch(database.database_url, [], kucoin(0, without_price=1))
-    told = wait_until_unreadable(server, {"share": 0.556, "cause": "price is absent"})
-    assert (told.status_code, told.json()["exchanges"][1]["readable"]) == (503, False)
+    response = wait_until_unreadable(server, {"share": 0.556, "cause": "price is absent"})
+    assert (response.status_code, response.json()["exchanges"][1]["readable"]) == (503, False)
 
     write_batch(database.database_url, [], kucoin(1))
-    told = wait_until_unreadable(server, {"share": 0.5, "cause": "price is absent"})
-    assert told.status_code == 200
+    response = wait_until_unreadable(server, {"share": 0.5, "cause": "price is absent"})
+    assert response.status_code == 200
 
 
 def test_the_last_minute_is_found_without_reading_the_days_before(

@@ -96,7 +96,7 @@ def prices_in(message: Message) -> dict[str, str]:
 
 
 @KINDS
-def test_a_stream_tells_what_was_subscribed_to_and_goes_on_where_it_was(
+def test_a_stream_says_what_was_subscribed_to_and_resumes_where_it_was(
     database: Settings, owner: connection, server: ServerProcess, stream: OpenStream
 ) -> None:
     list_instruments(
@@ -123,19 +123,19 @@ def test_a_stream_tells_what_was_subscribed_to_and_goes_on_where_it_was(
         "ADAEUR 币安人生-USDT": [("symbol", "ADAEUR"), ("symbol", "币安人生-USDT")],
         "": [("exchange", "kucoin"), ("quote", "EUR")],
     }
-    told = {}
+    last_ids = {}
     for symbols, query in queries.items():
         with stream(server, query) as receive:
             snapshot = receive()
             assert snapshot["type"] == "snapshot"
             assert prices_in(snapshot) == dict.fromkeys(symbols.split(), "1")
-            told[symbols] = snapshot["id"]
+            last_ids[symbols] = snapshot["id"]
     write("2")
     for symbols, query in queries.items():
         if "quote" not in dict(query):
-            with stream(server, query, told[symbols]) as receive:
+            with stream(server, query, last_ids[symbols]) as receive:
                 changes = receive()
-                assert (changes["type"], changes["previous"]) == ("changes", told[symbols])
+                assert (changes["type"], changes["previous"]) == ("changes", last_ids[symbols])
                 assert prices_in(changes) == dict.fromkeys(symbols.split(), "2")
     with stream(server, (), "00000000-1") as receive:
         assert receive()["type"] == "snapshot"
@@ -233,7 +233,7 @@ def test_postgres_may_go_and_come_back_under_open_streams(
         assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
 
 
-def test_a_postgres_that_hangs_is_away_and_read_by_another_connection(
+def test_a_postgres_that_hangs_is_unavailable_and_read_by_another_connection(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
     with owner.cursor() as cursor, websocket(server) as receive:

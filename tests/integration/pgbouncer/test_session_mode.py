@@ -200,7 +200,9 @@ def test_the_upkeep_deletes_what_is_too_old(pooled: Settings, owner: connection)
     assert counted(owner) == [(0,)]
 
 
-def test_the_sorting_of_candles_gives_way_to_a_writer(pooled: Settings, owner: connection) -> None:
+def test_the_sorting_of_candles_ends_when_a_writer_waits(
+    pooled: Settings, owner: connection
+) -> None:
     day = datetime.now(UTC) - timedelta(days=2)
     table = f"candles_1m_{day:%Y%m%d}"
     with owner.cursor() as statements:
@@ -221,7 +223,7 @@ def test_the_sorting_of_candles_gives_way_to_a_writer(pooled: Settings, owner: c
     assert rows(owner, is_sorted, table) == [(0,)]
 
 
-def test_the_servers_connection_gives_up_a_slow_query_and_is_told_of_a_batch(
+def test_the_servers_connection_cancels_a_slow_query_and_is_notified_of_a_batch(
     spark: SparkSession, sink: PriceSink, pooled: Settings
 ) -> None:
     with closing(listener.connect(pooled.reader_database_url)) as listening:

@@ -117,7 +117,7 @@ def test_a_server_that_has_not_read_its_database_has_no_id() -> None:
     assert table.id == "e-1"
 
 
-def test_events_are_told_apart_from_prices() -> None:
+def test_events_are_distinguished_from_prices() -> None:
     begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
     ended = begun | {"to": "2025-03-28T12:01:00Z"}
     ongoing = Interruption("kucoin", NOON, None, "silence")

@@ -130,5 +130,5 @@ def test_service_is_checked_and_keeps_its_data_in_a_named_volume(service: str) -
     assert f"  {service}:\n" in volumes
 
 
-def test_no_secret_stands_in_it() -> None:
+def test_it_contains_no_secret() -> None:
     assert "password123" not in TEXT

@@ -22,7 +22,7 @@ def test_topic_with_more_partitions_than_an_objects_name_can_list_is_refused_by_
     )
 
 
-def test_name_of_so_many_partitions_is_a_key_that_s3_takes() -> None:
+def test_the_name_of_many_partitions_is_a_valid_key_of_s3() -> None:
     offsets = {number: (10**9 - 2, 10**9 - 1) for number in range(PARTITIONS_OF_A_TASK)}
     folder = "raw/topic=binance_raw_data/date=2026-11-22/hour=23/"
     assert len(folder + Name(offsets, TOPIC_ID).file) <= 1024

@@ -77,7 +77,7 @@ def breaks_off(connection: ServerConnection) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_life_of_each_connection_is_told_in_order() -> None:
+def test_the_notices_of_each_connection_are_in_order() -> None:
     with websocket_server(on_connections(breaks_off, closes, sends([ETHUSDT]))) as url:
         with listening(binance_client(url)) as notices:
             told = notices_until(

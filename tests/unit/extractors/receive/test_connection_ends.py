@@ -44,12 +44,12 @@ def lived(client: ExchangeClient) -> tuple[list[Notice], ExchangeError]:
     connection.start()
     wait_for(connection.is_alive, lambda is_alive: not is_alive)
     assert connection.error is not None
-    told = backlog.take(0.0)
-    [ended] = [notice for notice in told if isinstance(notice, Ended)]
+    seen = backlog.take(0.0)
+    [ended] = [notice for notice in seen if isinstance(notice, Ended)]
     is_final = isinstance(connection.error, ConfigurationError)
-    assert ended == told[-1]
+    assert ended == seen[-1]
     assert ended == Ended(1, ended.at, connection.error.cause, str(connection.error), is_final)
-    return told, connection.error
+    return seen, connection.error
 
 
 def end_of(client: ExchangeClient) -> ExchangeError:
@@ -97,11 +97,11 @@ def test_end_that_the_exchange_made_is_named_and_its_frames_are_kept(
     end: Talk, cause: str, reason: str, at_once: bool
 ) -> None:
     with websocket_server(after_a_ticker(end)) as url:
-        told, error = lived(binance_client(url))
+        seen, error = lived(binance_client(url))
     assert (error.cause, str(error)) == (cause, reason)
     assert (error.at_once, error.retry_after) == (at_once, 0.0)
-    assert [type(notice) for notice in told] == [Opening, Opened, Frame, Ended]
-    assert isinstance(told[2], Frame) and tickers(told[2]) == [BTCUSDT]
+    assert [type(notice) for notice in seen] == [Opening, Opened, Frame, Ended]
+    assert isinstance(seen[2], Frame) and tickers(seen[2]) == [BTCUSDT]
 
 
 @pytest.mark.parametrize(
@@ -165,30 +165,30 @@ def test_refused_handshake_is_an_attempt_that_never_stood() -> None:
         return response
 
     with websocket_server(until_closed, refuse) as url:
-        told, error = lived(binance_client(url))
+        seen, error = lived(binance_client(url))
     assert (error.cause, str(error)) == ("refused", "refused: handshake answered 429")
     assert (error.at_once, error.retry_after) == (False, 7.0)
-    assert [type(notice) for notice in told] == [Opening, Ended]
+    assert [type(notice) for notice in seen] == [Opening, Ended]
 
 
 @pytest.mark.parametrize("client", [binance_client(), kucoin_client()], ids=["binance", "kucoin"])
 def test_port_where_nobody_listens_is_unreachable(client: ExchangeClient) -> None:
-    told, error = lived(client)
+    seen, error = lived(client)
     assert error.cause == "unreachable"
     assert "Connection refused" in str(error)
     assert (error.at_once, error.retry_after) == (False, 0.0)
-    assert [type(notice) for notice in told] == [Opening, Ended]
+    assert [type(notice) for notice in seen] == [Opening, Ended]
 
 
 def test_refused_bullet_is_an_attempt_that_never_stood() -> None:
     with http_server(lambda: "", status=429, headers={"gw-ratelimit-reset": "14000"}) as url:
-        told, error = lived(kucoin_client(url))
+        seen, error = lived(kucoin_client(url))
     assert (error.cause, str(error)) == (
         "refused",
         "refused: /api/v1/bullet-public answered 429",
     )
     assert error.retry_after == 14.0
-    assert [type(notice) for notice in told] == [Opening, Ended]
+    assert [type(notice) for notice in seen] == [Opening, Ended]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_second_connection_brings_only_what_the_first_did_not() -> None:
     assert doubles.without(frame(1, ticker("A", 2))) == frame(1)
 
 
-def test_same_ticker_is_told_by_symbol_and_sequence_and_not_by_its_text() -> None:
+def test_a_duplicate_ticker_is_recognised_by_symbol_and_sequence_not_by_its_text() -> None:
     doubles = opened(1, 2)
     doubles.without(frame(1, ticker("A", 1, text=b"1")))
     assert doubles.without(frame(2, ticker("A", 1, text=b"2"))).raw_data == []
@@ -168,7 +168,7 @@ def test_sequence_as_a_number_and_as_text_is_the_same_ticker() -> None:
     assert doubles.without(frame(2, number)).raw_data == []
 
 
-def test_only_so_many_sequences_of_a_symbol_are_remembered() -> None:
+def test_a_limited_number_of_sequences_of_a_symbol_is_remembered() -> None:
     doubles = opened(1, 2)
     brought(doubles, 1, range(10 * SEQUENCES_PER_SYMBOL))
     remembered = range(9 * SEQUENCES_PER_SYMBOL, 10 * SEQUENCES_PER_SYMBOL)

@@ -289,7 +289,7 @@ class ForeseenByNobody(Exception):
 
 
 @pytest.mark.parametrize("problem", [OSError("no broker"), ForeseenByNobody()])
-def test_topic_that_can_not_be_read_is_asked_again_before_anything_is_told(
+def test_a_topic_that_can_not_be_read_is_retried_before_anything_is_reported(
     problem: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("extractors.receive.repeated.RETRY_INTERVAL", 0.05)

@@ -67,18 +67,18 @@ def has_ended(connection: int) -> Callable[[Notice], bool]:
     return lambda notice: isinstance(notice, Ended) and notice.connection == connection
 
 
-def frames(told: list[Notice], connection: int) -> list[Frame]:
-    return [each for each in told if isinstance(each, Frame) and each.connection == connection]
+def frames(seen: list[Notice], connection: int) -> list[Frame]:
+    return [each for each in seen if isinstance(each, Frame) and each.connection == connection]
 
 
-def connections(told: list[Notice], kind: type[Opening | Opened | Ended]) -> list[int]:
-    return [each.connection for each in told if isinstance(each, kind)]
+def connections(seen: list[Notice], kind: type[Opening | Opened | Ended]) -> list[int]:
+    return [each.connection for each in seen if isinstance(each, kind)]
 
 
-def produced(told: list[Notice]) -> list[int]:
+def produced(seen: list[Notice]) -> list[int]:
     """Return the numbers of the tickers that go to Kafka."""
     doubles, numbers = Duplicates(), list[int]()
-    for notice in told:
+    for notice in seen:
         match notice:
             case Opening():
                 doubles.opening(notice)
@@ -101,17 +101,17 @@ def test_old_connection_ends_when_data_has_flowed_on_the_new_one_and_nothing_is_
     first = market.shutting_down if reason == "serverShutdown" else market.steady
     with websocket_server(on_connections(first, market.steady)) as url:
         with listening(binance_client(url, age_limit=age_limit)) as notices:
-            told = notices_until(notices, has_ended(1))
-    ended = told[-1]
+            seen = notices_until(notices, has_ended(1))
+    ended = seen[-1]
     assert isinstance(ended, Ended)
     assert (ended.cause, ended.reason, ended.is_final) == ("rotated", f"rotated: {reason}", False)
-    assert connections(told, Opened)[:2] == [1, 2]
-    assert 2 not in connections(told, Ended)
-    overlap = (ended.at - frames(told, 2)[0].at) / 1e6
+    assert connections(seen, Opened)[:2] == [1, 2]
+    assert 2 not in connections(seen, Ended)
+    overlap = (ended.at - frames(seen, 2)[0].at) / 1e6
     assert OVERLAP <= overlap < OVERLAP + 3.0
-    last_of_the_old = (frames(told, 1)[-1].at - frames(told, 2)[0].at) / 1e6
+    last_of_the_old = (frames(seen, 1)[-1].at - frames(seen, 2)[0].at) / 1e6
     assert last_of_the_old > OVERLAP / 2
-    numbers = sorted(produced(told))
+    numbers = sorted(produced(seen))
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
@@ -121,12 +121,12 @@ def test_old_connection_that_lags_by_more_than_the_overlap_is_read_to_its_end() 
     with websocket_server(on_connections(market.shutting_down, market.steady)) as url:
         with slow_link(int(url.rpartition(":")[2]), lag) as port:
             with listening(binance_client(f"ws://127.0.0.1:{port}")) as notices:
-                told = notices_until(notices, has_ended(1))
-    ended = told[-1]
+                seen = notices_until(notices, has_ended(1))
+    ended = seen[-1]
     assert isinstance(ended, Ended) and ended.cause == "rotated"
-    first_of_the_new = frames(told, 2)[0].raw_data[0].sequence or 0
-    assert (frames(told, 1)[-1].raw_data[0].sequence or 0) > first_of_the_new
-    numbers = sorted(produced(told))
+    first_of_the_new = frames(seen, 2)[0].raw_data[0].sequence or 0
+    assert (frames(seen, 1)[-1].raw_data[0].sequence or 0) > first_of_the_new
+    numbers = sorted(produced(seen))
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
@@ -143,9 +143,9 @@ def test_connection_is_replaced_once_for_many_announcements(
 
     with websocket_server(on_connections(announces, market.steady)) as url:
         with listening(binance_client(url)) as notices:
-            told = notices_until(notices, has_ended(1))
-            told += notices_until(notices, lambda notice: isinstance(notice, Frame))
-    assert connections(told, Opening) == [1, 2]
+            seen = notices_until(notices, has_ended(1))
+            seen += notices_until(notices, lambda notice: isinstance(notice, Frame))
+    assert connections(seen, Opening) == [1, 2]
     assert caplog.text.count("replacement requested connection=1 reason='serverShutdown'") == 1
 
 
@@ -163,15 +163,15 @@ def test_old_connection_stays_until_a_new_one_holds(fails: Talk) -> None:
     market = Market()
     with websocket_server(on_connections(market.shutting_down, fails, fails, market.steady)) as url:
         with listening(binance_client(url)) as notices:
-            told = notices_until(notices, has_ended(1))
-    assert connections(told, Ended) == [2, 3, 1]
-    assert connections(told, Opened) == [1, 2, 3, 4]
-    assert [each.reason for each in told if isinstance(each, Ended)] == [
+            seen = notices_until(notices, has_ended(1))
+    assert connections(seen, Ended) == [2, 3, 1]
+    assert connections(seen, Opened) == [1, 2, 3, 4]
+    assert [each.reason for each in seen if isinstance(each, Ended)] == [
         "closed: 1012 restarting",
         "closed: 1012 restarting",
         "rotated: serverShutdown",
     ]
-    numbers = sorted(number for number in produced(told) if number != BTCUSDT["E"])
+    numbers = sorted(number for number in produced(seen) if number != BTCUSDT["E"])
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
@@ -193,11 +193,11 @@ def test_old_connection_that_the_exchange_closes_meanwhile_leaves_the_work_to_th
 
     with websocket_server(on_connections(old, new)) as url:
         with listening(binance_client(url)) as notices:
-            told = notices_until(notices, has_ended(1))
-            while len(frames(told, 2)) < 50:
-                told.append(notices.get(timeout=DEADLINE))
-    assert [each.reason for each in told if isinstance(each, Ended)] == ["closed: 1001 going away"]
-    assert connections(told, Opening) == [1, 2]
+            seen = notices_until(notices, has_ended(1))
+            while len(frames(seen, 2)) < 50:
+                seen.append(notices.get(timeout=DEADLINE))
+    assert [each.reason for each in seen if isinstance(each, Ended)] == ["closed: 1001 going away"]
+    assert connections(seen, Opening) == [1, 2]
 
 
 def steady_kucoin(connection: ServerConnection) -> None:
@@ -214,16 +214,16 @@ def refuses(code: int) -> Talk:
 def test_topic_that_is_refused_during_a_rotation_is_tried_again_while_the_old_one_goes_on() -> None:
     talk = on_connections(steady_kucoin, refuses(404), refuses(400), steady_kucoin)
     with kucoin(talk) as url, listening(kucoin_client(url, age_limit=0.4)) as notices:
-        told = notices_until(notices, has_ended(1))
-    ended = [each for each in told if isinstance(each, Ended)]
+        seen = notices_until(notices, has_ended(1))
+    ended = [each for each in seen if isinstance(each, Ended)]
     assert [(each.connection, each.cause, each.is_final) for each in ended] == [
         (2, "error_404", False),
         (3, "error_400", False),
         (1, "rotated", False),
     ]
     for refused in ended[:2]:
-        assert frames(told[told.index(refused) :], 1)
-    assert frames(told, 4)
+        assert frames(seen[seen.index(refused) :], 1)
+    assert frames(seen, 4)
 
 
 def test_new_kucoin_connection_has_a_token_of_its_own() -> None:
@@ -234,6 +234,6 @@ def test_new_kucoin_connection_has_a_token_of_its_own() -> None:
         steady_kucoin(connection)
 
     with kucoin(talk) as url, listening(kucoin_client(url, age_limit=0.4)) as notices:
-        told = notices_until(notices, has_ended(1))
+        seen = notices_until(notices, has_ended(1))
         assert tokens[:2] == ["secret/1", "secret/2"]
-    assert isinstance(told[-1], Ended) and told[-1].cause == "rotated"
+    assert isinstance(seen[-1], Ended) and seen[-1].cause == "rotated"

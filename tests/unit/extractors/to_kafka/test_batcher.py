@@ -103,7 +103,7 @@ def test_no_lines_begin_no_batch() -> None:
     assert positions(batcher.ready(now=1.9)) == [[1]]
 
 
-def test_time_that_is_left_is_told() -> None:
+def test_the_remaining_time_is_returned() -> None:
     batcher = Batcher(1.0)
     assert batcher.seconds_left(now=0.0) == float("inf")
     batcher.add([line(1)], now=5.0)
@@ -113,7 +113,7 @@ def test_time_that_is_left_is_told() -> None:
     assert batcher.seconds_left(now=7.0) == float("inf")
 
 
-def test_time_of_the_oldest_buffered_item_is_told() -> None:
+def test_the_time_of_the_oldest_buffered_item_is_returned() -> None:
     batcher = Batcher(1.0)
     assert batcher.received_at is None
     batcher.add([line(7), line(8)], now=0.0)

@@ -350,7 +350,7 @@ def test_a_record_that_is_invalid_by_itself_is_named_counted_and_not_sent_again(
     assert "message refused topic=binance_raw_data partition=0 items=1 first=0" in caplog.text
 
 
-def test_a_topic_that_takes_only_smaller_messages_is_told_from_other_failures(
+def test_a_topic_with_a_smaller_message_limit_is_distinguished_from_other_failures(
     held_back: HeldBack,
 ) -> None:
     producing = Producing(Settings())

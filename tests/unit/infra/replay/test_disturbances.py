@@ -43,7 +43,7 @@ def passed(disturbances: Disturbances, frames: str) -> list[Strike | str]:
     ]
 
 
-def test_a_strike_comes_once_in_front_of_the_frame_after_so_many() -> None:
+def test_a_strike_comes_once_before_the_frame_with_the_given_number() -> None:
     drop, error = Drop(after_frames=2), Error(code=500)
     assert passed(suffering(drop, error), "a1 a2 a3 a4") == [error, "a1", "a2", drop, "a3", "a4"]
 
@@ -59,7 +59,7 @@ def test_without_data_nothing_passes_any_more() -> None:
     assert passed(suffering(NoData(after_frames=1)), "a1 a2 a3") == ["a1"]
 
 
-def test_silence_is_told() -> None:
+def test_silence_is_reported() -> None:
     assert suffering(Silence()).is_silent
     assert not suffering(Drop()).is_silent
 

@@ -43,7 +43,7 @@ from tests.support.waiting import DEADLINE
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 @pytest.mark.parametrize("frames", [0, 7])
-def test_drop_ends_a_connection_after_so_many_frames_without_a_close_frame(
+def test_drop_ends_a_connection_after_a_number_of_frames_without_a_close_frame(
     address: str, ledger: Ledger, exchange: str, frames: int
 ) -> None:
     with subscribed(address, exchange) as other:
@@ -98,7 +98,7 @@ def test_half_frame_ends_a_connection_within_a_frame(
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-def test_close_ends_a_connection_in_an_orderly_way_after_so_many_frames(
+def test_close_ends_a_connection_in_order_after_a_number_of_frames(
     address: str, ledger: Ledger, exchange: str
 ) -> None:
     inflict(address, exchange, Close(after_frames=5))

@@ -21,7 +21,7 @@ def address() -> Iterator[str]:
         yield address
 
 
-def test_bullet_public_gives_a_token_and_an_endpoint_on_the_host_that_was_asked(
+def test_bullet_public_returns_a_token_and_an_endpoint_on_the_requested_host(
     address: str,
 ) -> None:
     port = address.rpartition(":")[2]

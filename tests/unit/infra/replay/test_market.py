@@ -52,7 +52,7 @@ def middle(instrument: Instrument) -> float:
     return (instrument.bid + instrument.ask) / 2 * float(instrument.pair.price_increment)
 
 
-def test_the_same_seed_gives_the_same_prices_for_the_same_turns() -> None:
+def test_the_same_seed_and_turns_make_the_same_prices() -> None:
     first = prices(market(), 20)
     assert len(first) > 5000
     assert prices(market(), 20) == first
@@ -184,7 +184,7 @@ def test_the_time_of_a_trade_grows_with_trades_and_with_nothing_else() -> None:
     assert min(traded_at for traded_at, _, _ in last.values()) < START - 60_000
 
 
-def test_no_two_trades_of_a_symbol_share_a_time_even_when_the_clock_stands_still() -> None:
+def test_no_two_trades_of_a_symbol_share_a_time_even_when_the_clock_stops() -> None:
     one = market([KUCOIN[0]], changed=1, traded=1)
     times = [i.traded_at for _ in range(50) for i in one.turn(one.instruments, START)]
     assert len(set(times)) == 50

@@ -41,7 +41,7 @@ def test_a_token_that_works_once_is_invalid_the_second_time() -> None:
             assert is_data("kucoin", text_of(client))
 
 
-def test_a_connection_is_closed_at_the_end_of_its_lifetime_and_limits_are_told() -> None:
+def test_a_connection_is_closed_at_the_end_of_its_lifetime_and_limits_are_reported() -> None:
     ledger = Ledger(texts=False)
     limits = (
         BinanceLimits(connection_lifetime=0.2),

@@ -312,7 +312,7 @@ def test_the_newest_candles_come_with_each_change_to_those_that_want_them(hub: H
     assert hub.candles_wanted == frozenset()
 
 
-def test_a_slow_client_is_told_how_many_changes_it_skips(hub: Hub) -> None:
+def test_a_slow_client_receives_the_number_of_changes_that_it_skipped(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1", ETH="1"))
     with joined(hub) as wire:
         wire.messages()
@@ -423,7 +423,9 @@ def test_a_client_that_was_not_ready_gets_only_the_latest_unreadable_exchanges(h
         ]
 
 
-def test_a_stream_opened_while_postgres_is_away_starts_with_the_status_last(hub: Hub) -> None:
+def test_a_stream_opened_while_postgres_is_unavailable_begins_with_the_status_last(
+    hub: Hub,
+) -> None:
     hub.publish(reading(1, None, BTC="1"))
     hub.last_minute({"kucoin": Unreadable(share=1.0, cause="a")})
     hub.postgres_is_away(datetime.now(UTC))

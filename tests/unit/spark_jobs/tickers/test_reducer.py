@@ -197,7 +197,7 @@ def test_the_order_of_age_is_minute_sequence_receipt_partition_offset_and_positi
     assert in_order == [*range(len(ages))]
 
 
-def test_a_row_says_which_tickers_it_stands_for() -> None:
+def test_a_row_lists_the_tickers_that_it_is_made_of() -> None:
     found = reduced(
         message([item(BTCUSDT), item(ETHUSDT)], offset=4), message([item(BTCUSDT)], offset=6)
     )

@@ -130,7 +130,7 @@ def test_place_of_a_staged_file_says_its_folder_and_its_topics_id(
         ([], None, {None}, None),
     ],
 )
-def test_names_of_the_present_topic_are_told_from_those_of_former_ones(
+def test_names_of_the_present_topic_are_distinguished_from_those_of_former_ones(
     found: list[str | None], current: str | None, own: set[str | None], former: str | None
 ) -> None:
     names = [Name({}, topic_id) for topic_id in found]
