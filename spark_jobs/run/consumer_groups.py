@@ -33,6 +33,13 @@ PAUSE = 60.0
 TIMEOUT = 5.0
 """Timeout of a request, in seconds."""
 
+STARTING = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+"""Errors of a broker that has just started, or has become the group's coordinator."""
+
 NO_RIGHT = {
     KafkaError.GROUP_AUTHORIZATION_FAILED: "group {group}",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the topics of group {group}",
@@ -81,7 +88,7 @@ class ConsumerGroup:
     def publish(self, now: float) -> None:
         """Publish the sink's progress if it is due. `now` is a monotonic clock in seconds.
 
-        The first of consecutive failures is logged.
+        The first of consecutive failures is logged, unless the broker is still starting.
         """
         progress = self._sink.progress()
         is_known = progress == self._published and now < self._renew_at
@@ -92,6 +99,8 @@ class ConsumerGroup:
         try:
             commit(self._client, group, progress)
         except KafkaException as error:
+            if error.args[0].code() in STARTING:
+                return
             if self._failed_at is None:
                 log.warning(
                     "offsets not published group=%s reason=%r", group, self._reason(error.args[0])
