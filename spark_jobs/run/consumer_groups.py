@@ -30,7 +30,7 @@ RENEWAL = 3600.0
 PAUSE = 60.0
 """Seconds without an attempt after a failure."""
 
-TIMEOUT = 5.0
+TIMEOUT = 10.0
 """Timeout of a request, in seconds."""
 
 STARTING = (
