@@ -86,6 +86,9 @@ class ExchangeCandlesSink(Sink):
     def close(self) -> None:
         self.postgres.close()
 
+    def progress(self) -> Offsets:
+        return self.postgres.committed
+
     def _write_batch(self, batch: DataFrame) -> Counts:
         def write(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
             return write_rows(statements, rows, self._minutes_kept)

@@ -80,6 +80,9 @@ class PriceSink(Sink):
     def close(self) -> None:
         self.postgres.close()
 
+    def progress(self) -> Offsets:
+        return self.postgres.committed
+
     def newest(self) -> Mapping[str, datetime]:
         return self._newest
 

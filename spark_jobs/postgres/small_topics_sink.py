@@ -84,6 +84,9 @@ class SmallTopicsSink(Sink):
     def close(self) -> None:
         self.postgres.close()
 
+    def progress(self) -> Offsets:
+        return self.postgres.committed
+
     def _write_batch(self, batch: DataFrame) -> Counts:
         return self.postgres.write(batch.toArrow(), write_rows, self._stopping)
 

@@ -116,6 +116,11 @@ class Transactions:
         with self._connection, self._connection.cursor() as statements:
             yield statements
 
+    @property
+    def committed(self) -> Offsets:
+        """Next offset of every partition, as of the newest commit. Other threads may read it."""
+        return self._committed
+
     def progress(self) -> Offsets:
         """Return the next offset of every partition that was read."""
         with self.begin() as statements:

@@ -17,6 +17,7 @@ from core.settings import JOBS, Settings
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.partitions import raise_if_unauthorized
 from spark_jobs.run.batch_reports import BatchReports
+from spark_jobs.run.consumer_groups import ConsumerGroups
 from spark_jobs.run.entry import run
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.progress_events import listen
@@ -92,11 +93,15 @@ def _run(
             sink.report_to(metrics)
             sinks.append(sink)
     metrics.serve(settings.metrics_host, metrics_port(settings))
+    groups = ConsumerGroups(settings, sinks)
+    groups.start()
     try:
         _wait(spark, sinks, shutdown)
     except StreamingQueryException as error:
         raise_if_unauthorized(error, settings)
         raise
+    finally:
+        groups.close()
     spark.stop()
 
 

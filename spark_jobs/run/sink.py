@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.tickers.reading import Reading, Share
 
@@ -38,6 +39,10 @@ class Sink(ABC):
     def counts(self, batch_id: int) -> Counts:
         """Return the counts of a written batch, and delete them; empty for a skipped batch."""
         return self._counts.pop(batch_id, {})
+
+    @abstractmethod
+    def progress(self) -> Offsets:
+        """Return the next offset of every partition that was written."""
 
     def newest(self) -> Mapping[str, datetime]:
         """Return the newest price's time of receipt, by exchange; empty for sinks without prices."""

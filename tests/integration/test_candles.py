@@ -17,7 +17,7 @@ from spark_jobs.postgres.candle_days import RETENTION, make_days
 from spark_jobs.postgres.candle_sorting import sort_a_day
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.upkeep import one_step
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, record
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, microseconds, record
 from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink, write
 
@@ -45,10 +45,6 @@ def job(database: Settings) -> Iterator[connection]:
     """A connection like that of the upkeep."""
     with closing(psycopg2.connect(database.database_url)) as opened:
         yield opened
-
-
-def microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
 
 
 def cro(moment: datetime, price: str, sequence: int) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import requests
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from core.topics import FEED_EVENTS, INSTRUMENTS
+from core.topics import EXCHANGE_CANDLES, FEED_EVENTS, INSTRUMENTS
 from exchanges.kucoin import KUCOIN
 from infra.stack import Stack
 from spark_jobs.postgres.candle_days import RETENTION, make_days
+from tests.support.consumer_groups import described
 from tests.support.frames import CRO_USDT, item
 from tests.support.jobs import supervised
 from tests.support.kafka import produce
@@ -124,6 +125,12 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
         job.wait_for(lambda: metrics(database), reported, deadline=DEADLINE)
         job.signal(signal.SIGTERM)
         assert job.wait(DEADLINE) == 0
+    # Kafka's own tool shows what the job has committed, although Kafka was unavailable for a time.
+    stored = rows(owner, "SELECT topic, partition, next_offset FROM kafka_progress")
+    shown = [described(database, group) for group in ("live_prices", "small_topics")]
+    assert {(*place, offset) for each in shown for place, (offset, _lag) in each.items()} == {
+        row for row in stored if row[0] != EXCHANGE_CANDLES
+    }
     log = job.log()
     assert "ended queries=exchange_candles,live_prices,small_topics" in log
     assert re.search(

@@ -18,6 +18,7 @@ from infra.stack import Stack
 from server.rest.last_day import Computed, compute_last_day
 from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable, Reading
+from tests.support.last_day import start_of_last_day
 from tests.support.live_job import (
     insert,
     list_instruments,
@@ -37,9 +38,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(scope="module")
 def start() -> datetime:
-    """Return the start of the last 24 full hours, which will not change for a minute."""
-    now = wait_for(lambda: datetime.now(UTC), lambda now: now.minute < 59, deadline=90)
-    return now.replace(minute=0, second=0, microsecond=0) - 24 * HOUR
+    return start_of_last_day()
 
 
 @pytest.fixture(scope="module")

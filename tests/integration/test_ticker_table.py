@@ -77,6 +77,7 @@ def test_a_batch_again_and_an_older_one_change_nothing_and_dead_letters_are_left
     job.write(first)
     job.write(first, (1, [item(ETHUSDT)]))
     assert offsets(tmp_path) == [(0, 0), (0, 2), (1, 0)]
+    assert job.table.progress() == {TOPIC_PARTITION: 2}
     table = deltalake.DeltaTable(str(tmp_path / "tickers"))
     row = table.to_pyarrow_table(filters=[("symbol", "=", "BTCUSDT")]).to_pylist()[0]
     assert (row["price"], row["received_at"]) == (Decimal("85439.99"), RECEIVED_ON)

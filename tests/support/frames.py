@@ -73,6 +73,11 @@ def item(frame: dict[str, Any], received_at: int = RECEIVED_AT, **changed: Any) 
     return {**frame, "received_at": received_at}
 
 
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds since the epoch."""
+    return round(moment.timestamp() * 1_000_000)
+
+
 def record(
     items: Any,
     topic: str = BINANCE.raw_topic,

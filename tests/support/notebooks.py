@@ -13,7 +13,9 @@ def executed(name: str, settings: Settings) -> list[nbformat.NotebookNode]:
     """Return the code cells with their outputs. Raise CellExecutionError if a cell fails."""
     path = PROJECT / "notebooks" / name
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    client = NotebookClient(notebook, timeout=240, kernel_name="python3")
+    # As in JupyterLab, the kernel runs in the notebook's folder, whose modules it imports.
+    place = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place)
     # The notebook sets Spark's options itself. Its JVM runs only for seconds: see tests.support.jobs.
     quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
     client.execute(env=os.environ | settings.environment() | quick)

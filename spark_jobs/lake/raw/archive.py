@@ -113,6 +113,9 @@ class Archive(Sink):
                 accepted.append(topic)
         return accepted
 
+    def progress(self) -> Offsets:
+        return dict(self._progress)
+
     def report_to(self, metrics: JobMetrics) -> None:
         """Report the sizes of the prefixes. landing/ is included: the extractors do not report it."""
         LakeSizes(self._storage, self._root, ("landing", "raw", "staging"), metrics).start()

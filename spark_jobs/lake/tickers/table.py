@@ -94,6 +94,9 @@ class TickerTable(Sink):
         """Start the upkeep's thread. `resume` must have been called."""
         TickerUpkeep(self._log, self._path, self._options, self._retention_days).start()
 
+    def progress(self) -> Offsets:
+        return self._log.progress.next_offsets
+
     def report_to(self, metrics: JobMetrics) -> None:
         LakeSizes(self._storage, self._root, ("tickers",), metrics).start()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.run.batch_reports import BatchReports
 from spark_jobs.run.metrics import JobMetrics, outcomes
 from spark_jobs.run.sink import Counts, Sink
@@ -30,6 +31,9 @@ class SinkOfReadings(Sink):
         self._counts[batch_id] = counts
         self._new_readings.append(reading)
         self._last_minute.add(reading)
+
+    def progress(self) -> Offsets:
+        return {}
 
     def newest(self) -> Mapping[str, datetime]:
         return {"kucoin": RECEIVED_AT}
