@@ -95,7 +95,7 @@ else
 	@$(IN_STACK) python -m spark_jobs.list_dead_letters
 endif
 
-rebuild: setup  ## recompute prices, candles and dead letters from all that Kafka and raw/ hold
+rebuild: setup  ## recompute prices, candles, dead letters and tickers/ from all that Kafka and raw/ hold
 	$(call while_jobs_rest,spark-submit spark_jobs/rebuild.py)
 
 back-up: setup  ## copy bucket and database to a new folder while everything runs; TO=folder

@@ -6,3 +6,6 @@ READING_RULES = 2
 1: up to version 0.1.0. A price of zero or less was a price. A number with an exponent made its ticker a
 dead letter, as did any other field that can't be read.
 """
+
+TABLE_PROPERTY = "cryptopricesrt.readingRules"
+"""Property of the table `tickers/` with the number of its rows' rules. Version 0.1.0 did not set it."""

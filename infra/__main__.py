@@ -11,7 +11,7 @@ import requests
 
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
-from infra import backup, earlier_rules, first_prices, ports, supervision
+from infra import backup, first_prices, ports, supervision
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
 from infra.up import (
     EXTRACTORS,
@@ -19,6 +19,7 @@ from infra.up import (
     SERVICES,
     everything_up,
     initialise,
+    print_advice,
     running_stack,
     services_up,
     up,
@@ -170,7 +171,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         case "jobs":
             stack = running_stack(settings)
             supervision.start_programs(stack, JOBS)
-            print(earlier_rules.advice(stack.settings), end="")
+            if all(service.is_ready(stack.settings) for service in SERVICES.values()):
+                print_advice(stack.settings)
         case "stop-jobs":
             supervision.stop_programs(running_stack(settings), JOBS)
         case "server":

@@ -154,8 +154,10 @@ def _dump(settings: Settings, file: Path) -> None:
 
 
 def _load(settings: Settings, file: Path) -> None:
-    """Replace the empty tables by those of the dump, in one transaction."""
-    options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction")
+    """Replace the tables, which have no rows, by those of the dump."""
+    # pg_restore --clean can't drop partitioned tables.
+    postgres.make_empty(settings)
+    options = ("--no-owner", "--no-privileges", "--single-transaction")
     _run("pg_restore", settings.database_url, *options, str(file))
 
 

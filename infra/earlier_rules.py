@@ -6,9 +6,8 @@ from contextlib import closing
 import deltalake
 import psycopg2
 
-from core.reading_rules import READING_RULES
+from core.reading_rules import READING_RULES, TABLE_PROPERTY
 from core.settings import Settings
-from spark_jobs.lake.tickers.schema import rules_of
 
 
 def advice(settings: Settings) -> str:
@@ -37,7 +36,8 @@ def _tickers(settings: Settings) -> Iterator[str]:
     path = f"s3://{settings.s3_bucket}/tickers"
     if not deltalake.DeltaTable.is_deltatable(path, options):
         return
-    if rules_of(deltalake.DeltaTable(path, storage_options=options)) < READING_RULES:
+    configuration = deltalake.DeltaTable(path, storage_options=options).metadata().configuration
+    if int(configuration.get(TABLE_PROPERTY, "1")) < READING_RULES:
         yield "tickers/"
 
 

@@ -84,8 +84,13 @@ def initialise(settings: Settings, advice: str) -> None:
     with ThreadPoolExecutor() as pool:
         for line in pool.map(lambda name: _make_ready(settings, name, advice), SERVICES):
             print(line)
-    if advice_on_rules := earlier_rules.advice(settings):
-        print(advice_on_rules)
+    print_advice(settings)
+
+
+def print_advice(settings: Settings) -> None:
+    """Print which rows an earlier version computed by other rules, if there are any."""
+    if text := earlier_rules.advice(settings):
+        print(text)
 
 
 def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:

@@ -111,6 +111,16 @@ def initialise(settings: Settings) -> None:
             _record_rules(database)
 
 
+def make_empty(settings: Settings) -> None:
+    """Replace the database by one without tables. Raise psycopg2.Error if a program is connected to it."""
+    name = urlsplit(settings.database_url).path[1:]
+    with closing(_connect_to_server(settings)) as server:
+        server.autocommit = True
+        with server.cursor() as cursor:
+            cursor.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+        _create_database(server, name)
+
+
 def _wait_for_others(server: connection) -> None:
     """Hold a lock until the connection closes, so that only one process initialises at a time."""
     with server.cursor() as cursor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import deltalake
 
-from core.reading_rules import READING_RULES
+from core.reading_rules import READING_RULES, TABLE_PROPERTY
 from spark_jobs.kafka_source.offsets import Offsets, by_topic, offsets_of
 from spark_jobs.lake.tickers.progress import Progress, TableError, commit_properties
 from spark_jobs.tickers.columns import AMOUNT, arrow_schema
@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 
 NUMBER = "cryptopricesrt.schemaStep"
 """Table property with the number of its newest step."""
-
-RULES = "cryptopricesrt.readingRules"
-"""Table property with the number of the reading rules of its rows: see core/reading_rules.py."""
 
 EARLIER = "cryptopricesrt.earlierRulesBelow"
 """Table property with the offsets, by topic and partition, below which rows are of earlier rules, as JSON."""
@@ -93,7 +90,7 @@ def make_table(path: str, options: dict[str, str], progress: Progress) -> None:
         path,
         arrow_schema(columns()),
         partition_by=list(PARTITIONED_BY),
-        configuration={**properties, NUMBER: str(len(STEPS)), RULES: str(READING_RULES)},
+        configuration={**properties, NUMBER: str(len(STEPS)), TABLE_PROPERTY: str(READING_RULES)},
         storage_options=options,
         commit_properties=commit_properties(progress),
         raise_if_key_not_exists=False,
@@ -106,8 +103,8 @@ def step_of(table: deltalake.DeltaTable) -> int:
 
 
 def rules_of(table: deltalake.DeltaTable) -> int:
-    """Return the number of the reading rules of the table's rows. Earlier versions did not store it."""
-    return int(table.metadata().configuration.get(RULES, "1"))
+    """Return the number of the reading rules of the table's rows."""
+    return int(table.metadata().configuration.get(TABLE_PROPERTY, "1"))
 
 
 def refuse_newer(table: deltalake.DeltaTable, path: str) -> None:
@@ -150,7 +147,7 @@ def record_rebuild(table: deltalake.DeltaTable, begins: Offsets, progress: Progr
         known = offsets_of(json.loads(table.metadata().configuration.get(EARLIER, "{}")))
         earlier = by_topic({key: min(offset, begins.get(key, 0)) for key, offset in known.items()})
     table.alter.set_table_properties(
-        {RULES: str(READING_RULES), EARLIER: json.dumps(earlier)},
+        {TABLE_PROPERTY: str(READING_RULES), EARLIER: json.dumps(earlier)},
         raise_if_not_exists=False,
         commit_properties=commit_properties(progress),
     )

@@ -27,22 +27,25 @@ from infra.stack import Stack, StackError
 from spark_jobs.audit import audit
 from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.kafka_source.partitions import OffsetError
-from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
-from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.rebuild import rebuild
-from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake import archived, tickers
-from tests.support.lake_queries import copy, keys, run_price_history, run_raw_archive
+from tests.support.lake_queries import (
+    copy,
+    keys,
+    run_all_jobs,
+    run_live,
+    run_price_history,
+    run_raw_archive,
+)
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import rows
-from tests.support.queries import run_once
 from tests.support.stacks import new_database
 
 MESSAGES = 1000
@@ -73,19 +76,9 @@ def run_jobs(spark: SparkSession, tmp_path: Path) -> RunJobs:
 
     def run(settings: Settings) -> None:
         folder = tmp_path / f"jobs-{next(numbers)}"
-        run_live(spark, settings, folder)
-        run_raw_archive(spark, settings, folder)
-        run_price_history(spark, settings, folder)
+        run_all_jobs(spark, settings, folder)
 
     return run
-
-
-def run_live(spark: SparkSession, settings: Settings, folder: Path) -> None:
-    """Run the live job once, as at a start: with the ids of the topics."""
-    with closing(PriceSink(settings.database_url)) as sink:
-        progress = sink.postgres.resume(topic_ids(settings, sink.topics))
-        records = kafka_records(spark, settings, sink.topics, progress)
-        run_once(live_prices(records, sink, fresh_checkpoint(str(folder), sink.query)))
 
 
 def accept(spark: SparkSession, settings: Settings) -> None:

@@ -54,7 +54,7 @@ from core.settings import Settings
 services_up(stack_of("demo", Settings.from_environment()))
 """
 
-DEADLINE = 180.0
+DEADLINE = 900.0
 
 
 def odd_items(at: int) -> Iterator[tuple[str, list[Any]]]:

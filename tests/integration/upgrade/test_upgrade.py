@@ -1,109 +1,133 @@
 """Carry the data of version 2f1e7d2 over to this version: start it, rebuild the rows, audit them."""
 
-import re
+import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from subprocess import CompletedProcess
 
+import deltalake
 import psycopg2
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
+from psycopg2.extensions import connection
+from pyspark.sql import SparkSession
 
 from core.reading_rules import READING_RULES
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC
-from infra import paths, supervision
+from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
+from exchanges.binance import BINANCE
+from infra.earlier_rules import advice
 from infra.services import object_store
 from infra.stack import Stack
-from infra.up import EXTRACTORS, services_up
+from infra.up import initialise
+from spark_jobs.audit import audit
+from spark_jobs.history.rebuilt_tickers import rebuild_tickers
+from spark_jobs.lake.delta_options import delta_options
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.tickers.schema import EARLIER
+from spark_jobs.rebuild import rebuild
 from tests.compatibility.kept import Record, Version
 from tests.compatibility.make_data import journal_files
-from tests.support.kafka import all_ends
-from tests.support.own_kafka import configure
-from tests.support.postgres import rows
+from tests.support.exchange_clients import NOWHERE
+from tests.support.extractor import Extractor
+from tests.support.kafka import expire_all
+from tests.support.lake_queries import delete, keys, run_all_jobs
+from tests.support.own_kafka import OwnKafka
+from tests.support.postgres import execute, rows
 from tests.support.process import run
-from tests.support.stacks import KUCOIN_RATE, QUICK_JAVA, own_stack
-from tests.support.waiting import wait_for
+from tests.support.replay_exchange import settings_at
+from tests.support.stacks import settings_on
 
 KEPT = Version(Path(__file__).parent / "data" / "2f1e7d2")
-
-DEADLINE = 900.0
-"""Seconds for a command that starts Spark, on two cores that may be busy."""
 
 DAYS = 3650
 """Retention of everything, because the kept data grow old."""
 
-UNDERSTOOD = "SELECT symbol FROM live_prices WHERE symbol IN ('LTCUSDT', 'ODD-USDT', 'XRPUSDT')"
-PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic LIKE '%raw_data'"
-RULES = "SELECT exchange, rules, earlier_until FROM reading_rules ORDER BY exchange"
+MESSAGES = 1000
+"""Messages that a rebuild reads at once."""
+
+RULES = "SELECT exchange, rules FROM reading_rules ORDER BY exchange"
+MARKS = "SELECT exchange, earlier_until IS NOT NULL FROM reading_rules ORDER BY exchange"
+PRICELESS = "SELECT count(*) FROM live_prices WHERE price <= 0"
+READ_NOW = (
+    "SELECT symbol FROM live_prices WHERE symbol IN ('ODD-USDT', 'LTC-USDT') AND price = 1e-7"
+)
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """A stack whose services hold the data as version 2f1e7d2 left them; no other program runs."""
-    with own_stack("upgrade") as plain:
-        settings = replace(
-            plain.settings,
-            lake_batch_seconds=1,
-            exchange_kucoin_rate=KUCOIN_RATE,
-            raw_retention_days=DAYS,
-            tickers_retention_days=DAYS,
-            candles_retention_days=DAYS,
-            landing_retention_days=DAYS,
-        )
-        stack = replace(plain, settings=settings)
-        services_up(stack)
-        fill_topics(settings, KEPT.records(EXCHANGE_OF_TOPIC))
-        fill_tables(stack)
-        fill_bucket(settings)
-        shutil.copytree(KEPT.journals, settings.journal_dir)
-        yield stack
+@pytest.fixture
+def settings(stack: Stack, broker: OwnKafka, tmp_path: Path) -> Settings:
+    """Services with the data as version 2f1e7d2 left them: no migration, no setting is newer."""
+    settings = replace(
+        settings_on(stack, "kept_2f1e7d2"),
+        kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers,
+        s3_bucket="kept-2f1e7d2",
+        checkpoint_dir=str(tmp_path / "checkpoints"),
+        journal_dir=str(tmp_path / "journal"),
+        raw_retention_days=DAYS,
+        tickers_retention_days=DAYS,
+        candles_retention_days=DAYS,
+        landing_retention_days=DAYS,
+    )
+    fill_topics(broker, KEPT.records(EXCHANGE_OF_TOPIC))
+    fill_tables(stack, settings)
+    fill_bucket(settings)
+    shutil.copytree(KEPT.journals, settings.journal_dir)
+    return settings
 
 
-def fill_topics(settings: Settings, records: list[Record]) -> None:
+@pytest.fixture
+def owner(settings: Settings) -> Iterator[connection]:
+    with closing(psycopg2.connect(settings.database_url)) as opened:
+        opened.autocommit = True
+        yield opened
+
+
+def fill_topics(broker: OwnKafka, records: list[Record]) -> None:
     """Produce the records with their timestamps, to the offsets that they had."""
     for topic in EXCHANGE_OF_TOPIC:
-        configure(settings, topic, "message.timestamp.type", "CreateTime")
-        configure(settings, topic, "retention.ms", "-1")
-    found: list[tuple[str, int, int]] = []
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+        broker.configure(topic, "retention.ms", "-1")
+        broker.configure(topic, "message.timestamp.type", "CreateTime")
+    found: list[tuple[str | None, int | None, int | None]] = []
 
     def delivered(error: KafkaError | None, message: Message) -> None:
         assert error is None, error
-        found.append((message.topic() or "", message.partition() or 0, message.offset() or 0))
+        found.append((message.topic(), message.partition(), message.offset()))
 
+    producer = Producer({"bootstrap.servers": broker.settings.kafka_bootstrap_servers})
     for record in records:
+        headers: list[tuple[str, str | bytes | None]] = [*record.headers]
         producer.produce(
             record.topic,
             record.value,
             record.key,
             record.partition,
-            delivered,
-            record.timestamp,
-            [*record.headers],
+            on_delivery=delivered,
+            timestamp=record.timestamp,
+            headers=headers,
         )
     assert producer.flush(60) == 0
-    assert sorted(found) == sorted(record.place for record in records)
+    assert sorted(map(str, found)) == sorted(str(record.place) for record in records)
     for topic in EXCHANGE_OF_TOPIC:
-        configure(settings, topic, "message.timestamp.type", "LogAppendTime")
+        broker.configure(topic, "message.timestamp.type", "LogAppendTime")
 
 
-def fill_tables(stack: Stack) -> None:
-    """Replace the database by the kept one, which lacks all later migrations."""
-    url = stack.settings.database_url
-    server, _, name = url.rpartition("/")
+def fill_tables(stack: Stack, settings: Settings) -> None:
+    server, _, name = settings.database_url.rpartition("/")
     psql = [str(stack.postgres_bin / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
-    run([*psql, f"{server}/postgres", "--command", f"DROP DATABASE {name}"])
-    run([*psql, f"{server}/postgres", "--command", f"CREATE DATABASE {name}"])
-    run([*psql, url, "--file", str(KEPT.tables)])
+    for statement in (f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"):
+        run([*psql, f"{server}/postgres", "--command", statement])
+    run([*psql, settings.database_url, "--file", str(KEPT.tables)])
 
 
 def fill_bucket(settings: Settings) -> None:
+    object_store.initialise(settings)
     store = object_store.client(settings)
+    for page in store.get_paginator("list_objects_v2").paginate(Bucket=settings.s3_bucket):
+        for each in page.get("Contents", []):
+            delete(settings, each["Key"])
     for prefix in ("landing", "raw", "tickers"):
         objects = KEPT.objects(prefix)
         assert objects, prefix
@@ -111,78 +135,76 @@ def fill_bucket(settings: Settings) -> None:
             store.put_object(Bucket=settings.s3_bucket, Key=key, Body=content)
 
 
-def infra(stack: Stack, *arguments: str) -> str:
-    """Run a command of the Makefile on the stack. Return its output."""
-    command = [sys.executable, "-m", "infra", *arguments]
-    return run(command, stack.environment() | QUICK_JAVA, deadline=DEADLINE).stdout
+def deliver_journals(settings: Settings, extractor: Callable[[str, Settings], Extractor]) -> None:
+    """Run the extractors, without an exchange, until Kafka and `landing/` have the kept journals."""
+    journals = [Path(settings.journal_dir) / name for name in TOPIC_OF_EXCHANGE]
+    assert all(journal_files(journal) for journal in journals)
+    processes = [extractor(name, settings_at(settings, NOWHERE)) for name in TOPIC_OF_EXCHANGE]
+    for process in processes:
+        process.wait_for(
+            lambda: [path for journal in journals for path in journal_files(journal)],
+            lambda left: not left,
+        )
+    assert [process.terminate() for process in processes] == [0, 0]
 
 
-def job(stack: Stack, program: str, *, status: int = 0) -> CompletedProcess[str]:
-    command = [str(paths.VENV_BIN / "spark-submit"), f"spark_jobs/{program}.py"]
-    return run(command, stack.environment() | QUICK_JAVA, status=status, deadline=DEADLINE)
+def differences(spark: SparkSession, settings: Settings) -> dict[str, int]:
+    """Return the number of rows or minutes that differ, by table and prefix."""
+    return {each.table: each.differ for each in audit(spark, settings)}
 
 
-def query(stack: Stack, statement: str) -> list[tuple[object, ...]]:
-    with closing(psycopg2.connect(stack.settings.database_url)) as database:
-        return rows(database, statement)
-
-
-def wait_for_jobs(stack: Stack) -> None:
-    """Wait until the live job has read all messages of stopped extractors, and the lake's jobs as well."""
-    ends = {each: end for each, end in all_ends(stack.settings).items() if end}
-    wait_for(
-        lambda: {(topic, number): end for topic, number, end in query(stack, PROGRESS)},
-        lambda progress: progress == ends,
-        deadline=DEADLINE,
-        pause=0.5,
-    )
-
-
-def differing(audit: str) -> dict[str, int]:
-    """Return the number of rows that differ, by table and prefix."""
-    return {
-        name: int(count)
-        for name, count in re.findall(r"^(\S+): \d+ \w+, (\d+) differ", audit, re.M)
-    }
-
-
-def test_data_of_2f1e7d2_are_carried_over_and_rebuilt(stack: Stack) -> None:
-    kept_prices = query(stack, UNDERSTOOD)
-    assert kept_prices == [("LTCUSDT",)]
-
-    # The start names what earlier rules computed, and the extractors deliver the kept journal.
-    printed = infra(stack, "demo")
-    assert "tables of binance and tables of kucoin and tickers/: computed by an earlier" in printed
-    assert "make rebuild" in printed
-    journal = Path(stack.settings.journal_dir)
-    kept_segments = {
-        path.name for name in EXTRACTORS for path in journal_files(KEPT.journals / name)
-    }
-    assert kept_segments
-    wait_for(
-        lambda: (
-            kept_segments
-            & {path.name for name in EXTRACTORS for path in journal_files(journal / name)}
-        ),
-        lambda left: not left,
-        deadline=DEADLINE,
-    )
-    supervision.stop_programs(stack, [*EXTRACTORS, "exchange"])
-    wait_for_jobs(stack)
-    assert query(stack, RULES) == [("binance", 1, None), ("kucoin", 1, None)]
-    before = differing(job(stack, "audit", status=1).stdout)
-    assert before["dead_letters"] > 0 and before["tickers/"] > 0
-
-    supervision.stop_programs(stack, ["jobs"])
-    job(stack, "rebuild")
-    assert query(stack, RULES) == [
-        ("binance", READING_RULES, None),
-        ("kucoin", READING_RULES, None),
-    ]
-    assert infra(stack, "jobs") == ""
-    after = differing(job(stack, "audit").stdout)
-    assert after == dict.fromkeys(before, 0)
-    assert set(after) == {
+def test_its_data_are_carried_over_and_its_rows_computed_again(
+    spark: SparkSession,
+    settings: Settings,
+    owner: connection,
+    extractor: Callable[[str, Settings], Extractor],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    initialise(settings, "")
+    said = "tables of binance and tables of kucoin and tickers/: computed by an earlier version"
+    assert said in capsys.readouterr().out
+    deliver_journals(settings, extractor)
+    run_all_jobs(spark, settings, tmp_path / "jobs")
+    assert rows(owner, RULES) == [("binance", 1), ("kucoin", 1)]
+    assert rows(owner, ODD) == [("0",)]
+    before = differences(spark, settings)
+    assert set(before) == {
         *("live_prices", "candles_1m", "dead_letters", "dead_letter_spans"),
         *("raw/", "tickers/", "landing/"),
     }
+    assert before["live_prices"] > 0 and before["candles_1m"] > 0 and before["tickers/"] > 0
+    assert before["raw/"] == before["landing/"] == 0
+
+    rebuild(spark, settings)
+    assert advice(settings).startswith("tickers/: ")
+    rebuild_tickers(spark, settings, datetime.now(UTC), MESSAGES)
+
+    assert differences(spark, settings) == dict.fromkeys(before, 0)
+    assert rows(owner, ODD) == [("0.10604",)]
+    assert rows(owner, RULES) == [("binance", READING_RULES), ("kucoin", READING_RULES)]
+    assert rows(owner, MARKS) == [("binance", False), ("kucoin", False)]
+    assert advice(settings) == ""
+
+
+def test_rows_that_can_not_be_computed_again_are_marked(
+    spark: SparkSession, settings: Settings, owner: connection, tmp_path: Path
+) -> None:
+    initialise(settings, "")
+    run_all_jobs(spark, settings, tmp_path / "jobs")
+    [first] = [key for key in keys(settings, "raw/") if BINANCE.raw_topic in key and "/0.0-" in key]
+    delete(settings, first)
+    expire_all(settings)
+    rebuild(spark, settings)
+    rebuild_tickers(spark, settings, datetime.now(UTC), MESSAGES)
+
+    assert rows(owner, RULES) == [("binance", READING_RULES), ("kucoin", READING_RULES)]
+    assert rows(owner, MARKS) == [("binance", True), ("kucoin", False)]
+    path = f"{lake_root(settings)}/tickers"
+    table = deltalake.DeltaTable(path, storage_options=delta_options(spark, path))
+    marked = json.loads(table.metadata().configuration[EARLIER])
+    assert marked[BINANCE.raw_topic]["0"] > 0
+    # A rebuild with the same rules leaves the marks, and sets none.
+    execute(owner, "UPDATE reading_rules SET earlier_until = NULL WHERE exchange = 'binance'")
+    rebuild(spark, settings)
+    assert rows(owner, MARKS) == [("binance", False), ("kucoin", False)]
