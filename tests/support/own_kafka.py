@@ -121,7 +121,18 @@ class OwnKafka:
         return [number for number, partition in found.items() if partition.leader >= 0]
 
     def configure(self, topic: str, name: str, value: str) -> None:
-        configure(self.settings, topic, name, value)
+        """Change a topic's setting. Return when the broker answers with the new value."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        topic_resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        done = self._admin.incremental_alter_configs([topic_resource])
+        done[topic_resource].result(timeout=TIMEOUT)
+        # The controller has the new value first.
+        wait_for(partial(self._setting, topic, name), lambda found: found == value)
+
+    def _setting(self, topic: str, name: str) -> str:
+        asked = ConfigResource(ResourceType.TOPIC, topic)
+        found = self._admin.describe_configs([asked])[asked].result(timeout=TIMEOUT)
+        return str(found[name].value)
 
     def _server_properties(self) -> str:
         return f"""\
@@ -175,21 +186,6 @@ def foreign_producer(settings: Settings, topic: str) -> Iterator[None]:
     finally:
         stop.set()
         writer.join()
-
-
-def configure(settings: Settings, topic: str, name: str, value: str) -> None:
-    """Change a topic's setting. Return when the broker answers with the new value."""
-    admin = AdminClient({**client_configuration(settings), "log_level": 0})
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    of_topic = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin.incremental_alter_configs([of_topic])[of_topic].result(timeout=TIMEOUT)
-
-    def setting() -> str:
-        asked = ConfigResource(ResourceType.TOPIC, topic)
-        return str(admin.describe_configs([asked])[asked].result(timeout=TIMEOUT)[name].value)
-
-    # The controller has the new value first.
-    wait_for(setting, lambda found: found == value)
 
 
 @contextmanager

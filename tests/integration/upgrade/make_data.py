@@ -1,7 +1,7 @@
 """Write a small copy of all data of an earlier version, made by that version itself.
 
-    git worktree add /tmp/earlier 2f1e7d2 && make -C /tmp/earlier setup
-    python -m tests.integration.upgrade.make_data /tmp/earlier tests/integration/upgrade/data/2f1e7d2
+    git clone . /tmp/earlier && git -C /tmp/earlier checkout 2f1e7d2 && make -C /tmp/earlier setup
+    python -m tests.integration.upgrade.make_data /tmp/earlier tests/integration/upgrade/data/other
 
 The services, extractors and jobs are those of the earlier version, in a new stack. The exchange is this
 version's replay exchange with few symbols. Messages by hand have prices and numbers that the two
