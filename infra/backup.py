@@ -69,7 +69,7 @@ def back_up(settings: Settings, folder: Path) -> int:
         return True
 
     # The table's log first: a commit names only files that were stored before it.
-    copied = fetch(NEWEST_CHECKPOINT)
+    copied = int(fetch(NEWEST_CHECKPOINT))
     keys = settled_keys(store, bucket)
     log = [key for key in keys if key.startswith(DELTA_LOG) and key != NEWEST_CHECKPOINT]
     others = [key for key in keys if not key.startswith((DELTA_LOG, "staging/"))]
@@ -167,7 +167,8 @@ def _run(program: str, database_url: str, *options: str) -> None:
     user, _, host = url.netloc.rpartition("@")
     name, _, password = user.partition(":")
     shown = url._replace(netloc=f"{name}@{host}" if user else host).geturl()
-    command = [paths.site_packages() / paths.POSTGRES_BIN / program, f"--dbname={shown}", *options]
+    path = str(paths.site_packages() / paths.POSTGRES_BIN / program)
+    command = [path, f"--dbname={shown}", *options]
     environment = os.environ | ({"PGPASSWORD": unquote(password)} if password else {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -155,14 +155,20 @@ class TickerLog:
 
     def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
         """Commit the replacement of files by others with the same rows."""
-        actions = [*new, *(each.removed(data_change=False) for each in old)]
+        actions: list[AddAction | RemoveAction] = [
+            *new,
+            *(each.removed(data_change=False) for each in old),
+        ]
         self._exchange(actions, old, self._progress)
 
     def replace(
         self, old: Collection[TableFile], new: Sequence[AddAction], progress: Progress
     ) -> None:
         """Commit the replacement of files by others with other rows, and the progress after it."""
-        actions = [*new, *(each.removed(data_change=True) for each in old)]
+        actions: list[AddAction | RemoveAction] = [
+            *new,
+            *(each.removed(data_change=True) for each in old),
+        ]
         self._exchange(actions, old, progress)
 
     def remove(self, old: Collection[TableFile]) -> None:
