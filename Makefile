@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-page-outages test-pgbouncer soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-page-outages test-pgbouncer test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -95,8 +95,14 @@ else
 	@$(IN_STACK) python -m spark_jobs.list_dead_letters
 endif
 
-rebuild: setup  ## recompute prices, candles and dead letters from all that Kafka and raw/ hold
+rebuild: setup  ## recompute prices, candles, dead letters and tickers/ from all that Kafka and raw/ hold
 	$(call while_jobs_rest,spark-submit spark_jobs/rebuild.py)
+
+back-up: setup  ## copy bucket and database to a new folder while everything runs; TO=folder
+	@$(if $(TO),,$(error make back-up TO=folder))$(INFRA) back-up '$(TO)'
+
+restore: setup  ## fill the empty stack of FEED (live) from a back-up; FROM=folder: docs/backup.md
+	@$(if $(FROM),,$(error make restore FROM=folder))$(INFRA) restore --feed $(FEED) '$(FROM)'
 
 accept-topics: setup  ## after a raw topic was deleted and created again: continue with its oldest record
 	$(call while_jobs_rest,spark-submit spark_jobs/accept_topics.py)
@@ -166,6 +172,12 @@ test-page-outages: setup browser  ## kill Postgres, Kafka, the jobs and the serv
 
 test-metrics: setup  ## check the metrics of all programs with promtool, which must be installed (Debian: prometheus)
 	@$(BIN)/pytest tests/integration/promtool
+
+test-upgrade: setup  ## carry data of version 2f1e7d2 over, rebuild it and audit it
+	@$(BIN)/pytest --verbose tests/integration/upgrade
+
+test-restore: setup  ## back up, restore, and lose parts of Postgres, the bucket and Kafka
+	@$(BIN)/pytest --verbose tests/integration/restore
 
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer

@@ -5,14 +5,25 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import requests
 
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
-from infra import first_prices, ports, supervision
+from infra import backup, first_prices, ports, supervision
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
-from infra.up import EXTRACTORS, JOBS, everything_up, initialise, running_stack, up
+from infra.up import (
+    EXTRACTORS,
+    JOBS,
+    SERVICES,
+    everything_up,
+    initialise,
+    print_advice,
+    running_stack,
+    services_up,
+    up,
+)
 
 
 def demo(settings: Settings) -> None:
@@ -100,10 +111,33 @@ def clean(settings: Settings) -> None:
             delete(stack)
 
 
+def back_up(settings: Settings, folder: Path) -> None:
+    """Copy bucket and database of the running stack to a new folder."""
+    objects = backup.back_up(running_stack(settings).settings, folder)
+    print(f"copied the database and {objects} objects to {folder}")
+
+
+def restore(stack: Stack, folder: Path) -> None:
+    """Start the services of an empty stack and fill them. Raise StackError if other programs run."""
+    services_up(stack)
+    running = [each["name"] for each in supervision.programs(stack) if each["pid"]]
+    if others := sorted(set(running) - SERVICES.keys()):
+        raise StackError(f"{', '.join(others)}: still running. Restore into a new stack")
+    objects = backup.restore(stack.settings, folder)
+    print(
+        f"restored the database and {objects} objects. If Kafka's topics are new: make accept-topics. "
+        f"Then make {stack.feed}"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra", description="The local stack.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up").add_argument("--feed", choices=FEEDS, default="live")
+    commands.add_parser("back-up").add_argument("folder", type=Path)
+    into = commands.add_parser("restore")
+    into.add_argument("folder", type=Path)
+    into.add_argument("--feed", choices=FEEDS, default="live")
     others = (
         "demo",
         "live",
@@ -135,11 +169,18 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             up(stack_of(arguments.feed, settings))
             print(f"up after {time.monotonic() - began:.1f} s")
         case "jobs":
-            supervision.start_programs(running_stack(settings), JOBS)
+            stack = running_stack(settings)
+            supervision.start_programs(stack, JOBS)
+            if all(service.is_ready(stack.settings) for service in SERVICES.values()):
+                print_advice(stack.settings)
         case "stop-jobs":
             supervision.stop_programs(running_stack(settings), JOBS)
         case "server":
             supervision.start_programs(running_stack(settings), ["server"])
+        case "back-up":
+            back_up(settings, arguments.folder)
+        case "restore":
+            restore(stack_of(arguments.feed, settings), arguments.folder)
         case "initialise":
             initialise(settings, "check the address in the settings")
         case "env":

@@ -10,7 +10,7 @@ from typing import Protocol
 from core.kafka_client import client_configuration
 from core.settings import Settings
 from exchanges import EXCHANGE
-from infra import ports, supervision
+from infra import earlier_rules, ports, supervision
 from infra.class_archives import Mode, kafka_options
 from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
@@ -77,11 +77,20 @@ def services_up(stack: Stack, classes: Mode = "read") -> None:
 def initialise(settings: Settings, advice: str) -> None:
     """Create topics, bucket and tables once the services answer. Idempotent.
 
+    Print which rows an earlier version computed by other rules.
+
     Raise StackError with `advice` if a service does not become ready.
     """
     with ThreadPoolExecutor() as pool:
         for line in pool.map(lambda name: _make_ready(settings, name, advice), SERVICES):
             print(line)
+    print_advice(settings)
+
+
+def print_advice(settings: Settings) -> None:
+    """Print which rows an earlier version computed by other rules, if there are any."""
+    if text := earlier_rules.advice(settings):
+        print(text)
 
 
 def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:

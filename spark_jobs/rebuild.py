@@ -1,30 +1,32 @@
-"""Rebuild prices, candles and dead letters from all records that Kafka and `raw/` hold.
+"""Rebuild prices, candles, dead letters and `tickers/` from all records that Kafka and `raw/` hold.
 
     spark-submit spark_jobs/rebuild.py
 
-Run it while the live job is stopped; otherwise it refuses. The live job's own sink writes the records,
+Run it while the jobs are stopped; otherwise it refuses. The live job's own sink writes the records,
 in batches, into a second set of tables. One transaction then replaces the rows of the live tables: until
 then readers see the old rows, and a rebuild that fails changes nothing. Rows made from records that
 neither Kafka nor `raw/` holds are kept and listed. The live job resumes at the offset where the rebuild
-ended.
+ended. Then `tickers/` is rebuilt in the same way: see history/rebuilt_tickers.py.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 from pyspark.sql import SparkSession
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.history.history import History, all_history
-from spark_jobs.history.reach import Reach, whole_reach
-from spark_jobs.history.rebuilt_tables import RebuiltTables, complete_after
+from spark_jobs.history.history import all_history
+from spark_jobs.history.reach import Reach, log_lost, whole_reach
+from spark_jobs.history.rebuilt_tables import RebuiltTables, unchanged_until
+from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.history.steps import in_steps
-from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.run.entry import run
-from spark_jobs.run.runner import log_to_stderr
+from spark_jobs.run.runner import lock_job, log_to_stderr
 from spark_jobs.run.session import spark_session
 from spark_jobs.tickers.messages import messages, minutes
 
@@ -47,9 +49,10 @@ def rebuild(
     with closing(RebuiltTables(settings.database_url, settings.candles_retention)) as tables:
         progress, now = tables.begin(ids)
         history = all_history(spark, settings)
-        ends = ends_of(history, progress)
+        ends = history.ends_after(progress)
         reach = whole_reach(history, ends, now)
         history.refuse_incomplete(reach.begins, ends)
+        log_lost(reach.begins, progress)
         steps = [*in_steps(reach.begins, ends, messages_per_batch)]
         for number, (begins, batch_ends) in enumerate(steps):
             records = history.all_records(begins, batch_ends)
@@ -64,34 +67,32 @@ def rebuild(
     return reach
 
 
-def ends_of(history: History, progress: Offsets) -> dict[tuple[str, int], int]:
-    """Return the offset of each partition at which the rebuild ends.
-
-    This is the tables' progress. If that has expired in Kafka, it is Kafka's oldest offset; if nothing
-    was read yet, Kafka's end. Raise OffsetError if Kafka ends before the progress.
-    """
-    history.raise_if_beyond_kafka(progress)
-    return {
-        partition: max(progress.get(partition, high), low)
-        for partition, (low, high) in history.kept().items()
-    }
-
-
 def unchanged_rows(reach: Reach) -> Iterator[str]:
     """Yield a line for each exchange whose oldest records are neither in Kafka nor in `raw/`."""
-    for exchange, minute in complete_after(reach).items():
-        if exchange in reach.since:
+    for exchange, minute in unchanged_until(reach).items():
+        if minute is not None:
             yield (
                 f"{exchange}: candles up to {minute:%Y-%m-%d %H:%M} UTC, and prices and dead letters of "
                 "messages that neither Kafka nor raw/ holds, were kept unchanged"
             )
 
 
+def unchanged_tickers(reach: Reach) -> Iterator[str]:
+    """Yield a line for each partition whose oldest records are neither in Kafka nor in `raw/`."""
+    for (topic, partition), first in sorted(reach.begins.items()):
+        if first > 0:
+            yield f"{topic}/{partition}: rows below offset {first} were kept unchanged"
+
+
 def main() -> None:
     settings = Settings.from_environment(JOBS)
     spark = spark_session("rebuild")
+    lock_job(settings.checkpoint_dir, TickerTable.query)
     reach = rebuild(spark, settings)
     print("\n".join(["rebuilt prices, candles and dead letters", *unchanged_rows(reach)]))
+    of_tickers = rebuild_tickers(spark, settings, datetime.now(UTC), MESSAGES_PER_BATCH)
+    if of_tickers:
+        print("\n".join(["rebuilt tickers/", *unchanged_tickers(of_tickers)]))
     spark.stop()
 
 

@@ -12,7 +12,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection
 from yoyo import get_backend, read_migrations
 
+from core.reading_rules import READING_RULES
 from core.settings import Settings
+from exchanges import EXCHANGE
 from infra import paths
 from infra.ports import postgres_address
 from infra.stack import Stack, StackError
@@ -106,6 +108,17 @@ def initialise(settings: Settings) -> None:
             backend.apply_migrations(backend.to_apply(migrations))
         with closing(psycopg2.connect(settings.database_url)) as database, database:
             _grant_reading(database, settings.reader_database_url)
+            _record_rules(database)
+
+
+def make_empty(settings: Settings) -> None:
+    """Replace the database by one without tables. Raise psycopg2.Error if a program is connected to it."""
+    name = urlsplit(settings.database_url).path[1:]
+    with closing(_connect_to_server(settings)) as server:
+        server.autocommit = True
+        with server.cursor() as cursor:
+            cursor.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+        _create_database(server, name)
 
 
 def _wait_for_others(server: connection) -> None:
@@ -153,3 +166,13 @@ def _grant_reading(database: connection, reader_url: str) -> None:
             "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {}",
         ):
             cursor.execute(sql.SQL(statement).format(role))
+
+
+def _record_rules(database: connection) -> None:
+    """Record the present reading rules for each exchange without rows."""
+    with database.cursor() as cursor:
+        for exchange in EXCHANGE:
+            cursor.execute(
+                "INSERT INTO reading_rules (exchange, rules) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                (exchange, READING_RULES),
+            )

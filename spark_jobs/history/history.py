@@ -77,6 +77,18 @@ class History:
         for topic_partition, (_low, high) in self.kept().items():
             starting_offset(*topic_partition, progress.get(topic_partition), low=0, high=high)
 
+    def ends_after(self, progress: Offsets) -> dict[tuple[str, int], int]:
+        """Return the offset of each partition at which a rebuild ends.
+
+        This is the progress. If that has expired in Kafka, it is Kafka's oldest offset; if nothing was read
+        yet, Kafka's end. Raise OffsetError if Kafka ends before the progress.
+        """
+        self.raise_if_beyond_kafka(progress)
+        return {
+            partition: max(progress.get(partition, high), low)
+            for partition, (low, high) in self.kept().items()
+        }
+
     def offsets_between(self, span: TimeSpan) -> tuple[Offsets, Offsets]:
         """Return the first offsets that Kafka stamped in a span of time, and those after the last."""
         kept = self.kept()

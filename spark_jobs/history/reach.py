@@ -5,6 +5,7 @@ event_time may be up to KAFKA_AHEAD_LIMIT after that timestamp. So the first min
 record may lack tickers, and so may the last minutes before the last record.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
@@ -22,6 +23,8 @@ from spark_jobs.kafka_source.time_span import TimeSpan
 from spark_jobs.postgres.candle_days import retained_span
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.reducer import AHEAD_LIMIT
+
+log = logging.getLogger(__name__)
 
 KAFKA_AHEAD_LIMIT = AHEAD_LIMIT + timedelta(microseconds=CLOCK_LIMIT)
 """Maximum lead of an event_time over Kafka's timestamp of its message."""
@@ -66,6 +69,17 @@ def whole_reach(history: History, progress: Offsets, now: datetime) -> Reach:
         for topic in history.replaced
     }
     return Reach({}, begins, progress, _latest(stamps, cut, now), {}, created=created)
+
+
+def log_lost(begins: Offsets, progress: Offsets) -> None:
+    """Log the messages after the progress that can't be read: neither Kafka nor `raw/` holds them."""
+    for (topic, partition), begin in sorted(begins.items()):
+        next_offset = progress.get((topic, partition), begin)
+        if next_offset < begin:
+            log.warning(
+                "lost topic=%s partition=%d first=%d last=%d reason='neither in Kafka nor in raw/'",
+                *(topic, partition, next_offset, begin - 1),
+            )
 
 
 def reach_of(history: History, span: TimeSpan, progress: Offsets, now: datetime) -> Reach:

@@ -17,6 +17,7 @@ from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
 from spark_jobs.postgres.candle_days import make_days, retained_span
 from spark_jobs.postgres.kafka_progress import locked_progress, store_progress, stored_topic_ids
 from spark_jobs.postgres.price_sink import COLUMNS, UPSERT, PriceSink
+from spark_jobs.postgres.reading_rules import record_rebuild
 from spark_jobs.tickers.columns import CANDLE
 from spark_jobs.tickers.letters.spans import BLOCK
 
@@ -179,6 +180,7 @@ class RebuiltTables:
                 topic_partition: end for topic_partition, end in reach.ends.items() if end > 0
             }
             store_progress(statements, reached, topic_ids)
+            record_rebuild(statements, unchanged_until(reach))
             statements.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
             if gone:
                 statements.execute(EMPTY_BATCHES)
@@ -228,8 +230,13 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
 def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
     """Return, per exchange, the last minute whose candles may include records that were not read."""
     return {
-        exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT
-        if exchange in reach.since
-        else BEGINNING_OF_TIME
+        exchange: until or BEGINNING_OF_TIME for exchange, until in unchanged_until(reach).items()
+    }
+
+
+def unchanged_until(reach: Reach) -> dict[str, datetime | None]:
+    """Return the same minute per exchange; None if all records since the first were read."""
+    return {
+        exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT if exchange in reach.since else None
         for exchange in EXCHANGE_OF_TOPIC.values()
     }

@@ -16,9 +16,11 @@ from pyspark.sql import functions as F
 from core.message import ENDPOINT_HEADER
 from spark_jobs.tickers import files
 from spark_jobs.tickers.columns import (
+    IS_TICKER,
     MESSAGE,
     READ,
     REDUCED,
+    TICKER,
     TICKER_FILE,
     as_frame,
     as_table,
@@ -60,7 +62,16 @@ def minutes(messages: DataFrame) -> DataFrame:
 
 def ticker_files(messages: DataFrame) -> DataFrame:
     """Return columns.TICKER_FILE: the parquet files of each task's tickers."""
-    return messages.mapInArrow(_files, ddl(TICKER_FILE))
+    return messages.mapInArrow(partial(_files, read_messages), ddl(TICKER_FILE))
+
+
+def files_of_rows(tickers: DataFrame) -> DataFrame:
+    """Return columns.TICKER_FILE of rows with columns.TICKER."""
+    return tickers.select(*TICKER).mapInArrow(partial(_files, _as_read), ddl(TICKER_FILE))
+
+
+def _as_read(tickers: pl.DataFrame) -> pl.DataFrame:
+    return tickers.with_columns(kind=pl.lit(IS_TICKER))
 
 
 def read_and_reduce(messages: pl.DataFrame) -> pl.DataFrame:
@@ -72,9 +83,11 @@ TICKERS_PER_SORT = 500_000
 """About 300 MB in a Python worker while they are sorted."""
 
 
-def _files(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _files(
+    read_batch: Callable[[pl.DataFrame], pl.DataFrame], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     _freeze_imports()
-    for read in _concatenated(read_messages(as_frame(batch)) for batch in batches):
+    for read in _concatenated(read_batch(as_frame(batch)) for batch in batches):
         yield from as_table(files.ticker_files(read), TICKER_FILE).to_batches()
 
 

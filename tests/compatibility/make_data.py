@@ -70,7 +70,7 @@ LARGEST = 1_000_000
 """Maximum size of a version's data, in bytes."""
 
 MINUTE = 60_000_000
-DEADLINE = 180.0
+DEADLINE = 900.0
 
 
 def exchanges() -> tuple[Binance, Kucoin]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,27 @@ from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_query, lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
+from spark_jobs.live_prices import live_prices
+from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.queries import run_once
 
 JOURNAL = "3f9c1a2b00c4d5e6"
+
+
+def run_all_jobs(spark: SparkSession, lake: Settings, folder: Path) -> None:
+    """Run the live job and those of the lake until they have read what is in Kafka."""
+    run_live(spark, lake, folder)
+    run_raw_archive(spark, lake, folder)
+    run_price_history(spark, lake, folder)
+
+
+def run_live(spark: SparkSession, settings: Settings, folder: Path) -> None:
+    """Run the live job once, as at a start: with the ids of the topics."""
+    with closing(PriceSink(settings.database_url, settings.candles_retention)) as sink:
+        progress = sink.postgres.resume(topic_ids(settings, sink.topics))
+        records = kafka_records(spark, settings, sink.topics, progress)
+        run_once(live_prices(records, sink, fresh_checkpoint(str(folder), sink.query)))
 
 
 def run_raw_archive(

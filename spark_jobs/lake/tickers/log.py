@@ -16,6 +16,7 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.lake.tickers import schema
 from spark_jobs.lake.tickers.progress import (
     Progress,
@@ -127,6 +128,15 @@ class TickerLog:
         """The progress of the newest commit."""
         return self._progress
 
+    @property
+    def rules(self) -> int:
+        """The number of the reading rules of the rows."""
+        return schema.rules_of(self._table)
+
+    def record_rebuild(self, begins: Offsets) -> None:
+        """Record that rows are of the present reading rules, but for earlier ones below `begins`."""
+        schema.record_rebuild(self._table, begins, self._progress)
+
     def files(self) -> list[TableFile]:
         """Return the files of the newest version."""
         with self._lock:
@@ -145,14 +155,31 @@ class TickerLog:
 
     def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
         """Commit the replacement of files by others with the same rows."""
-        self._exchange([*new, *(each.removed(data_change=False) for each in old)], old)
+        actions: list[AddAction | RemoveAction] = [
+            *new,
+            *(each.removed(data_change=False) for each in old),
+        ]
+        self._exchange(actions, old, self._progress)
+
+    def replace(
+        self, old: Collection[TableFile], new: Sequence[AddAction], progress: Progress
+    ) -> None:
+        """Commit the replacement of files by others with other rows, and the progress after it."""
+        actions: list[AddAction | RemoveAction] = [
+            *new,
+            *(each.removed(data_change=True) for each in old),
+        ]
+        self._exchange(actions, old, progress)
 
     def remove(self, old: Collection[TableFile]) -> None:
         """Commit the removal of files with their rows."""
-        self._exchange([each.removed(data_change=True) for each in old], old)
+        self._exchange([each.removed(data_change=True) for each in old], old, self._progress)
 
     def _exchange(
-        self, actions: Sequence[AddAction | RemoveAction], old: Collection[TableFile]
+        self,
+        actions: Sequence[AddAction | RemoveAction],
+        old: Collection[TableFile],
+        progress: Progress,
     ) -> None:
         with self._lock:
             # `old` may have been replaced by hand since it was read: rows must not become duplicates.
@@ -161,7 +188,7 @@ class TickerLog:
             present = _values(pa.table(self._table.get_add_actions(flatten=True)), "path")
             if gone := {each.path for each in old} - {*present}:
                 raise TableError(f"{self._path}: another program has replaced {min(gone)}")
-            self._commit(actions, self._progress)
+            self._commit(actions, progress)
 
     def _commit(self, actions: Sequence[AddAction | RemoveAction], progress: Progress) -> None:
         if self._lost is not None:

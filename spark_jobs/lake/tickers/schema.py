@@ -4,12 +4,15 @@ A table of an earlier version gets the missing steps, in order. A released step 
 column or property is a new step. A new column is added to columns.TICKER as well.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import deltalake
 
+from core.reading_rules import READING_RULES, TABLE_PROPERTY
+from spark_jobs.kafka_source.offsets import Offsets, by_topic, offsets_of
 from spark_jobs.lake.tickers.progress import Progress, TableError, commit_properties
 from spark_jobs.tickers.columns import AMOUNT, arrow_schema
 from spark_jobs.tickers.files import PARTITIONED_BY
@@ -18,6 +21,9 @@ log = logging.getLogger(__name__)
 
 NUMBER = "cryptopricesrt.schemaStep"
 """Table property with the number of its newest step."""
+
+EARLIER = "cryptopricesrt.earlierRulesBelow"
+"""Table property with the offsets, by topic and partition, below which rows are of earlier rules, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ def make_table(path: str, options: dict[str, str], progress: Progress) -> None:
         path,
         arrow_schema(columns()),
         partition_by=list(PARTITIONED_BY),
-        configuration={**properties, NUMBER: str(len(STEPS))},
+        configuration={**properties, NUMBER: str(len(STEPS)), TABLE_PROPERTY: str(READING_RULES)},
         storage_options=options,
         commit_properties=commit_properties(progress),
         raise_if_key_not_exists=False,
@@ -94,6 +100,11 @@ def make_table(path: str, options: dict[str, str], progress: Progress) -> None:
 def step_of(table: deltalake.DeltaTable) -> int:
     """Return the number of the table's newest step."""
     return int(table.metadata().configuration.get(NUMBER, "1"))
+
+
+def rules_of(table: deltalake.DeltaTable) -> int:
+    """Return the number of the reading rules of the table's rows."""
+    return int(table.metadata().configuration.get(TABLE_PROPERTY, "1"))
 
 
 def refuse_newer(table: deltalake.DeltaTable, path: str) -> None:
@@ -124,3 +135,19 @@ def bring_up_to_date(
             commit_properties=commit_properties(progress),
         )
         log.info("applied schema_step=%d columns=%s", number, ",".join(missing) or "none")
+
+
+def record_rebuild(table: deltalake.DeltaTable, begins: Offsets, progress: Progress) -> None:
+    """Record that all rows are of the present rules, except those of messages below `begins`.
+
+    These keep the rules that they had.
+    """
+    earlier = by_topic({key: offset for key, offset in begins.items() if offset > 0})
+    if rules_of(table) == READING_RULES:
+        known = offsets_of(json.loads(table.metadata().configuration.get(EARLIER, "{}")))
+        earlier = by_topic({key: min(offset, begins.get(key, 0)) for key, offset in known.items()})
+    table.alter.set_table_properties(
+        {TABLE_PROPERTY: str(READING_RULES), EARLIER: json.dumps(earlier)},
+        raise_if_not_exists=False,
+        commit_properties=commit_properties(progress),
+    )

@@ -5,8 +5,7 @@ resumes from the progress of the newest commit: see progress.py.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 from uuid import uuid4
 
 from deltalake.transaction import AddAction
@@ -112,21 +111,31 @@ class TickerTable(Sink):
             {**before.next_offsets, **self._end_of_batch()},
             self._topic_ids,
         )
-        # The driver can hold a batch's files: half a million tickers take 15 MB.
         files = (
             batch.transform(after_progress, before.next_offsets)
             .transform(messages)
             .transform(ticker_files)
         )
-        rows = files.toArrow().to_pylist()
-        added = [self._store(row) for row in rows if row["content"] is not None]
-        tickers = sum(row["tickers"] or 0 for row in rows)
-        dead = sum(row["dead_letters"] or 0 for row in rows)
+        added, counts = store_files(files, self._storage, self._path)
         self._log.append(added, after)
-        return {"ticks": tickers + dead, "dead": dead}
+        return counts
 
-    def _store(self, file: Mapping[str, Any]) -> AddAction:
-        """Write the file in a row of columns.TICKER_FILE. Return its add action."""
-        added = added_file(file, time.time_ns() // 1_000_000)
-        self._storage.write(f"{self._path}/{added.path}", file["content"])
-        return added
+
+def store_files(
+    files: DataFrame, storage: HadoopFiles, path: str
+) -> tuple[list[AddAction], Counts]:
+    """Write the files in rows of columns.TICKER_FILE below the table's path, without a commit.
+
+    Return their add actions, and the numbers of items. The driver holds all files at once: half a million
+    tickers take 15 MB.
+    """
+    rows = files.toArrow().to_pylist()
+    added: list[AddAction] = []
+    for row in rows:
+        if row["content"] is not None:
+            file = added_file(row, time.time_ns() // 1_000_000)
+            storage.write(f"{path}/{file.path}", row["content"])
+            added.append(file)
+    tickers = sum(row["tickers"] or 0 for row in rows)
+    dead = sum(row["dead_letters"] or 0 for row in rows)
+    return added, {"ticks": tickers + dead, "dead": dead}

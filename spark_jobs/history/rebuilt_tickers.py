@@ -1,0 +1,110 @@
+"""Rebuild `tickers/` from all records that Kafka and `raw/` hold, and replace its rows in one commit.
+
+Readers see the old rows until that commit. A rebuild that ends early changes nothing; the upkeep deletes
+its files later.
+"""
+
+import logging
+from datetime import datetime
+from uuid import uuid4
+
+import deltalake
+from deltalake.transaction import AddAction
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
+from spark_jobs.history.history import all_history
+from spark_jobs.history.reach import Reach, is_former, is_outside, log_lost, whole_reach
+from spark_jobs.history.steps import in_steps
+from spark_jobs.kafka_source.topic_ids import refuse_recreated_topics, topic_ids
+from spark_jobs.lake.delta_options import delta_options
+from spark_jobs.lake.hadoop_files import HadoopFiles
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.tickers.log import TableFile, TickerLog
+from spark_jobs.lake.tickers.progress import Progress
+from spark_jobs.lake.tickers.table import store_files
+from spark_jobs.tickers.columns import TICKER, ddl
+from spark_jobs.tickers.messages import files_of_rows, messages, ticker_files
+
+log = logging.getLogger(__name__)
+
+
+def rebuild_tickers(
+    spark: SparkSession,
+    settings: Settings,
+    now: datetime,
+    messages_per_batch: int,
+) -> Reach | None:
+    """Rebuild the rows of all records up to the table's progress. Return the range that was read.
+
+    Return None if there is no table. Rows of other records stay. If records after the progress have
+    expired in Kafka, the progress moves behind them, as far as `raw/` has them without a gap.
+    Raise TopicError, OffsetError and HistoryError as `rebuild` does, and TableError if price_history writes
+    meanwhile.
+    """
+    path = f"{lake_root(settings)}/tickers"
+    options = delta_options(spark, path)
+    if not deltalake.DeltaTable.is_deltatable(path, options):
+        return None
+    table = TickerLog.open(path, options, uuid4().hex)
+    before = table.progress
+    ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
+    refuse_recreated_topics(before.topic_ids, ids, "tickers/")
+    history = all_history(spark, settings)
+    ends = history.ends_after(before.next_offsets)
+    reach = whole_reach(history, ends, now)
+    history.refuse_incomplete(reach.begins, ends)
+    log_lost(reach.begins, before.next_offsets)
+    storage = HadoopFiles(spark, path)
+    added: list[AddAction] = []
+    steps = [*in_steps(reach.begins, ends, messages_per_batch)]
+    for number, (begins, batch_ends) in enumerate(steps):
+        cores = spark.sparkContext.defaultParallelism
+        records = history.all_records(begins, batch_ends).coalesce(cores)
+        files, counts = store_files(
+            records.transform(messages).transform(ticker_files), storage, path
+        )
+        added += files
+        log.info("rebuilt tickers batch=%d of=%d ticks=%d", number + 1, len(steps), counts["ticks"])
+    old, kept = _replaced(spark, path, table.files(), reach)
+    if kept is not None:
+        files, _counts = store_files(kept.transform(files_of_rows), storage, path)
+        added += files
+    reached = {each: end for each, end in ends.items() if end > 0}
+    known = {**before.topic_ids, **ids}
+    table.replace(old, added, Progress(before.writer, before.batch + 1, reached, known))
+    table.record_rebuild(reach.begins)
+    return reach
+
+
+def _replaced(
+    spark: SparkSession, path: str, files: list[TableFile], reach: Reach
+) -> tuple[list[TableFile], DataFrame | None]:
+    """Return the files with rows that were read again, and the other rows of these files."""
+    if not files:
+        return [], None
+    rows = _rows(spark, path, files)
+    is_read = ~(is_outside(reach) | is_former(reach))
+    counted = rows.groupBy("file").agg(
+        F.count_if(is_read).alias("read"), F.count_if(~is_read).alias("others")
+    )
+    found = {row["file"]: row for row in counted.collect()}
+    old = [each for each in files if found[_name(each)]["read"]]
+    mixed = [each for each in old if found[_name(each)]["others"]]
+    return old, _rows(spark, path, mixed).where(~is_read) if mixed else None
+
+
+def _rows(spark: SparkSession, path: str, files: list[TableFile]) -> DataFrame:
+    """Return the rows of files of the table, with the name of each row's file."""
+    return (
+        spark.read.schema(f"{ddl(TICKER)}, date STRING")
+        .option("basePath", path)
+        .parquet(*(f"{path}/{each.path}" for each in files))
+        .withColumn("file", F.col("_metadata.file_name"))
+    )
+
+
+def _name(file: TableFile) -> str:
+    return file.path.rpartition("/")[2]

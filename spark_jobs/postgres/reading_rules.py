@@ -1,0 +1,29 @@
+"""Record which rules the rows of each exchange were computed with: see core/reading_rules.py."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from psycopg2.extensions import cursor
+
+from core.reading_rules import READING_RULES
+
+# A rebuild with the present rules leaves the marks of rows that it can't recompute.
+RECORD = """
+INSERT INTO reading_rules (exchange, rules) VALUES (%(exchange)s, %(rules)s)
+ON CONFLICT (exchange) DO UPDATE SET rules = EXCLUDED.rules, earlier_until = CASE
+    WHEN reading_rules.rules < EXCLUDED.rules THEN %(unchanged_until)s::timestamptz
+    WHEN reading_rules.earlier_until > %(unchanged_until)s::timestamptz THEN %(unchanged_until)s::timestamptz
+    WHEN %(unchanged_until)s::timestamptz IS NOT NULL THEN reading_rules.earlier_until
+END
+"""
+
+
+def record_rebuild(statements: cursor, unchanged_until: Mapping[str, datetime | None]) -> None:
+    """Record that the rows of these exchanges are of the present rules.
+
+    Rows up to a time that is not None were left unchanged; they keep the rules that they had.
+    """
+    for exchange, until in unchanged_until.items():
+        statements.execute(
+            RECORD, {"exchange": exchange, "rules": READING_RULES, "unchanged_until": until}
+        )
