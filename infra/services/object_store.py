@@ -63,26 +63,36 @@ def initialise(settings: Settings) -> None:
         # Another process may have created it since the check.
         with suppress(store.exceptions.BucketAlreadyOwnedByYou):
             store.create_bucket(Bucket=settings.s3_bucket)
-    retain(store, settings.s3_bucket, "landing", settings.landing_retention_days)
-    retain(store, settings.s3_bucket, "raw", settings.raw_retention_days)
+    for rule in retention_rules(settings):
+        retain(store, settings.s3_bucket, rule)
 
 
-def retain(store: "S3Client", bucket: str, prefix: str, days: int) -> None:
-    """Set the lifecycle rule that deletes a prefix's objects after `days` days; keep other rules.
+def retention_rules(settings: Settings) -> "list[LifecycleRuleTypeDef]":
+    """Return the lifecycle rules that delete the objects of landing/ and raw/ after their retention.
 
-    Not for tickers/: only the table's log knows which of its files are obsolete. S3's request replaces all
-    rules of a bucket, so it contains the others too (docs.aws.amazon.com/AmazonS3/latest/API,
-    PutBucketLifecycleConfiguration).
+    None is for tickers/: only the table's log knows which of its files are obsolete.
     """
-    rule: LifecycleRuleTypeDef = {
-        "ID": f"{prefix}-retention",
-        "Status": "Enabled",
-        "Filter": {"Prefix": f"{prefix}/"},
-        "Expiration": {"Days": days},
-    }
+    days = {"landing": settings.landing_retention_days, "raw": settings.raw_retention_days}
+    return [
+        {
+            "ID": f"{prefix}-retention",
+            "Status": "Enabled",
+            "Filter": {"Prefix": f"{prefix}/"},
+            "Expiration": {"Days": retention},
+        }
+        for prefix, retention in days.items()
+    ]
+
+
+def retain(store: "S3Client", bucket: str, rule: "LifecycleRuleTypeDef") -> None:
+    """Set a lifecycle rule; keep other rules.
+
+    S3's request replaces all rules of a bucket, so it contains the others too
+    (docs.aws.amazon.com/AmazonS3/latest/API, PutBucketLifecycleConfiguration).
+    """
     existing = lifecycle_rules(store, bucket)
     if rule not in existing:
-        others = [each for each in existing if each.get("ID") != rule["ID"]]
+        others = [each for each in existing if each.get("ID") != rule.get("ID")]
         store.put_bucket_lifecycle_configuration(
             Bucket=bucket, LifecycleConfiguration={"Rules": [*others, rule]}
         )
