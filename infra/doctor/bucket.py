@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from core.settings import Settings
 from infra.doctor.finding import Finding
@@ -21,6 +21,11 @@ def connection(target: Target) -> Iterator[Finding]:
         object_store.client(settings).head_bucket(Bucket=settings.s3_bucket)
     except ClientError as error:
         yield _refused(settings, int(error.response["ResponseMetadata"]["HTTPStatusCode"]))
+    except NoCredentialsError:
+        yield Finding(
+            "no credentials for the object store were found",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run it with a profile or a role",
+        )
     except BotoCoreError as error:
         yield Finding(
             f"the object store at {settings.s3_endpoint_url} is unavailable: {error}",

@@ -6,7 +6,7 @@ has no request for its time, so the timestamps that it gave its newest records a
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 
@@ -67,9 +67,11 @@ def object_store_clock(settings: Settings) -> Iterator[Finding]:
         yield from clock_finding("the object store", ahead)
 
 
-def kafka_clock(settings: Settings) -> Iterator[Finding]:
+def kafka_clock(
+    settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC)
+) -> Iterator[Finding]:
     """Compare the newest record's timestamp with our clock and with its extractor's."""
-    offsets = kept_offsets(settings, EXCHANGE_OF_TOPIC)
+    offsets = kept_offsets(settings, topics)
     newest = {partition: high - 1 for partition, (low, high) in offsets.items() if high > low}
     records = [*first_records(settings, newest)]
     stamped = max((_stamped(record) for record in records), default=0.0)

@@ -1,7 +1,7 @@
 """Connect to an exchange as its extractor does: REST, then the socket up to its first ticker."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -23,14 +23,14 @@ LIMIT = 30.0
 
 REST_TIMEOUT = 10.0
 
-REMEDIES = {
+REMEDIES: Mapping[int, str] = {
     HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: (
         "the exchange does not serve the country of this address, for legal reasons: run the extractor where "
         "the exchange allows it"
     ),
     HTTPStatus.FORBIDDEN: (
-        "the exchange's firewall rejects this address: it may be blocked, shared with others, or in a country "
-        "that is not served. Try from another network; HTTPS_PROXY names a proxy"
+        "the exchange's firewall rejects this address: it may be blocked, shared with others, or in a "
+        "country that is not served. Try from another network; HTTPS_PROXY names a proxy"
     ),
     HTTPStatus.IM_A_TEAPOT: "this address is banned for too many requests: stop all its clients and wait",
     HTTPStatus.TOO_MANY_REQUESTS: "too many requests from this address: wait, and run fewer clients on it",
@@ -55,10 +55,7 @@ def refused(exchange: Exchange, error: Exception) -> Finding:
     status = error.status if isinstance(error, ExchangeError) else 0
     remedy = OTHERWISE.format(setting=f"{exchange.name.upper()}_REST_URL")
     reason = error if isinstance(error, ExchangeError) else f"{type(error).__name__}: {error}"
-    return Finding(
-        f"{exchange.title}: {reason}",
-        REMEDIES.get(HTTPStatus(status), remedy) if status else remedy,
-    )
+    return Finding(str(reason), REMEDIES.get(status, remedy))
 
 
 def _rest(exchange: Exchange, settings: Settings) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def disks(
         if free < least_bytes:
             yield Finding(
                 f"{free / 1e9:.1f} GB are free on the disk of {folder}, less than {least_bytes / 1e9:g}",
-                "free some space, lower the ..._RETENTION_DAYS, or set STACK_DIR or JOURNAL_DIR to a larger disk",
+                "free some space, lower retentions, or set STACK_DIR or JOURNAL_DIR to another disk",
             )
         # Some file systems, such as btrfs, have no fixed number of inodes.
         if disk.f_files and disk.f_favail < least_inodes:

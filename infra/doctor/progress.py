@@ -72,7 +72,7 @@ def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding
     progress: Offsets = {}
     path = f"s3://{settings.s3_bucket}/tickers"
     try:
-        table = deltalake.DeltaTable(path, storage_options=_storage_options(settings))
+        table = deltalake.DeltaTable(path, storage_options=object_store.storage_options(settings))
     except TableNotFoundError:
         pass  # No batch yet.
     else:
@@ -132,16 +132,3 @@ def _newest_names(settings: Settings, topic: str) -> Iterator[Name]:
             for found in page.get("Contents", []):
                 if name := Name.read(found["Key"].rpartition("/")[2]):
                     yield name
-
-
-def _storage_options(settings: Settings) -> dict[str, str]:
-    """Return delta-rs's options. Without keys it finds credentials itself."""
-    options = {
-        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_SESSION_TOKEN": settings.aws_session_token,
-    }
-    return {name: value for name, value in options.items() if value}

@@ -14,6 +14,10 @@ from infra.doctor.finding import Finding
 from infra.doctor.target import Target
 from infra.services import kafka
 from infra.stack import StackError
+from infra.up import wait_until
+
+CONNECT_LIMIT = 5.0
+"""Maximum seconds until the brokers answer: a distant one needs several attempts of a second."""
 
 TIMEOUT = 30.0
 RIGHTS = {AclOperation.READ: "Read", AclOperation.WRITE: "Write"}
@@ -22,7 +26,7 @@ RIGHTS = {AclOperation.READ: "Read", AclOperation.WRITE: "Write"}
 def connection(target: Target) -> Iterator[Finding]:
     servers = target.settings.kafka_bootstrap_servers
     try:
-        if not kafka.is_ready(target.settings):
+        if not wait_until(lambda: kafka.is_ready(target.settings), deadline=CONNECT_LIMIT):
             yield Finding(
                 f"Kafka at {servers} is unavailable",
                 target.remedy("kafka", "KAFKA_BOOTSTRAP_SERVERS"),
@@ -62,7 +66,7 @@ def topics(settings: Settings) -> Iterator[Finding]:
             right = missing_right(settings, "DescribeConfigs", f"topic {topic.topic}")
             yield Finding(f"settings of topic {topic.topic} were not checked: {right}", "grant it")
             continue
-        for name, expected in topic.config.items():
+        for name, expected in (topic.config or {}).items():
             if (actual := config[name].value) != expected:
                 yield Finding(
                     f"topic {topic.topic} has {name}={actual}, expected {expected}",

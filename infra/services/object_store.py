@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
 
+REGION = "us-east-1"
+
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of the program minio in supervisord.conf."""
@@ -39,13 +41,26 @@ def client(settings: Settings, attempts: int = 1) -> "S3Client":
     return boto3.client(
         "s3",
         **client_arguments(settings),
-        region_name="us-east-1",
+        region_name=REGION,
         config=Config(
             connect_timeout=2,
             retries={"total_max_attempts": attempts},
             s3={"addressing_style": "path"},
         ),
     )
+
+
+def storage_options(settings: Settings) -> dict[str, str]:
+    """Return the options of delta-rs and polars. Without keys, they find credentials themselves."""
+    options = {
+        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_SESSION_TOKEN": settings.aws_session_token,
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def is_ready(settings: Settings) -> bool:
