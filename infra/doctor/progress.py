@@ -6,7 +6,7 @@ raw/, price_history in the commits of tickers/.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import deltalake
@@ -15,7 +15,7 @@ from deltalake.exceptions import TableNotFoundError
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
 from infra.doctor.finding import Finding
-from infra.doctor.newest_records import first_records
+from infra.doctor.newest_records import READ_LIMIT, first_records
 from infra.doctor.tables import connected
 from infra.services import object_store
 from spark_jobs.kafka_source.offsets import Offsets
@@ -49,7 +49,7 @@ def live_prices(settings: Settings, lag: float = LIVE_LAG) -> Iterator[Finding]:
         progress = {(topic, number): offset for topic, number, offset in statements.fetchall()}
         ids = stored_topic_ids(statements, LIVE_TOPICS)
     yield from recreated(settings, ids, "kafka_progress")
-    yield from compared(settings, "live_prices", LIVE_TOPICS, progress, lag)
+    yield from compared(settings, LIVE_TOPICS, progress, lag)
 
 
 def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
@@ -63,9 +63,7 @@ def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
         if topic_id := former_id(names, current.get(topic)):
             former[topic] = topic_id
     yield from recreated(settings, former, "raw/")
-    yield from compared(
-        settings, "raw_archive", RAW_TOPICS, progress, settings.lake_batch_seconds + lag
-    )
+    yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
 
 
 def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
@@ -79,9 +77,7 @@ def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding
         newest = newest_progress(table, "tickers/")
         yield from recreated(settings, newest.topic_ids, "tickers/")
         progress = newest.next_offsets
-    yield from compared(
-        settings, "price_history", RAW_TOPICS, progress, settings.lake_batch_seconds + lag
-    )
+    yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
 
 
 def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Finding]:
@@ -92,7 +88,7 @@ def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Findin
 
 
 def compared(
-    settings: Settings, job: str, topics: tuple[str, ...], progress: Offsets, lag: float
+    settings: Settings, topics: Iterable[str], progress: Offsets, lag: float
 ) -> Iterator[Finding]:
     """Find progress beyond the end, records that expired unread, and unread records older than `lag`."""
     unread: dict[tuple[str, int], int] = {}
@@ -102,21 +98,22 @@ def compared(
             start = starting_offset(topic, number, progress.get((topic, number)), low, high)
         except OffsetError as error:
             problem, _, remedy = str(error).partition(" To continue: ")
-            yield Finding(f"{job}: {problem}", remedy)
+            yield Finding(problem, remedy)
             continue
         if start < high:
             unread[topic, number] = start
             counts[topic] += high - start
-    oldest: dict[str, float] = {}
-    for record in first_records(settings, unread):
-        topic, at = str(record.topic()), record.timestamp()[1] / 1000
-        oldest[topic] = min(at, oldest.get(topic, at))
-    for topic, at in sorted(oldest.items()):
-        if (age := time.time() - at) > lag:
-            yield Finding(
-                f"{job} has not read up to {counts[topic]} records of {topic}; the oldest is {age:.0f} s old",
-                "make status shows whether the jobs run, their log why they are slow; make jobs starts them",
-            )
+    if not unread:
+        return
+    stamps = [record.timestamp()[1] / 1000 for record in first_records(settings, unread)]
+    age = time.time() - min(stamps, default=0.0)
+    if age > lag:
+        shown = ", ".join(f"{count} of {topic}" for topic, count in counts.items())
+        oldest = f"{age:.0f} s old" if stamps else f"not answered within {READ_LIMIT:g} s"
+        yield Finding(
+            f"records not read yet: {shown}; the oldest is {oldest}",
+            "make status shows whether the jobs run, and their log why they are slow; make jobs starts them",
+        )
 
 
 def _newest_names(settings: Settings, topic: str) -> Iterator[Name]:

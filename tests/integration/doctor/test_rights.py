@@ -24,11 +24,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 def test_missing_rights_are_found_by_user_operation_and_topic(broker: SecureKafka) -> None:
     user = broker.settings
     assert [*rights(broker.owner)] == []
-    needed = [(right, topic) for right in ("Read", "Write", "DescribeConfigs") for topic in ALL]
+    needed = [(right, topic) for right in ("Read", "Write", "Describe_Configs") for topic in ALL]
     with broker.granted(*needed):
         assert [*connection(Target(user)), *topics(user), *rights(user)] == []
         broker.revoke("Write", FIRST)
-        broker.revoke("DescribeConfigs", SECOND)
+        broker.revoke("Describe_Configs", SECOND)
         (write,), (describe,) = rights(user), topics(user)
         assert write.problem == f"user prices needs Write on topic {FIRST}"
         assert describe.problem.endswith(f"user prices needs DescribeConfigs on topic {SECOND}")

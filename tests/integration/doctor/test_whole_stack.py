@@ -65,7 +65,7 @@ def test_whole_demo_has_no_finding(demo: Stack) -> None:
     [
         ("exchange", "no tickers of binance since "),
         ("kucoin", "the newest price of kucoin is "),
-        ("jobs", "live_prices has not read up to "),
+        ("jobs", "records not read yet: "),
         ("postgres", "DATABASE_URL: connection to server at "),
         ("minio", "is unavailable"),
     ],
