@@ -19,14 +19,10 @@ def main() -> int:
     except SettingError as error:
         print(error, file=sys.stderr)
         return 1
-    where = (
-        f"the {target.stack.feed} stack in {target.stack.folder}"
-        if target.stack
-        else "no stack is up"
-    )
-    print(
-        f"examined: {where}" if target.stack else f"{where}; examined: the services of the settings"
-    )
+    if target.stack:
+        print(f"examined: the {target.stack.feed} stack in {target.stack.folder}")
+    else:
+        print("no stack is up; examined: the services that the settings name")
     found = 0
     for result in results(target):
         print("\n".join(lines(result)), flush=True)

@@ -19,14 +19,14 @@ from infra.doctor.clocks import clock_finding, of_date_header
 from infra.doctor.finding import Finding
 
 LIMIT = 30.0
-"""Maximum seconds from the first request to the first ticker."""
+"""Maximum seconds from the attempt to connect to the first ticker."""
 
 REST_TIMEOUT = 10.0
 
 REMEDIES: Mapping[int, str] = {
     HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: (
-        "the exchange does not serve the country of this address, for legal reasons: run the extractor where "
-        "the exchange allows it"
+        "the exchange does not serve the country of this address, for legal reasons: run the extractor "
+        "where the exchange allows it"
     ),
     HTTPStatus.FORBIDDEN: (
         "the exchange's firewall rejects this address: it may be blocked, shared with others, or in a "
@@ -35,27 +35,27 @@ REMEDIES: Mapping[int, str] = {
     HTTPStatus.IM_A_TEAPOT: "this address is banned for too many requests: stop all its clients and wait",
     HTTPStatus.TOO_MANY_REQUESTS: "too many requests from this address: wait, and run fewer clients on it",
 }
-OTHERWISE = (
-    "check the network, the proxy and {setting}; the exchange's status page says whether it is down"
-)
+OTHERWISE = "check the network, the proxy and {settings}; the exchange's status page says whether it is down"
 
 
 def exchange(exchange: Exchange, settings: Settings, limit: float = LIMIT) -> Iterator[Finding]:
     """Report a refusal in plain words, a silent stream, and a clock that differs from ours."""
-    end = time.monotonic() + limit
     try:
         yield from _rest(exchange, settings)
-        _first_ticker(client_of(exchange, settings), end, limit)
+    except (ExchangeError, OSError) as error:
+        yield refused("REST", exchange, error)
+    try:
+        _first_ticker(client_of(exchange, settings), limit)
     except (ExchangeError, WebSocketException, OSError) as error:
-        yield refused(exchange, error)
+        yield refused("socket", exchange, error)
 
 
-def refused(exchange: Exchange, error: Exception) -> Finding:
+def refused(what: str, exchange: Exchange, error: Exception) -> Finding:
     """Return the finding for an error of a request or of a connection."""
     status = error.status if isinstance(error, ExchangeError) else 0
-    remedy = OTHERWISE.format(setting=f"{exchange.name.upper()}_REST_URL")
     reason = error if isinstance(error, ExchangeError) else f"{type(error).__name__}: {error}"
-    return Finding(str(reason), REMEDIES.get(status, remedy))
+    otherwise = OTHERWISE.format(settings=f"{exchange.name.upper()}_…_URL")
+    return Finding(f"{what}: {reason}", REMEDIES.get(status, otherwise))
 
 
 def _rest(exchange: Exchange, settings: Settings) -> Iterator[Finding]:
@@ -73,8 +73,9 @@ def _rest(exchange: Exchange, settings: Settings) -> Iterator[Finding]:
         yield from clock_finding(exchange.title, ahead)
 
 
-def _first_ticker(client: ExchangeClient, end: float, limit: float) -> None:
-    """Return at the first ticker. Raise the errors of connect(), or ExchangeError without a ticker."""
+def _first_ticker(client: ExchangeClient, limit: float) -> None:
+    """Return at the first ticker. Raise the errors of connect(), or ExchangeError after `limit` seconds."""
+    end = time.monotonic() + limit
     endpoint, socket = connect(client)
     try:
         socket.settimeout(WAKE_INTERVAL)

@@ -22,7 +22,7 @@ def test_command_where_nothing_runs_names_the_services_and_the_port_that_another
         )
 
     out = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert out[0] == "no stack is up; examined: the services of the settings"
+    assert out[0] == "no stack is up; examined: the services that the settings name"
     assert f"wrong Kafka Kafka at {settings.kafka_bootstrap_servers} is unavailable" in out
     assert "- topics not checked: Kafka has a problem" in out
     assert "- migrations not checked: Postgres has a problem" in out

@@ -39,12 +39,27 @@ def test_exchange_that_sends_tickers_has_no_finding(address: str, name: str) -> 
         (
             "binance",
             TooManyRequests(wait=7),
-            "refused: handshake answered 429",
+            "socket: refused: handshake answered 429",
             "too many requests",
         ),
-        ("kucoin", TooManyRequests(wait=7), "refused: /api/v1/bullet-public answered", "too many"),
-        ("binance", Silence(), "silence: no ticker within 2 s at 127.0.0.1", "check the network"),
-        ("kucoin", NoAck(), "silence: no ticker within 2 s at 127.0.0.1", "check the network"),
+        (
+            "kucoin",
+            TooManyRequests(wait=7),
+            "socket: refused: /api/v1/bullet-public answered",
+            "too many",
+        ),
+        (
+            "binance",
+            Silence(),
+            "socket: silence: no ticker within 2 s at 127.0.0.1",
+            "check the network",
+        ),
+        (
+            "kucoin",
+            NoAck(),
+            "socket: silence: no ticker within 2 s at 127.0.0.1",
+            "check the network",
+        ),
     ],
 )
 def test_refusal_and_silence_are_found(
@@ -65,25 +80,27 @@ def test_refusal_and_silence_are_found(
         (451, "the exchange does not serve the country of this address, for legal reasons"),
         (403, "the exchange's firewall rejects this address"),
         (418, "this address is banned for too many requests"),
-        (503, "check the network, the proxy and BINANCE_REST_URL"),
+        (503, "check the network, the proxy and BINANCE_…_URL"),
     ],
 )
 def test_status_of_a_refusal_is_explained(status: int, remedy: str) -> None:
     body = '{"code": 0, "msg": "Service unavailable from a restricted location"}'
     with http_server(lambda: body, status) as url:
-        (found,) = findings("binance", settings_at(Settings(), url.removeprefix("http://")))
-    assert found.problem == (
-        f"refused: /api/v3/ping answered {status} code 0: Service unavailable from a restricted location"
-    )
-    assert found.remedy.startswith(remedy)
+        rest, socket = findings("binance", settings_at(Settings(), url.removeprefix("http://")))
+    reason = f"answered {status} code 0: Service unavailable from a restricted location"
+    assert rest.problem == f"REST: refused: /api/v3/ping {reason}"
+    assert socket.problem == f"socket: refused: handshake {reason}"
+    assert rest.remedy.startswith(remedy)
+    assert socket.remedy == rest.remedy
 
 
 def test_unreachable_exchange_is_found() -> None:
     with http_server(lambda: "") as url:
         address = url.removeprefix("http://")
-    (found,) = findings("kucoin", settings_at(Settings(), address))
-    assert found.problem.startswith("ConnectionError: ")
-    assert "KUCOIN_REST_URL" in found.remedy
+    rest, socket = findings("kucoin", settings_at(Settings(), address))
+    assert rest.problem.startswith("REST: ConnectionError: ")
+    assert socket.problem.startswith("socket: ")
+    assert "KUCOIN_…_URL" in socket.remedy
 
 
 def test_clock_of_the_exchange_that_differs_is_found() -> None:
