@@ -52,7 +52,9 @@ def stopped(stack: Stack, *programs: str) -> Iterator[None]:
 
 
 def test_whole_demo_has_no_finding(demo: Stack) -> None:
-    done = wait_for(partial(doctor, demo), lambda found: found.returncode == 0, deadline=DEADLINE)
+    done = wait_for(
+        partial(doctor, demo), lambda found: found.returncode == 0, deadline=DEADLINE, pause=0
+    )
     lines = done.stdout.splitlines()
     assert lines[0] == f"examined: the demo stack in {demo.folder}"
     assert all(line.startswith("ok ") for line in lines[1:-1])
@@ -72,4 +74,4 @@ def test_whole_demo_has_no_finding(demo: Stack) -> None:
 )
 def test_stopped_program_is_found(demo: Stack, program: str, problem: str) -> None:
     with stopped(demo, program):
-        wait_for(partial(doctor, demo), finds(problem), deadline=DEADLINE)
+        wait_for(partial(doctor, demo), finds(problem), deadline=DEADLINE, pause=0)
