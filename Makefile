@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server initialise down status logs env clean test test-unit test-page test-clients test-cluster test-stream-clients test-metrics test-page-outages test-pgbouncer test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-stream-clients test-metrics test-page-outages test-pgbouncer test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -59,6 +59,9 @@ down:  ## stop every process of every stack; keeps the data
 
 status: setup  ## show the running programs, their folder and addresses
 	@$(INFRA) status
+
+doctor: setup  ## find out what is wrong: programs, services, topics, tables, progress, clocks, exchanges; docs/doctor.md
+	@$(BIN)/python -m infra.doctor
 
 logs: setup  ## show the end of every log; on a terminal, follow them until Ctrl-C
 	@$(INFRA) logs
@@ -178,6 +181,9 @@ test-upgrade: setup  ## carry data of version 2f1e7d2 over, rebuild it and audit
 
 test-restore: setup  ## back up, restore, and lose parts of Postgres, the bucket and Kafka
 	@$(BIN)/pytest --verbose tests/integration/restore
+
+test-doctor: setup  ## run make doctor on a whole demo while its programs are stopped, and with access rights; ten minutes
+	@$(BIN)/pytest --verbose tests/integration/doctor
 
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer

@@ -5,7 +5,6 @@ The message never contains the value: the caller adds it, unless it is a secret.
 
 import re
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +17,10 @@ KEY_LENGTH = 32
 
 HOST = re.compile(r"\[[0-9A-Fa-f:.%]+\]|[^\s/:@\[\]]+")
 """Form of a host in host:port; an IPv6 address has brackets."""
+
+WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+DECIMAL = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(e-?[0-9]{1,3})?")
+"""Form of a number of seconds. Python's float() would also take `1_0` and ` 1`."""
 
 
 def text(value: str) -> str:
@@ -45,7 +48,7 @@ def client_properties(value: str) -> str:
 
 
 def port(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+    if not WHOLE_NUMBER.fullmatch(value) or not 0 < int(value) < 65536:
         raise ValueError("expected a port from 1 to 65535")
     return int(value)
 
@@ -54,33 +57,41 @@ def port_or_none(value: str) -> int:
     return 0 if value == "0" else port(value)
 
 
-def count(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise ValueError("expected a whole number greater than 0")
-    return int(value)
+def count(maximum: int, *, minimum: int = 1) -> Callable[[str], int]:
+    """Return the check of a whole number from `minimum` to `maximum`."""
+
+    def check(value: str) -> int:
+        if not WHOLE_NUMBER.fullmatch(value) or not minimum <= int(value) <= maximum:
+            raise ValueError(f"expected a whole number from {minimum} to {maximum}")
+        return int(value)
+
+    return check
 
 
-def count_or_none(value: str) -> int:
-    return 0 if value == "0" else count(value)
+def raw_days(maximum: int) -> Callable[[str], int]:
+    """Return the check of the retention of raw/, up to `maximum` days."""
+
+    def check(value: str) -> int:
+        days = count(maximum)(value)
+        if days <= RAW_TOPIC_DAYS:
+            raise ValueError(
+                f"expected more than {RAW_TOPIC_DAYS}, Kafka's retention in days: raw/ shows what was "
+                "archived"
+            )
+        return days
+
+    return check
 
 
-def raw_days(value: str) -> int:
-    days = count(value)
-    if days <= RAW_TOPIC_DAYS:
-        raise ValueError(
-            f"expected more than {RAW_TOPIC_DAYS}, Kafka's retention in days: raw/ shows what was archived"
-        )
-    return days
+def seconds(maximum: int) -> Callable[[str], float]:
+    """Return the check of a duration of up to `maximum` seconds."""
 
+    def check(value: str) -> float:
+        if not DECIMAL.fullmatch(value) or not 0 < float(value) <= maximum:
+            raise ValueError(f"expected a number of seconds greater than 0, up to {maximum}")
+        return float(value)
 
-def seconds(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < inf:
-        raise ValueError("expected a number of seconds greater than 0")
-    return number
+    return check
 
 
 def base_url(*schemes: str) -> Callable[[str], str]:
@@ -94,7 +105,9 @@ def base_url(*schemes: str) -> Callable[[str], str]:
         except ValueError as error:
             raise ValueError(expected) from error
         is_base = value == f"{url.scheme}://{url.netloc}"
-        if url.scheme not in schemes or not url.hostname or number == 0 or not is_base:
+        has_login = "@" in url.netloc
+        is_complete = url.hostname and number != 0
+        if url.scheme not in schemes or has_login or not is_complete or not is_base:
             raise ValueError(expected)
         return value
 
@@ -114,34 +127,6 @@ def plain_scheme(url: str) -> str:
     """Return the scheme without TLS: http of https://..., ws of wss://..."""
     scheme = urlsplit(url).scheme
     return {"https": "http", "wss": "ws"}.get(scheme, scheme)
-
-
-def database_url(value: str) -> str:
-    expected = "expected postgresql://user:password@host:port/database"
-    try:
-        url = urlsplit(value)
-        number = url.port
-    except ValueError:
-        # Not "from error": the cause contains the password.
-        raise ValueError(expected + _encoding_advice(value)) from None
-    is_postgres = url.scheme in ("postgresql", "postgres")
-    if not is_postgres or not url.hostname or number == 0 or len(url.path) < 2:
-        raise ValueError(expected + _encoding_advice(value))
-    # The password ends at the last @ for urllib, at the first for libpq.
-    user_and_password = url.netloc.rpartition("@")[0]
-    if "@" in user_and_password or "@" in url.path or _has_bare_percent(user_and_password):
-        raise ValueError(expected + _encoding_advice(value))
-    return value
-
-
-def _encoding_advice(value: str) -> str:
-    if "@" not in value:
-        return ""
-    return "; percent-encode @ / ? # % in the password, such as %40 for @"
-
-
-def _has_bare_percent(encoded: str) -> bool:
-    return re.search(r"%(?![0-9A-Fa-f]{2})", encoded) is not None
 
 
 def origins(value: str) -> str:

@@ -16,12 +16,13 @@ from enum import Enum, auto
 from typing import Any, NamedTuple, Self
 
 from core import setting_checks as check
+from core.postgres_url import postgres_url
 from exchanges import EXCHANGES
 from exchanges.exchange import Exchange
 
 
 class SettingError(ValueError):
-    """Invalid value in the environment. The message contains the name, and the value unless secret."""
+    """Invalid value in the environment. The message has the name, and the value unless it may be secret."""
 
 
 class Program(Enum):
@@ -35,6 +36,9 @@ class Program(Enum):
 
 
 EXTRACTORS, JOBS, SERVER, EXCHANGE, STACK = Program
+
+MAX_DAYS = 3650
+"""Maximum of settings in days."""
 
 
 def is_loopback(host: str) -> bool:
@@ -80,11 +84,11 @@ class ExchangeSettings:
 
     addresses: Mapping[str, str]
     """KUCOIN_REST_URL is `addresses["rest"]` of KuCoin."""
-    silence_limit: float = _of_exchange(check.seconds, EXTRACTORS)
-    batch_seconds: float = _of_exchange(check.seconds, EXTRACTORS)
+    silence_limit: float = _of_exchange(check.seconds(3600), EXTRACTORS)
+    batch_seconds: float = _of_exchange(check.seconds(60), EXTRACTORS)
     """0, and not configurable, if each frame of the exchange is a batch."""
     metrics_port: int = _of_exchange(check.port, EXTRACTORS)
-    price_age_limit: float = _of_exchange(check.seconds, SERVER)
+    price_age_limit: float = _of_exchange(check.seconds(86_400), SERVER)
 
     @classmethod
     def read(cls, exchange: Exchange, read: Read) -> Self:
@@ -123,13 +127,13 @@ class Settings:
     aws_session_token: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
     database_url: str = _setting(
         "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt",
-        check.database_url,
+        postgres_url,
         JOBS,
         secret=True,
     )
     reader_database_url: str = _setting(
         "postgresql://reader:password123@127.0.0.1:5432/cryptopricesrt",
-        check.database_url,
+        postgres_url,
         SERVER,
         secret=True,
     )
@@ -139,17 +143,17 @@ class Settings:
         }
     )
     """By the exchange's name."""
-    connection_age_limit: float = _setting(23 * 3600.0, check.seconds, EXTRACTORS)
+    connection_age_limit: float = _setting(23 * 3600.0, check.seconds(86_400), EXTRACTORS)
     journal_dir: str = _setting(".stack/journal", check.text, EXTRACTORS)
-    journal_limit_bytes: int = _setting(10_000_000_000, check.count, EXTRACTORS)
-    landing_retention_days: int = _setting(30, check.count)
-    raw_retention_days: int = _setting(30, check.raw_days, JOBS)
-    tickers_retention_days: int = _setting(90, check.count, JOBS)
-    lake_batch_seconds: int = _setting(60, check.count, JOBS)
-    candles_retention_days: int = _setting(90, check.count, JOBS)
-    backfill_1m_hours: int = _setting(6, check.count_or_none, EXTRACTORS)
-    backfill_1h_days: int = _setting(30, check.count_or_none, EXTRACTORS)
-    backfill_1d_days: int = _setting(365, check.count_or_none, EXTRACTORS)
+    journal_limit_bytes: int = _setting(10_000_000_000, check.count(10**14), EXTRACTORS)
+    landing_retention_days: int = _setting(30, check.count(MAX_DAYS))
+    raw_retention_days: int = _setting(30, check.raw_days(MAX_DAYS), JOBS)
+    tickers_retention_days: int = _setting(90, check.count(MAX_DAYS), JOBS)
+    lake_batch_seconds: int = _setting(60, check.count(3600), JOBS)
+    candles_retention_days: int = _setting(90, check.count(MAX_DAYS), JOBS)
+    backfill_1m_hours: int = _setting(6, check.count(24 * 365, minimum=0), EXTRACTORS)
+    backfill_1h_days: int = _setting(30, check.count(MAX_DAYS, minimum=0), EXTRACTORS)
+    backfill_1d_days: int = _setting(365, check.count(MAX_DAYS, minimum=0), EXTRACTORS)
     metrics_host: str = _setting("127.0.0.1", check.text, EXTRACTORS, JOBS)
     live_prices_metrics_port: int = _setting(9103, check.port, JOBS)
     raw_archive_metrics_port: int = _setting(9104, check.port, JOBS)
@@ -160,14 +164,14 @@ class Settings:
     """A port that several servers share, besides each one's own; 0 if there is none."""
     server_api_key: str = _setting("", check.key, SERVER, secret=True)
     server_origins: str = _setting("", check.origins, SERVER)
-    server_stream_limit: int = _setting(2000, check.count, SERVER)
-    server_stream_limit_per_address: int = _setting(100, check.count, SERVER)
+    server_stream_limit: int = _setting(2000, check.count(1_000_000), SERVER)
+    server_stream_limit_per_address: int = _setting(100, check.count(1_000_000), SERVER)
     checkpoint_dir: str = _setting(".stack/checkpoints", check.text, JOBS)
     stack_dir: str = _setting("", check.text)
     s3_console_port: int = _setting(9001, check.port)
     kafka_controller_port: int = _setting(9093, check.port)
     exchange_port: int = _setting(8090, check.port, EXCHANGE)
-    exchange_kucoin_rate: int = _setting(2000, check.count, EXCHANGE)
+    exchange_kucoin_rate: int = _setting(2000, check.count(1_000_000), EXCHANGE)
     """Simulated KuCoin frames per second. A lower rate makes the demo cheaper."""
 
     @property
@@ -190,7 +194,9 @@ class Settings:
             try:
                 return definition.convert(value)
             except ValueError as error:
-                shown = "(a secret, not shown)" if definition.is_secret else repr(value)
+                # Before an @ there may be a password, even where none belongs.
+                is_secret = definition.is_secret or "@" in value
+                shown = "(a secret, not shown)" if is_secret else repr(value)
                 raise SettingError(f"{name}={shown}: {error}") from error
 
         settings = cls.read(read)

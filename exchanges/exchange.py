@@ -42,16 +42,23 @@ class ExchangeError(Exception):
     `cause` is a label for counting: unreachable, refused, unreadable, silence, closed, broken,
     unanswered, stopped, rotated, failed, or error_<the exchange's own code>. `at_once` skips the
     random pause on the first failure; rate limits still apply. `retry_after` is the pause in
-    seconds that the exchange demanded (0 if none).
+    seconds that the exchange demanded (0 if none). `status` is that of a refused HTTP request, otherwise 0.
     """
 
     def __init__(
-        self, cause: str, detail: str = "", *, at_once: bool = False, retry_after: float = 0.0
+        self,
+        cause: str,
+        detail: str = "",
+        *,
+        at_once: bool = False,
+        retry_after: float = 0.0,
+        status: int = 0,
     ) -> None:
         super().__init__(f"{cause}: {detail}" if detail else cause)
         self.cause = cause
         self.at_once = at_once
         self.retry_after = retry_after
+        self.status = status
 
 
 class ConfigurationError(ExchangeError):

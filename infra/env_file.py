@@ -10,15 +10,36 @@ and then each NAME=value, separated by single spaces; values contain no spaces.
 import re
 import sys
 
-# Excludes characters that a shell, make or docker compose may interpret, and whitespace.
-BARE = r"[^\s$#'\"\\`;&|<>()~]*"
+# Whitespace and control characters: a shell drops or interprets some of them.
+INVISIBLE = r"\s\x00-\x1f\x7f-\x9f"
+# Excludes characters that a shell, make or docker compose may interpret.
+BARE = f"[^{INVISIBLE}$#'\"\\\\`;&|<>()~]*"
 # Literal in a shell and in docker compose; make never sees the quotes.
-QUOTED = r"'[^\s'\\]*'"
+QUOTED = f"'[^{INVISIBLE}'\\\\]*'"
 LINE = re.compile(f"([A-Z][A-Z0-9_]*)=(?:({BARE})|({QUOTED}))")
+BLANK = re.compile("[ \t]*(#[^\x00\r]*)?")
+
+# A shell sets or refuses the first ones itself; make reads the others itself.
+RESERVED = (
+    *(
+        "BASHOPTS",
+        "EUID",
+        "IFS",
+        "LINENO",
+        "OPTIND",
+        "PPID",
+        "RANDOM",
+        "SECONDS",
+        "SHELLOPTS",
+        "UID",
+    ),
+    *("MAKEFILES", "MAKEFLAGS", "MFLAGS", "SHELL"),
+)
 
 ADVICE = (
     "make, the shell and docker compose read this differently. Put a value with $ # & ; and the like "
-    "between single quotes, without spaces, ' or \\; put a comment on a separate line"
+    "between single quotes, without spaces, ' or \\; put a comment on a separate line; save the file as "
+    "UTF-8 without a byte order mark, with line ends of Unix"
 )
 
 
@@ -30,9 +51,13 @@ def settings_in(text: str) -> "dict[str, str]":
     """Return the settings. If a name occurs twice, the last line wins."""
     settings = {}
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip() or line.startswith("#"):
+        if BLANK.fullmatch(line):
             continue
         found = LINE.fullmatch(line)
+        if found is not None and found.group(1) in RESERVED:
+            raise EnvFileError(
+                f"line {number} {found.group(1)}: shells or make use this name themselves"
+            )
         if found is None:
             name = re.match(r"\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", line)
             shown = " " + name.group(1) if name else ""
@@ -51,7 +76,9 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
-    print("READ", *(f"{name}={value}" for name, value in settings.items()))
+    output = " ".join(["READ", *(f"{name}={value}" for name, value in settings.items())])
+    # Bytes: the locale's encoding may lack a character.
+    sys.stdout.buffer.write(output.encode() + b"\n")
     return 0
 
 

@@ -44,6 +44,22 @@ class Port:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class BusyPort:
+    """A port that a program listens on already. `holder` names the program."""
+
+    port: Port
+    holder: str
+
+    @property
+    def problem(self) -> str:
+        return f"port {self.port.number} of {self.port.service} is taken by {self.holder}"
+
+    @property
+    def remedy(self) -> str:
+        return f"stop it, or set {self.port.setting} to another"
+
+
 def of_url(setting: str, url: str) -> tuple[str, int]:
     """Return host and port of a setting whose value is a URL or host:port."""
     parts = urlsplit(url if "//" in url else f"//{url}")
@@ -94,19 +110,18 @@ def _metrics(service: str, name: str, settings: Settings, number: int) -> Port:
 
 def refuse_busy(ports: Iterator[Port]) -> None:
     """Raise PortError if ports are still busy after `ENDING` seconds. The message names all of them."""
+    if busy := busy_ports(ports):
+        raise PortError("\n".join(f"{each.problem}: {each.remedy}" for each in busy))
+
+
+def busy_ports(ports: Iterator[Port]) -> list[BusyPort]:
+    """Return the ports that are still busy after `ENDING` seconds."""
     end = time.monotonic() + ENDING
     busy = [port for port in ports if not _is_free(port)]
     while busy and time.monotonic() < end:
         time.sleep(CHECKED_EVERY)
         busy = [port for port in busy if not _is_free(port)]
-    if busy:
-        raise PortError(
-            "\n".join(
-                f"port {port.number} of {port.service} is taken by {_holder(port.number)}: "
-                f"stop it, or set {port.setting} to another"
-                for port in busy
-            )
-        )
+    return [BusyPort(port, _holder(port.number)) for port in busy]
 
 
 def free_ports(count: int) -> list[int]:

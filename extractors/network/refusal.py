@@ -66,6 +66,7 @@ def refusal(
         f"{asked} answered {status}{without_query(reason, url)}",
         at_once=at_once,
         retry_after=demanded_pause(status, headers, reset_header),
+        status=status,
     )
 
 

@@ -3,7 +3,7 @@
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def _format(properties: Path) -> None:
 def is_ready(settings: Settings) -> bool:
     """Raise StackError if the broker answers but refuses the connection: waiting can't help."""
     problems: list[KafkaError] = []
-    admin = _admin(settings, problems.append)
+    admin = admin_client(settings, problems.append)
     try:
         return bool(admin.list_topics(timeout=1).brokers)
     except KafkaException:
@@ -135,7 +135,7 @@ def initialise(settings: Settings) -> None:
 
     If all topics exist, no right to create topics is needed.
     """
-    admin = _admin(settings)
+    admin = admin_client(settings)
     present = admin.list_topics(timeout=30).topics
     if missing := [each for each in TOPICS if each.topic not in present]:
         _create(settings, admin, missing)
@@ -159,18 +159,18 @@ def _create(settings: Settings, admin: AdminClient, topics: list[NewTopic]) -> N
 
 def _wait_for_leaders(admin: AdminClient) -> None:
     deadline = time.monotonic() + LEADERS_DEADLINE
-    while leaderless := _leaderless(admin):
+    while missing := leaderless(admin):
         if time.monotonic() > deadline:
-            raise StackError(f"no leader after {LEADERS_DEADLINE:.0f} s: {', '.join(leaderless)}")
+            raise StackError(f"no leader after {LEADERS_DEADLINE:.0f} s: {', '.join(missing)}")
         time.sleep(0.05)
 
 
-def _leaderless(admin: AdminClient) -> list[str]:
+def leaderless(admin: AdminClient, expected: Iterable[NewTopic] = TOPICS) -> list[str]:
     """Return the partitions without a leader. Those of topics that are not listed yet count too."""
     topics = admin.list_topics(timeout=30).topics
     return [
         f"{each.topic}/{number}"
-        for each in TOPICS
+        for each in expected
         for number in range(each.num_partitions)
         if each.topic not in topics
         or number not in topics[each.topic].partitions
@@ -178,7 +178,7 @@ def _leaderless(admin: AdminClient) -> list[str]:
     ]
 
 
-def _admin(
+def admin_client(
     settings: Settings, on_error: Callable[[KafkaError], object] = lambda _error: None
 ) -> AdminClient:
     # While the broker starts, the client would log every refused connection.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
 
+REGION = "us-east-1"
+
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of the program minio in supervisord.conf."""
@@ -39,13 +41,26 @@ def client(settings: Settings, attempts: int = 1) -> "S3Client":
     return boto3.client(
         "s3",
         **client_arguments(settings),
-        region_name="us-east-1",
+        region_name=REGION,
         config=Config(
             connect_timeout=2,
             retries={"total_max_attempts": attempts},
             s3={"addressing_style": "path"},
         ),
     )
+
+
+def storage_options(settings: Settings) -> dict[str, str]:
+    """Return the options of delta-rs and polars. Without keys, they find credentials themselves."""
+    options = {
+        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_SESSION_TOKEN": settings.aws_session_token,
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def is_ready(settings: Settings) -> bool:
@@ -63,26 +78,36 @@ def initialise(settings: Settings) -> None:
         # Another process may have created it since the check.
         with suppress(store.exceptions.BucketAlreadyOwnedByYou):
             store.create_bucket(Bucket=settings.s3_bucket)
-    retain(store, settings.s3_bucket, "landing", settings.landing_retention_days)
-    retain(store, settings.s3_bucket, "raw", settings.raw_retention_days)
+    for rule in retention_rules(settings):
+        retain(store, settings.s3_bucket, rule)
 
 
-def retain(store: "S3Client", bucket: str, prefix: str, days: int) -> None:
-    """Set the lifecycle rule that deletes a prefix's objects after `days` days; keep other rules.
+def retention_rules(settings: Settings) -> "list[LifecycleRuleTypeDef]":
+    """Return the lifecycle rules that delete the objects of landing/ and raw/ after their retention.
 
-    Not for tickers/: only the table's log knows which of its files are obsolete. S3's request replaces all
-    rules of a bucket, so it contains the others too (docs.aws.amazon.com/AmazonS3/latest/API,
-    PutBucketLifecycleConfiguration).
+    None is for tickers/: only the table's log knows which of its files are obsolete.
     """
-    rule: LifecycleRuleTypeDef = {
-        "ID": f"{prefix}-retention",
-        "Status": "Enabled",
-        "Filter": {"Prefix": f"{prefix}/"},
-        "Expiration": {"Days": days},
-    }
+    days = {"landing": settings.landing_retention_days, "raw": settings.raw_retention_days}
+    return [
+        {
+            "ID": f"{prefix}-retention",
+            "Status": "Enabled",
+            "Filter": {"Prefix": f"{prefix}/"},
+            "Expiration": {"Days": retention},
+        }
+        for prefix, retention in days.items()
+    ]
+
+
+def retain(store: "S3Client", bucket: str, rule: "LifecycleRuleTypeDef") -> None:
+    """Set a lifecycle rule; keep other rules.
+
+    S3's request replaces all rules of a bucket, so it contains the others too
+    (docs.aws.amazon.com/AmazonS3/latest/API, PutBucketLifecycleConfiguration).
+    """
     existing = lifecycle_rules(store, bucket)
     if rule not in existing:
-        others = [each for each in existing if each.get("ID") != rule["ID"]]
+        others = [each for each in existing if each.get("ID") != rule.get("ID")]
         store.put_bucket_lifecycle_configuration(
             Bucket=bucket, LifecycleConfiguration={"Rules": [*others, rule]}
         )

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from contextlib import closing
@@ -21,6 +22,8 @@ from infra.stack import Stack, StackError
 
 INITIALISING = 1
 """Key of an advisory lock in the database `postgres`."""
+
+CREATED_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
 
 # Written to stack.conf at every start, because ports may have changed; postgresql.conf includes it.
 CONFIGURATION = """\
@@ -119,6 +122,25 @@ def make_empty(settings: Settings) -> None:
         with server.cursor() as cursor:
             cursor.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
         _create_database(server, name)
+
+
+def table_names() -> list[str]:
+    """Return the tables that the migrations create, partitions included."""
+    scripts = sorted(paths.MIGRATIONS.glob("*.sql"))
+    return [name for script in scripts for name in CREATED_TABLE.findall(script.read_text())]
+
+
+def migrations_of(database: connection) -> tuple[list[str], list[str]]:
+    """Return the migrations that are not applied, and the applied ones that this version does not know."""
+    known = {each.hash: each.id for each in read_migrations(str(paths.MIGRATIONS))}
+    with database.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public._yoyo_migration') IS NOT NULL")
+        applied: dict[str, str] = {}
+        if cursor.fetchone() == (True,):
+            cursor.execute("SELECT migration_hash, migration_id FROM public._yoyo_migration")
+            applied = dict(cursor.fetchall())
+    missing = [known[each] for each in known if each not in applied]
+    return missing, sorted(applied[each] for each in applied if each not in known)
 
 
 def _wait_for_others(server: connection) -> None:

@@ -19,6 +19,7 @@ from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.services import object_store
+from infra.services.object_store import storage_options
 from spark_jobs import audit as audit_job
 from spark_jobs.audit import audit
 from spark_jobs.check.fresh_tables import fresh_candles
@@ -26,7 +27,6 @@ from spark_jobs.check.verdicts import Verdict, report
 from spark_jobs.kafka_source.time_span import TimeSpan
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
-from tests.support.lake import object_store_options
 from tests.support.lake_queries import (
     copy,
     delete,
@@ -149,7 +149,7 @@ def test_each_fault_of_tables_and_bucket_is_found(
     file = next(key for key in keys(own_lake, "tickers/") if "exchange=binance" in key)
     lacking = messages_in(bucket.table(file))
     table = deltalake.DeltaTable(
-        f"s3://{own_lake.s3_bucket}/tickers", storage_options=object_store_options(own_lake)
+        f"s3://{own_lake.s3_bucket}/tickers", storage_options=storage_options(own_lake)
     )
     row = table.to_pyarrow_table(filters=[("exchange", "=", "kucoin")]).slice(0, 1)
     deltalake.write_deltalake(table, row, mode="append")

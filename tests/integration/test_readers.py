@@ -21,6 +21,7 @@ from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.paths import TOOLS, VENV_BIN
 from infra.services import object_store
+from infra.services.object_store import storage_options
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
@@ -28,7 +29,7 @@ from tests.compatibility.kept import Version, versions
 from tests.compatibility.records import as_read
 from tests.support.archive import TOPIC_ID
 from tests.support.frames import BTCUSDT, CRO_USDT, item, record, records
-from tests.support.lake import archive_dataset, object_store_options
+from tests.support.lake import archive_dataset
 from tests.support.lake import ticker_rows as tickers_by_delta_rs
 from tests.support.process import run
 from tests.support.reader_rows import raw_rows, ticker_rows
@@ -98,7 +99,7 @@ def by_polars(
 ) -> list[dict[str, Any]]:
     scanned = pl.scan_parquet(
         f"s3://{settings.s3_bucket}/raw/",
-        storage_options=object_store_options(settings),
+        storage_options=storage_options(settings),
         cast_options=cast_options,
     )
     return scanned.collect().to_dicts()
@@ -140,7 +141,7 @@ def test_raw_is_read_in_this_process(bucket: Settings, read: RawReader) -> None:
 def test_tickers_are_read_by_polars_pandas_and_duckdb_through_delta_rs(
     bucket: Settings, expected_tickers: list[list[Any]]
 ) -> None:
-    options, uri = object_store_options(bucket), f"s3://{bucket.s3_bucket}/tickers"
+    options, uri = storage_options(bucket), f"s3://{bucket.s3_bucket}/tickers"
     table = deltalake.DeltaTable(uri, storage_options=options)
     assert ticker_rows(pl.read_delta(uri, storage_options=options).to_dicts()) == expected_tickers
     assert ticker_rows(table.to_pandas().to_dict("records")) == expected_tickers

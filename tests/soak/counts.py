@@ -15,11 +15,12 @@ from deltalake import DeltaTable
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from infra.services import object_store
+from infra.services.object_store import storage_options
 from spark_jobs.kafka_source.offsets import Offsets
 from tests.soak.record import Flow
 from tests.soak.sent import Hashes, Written, everything, surely_received
 from tests.support.kafka import all_messages
-from tests.support.lake import archive_dataset, object_store_options
+from tests.support.lake import archive_dataset
 from tests.support.ledger import identities
 from tests.support.postgres import rows
 
@@ -75,7 +76,7 @@ def messages_in_raw(settings: Settings) -> dict[str, int]:
 
 def rows_in_tickers(settings: Settings) -> dict[str, int]:
     """Return the number of tickers of each exchange."""
-    path, options = f"s3://{settings.s3_bucket}/tickers", object_store_options(settings)
+    path, options = f"s3://{settings.s3_bucket}/tickers", storage_options(settings)
     if not DeltaTable.is_deltatable(path, options):
         return {}
     table = DeltaTable(path, storage_options=options).to_pyarrow_dataset()

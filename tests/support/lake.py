@@ -9,6 +9,7 @@ from pyarrow.dataset import Dataset, dataset
 from pyarrow.fs import FileSelector, S3FileSystem
 
 from core.settings import Settings
+from infra.services.object_store import storage_options
 
 
 def archived(settings: Settings, prefix: str) -> list[tuple[Any, ...]]:
@@ -59,16 +60,5 @@ def ticker_rows(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _ticker_table(settings: Settings) -> deltalake.DeltaTable:
-    options = object_store_options(settings)
+    options = storage_options(settings)
     return deltalake.DeltaTable(f"s3://{settings.s3_bucket}/tickers", storage_options=options)
-
-
-def object_store_options(settings: Settings) -> dict[str, str]:
-    """Return the storage options for delta-rs and polars."""
-    return {
-        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }

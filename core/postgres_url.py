@@ -1,0 +1,78 @@
+"""Check the URL of a Postgres database, which libpq, yoyo and urllib must all read alike.
+
+    postgresql://user:password@host:port/database?sslmode=require
+
+libpq shows parts of a URL that it can't parse in its errors, and a character that is not
+percent-encoded may move a part of the password to where libpq expects a host or a parameter. So a URL
+that is not exactly of this form is refused here. No error contains any part of the URL.
+"""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+FORM = re.compile(
+    r"postgres(?:ql)?://"
+    r"(?:[^@/?#\[\]]*@)?"
+    # Of several hosts, each has the default port: libpq expects as many ports as hosts.
+    r"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^@/?#\[\]:,]+)(?::[0-9]*)?|[^@/?#\[\]:]+)"
+    # yoyo does not decode the name of the database.
+    r"/[^@/?#%]+"
+    r"(?:\?(?P<parameters>[^@#]*))?"
+)
+# yoyo reads + as a space, libpq does not.
+PARAMETER = re.compile(r"(?P<name>[a-z_]+)=[^=+]+")
+NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
+
+PARAMETERS = frozenset(
+    "application_name channel_binding client_encoding connect_timeout fallback_application_name "
+    "gssdelegation gssencmode gsslib keepalives keepalives_count keepalives_idle keepalives_interval "
+    "krbsrvname load_balance_hosts options passfile require_auth requirepeer ssl_max_protocol_version "
+    "ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslmode "
+    "sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout".split()
+)
+"""libpq's parameters, except those that replace a part of the URL, such as `host`."""
+
+EXPECTED = "expected postgresql://user:password@host:port/database"
+ENCODING = (
+    "; percent-encode special characters in user, password and host: "
+    "%40 for @, %2F for /, %3F for ?, %23 for #, %25 for %, %20 for a space"
+)
+AFTER_THE_DATABASE = (
+    f"{EXPECTED}; after it may follow ? and parameters of libpq such as sslmode=require, but none for "
+    "user, password, host, port or database. Percent-encode = and + in their values"
+)
+
+
+def postgres_url(value: str) -> str:
+    """Return the URL. Raise ValueError, which contains no part of it."""
+    found = FORM.fullmatch(value)
+    if not (found and _is_encoded(value) and _is_split_alike(value)):
+        raise ValueError(EXPECTED + (ENCODING if "@" in value else ""))
+    parameters = found["parameters"]
+    if parameters is not None and not all(map(_is_parameter, parameters.split("&"))):
+        raise ValueError(AFTER_THE_DATABASE)
+    return value
+
+
+def _is_encoded(value: str) -> bool:
+    """Return whether a URL has neither blanks nor control characters, and its escapes are UTF-8."""
+    if not value.isprintable() or " " in value or NOT_ENCODED.search(value):
+        return False
+    try:
+        unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_split_alike(value: str) -> bool:
+    """Return whether urllib accepts host and port; port 0 has no meaning."""
+    try:
+        return urlsplit(value).port != 0
+    except ValueError:
+        return False
+
+
+def _is_parameter(text: str) -> bool:
+    found = PARAMETER.fullmatch(text)
+    return found is not None and found["name"] in PARAMETERS

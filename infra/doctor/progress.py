@@ -1,0 +1,131 @@
+"""Compare the progress of each sink with the offsets that Kafka holds.
+
+Sinks store their progress with their data: live_prices in kafka_progress, raw_archive in the names in
+raw/, price_history in the commits of tickers/.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from core.settings import Settings
+from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
+from infra.doctor.finding import Finding
+from infra.doctor.newest_records import READ_LIMIT, first_records
+from infra.doctor.tables import connected
+from infra.services import object_store
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.partitions import OffsetError, kept_offsets, starting_offset
+from spark_jobs.kafka_source.topic_ids import (
+    TopicError,
+    TopicIds,
+    refuse_recreated_topics,
+    topic_ids,
+)
+from spark_jobs.lake.raw.names import Name, former_id, next_offsets, own_ids
+from spark_jobs.lake.tickers.progress import newest_progress
+from spark_jobs.postgres.kafka_progress import stored_topic_ids
+
+LIVE_LAG = 60.0
+"""Maximum age of the oldest record that live_prices has not read, in seconds."""
+
+LAKE_LAG = 240.0
+"""The same of the lake's jobs, beyond LAKE_BATCH_SECONDS."""
+
+DAYS_LISTED = 2
+"""Number of newest days of raw/ that are listed."""
+
+RAW_TOPICS = tuple(EXCHANGE_OF_TOPIC)
+LIVE_TOPICS = (*RAW_TOPICS, INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
+
+
+def live_prices(settings: Settings, lag: float = LIVE_LAG) -> Iterator[Finding]:
+    with closing(connected(settings.database_url)) as database, database.cursor() as statements:
+        statements.execute("SELECT topic, partition, next_offset FROM kafka_progress")
+        progress = {(topic, number): offset for topic, number, offset in statements.fetchall()}
+        ids = stored_topic_ids(statements, LIVE_TOPICS)
+    yield from recreated(settings, ids, "kafka_progress")
+    yield from compared(settings, LIVE_TOPICS, progress, lag)
+
+
+def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
+    current = topic_ids(settings, RAW_TOPICS)
+    progress: dict[tuple[str, int], int] = {}
+    former: dict[str, str] = {}
+    for topic in RAW_TOPICS:
+        names = [*_newest_names(settings, topic)]
+        own = own_ids(names, current.get(topic))
+        progress |= next_offsets(topic, [name for name in names if name.topic_id in own])
+        if topic_id := former_id(names, current.get(topic)):
+            former[topic] = topic_id
+    yield from recreated(settings, former, "raw/")
+    yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
+
+
+def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
+    progress: Offsets = {}
+    path = f"s3://{settings.s3_bucket}/tickers"
+    try:
+        table = deltalake.DeltaTable(path, storage_options=object_store.storage_options(settings))
+    except TableNotFoundError:
+        pass  # No batch yet.
+    else:
+        newest = newest_progress(table, "tickers/")
+        yield from recreated(settings, newest.topic_ids, "tickers/")
+        progress = newest.next_offsets
+    yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
+
+
+def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Finding]:
+    try:
+        refuse_recreated_topics(read, topic_ids(settings, read), where)
+    except TopicError as error:
+        yield Finding(str(error).partition(" Nothing was written")[0], "make accept-topics")
+
+
+def compared(
+    settings: Settings, topics: Iterable[str], progress: Offsets, lag: float
+) -> Iterator[Finding]:
+    """Find progress beyond the end, records that expired unread, and unread records older than `lag`."""
+    unread: dict[tuple[str, int], int] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for (topic, number), (low, high) in kept_offsets(settings, topics).items():
+        try:
+            start = starting_offset(topic, number, progress.get((topic, number)), low, high)
+        except OffsetError as error:
+            problem, _, remedy = str(error).partition(" To continue: ")
+            yield Finding(problem, remedy)
+            continue
+        if start < high:
+            unread[topic, number] = start
+            counts[topic] += high - start
+    if not unread:
+        return
+    stamps = [record.timestamp()[1] / 1000 for record in first_records(settings, unread)]
+    age = time.time() - min(stamps, default=0.0)
+    if age > lag:
+        shown = ", ".join(f"{count} of {topic}" for topic, count in counts.items())
+        oldest = f"{age:.0f} s old" if stamps else f"not answered within {READ_LIMIT:g} s"
+        yield Finding(
+            f"records not read yet: {shown}; the oldest is {oldest}",
+            "make status shows whether the jobs run, and their log why they are slow; make jobs starts them",
+        )
+
+
+def _newest_names(settings: Settings, topic: str) -> Iterator[Name]:
+    """Yield the names of the objects of the newest days in raw/ of a topic."""
+    store, bucket = object_store.client(settings), settings.s3_bucket
+    days = store.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=f"raw/topic={topic}/date=", Delimiter="/"
+    )
+    prefixes = sorted(each["Prefix"] for page in days for each in page.get("CommonPrefixes", []))
+    for prefix in prefixes[-DAYS_LISTED:]:
+        pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for found in page.get("Contents", []):
+                if name := Name.read(found["Key"].rpartition("/")[2]):
+                    yield name

@@ -1,0 +1,96 @@
+"""Check Kafka: the connection, the topics that `make initialise` creates, their settings, and rights."""
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclOperation,
+    ConfigResource,
+)
+
+from core.kafka_client import missing_right
+from core.settings import Settings
+from infra.doctor.finding import Finding
+from infra.doctor.target import Target
+from infra.services import kafka
+from infra.stack import StackError
+from infra.up import wait_until
+
+CONNECT_LIMIT = 5.0
+"""Maximum seconds until the brokers answer: a distant one needs several attempts of a second."""
+
+TIMEOUT = 30.0
+RIGHTS = {AclOperation.READ: "Read", AclOperation.WRITE: "Write"}
+
+
+def connection(target: Target) -> Iterator[Finding]:
+    servers = target.settings.kafka_bootstrap_servers
+    try:
+        if not wait_until(lambda: kafka.is_ready(target.settings), deadline=CONNECT_LIMIT):
+            yield Finding(
+                f"Kafka at {servers} is unavailable",
+                target.remedy("kafka", "KAFKA_BOOTSTRAP_SERVERS"),
+            )
+    except StackError as error:
+        yield Finding(str(error), "correct the file that KAFKA_CLIENT_PROPERTIES names")
+
+
+def topics(settings: Settings) -> Iterator[Finding]:
+    """Compare the topics with infra.services.kafka.TOPICS."""
+    admin = kafka.admin_client(settings)
+    present = admin.list_topics(timeout=TIMEOUT).topics
+    found = []
+    for topic in kafka.TOPICS:
+        if topic.topic not in present:
+            yield Finding(
+                f"topic {topic.topic} does not exist, or may not be described",
+                "make initialise creates it",
+            )
+            continue
+        found.append(topic)
+        partitions = len(present[topic.topic].partitions)
+        # More are allowed: extractors and jobs find them.
+        if partitions < topic.num_partitions:
+            yield Finding(
+                f"topic {topic.topic} has {partitions} partitions, fewer than {topic.num_partitions}",
+                f"kafka-topics.sh --alter --topic {topic.topic} --partitions {topic.num_partitions}",
+            )
+    if found and (without := kafka.leaderless(admin, found)):
+        yield Finding(f"no leader: {', '.join(without)}", "start the brokers that hold them")
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic.topic) for topic in found]
+    answers = admin.describe_configs(resources, request_timeout=TIMEOUT) if resources else {}
+    for topic, answer in zip(found, answers.values(), strict=True):
+        try:
+            config = answer.result()
+        except KafkaException:
+            right = missing_right(settings, "DescribeConfigs", f"topic {topic.topic}")
+            yield Finding(f"settings of topic {topic.topic} were not checked: {right}", "grant it")
+            continue
+        for name, expected in (topic.config or {}).items():
+            if (actual := config[name].value) != expected:
+                yield Finding(
+                    f"topic {topic.topic} has {name}={actual}, expected {expected}",
+                    f"kafka-configs.sh --alter --topic {topic.topic} --add-config {name}={expected}",
+                )
+
+
+def rights(settings: Settings) -> Iterator[Finding]:
+    """Ask the brokers what this user may do. Nothing is written."""
+    admin = kafka.admin_client(settings)
+    names = TopicCollection([topic.topic for topic in kafka.TOPICS])
+    answers = admin.describe_topics(
+        names, include_authorized_operations=True, request_timeout=TIMEOUT
+    )
+    for topic, answer in answers.items():
+        try:
+            allowed = answer.result().authorized_operations
+        except KafkaException:
+            continue  # `topics` reports it.
+        # A Kafka without access rights reports all; one before 2.3 reports none.
+        for operation, name in RIGHTS.items():
+            if allowed and operation not in allowed:
+                reader = "jobs read it" if name == "Read" else "extractors write it"
+                yield Finding(
+                    missing_right(settings, name, f"topic {topic}"),
+                    f"grant it, unless this user is not the one with which {reader}: docs/managed-kafka.md",
+                )
