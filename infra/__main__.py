@@ -11,6 +11,7 @@ import requests
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
 from infra import first_prices, ports, supervision
+from infra.monitoring.monitor import alertmanager_url, monitor, prometheus_url
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
 from infra.up import EXTRACTORS, JOBS, everything_up, initialise, running_stack, up
 
@@ -110,6 +111,7 @@ def main() -> int:
         "jobs",
         "stop-jobs",
         "server",
+        "monitor",
         "down",
         "status",
         "logs",
@@ -140,6 +142,13 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             supervision.stop_programs(running_stack(settings), JOBS)
         case "server":
             supervision.start_programs(running_stack(settings), ["server"])
+        case "monitor":
+            stack = running_stack(settings)
+            monitor(stack)
+            print(
+                f"\n  Prometheus    {prometheus_url(stack)}/alerts"
+                f"\n  Alertmanager  {alertmanager_url(stack)}/\n"
+            )
         case "initialise":
             initialise(settings, "check the address in the settings")
         case "env":

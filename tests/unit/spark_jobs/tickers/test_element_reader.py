@@ -25,7 +25,9 @@ def rows(value: Any, topic: str = BINANCE.raw_topic, **place: Any) -> list[dict[
 
 
 def reasons(items: list[Any], topic: str = BINANCE.raw_topic) -> list[str | None]:
-    return [row["reason"] for row in rows(items, topic)]
+    found = rows(items, topic)
+    assert {cause_of(row["reason"]) for row in found if row["kind"] == IS_DEAD_LETTER} <= {*CAUSES}
+    return [row["reason"] for row in found]
 
 
 def without(frame: dict[str, Any], *keys: str) -> dict[str, Any]:
