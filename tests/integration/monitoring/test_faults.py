@@ -46,9 +46,11 @@ GIGABYTE = 10**9
 
 @pytest.fixture(scope="module", autouse=True)
 def quick(demo: Stack) -> None:
-    """Run Prometheus and Alertmanager with the shorter times."""
+    """Run Prometheus and Alertmanager with the shorter times, and without what they knew before."""
+    supervision.stop_programs(demo, monitor.PROGRAMS)
+    shutil.rmtree(demo.folder / "monitoring" / "data", ignore_errors=True)
     prometheus = configuration.prometheus(demo.settings)
-    prometheus["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    prometheus["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
     alertmanager = configuration.alertmanager(demo.settings)
     alertmanager["route"] |= {"group_wait": "0s", "group_interval": "1s"}
     monitor.write(demo, quick_rules(LIMITS), prometheus, alertmanager)
