@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ INSTALL = (
 
 
 def monitor(stack: Stack) -> None:
-    """Write the configuration and start both programs, unless they run. Return when they are ready.
+    """Write the configuration, and start or restart both programs. Return when they are ready.
 
     Raise StackError that names missing programs, or PortError for a busy port.
     """
@@ -78,7 +79,7 @@ def restart(stack: Stack) -> None:
     supervision.stop_programs(stack, PROGRAMS)
     supervision.start_programs(stack, PROGRAMS)
     for name, url in zip(PROGRAMS, (alertmanager_url(stack), prometheus_url(stack)), strict=True):
-        if not wait_until(lambda url=url: _is_ready(url), deadline=READY_DEADLINE):  # type: ignore[misc]
+        if not wait_until(partial(_is_ready, url), deadline=READY_DEADLINE):
             raise StackError(
                 f"{name} is not ready after {READY_DEADLINE:.0f} s; its log: "
                 f"{stack.log_folder / name}.log"
