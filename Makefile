@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-stream-clients test-metrics test-page-outages test-pgbouncer test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server monitor initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-stream-clients test-metrics test-monitoring test-page-outages test-pgbouncer test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -50,6 +50,9 @@ stop-jobs: setup  ## stop the Spark jobs after their batches; make jobs starts t
 
 server: setup  ## start the web server, on the running stack
 	@$(INFRA) server
+
+monitor: setup  ## start Prometheus and Alertmanager, on the running stack: docs/monitoring.md
+	@$(INFRA) monitor
 
 initialise: setup  ## create topics, bucket and tables in running services, such as those of infra/compose.yaml
 	@$(INFRA) initialise
@@ -184,6 +187,9 @@ test-restore: setup  ## back up, restore, and lose parts of Postgres, the bucket
 
 test-doctor: setup  ## run make doctor on a whole demo while its programs are stopped, and with access rights; ten minutes
 	@$(BIN)/pytest --verbose tests/integration/doctor
+
+test-monitoring: setup  ## cause each fault, and expect its alert at a webhook; needs the Debian packages that make monitor names
+	@$(BIN)/pytest --verbose tests/integration/monitoring
 
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer

@@ -117,6 +117,19 @@ def base_url(*schemes: str) -> Callable[[str], str]:
 http_base = base_url("http", "https")
 
 
+def http_url(value: str) -> str:
+    expected = "expected http:// or https://, a host and a path"
+    try:
+        url = urlsplit(value)
+        number = url.port
+    except ValueError:
+        # Not "from error": the cause may contain a token.
+        raise ValueError(expected) from None
+    if url.scheme not in ("http", "https") or not url.hostname or number == 0:
+        raise ValueError(expected)
+    return value
+
+
 def base_of(default: str) -> Callable[[str], str]:
     """Return the check of an address with this default: the same scheme, with or without TLS."""
     scheme = plain_scheme(default)

@@ -170,6 +170,10 @@ class Settings:
     stack_dir: str = _setting("", check.text)
     s3_console_port: int = _setting(9001, check.port)
     kafka_controller_port: int = _setting(9093, check.port)
+    prometheus_port: int = _setting(9090, check.port)
+    alertmanager_port: int = _setting(9094, check.port)
+    alert_webhook_url: str = _setting("", check.http_url, secret=True)
+    """URL to which Alertmanager posts alerts; a secret, because it may contain a token."""
     exchange_port: int = _setting(8090, check.port, EXCHANGE)
     exchange_kucoin_rate: int = _setting(2000, check.count(1_000_000), EXCHANGE)
     """Simulated KuCoin frames per second. A lower rate makes the demo cheaper."""

@@ -74,7 +74,12 @@ def extract(client: ExchangeClient, settings: Settings, stop: Shutdown, metrics:
     uploader = S3Uploader(settings, exchange.name, journal.id)
     landing = S3UploaderThread(journal, uploader, stop, metrics)
     publisher = Publisher(settings, stop)
-    metrics.watch_journal(lambda: journal.size, lambda: journal.dropped)
+    metrics.watch_journal(
+        journal.folder,
+        settings.journal_limit_bytes,
+        lambda: journal.size,
+        lambda: journal.dropped,
+    )
     metrics.watch_follower(
         "kafka", lambda: journal.items_from(journal.delivered), kafka.oldest_undelivered
     )
@@ -224,4 +229,5 @@ class Extractor:
                 log.info("%s", event)
             if event.kind == "interruption" and event.end is not None:
                 self._holes.interrupted(event.start, event.end)
+                self._metrics.interruption_ended((event.end - event.start) / 1e6)
             self._publisher.publish(FEED_EVENTS, self._name.encode(), event.message())

@@ -1,7 +1,9 @@
 """Export an extractor's metrics to Prometheus."""
 
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -34,6 +36,12 @@ class Metrics:
         self.refused = self._counter("refused_items", "Items lost because the journal refused them")
         self.uploads = self._counter("uploads", "Objects put into landing/")
         self.upload_failures = self._counter("upload_failures", "Uploads that failed")
+        self._interruptions = self._counter(
+            "interruptions", "Interruptions that ended; the start of the process is one"
+        )
+        self._interrupted = self._counter(
+            "interrupted_seconds", "Length of the interruptions that ended"
+        )
         self._connections = Counter(
             "extractor_connections",
             "Connections and attempts to connect that ended, by cause",
@@ -72,12 +80,24 @@ class Metrics:
     def connection_ended(self, cause: str) -> None:
         self._connections.labels(self._exchange, cause).inc()
 
+    def interruption_ended(self, seconds: float) -> None:
+        self._interruptions.inc()
+        self._interrupted.inc(seconds)
+
     def watch_queue(self, size: Callable[[], int]) -> None:
         self._gauge("queued_notices", "Frames and other notices waiting for the journal", size)
 
-    def watch_journal(self, size: Callable[[], int], dropped: Callable[[], int]) -> None:
+    def watch_journal(
+        self, folder: Path, limit: int, size: Callable[[], int], dropped: Callable[[], int]
+    ) -> None:
         self._gauge("journal_bytes", "Bytes on disk that Kafka or landing/ still lacks", size)
+        self._gauge("journal_limit_bytes", "Maximum size of the journal", lambda: limit)
         self._gauge("dropped_items", "Items dropped before upload, for lack of space", dropped)
+        self._gauge(
+            "disk_free_bytes",
+            "Space that is left for the journal on its disk",
+            lambda: shutil.disk_usage(folder).free,
+        )
 
     def watch_follower(
         self, name: str, lag: Callable[[], int], oldest: Callable[[], int | None]

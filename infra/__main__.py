@@ -12,6 +12,7 @@ import requests
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
 from infra import backup, first_prices, ports, supervision
+from infra.monitoring.monitor import alertmanager_url, monitor, prometheus_url
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
 from infra.up import (
     EXTRACTORS,
@@ -144,6 +145,7 @@ def main() -> int:
         "jobs",
         "stop-jobs",
         "server",
+        "monitor",
         "down",
         "status",
         "logs",
@@ -181,6 +183,13 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             back_up(settings, arguments.folder)
         case "restore":
             restore(stack_of(arguments.feed, settings), arguments.folder)
+        case "monitor":
+            stack = running_stack(settings)
+            monitor(stack)
+            print(
+                f"\n  Prometheus    {prometheus_url(stack)}/alerts"
+                f"\n  Alertmanager  {alertmanager_url(stack)}/\n"
+            )
         case "initialise":
             initialise(settings, "check the address in the settings")
         case "env":

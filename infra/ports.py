@@ -103,6 +103,12 @@ def of_settings(settings: Settings) -> Iterator[Port]:
     yield Port("the server", "SERVER_PORT", settings.server_host, settings.server_port)
 
 
+def of_monitoring(settings: Settings) -> Iterator[Port]:
+    """Yield the ports of Prometheus and Alertmanager."""
+    yield Port("Prometheus", "PROMETHEUS_PORT", "127.0.0.1", settings.prometheus_port)
+    yield Port("Alertmanager", "ALERTMANAGER_PORT", "127.0.0.1", settings.alertmanager_port)
+
+
 def _metrics(service: str, name: str, settings: Settings, number: int) -> Port:
     setting = f"{name.upper()}_METRICS_PORT"
     return Port(f"{service}'s metrics", setting, settings.metrics_host, number)

@@ -112,9 +112,10 @@ def stack_of(feed: str, settings: Settings) -> Stack:
 
 def stack_on_free_ports(name: str) -> Stack:
     """Return a demo stack with separate ports and folder, for tests and benchmarks."""
-    kafka, controller, s3, console, postgres, server, exchange, *metrics = ports.free_ports(
-        10 + len(EXCHANGES)
+    kafka, controller, s3, console, postgres, server, exchange, *others = ports.free_ports(
+        12 + len(EXCHANGES)
     )
+    prometheus, alertmanager, *metrics = others
     settings = Settings(
         kafka_bootstrap_servers=f"127.0.0.1:{kafka}",
         kafka_controller_port=controller,
@@ -126,6 +127,8 @@ def stack_on_free_ports(name: str) -> Stack:
         raw_archive_metrics_port=metrics[1],
         price_history_metrics_port=metrics[2],
         server_port=server,
+        prometheus_port=prometheus,
+        alertmanager_port=alertmanager,
         exchange_port=exchange,
         stack_dir=str(paths.stack_dir("") / f"{name}-{os.getpid()}"),
         # The candles of thousands of pairs would take time from what is tested or measured.

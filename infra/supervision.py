@@ -62,6 +62,8 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
         "SUPERVISOR_SOCKET": str(socket_path(stack)),
         "PROJECT": str(paths.PROJECT),
         "VENV_BIN": str(paths.VENV_BIN),
+        "PROMETHEUS_ADDRESS": f"127.0.0.1:{stack.settings.prometheus_port}",
+        "ALERTMANAGER_ADDRESS": f"127.0.0.1:{stack.settings.alertmanager_port}",
         # spark-submit is in the virtual environment. Kafka runs on the same Java as Spark.
         "PATH": os.pathsep.join((str(paths.VENV_BIN), *_java_home(), os.environ["PATH"])),
     }

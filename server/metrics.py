@@ -72,6 +72,12 @@ class Metrics:
             ["exchange"],
             registry=self._registry,
         )
+        self._newest_price_age_limit = Gauge(
+            "server_newest_price_age_limit_seconds",
+            "Age from which on prices count as not live",
+            ["exchange"],
+            registry=self._registry,
+        )
         self._unreadable_share = Gauge(
             "server_unreadable_share",
             "Share of the items of the last minute that could not be read, from 0 to 1",
@@ -105,8 +111,11 @@ class Metrics:
         )
         up.set_function(is_up)
 
-    def watch_newest_price(self, exchange: str, age: Callable[[], float | None]) -> None:
-        """`age` returns seconds, or None while there is no price."""
+    def watch_newest_price(
+        self, exchange: str, limit: float, age: Callable[[], float | None]
+    ) -> None:
+        """`limit` is in seconds. `age` returns seconds, or None while there is no price."""
+        self._newest_price_age_limit.labels(exchange).set(limit)
         self._newest_price_age.labels(exchange).set_function(or_nan(age))
 
     def watch_unreadable(self, exchange: str, share: Callable[[], float | None]) -> None:

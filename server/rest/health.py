@@ -23,8 +23,8 @@ def create_operations(
     limits = age_limits(settings)
     metrics.watch_streams(hub.traffic)
     metrics.watch_database(lambda: hub.prices is not None and hub.away_since is None)
-    for exchange in limits:
-        metrics.watch_newest_price(exchange, partial(age_now, hub, exchange))
+    for exchange, limit in limits.items():
+        metrics.watch_newest_price(exchange, limit, partial(age_now, hub, exchange))
         metrics.watch_unreadable(exchange, partial(unreadable_now, hub, exchange))
 
     @operations.get("/healthz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))

@@ -8,7 +8,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +29,7 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres.exchange_candle_partitions import kept_since, make_partitions
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
+from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
@@ -88,6 +89,9 @@ class ExchangeCandlesSink(Sink):
 
     def progress(self) -> Offsets:
         return self.postgres.committed
+
+    def report_to(self, metrics: JobMetrics) -> None:
+        self.postgres.attempt_failed = partial(metrics.attempt_failed, self.query)
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         def write(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:

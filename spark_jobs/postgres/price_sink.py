@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import polars as pl
@@ -21,8 +22,10 @@ from spark_jobs.postgres.candle_days import RETENTION
 from spark_jobs.postgres.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
 from spark_jobs.postgres.dead_letters import add_dead_letters, letters_in, spans_in
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
+from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.columns import IS_DEAD_SPAN, IS_TICKER, IS_UNREAD, TICKER, as_frame
+from spark_jobs.tickers.element_reader import CAUSES
 from spark_jobs.tickers.reading import LastMinute, Reading, Share, reading_of
 from spark_jobs.tickers.ticker_order import polars_age_order, sql_age_order
 
@@ -82,6 +85,10 @@ class PriceSink(Sink):
 
     def progress(self) -> Offsets:
         return self.postgres.committed
+
+    def report_to(self, metrics: JobMetrics) -> None:
+        self.postgres.attempt_failed = partial(metrics.attempt_failed, self.query)
+        metrics.expect_causes(CAUSES)
 
     def newest(self) -> Mapping[str, datetime]:
         return self._newest

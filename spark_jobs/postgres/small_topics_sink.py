@@ -7,6 +7,7 @@ Neither the order of messages nor their repetition changes the result:
                  then the higher offset. `frames` is the maximum of all messages
 """
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.schemas import SMALL_TOPICS
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
+from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.columns import as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
@@ -86,6 +88,9 @@ class SmallTopicsSink(Sink):
 
     def progress(self) -> Offsets:
         return self.postgres.committed
+
+    def report_to(self, metrics: JobMetrics) -> None:
+        self.postgres.attempt_failed = partial(metrics.attempt_failed, self.query)
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         return self.postgres.write(batch.toArrow(), write_rows, self._stopping)

@@ -95,6 +95,8 @@ class Transactions:
         self._schema = schema
         self._committed: Offsets = {}
         self._topic_ids: TopicIds = {}
+        self.attempt_failed: Callable[[], None] = lambda: None
+        """Called after each attempt to write a batch that failed with a transient error."""
         self._connect(LOCK_LIMIT)
 
     def _connect(self, lock_limit: timedelta) -> None:
@@ -180,6 +182,7 @@ class Transactions:
                     self._connect(LOST_LOCK_LIMIT)
                 return self._attempt(rows, write)
             except TRANSIENT_ERRORS as error:
+                self.attempt_failed()
                 if time.monotonic() + delay > deadline:
                     raise
                 reason = " ".join(str(error).split())

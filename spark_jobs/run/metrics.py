@@ -1,11 +1,13 @@
 """Prometheus metrics of a job."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from core.metrics import new_registry
+from exchanges import EXCHANGE
 from spark_jobs.errors import JobError
 from spark_jobs.run.lag import Lag
 from spark_jobs.tickers.reading import Reading, Share
@@ -26,6 +28,12 @@ class JobMetrics:
             "Items by outcome: written, superseded by a newer one of the batch, outdated by an earlier"
             " batch, or dead (unreadable). The sum is all items read",
             ["query", "outcome"],
+            registry=registry,
+        )
+        self._failed_attempts = Counter(
+            "job_failed_attempts",
+            "Attempts to write a batch to Postgres that failed; each is repeated for up to a minute",
+            ["query"],
             registry=registry,
         )
         self._without_candle = Counter(
@@ -92,6 +100,19 @@ class JobMetrics:
             ["prefix"],
             registry=registry,
         )
+
+    def expect(self, query: str) -> None:
+        """Export a query's counters of errors as 0, so that Prometheus sees the first error."""
+        self._failed_attempts.labels(query)
+        self._items.labels(query, "dead")
+
+    def expect_causes(self, causes: Iterable[str]) -> None:
+        """Export the counters of dead letters with these causes as 0, for every exchange."""
+        for exchange, cause in itertools.product(EXCHANGE, causes):
+            self._faults.labels(exchange, "dead_letter", cause)
+
+    def attempt_failed(self, query: str) -> None:
+        self._failed_attempts.labels(query).inc()
 
     def batch(
         self,

@@ -90,6 +90,7 @@ def _run(
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", pool)
         for sink in start(spark, settings):
             reports.watch(sink)
+            metrics.expect(sink.query)
             sink.report_to(metrics)
             sinks.append(sink)
     metrics.serve(settings.metrics_host, metrics_port(settings))

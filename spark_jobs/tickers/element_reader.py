@@ -28,6 +28,20 @@ CLOCK_LIMIT = 15 * 60_000_000
 """Maximum lead of an extractor's clock over Kafka's, in microseconds. A clock that is not synchronised
 drifts by minutes; one in a wrong time zone is off by at least half an hour."""
 
+NO_ARRAY = "the message is no JSON array"
+AFTER_ARRAY = "this follows the message's array"
+NO_OBJECT = "the item is no JSON object"
+NO_FRAME = "the extractor could not read this frame"
+MISSING = "{} is missing"
+WRONG = "{} can't be read"
+AHEAD = "received_at is ahead of Kafka's clock"
+CAUSES = (
+    *(NO_ARRAY, AFTER_ARRAY, NO_OBJECT, NO_FRAME, AHEAD),
+    *map(MISSING.format, REQUIRED),
+    *map(WRONG.format, (*REQUIRED, "price")),
+)
+"""Every cause of a dead letter: its reason without the value."""
+
 ROWS_AT_ONCE = 10_000
 """Maximum of rows held as Python objects, which take ten times as much memory as rows of a frame."""
 
@@ -64,7 +78,7 @@ def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
         elements, rest = elements_of(whole)
     except (ValueError, RecursionError):
         no_array = {**origin, "position": WHOLE_MESSAGE}
-        yield _dead_letter(no_array, "the message is no JSON array", whole)
+        yield _dead_letter(no_array, NO_ARRAY, whole)
         return
     for position, (text, item) in enumerate(elements):
         at = {**origin, "position": position}
@@ -75,7 +89,7 @@ def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
             yield _dead_letter({**at, "received_at": received_at}, str(reason), text.encode())
     if rest:
         behind = {**origin, "position": len(elements)}
-        yield _dead_letter(behind, "this follows the message's array", rest.encode())
+        yield _dead_letter(behind, AFTER_ARRAY, rest.encode())
 
 
 class DeadLetter(ValueError):
@@ -85,9 +99,9 @@ class DeadLetter(ValueError):
 def _read(origin: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
     """Yield the rows of an item. Raise DeadLetter if a required field is missing or wrong."""
     if not isinstance(item, dict):
-        raise DeadLetter("the item is no JSON object")
+        raise DeadLetter(NO_OBJECT)
     if item.get(UNREADABLE) is not None:
-        raise DeadLetter("the extractor could not read this frame")
+        raise DeadLetter(NO_FRAME)
     fields = FIELDS[origin["topic"]]
     written = {name: _written(item, field.path) for name, field in fields.items()}
     required = _required(written, fields, timestamp)
@@ -114,11 +128,11 @@ def _required(written: Row, fields: Mapping[str, Field], timestamp: int | None) 
     """Return the values that each ticker needs besides its price."""
     for name in REQUIRED:
         if written[name] is None:
-            raise DeadLetter(f"{name} is missing")
+            raise DeadLetter(MISSING.format(name))
     found = {name: _needed(name, written, fields) for name in REQUIRED}
     # Compare with the record's timestamp, so that reading it again has the same result.
     if timestamp is not None and found["received_at"] - CLOCK_LIMIT > timestamp:
-        raise DeadLetter(f"received_at is ahead of Kafka's clock: {found['received_at']}")
+        raise DeadLetter(f"{AHEAD}: {found['received_at']}")
     return found
 
 
@@ -150,7 +164,7 @@ def _needed(name: str, written: Row, fields: Mapping[str, Field]) -> Any:
     try:
         return fields[name].read(written[name])
     except Unreadable as error:
-        raise DeadLetter(f"{name} can't be read: {shown(written[name])}") from error
+        raise DeadLetter(f"{WRONG.format(name)}: {shown(written[name])}") from error
 
 
 def _received_at(item: Any) -> int | None:

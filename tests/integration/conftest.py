@@ -1,6 +1,7 @@
 """Start a real Kafka, MinIO and Postgres for the tests. The run fails if one does not start."""
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -139,6 +140,14 @@ def agreeing_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     records are only seconds apart.
     """
     monkeypatch.setattr(reach, "KAFKA_AHEAD_LIMIT", AHEAD_LIMIT)
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    """Path of promtool. The run fails if it is not installed."""
+    path = shutil.which("promtool")
+    assert path is not None, "promtool is missing: install Debian's package prometheus"
+    return path
 
 
 # Module scope: with session scope, Playwright's event loop would still run when others start.

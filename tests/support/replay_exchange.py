@@ -17,6 +17,9 @@ from infra.replay.faults.faults import Fault
 from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.server import serving
 
+TIMEOUT = 60.0
+"""Timeout of a control request, in seconds: other tests may keep both cores busy."""
+
 
 @contextmanager
 def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
@@ -60,10 +63,10 @@ def kucoin_url(address: str, connect_id: str = "c1") -> str:
 def inflict(address: str, exchange: str, fault: Fault, connections: Reach = 1) -> None:
     """Inflict a fault through the control API. On return it is pending, or open connections have it."""
     order = {"fault": fault.name(), "connections": connections, **asdict(fault)}
-    answer = requests.post(f"http://{address}/control/{exchange}", json=order, timeout=5)
+    answer = requests.post(f"http://{address}/control/{exchange}", json=order, timeout=TIMEOUT)
     assert answer.status_code == 204, answer.text
 
 
 def clear(address: str, exchange: str) -> None:
-    answer = requests.delete(f"http://{address}/control/{exchange}", timeout=5)
+    answer = requests.delete(f"http://{address}/control/{exchange}", timeout=TIMEOUT)
     assert answer.status_code == 204, answer.text

@@ -1,6 +1,5 @@
 """Check the metrics of every program of a running demo with promtool, as make test-metrics does."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -17,13 +16,6 @@ TIMEOUT = 30.0
 def demo() -> Iterator[Stack]:
     with demo_stack("promtool") as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    path = shutil.which("promtool")
-    assert path is not None, "promtool is missing: install Debian's package prometheus"
-    return path
 
 
 def test_promtool_finds_nothing_in_the_metrics_of_any_program(demo: Stack, promtool: str) -> None:

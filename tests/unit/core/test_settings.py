@@ -59,6 +59,9 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "STACK_DIR": "",
         "S3_CONSOLE_PORT": "9001",
         "KAFKA_CONTROLLER_PORT": "9093",
+        "PROMETHEUS_PORT": "9090",
+        "ALERTMANAGER_PORT": "9094",
+        "ALERT_WEBHOOK_URL": "",
         "EXCHANGE_PORT": "8090",
         "EXCHANGE_KUCOIN_RATE": "2000",
     }
@@ -196,6 +199,17 @@ def test_wrong_value_is_refused_by_name_and_value(name: str, value: str, reason:
 
 
 @pytest.mark.parametrize(
+    "value", ["hooks.example.org/tr0ub4dor", "https:///tr0ub4dor", "https://a:0/tr0ub4dor"]
+)
+def test_wrong_webhook_is_refused_and_never_shown(value: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment(STACK, {"ALERT_WEBHOOK_URL": value})
+    assert str(refused.value) == (
+        "ALERT_WEBHOOK_URL=(a secret, not shown): expected http:// or https://, a host and a path"
+    )
+
+
+@pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
         ("DATABASE_URL", "mysql://127.0.0.1/tr0ub4dor", DATABASE),
@@ -294,6 +308,7 @@ def test_representation_shows_the_settings_but_no_secret() -> None:
             aws_session_token="tr0ub4dor",
             database_url="postgresql://crypto:tr0ub4dor@127.0.0.1/prices",
             reader_database_url="postgresql://reader:tr0ub4dor@127.0.0.1/prices",
+            alert_webhook_url="https://hooks.example.org/tr0ub4dor",
         )
     )
     assert "tr0ub4dor" not in shown

@@ -1,8 +1,10 @@
 """Test the metrics that Prometheus reads from an extractor."""
 
 import math
+import shutil
 import socket
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -43,6 +45,8 @@ def test_what_happened_is_counted() -> None:
     for _ in range(2):
         metrics.producer_failures.inc()
     metrics.refused.inc(5)
+    for seconds in (2.5, 0.25):
+        metrics.interruption_ended(seconds)
     for cause in ("silence", "closed", "silence"):
         metrics.connection_ended(cause)
     metrics.watch_queue(lambda: 17)
@@ -61,6 +65,8 @@ def test_what_happened_is_counted() -> None:
             "extractor_delivery_errors_total": 1.0,
             "extractor_producer_failures_total": 2.0,
             "extractor_refused_items_total": 5.0,
+            "extractor_interruptions_total": 2.0,
+            "extractor_interrupted_seconds_total": 2.75,
             "extractor_connections_total{silence}": 2.0,
             "extractor_connections_total{closed}": 1.0,
             "extractor_queued_notices": 17.0,
@@ -81,7 +87,8 @@ def test_what_never_happened_is_zero_and_the_last_frame_has_no_age() -> None:
     metrics = Metrics("kucoin")
     samples = served(metrics)
     assert samples["extractor_frames_total"] == 0.0
-    assert samples["extractor_delivery_errors_total"] == 0.0
+    for error in ("delivery_errors", "refused_items", "upload_failures", "interruptions"):
+        assert samples[f"extractor_{error}_total"] == 0.0
     assert math.isnan(samples["extractor_last_frame_age_seconds"])
     assert (
         metrics.totals()
@@ -89,14 +96,18 @@ def test_what_never_happened_is_zero_and_the_last_frame_has_no_age() -> None:
     )
 
 
-def test_journal_and_followers_are_asked_when_prometheus_asks() -> None:
+def test_journal_disk_and_followers_are_asked_when_prometheus_asks(tmp_path: Path) -> None:
     metrics = Metrics("kucoin")
     size, dropped, oldest = 100, 0, None
-    metrics.watch_journal(lambda: size, lambda: dropped)
+    metrics.watch_journal(tmp_path, 10_000_000, lambda: size, lambda: dropped)
     metrics.watch_follower("kafka", lambda: size, lambda: oldest)
     samples = served(metrics)
     assert samples["extractor_journal_bytes"] == samples["extractor_kafka_lag_items"] == 100.0
     assert samples["extractor_dropped_items"] == samples["extractor_kafka_lag_seconds"] == 0.0
+    assert samples["extractor_journal_limit_bytes"] == 10_000_000
+    # Other programs write to the same disk.
+    free = shutil.disk_usage(tmp_path).free
+    assert samples["extractor_disk_free_bytes"] == pytest.approx(free, rel=0.5)
     size, dropped, oldest = 50, 7, time.time_ns() // 1000 - 90_000_000
     samples = served(metrics)
     assert samples["extractor_journal_bytes"] == samples["extractor_kafka_lag_items"] == 50.0

@@ -176,6 +176,16 @@ def test_what_could_not_be_read_is_counted_by_exchange_and_cause(
     assert count("unread", "bid is empty") == 24
 
 
+def test_errors_are_counted_as_zero_before_the_first_one(metrics: JobMetrics) -> None:
+    metrics.expect("live_prices")
+    metrics.expect_causes(["sequence is missing"])
+    assert value(metrics, "job_failed_attempts_total", query="live_prices") == 0
+    assert value(metrics, "job_items_total", query="live_prices", outcome="dead") == 0
+    for exchange in ("binance", "kucoin"):
+        labels = {"exchange": exchange, "kind": "dead_letter", "cause": "sequence is missing"}
+        assert value(metrics, "job_unreadable_total", **labels) == 0
+
+
 def test_more_than_half_of_a_minute_unreadable_is_a_warning_with_its_cause_and_said_once(
     sink: SinkOfReadings,
     metrics: JobMetrics,

@@ -11,8 +11,9 @@ import pytest
 
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.tickers.columns import READ, polars_schema
-from spark_jobs.tickers.element_reader import ROWS_AT_ONCE, read_elements
+from spark_jobs.tickers.columns import IS_DEAD_LETTER, READ, polars_schema
+from spark_jobs.tickers.element_reader import CAUSES, ROWS_AT_ONCE, read_elements
+from spark_jobs.tickers.reading import cause_of
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.messages import HOST, at_the_depth_limit, frame, message, short
 
@@ -25,7 +26,9 @@ def rows(value: Any, topic: str = BINANCE.raw_topic, **place: Any) -> list[dict[
 
 
 def reasons(items: list[Any], topic: str = BINANCE.raw_topic) -> list[str | None]:
-    return [row["reason"] for row in rows(items, topic)]
+    found = rows(items, topic)
+    assert {cause_of(row["reason"]) for row in found if row["kind"] == IS_DEAD_LETTER} <= {*CAUSES}
+    return [row["reason"] for row in found]
 
 
 def without(frame: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Receive alerts from Alertmanager at a webhook, and shorten the times after which they are sent."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import yaml
+
+from infra.monitoring.monitor import RULES
+from infra.ports import free_ports
+
+Alert = dict[str, Any]
+
+
+class Webhook:
+    """A receiver, and the alerts that were posted to it, oldest first."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.posted: list[Alert] = []
+
+    def alerts(self, name: str, status: str = "firing", **labels: str) -> list[Alert]:
+        wanted = {"alertname": name, **labels}.items()
+        return [
+            alert
+            for alert in list(self.posted)
+            if alert["status"] == status and wanted <= alert["labels"].items()
+        ]
+
+
+@contextmanager
+def webhook() -> Iterator[Webhook]:
+    """Run a receiver on a free port of loopback."""
+    [port] = free_ports(1)
+    receiver = Webhook(f"http://127.0.0.1:{port}/alerts?token=tr0ub4dor")
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.posted.extend(json.loads(body)["alerts"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Answer) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def rules() -> dict[str, dict[str, Any]]:
+    """Return the rules of alerts.yaml by the alert's name."""
+    [group] = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule["alert"]: rule for rule in group["rules"]}
+
+
+def quick_rules(limits: Mapping[str, tuple[str, str]]) -> str:
+    """Return alerts.yaml with the same expressions, but a `for` of 1 s and some other limits.
+
+    `limits` has the limit of an alert as it is written, and the one that replaces it.
+    """
+    document = yaml.safe_load(RULES.read_text())
+    for rule in document["groups"][0]["rules"]:
+        if "for" in rule:
+            rule["for"] = "1s"
+        if rule["alert"] in limits:
+            written, quick = limits[rule["alert"]]
+            rule["expr"], count = re.subn(rf"> {written}\b", f"> {quick}", rule["expr"])
+            assert count == 1, rule
+    text: str = yaml.safe_dump(document)
+    return text
