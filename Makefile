@@ -32,15 +32,18 @@ help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
 	  $(firstword $(MAKEFILE_LIST))
 
-##@ The pipeline
-demo: setup  ## start everything with the replay exchange; returns when prices of both exchanges are served
-	@$(INFRA) demo
+# Only a secured stack needs it.
+POSTGRES_WITH_TLS := $(if $(SECURED),$(TOOLS)/jars/postgres/.ready)
 
-live: setup  ## the same with the real exchanges
-	@$(INFRA) live
+##@ The pipeline; SECURED=1 starts it with TLS, logins and access rights: docs/secured.md
+demo: setup $(POSTGRES_WITH_TLS)  ## start everything with the replay exchange; returns when prices of both exchanges are served
+	@$(INFRA) demo $(if $(SECURED),--secured)
 
-up: setup  ## start services and extractors, without jobs and server; FEED=live (default) or FEED=demo
-	@$(INFRA) up --feed $(FEED)
+live: setup $(POSTGRES_WITH_TLS)  ## the same with the real exchanges
+	@$(INFRA) live $(if $(SECURED),--secured)
+
+up: setup $(POSTGRES_WITH_TLS)  ## start services and extractors, without jobs and server; FEED=live (default) or FEED=demo
+	@$(INFRA) up --feed $(FEED) $(if $(SECURED),--secured)
 
 jobs: setup  ## start all Spark queries in one application, on the running stack
 	@$(INFRA) jobs

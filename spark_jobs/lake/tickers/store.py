@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem, S3FileSystem
 
+from spark_jobs.lake.delta_options import CA_BUNDLE
+
 
 def file_system(path: str, options: Mapping[str, str]) -> tuple[FileSystem, str]:
     """Return the file system of a path such as s3a://bucket/tickers or file:/lake, and the path in it.
@@ -23,6 +25,7 @@ def file_system(path: str, options: Mapping[str, str]) -> tuple[FileSystem, str]
         region=options.get("AWS_REGION"),
         scheme="http" if endpoint.scheme == "http" else "https",
         endpoint_override=endpoint.netloc or None,
+        tls_ca_file_path=options.get(CA_BUNDLE),
     )
     return store, url.netloc + url.path
 
