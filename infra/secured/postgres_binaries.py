@@ -18,7 +18,8 @@ def unpack(folder: Path) -> None:
     jar = next(paths.POSTGRES_JARS.glob(f"embedded-postgres-binaries-{name}-*.jar"), None)
     if jar is None:
         raise FileNotFoundError(
-            f"no Postgres with TLS for {name}: make up SECURED=1 fetches it on {' and '.join(PLATFORMS.values())}"
+            f"no Postgres with TLS for {name}: make up SECURED=1 fetches it on "
+            f"{' and '.join(PLATFORMS.values())}"
         )
     with zipfile.ZipFile(jar) as archive:
         (packed,) = (each for each in archive.namelist() if each.endswith(".txz"))

@@ -36,8 +36,8 @@ KAFKA_RIGHTS = {
     ),
 }
 
-READ_PREFIXES = {"extractors": (), "jobs": ("landing", "raw", "tickers")}
-WRITE_PREFIXES = {"extractors": ("landing",), "jobs": ("raw", "tickers")}
+READ_PREFIXES = {"extractors": (), "jobs": ("landing", "raw", "staging", "tickers")}
+WRITE_PREFIXES = {"extractors": ("landing",), "jobs": ("raw", "staging", "tickers")}
 
 
 def s3_policy(user: str, bucket: str) -> dict[str, Any]:

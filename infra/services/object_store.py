@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of MinIO."""
     host, port = s3_address(settings)
     return {
@@ -38,7 +38,7 @@ def prepare(stack: Stack) -> None:
     """
     (stack.folder / "minio").mkdir(parents=True, exist_ok=True)
     (stack.folder / "certificates" / "minio").mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_environment(stack, "minio", _environment(stack.settings))
+    write_environment(stack, "minio", environment(stack.settings))
 
 
 def client(settings: Settings, attempts: int = 1) -> "S3Client":
