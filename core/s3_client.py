@@ -27,6 +27,6 @@ def client_arguments(settings: Settings) -> ClientArguments:
         arguments["aws_secret_access_key"] = settings.aws_secret_access_key
     if settings.aws_session_token:
         arguments["aws_session_token"] = settings.aws_session_token
-    if settings.aws_ca_bundle:
-        arguments["verify"] = settings.aws_ca_bundle
+    if settings.s3_ca_bundle:
+        arguments["verify"] = settings.s3_ca_bundle
     return arguments

@@ -118,10 +118,11 @@ class Settings:
         "http://127.0.0.1:9000", check.http_base, EXTRACTORS, JOBS, EXCHANGE
     )
     s3_bucket: str = _setting("cryptopricesrt", check.text, EXTRACTORS, JOBS)
+    s3_ca_bundle: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE)
+    """Not AWS_CA_BUNDLE: botocore, which reads that too, refuses an empty value."""
     aws_access_key_id: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE)
     aws_secret_access_key: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
     aws_session_token: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
-    aws_ca_bundle: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE)
     database_url: str = _setting(
         "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt",
         check.database_url,

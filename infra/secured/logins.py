@@ -50,7 +50,7 @@ def secured(settings: Settings, folder: Path) -> Settings:
             admin_database_url=_with_tls(settings.database_url, folder, SUPERUSER),
             database_url=_with_tls(settings.database_url, folder),
             reader_database_url=_with_tls(settings.reader_database_url, folder),
-            aws_ca_bundle=str(authority(folder)),
+            s3_ca_bundle=str(authority(folder)),
             server_api_key=settings.server_api_key or password(folder, "server-api-key"),
         ),
         folder,

@@ -15,7 +15,7 @@ def set_users(settings: Settings, passwords: dict[str, str]) -> None:
     admin = MinioAdmin(
         endpoint=urlsplit(settings.s3_endpoint_url).netloc,
         credentials=StaticProvider(settings.aws_access_key_id, settings.aws_secret_access_key),
-        http_client=PoolManager(ca_certs=settings.aws_ca_bundle, retries=Retry(total=5)),
+        http_client=PoolManager(ca_certs=settings.s3_ca_bundle, retries=Retry(total=5)),
     )
     for user, password in passwords.items():
         admin.user_add(user, password)

@@ -4,7 +4,7 @@ import os
 
 from pyspark.sql import SparkSession
 
-CA_BUNDLE = "AWS_CA_BUNDLE"
+CA_BUNDLE = "S3_CA_BUNDLE"
 
 # Names in delta-rs's object_store, and in Hadoop. Keys are absent if the machine's role is used.
 _NAMES = {

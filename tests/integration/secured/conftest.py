@@ -17,12 +17,13 @@ from tests.support.waiting import wait_for
 SITE = "https://prices.example.org"
 STREAMS_PER_ADDRESS = 2
 
-START_DEADLINE = 600.0
-"""Seconds until the first prices. Spark starts in half a minute, on a busy machine in several."""
+START_DEADLINE = 1200.0
+"""Seconds until the first prices. Spark starts in half a minute, on a busy machine in many."""
 
 
 @pytest.fixture(scope="session")
 def secured() -> Iterator[Stack]:
+    """The stack with all programs. The jobs may still be starting: see `serving`."""
     with own_stack("secured", secured=True) as full:
         settings = replace(
             full.settings,
@@ -33,20 +34,26 @@ def secured() -> Iterator[Stack]:
         )
         stack = replace(full, settings=settings)
         everything_up(stack)
-        try:
-            wait_for(
-                lambda: served(stack.settings, since=time.time() - 60),
-                lambda found: found == {*EXTRACTORS},
-                deadline=START_DEADLINE,
-                pause=1,
-            )
-        except AssertionError as late:
-            raise AssertionError(diagnosis(stack, [*EXTRACTORS])) from late
         yield stack
 
 
 @pytest.fixture(scope="session")
-def proxy(secured: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+def serving(secured: Stack) -> Stack:
+    """The same stack, once its server has prices of every exchange."""
+    try:
+        wait_for(
+            lambda: served(secured.settings, since=time.time() - 60),
+            lambda found: found == {*EXTRACTORS},
+            deadline=START_DEADLINE,
+            pause=1,
+        )
+    except AssertionError as late:
+        raise AssertionError(diagnosis(secured, [*EXTRACTORS])) from late
+    return secured
+
+
+@pytest.fixture(scope="session")
+def proxy(serving: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     folder: Path = tmp_path_factory.mktemp("nginx")
-    with nginx(secured.settings.server_port, folder) as running:
+    with nginx(serving.settings.server_port, folder) as running:
         yield running

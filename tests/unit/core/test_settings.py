@@ -21,7 +21,7 @@ def test_defaults_are_the_addresses_that_the_documents_name() -> None:
         "AWS_ACCESS_KEY_ID": "",
         "AWS_SECRET_ACCESS_KEY": "",
         "AWS_SESSION_TOKEN": "",
-        "AWS_CA_BUNDLE": "",
+        "S3_CA_BUNDLE": "",
         "DATABASE_URL": "postgresql://crypto:password123@127.0.0.1:5432/cryptopricesrt",
         "READER_DATABASE_URL": "postgresql://reader:password123@127.0.0.1:5432/cryptopricesrt",
         "ADMIN_DATABASE_URL": "",

@@ -20,9 +20,9 @@ def test_status_names_the_secured_stack_and_shows_no_password(secured: Stack) ->
 
 
 def test_audit_agrees_in_the_environment_that_make_env_prints(
-    secured: Stack, tmp_path: Path
+    serving: Stack, tmp_path: Path
 ) -> None:
-    exports = run([sys.executable, "-m", "infra", "env"], secured.environment()).stdout
+    exports = run([sys.executable, "-m", "infra", "env"], serving.environment()).stdout
     script = tmp_path / "audit.sh"
     script.write_text(f"{exports}\nexec spark-submit spark_jobs/audit.py\n")
     script.chmod(0o700)
