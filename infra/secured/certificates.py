@@ -12,6 +12,9 @@ from pathlib import Path
 STORE_PASSWORD = "changeit"
 """Password of PKCS12 files, which need one. It protects nothing: they are private files, or public."""
 
+PACKAGE = {"openssl": "openssl", "keytool": "openjdk-17-jre-headless"}
+"""Debian's package of each program."""
+
 DAYS = 365
 """Validity. A secured stack creates new certificates at each start."""
 
@@ -112,6 +115,3 @@ def _run(program: str, *arguments: str) -> None:
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CertificateError(f"{program} failed: {done.stderr or done.stdout}")
-
-
-PACKAGE = {"openssl": "openssl", "keytool": "openjdk-17-jre-headless"}
