@@ -75,10 +75,10 @@ def set_rights(admin: AdminClient, user: str, rights: Iterable[Right]) -> None:
         admin.describe_acls(
             AclBindingFilter(
                 ResourceType.ANY,
-                None,
+                None,  # type: ignore[arg-type]  # any name
                 ResourcePatternType.ANY,
                 principal,
-                None,
+                None,  # type: ignore[arg-type]  # any host
                 AclOperation.ANY,
                 AclPermissionType.ANY,
             )
@@ -87,8 +87,7 @@ def set_rights(admin: AdminClient, user: str, rights: Iterable[Right]) -> None:
     if missing := [*(expected - present)]:
         for created in admin.create_acls(missing).values():
             created.result(timeout=TIMEOUT)
-    obsolete = [AclBindingFilter(*_fields(each)) for each in present - expected]
-    if obsolete:
+    if obsolete := [_filter_of(each) for each in present - expected]:
         for deleted in admin.delete_acls(obsolete).values():
             deleted.result(timeout=TIMEOUT)
 
@@ -106,8 +105,8 @@ def rule(right: Right, principal: str) -> Rule:
     )
 
 
-def _fields(binding: AclBinding) -> Rule:
-    return (
+def _filter_of(binding: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
         binding.restype,
         binding.name,
         binding.resource_pattern_type,

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from minio import MinioAdmin
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 from urllib3 import PoolManager, Retry
 
 from core.settings import Settings

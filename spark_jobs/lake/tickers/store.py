@@ -18,7 +18,7 @@ def file_system(path: str, options: Mapping[str, str]) -> tuple[FileSystem, str]
     if url.scheme != "s3a":
         return LocalFileSystem(), url.path
     endpoint = urlsplit(options.get("AWS_ENDPOINT_URL", ""))
-    store = S3FileSystem(
+    store = S3FileSystem(  # type: ignore[call-arg]  # the stubs lack tls_ca_file_path
         access_key=options.get("AWS_ACCESS_KEY_ID"),
         secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
         session_token=options.get("AWS_SESSION_TOKEN"),

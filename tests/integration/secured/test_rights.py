@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 import requests
 from botocore.exceptions import ClientError, SSLError
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from psycopg2.errors import InsufficientPrivilege
@@ -19,11 +19,10 @@ from psycopg2.errors import InsufficientPrivilege
 from core.kafka_client import client_configuration
 from core.s3_client import client_arguments
 from core.settings import EXCHANGE, EXTRACTORS, JOBS, SERVER, Program, Settings
-from core.topics import EXCHANGE_CANDLES
+from core.topics import EXCHANGE_CANDLES, FEED_EVENTS
 from infra import supervision
 from infra.services import kafka
 from infra.stack import Stack
-from spark_jobs.kafka_source.partitions import RightError, starting_offsets
 from tests.support.postgres import execute, rows
 
 TIMEOUT = 30.0
@@ -103,9 +102,16 @@ def test_jobs_may_not_write_to_kafka(secured: Stack, topic: str) -> None:
     assert produce(secured.settings_of(JOBS), topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
-def test_extractors_may_not_read_what_only_jobs_need(secured: Stack) -> None:
-    with pytest.raises(RightError, match="user extractors needs Read on topic exchange_candles"):
-        starting_offsets(secured.settings_of(EXTRACTORS), [EXCHANGE_CANDLES], {})
+@pytest.mark.parametrize("topic", [EXCHANGE_CANDLES, FEED_EVENTS])
+def test_extractors_may_not_read_what_only_jobs_need(secured: Stack, topic: str) -> None:
+    group = {"group.id": "extractors", "enable.auto.commit": False, "log_level": 0}
+    consumer = Consumer({**client_configuration(secured.settings_of(EXTRACTORS)), **group})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    message = consumer.poll(TIMEOUT)
+    consumer.close()
+    assert message is not None
+    error = message.error()
+    assert error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 @pytest.mark.parametrize("program", [EXTRACTORS, JOBS], ids=lambda each: each.name)
