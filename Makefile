@@ -26,21 +26,24 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server monitor initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-stream-clients test-metrics test-monitoring test-page-outages test-pgbouncer test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server monitor initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-stream-clients test-metrics test-monitoring test-page-outages test-pgbouncer test-secured test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
 	  $(firstword $(MAKEFILE_LIST))
 
-##@ The pipeline
-demo: setup  ## start everything with the replay exchange; returns when prices of both exchanges are served
-	@$(INFRA) demo
+# Only a secured stack needs it.
+POSTGRES_WITH_TLS := $(if $(SECURED),$(TOOLS)/jars/postgres/.ready)
 
-live: setup  ## the same with the real exchanges
-	@$(INFRA) live
+##@ The pipeline; SECURED=1 starts it with TLS, logins and access rights: docs/secured.md
+demo: setup $(POSTGRES_WITH_TLS)  ## start everything with the replay exchange; returns when prices of both exchanges are served
+	@$(INFRA) demo $(if $(SECURED),--secured)
 
-up: setup  ## start services and extractors, without jobs and server; FEED=live (default) or FEED=demo
-	@$(INFRA) up --feed $(FEED)
+live: setup $(POSTGRES_WITH_TLS)  ## the same with the real exchanges
+	@$(INFRA) live $(if $(SECURED),--secured)
+
+up: setup $(POSTGRES_WITH_TLS)  ## start services and extractors, without jobs and server; FEED=live (default) or FEED=demo
+	@$(INFRA) up --feed $(FEED) $(if $(SECURED),--secured)
 
 jobs: setup  ## start all Spark queries in one application, on the running stack
 	@$(INFRA) jobs
@@ -190,6 +193,9 @@ test-doctor: setup  ## run make doctor on a whole demo while its programs are st
 
 test-monitoring: setup  ## cause each fault, and expect its alert at a webhook; needs the Debian packages that make monitor names
 	@$(BIN)/pytest --verbose tests/integration/monitoring
+
+test-secured: setup $(TOOLS)/jars/postgres/.ready  ## run a secured stack behind nginx, which must be installed: docs/secured.md
+	@$(BIN)/pytest --verbose tests/integration/secured
 
 test-pgbouncer: setup  ## test jobs and server behind a real pgbouncer, which must be installed: docs/managed-postgres.md
 	@$(BIN)/pytest tests/integration/pgbouncer

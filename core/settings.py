@@ -122,6 +122,8 @@ class Settings:
         "http://127.0.0.1:9000", check.http_base, EXTRACTORS, JOBS, EXCHANGE
     )
     s3_bucket: str = _setting("cryptopricesrt", check.text, EXTRACTORS, JOBS)
+    s3_ca_bundle: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE)
+    """Not AWS_CA_BUNDLE: botocore, which reads that too, refuses an empty value."""
     aws_access_key_id: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE)
     aws_secret_access_key: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
     aws_session_token: str = _setting("", check.text, EXTRACTORS, JOBS, EXCHANGE, secret=True)
@@ -137,6 +139,8 @@ class Settings:
         SERVER,
         secret=True,
     )
+    admin_database_url: str = _setting("", check.database_url, secret=True)
+    """Login that creates the database and the roles; empty if DATABASE_URL's role may do so."""
     exchanges: Mapping[str, ExchangeSettings] = field(
         default_factory=lambda: {
             each.name: ExchangeSettings.read(each, _default) for each in EXCHANGES
@@ -218,9 +222,9 @@ class Settings:
         exchanges = {each.name: ExchangeSettings.read(each, read) for each in EXCHANGES}
         return cls(exchanges=exchanges, **values)
 
-    def environment(self) -> dict[str, str]:
-        """Return the settings as environment variables, for the programs that a stack starts."""
-        names = definitions()
+    def environment(self, program: Program = STACK) -> dict[str, str]:
+        """Return the settings that `program` reads as environment variables."""
+        names = [name for name, each in definitions().items() if program in each.programs]
         values = {name: getattr(self, name.lower(), None) for name in names}
         for exchange, settings in self.exchanges.items():
             prefix = exchange.upper()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -27,17 +28,15 @@ from infra.up import (
 )
 
 
-def demo(settings: Settings) -> None:
+def demo(stack: Stack) -> None:
     """Start all programs with the replay exchange. Return when prices of every exchange are served."""
-    stack = stack_of("demo", settings)
     _everything(stack)
     first_prices.wait(stack, EXTRACTORS)
     _print_addresses(stack)
 
 
-def live(settings: Settings) -> None:
+def live(stack: Stack) -> None:
     """Start all programs with the real exchanges. Print unreachable ones; their extractors retry."""
-    stack = stack_of("live", settings)
     _everything(stack)
     reachable = [name for name in EXTRACTORS if _is_reachable(stack, name)]
     first_prices.wait(stack, reachable)
@@ -65,11 +64,13 @@ def _is_reachable(stack: Stack, exchange: str) -> bool:
 
 def _print_addresses(stack: Stack) -> None:
     settings = stack.settings
-    host, _port = ports.s3_address(settings)
+    console = urlsplit(settings.s3_endpoint_url)
+    passwords = f"passwords in {stack.folder}/secrets"
+    password = passwords if stack.secured else "password in AWS_SECRET_ACCESS_KEY"
     print(
         f"\n  prices   http://{settings.server_host}:{settings.server_port}/"
-        f"\n  objects  http://{host}:{settings.s3_console_port}/   "
-        f"(user {settings.aws_access_key_id}, password in AWS_SECRET_ACCESS_KEY)"
+        f"\n  objects  {console.scheme}://{console.hostname}:{settings.s3_console_port}/   "
+        f"(user {settings.aws_access_key_id}, {password})"
         '\n  shell    eval "$(make -s env)"'
         "\n  stop     make down\n"
     )
@@ -79,13 +80,13 @@ def down(settings: Settings) -> None:
     """Stop every process of every stack."""
     for stack in all_stacks(settings):
         ended = supervision.stop(stack)
-        print(f"{stack.feed}: {ended} processes ended" if ended else f"{stack.feed}: not up")
+        print(f"{stack.name}: {ended} processes ended" if ended else f"{stack.name}: not up")
 
 
 def status(settings: Settings) -> None:
     """Print one line per program."""
     stack = running_stack(settings)
-    print(f"{stack.feed} stack in {stack.folder}")
+    print(f"{stack.name} stack in {stack.folder}")
     for program in supervision.programs(stack):
         print(f"  {program['name']:<12} {program['statename']:<9} {program['description']}")
     _print_addresses(stack)
@@ -104,7 +105,7 @@ def clean(settings: Settings) -> None:
     stacks = all_stacks(settings)
     for stack in stacks:
         if supervision.is_running(stack):
-            raise StackError(f"the {stack.feed} stack is up: make down first")
+            raise StackError(f"the {stack.name} stack is up: make down first")
     for stack in stacks:
         size = subprocess.run(["du", "-sh", str(stack.folder)], capture_output=True, text=True)
         answer = input(f"delete {stack.folder} ({size.stdout.split()[0]})? [y/N] ")
@@ -134,14 +135,19 @@ def restore(stack: Stack, folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra", description="The local stack.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up").add_argument("--feed", choices=FEEDS, default="live")
     commands.add_parser("back-up").add_argument("folder", type=Path)
     into = commands.add_parser("restore")
     into.add_argument("folder", type=Path)
     into.add_argument("--feed", choices=FEEDS, default="live")
+    of_feed = argparse.ArgumentParser(add_help=False)
+    of_feed.add_argument(
+        "--secured", action="store_true", help="with TLS, logins and access rights"
+    )
+    up_parser = commands.add_parser("up", parents=[of_feed])
+    up_parser.add_argument("--feed", choices=FEEDS, default="live")
+    commands.add_parser("demo", parents=[of_feed])
+    commands.add_parser("live", parents=[of_feed])
     others = (
-        "demo",
-        "live",
         "jobs",
         "stop-jobs",
         "server",
@@ -168,8 +174,12 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     match arguments.command:
         case "up":
             began = time.monotonic()
-            up(stack_of(arguments.feed, settings))
+            up(stack_of(arguments.feed, settings, secured=arguments.secured))
             print(f"up after {time.monotonic() - began:.1f} s")
+        case "demo":
+            demo(stack_of("demo", settings, secured=arguments.secured))
+        case "live":
+            live(stack_of("live", settings, secured=arguments.secured))
         case "jobs":
             stack = running_stack(settings)
             supervision.start_programs(stack, JOBS)
@@ -195,7 +205,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         case "env":
             print(running_stack(settings).exports())
         case _:
-            commands = {f.__name__: f for f in (demo, live, down, status, logs, clean)}
+            commands = {f.__name__: f for f in (down, status, logs, clean)}
             commands[arguments.command](settings)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = PROJECT / ".tools"
 KAFKA_JARS = TOOLS / "jars" / "kafka"
+POSTGRES_JARS = TOOLS / "jars" / "postgres"
 SPARK_JARS = TOOLS / "jars" / "spark"
 SPARK_CONF = TOOLS / "spark-conf"
 EXECUTOR_PACKAGES = TOOLS / "executor-packages.tar.gz"

@@ -1,4 +1,4 @@
-"""Define a stack: a feed's folder below STACK_DIR, and the environment of all programs in it."""
+"""Define a stack: a feed's folder below STACK_DIR, and the environment of each program in it."""
 
 import getpass
 import os
@@ -7,10 +7,11 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.settings import Settings
+from core.settings import EXCHANGE, EXTRACTORS, JOBS, SERVER, Program, Settings
 from exchanges import EXCHANGES
 from infra import paths, ports
 from infra.class_archives import spark_options
+from infra.secured import certificates, logins
 
 FEEDS = ("live", "demo")
 
@@ -32,6 +33,12 @@ class Stack:
     feed: str
     folder: Path
     settings: Settings
+    """Of whoever initialises the stack; in a secured stack they have the administrator's logins."""
+    secured: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
     @property
     def log_folder(self) -> Path:
@@ -42,9 +49,34 @@ class Stack:
         """Folder of Spark's temporary files. A killed JVM leaves some 350 MB of them."""
         return self.folder / "spark"
 
+    def settings_of(self, program: Program) -> Settings:
+        """Return the settings with the program's own logins."""
+        if not self.secured:
+            return self.settings
+        return logins.settings_of(program, self.settings, self.folder)
+
+    def program_environments(self) -> dict[str, dict[str, str]]:
+        """Return, for each of our programs, the settings that it reads; empty ones are left out."""
+        programs = {"jobs": JOBS, "server": SERVER, "exchange": EXCHANGE}
+        programs |= {each.name: EXTRACTORS for each in EXCHANGES}
+        environments = {
+            name: {
+                variable: value
+                for variable, value in self.settings_of(program).environment(program).items()
+                if value
+            }
+            for name, program in programs.items()
+        }
+        environments["jobs"] |= self._trust()
+        return environments
+
     def environment(self) -> dict[str, str]:
         """Return the variables with which spark-submit, psql and our programs find this stack."""
-        return self.settings.environment() | {
+        return self.settings.environment() | self.tool_environment()
+
+    def tool_environment(self) -> dict[str, str]:
+        """Return the variables of Spark and other tools, which contain no login."""
+        return {
             "SPARK_CONF_DIR": str(paths.SPARK_CONF),
             "SPARK_SUBMIT_OPTS": spark_options("read"),
             # Without this, Spark listens on the machine's address.
@@ -54,12 +86,29 @@ class Stack:
             "TZ": "UTC",
         }
 
+    def _trust(self) -> dict[str, str]:
+        """Return the variables with which Java and delta-rs trust a secured stack's certificates.
+
+        They then trust no other certificate, so only the jobs get them.
+        """
+        if not self.secured:
+            return {}
+        trusted = certificates.java_options(logins.truststore(self.folder))
+        return {
+            "SPARK_SUBMIT_OPTS": f"{spark_options('read')} {trusted}",
+            "SSL_CERT_FILE": str(logins.authority(self.folder)),
+        }
+
     def exports(self) -> str:
-        """Return the environment as shell lines. The virtual environment comes first on PATH."""
+        """Return the environment of the jobs' commands as shell lines.
+
+        The virtual environment comes first on PATH.
+        """
+        environment = self.settings_of(JOBS).environment() | self.tool_environment() | self._trust()
         lines = [
             # Unset empty settings: libraries that read the same variables treat "" as a value.
             f"export {name}={shlex.quote(value)}" if value else f"unset {name}"
-            for name, value in self.environment().items()
+            for name, value in environment.items()
         ]
         first, last = shlex.quote(str(paths.VENV_BIN)), shlex.quote(str(self.postgres_bin))
         lines.append(f'export PATH={first}:"$PATH":{last}')
@@ -72,18 +121,24 @@ class Stack:
 
     @property
     def postgres_bin(self) -> Path:
-        return self.postgres_distribution / paths.POSTGRES_BIN
+        return self.postgres_distribution / ("bin" if self.secured else paths.POSTGRES_BIN)
 
     @property
     def postgres_distribution(self) -> Path:
-        """Folder of Postgres's files. For root it is a copy: `postgres_user` may not reach the wheel."""
-        if os.geteuid() == 0:
+        """Folder of Postgres's files. For root it is a copy: `postgres_user` may not reach the wheel.
+
+        The files of a secured stack are from an archive.
+        """
+        if self.secured or os.geteuid() == 0:
             return self.folder / "postgres" / "distribution"
         return paths.site_packages()
 
 
-def stack_of(feed: str, settings: Settings) -> Stack:
-    """Return the stack of a feed. The demo uses the replay exchange; all else follows the settings."""
+def stack_of(feed: str, settings: Settings, *, secured: bool = False) -> Stack:
+    """Return the stack of a feed. The demo uses the replay exchange; all else follows the settings.
+
+    A secured stack has a separate folder, in which its passwords are created at the first use.
+    """
     base = paths.stack_dir(settings.stack_dir)
     if os.geteuid() == 0 and not paths.others_can_enter(base):
         raise StackError(
@@ -95,7 +150,7 @@ def stack_of(feed: str, settings: Settings) -> Stack:
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     if not key:
         key, secret = LOCAL_KEYS
-    folder = base / feed
+    folder = _folder(base, feed, secured)
     # stack_dir=base: a shell that sources `exports()` keeps using the same base.
     settings = replace(
         settings,
@@ -107,10 +162,12 @@ def stack_of(feed: str, settings: Settings) -> Stack:
         checkpoint_dir=str(folder / "checkpoints"),
         journal_dir=str(folder / "journal"),
     )
-    return Stack(feed, folder, settings)
+    if secured:
+        settings = logins.secured(settings, folder)
+    return Stack(feed, folder, settings, secured)
 
 
-def stack_on_free_ports(name: str) -> Stack:
+def stack_on_free_ports(name: str, *, secured: bool = False) -> Stack:
     """Return a demo stack with separate ports and folder, for tests and benchmarks."""
     kafka, controller, s3, console, postgres, server, exchange, *others = ports.free_ports(
         12 + len(EXCHANGES)
@@ -138,13 +195,22 @@ def stack_on_free_ports(name: str) -> Stack:
     )
     for each, port in zip(EXCHANGES, metrics[3:], strict=True):
         settings = settings.with_exchange(each.name, metrics_port=port)
-    return stack_of("demo", settings)
+    return stack_of("demo", settings, secured=secured)
 
 
 def all_stacks(settings: Settings) -> list[Stack]:
     """Return the stacks whose folders exist."""
-    stacks = (stack_of(feed, settings) for feed in FEEDS)
-    return [stack for stack in stacks if stack.folder.exists()]
+    base = paths.stack_dir(settings.stack_dir)
+    return [
+        stack_of(feed, settings, secured=secured)
+        for feed in FEEDS
+        for secured in (False, True)
+        if _folder(base, feed, secured).exists()
+    ]
+
+
+def _folder(base: Path, feed: str, secured: bool) -> Path:
+    return base / (f"{feed}-secured" if secured else feed)
 
 
 def delete(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -16,8 +17,10 @@ from xmlrpc.client import Fault, ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from core.settings import definitions
 from exchanges import EXCHANGE
 from infra import paths
+from infra.secured.private_file import write_private
 from infra.stack import STACK_VARIABLE, Stack, StackError
 
 CONFIGURATION = paths.PROJECT / "infra" / "supervisord.conf"
@@ -51,12 +54,20 @@ def is_running(stack: Stack) -> bool:
 
 
 def start(stack: Stack, environment: dict[str, str]) -> None:
-    """Start supervisord without any program. Return when it answers."""
+    """Start supervisord without any program. Return when it answers.
+
+    All programs inherit `environment`.
+    """
     stack.log_folder.mkdir(parents=True, exist_ok=True)
     extractor = EXTRACTOR.read_text()
     programs = [extractor.replace("{exchange}", exchange) for exchange in EXCHANGE]
     (stack.folder / "extractors.conf").write_text("\n".join(programs))
-    environment = os.environ | stack.environment() | environment
+    for name, own in stack.program_environments().items():
+        write_environment(stack, name, own)
+    # The programs inherit supervisord's environment, so it has no setting: some are secret.
+    settings = definitions()
+    inherited = {name: value for name, value in os.environ.items() if name not in settings}
+    environment = inherited | stack.tool_environment() | environment
     environment |= {
         STACK_VARIABLE: str(stack.folder),
         "SUPERVISOR_SOCKET": str(socket_path(stack)),
@@ -67,8 +78,6 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
         # spark-submit is in the virtual environment. Kafka runs on the same Java as Spark.
         "PATH": os.pathsep.join((str(paths.VENV_BIN), *_java_home(), os.environ["PATH"])),
     }
-    # Unset empty settings: libraries that read the same variables treat "" as a value.
-    environment = {name: value for name, value in environment.items() if value}
     command = [str(paths.VENV_BIN / "supervisord"), "-c", str(CONFIGURATION)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -80,6 +89,12 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
                 f"supervisord does not respond; its log: {stack.log_folder}/supervisord.log"
             )
         time.sleep(0.05)
+
+
+def write_environment(stack: Stack, program: str, environment: dict[str, str]) -> None:
+    """Write the variables that only this program gets; its command in supervisord.conf reads the file."""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
+    write_private(stack.folder / "environments" / f"{program}.sh", "".join(lines))
 
 
 def _java_home() -> list[str]:

@@ -12,6 +12,8 @@ from core.settings import Settings
 from exchanges import EXCHANGE
 from infra import earlier_rules, ports, supervision
 from infra.class_archives import Mode, kafka_options
+from infra.secured import securing
+from infra.secured.certificates import CertificateError
 from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
 
@@ -58,20 +60,31 @@ def services_up(stack: Stack, classes: Mode = "read") -> None:
     with _alone(stack):
         if not supervision.is_running(stack):
             _refuse_second_stack(stack)
-            _refuse_secure_kafka(stack)
+            if not stack.secured:
+                _refuse_secure_kafka(stack)
             if supervision.stop(stack):
                 print("stopped the processes that a killed supervisor left")
             ports.refuse_busy(_ports(stack))
+            if stack.secured:
+                _create_certificates(stack)
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda service: service.prepare(stack), SERVICES.values()))
             supervision.start(
                 stack,
                 {"KAFKA_CLASSPATH": kafka.CLASSPATH, "KAFKA_OPTS": kafka_options(classes)}
-                | object_store.environment(stack.settings)
                 | postgres.environment(stack),
             )
         supervision.start_programs(stack, SERVICES)
         initialise(stack.settings, f"its log is in {stack.log_folder}")
+        if stack.secured:
+            securing.set_users(stack)
+
+
+def _create_certificates(stack: Stack) -> None:
+    try:
+        securing.prepare(stack)
+    except CertificateError as error:
+        raise StackError(f"the certificates could not be created: {error}") from error
 
 
 def initialise(settings: Settings, advice: str) -> None:
@@ -121,9 +134,9 @@ def _ports(stack: Stack) -> Iterator[ports.Port]:
 
 def _refuse_second_stack(stack: Stack) -> None:
     for other in all_stacks(stack.settings):
-        if other.feed != stack.feed and supervision.is_running(other):
+        if other.name != stack.name and supervision.is_running(other):
             raise StackError(
-                f"the {other.feed} stack is up and uses the same ports: make down first"
+                f"the {other.name} stack is up and uses the same ports: make down first"
             )
 
 
@@ -132,7 +145,8 @@ def _refuse_secure_kafka(stack: Stack) -> None:
     if client_configuration(stack.settings).get("security.protocol", "plaintext") != "plaintext":
         raise StackError(
             f"KAFKA_CLIENT_PROPERTIES={stack.settings.kafka_client_properties}: the local stack's "
-            "Kafka has neither TLS nor logins. Unset it, or use your services: make initialise"
+            "Kafka has neither TLS nor logins. Unset it, start a secured stack (SECURED=1), or use your "
+            "services: make initialise"
         )
 
 

@@ -3,7 +3,8 @@
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from core.topics import (
 from infra import paths
 from infra.class_archives import kafka_options
 from infra.ports import kafka_address
+from infra.secured import logins
+from infra.secured.kafka_users import MECHANISM, jaas_config, properties_text, trust
+from infra.secured.logins import ADMINISTRATOR
+from infra.secured.private_file import write_private
 from infra.stack import Stack, StackError
 
 CLASSPATH = str(paths.KAFKA_JARS / "*")
@@ -74,15 +79,18 @@ def server_properties(stack: Stack) -> str:
     """Return the broker's configuration: both listeners on loopback, one replica of everything."""
     host, port = kafka_address(stack.settings)
     controller = f"{host}:{stack.settings.kafka_controller_port}"
+    protocol = "SASL_SSL" if stack.secured else "PLAINTEXT"
+    protocols = f"{protocol}:{protocol},CONTROLLER:{'SSL' if stack.secured else 'PLAINTEXT'}"
+    security = _security(stack) if stack.secured else ""
     return f"""\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners={protocol}://{host}:{port},CONTROLLER://{controller}
+advertised.listeners={protocol}://{host}:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={stack.folder}/kafka/data
+listener.security.protocol.map={protocols}
+{security}log.dirs={stack.folder}/kafka/data
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -94,20 +102,56 @@ group.initial.rebalance.delay.ms=0
 """
 
 
+def _security(stack: Stack) -> str:
+    """Return the lines for TLS, logins and rights. The controller accepts only the broker's certificate."""
+    user, password = ADMINISTRATOR, logins.password(stack.folder, f"kafka-{ADMINISTRATOR}")
+    login = f"listener.name.sasl_ssl.{MECHANISM.lower()}.sasl.jaas.config"
+    return properties_text(
+        {
+            "inter.broker.listener.name": "SASL_SSL",
+            "sasl.enabled.mechanisms": MECHANISM,
+            "sasl.mechanism.inter.broker.protocol": MECHANISM,
+            login: jaas_config(MECHANISM, user, password),
+            "listener.name.controller.ssl.client.auth": "required",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(stack.folder / "certificates" / "kafka.pem"),
+            **trust(logins.authority(stack.folder)),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:{user};User:CN=kafka",
+        }
+    )
+
+
 def prepare(stack: Stack) -> None:
     """Write the configuration, as ports may have changed, and format the data folder if it is new."""
     folder = stack.folder / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
-    properties.write_text(server_properties(stack))
+    write_private(properties, server_properties(stack))
     if not (folder / "data" / "meta.properties").exists():
-        _format(properties)
+        if stack.secured:
+            with _administrators_login(stack) as option:
+                _format(properties, option)
+        else:
+            _format(properties)
 
 
-def _format(properties: Path) -> None:
+@contextmanager
+def _administrators_login(stack: Stack) -> Iterator[str]:
+    """Yield an argument of StorageTool for the first user. It is in a file: others can see a command line."""
+    password = logins.password(stack.folder, f"kafka-{ADMINISTRATOR}")
+    arguments = stack.folder / "kafka" / "first-user"
+    write_private(
+        arguments, f"--add-scram\n{MECHANISM}=[name={ADMINISTRATOR},password={password}]\n"
+    )
+    yield f"@{arguments}"
+    arguments.unlink()
+
+
+def _format(properties: Path, *options: str) -> None:
     command = ["java", "-XX:TieredStopAtLevel=1", *shlex.split(kafka_options("read"))]
     command += ["-cp", CLASSPATH, "kafka.tools.StorageTool"]
-    command += ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
+    command += ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(

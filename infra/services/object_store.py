@@ -11,6 +11,7 @@ from core.s3_client import client_arguments
 from core.settings import Settings
 from infra.ports import s3_address
 from infra.stack import Stack
+from infra.supervision import write_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,7 +21,7 @@ REGION = "us-east-1"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of the program minio in supervisord.conf."""
+    """Return the environment of MinIO."""
     host, port = s3_address(settings)
     return {
         "MINIO_ADDRESS": f"{host}:{port}",
@@ -33,7 +34,13 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def prepare(stack: Stack) -> None:
+    """Create the data folder, and the folder of certificates: empty in a stack without TLS.
+
+    By default MinIO would use certificates in the home folder of whoever starts it.
+    """
     (stack.folder / "minio").mkdir(parents=True, exist_ok=True)
+    (stack.folder / "certificates" / "minio").mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_environment(stack, "minio", environment(stack.settings))
 
 
 def client(settings: Settings, attempts: int = 1) -> "S3Client":

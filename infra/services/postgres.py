@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection
+from psycopg2.extensions import connection, encrypt_password
 from yoyo import get_backend, read_migrations
 
 from core.reading_rules import READING_RULES
@@ -18,6 +19,7 @@ from core.settings import Settings
 from exchanges import EXCHANGE
 from infra import paths
 from infra.ports import postgres_address
+from infra.secured import postgres_binaries
 from infra.stack import Stack, StackError
 
 INITIALISING = 1
@@ -37,6 +39,11 @@ log_timezone = 'UTC'
 log_line_prefix = '%m level=%b pid=%p '
 """
 
+# The certificate is in server.crt and server.key, Postgres's defaults.
+WITH_TLS = "ssl = on\n"
+ONLY_WITH_TLS = "hostssl all all samehost scram-sha-256\n"
+"""pg_hba.conf of a secured stack: a connection without TLS is refused."""
+
 
 def environment(stack: Stack) -> dict[str, str]:
     """Return the environment of the program postgres in supervisord.conf."""
@@ -48,16 +55,38 @@ def prepare(stack: Stack) -> None:
     folder = stack.folder / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
     if not stack.postgres_bin.exists():
-        for part in paths.POSTGRES_FOLDERS:
-            copy = stack.postgres_distribution / part
-            shutil.copytree(paths.site_packages() / part, copy, symlinks=True, dirs_exist_ok=True)
+        _install(stack)
     data = folder / "data"
     if not (data / "PG_VERSION").exists():
         _make_cluster(stack)
     host, port = postgres_address(stack.settings)
     included = data / "stack.conf"
-    included.write_text(CONFIGURATION.format(host=host, port=port))
+    tls = WITH_TLS if stack.secured else ""
+    included.write_text(CONFIGURATION.format(host=host, port=port) + tls)
     _give_to(stack.postgres_user, str(included))
+    if stack.secured:
+        _require_tls(stack, data)
+
+
+def _install(stack: Stack) -> None:
+    if stack.secured:
+        try:
+            postgres_binaries.unpack(stack.postgres_distribution)
+        except FileNotFoundError as error:
+            raise StackError(str(error)) from error
+    else:
+        for part in paths.POSTGRES_FOLDERS:
+            copy = stack.postgres_distribution / part
+            shutil.copytree(paths.site_packages() / part, copy, symlinks=True, dirs_exist_ok=True)
+
+
+def _require_tls(stack: Stack, data: Path) -> None:
+    (data / "pg_hba.conf").write_text(ONLY_WITH_TLS)
+    for suffix in (".crt", ".key"):
+        own = data / f"server{suffix}"
+        shutil.copyfile(stack.folder / "certificates" / f"postgres{suffix}", own)
+        own.chmod(0o600)
+        _give_to(stack.postgres_user, str(own))
 
 
 def _make_cluster(stack: Stack) -> None:
@@ -65,7 +94,7 @@ def _make_cluster(stack: Stack) -> None:
     # A folder without PG_VERSION was left by an interrupted initdb.
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
-    owner = urlsplit(stack.settings.database_url)
+    owner = urlsplit(_initialisers_url(stack.settings))
     password_file = data.with_name("password")
     password_file.touch(mode=0o600)
     password_file.write_text(unquote(owner.password or ""))
@@ -99,11 +128,17 @@ def is_ready(settings: Settings) -> bool:
 
 
 def initialise(settings: Settings) -> None:
-    """Create the database, apply the migrations, and grant the server's role its rights."""
+    """Create the roles and the database, apply the migrations, and grant the server's role its rights.
+
+    The jobs' role owns the database and its tables: it adds and removes partitions, and a rebuild
+    replaces tables. It need not be a superuser.
+    """
     with closing(_connect_to_server(settings)) as server:
         server.autocommit = True
         _wait_for_others(server)
-        _create_database(server, urlsplit(settings.database_url).path[1:])
+        if settings.admin_database_url:
+            _create_role(server, settings.database_url)
+        _create_database(server, settings.database_url)
         _create_reader(server, settings.reader_database_url)
         with get_backend(settings.database_url) as backend:
             migrations = read_migrations(str(paths.MIGRATIONS))
@@ -151,28 +186,44 @@ def _wait_for_others(server: connection) -> None:
 
 def _connect_to_server(settings: Settings) -> connection:
     """Connect to the database `postgres`, which always exists."""
-    url = urlsplit(settings.database_url)
+    url = urlsplit(_initialisers_url(settings))
     return psycopg2.connect(url._replace(path="/postgres").geturl(), connect_timeout=2)
 
 
-def _create_database(server: connection, name: str) -> None:
+def _initialisers_url(settings: Settings) -> str:
+    return settings.admin_database_url or settings.database_url
+
+
+def _create_database(server: connection, owner_url: str) -> None:
+    url = urlsplit(owner_url)
+    name, owner = url.path[1:], sql.Identifier(unquote(url.username or ""))
     with server.cursor() as cursor:
         cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
         if cursor.rowcount == 0:
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {} OWNER {}")
+            cursor.execute(statement.format(sql.Identifier(name), owner))
 
 
-def _create_reader(server: connection, reader_url: str) -> None:
-    reader = urlsplit(reader_url)
-    role, password = unquote(reader.username or ""), unquote(reader.password or "")
+def _create_role(server: connection, role_url: str) -> None:
+    """Create the URL's role, or change its password."""
+    url = urlsplit(role_url)
+    role, password = unquote(url.username or ""), unquote(url.password or "")
+    # Postgres logs a statement that fails, so send a verifier instead of the password.
+    verifier = encrypt_password(password, role, scope=server, algorithm="scram-sha-256")
     with server.cursor() as cursor:
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,))
         verb = "ALTER" if cursor.rowcount else "CREATE"
         cursor.execute(
             sql.SQL(verb + " ROLE {} LOGIN PASSWORD {}").format(
-                sql.Identifier(role), sql.Literal(password)
+                sql.Identifier(role), sql.Literal(verifier)
             )
         )
+
+
+def _create_reader(server: connection, reader_url: str) -> None:
+    _create_role(server, reader_url)
+    role = unquote(urlsplit(reader_url).username or "")
+    with server.cursor() as cursor:
         cursor.execute(
             sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(
                 sql.Identifier(role)

@@ -1,6 +1,10 @@
 """Convert Spark's settings of the object store to those of delta-rs."""
 
+import os
+
 from pyspark.sql import SparkSession
+
+CA_BUNDLE = "S3_CA_BUNDLE"
 
 # Names in delta-rs's object_store, and in Hadoop. Keys are absent if the machine's role is used.
 _NAMES = {
@@ -18,6 +22,8 @@ def delta_options(spark: SparkSession, path: str) -> dict[str, str]:
         return {}
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
     found = {name: hadoop.get(key) for name, key in _NAMES.items()}
+    # Java has the certificate in its truststore, delta-rs in SSL_CERT_FILE; only Arrow reads this option.
+    found[CA_BUNDLE] = os.environ.get(CA_BUNDLE)
     options = {name: value for name, value in found.items() if value}
     if options.get("AWS_ENDPOINT_URL", "").startswith("http:"):
         options["AWS_ALLOW_HTTP"] = "true"

@@ -20,6 +20,7 @@ from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.ports import free_ports
+from infra.secured.rights import KAFKA_RIGHTS
 from infra.services import kafka
 from infra.stack import StackError
 from spark_jobs.kafka_source.partitions import RightError, partitions_of_topics, starting_offsets
@@ -86,14 +87,8 @@ def test_extractor_delivers_with_the_rights_that_the_document_names(
     broker: SecureKafka, tmp_path: Path
 ) -> None:
     received = Topic(broker.owner, BINANCE.raw_topic)
-    rights = [
-        *(
-            (right, topic)
-            for right in ("Write", "Read")
-            for topic in (BINANCE.raw_topic, INSTRUMENTS)
-        ),
-        ("Write", FEED_EVENTS),
-    ]
+    topics = [each for each in KAFKA_RIGHTS["extractors"] if each.kind is ResourceType.TOPIC]
+    rights = [(each.operation, each.name) for each in topics if each.name != KUCOIN.raw_topic]
     broker.grant("Describe", "extractors", ResourceType.GROUP)
     with broker.granted(*rights), extractor_of(broker.settings, tmp_path) as process:
         process.wait_for(received.messages)

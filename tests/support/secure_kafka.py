@@ -13,34 +13,35 @@ from pathlib import Path
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
     AdminClient,
-    ResourcePatternType,
     ResourceType,
-    ScramCredentialInfo,
     ScramMechanism,
-    UserScramCredentialUpsertion,
 )
 
 from core.kafka_client import client_configuration
+from core.kafka_login import MODULES
 from core.settings import Settings
 from infra.ports import free_ports
+from infra.secured.certificates import STORE_PASSWORD, Authority, Certificate
+from infra.secured.kafka_users import (
+    client_properties,
+    jaas_config,
+    properties_text,
+    rule,
+    set_password,
+    trust,
+)
+from infra.secured.rights import Right
 from infra.services import kafka
 from tests.support.broker import broker, format_data
-from tests.support.certificates import STORE_PASSWORD, Authority, Certificate
 from tests.support.process import running
 from tests.support.waiting import wait_for
 
 USER, PASSWORD = "prices", 'p"a ss;1\\'
 """A login whose password needs every kind of quoting."""
 
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-ITERATIONS = 4096
+MECHANISMS = tuple(MODULES)
 TIMEOUT = 30.0
-
-PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
-SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class SecureKafka:
@@ -60,15 +61,8 @@ class SecureKafka:
 
     def login(self, mechanism: str, password: str = PASSWORD) -> Settings:
         """Return settings of USER with this mechanism and password."""
-        module = PLAIN if mechanism == "PLAIN" else SCRAM
-        jaas_config = f'{module} required username="{USER}" password="{_quoted(password)}";'
-        lines = {
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanism": mechanism,
-            # Properties files need a second level of escaping.
-            "sasl.jaas.config": jaas_config.replace("\\", "\\\\"),
-        }
-        return self._client(self._ports.logins, f"{mechanism}-{len(password)}", lines)
+        text = client_properties(mechanism, USER, password, self._authority.certificate)
+        return self._client(self._ports.logins, f"{mechanism}-{len(password)}", text)
 
     def certified(self, name: str, kind: str = "PEM") -> Settings:
         """Return settings of a client with a certificate (PEM or PKCS12 file) instead of a login."""
@@ -79,16 +73,14 @@ class SecureKafka:
         else:
             lines["ssl.keystore.location"] = str(certificate.store)
             lines["ssl.keystore.password"] = STORE_PASSWORD
-        return self._client(self._ports.certificates, f"{name}-{kind}", lines)
+        text = properties_text(lines | trust(self._authority.certificate))
+        return self._client(self._ports.certificates, f"{name}-{kind}", text)
 
     def add_user(self) -> None:
         """Add USER to the SCRAM mechanisms; for PLAIN it is in the broker's configuration."""
         # One request per mechanism: a request may alter a user only once.
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
-            credential = ScramCredentialInfo(mechanism, ITERATIONS)
-            login = UserScramCredentialUpsertion(USER, credential, PASSWORD.encode())
-            done = self._admin.alter_user_scram_credentials([login])
-            done[USER].result(timeout=TIMEOUT)
+            set_password(self._admin, USER, PASSWORD, mechanism)
 
     def grant(
         self,
@@ -98,7 +90,7 @@ class SecureKafka:
         principal: str = USER,
     ) -> None:
         """Grant a right to a user. Return when the broker has applied it."""
-        binding = AclBinding(*_rule(operation, name, kind, principal))
+        binding = AclBinding(*rule(Right(operation, name, kind), f"User:{principal}"))
         self._admin.create_acls([binding])[binding].result(timeout=TIMEOUT)
         wait_for(lambda: self._rules(operation, name, kind, principal))
 
@@ -110,8 +102,8 @@ class SecureKafka:
         principal: str = USER,
     ) -> None:
         """Revoke a right. Return when the broker has applied it."""
-        rule = AclBindingFilter(*_rule(operation, name, kind, principal))
-        self._admin.delete_acls([rule])[rule].result(timeout=TIMEOUT)
+        obsolete = AclBindingFilter(*rule(Right(operation, name, kind), f"User:{principal}"))
+        self._admin.delete_acls([obsolete])[obsolete].result(timeout=TIMEOUT)
         wait_for(lambda: self._rules(operation, name, kind, principal), lambda rules: not rules)
 
     @contextmanager
@@ -128,16 +120,12 @@ class SecureKafka:
     def _rules(
         self, operation: str, name: str, kind: ResourceType, principal: str
     ) -> list[AclBinding]:
-        rule = AclBindingFilter(*_rule(operation, name, kind, principal))
-        return list(self._admin.describe_acls(rule).result(timeout=TIMEOUT))
+        wanted = AclBindingFilter(*rule(Right(operation, name, kind), f"User:{principal}"))
+        return list(self._admin.describe_acls(wanted).result(timeout=TIMEOUT))
 
-    def _client(self, port: int, name: str, lines: dict[str, str]) -> Settings:
+    def _client(self, port: int, name: str, text: str) -> Settings:
         path = self._folder / f"{name}.properties"
-        trust = {
-            "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": str(self._authority.certificate),
-        }
-        path.write_text("".join(f"{name}={value}\n" for name, value in (lines | trust).items()))
+        path.write_text(text)
         return Settings(
             kafka_bootstrap_servers=f"127.0.0.1:{port}", kafka_client_properties=str(path)
         )
@@ -168,7 +156,10 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
 def _server_properties(
     folder: Path, certificate: Certificate, authority: Authority, ports: Ports
 ) -> str:
-    user = f'{PLAIN} required user_{USER}="{_quoted(PASSWORD)}";'.replace("\\", "\\\\")
+    # With PLAIN the broker's own configuration has the password.
+    user = jaas_config("PLAIN", USER, PASSWORD).replace(
+        f'username="{USER}" password', f"user_{USER}"
+    )
     return f"""\
 process.roles=broker,controller
 node.id=1
@@ -185,8 +176,8 @@ ssl.truststore.type=PEM
 ssl.truststore.location={authority.certificate}
 sasl.enabled.mechanisms={",".join(MECHANISMS)}
 listener.name.login.plain.sasl.jaas.config={user}
-listener.name.login.scram-sha-256.sasl.jaas.config={SCRAM} required;
-listener.name.login.scram-sha-512.sasl.jaas.config={SCRAM} required;
+listener.name.login.scram-sha-256.sasl.jaas.config={MODULES["SCRAM-SHA-256"]} required;
+listener.name.login.scram-sha-512.sasl.jaas.config={MODULES["SCRAM-SHA-512"]} required;
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 log.dirs={folder}/data
@@ -197,21 +188,3 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _rule(
-    operation: str, name: str, kind: ResourceType, principal: str
-) -> tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]:
-    return (
-        kind,
-        name,
-        ResourcePatternType.LITERAL,
-        f"User:{principal}",
-        "*",
-        AclOperation[operation.upper()],
-        AclPermissionType.ALLOW,
-    )

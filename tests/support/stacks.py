@@ -33,9 +33,9 @@ _DATABASE_NUMBERS = itertools.count(1)
 
 
 @contextmanager
-def own_stack(name: str) -> Iterator[Stack]:
+def own_stack(name: str, *, secured: bool = False) -> Iterator[Stack]:
     """Yield a stack without running programs. At the end, stop its programs and delete its data."""
-    stack = stack_on_free_ports(f"tests/{name}")
+    stack = stack_on_free_ports(f"tests/{name}", secured=secured)
     try:
         yield stack
     finally:

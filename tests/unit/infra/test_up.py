@@ -22,6 +22,6 @@ def test_local_stack_refuses_properties_of_a_secure_kafka(
         services_up(stack_of("demo", settings))
     assert str(refused.value) == (
         f"KAFKA_CLIENT_PROPERTIES={path}: the local stack's Kafka has neither TLS nor logins. "
-        "Unset it, or use your services: make initialise"
+        "Unset it, start a secured stack (SECURED=1), or use your services: make initialise"
     )
     assert [each.name for each in (tmp_path / "demo").iterdir()] == ["lock"]

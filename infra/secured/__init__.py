@@ -1,0 +1,1 @@
+"""TLS, logins and access rights of a secured stack: docs/secured.md."""

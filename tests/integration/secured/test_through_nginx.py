@@ -1,0 +1,117 @@
+"""Read the prices of a secured stack through nginx with TLS: REST, WebSocket and SSE, with the key."""
+
+import json
+import socket
+import ssl
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from infra.stack import Stack
+from infra.up import EXTRACTORS
+from tests.integration.secured.conftest import SITE, STREAMS_PER_ADDRESS
+from tests.support.event_stream import EventStream
+from tests.support.nginx import Nginx
+
+TIMEOUT = 60.0
+
+
+def key(stack: Stack) -> dict[str, str]:
+    return {"X-API-Key": stack.settings.server_api_key}
+
+
+def ask(proxy: Nginx, path: str, headers: dict[str, str]) -> requests.Response:
+    return requests.get(
+        f"{proxy.address}{path}", headers=headers, verify=str(proxy.authority), timeout=TIMEOUT
+    )
+
+
+def web_socket(proxy: Nginx, headers: dict[str, str], source: str) -> ClientConnection:
+    """Open the WebSocket from an address of this machine, such as 127.0.0.2."""
+    plain = socket.create_connection(
+        ("127.0.0.1", proxy.port), timeout=TIMEOUT, source_address=(source, 0)
+    )
+    return connect(
+        f"wss://127.0.0.1:{proxy.port}/ws",
+        sock=plain,
+        ssl=ssl.create_default_context(cafile=str(proxy.authority)),
+        additional_headers=headers,
+        open_timeout=TIMEOUT,
+        max_size=None,
+    )
+
+
+def test_rest_answers_prices_of_every_exchange_with_the_key_only(
+    secured: Stack, proxy: Nginx
+) -> None:
+    refused = ask(proxy, "/api/prices", {})
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    answer = ask(proxy, "/api/prices", key(secured))
+    assert answer.status_code == 200
+    assert {price["exchange"] for price in answer.json()["prices"]} == {*EXTRACTORS}
+
+
+def test_web_socket_sends_prices_as_they_change(secured: Stack, proxy: Nginx) -> None:
+    with web_socket(proxy, key(secured), "127.0.0.1") as stream:
+        first = json.loads(stream.recv(TIMEOUT))
+        assert {price["exchange"] for price in first["prices"]} == {*EXTRACTORS}
+        following = json.loads(stream.recv(TIMEOUT))
+        assert following["previous"] == first["id"]
+    with pytest.raises(InvalidStatus) as refused:
+        web_socket(proxy, {}, "127.0.0.1")
+    assert refused.value.response.status_code == 401
+
+
+def test_event_stream_sends_prices_as_they_change(secured: Stack, proxy: Nginx) -> None:
+    with requests.get(
+        f"{proxy.address}/stream",
+        headers=key(secured),
+        verify=str(proxy.authority),
+        stream=True,
+        timeout=TIMEOUT,
+    ) as response:
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        events = EventStream(response)
+        first = events.receive()
+        assert {price["exchange"] for price in first["prices"]} == {*EXTRACTORS}
+        assert events.receive()["previous"] == first["id"]
+
+
+def test_host_of_a_listed_site_is_served_and_another_is_refused(
+    secured: Stack, proxy: Nginx
+) -> None:
+    hosts = {
+        urlsplit(SITE).hostname: 200,
+        "attacker.example": 421,
+    }
+    for host, status in hosts.items():
+        answer = ask(proxy, "/api/prices", key(secured) | {"Host": str(host)})
+        assert (host, answer.status_code) == (host, status)
+
+
+def test_session_cookie_is_secure_because_the_proxy_forwards_the_protocol(
+    secured: Stack, proxy: Nginx
+) -> None:
+    address = f"{proxy.address}/session"
+    trusted = str(proxy.authority)
+    answer = requests.post(address, headers=key(secured), verify=trusted, timeout=TIMEOUT)
+    assert answer.ok
+    attributes = {each.strip() for each in answer.headers["set-cookie"].split(";")}
+    assert {"Secure", "HttpOnly"} <= attributes
+
+
+def test_streams_are_limited_by_the_clients_address_which_it_cant_forge(
+    secured: Stack, proxy: Nginx
+) -> None:
+    with ExitStack() as streams:
+        for number in range(STREAMS_PER_ADDRESS):
+            forged = key(secured) | {"X-Forwarded-For": f"192.0.2.{number}"}
+            streams.enter_context(web_socket(proxy, forged, "127.0.0.2"))
+        with pytest.raises(InvalidStatus) as refused:
+            web_socket(proxy, key(secured) | {"X-Forwarded-For": "192.0.2.9"}, "127.0.0.2")
+        assert refused.value.response.status_code == 429
+        streams.enter_context(web_socket(proxy, key(secured), "127.0.0.3"))

@@ -1,0 +1,52 @@
+"""Test the rights of each user against the document that lists them."""
+
+import re
+
+import pytest
+
+from infra.paths import PROJECT
+from infra.secured.rights import KAFKA_RIGHTS, RAW_TOPICS, Right, s3_policy
+
+BUCKET = "arn:aws:s3:::prices"
+DOCUMENT = (PROJECT / "docs" / "managed-kafka.md").read_text()
+
+
+def documented(program: str) -> str:
+    """Return the rights on topics in the first row of a program."""
+    (row,) = re.findall(rf"^\| [^|]*`{program}`[^|]* \| (Write|Read)([^|]*) \|", DOCUMENT, re.M)[:1]
+    return "".join(row)
+
+
+@pytest.mark.parametrize(("user", "program"), [("extractors", "binance"), ("jobs", "live_prices")])
+def test_topics_that_a_user_may_write_or_read_are_documented(user: str, program: str) -> None:
+    row = documented(program)
+    for right in KAFKA_RIGHTS[user]:
+        if right.operation in ("Read", "Write") and right.name != "kucoin_raw_data":
+            assert f"`{right.name}`" in row, right
+
+
+def test_jobs_write_no_topic() -> None:
+    operations = {right.operation for right in KAFKA_RIGHTS["jobs"]}
+    assert operations == {"Read", "Describe_Configs"}
+    assert {Right("Describe_Configs", topic) for topic in RAW_TOPICS} < {*KAFKA_RIGHTS["jobs"]}
+
+
+def test_policy_of_extractors_only_adds_objects_below_landing() -> None:
+    assert s3_policy("extractors", "prices")["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+            "Resource": [f"{BUCKET}/landing", f"{BUCKET}/landing/*"],
+        }
+    ]
+
+
+def test_policy_of_jobs_has_no_write_to_landing_and_no_whole_bucket() -> None:
+    writing, reading, listing = s3_policy("jobs", "prices")["Statement"]
+    folders = [
+        f"{BUCKET}/{each}{end}" for each in ("raw", "staging", "tickers") for end in ("", "/*")
+    ]
+    assert (writing["Resource"], "s3:DeleteObject" in writing["Action"]) == (folders, True)
+    landing = [f"{BUCKET}/landing", f"{BUCKET}/landing/*"]
+    assert (reading["Action"], reading["Resource"]) == (["s3:GetObject"], landing + folders)
+    assert listing["Condition"]["StringLike"]["s3:prefix"][:2] == ["landing", "landing/*"]
