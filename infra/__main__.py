@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -132,34 +133,69 @@ def restore(stack: Stack, folder: Path) -> None:
     )
 
 
+def jobs(settings: Settings) -> None:
+    stack = running_stack(settings)
+    supervision.start_programs(stack, JOBS)
+    if all(service.is_ready(stack.settings) for service in SERVICES.values()):
+        print_advice(stack.settings)
+
+
+def stop_jobs(settings: Settings) -> None:
+    supervision.stop_programs(running_stack(settings), JOBS)
+
+
+def server(settings: Settings) -> None:
+    supervision.start_programs(running_stack(settings), ["server"])
+
+
+def monitored(settings: Settings) -> None:
+    """Start Prometheus and Alertmanager beside the running stack, and print their addresses."""
+    stack = running_stack(settings)
+    monitor(stack)
+    print(
+        f"\n  Prometheus    {prometheus_url(stack)}/alerts"
+        f"\n  Alertmanager  {alertmanager_url(stack)}/\n"
+    )
+
+
+def env(settings: Settings) -> None:
+    print(running_stack(settings).exports())
+
+
+def initialised(settings: Settings) -> None:
+    initialise(settings, "check the address in the settings")
+
+
+COMMANDS: Mapping[str, Callable[[Settings], None]] = {
+    "jobs": jobs,
+    "stop-jobs": stop_jobs,
+    "server": server,
+    "monitor": monitored,
+    "down": down,
+    "status": status,
+    "logs": logs,
+    "env": env,
+    "clean": clean,
+    "initialise": initialised,
+}
+"""Commands without arguments."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra", description="The local stack.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("back-up").add_argument("folder", type=Path)
-    into = commands.add_parser("restore")
-    into.add_argument("folder", type=Path)
-    into.add_argument("--feed", choices=FEEDS, default="live")
     of_feed = argparse.ArgumentParser(add_help=False)
-    of_feed.add_argument(
+    of_feed.add_argument("--feed", choices=FEEDS, default="live")
+    of_security = argparse.ArgumentParser(add_help=False)
+    of_security.add_argument(
         "--secured", action="store_true", help="with TLS, logins and access rights"
     )
-    up_parser = commands.add_parser("up", parents=[of_feed])
-    up_parser.add_argument("--feed", choices=FEEDS, default="live")
-    commands.add_parser("demo", parents=[of_feed])
-    commands.add_parser("live", parents=[of_feed])
-    others = (
-        "jobs",
-        "stop-jobs",
-        "server",
-        "monitor",
-        "down",
-        "status",
-        "logs",
-        "env",
-        "clean",
-        "initialise",
-    )
-    for name in others:
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", parents=[of_feed, of_security])
+    commands.add_parser("demo", parents=[of_security])
+    commands.add_parser("live", parents=[of_security])
+    commands.add_parser("back-up").add_argument("folder", type=Path)
+    commands.add_parser("restore", parents=[of_feed]).add_argument("folder", type=Path)
+    for name in COMMANDS:
         commands.add_parser(name)
     arguments = parser.parse_args()
     try:
@@ -180,33 +216,12 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             demo(stack_of("demo", settings, secured=arguments.secured))
         case "live":
             live(stack_of("live", settings, secured=arguments.secured))
-        case "jobs":
-            stack = running_stack(settings)
-            supervision.start_programs(stack, JOBS)
-            if all(service.is_ready(stack.settings) for service in SERVICES.values()):
-                print_advice(stack.settings)
-        case "stop-jobs":
-            supervision.stop_programs(running_stack(settings), JOBS)
-        case "server":
-            supervision.start_programs(running_stack(settings), ["server"])
         case "back-up":
             back_up(settings, arguments.folder)
         case "restore":
             restore(stack_of(arguments.feed, settings), arguments.folder)
-        case "monitor":
-            stack = running_stack(settings)
-            monitor(stack)
-            print(
-                f"\n  Prometheus    {prometheus_url(stack)}/alerts"
-                f"\n  Alertmanager  {alertmanager_url(stack)}/\n"
-            )
-        case "initialise":
-            initialise(settings, "check the address in the settings")
-        case "env":
-            print(running_stack(settings).exports())
-        case _:
-            commands = {f.__name__: f for f in (down, status, logs, clean)}
-            commands[arguments.command](settings)
+        case name:
+            COMMANDS[name](settings)
 
 
 if __name__ == "__main__":
