@@ -139,7 +139,7 @@ class Settings:
         SERVER,
         secret=True,
     )
-    admin_database_url: str = _setting("", check.database_url, secret=True)
+    admin_database_url: str = _setting("", postgres_url, secret=True)
     """Login that creates the database and the roles; empty if DATABASE_URL's role may do so."""
     exchanges: Mapping[str, ExchangeSettings] = field(
         default_factory=lambda: {
