@@ -3,7 +3,8 @@
 import json
 import socket
 import ssl
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,19 +31,23 @@ def ask(proxy: Nginx, path: str, headers: dict[str, str]) -> requests.Response:
     )
 
 
-def web_socket(proxy: Nginx, headers: dict[str, str], source: str) -> ClientConnection:
+@contextmanager
+def web_socket(proxy: Nginx, headers: dict[str, str], source: str) -> Iterator[ClientConnection]:
     """Open the WebSocket from an address of this machine, such as 127.0.0.2."""
-    plain = socket.create_connection(
-        ("127.0.0.1", proxy.port), timeout=TIMEOUT, source_address=(source, 0)
-    )
-    return connect(
-        f"wss://127.0.0.1:{proxy.port}/ws",
-        sock=plain,
-        ssl=ssl.create_default_context(cafile=str(proxy.authority)),
-        additional_headers=headers,
-        open_timeout=TIMEOUT,
-        max_size=None,
-    )
+    with (
+        socket.create_connection(
+            ("127.0.0.1", proxy.port), timeout=TIMEOUT, source_address=(source, 0)
+        ) as plain,
+        connect(
+            f"wss://127.0.0.1:{proxy.port}/ws",
+            sock=plain,
+            ssl=ssl.create_default_context(cafile=str(proxy.authority)),
+            additional_headers=headers,
+            open_timeout=TIMEOUT,
+            max_size=None,
+        ) as stream,
+    ):
+        yield stream
 
 
 def test_rest_answers_prices_of_every_exchange_with_the_key_only(
@@ -61,8 +66,8 @@ def test_web_socket_sends_prices_as_they_change(secured: Stack, proxy: Nginx) ->
         assert {price["exchange"] for price in first["prices"]} == {*EXTRACTORS}
         following = json.loads(stream.recv(TIMEOUT))
         assert following["previous"] == first["id"]
-    with pytest.raises(InvalidStatus) as refused:
-        web_socket(proxy, {}, "127.0.0.1")
+    with pytest.raises(InvalidStatus) as refused, web_socket(proxy, {}, "127.0.0.1"):
+        pass
     assert refused.value.response.status_code == 401
 
 
@@ -111,7 +116,8 @@ def test_streams_are_limited_by_the_clients_address_which_it_cant_forge(
         for number in range(STREAMS_PER_ADDRESS):
             forged = key(secured) | {"X-Forwarded-For": f"192.0.2.{number}"}
             streams.enter_context(web_socket(proxy, forged, "127.0.0.2"))
-        with pytest.raises(InvalidStatus) as refused:
-            web_socket(proxy, key(secured) | {"X-Forwarded-For": "192.0.2.9"}, "127.0.0.2")
+        forged = key(secured) | {"X-Forwarded-For": "192.0.2.9"}
+        with pytest.raises(InvalidStatus) as refused, web_socket(proxy, forged, "127.0.0.2"):
+            pass
         assert refused.value.response.status_code == 429
         streams.enter_context(web_socket(proxy, key(secured), "127.0.0.3"))
