@@ -17,6 +17,7 @@ from spark_jobs.postgres import transaction
 from spark_jobs.postgres.kafka_progress import ProgressError
 from spark_jobs.postgres.price_sink import TABLES, PriceSink
 from spark_jobs.postgres.transaction import SecondLiveJobError
+from spark_jobs.run.metrics import JobMetrics
 from tests.support.frames import BTCUSDT, item, record, reduced
 from tests.support.postgres import (
     SOON,
@@ -72,11 +73,17 @@ def postgres_away(owner: connection, database: Settings) -> AbstractContextManag
 
 
 @pytest.mark.parametrize("code", ["40P01", "40001"], ids=["deadlock", "serialisation failure"])
-def test_batch_that_lost_a_conflict_is_written_again(
+def test_batch_that_lost_a_conflict_is_written_again_and_each_failure_is_counted(
     spark: SparkSession, sink: PriceSink, owner: connection, code: str
 ) -> None:
+    metrics = JobMetrics()
+    sink.report_to(metrics)
     execute(owner, FAIL_AT_FIRST.format(code=code))
     write_one(spark, sink)
+    failed = metrics.registry.get_sample_value(
+        "job_failed_attempts_total", {"query": "live_prices"}
+    )
+    assert failed == 2
     assert rows(owner, "SELECT last_value FROM attempts") == [(3,)]
     assert updates(owner) == [(1,)]
 
