@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from core.kafka_client import client_configuration, missing_right
 from core.settings import Settings
@@ -51,9 +50,7 @@ class ConsumerGroups:
     """Thread that publishes the progress of sinks until `close`."""
 
     def __init__(self, settings: Settings, sinks: Sequence[Sink]) -> None:
-        # The client would log each refused connection; failures are logged here.
-        client = AdminClient({**client_configuration(settings), "log_level": 0})
-        self._groups = [ConsumerGroup(settings, client, sink) for sink in sinks]
+        self._groups = [ConsumerGroup(settings, sink) for sink in sinks]
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consumer-groups", daemon=True)
 
@@ -77,9 +74,9 @@ class ConsumerGroups:
 class ConsumerGroup:
     """Consumer group with the name of a sink's query."""
 
-    def __init__(self, settings: Settings, client: AdminClient, sink: Sink) -> None:
+    def __init__(self, settings: Settings, sink: Sink) -> None:
         self._settings = settings
-        self._client = client
+        self._consumer = member_of_no_group(settings, sink.query)
         self._sink = sink
         self._published: Offsets = {}
         self._renew_at = 0.0
@@ -97,7 +94,7 @@ class ConsumerGroup:
             return
         group = self._sink.query
         try:
-            commit(self._client, group, progress)
+            commit(self._consumer, progress)
         except KafkaException as error:
             if error.args[0].code() in STARTING:
                 return
@@ -117,11 +114,32 @@ class ConsumerGroup:
         return error.str()
 
 
-def commit(client: AdminClient, group: str, offsets: Offsets) -> None:
-    """Set the offsets of a group without members. Raise KafkaException on failure."""
+def member_of_no_group(settings: Settings, group: str) -> Consumer:
+    """Return a consumer that commits offsets of a group and never joins it."""
+    return Consumer(
+        {
+            **client_configuration(settings),
+            "group.id": group,
+            "enable.auto.commit": False,
+            # A commit waits for the group's coordinator for this time.
+            "session.timeout.ms": round(1000 * TIMEOUT),
+            # The client would log each refused connection; failures are logged here.
+            "log_level": 0,
+        }
+    )
+
+
+def commit(consumer: Consumer, offsets: Offsets) -> None:
+    """Set the offsets of the consumer's group. Raise KafkaException on failure."""
     partitions = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
-    asked = ConsumerGroupTopicPartitions(group, partitions)
-    done = client.alter_consumer_group_offsets([asked], request_timeout=TIMEOUT)
-    for each in done[group].result().topic_partitions:
+    try:
+        committed = consumer.commit(offsets=partitions, asynchronous=False)
+    except KafkaException:
+        # Why there is no coordinator, such as a missing right, is an event of the consumer.
+        event = consumer.poll(0)
+        if event is not None and (error := event.error()) is not None:
+            raise KafkaException(error) from None
+        raise
+    for each in committed:
         if each.error is not None:
             raise KafkaException(each.error)

@@ -1,6 +1,5 @@
 """Publish the progress of queries as offsets of consumer groups, which Kafka's own tools show."""
 
-import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -46,11 +45,6 @@ class SinkAt(Sink):
         raise NotImplementedError
 
 
-def group_of(settings: Settings, sink: Sink) -> ConsumerGroup:
-    client = AdminClient({**client_configuration(settings), "log_level": 0})
-    return ConsumerGroup(settings, client, sink)
-
-
 def committed(settings: Settings) -> Offsets:
     """Return the group's offsets."""
     client = AdminClient({**client_configuration(settings), "log_level": 0})
@@ -84,22 +78,18 @@ def test_kafkas_own_tool_shows_what_a_query_has_not_read(broker: OwnKafka) -> No
 
 
 def test_offsets_of_a_quiet_topic_are_published_again(settings: Settings) -> None:
-    group = group_of(settings, SinkAt({PLACE: 0}))
-    attempts = itertools.count(0.0, PAUSE)
-    now = 0.0
-
     def published() -> Offsets:
-        nonlocal now
-        now = next(attempts)
-        group.publish(now)
+        ConsumerGroup(settings, SinkAt({PLACE: 0})).publish(now=0.0)
         return committed(settings)
 
     # A broker that has just started may refuse the first attempts.
-    assert wait_for(published) == {PLACE: 0}
+    wait_for(published)
+    group = ConsumerGroup(settings, SinkAt({PLACE: 0}))
+    group.publish(now=0.0)
     delete(settings)
-    group.publish(now + RENEWAL - 1)
+    group.publish(now=RENEWAL - 1)
     assert committed(settings) == {}
-    group.publish(now + RENEWAL)
+    group.publish(now=RENEWAL)
     assert committed(settings) == {PLACE: 0}
 
 
@@ -127,7 +117,7 @@ def test_missing_right_is_logged_once_and_no_longer_needed_after_a_grant(
     for granted, of_kind in ((GROUP, ResourceType.GROUP), (PLACE[0], ResourceType.TOPIC)):
         secured.grant("Read", granted, of_kind)
     secured.revoke("Read", name, kind)
-    group = group_of(secured.settings, SinkAt({PLACE: 0}))
+    group = ConsumerGroup(secured.settings, SinkAt({PLACE: 0}))
     with caplog.at_level(logging.INFO, LOGGER):
         for attempt in range(3):
             group.publish(now=attempt * PAUSE)

@@ -17,10 +17,8 @@ import nbformat
 import numpy as np
 import psycopg2
 import pytest
-from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 
-from core.kafka_client import client_configuration
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from exchanges.binance import BINANCE
@@ -35,7 +33,7 @@ from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_query, lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
-from spark_jobs.run.consumer_groups import commit
+from spark_jobs.run.consumer_groups import commit, member_of_no_group
 from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.extractor import Extractor
 from tests.support.followed_pair import LEAD, ON_THE_WAY, SYMBOL_OF, prices, send
@@ -214,10 +212,9 @@ def followed(
         )
     progress = all_ends(own)
     produce(own, KUCOIN.raw_topic, b"not read yet")
-    client = AdminClient({**client_configuration(own)})
-    commit(client, "live_prices", progress)
+    commit(member_of_no_group(own, "live_prices"), progress)
     for sink in (table, archive):
-        commit(client, sink.query, {**before, **sink.progress()})
+        commit(member_of_no_group(own, sink.query), {**before, **sink.progress()})
     return own
 
 
