@@ -12,6 +12,9 @@ from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRU
 RAW_TOPICS = tuple(EXCHANGE_OF_TOPIC)
 SMALL_TOPICS = (INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
 
+QUERIES = ("live_prices", "small_topics", "exchange_candles", "raw_archive", "price_history")
+"""Consumer groups of the jobs."""
+
 
 class Right(NamedTuple):
     """One operation on one resource of Kafka. Read and Write include Describe."""
@@ -33,6 +36,8 @@ KAFKA_RIGHTS = {
         *(Right("Read", topic) for topic in (*RAW_TOPICS, *SMALL_TOPICS)),
         # To check message.timestamp.type.
         *(Right("Describe_Configs", topic) for topic in RAW_TOPICS),
+        # To publish their progress.
+        *(Right("Read", query, ResourceType.GROUP) for query in QUERIES),
     ),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import deltalake
 import pytest
 
+from core.reading_rules import READING_RULES, TABLE_PROPERTY
 from spark_jobs.lake.tickers import schema
 from spark_jobs.lake.tickers.log import TickerLog
 from spark_jobs.lake.tickers.progress import Progress, TableError
@@ -54,7 +55,11 @@ def test_a_new_table_has_all_steps(tmp_path: Path) -> None:
     folder = OwnTable(tmp_path).folder
     assert columns(folder) == list(schema.columns())
     expected = {name: value for step in STEPS for name, value in step.properties.items()}
-    assert properties(folder) == {**expected, NUMBER: str(len(STEPS))}
+    assert properties(folder) == {
+        **expected,
+        NUMBER: str(len(STEPS)),
+        TABLE_PROPERTY: str(READING_RULES),
+    }
 
 
 def test_the_table_of_an_earlier_version_gets_what_it_lacks_and_keeps_rows_and_progress(
