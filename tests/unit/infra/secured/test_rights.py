@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from confluent_kafka.admin import ResourceType  # type: ignore[attr-defined]
 
 from infra.paths import PROJECT
-from infra.secured.rights import KAFKA_RIGHTS, RAW_TOPICS, Right, s3_policy
+from infra.secured.rights import KAFKA_RIGHTS, QUERIES, RAW_TOPICS, Right, s3_policy
 
 BUCKET = "arn:aws:s3:::prices"
 DOCUMENT = (PROJECT / "docs" / "managed-kafka.md").read_text()
@@ -21,8 +22,14 @@ def documented(program: str) -> str:
 def test_topics_that_a_user_may_write_or_read_are_documented(user: str, program: str) -> None:
     row = documented(program)
     for right in KAFKA_RIGHTS[user]:
-        if right.operation in ("Read", "Write") and right.name != "kucoin_raw_data":
+        is_listed = right.operation in ("Read", "Write") and right.kind is ResourceType.TOPIC
+        if is_listed and right.name != "kucoin_raw_data":
             assert f"`{right.name}`" in row, right
+
+
+def test_groups_in_which_the_jobs_publish_their_progress_are_documented() -> None:
+    (listed,) = re.findall(r"Read each group .*?: (.*?)\. Without", DOCUMENT)
+    assert listed == ", ".join(f"`{query}`" for query in QUERIES)
 
 
 def test_jobs_write_no_topic() -> None:
