@@ -1,12 +1,15 @@
 """Run the commands of the Makefile on a secured stack."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 from infra.stack import Stack
 from tests.support.process import run
 from tests.support.stacks import QUICK_JAVA
+from tests.support.waiting import wait_for
 
 AUDIT_DEADLINE = 900.0
 """Seconds. On a busy machine, Spark alone takes minutes."""
@@ -30,3 +33,14 @@ def test_audit_agrees_in_the_environment_that_make_env_prints(
     done = run(["sh", str(script)], QUICK_JAVA, deadline=AUDIT_DEADLINE)
     # The bucket's lines follow; a difference in them, too, would end the audit with another status.
     assert re.match(r"live_prices: [1-9]\d* rows, 0 differ\n", done.stdout), done.stdout
+
+
+def test_the_doctor_finds_nothing_wrong(serving: Stack) -> None:
+    def examined() -> str:
+        command = [sys.executable, "-m", "infra.doctor"]
+        environment = os.environ | serving.environment()
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+    # The lake's first batches may not be written yet.
+    found = wait_for(examined, lambda printed: printed.endswith("findings: 0\n"), deadline=300)
+    assert "wrong" not in found
