@@ -1,7 +1,7 @@
 """Compare the clocks of Postgres, the object store and Kafka with this machine's. Nothing is written.
 
 Each answer has the time at which the server made it, which lies between the request and the answer. Kafka
-has no request for its time, so the timestamps that it gave its newest records are compared.
+has no request for its time, so the timestamps of its newest records are compared.
 """
 
 import json
