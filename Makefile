@@ -26,7 +26,7 @@ MAKEFLAGS += --jobs=4 --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server monitor initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-stream-clients test-metrics test-monitoring test-page-outages test-pgbouncer test-secured test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
+.PHONY: help benchmarks benchmark-document setup prerequisites demo live up jobs stop-jobs audit compare-candles trace dead-letters rebuild back-up restore accept-topics notebook server monitor initialise down status doctor logs env clean test test-unit test-page test-clients test-cluster test-doctor test-faults test-stream-clients test-metrics test-monitoring test-page-outages test-pgbouncer test-secured test-restore test-upgrade soak soak-extractors soak-jobs benchmark-async-twin benchmark-backlog benchmark-batch-seconds benchmark-extractor benchmark-history benchmark-lake benchmark-growth benchmark-latency benchmark-lighthouse benchmark-page benchmark-stream-bytes benchmark-streams benchmark-ticker-upkeep benchmark-whole-way benchmark-upsert benchmark-table-size benchmark-cluster browser screenshots lint lock soak-backfill soak-lake soak-reader soak-streams
 
 help:  ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
@@ -129,9 +129,12 @@ screenshots: setup browser  ## take the README's screenshots from the running de
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Four workers on two cores: most tests wait most of the time.
-test: test-unit test-page browser $(TOOLS)/page_tools/.ready $(TOOLS)/clients/s3fs/.ready  ## run all tests, against separate stacks on free ports
-	@$(BIN)/pytest -m "not unit and not alone" --durations 20 $(WORKERS) 4
-	@$(BIN)/pytest -m alone
+test: test-unit test-page browser $(TOOLS)/page_tools/.ready $(TOOLS)/clients/s3fs/.ready  ## run all tests but those below, against separate stacks on free ports
+	@$(BIN)/pytest -m "not unit and not alone and not fault" --durations 20 $(WORKERS) 4
+	@$(BIN)/pytest -m "alone and not fault"
+
+test-faults: setup  ## run the tests that kill programs, stop services and damage data, ten minutes
+	@$(BIN)/pytest -m fault --durations 20 $(WORKERS) 4
 
 test-cluster: executor-packages  ## run each job on two executors of a standalone Spark cluster
 	@$(BIN)/pytest tests/integration/cluster

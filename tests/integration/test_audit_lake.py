@@ -39,6 +39,8 @@ from tests.support.lake_queries import (
 from tests.support.postgres import execute
 from tests.support.queries import run_live_prices
 
+pytestmark = pytest.mark.fault
+
 MINUTE = 60_000_000
 MINUTES = range(5)
 TABLES = ["live_prices", "candles_1m", "dead_letters", "dead_letter_spans"]

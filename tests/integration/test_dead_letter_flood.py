@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from psycopg2.extensions import connection, cursor
 from pyspark.sql import SparkSession
 
@@ -26,6 +27,8 @@ from tests.support.frames import CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.postgres import execute, rows
 from tests.support.queries import run_once
+
+pytestmark = pytest.mark.fault
 
 MESSAGES, ITEMS, BATCHES = 400, 500, 4
 PARTITIONS = 2

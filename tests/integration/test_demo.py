@@ -198,6 +198,7 @@ def test_a_busy_port_is_refused_by_name_and_number_before_anything_starts() -> N
         assert not supervision.is_running(other)
 
 
+@pytest.mark.fault
 def test_what_dies_is_restarted_and_prices_go_on(demo: Stack) -> None:
     killed = {name: pids(demo)[name] for name in ("kucoin", "jobs", "postgres")}
     left = spark_files(demo)
@@ -226,6 +227,7 @@ def spark_files(stack: Stack) -> set[str]:
     return {path.name for path in (stack.spark_folder / "jobs").iterdir()}
 
 
+@pytest.mark.fault
 def test_after_kill_9_of_everything_the_same_command_starts_it_and_the_data_is_there(
     demo: Stack,
 ) -> None:
@@ -239,6 +241,7 @@ def test_after_kill_9_of_everything_the_same_command_starts_it_and_the_data_is_t
     assert last_batch(demo) > before
 
 
+@pytest.mark.fault
 def test_after_any_kills_the_tables_equal_a_fresh_computation_from_kafka(demo: Stack) -> None:
     """The kills of the tests before, and more in `make soak-jobs`."""
     kill_drivers(demo)

@@ -316,7 +316,7 @@ def test_without_a_service_its_checks_are_skipped_and_the_others_done(settings: 
 
 
 def test_error_during_a_check_is_a_finding(database: Settings, owner: connection) -> None:
-    execute(owner, "DROP TABLE live_prices")
+    execute(owner, "DROP TABLE live_prices CASCADE")
     (check,) = (each for each in checks(Target(database)) if each.title == "prices")
     assert isinstance(check, Check)
     with pytest.raises(psycopg2.Error):

@@ -27,6 +27,8 @@ from tests.support.market import (
 from tests.support.own_kafka import OwnKafka, foreign_producer, values_in
 from tests.support.waiting import pass_time, wait_for
 
+pytestmark = pytest.mark.fault
+
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
 KILLS = int(os.environ.get("KILLS", "2"))
 LOST_BYTES = 20_000

@@ -31,6 +31,8 @@ from tests.support.process import Process
 from tests.support.stacks import unavailable
 from tests.support.waiting import Value, pass_time, shown, wait_for
 
+pytestmark = pytest.mark.fault
+
 KILLS = int(os.environ.get("KILLS", "2"))
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
 OUTAGES_AFTER = {KILLS // 3, 2 * KILLS // 3}

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 import requests
 from psycopg2.extensions import connection
 
@@ -25,6 +26,8 @@ from tests.support.process import Process, running
 from tests.support.small_messages import SEEN_AT, feed_event, instrument
 from tests.support.stacks import unavailable
 from tests.support.waiting import pass_time
+
+pytestmark = pytest.mark.fault
 
 DEADLINE = 120.0
 OUTAGE_SECONDS = 2.0

@@ -22,7 +22,7 @@ from tests.support.market import (
 from tests.support.stacks import unavailable
 from tests.support.waiting import pass_time
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.fault]
 
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "8"))
 KILLS = int(os.environ.get("KILLS", "3"))

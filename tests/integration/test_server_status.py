@@ -201,7 +201,13 @@ def test_a_table_has_the_bytes_of_its_partitions(owner: connection, server: Serv
 
     assert {each["table"] for each in tables} == {
         *("live_prices", "candles_1m", "instruments", "feed_events", "kafka_progress", "batches"),
-        *("dead_letters", "dead_letter_spans", "exchange_candles", "exchange_candle_spans"),
+        *(
+            "dead_letters",
+            "dead_letter_spans",
+            "exchange_candles",
+            "exchange_candle_spans",
+            "reading_rules",
+        ),
     }
     assert tables[0]["table"] == "candles_1m"
     assert tables[0]["bytes"] > 1_000_000

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from statistics import median
 
+import pytest
+
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra.replay.faults.faults import Close, Unauthorized
@@ -17,6 +19,8 @@ from tests.support.ledger import Identity, Ledger, Written, identities, surely_r
 from tests.support.random_faults import faults_of, strike
 from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import pass_time, wait_for
+
+pytestmark = pytest.mark.fault
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
 AGE_LIMIT = min(20.0, SECONDS / 5)
