@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import closing
 
-import deltalake
 import psycopg2
 
-from core.reading_rules import READING_RULES, TABLE_PROPERTY
+from core.reading_rules import READING_RULES
 from core.settings import Settings
+from infra.services import ticker_table
+from spark_jobs.lake.tickers.schema import rules_of
 
 
 def advice(settings: Settings) -> str:
@@ -32,24 +33,6 @@ def _tables(settings: Settings) -> Iterator[str]:
 
 
 def _tickers(settings: Settings) -> Iterator[str]:
-    options = _options(settings)
-    path = f"s3://{settings.s3_bucket}/tickers"
-    if not deltalake.DeltaTable.is_deltatable(path, options):
-        return
-    configuration = deltalake.DeltaTable(path, storage_options=options).metadata().configuration
-    if int(configuration.get(TABLE_PROPERTY, "1")) < READING_RULES:
+    table = ticker_table.opened(settings)
+    if table and rules_of(table) < READING_RULES:
         yield "tickers/"
-
-
-def _options(settings: Settings) -> dict[str, str]:
-    """Return delta-rs's options of the store. Without keys, it finds credentials itself."""
-    keys = {
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_SESSION_TOKEN": settings.aws_session_token,
-    }
-    return {name: value for name, value in keys.items() if value} | {
-        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
-        "AWS_ALLOW_HTTP": str(settings.s3_endpoint_url.startswith("http:")).lower(),
-        "AWS_REGION": "us-east-1",
-    }

@@ -4,21 +4,17 @@ Sinks store their progress with their data: live_prices in kafka_progress, raw_a
 raw/, price_history in the commits of tickers/.
 """
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-
-import deltalake
-from deltalake.exceptions import TableNotFoundError
+from contextlib import closing
 
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
 from infra.doctor.finding import Finding
 from infra.doctor.newest_records import READ_LIMIT, first_records
 from infra.doctor.tables import connected
-from infra.services import object_store
+from infra.services import object_store, ticker_table
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.partitions import OffsetError, kept_offsets, starting_offset
 from spark_jobs.kafka_source.topic_ids import (
@@ -69,38 +65,12 @@ def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
 
 def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
     progress: Offsets = {}
-    path = f"s3://{settings.s3_bucket}/tickers"
-    options = object_store.storage_options(settings)
-    try:
-        with trusted(settings.s3_ca_bundle):
-            newest = newest_progress(
-                deltalake.DeltaTable(path, storage_options=options), "tickers/"
-            )
-    except TableNotFoundError:
-        pass  # No batch yet.
-    else:
+    # There is no table before its first batch.
+    if table := ticker_table.opened(settings):
+        newest = newest_progress(table, "tickers/")
         yield from recreated(settings, newest.topic_ids, "tickers/")
         progress = newest.next_offsets
     yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
-
-
-@contextmanager
-def trusted(authority: str) -> Iterator[None]:
-    """Let delta-rs trust only the certificate in this file, if there is one, until the context ends.
-
-    delta-rs has no option for it. Other clients read the variable, too: it must not last.
-    """
-    name = "SSL_CERT_FILE"
-    former = os.environ.get(name)
-    if authority:
-        os.environ[name] = authority
-    try:
-        yield
-    finally:
-        if former is not None:
-            os.environ[name] = former
-        elif authority:
-            del os.environ[name]
 
 
 def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Finding]:
