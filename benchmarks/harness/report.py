@@ -3,9 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from benchmarks.harness.measuring import machine, table
 from infra import paths
@@ -38,6 +39,21 @@ def publish(name: str, conditions: str, *tables: Rows, notes: Sequence[str] = ()
     _file(name).write_text(json.dumps(asdict(report), indent=1))
     print(f"{machine()}; {conditions}")
     print("\n\n".join([*map(table, tables), *notes]), flush=True)
+
+
+def spreads(
+    title: str, rounds: Sequence[Mapping[str, float]], shown: Callable[[float], str]
+) -> Rows:
+    """Return a row for each figure of the rounds: its median, and its least and most."""
+    return [
+        {
+            title: name,
+            "median": shown(median(found)),
+            "spread": f"{shown(min(found))} to {shown(max(found))}",
+        }
+        for name in rounds[0]
+        if (found := [each[name] for each in rounds])
+    ]
 
 
 def published(name: str) -> Report | None:

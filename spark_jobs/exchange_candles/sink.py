@@ -8,7 +8,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -28,9 +28,9 @@ from spark_jobs.exchange_candles.columns import (
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres.exchange_candle_partitions import kept_since, make_partitions
+from spark_jobs.postgres.postgres_sink import PostgresSink
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
-from spark_jobs.run.metrics import JobMetrics
-from spark_jobs.run.sink import Counts, Sink
+from spark_jobs.run.sink import Counts
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span, to_bits
@@ -72,7 +72,7 @@ TABLES = Tables(
 )
 
 
-class ExchangeCandlesSink(Sink):
+class ExchangeCandlesSink(PostgresSink):
     """Sink for batches of columns.CANDLE_READ."""
 
     query = "exchange_candles"
@@ -80,18 +80,8 @@ class ExchangeCandlesSink(Sink):
 
     def __init__(self, database_url: str, minutes_kept: timedelta) -> None:
         """Connect. Raise the same errors as Transactions."""
-        super().__init__()
+        super().__init__(Transactions(database_url, "ExchangeCandlesSink", TABLES))
         self._minutes_kept = minutes_kept
-        self.postgres = Transactions(database_url, "ExchangeCandlesSink", TABLES)
-
-    def close(self) -> None:
-        self.postgres.close()
-
-    def progress(self) -> Offsets:
-        return self.postgres.committed
-
-    def report_to(self, metrics: JobMetrics) -> None:
-        self.postgres.attempt_failed = partial(metrics.attempt_failed, self.query)
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         def write(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:

@@ -7,7 +7,6 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import NamedTuple
 
 import polars as pl
@@ -21,9 +20,10 @@ from spark_jobs.kafka_source.offsets import Offsets, by_topic
 from spark_jobs.postgres.candle_days import RETENTION
 from spark_jobs.postgres.candles import CREATE_INCOMING_CANDLES, merge_candles, tickers_in
 from spark_jobs.postgres.dead_letters import add_dead_letters, letters_in, spans_in
+from spark_jobs.postgres.postgres_sink import PostgresSink
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
 from spark_jobs.run.metrics import JobMetrics
-from spark_jobs.run.sink import Counts, Sink
+from spark_jobs.run.sink import Counts
 from spark_jobs.tickers.columns import IS_DEAD_SPAN, IS_TICKER, IS_UNREAD, TICKER, as_frame
 from spark_jobs.tickers.element_reader import CAUSES
 from spark_jobs.tickers.reading import LastMinute, Reading, Share, reading_of
@@ -57,7 +57,7 @@ TABLES = Tables(
 )
 
 
-class PriceSink(Sink):
+class PriceSink(PostgresSink):
     """Sink for batches of rows with columns.REDUCED."""
 
     query = "live_prices"
@@ -72,22 +72,15 @@ class PriceSink(Sink):
         schema: str | None = None,
     ) -> None:
         """Discard candles older than `candles_kept`. For `name` and `schema` see Transactions."""
-        super().__init__()
-        self.postgres = Transactions(database_url, name, TABLES, schema)
+        super().__init__(Transactions(database_url, name, TABLES, schema))
         self._candles_kept = candles_kept
         self._newest: Mapping[str, datetime] = {}
         self._last_minute = LastMinute()
         self._new_readings: deque[Reading] = deque()
         self._written: Written
 
-    def close(self) -> None:
-        self.postgres.close()
-
-    def progress(self) -> Offsets:
-        return self.postgres.committed
-
     def report_to(self, metrics: JobMetrics) -> None:
-        self.postgres.attempt_failed = partial(metrics.attempt_failed, self.query)
+        super().report_to(metrics)
         metrics.expect_causes(CAUSES)
 
     def newest(self) -> Mapping[str, datetime]:

@@ -7,7 +7,6 @@ Neither the order of messages nor their repetition changes the result:
                  then the higher offset. `frames` is the maximum of all messages
 """
 
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +17,9 @@ from pyspark.sql import DataFrame
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.schemas import SMALL_TOPICS
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
+from spark_jobs.postgres.postgres_sink import PostgresSink
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
-from spark_jobs.run.metrics import JobMetrics
-from spark_jobs.run.sink import Counts, Sink
+from spark_jobs.run.sink import Counts
 from spark_jobs.tickers.columns import as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span
@@ -72,7 +71,7 @@ TABLES = Tables(
 )
 
 
-class SmallTopicsSink(Sink):
+class SmallTopicsSink(PostgresSink):
     """Sink for batches of parse_small_topics. Messages are few, so each remains a row of its batch."""
 
     query = "small_topics"
@@ -80,17 +79,7 @@ class SmallTopicsSink(Sink):
 
     def __init__(self, database_url: str) -> None:
         """Connect. Raise the same errors as Transactions."""
-        super().__init__()
-        self.postgres = Transactions(database_url, "SmallTopicsSink", TABLES)
-
-    def close(self) -> None:
-        self.postgres.close()
-
-    def progress(self) -> Offsets:
-        return self.postgres.committed
-
-    def report_to(self, metrics: JobMetrics) -> None:
-        self.postgres.attempt_failed = partial(metrics.attempt_failed, self.query)
+        super().__init__(Transactions(database_url, "SmallTopicsSink", TABLES))
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         return self.postgres.write(batch.toArrow(), write_rows, self._stopping)

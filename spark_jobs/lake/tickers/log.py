@@ -155,32 +155,27 @@ class TickerLog:
 
     def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
         """Commit the replacement of files by others with the same rows."""
-        actions: list[AddAction | RemoveAction] = [
-            *new,
-            *(each.removed(data_change=False) for each in old),
-        ]
-        self._exchange(actions, old, self._progress)
+        self._exchange(old, new, self._progress, data_change=False)
 
     def replace(
         self, old: Collection[TableFile], new: Sequence[AddAction], progress: Progress
     ) -> None:
         """Commit the replacement of files by others with other rows, and the progress after it."""
-        actions: list[AddAction | RemoveAction] = [
-            *new,
-            *(each.removed(data_change=True) for each in old),
-        ]
-        self._exchange(actions, old, progress)
+        self._exchange(old, new, progress, data_change=True)
 
     def remove(self, old: Collection[TableFile]) -> None:
         """Commit the removal of files with their rows."""
-        self._exchange([each.removed(data_change=True) for each in old], old, self._progress)
+        self._exchange(old, [], self._progress, data_change=True)
 
     def _exchange(
         self,
-        actions: Sequence[AddAction | RemoveAction],
         old: Collection[TableFile],
+        new: Sequence[AddAction],
         progress: Progress,
+        *,
+        data_change: bool,
     ) -> None:
+        removed = [each.removed(data_change=data_change) for each in old]
         with self._lock:
             # `old` may have been replaced by hand since it was read: rows must not become duplicates.
             self._table.update_incremental()
@@ -188,7 +183,7 @@ class TickerLog:
             present = _values(pa.table(self._table.get_add_actions(flatten=True)), "path")
             if gone := {each.path for each in old} - {*present}:
                 raise TableError(f"{self._path}: another program has replaced {min(gone)}")
-            self._commit(actions, progress)
+            self._commit([*new, *removed], progress)
 
     def _commit(self, actions: Sequence[AddAction | RemoveAction], progress: Progress) -> None:
         if self._lost is not None:

@@ -101,6 +101,14 @@ def send(settings: Settings, first: int) -> None:
         produce(settings, KUCOIN.raw_topic, [cro], partition=3)
 
 
+def back_up_then_send(settings: Settings, run_jobs: RunJobs, folder: Path) -> None:
+    """Back up what the jobs have written, and send newer messages, which the back-up lacks."""
+    send(settings, 0)
+    run_jobs(settings)
+    backup.back_up(settings, folder)
+    send(settings, 2)
+
+
 def differences(spark: SparkSession, settings: Settings) -> list[tuple[str, int]]:
     return [(each.table, each.differ) for each in audit(spark, settings)]
 
@@ -221,10 +229,7 @@ def test_with_kafka_lost_too_the_new_topics_are_accepted_and_nothing_of_the_old_
 def test_postgres_at_an_older_state_reads_the_rest_from_kafka(
     spark: SparkSession, own_lake: Settings, empty: Settings, run_jobs: RunJobs, tmp_path: Path
 ) -> None:
-    send(own_lake, 0)
-    run_jobs(own_lake)
-    backup.back_up(own_lake, tmp_path / "back-up")
-    send(own_lake, 2)
+    back_up_then_send(own_lake, run_jobs, tmp_path / "back-up")
     run_jobs(own_lake)
 
     backup.restore(empty, tmp_path / "back-up")
@@ -238,10 +243,7 @@ def test_postgres_at_an_older_state_reads_the_rest_from_kafka(
 def test_postgres_at_an_older_state_reads_what_kafka_no_longer_holds_from_raw_by_a_rebuild(
     spark: SparkSession, own_lake: Settings, empty: Settings, run_jobs: RunJobs, tmp_path: Path
 ) -> None:
-    send(own_lake, 0)
-    run_jobs(own_lake)
-    backup.back_up(own_lake, tmp_path / "back-up")
-    send(own_lake, 2)
+    back_up_then_send(own_lake, run_jobs, tmp_path / "back-up")
     run_jobs(own_lake)
     expire_all(own_lake)
     send(own_lake, 4)
@@ -260,10 +262,7 @@ def test_postgres_at_an_older_state_reads_what_kafka_no_longer_holds_from_raw_by
 def test_a_bucket_at_an_older_state_is_caught_up_from_kafka(
     spark: SparkSession, own_lake: Settings, empty: Settings, run_jobs: RunJobs, tmp_path: Path
 ) -> None:
-    send(own_lake, 0)
-    run_jobs(own_lake)
-    backup.back_up(own_lake, tmp_path / "back-up")
-    send(own_lake, 2)
+    back_up_then_send(own_lake, run_jobs, tmp_path / "back-up")
     run_jobs(own_lake)
 
     backup.restore(empty, tmp_path / "back-up")
@@ -277,10 +276,7 @@ def test_a_bucket_at_an_older_state_is_caught_up_from_kafka(
 def test_tickers_at_an_older_state_get_what_kafka_no_longer_holds_from_raw_by_a_rebuild(
     spark: SparkSession, own_lake: Settings, empty: Settings, run_jobs: RunJobs, tmp_path: Path
 ) -> None:
-    send(own_lake, 0)
-    run_jobs(own_lake)
-    backup.back_up(own_lake, tmp_path / "back-up")
-    send(own_lake, 2)
+    back_up_then_send(own_lake, run_jobs, tmp_path / "back-up")
     run_jobs(own_lake)
     expire_all(own_lake)
     send(own_lake, 4)
@@ -306,10 +302,7 @@ def test_a_rebuild_names_the_messages_that_are_lost(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    send(own_lake, 0)
-    run_jobs(own_lake)
-    backup.back_up(own_lake, tmp_path / "back-up")
-    send(own_lake, 2)
+    back_up_then_send(own_lake, run_jobs, tmp_path / "back-up")
     expire_all(own_lake)
     send(own_lake, 4)
     backup.restore(empty, tmp_path / "back-up")
