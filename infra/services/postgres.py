@@ -156,7 +156,7 @@ def make_empty(settings: Settings) -> None:
         server.autocommit = True
         with server.cursor() as cursor:
             cursor.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
-        _create_database(server, name)
+        _create_database(server, settings.database_url)
 
 
 def table_names() -> list[str]:
