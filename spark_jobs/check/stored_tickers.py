@@ -12,6 +12,7 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.tickers.missing_files import missing_files
 from spark_jobs.lake.tickers.progress import newest_progress
 
 COLUMNS = "topic STRING, partition INT, offset BIGINT, received_at TIMESTAMP"
@@ -45,18 +46,13 @@ def stored_tickers(
     progress = newest_progress(table, path)
     days = str(since.date()), str(until.date())
     named = {
-        action["path"]: str(action["partition"]["date"])
+        str(action["path"])
         for action in pa.table(table.get_add_actions()).to_pylist()
         if days[0] <= str(action["partition"]["date"]) <= days[1]
     }
-    storage = HadoopFiles(spark, path)
-    stored = {
-        file.removeprefix(f"{path}/")
-        for day in sorted({*named.values()})
-        for file in storage.files(f"{path}/date={day}")
-    }
-    found = [f"{path}/{name}" for name in sorted(named.keys() & stored)]
+    missing = missing_files(HadoopFiles(spark, path), path, named)
+    found = [f"{path}/{name}" for name in sorted(named - missing)]
     rows = (
         spark.read.schema(COLUMNS).parquet(*found) if found else spark.createDataFrame([], COLUMNS)
     )
-    return StoredTickers(rows, progress.next_offsets, sorted(named.keys() - stored))
+    return StoredTickers(rows, progress.next_offsets, sorted(missing))

@@ -23,6 +23,7 @@ from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.tickers.log import TableFile, TickerLog
+from spark_jobs.lake.tickers.missing_files import missing_files
 from spark_jobs.lake.tickers.progress import Progress
 from spark_jobs.lake.tickers.table import store_files
 from spark_jobs.tickers.columns import TICKER, ddl
@@ -40,7 +41,8 @@ def rebuild_tickers(
     """Rebuild the rows of all records up to the table's progress. Return the range that was read.
 
     Return None if there is no table. Rows of other records stay. If records after the progress have
-    expired in Kafka, the progress moves behind them, as far as `raw/` has them without a gap.
+    expired in Kafka, the progress moves behind them, as far as `raw/` has them without a gap. Files that
+    the store lacks are removed from the table; of their rows, those of the range are rebuilt.
     Raise TopicError, OffsetError and HistoryError as `rebuild` does, and TableError if price_history writes
     meanwhile.
     """
@@ -68,13 +70,18 @@ def rebuild_tickers(
         )
         added += files
         log.info("rebuilt tickers batch=%d of=%d ticks=%d", number + 1, len(steps), counts["ticks"])
-    old, kept = _replaced(spark, path, table.files(), reach)
+    listed = table.files()
+    missing = missing_files(storage, path, (each.path for each in listed))
+    for name in sorted(missing):
+        log.warning("the store lacks a file of the table, which is removed from it: %s", name)
+    gone = [each for each in listed if each.path in missing]
+    old, kept = _replaced(spark, path, [each for each in listed if each.path not in missing], reach)
     if kept is not None:
         files, _counts = store_files(kept.transform(files_of_rows), storage, path)
         added += files
     reached = {each: end for each, end in ends.items() if end > 0}
     known = {**before.topic_ids, **ids}
-    table.replace(old, added, Progress(before.writer, before.batch + 1, reached, known))
+    table.replace([*old, *gone], added, Progress(before.writer, before.batch + 1, reached, known))
     table.record_rebuild(reach.begins)
     return reach
 

@@ -1,4 +1,4 @@
-"""Receive alerts from Alertmanager at a webhook, and shorten the times after which they are sent."""
+"""Query Prometheus, receive Alertmanager's alerts at a webhook, and shorten the times until they are sent."""
 
 import json
 import re
@@ -8,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+import requests
 import yaml
 
-from infra.monitoring.monitor import RULES
+from infra.monitoring.monitor import RULES, prometheus_url
 from infra.ports import free_ports
+from infra.stack import Stack
 
 Alert = dict[str, Any]
 
@@ -56,6 +58,16 @@ def webhook() -> Iterator[Webhook]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def query(stack: Stack, expression: str) -> list[dict[str, Any]]:
+    """Return the series that the expression has now, with labels and value as Prometheus writes them."""
+    answer = requests.get(
+        f"{prometheus_url(stack)}/api/v1/query", params={"query": expression}, timeout=30
+    )
+    assert answer.ok, answer.text
+    found: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return found
 
 
 def rules() -> dict[str, dict[str, Any]]:

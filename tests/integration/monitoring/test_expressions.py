@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from typing import Any
 
 import pytest
 import requests
@@ -11,7 +10,7 @@ import requests
 from infra.monitoring.monitor import FOLDER, alertmanager_url, prometheus_url
 from infra.ports import free_ports
 from infra.stack import Stack
-from tests.support.alerts import rules
+from tests.support.alerts import query, rules
 from tests.support.process import run
 from tests.support.waiting import wait_for
 
@@ -38,15 +37,6 @@ def expressions() -> dict[str, str]:
 def monitored(demo: Stack) -> Stack:
     run([sys.executable, "-m", "infra", "monitor"], demo.environment())
     return demo
-
-
-def query(stack: Stack, expression: str) -> list[dict[str, Any]]:
-    answer = requests.get(
-        f"{prometheus_url(stack)}/api/v1/query", params={"query": expression}, timeout=30
-    )
-    assert answer.ok, answer.text
-    found: list[dict[str, Any]] = answer.json()["data"]["result"]
-    return found
 
 
 def test_every_program_of_the_stack_is_scraped(monitored: Stack) -> None:

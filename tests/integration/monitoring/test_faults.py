@@ -4,6 +4,7 @@ The rules are those of alerts.yaml, with a `for` of 1 s and some shorter limits.
 before the fault does not count.
 """
 
+import operator
 import os
 import shutil
 import time
@@ -25,7 +26,7 @@ from infra.monitoring import configuration, monitor
 from infra.ports import free_ports
 from infra.replay.faults.faults import Drop, Silence, Unreadable
 from infra.stack import Stack
-from tests.support.alerts import Alert, Webhook, quick_rules
+from tests.support.alerts import Alert, Webhook, query, quick_rules
 from tests.support.extractor import Extractor
 from tests.support.frames import CRO_USDT, item
 from tests.support.kafka import produce
@@ -33,7 +34,7 @@ from tests.support.replay_exchange import clear, inflict
 from tests.support.stacks import unavailable
 from tests.support.waiting import wait_for
 
-LIMITS = {"KafkaLag": ("60", "30"), "JobLag": ("300", "60")}
+LIMITS = {"KafkaLag": ("60", "30"), "JobLag": ("300", "60"), "LandingLag": ("300", "90")}
 
 SENT = 180.0
 """Seconds from a fault to its alert. Some expressions look back a minute."""
@@ -174,6 +175,27 @@ def test_growing_lag_of_kafka(demo: Stack, expect: Callable[..., Alert]) -> None
     with unavailable(demo, "kafka"):
         expect("KafkaLag", exchange="binance")
         expect("KafkaLag", exchange="kucoin")
+
+
+def test_growing_lag_of_landing(demo: Stack, expect: Callable[..., Alert]) -> None:
+    with unavailable(demo, "minio"):
+        expect("LandingLag", exchange="binance")
+        expect("LandingLag", exchange="kucoin")
+
+
+def test_repeated_restarts_of_a_program(demo: Stack, expect: Callable[..., Alert]) -> None:
+    port = demo.settings.exchanges["binance"].metrics_port
+    series = f'process_start_time_seconds{{instance="127.0.0.1:{port}"}}'
+
+    def start_time() -> float:
+        return max((float(each["value"][1]) for each in query(demo, series)), default=0)
+
+    for _ in range(3):
+        former = start_time()
+        with stopped(demo, "binance"):
+            pass
+        wait_for(start_time, partial(operator.lt, former))
+    expect("ProgramRestarts", job="extractors", instance=f"127.0.0.1:{port}")
 
 
 def test_failing_batches(demo: Stack, expect: Callable[..., Alert]) -> None:

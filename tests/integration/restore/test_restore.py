@@ -38,6 +38,7 @@ from tests.support.kafka import expire_all, produce
 from tests.support.lake import archived, tickers
 from tests.support.lake_queries import (
     copy,
+    delete,
     keys,
     run_all_jobs,
     run_live,
@@ -293,6 +294,22 @@ def test_tickers_at_an_older_state_get_what_kafka_no_longer_holds_from_raw_by_a_
 
     assert len(tickers(older)) == len(archived(older, "raw")) == 12
     assert differences(spark, older) == NONE
+
+
+def test_deleted_files_of_tickers_are_rebuilt_from_kafka(
+    spark: SparkSession, own_lake: Settings, run_jobs: RunJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(own_lake, 0)
+    run_jobs(own_lake)
+    deleted = next(key for key in keys(own_lake, "tickers/") if "exchange=binance" in key)
+    delete(own_lake, deleted)
+    assert differences(spark, own_lake) != NONE
+
+    rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES)
+
+    assert deleted.removeprefix("tickers/") in caplog.text
+    assert len(tickers(own_lake)) == 4
+    assert differences(spark, own_lake) == NONE
 
 
 def test_a_rebuild_names_the_messages_that_are_lost(
