@@ -30,6 +30,9 @@ from spark_jobs.postgres.kafka_progress import stored_topic_ids
 LIVE_LAG = 60.0
 """Maximum age of the oldest record that live_prices has not read, in seconds."""
 
+CANDLES_LAG = 600.0
+"""The same of exchange_candles: a start requests a year of candles, and prices go first."""
+
 LAKE_LAG = 240.0
 """The same of the lake's jobs, beyond LAKE_BATCH_SECONDS."""
 
@@ -37,16 +40,19 @@ DAYS_LISTED = 2
 """Number of newest days of raw/ that are listed."""
 
 RAW_TOPICS = tuple(EXCHANGE_OF_TOPIC)
-LIVE_TOPICS = (*RAW_TOPICS, INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
+LIVE_TOPICS = (*RAW_TOPICS, INSTRUMENTS, FEED_EVENTS)
 
 
-def live_prices(settings: Settings, lag: float = LIVE_LAG) -> Iterator[Finding]:
+def live_prices(
+    settings: Settings, lag: float = LIVE_LAG, candles_lag: float = CANDLES_LAG
+) -> Iterator[Finding]:
     with closing(connected(settings.database_url)) as database, database.cursor() as statements:
         statements.execute("SELECT topic, partition, next_offset FROM kafka_progress")
         progress = {(topic, number): offset for topic, number, offset in statements.fetchall()}
-        ids = stored_topic_ids(statements, LIVE_TOPICS)
+        ids = stored_topic_ids(statements, (*LIVE_TOPICS, EXCHANGE_CANDLES))
     yield from recreated(settings, ids, "kafka_progress")
     yield from compared(settings, LIVE_TOPICS, progress, lag)
+    yield from compared(settings, (EXCHANGE_CANDLES,), progress, candles_lag)
 
 
 def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:

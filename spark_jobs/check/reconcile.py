@@ -113,9 +113,10 @@ def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime
 def _stored(messages: DataFrame, rows: DataFrame) -> DataFrame:
     """Return the number of rows of each message.
 
-    Rows that were received before the first item of their message belong to a former topic of that name.
+    Rows that were received before the first item of their message belong to a former topic of that name. To
+    the second is enough, because nobody deletes and creates a topic within one.
     """
-    received = F.date_trunc("minute", "received_at")
+    received = F.date_trunc("second", "received_at")
     counted = rows.groupBy(*MESSAGE_KEY, received.alias("received")).agg(F.count("*").alias("n"))
     firsts = messages.select(*MESSAGE_KEY, received.alias("first"))
     own = counted.join(firsts, [*MESSAGE_KEY]).where(F.col("received") >= F.col("first"))

@@ -6,7 +6,7 @@ record may lack tickers, and so may the last minutes before the last record.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -50,6 +50,15 @@ class Reach(NamedTuple):
     """Partitions that end before the tables' progress."""
     created: Mapping[str, datetime] = {}
     """When Kafka stamped the first record of each topic that was created again."""
+    received: Mapping[tuple[str, int], datetime] = {}
+    """When the first item that is read was received, for partitions whose former topic may have rows."""
+
+
+class First(NamedTuple):
+    """The first record of a partition: when Kafka stamped it, and when its first item was received."""
+
+    stamped: datetime
+    received: datetime
 
 
 def whole_reach(history: History, progress: Offsets, now: datetime) -> Reach:
@@ -60,15 +69,21 @@ def whole_reach(history: History, progress: Offsets, now: datetime) -> Reach:
         for topic_partition, begin in begins.items()
         if begin > 0 or topic_partition[0] in history.replaced
     }
-    stamps = _stamps(history, cut, progress)
+    firsts = _firsts(history, cut, progress, now)
     created = {
         topic: min(
-            (stamp for topic_partition, stamp in stamps.items() if topic_partition[0] == topic),
+            (
+                first.stamped
+                for topic_partition, first in firsts.items()
+                if topic_partition[0] == topic
+            ),
             default=now,
         )
         for topic in history.replaced
     }
-    return Reach({}, begins, progress, _latest(stamps, cut, now), {}, created=created)
+    return Reach(
+        {}, begins, progress, _latest(firsts), {}, created=created, received=_received(firsts)
+    )
 
 
 def log_lost(begins: Offsets, progress: Offsets) -> None:
@@ -90,19 +105,21 @@ def reach_of(history: History, span: TimeSpan, progress: Offsets, now: datetime)
         for topic_partition, end in reached.items()
     }
     begins = history.unbroken(wanted, ends)
+    firsts = _firsts(history, begins, ends, now)
     cut = {
-        topic_partition: begin
-        for topic_partition, begin in begins.items()
-        if begin > wanted[topic_partition]
+        topic_partition: first
+        for topic_partition, first in firsts.items()
+        if begins[topic_partition] > wanted[topic_partition]
     }
-    since = dict.fromkeys(EXCHANGE_OF_TOPIC.values(), with_margin(span).since)
-    since |= _latest(_stamps(history, cut, ends), cut, now)
+    since = dict.fromkeys(EXCHANGE_OF_TOPIC.values(), with_margin(span).since) | _latest(cut)
     followed = {
         topic_partition: end
         for topic_partition, end in ends.items()
         if end < progress.get(topic_partition, 0)
     }
-    return Reach(wanted, begins, ends, since, _received(history, followed), followed)
+    nexts = _firsts(history, followed, {each: end + 1 for each, end in followed.items()}, now)
+    until = _by_exchange(min, _received(nexts))
+    return Reach(wanted, begins, ends, since, until, followed, received=_received(firsts))
 
 
 def with_margin(span: TimeSpan) -> TimeSpan:
@@ -110,46 +127,44 @@ def with_margin(span: TimeSpan) -> TimeSpan:
     return TimeSpan(span.since - KAFKA_AHEAD_LIMIT - MINUTE, span.until + LATE_LIMIT + MINUTE)
 
 
-def _stamps(history: History, firsts: Offsets, ends: Offsets) -> dict[tuple[str, int], datetime]:
-    """Return when Kafka stamped the records at `firsts`, without those at or after the ends."""
+def _firsts(
+    history: History, begins: Offsets, ends: Offsets, now: datetime
+) -> dict[tuple[str, int], First]:
+    """Return the record at each begin. The default, if it is at or after the end, has the time `now`."""
     read = {
-        topic_partition: first + 1
-        for topic_partition, first in firsts.items()
-        if first < ends.get(topic_partition, 0)
+        topic_partition: begin + 1
+        for topic_partition, begin in begins.items()
+        if begin < ends.get(topic_partition, 0)
     }
+    found = dict.fromkeys(begins, First(now, now))
     if not read:
-        return {}
-    rows = history.records(firsts, read).select("topic", "partition", "timestamp").collect()
-    return {(row["topic"], row["partition"]): row["timestamp"].astimezone() for row in rows}
-
-
-def _latest(
-    stamps: Mapping[tuple[str, int], datetime],
-    partitions: Iterable[tuple[str, int]],
-    now: datetime,
-) -> dict[str, datetime]:
-    """Return, per exchange, the latest stamp of its partitions. The default of a stamp is `now`."""
-    found: dict[str, datetime] = {}
-    for topic_partition in partitions:
-        exchange = EXCHANGE_OF_TOPIC[topic_partition[0]]
-        stamp = stamps.get(topic_partition, now)
-        found[exchange] = max(found.get(exchange, stamp), stamp)
+        return found
+    messages = counted(history.records(begins, read)).where(F.col("kind") == IS_MESSAGE)
+    received = F.coalesce("received_at", "stamped_at").alias("received")
+    for row in messages.select("topic", "partition", "stamped_at", received).collect():
+        times = row["stamped_at"].astimezone(), row["received"].astimezone()
+        found[row["topic"], row["partition"]] = First(*times)
     return found
 
 
-def _received(history: History, firsts: Offsets) -> dict[str, datetime]:
-    """Return, per exchange, when the first item of the records at `firsts` was received.
+def _received(firsts: Mapping[tuple[str, int], First]) -> dict[tuple[str, int], datetime]:
+    return {topic_partition: first.received for topic_partition, first in firsts.items()}
 
-    Later records were received later.
-    """
-    if not firsts:
-        return {}
-    records = history.records(
-        firsts, {topic_partition: first + 1 for topic_partition, first in firsts.items()}
-    )
-    messages = counted(records).where(F.col("kind") == IS_MESSAGE).groupBy("exchange")
-    rows = messages.agg(F.min(F.coalesce("received_at", "stamped_at")).alias("first")).collect()
-    return {row["exchange"]: row["first"].astimezone() for row in rows}
+
+def _latest(firsts: Mapping[tuple[str, int], First]) -> dict[str, datetime]:
+    """Return, per exchange, the latest stamp."""
+    return _by_exchange(max, {each: first.stamped for each, first in firsts.items()})
+
+
+def _by_exchange(
+    choose: Callable[[datetime, datetime], datetime], times: Mapping[tuple[str, int], datetime]
+) -> dict[str, datetime]:
+    """Return, per exchange, the one of its partitions' times that `choose` selects."""
+    found: dict[str, datetime] = {}
+    for (topic, _partition), time in times.items():
+        exchange = EXCHANGE_OF_TOPIC[topic]
+        found[exchange] = choose(found.get(exchange, time), time)
+    return found
 
 
 def is_outside(reach: Reach, offsets: int = 1) -> Column:
@@ -169,10 +184,16 @@ def _is_read(reach: Reach, topic_partition: tuple[str, int], offsets: int) -> Co
 
 
 def is_former(reach: Reach) -> Column:
-    """Return whether a ticker is of a deleted topic: received before the topic was created again."""
+    """Return whether a ticker is of a deleted topic.
+
+    The items of a partition are in the order of receipt: those of the former topic come before the first
+    item of the new one, which was received before Kafka had the new topic if it waited in the journal.
+    """
     former = (
-        (F.col("topic") == topic) & (F.col("received_at") < created)
-        for topic, created in reach.created.items()
+        (F.col("topic") == topic)
+        & (F.col("partition") == partition)
+        & (F.col("received_at") < received)
+        for (topic, partition), received in reach.received.items()
     )
     return reduce(or_, former, F.lit(False))
 

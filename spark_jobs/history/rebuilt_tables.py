@@ -40,7 +40,7 @@ CREATE TABLE {SCHEMA}.candles_1m (LIKE public.candles_1m INCLUDING ALL) PARTITIO
 
 CREATE_LIMITS = """
 CREATE TEMPORARY TABLE rebuilt_from (
-    topic text, partition integer, first bigint, block bigint, created timestamptz
+    topic text, partition integer, first bigint, block bigint, received timestamptz, created timestamptz
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE rebuilt_after (exchange text, minute timestamptz) ON COMMIT DROP
 """
@@ -48,7 +48,7 @@ CREATE TEMPORARY TABLE rebuilt_after (exchange text, minute timestamptz) ON COMM
 DELETE_PRICES = """
 DELETE FROM live_prices AS stored USING rebuilt_from AS rebuilt
 WHERE stored.topic = rebuilt.topic AND stored.partition = rebuilt.partition
-    AND stored."offset" >= rebuilt.first AND stored.received_at >= rebuilt.created
+    AND stored."offset" >= rebuilt.first AND stored.received_at >= rebuilt.received
 RETURNING stored.exchange, stored.symbol
 """
 INSERT_PRICES = f"INSERT INTO incoming ({COLUMNS}) SELECT {COLUMNS} FROM {SCHEMA}.live_prices"
@@ -204,7 +204,8 @@ def _day(partition: str) -> date:
 def _set_limits(statements: cursor, reach: Reach) -> None:
     """Store the first offsets and the last minutes after which everything was read.
 
-    Rows from before a topic was created again belong to the deleted topic, whatever their offset.
+    Rows that were received before the first item that is read, and dead letters from before the topic was
+    created again, belong to a former topic, whatever their offset.
     """
     statements.execute(CREATE_LIMITS)
     execute_values(
@@ -217,6 +218,7 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
                 partition,
                 first,
                 -(-first // BLOCK) * BLOCK,
+                reach.received.get((topic, partition), BEGINNING_OF_TIME),
                 reach.created.get(topic, BEGINNING_OF_TIME),
             )
             for (topic, partition), first in reach.begins.items()

@@ -23,7 +23,7 @@ from confluent_kafka.cimpl import NewTopic
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from core.topics import FEED_EVENTS
+from core.topics import EXCHANGE_CANDLES, FEED_EVENTS
 from exchanges.binance import BINANCE
 from infra.doctor import bucket, clocks, feeds, progress, tables, topics
 from infra.doctor.finding import Finding
@@ -249,6 +249,13 @@ def test_progress_of_each_sink_is_compared_with_kafka(lake: Settings, owner: con
         storage_options=object_store.storage_options(lake),
     )
     assert expected in problems(progress.price_history(lake))
+
+
+def test_candles_of_the_exchanges_may_wait_longer_than_prices(lake: Settings) -> None:
+    produce(lake, EXCHANGE_CANDLES, [1])
+    unread = f"of {EXCHANGE_CANDLES};"
+    assert not any(unread in each for each in problems(progress.live_prices(lake, lag=-1.0)))
+    assert any(unread in each for each in problems(progress.live_prices(lake, candles_lag=-1.0)))
 
 
 def test_topic_that_was_created_again_is_found(lake: Settings, owner: connection) -> None:
