@@ -166,7 +166,8 @@ def main() -> None:
             p50 = results[each.name][-1].waited["p50"]
             print(f"round {number}: {each.name}: p50 {p50:.2f} s", flush=True)
     conditions = f"{TICKS_A_SECOND:,} ticks/s for {given.seconds} s, {given.rounds} rounds in turn"
-    publish(f"latency_{given.job}", conditions, rows(results))
+    name = "backfill" if given.backfill else given.job
+    publish(f"latency_{name}", conditions, rows(results))
 
 
 if __name__ == "__main__":

@@ -49,8 +49,11 @@ JOURNAL_HEADER = "journal"
 POSITION_HEADER = "position"
 
 MAX_MESSAGE_BYTES = 1_000_000
-"""Maximum size of a message's value. Kafka's default limit of 1,048,588 bytes includes key, headers and
-framing."""
+"""Maximum size of a message's value."""
+
+FRAMING = 48_588
+"""Bytes allowed for key, headers and Kafka's own framing. With MAX_MESSAGE_BYTES it makes the broker's
+default limit of 1,048,588 bytes."""
 
 
 def ticker_item(ticker: bytes, received_at: int) -> bytes:

@@ -2,7 +2,7 @@
 
     postgresql://user:password@host:port/database?sslmode=require
 
-libpq shows parts of a URL that it can't parse in its errors, and a character that is not
+libpq's errors quote parts of a URL that it can't parse, and a character that is not
 percent-encoded may move a part of the password to where libpq expects a host or a parameter. So a URL
 that is not exactly of this form is refused here. No error contains any part of the URL.
 """
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 FORM = re.compile(
     r"postgres(?:ql)?://"
     r"(?:[^@/?#\[\]]*@)?"
-    # Of several hosts, each has the default port: libpq expects as many ports as hosts.
+    # Several hosts have no port: libpq expects as many ports as hosts, and urllib reads one.
     r"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^@/?#\[\]:,]+)(?::[0-9]*)?|[^@/?#\[\]:]+)"
     # yoyo does not decode the name of the database.
     r"/[^@/?#%]+"
@@ -38,7 +38,7 @@ ENCODING = (
     "%40 for @, %2F for /, %3F for ?, %23 for #, %25 for %, %20 for a space"
 )
 AFTER_THE_DATABASE = (
-    f"{EXPECTED}; after it may follow ? and parameters of libpq such as sslmode=require, but none for "
+    f"{EXPECTED}, optionally followed by ? and parameters of libpq such as sslmode=require, except those for "
     "user, password, host, port or database. Percent-encode = and + in their values"
 )
 

@@ -39,7 +39,7 @@ def load_json(text: bytes) -> Any:
 
 
 def elements(array: bytes) -> list[bytes]:
-    """Return the text of each element of a JSON array. `array` begins with its bracket.
+    """Return the text of each element of a JSON array. The caller has checked that it begins with "[".
 
     Commas outside strings and brackets delimit elements, so an element may be invalid JSON. Raise
     ValueError for a text that is not a single array.

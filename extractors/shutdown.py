@@ -14,7 +14,11 @@ class Shutdown:
         self._deadline = inf
 
     def request(self) -> None:
-        """Request the shutdown. A signal handler may call it, even during another call."""
+        """Request the shutdown. A signal handler may call it, even while it interrupts another request().
+
+        The main thread must not wait for `requested` or call pause(): the handler could deadlock on the
+        event's lock.
+        """
         if self._deadline == inf:
             self._deadline = time.monotonic() + self._limit
             self.requested.set()

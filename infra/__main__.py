@@ -14,6 +14,7 @@ import requests
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
 from infra import backup, first_prices, ports, supervision
+from infra.addresses import reachable_address
 from infra.monitoring.monitor import alertmanager_url, monitor, prometheus_url
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
 from infra.up import (
@@ -66,10 +67,11 @@ def _is_reachable(stack: Stack, exchange: str) -> bool:
 def _print_addresses(stack: Stack) -> None:
     settings = stack.settings
     console = urlsplit(settings.s3_endpoint_url)
+    server = reachable_address(settings.server_host, settings.server_port)
     passwords = f"passwords in {stack.folder}/secrets"
     password = passwords if stack.secured else "password in AWS_SECRET_ACCESS_KEY"
     print(
-        f"\n  prices   http://{settings.server_host}:{settings.server_port}/"
+        f"\n  prices   http://{server}/"
         f"\n  objects  {console.scheme}://{console.hostname}:{settings.s3_console_port}/   "
         f"(user {settings.aws_access_key_id}, {password})"
         '\n  shell    eval "$(make -s env)"'

@@ -62,12 +62,12 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s
 
 
 class Difference(NamedTuple):
-    """A price of a minute that differs. `steps` is the difference in steps of the pair's prices."""
+    """Comparison of one price of a minute. `steps` is the difference in steps of the pair's prices."""
 
     steps: Decimal
     symbol: str
     minute: datetime
-    price: str
+    name: str
     ours: Decimal
     theirs: Decimal
 
@@ -92,20 +92,24 @@ def compare(
     """Compare the minutes of one pair, each with PRICES."""
     step = step_of(price for minute in theirs.values() for price in minute.values())
     both = sorted(ours.keys() & theirs.keys())
-    differences = [
+    compared = [
         Difference(
-            abs(ours[minute][name] - theirs[minute][name]) / step,
-            *(symbol, minute, name, ours[minute][name], theirs[minute][name]),
+            steps=abs(ours[minute][name] - theirs[minute][name]) / step,
+            symbol=symbol,
+            minute=minute,
+            name=name,
+            ours=ours[minute][name],
+            theirs=theirs[minute][name],
         )
         for minute in both
         for name in PRICES
     ]
     return Comparison(
         len(both),
-        {n: sum(d.steps <= 1 for d in differences if d.price == n) for n in PRICES},
+        {n: sum(d.steps <= 1 for d in compared if d.name == n) for n in PRICES},
         len(ours.keys() - theirs.keys()),
         len(theirs.keys() - ours.keys()),
-        sorted((d for d in differences if d.steps > 1), reverse=True),
+        sorted((d for d in compared if d.steps > 1), reverse=True),
     )
 
 
@@ -121,7 +125,7 @@ def joined(comparisons: Sequence[Comparison]) -> Comparison:
 
 
 def step_of(prices: Iterator[Decimal]) -> Decimal:
-    """Return the smallest unit in which these prices are written: 0.01 of 85439.99 and 85440.1."""
+    """Return the smallest unit in which these prices are written: 0.01 for 85439.99 and 85440.1."""
     exponents = [price.normalize().as_tuple().exponent for price in prices]
     return Decimal(1).scaleb(min([0, *(e for e in exponents if isinstance(e, int))]))
 
@@ -129,10 +133,11 @@ def step_of(prices: Iterator[Decimal]) -> Decimal:
 def their_minutes(
     response: str, source: CandleSource, since: datetime, until: datetime
 ) -> dict[datetime, Prices]:
-    """Return the exchange's minutes of a span that had trades."""
+    """Return the exchange's candles of a span, by minute, without minutes that had no trade."""
     candles = json.loads(response, parse_float=str, parse_int=str)
     for key in source.path:
         candles = candles[key]
+    # candle_of checks a candle against the message that carries it; this response was received just now.
     message = {"interval": "1m", "received_at": round(time.time() * 1e6)}
     found: dict[datetime, Prices] = {}
     for written in candles:
@@ -186,7 +191,7 @@ def compare_exchange(
 
 
 def within(minutes: Set[datetime], found: Mapping[datetime, Prices]) -> dict[datetime, Prices]:
-    """Return what was found of these minutes."""
+    """Return the prices of these minutes only."""
     return {minute: prices for minute, prices in found.items() if minute in minutes}
 
 
@@ -198,7 +203,7 @@ def lines(exchange: str, found: Comparison) -> Iterator[str]:
     yield f"  only ours {found.only_ours}, only the exchange's {found.only_theirs}"
     for each in found.differences[:SHOWN]:
         yield (
-            f"  {each.symbol} {each.minute:%H:%M} {each.price}: ours {each.ours.normalize():f},"
+            f"  {each.symbol} {each.minute:%H:%M} {each.name}: ours {each.ours.normalize():f},"
             f" theirs {each.theirs.normalize():f}, {each.steps:.0f} steps"
         )
 

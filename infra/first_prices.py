@@ -3,21 +3,28 @@
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import closing
 
 import psycopg2
 import requests
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
-from core.kafka_client import client_configuration
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import supervision
+from infra.addresses import reachable_address
 from infra.stack import Stack, StackError
+from spark_jobs.kafka_source.partitions import metadata_consumer
 
 DEADLINE = 180.0
 
 FRESH = 10.0
 """Maximum age of a price, in seconds. A live job that has just started lags by its first batches."""
+
+
+RECEIVED = """
+SELECT EXISTS (SELECT FROM live_prices WHERE exchange = %s AND received_at >= to_timestamp(%s))
+"""
 
 
 def wait(stack: Stack, exchanges: Iterable[str]) -> None:
@@ -38,11 +45,11 @@ def wait(stack: Stack, exchanges: Iterable[str]) -> None:
 
 
 def served(settings: Settings, since: float) -> set[str]:
-    """Return the exchanges whose prices were received after `since`, in seconds since the epoch."""
-    address = f"http://{settings.server_host}:{settings.server_port}/api/prices"
+    """Return the exchanges with a price that was received at `since` or later, in seconds since the epoch."""
+    address = reachable_address(settings.server_host, settings.server_port)
     key = {"X-API-Key": settings.server_api_key} if settings.server_api_key else None
     try:
-        response = requests.get(address, headers=key, timeout=5)
+        response = requests.get(f"http://{address}/api/prices", headers=key, timeout=5)
         response.raise_for_status()
     except requests.RequestException:
         return set()
@@ -68,35 +75,33 @@ def _part_without_output(stack: Stack, exchanges: list[str]) -> str:
     for program in supervision.programs(stack):
         if program["statename"] in ("BACKOFF", "EXITED", "FATAL"):
             return str(program["name"])
+    # A stack that was stopped has messages and prices of its last run.
+    since = time.time() - DEADLINE
     for exchange in exchanges:
-        if not _messages(stack.settings, TOPIC_OF_EXCHANGE[exchange]):
+        if not _has_messages(stack.settings, TOPIC_OF_EXCHANGE[exchange], since):
             return exchange
-        if not _rows(stack.settings, exchange):
+        if not _has_prices(stack.settings, exchange, since):
             return "jobs"
     return "server"
 
 
-def _messages(settings: Settings, topic: str) -> int:
-    consumer = Consumer({**client_configuration(settings), "group.id": "first-prices"})
-    try:
-        partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
-        offsets = [
-            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)
-            for partition in partitions
-        ]
-    except KafkaException:
-        return 0
-    finally:
-        consumer.close()
-    return sum(high - low for low, high in offsets)
+def _has_messages(settings: Settings, topic: str, since: float) -> bool:
+    """Return whether Kafka answers and has stamped a message at `since` or later."""
+    with closing(metadata_consumer(settings)) as consumer:
+        try:
+            partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
+            moment = [TopicPartition(topic, number, round(since * 1000)) for number in partitions]
+            return any(found.offset >= 0 for found in consumer.offsets_for_times(moment, timeout=5))
+        except KafkaException:
+            return False
 
 
-def _rows(settings: Settings, exchange: str) -> int:
-    database = psycopg2.connect(settings.reader_database_url)
+def _has_prices(settings: Settings, exchange: str, since: float) -> bool:
+    """Return whether Postgres answers and has a price that was received at `since` or later."""
     try:
-        with database.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM live_prices WHERE exchange = %s", (exchange,))
-            (rows,) = cursor.fetchone() or (0,)
-            return int(rows)
-    finally:
-        database.close()
+        database = psycopg2.connect(settings.reader_database_url)
+    except psycopg2.OperationalError:
+        return False
+    with closing(database), database.cursor() as statements:
+        statements.execute(RECEIVED, (exchange, since))
+        return statements.fetchone() == (True,)

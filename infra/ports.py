@@ -19,21 +19,22 @@ from core.settings import Settings, is_loopback
 from exchanges import EXCHANGES
 
 LEASED = range(10_000, 30_000)
-"""Ports for stacks of tests and benchmarks. They are below the kernel's ephemeral ports, which start at
-32768 (Linux, net.ipv4.ip_local_port_range): a connection could take one of those before its listener."""
+"""Ports for stacks of tests and benchmarks. They are below the kernel's ephemeral ports (from 32768; Linux,
+net.ipv4.ip_local_port_range), one of which an outgoing connection could take before the service listens."""
 
 LEASES = Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-ports"
 """Folder with a lock file for each leased port: several test runs, each with several workers, share one
 machine."""
 
-ENDING = 5.0
+BUSY_TIMEOUT = 5.0
 """Seconds to wait for a busy port: the kernel frees a killed program's memory first, then its ports."""
 
-CHECKED_EVERY = 0.1
+CHECK_INTERVAL = 0.1
+"""Seconds between two checks of a busy port."""
 
 
 class PortError(RuntimeError):
-    """Raised for a port that the stack can't listen on. The message has the setting and the number."""
+    """The stack can't listen on a port. The message names the setting or, for leased ports, the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class BusyPort:
         return f"stop it, or set {self.port.setting} to another"
 
 
-def of_url(setting: str, url: str) -> tuple[str, int]:
+def address_of_url(setting: str, url: str) -> tuple[str, int]:
     """Return host and port of a setting whose value is a URL or host:port."""
     parts = urlsplit(url if "//" in url else f"//{url}")
     if parts.hostname is None or parts.port is None:
@@ -69,19 +70,22 @@ def of_url(setting: str, url: str) -> tuple[str, int]:
 
 
 def kafka_address(settings: Settings) -> tuple[str, int]:
-    return of_url("KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers.split(",")[0])
+    return address_of_url("KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers.split(",")[0])
 
 
 def s3_address(settings: Settings) -> tuple[str, int]:
-    return of_url("S3_ENDPOINT_URL", settings.s3_endpoint_url)
+    return address_of_url("S3_ENDPOINT_URL", settings.s3_endpoint_url)
 
 
 def postgres_address(settings: Settings) -> tuple[str, int]:
-    return of_url("DATABASE_URL", settings.database_url)
+    return address_of_url("DATABASE_URL", settings.database_url)
 
 
 def of_settings(settings: Settings) -> Iterator[Port]:
-    """Yield every port of the local stack. Raise PortError for a service that is not on loopback."""
+    """Yield the ports of the local stack, without those of monitoring.
+
+    Raise PortError if Kafka, MinIO or Postgres is not on loopback.
+    """
     kafka = kafka_address(settings)
     s3 = s3_address(settings)
     yield _loopback("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *kafka)
@@ -115,17 +119,17 @@ def _metrics(service: str, name: str, settings: Settings, number: int) -> Port:
 
 
 def refuse_busy(ports: Iterator[Port]) -> None:
-    """Raise PortError if ports are still busy after `ENDING` seconds. The message names all of them."""
+    """Raise PortError if ports are still busy after `BUSY_TIMEOUT` seconds. The message names all of them."""
     if busy := busy_ports(ports):
         raise PortError("\n".join(f"{each.problem}: {each.remedy}" for each in busy))
 
 
 def busy_ports(ports: Iterator[Port]) -> list[BusyPort]:
-    """Return the ports that are still busy after `ENDING` seconds."""
-    end = time.monotonic() + ENDING
+    """Return the ports that are still busy after `BUSY_TIMEOUT` seconds."""
+    end = time.monotonic() + BUSY_TIMEOUT
     busy = [port for port in ports if not _is_free(port)]
     while busy and time.monotonic() < end:
-        time.sleep(CHECKED_EVERY)
+        time.sleep(CHECK_INTERVAL)
         busy = [port for port in busy if not _is_free(port)]
     return [BusyPort(port, _holder(port.number)) for port in busy]
 
@@ -166,12 +170,13 @@ def _loopback(service: str, setting: str, host: str, number: int) -> Port:
 
 def _is_free(port: Port) -> bool:
     try:
+        family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
         # create_server sets SO_REUSEADDR, as listeners do, so connections in TIME_WAIT do not count.
-        socket.create_server((port.host, port.number)).close()
+        socket.create_server((port.host, port.number), family=family).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise PortError(
-                f"{port.setting}: can't listen on {port.host}:{port.number}: {os.strerror(error.errno or 0)}"
+                f"{port.setting}: can't listen on {port.host}:{port.number}: {error.strerror or error}"
             ) from error
         return False
     return True

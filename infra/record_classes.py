@@ -22,10 +22,13 @@ from infra.up import EXTRACTORS, services_up, wait_until
 PROGRAMS = ("kafka", "spark")
 
 LAKE_DEADLINE = 180.0
+"""Maximum seconds until the lake has its first objects."""
+
 END_DEADLINE = 180.0
+"""Maximum seconds until the JVM of the jobs has written its archive and ended."""
 
 WRITTEN_LAST = ("raw/topic=", "tickers/_delta_log/")
-"""Prefixes of the bucket. Once they have objects, the jobs have loaded nearly all of their classes."""
+"""Prefixes of the bucket. Once each has an object, the jobs have loaded nearly all of their classes."""
 
 
 def main() -> None:
@@ -39,7 +42,9 @@ def main() -> None:
         supervision.start_programs(stack, ["exchange", *EXTRACTORS])
         with jobs(stack) as log:
             if not wait_until(lambda: lake_is_written(stack), deadline=LAKE_DEADLINE):
-                raise StackError(f"the jobs have written nothing to the lake:\n{log.read_text()}")
+                raise StackError(
+                    f"the jobs have not written both raw/ and tickers/:\n{log.read_text()}"
+                )
         supervision.stop_programs(stack, [*EXTRACTORS, "exchange", "kafka"])
     finally:
         supervision.stop(stack)
@@ -54,12 +59,12 @@ def main() -> None:
 def jobs(stack: Stack) -> Iterator[Path]:
     """Run the jobs during the block. Yield their log. At the end, wait for the JVM to write its archive.
 
-    supervisord would not wait long enough.
+    Not under supervisord, which kills the jobs 30 s after SIGTERM (stopwaitsecs).
     """
     log = stack.log_folder / "jobs.log"
     environment = os.environ | stack.environment()
     environment |= {"SPARK_SUBMIT_OPTS": spark_options("write")}
-    # Only the Python child obeys SIGTERM; the JVM ends after it. As in supervisord.conf.
+    # Only the Python child obeys SIGTERM, and the JVM ends after it, as in supervisord.conf.
     command = f"trap '' TERM; exec {paths.VENV_BIN}/spark-submit spark_jobs/jobs.py"
     with log.open("w") as output:
         process = subprocess.Popen(

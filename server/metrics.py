@@ -19,7 +19,7 @@ AGES = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 """Upper bounds of the buckets of `server_price_age_seconds`."""
 
 REFUSED = "(refused)"
-"""Value of the label `route` for requests that were refused before routing."""
+"""Value of the label `route` for requests answered before routing: refused ones, and CORS preflights."""
 
 
 class StreamCollector(Collector):
@@ -74,7 +74,7 @@ class Metrics:
         )
         self._newest_price_age_limit = Gauge(
             "server_newest_price_age_limit_seconds",
-            "Age from which on prices count as not live",
+            "Age above which prices no longer count as live",
             ["exchange"],
             registry=self._registry,
         )
@@ -142,17 +142,24 @@ def or_nan(value: Callable[[], float | None]) -> Callable[[], float]:
 
 
 class CountRequests:
-    """ASGI middleware that counts answers by route and status. An uncaught error counts as 500."""
+    """ASGI middleware that counts answers by route and status.
+
+    An uncaught error before the start of an answer counts as 500.
+    """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_counted = False
+
         def count(status: int) -> None:
+            nonlocal is_counted
+            is_counted = True
             # The router stores the matched route in the scope.
             route = scope.get("route")
-            # The label is that of before a symbol could contain a slash.
+            # Keep the label from before symbols could contain a slash.
             label = route.path.replace("{symbol:path}", "{symbol}") if route else REFUSED
             self._metrics.answered(label, status)
 
@@ -164,5 +171,6 @@ class CountRequests:
         try:
             await self._app(scope, receive, send_counted)
         except Exception:
-            count(500)
+            if not is_counted:
+                count(500)
             raise

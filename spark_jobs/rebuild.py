@@ -2,11 +2,11 @@
 
     spark-submit spark_jobs/rebuild.py
 
-Run it while the jobs are stopped; otherwise it refuses. The live job's own sink writes the records,
-in batches, into a second set of tables. One transaction then replaces the rows of the live tables: until
-then readers see the old rows, and a rebuild that fails changes nothing. Rows made from records that
-neither Kafka nor `raw/` holds are kept and listed. The live job resumes at the offset where the rebuild
-ended. Then `tickers/` is rebuilt in the same way: see history/rebuilt_tickers.py.
+Stop live_prices and price_history first; otherwise it refuses to start. The live job's own sink writes
+the records, in batches, into a second set of tables. One transaction then replaces the rows of the live
+tables: until then readers see the old rows, and a rebuild that fails changes nothing. Rows made from
+records that neither Kafka nor `raw/` holds are kept and listed. The live job resumes at the offset where
+the rebuild ended. Then `tickers/` is rebuilt in the same way: see history/rebuilt_tickers.py.
 """
 
 import logging
@@ -24,6 +24,7 @@ from spark_jobs.history.rebuilt_tables import RebuiltTables, unchanged_until
 from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.history.steps import in_steps
 from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import MESSAGES_PER_BATCH
 from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.run.entry import run
 from spark_jobs.run.runner import lock_job, log_to_stderr
@@ -32,9 +33,6 @@ from spark_jobs.tickers.messages import messages, minutes
 
 log = logging.getLogger(__name__)
 
-MESSAGES_PER_BATCH = 2000
-"""At least half a million tickers: as many as two cores and 1 GB can handle, as for the lake."""
-
 
 def rebuild(
     spark: SparkSession, settings: Settings, messages_per_batch: int = MESSAGES_PER_BATCH
@@ -42,8 +40,8 @@ def rebuild(
     """Rebuild the tables and return the range that was read.
 
     Raise SecondLiveJobError if a live job is running, OffsetError or TopicError if the topics are not
-    those that were read before, HistoryError if `raw/` lacks records that its names list. An error
-    changes nothing.
+    those that were read before, HistoryError if an object of `raw/` lacks records that its name
+    promises. An error changes nothing.
     """
     ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
     with closing(RebuiltTables(settings.database_url, settings.candles_retention)) as tables:
@@ -78,10 +76,12 @@ def unchanged_rows(reach: Reach) -> Iterator[str]:
 
 
 def unchanged_tickers(reach: Reach) -> Iterator[str]:
-    """Yield a line for each partition whose oldest records are neither in Kafka nor in `raw/`."""
+    """Yield a line for each partition and deleted topic with records neither in Kafka nor in `raw/`."""
     for (topic, partition), first in sorted(reach.begins.items()):
         if first > 0:
             yield f"{topic}/{partition}: rows below offset {first} were kept unchanged"
+    for topic in reach.created:
+        yield f"{topic}: rows of the deleted topic were kept unchanged"
 
 
 def main() -> None:

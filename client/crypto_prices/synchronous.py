@@ -22,9 +22,10 @@ from crypto_prices.table import MissedMessageError, Table
 class Prices:
     """Live prices of a server, as a context manager. See README.md for the options.
 
-    Entering raises RefusedError if the server refuses the request, and ConnectionError without prices
-    after `open_timeout`. Iteration yields every price that is known, then each price that changed; it
-    ends after `close`. All methods may be called from any thread.
+    Entering raises RefusedError if the server refuses the request, and ConnectionError if no prices
+    arrive within `open_timeout`; an attempt in progress delays it by up to 15 s.
+    Iteration yields every price that is known, then each price that changed; it ends after `close`. All
+    methods may be called from any thread.
     """
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
@@ -41,7 +42,7 @@ class Prices:
         self._connection: ClientConnection | None = None
         self._closing = threading.Event()
         self._changed = threading.Condition()
-        """Guards everything above that changes; notified after every message and at the end."""
+        """Guards table, changes, failure and connection. Notified after each message and at the end."""
         self._thread = threading.Thread(target=self._run, name="crypto prices", daemon=True)
 
     def __enter__(self) -> Self:
@@ -80,7 +81,7 @@ class Prices:
         return self
 
     def __next__(self) -> Price:
-        """Return the next change. Raise RefusedError if the server refuses to go on."""
+        """Return the next change. Without one, raise what ended the thread, such as RefusedError."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._failure or self._closing.is_set())
             if self._closing.is_set():
@@ -109,13 +110,13 @@ class Prices:
 
     @property
     def id(self) -> str | None:
-        """Return the id of the state that the table equals."""
+        """Return the id of the database's state that the table shows; None before the first message."""
         with self._current() as table:
             return table.id
 
     @property
     def skipped(self) -> int:
-        """Return how many changes were replaced by later ones, by the server or before iteration."""
+        """Return the number of changes that later ones replaced, in the server or before iteration."""
         with self._changed:
             return self._skipped_by_server + self._pending.skipped
 
@@ -127,14 +128,14 @@ class Prices:
 
     @contextmanager
     def _current(self) -> Iterator[Table]:
-        """Hold the table, which no message changes meanwhile. Raise the failure, if there is one."""
+        """Yield the table under the lock, so that no message changes it. Raise the failure, if any."""
         with self._changed:
             if self._failure is not None:
                 raise self._failure
             yield self._table
 
     def _run(self) -> None:
-        """Follow the stream until `close`. A failure is raised by the next use of the object."""
+        """Follow the stream until `close`. Store a failure, which later calls raise."""
         try:
             self._stay_connected()
         except Exception as error:
@@ -147,7 +148,7 @@ class Prices:
         while not self._closing.is_set():
             try:
                 self._connect_and_follow(backoff)
-            except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
+            except (WebSocketException, MissedMessageError, OSError) as error:
                 if self._closing.is_set():
                     return
                 if (refused := refusal(error)) is not None:
@@ -186,4 +187,8 @@ class Prices:
     def _report(self, events: list[Event]) -> None:
         if self._on_event is not None:
             for event in events:
-                self._on_event(event)
+                try:
+                    self._on_event(event)
+                except OSError as error:
+                    # Otherwise it would be taken for a lost connection.
+                    raise RuntimeError(f"on_event failed: {event!r}") from error

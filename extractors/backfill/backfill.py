@@ -118,7 +118,7 @@ class Backfill(Thread):
                 self._pause(symbol, error, failures)
             else:
                 failures = 0
-                self._progress.add(filling, symbol)
+                self._progress.add_symbol(filling, symbol)
                 self.done += 1
             self._save()
             if time.monotonic() >= report_due:

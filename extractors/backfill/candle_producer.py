@@ -8,7 +8,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, Message
 
 from core.kafka_client import client_configuration
-from core.message import MAX_MESSAGE_BYTES
+from core.message import FRAMING, MAX_MESSAGE_BYTES
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
 from extractors.to_kafka.topic_reader import TopicError
@@ -22,7 +22,7 @@ CONFIGURATION = {
     "compression.type": "zstd",
     "linger.ms": 0,
     "message.timeout.ms": round(TIMEOUT * 1000),
-    "message.max.bytes": MAX_MESSAGE_BYTES + 48_588,
+    "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
     "log_level": 2,
 }
 

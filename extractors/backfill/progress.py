@@ -39,7 +39,7 @@ class BackfillProgress:
         # interruption of this process.
         self._before: int | None = flowing_until
         self._flowing_until = flowing_until
-        # End of the last hour whose volumes are in a hole. 0 before the first hole.
+        # End of the last hour that a hole covers, in microseconds since the epoch; 0 before the first hole.
         self._hours_until = hours_until
         self._fillings = fillings
 
@@ -55,7 +55,7 @@ class BackfillProgress:
                 )
                 for each in record["holes"]
             ]
-            # A record of before hours were filled does not have them.
+            # Earlier versions did not fill hours, so their records lack it.
             hours_until = int(record.get("hours_until", 0))
             return cls(int(record["flowing_until"]), hours_until, fillings)
         except FileNotFoundError:
@@ -84,7 +84,8 @@ class BackfillProgress:
 
     def flowing(self, at: int) -> None:
         """Record the receipt of the newest ticker, in microseconds since the epoch (0 before the first)."""
-        self._flowing_until = max(self._flowing_until, at)
+        with self._lock:
+            self._flowing_until = max(self._flowing_until, at)
 
     def interrupted(self, start: int, end: int) -> None:
         """Add the hole of an interruption that has ended, unless it is shorter than SHORTEST.
@@ -95,7 +96,7 @@ class BackfillProgress:
             hole = Hole(start if self._before is None else min(start, self._before), end)
             self._before = None
             self._flowing_until = max(self._flowing_until, end)
-            # The first hole of a journal needs all hours up to its end.
+            # The first hole of a journal covers all hours up to its end; end_hours continues there.
             self._hours_until = self._hours_until or end // HOUR * HOUR
             if hole.end - hole.start >= SHORTEST:
                 self._fillings.append(Filling(hole))
@@ -114,7 +115,7 @@ class BackfillProgress:
             due = [each for each in self._fillings if each.hole.due <= now]
             return due[-1] if due else None
 
-    def add(self, filling: Filling, symbol: str) -> None:
+    def add_symbol(self, filling: Filling, symbol: str) -> None:
         """Note that Kafka has the symbol's candles."""
         with self._lock:
             filling.symbols.add(symbol)

@@ -12,11 +12,11 @@ from exchanges.exchange import Instrument
 DELISTED = "DELISTED"
 
 CONFIRMED_AFTER = 600.0
-"""Seconds from the first list without a symbol to the one that confirms it."""
+"""Minimum seconds between the first list without a symbol and the list that confirms its delisting."""
 
 
 class Delisting:
-    """Missing symbols from one list to the next. `clock` is monotonic, in seconds."""
+    """Symbols that the lists lack, and since when. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class Delisting:
     def gone(self, known: Mapping[str, Instrument], listed: Set[str]) -> tuple[set[str], set[str]]:
         """Return the symbols that are delisted, and those that a later list has to confirm.
 
-        `known` is by symbol. Symbols that are DELISTED already do not count.
+        `known` maps each symbol to its instrument; those with status DELISTED are ignored.
         """
         now = self._clock()
         active = {symbol for symbol, each in known.items() if each.status != DELISTED}

@@ -7,7 +7,7 @@ from exchanges.exchange import Received
 from extractors.receive.notices import Ended, Frame, Opening
 
 SEQUENCES_PER_SYMBOL = 300
-"""Sequences kept per symbol: 15 s of an exchange's fastest symbol on two connections.
+"""Maximum sequences kept per symbol: those of an exchange's fastest symbol in 15 s, on two connections.
 
 A connection that lags is read for up to 10 s after its successor has taken over.
 """
@@ -18,6 +18,8 @@ MAX_SUCCESSOR_LAG_US = 60_000_000
 
 class Duplicates:
     """Filter for tickers that another connection of the same handover chain has already delivered.
+
+    A chain is a run of connections, each of which was opened while its predecessor was open.
 
     Symbol and sequence identify a ticker. A ticker that one connection repeats is kept, and so is one
     that is repeated after an interruption: raw data is everything that was received.
@@ -32,7 +34,7 @@ class Duplicates:
         self._first_connections: dict[str, dict[int, int]] = {}
         """By symbol and sequence, the first connection that delivered it; filled during a rotation."""
         self._others: dict[int, set[int]] = {}
-        """For each open connection, the others in its handover chain."""
+        """For each open connection, the others in its handover chain, including those that have ended."""
         self._rotation_ends = 0
 
     def opening(self, notice: Opening) -> None:
@@ -55,20 +57,21 @@ class Duplicates:
                 if each.sequence is not None:
                     self._last[each.symbol] = each.sequence, frame.connection
             return frame
-        first = [each for each in frame.raw_data if self._is_first(each, frame.connection)]
+        first = [each for each in frame.raw_data if self._keep(each, frame.connection)]
         return frame if len(first) == len(frame.raw_data) else replace(frame, raw_data=first)
 
     def _is_rotating(self, now: int) -> bool:
         return len(self._others) > 1 or now < self._rotation_ends
 
-    def _is_first(self, raw_data: Received, connection: int) -> bool:
-        if raw_data.sequence is None:
+    def _keep(self, ticker: Received, connection: int) -> bool:
+        """Return whether to keep the ticker, and record which connection delivered it first."""
+        if ticker.sequence is None:
             return True
-        first_connections = self._first_connections.setdefault(raw_data.symbol, {})
-        if first_connections.get(raw_data.sequence) in self._others[connection]:
+        first_connections = self._first_connections.setdefault(ticker.symbol, {})
+        if first_connections.get(ticker.sequence) in self._others[connection]:
             return False
-        first_connections[raw_data.sequence] = connection
-        self._last[raw_data.symbol] = raw_data.sequence, connection
+        first_connections[ticker.sequence] = connection
+        self._last[ticker.symbol] = ticker.sequence, connection
         if len(first_connections) > SEQUENCES_PER_SYMBOL:
             del first_connections[next(iter(first_connections))]
         return True

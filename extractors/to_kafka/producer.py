@@ -3,7 +3,8 @@
 Guarantee of one producer: each item passed to send() is written once and in order per partition,
 however long Kafka is unavailable (idempotence, acks=all, no timeout). A partition has one message in
 flight, so the guarantee does not depend on what Kafka remembers of the producer. A message that Kafka
-refuses as too large or invalid is logged, counted and skipped. After any other failure nothing more is
+refuses as too large or invalid is logged, counted and not sent again. If the client refuses it before
+sending, the producer goes on. After a refusal by the broker, or any other failure, nothing more is
 written to that partition and the producer can't be used again; a new one resumes after what Kafka has.
 """
 
@@ -19,6 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from core.kafka_client import client_configuration
 from core.message import (
     ENDPOINT_HEADER,
+    FRAMING,
     JOURNAL_HEADER,
     MAX_MESSAGE_BYTES,
     POSITION_HEADER,
@@ -40,19 +42,15 @@ log = logging.getLogger(__name__)
 WAIT_INTERVAL = 0.5
 """Maximum seconds between two checks of the shutdown's deadline."""
 
-CLOSE_LIMIT = 1.0
-"""Timeout in seconds for the delivery reports of messages that are discarded."""
-
-FRAMING = 48_588
-"""Bytes in addition to a message's items: key, headers and the rest of the batch. The broker's default
-limit is 1,048,588."""
+REPORTS_LIMIT = 1.0
+"""Maximum seconds of each wait for delivery reports, after a failure or in close()."""
 
 CONFIGURATION = {
     "enable.idempotence": True,
     # Otherwise messages after a failed one would be written, and their positions would hide the gap.
     "enable.gapless.guarantee": True,
     "acks": "all",
-    # 5.2 : 1 on these messages at 3.3 ms of CPU per MB (lz4 2.9 : 1 at 2.0, gzip 5.2 : 1 at 40).
+    # Compresses these messages 5.2 : 1 for 3.3 ms of CPU per MB; lz4 2.9 : 1 for 2.0, gzip 5.2 : 1 for 40.
     "compression.type": "zstd",
     # A batch is one message per partition already.
     "linger.ms": 0,
@@ -78,13 +76,13 @@ class TooLargeError(ProducerError):
 
 
 class Pending:
-    """A batch, and the number of its messages that are not confirmed yet."""
+    """A batch that Kafka has not confirmed completely."""
 
     def __init__(self, batch: Batch) -> None:
         self.end = batch.end
         self.received_at = batch.received_at
         self.messages = 1
-        """One more while messages of the batch are still to be sent."""
+        """Unconfirmed messages, plus 1 until send() has handed over the whole batch."""
 
 
 class Producer:
@@ -137,8 +135,8 @@ class Producer:
         """Send a batch as one JSON array per partition, or several if it is large.
 
         Block until Kafka has confirmed the previous message of each partition. After the deadline the
-        rest stays in the journal. `taken` are, by partition, the positions up to which Kafka already has
-        the items. Raise ProducerError.
+        rest stays in the journal. `taken` maps a partition to the position before which Kafka already has
+        all of its items. Raise ProducerError.
         """
         pending = Pending(batch)
         self._pending.append(pending)
@@ -239,14 +237,15 @@ class Producer:
 
     def _wait_for_reports(self, is_enough: Callable[[], bool]) -> None:
         """Process delivery reports for up to 1 s, even after a fatal error."""
-        end = time.monotonic() + CLOSE_LIMIT
+        end = time.monotonic() + REPORTS_LIMIT
         while not is_enough() and (left := end - time.monotonic()) > 0:
             self._serve(left)
 
     def _failure(self, error: KafkaError) -> ProducerError:
-        """Return the cause of an error.
+        """Return the error to raise.
 
-        The client raises a fatal error before it reports the message that caused it.
+        If `error` is only a consequence, wait up to 1 s for the report of its cause: the client raises a
+        fatal error before it reports the message that caused it.
         """
         self._wait_for_reports(lambda: self._error is not None or not self._is_vague(error))
         if self._error and self._is_vague(error):

@@ -31,13 +31,13 @@ LIVE_LAG = 60.0
 """Maximum age of the oldest record that live_prices has not read, in seconds."""
 
 CANDLES_LAG = 600.0
-"""The same of exchange_candles: a start requests a year of candles, and prices go first."""
+"""The same for exchange_candles: the first start requests a year of candles, and prices go first."""
 
 LAKE_LAG = 240.0
-"""The same of the lake's jobs, beyond LAKE_BATCH_SECONDS."""
+"""The same for the lake's jobs, in addition to LAKE_BATCH_SECONDS."""
 
 DAYS_LISTED = 2
-"""Number of newest days of raw/ that are listed."""
+"""Number of newest days of raw/ that are listed: after midnight the newest lacks some partitions."""
 
 RAW_TOPICS = tuple(EXCHANGE_OF_TOPIC)
 LIVE_TOPICS = (*RAW_TOPICS, INSTRUMENTS, FEED_EVENTS)
@@ -108,15 +108,17 @@ def compared(
     age = time.time() - min(stamps, default=0.0)
     if age > lag:
         shown = ", ".join(f"{count} of {topic}" for topic, count in counts.items())
-        oldest = f"{age:.0f} s old" if stamps else f"not answered within {READ_LIMIT:g} s"
+        oldest = f"the oldest is {age:.0f} s old"
+        if not stamps:
+            oldest = f"Kafka did not return the oldest within {READ_LIMIT:g} s"
         yield Finding(
-            f"records not read yet: {shown}; the oldest is {oldest}",
+            f"records not read yet: {shown}; {oldest}",
             "make status shows whether the jobs run, and their log why they are slow; make jobs starts them",
         )
 
 
 def _newest_names(settings: Settings, topic: str) -> Iterator[Name]:
-    """Yield the names of the objects of the newest days in raw/ of a topic."""
+    """Yield the names of a topic's objects in raw/, of its newest days."""
     store, bucket = object_store.client(settings), settings.s3_bucket
     days = store.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=f"raw/topic={topic}/date=", Delimiter="/"

@@ -3,11 +3,11 @@
 The files prometheus.yml and alertmanager.yml in this folder are those of the default settings.
 """
 
-import ipaddress
 from typing import Any
 
 from core.settings import Settings
 from exchanges import EXCHANGES
+from infra.addresses import reachable_address
 
 KEY_FILE = "server_key"
 """File with SERVER_API_KEY, beside the configuration."""
@@ -19,10 +19,14 @@ INTERVAL = "15s"
 def prometheus(settings: Settings) -> dict[str, Any]:
     """Return Prometheus' configuration. Its targets are the programs of a stack that export metrics."""
     host = settings.metrics_host
-    server: dict[str, Any] = _scrape("server", _target(settings.server_host, settings.server_port))
+    server: dict[str, Any] = _scrape(
+        "server", reachable_address(settings.server_host, settings.server_port)
+    )
     if settings.server_api_key:
         server["authorization"] = {"credentials_file": KEY_FILE}
-    extractors = (_target(host, settings.exchanges[each.name].metrics_port) for each in EXCHANGES)
+    extractors = (
+        reachable_address(host, settings.exchanges[each.name].metrics_port) for each in EXCHANGES
+    )
     return {
         "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
         "rule_files": ["alerts.yaml"],
@@ -33,7 +37,7 @@ def prometheus(settings: Settings) -> dict[str, Any]:
         },
         "scrape_configs": [
             _scrape("extractors", *extractors),
-            _scrape("jobs", _target(host, settings.live_prices_metrics_port)),
+            _scrape("jobs", reachable_address(host, settings.live_prices_metrics_port)),
             server,
         ],
     }
@@ -58,14 +62,3 @@ def alertmanager(settings: Settings) -> dict[str, Any]:
 
 def _scrape(job: str, *targets: str) -> dict[str, Any]:
     return {"job_name": job, "static_configs": [{"targets": list(targets)}]}
-
-
-def _target(host: str, port: int) -> str:
-    """Return the address at which a program that listens on `host` is reached from this machine."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"{host}:{port}"
-    if address.is_unspecified:
-        return f"127.0.0.1:{port}"
-    return f"[{host}]:{port}" if address.version == 6 else f"{host}:{port}"

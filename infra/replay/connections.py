@@ -60,7 +60,7 @@ class Connections:
         for connection in self._open:
             connection.recover()
 
-    def refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
+    def take_refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
         """Take the pending fault that refuses the current request; None if there is none."""
         return next(iter(self._waiting.take(kind)), None)
 

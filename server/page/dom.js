@@ -1,6 +1,6 @@
-// Short forms for the document.
+// Helpers for the DOM.
 
-/** Returns the element; the page's HTML has it. @param {string} selector @param {ParentNode} [within] @returns {any} */
+/** Returns the first element that matches; there must be one. @param {string} selector @param {ParentNode} [within] @returns {any} */
 export function find(selector, within = document) {
   return within.querySelector(selector);
 }
@@ -51,7 +51,8 @@ export function set(target, name, value) {
 }
 
 /**
- * "BTC" and "USDT" as a name. Each is isolated, because one in a right-to-left script would move the other.
+ * Returns the elements of a pair's name, such as BTC/USDT. Base and quote are isolated, because one in a
+ * right-to-left script would move the other.
  * @param {{ base: string, quote: string }} pair
  */
 export function nameOf({ base, quote }) {

@@ -9,6 +9,7 @@ import { Market } from "./model/market.js";
 /** @import { Place } from "./model/address.js" */
 /** @import { Context } from "./model/columns.js" */
 
+/** Milliseconds. Computing the rates reads all pairs, and they change slowly. */
 const RATES_LIFETIME = 5000;
 
 export class Shell {
@@ -63,7 +64,7 @@ export class Shell {
     return { exchanges: chosen.length ? chosen : names, rates: this.#rates, now: now() };
   }
 
-  /** Computes the rates again: the pairs were replaced. */
+  /** Makes the next context() compute the rates again. Call it after the pairs were replaced. */
   forgetRates() {
     this.#ratesAt = Number.NEGATIVE_INFINITY;
   }

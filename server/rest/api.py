@@ -174,7 +174,7 @@ def add_markets(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
     async def get_last_day(
         which: Annotated[SelectionQuery, Query()], if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Return the last 24 full hours of each symbol. It is computed once a minute for all clients."""
+        """Return the last 24 full hours of each symbol, computed at most once a minute for all clients."""
         prices = known_prices(hub)
         require_postgres(hub)
         return answer_with_last_day(

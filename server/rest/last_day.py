@@ -1,4 +1,4 @@
-"""Return the last 24 hours of every symbol, as hourly candles.
+"""Return the last 24 full hours of every symbol, as hourly candles.
 
     {"time":"2025-03-28T07:37:28.501233Z","from":"2025-03-27T07:00:00.000000Z",
      "to":"2025-03-28T07:00:00.000000Z","days":[every symbol that matches]}
@@ -28,14 +28,14 @@ from server.state.selection import Selection
 HOUR = timedelta(hours=1)
 HOURS = 24
 
-LATEST = timedelta(minutes=1)
-"""Time after the end of an hour in which its last updates may still arrive: partitions are read in turn."""
+GRACE = timedelta(minutes=1)
+"""Time after the end of an hour until its last updates have arrived: partitions are read in turn."""
 
 SYMBOLS_AT_ONCE = 500
-"""Maximum number of symbols of one query. If all their minutes are ours, it takes some seconds."""
+"""Maximum number of symbols per query, which takes some seconds if all candles are made of our minutes."""
 
-# Volumes are those of the exchange's hours, also where our minutes have the prices.
-# A requested span ends when the answer was received, if that is earlier: later candles were still running.
+# Volumes come from the exchange's hourly candles, even where our minutes supply the prices. A span that was
+# answered before its end counts only up to the answer: later candles were unfinished.
 DAYS = """
 SELECT key.exchange, key.symbol, day.open, day.high, day.low,
     CASE WHEN requested.spans @> tstzrange(%(since)s, %(until)s) THEN volume.base END,
@@ -102,9 +102,13 @@ class Day(BaseModel):
     low: Annotated[Amount | None, Field(description="null if no hour has a candle")]
     base_volume: Annotated[
         Amount | None,
-        Field(description="null unless the exchange was asked for its candles of all 24 hours"),
+        Field(
+            description="null unless the exchange has answered for all 24 hours, each with this volume"
+        ),
     ]
-    quote_volume: Annotated[Amount | None, Field(description="null as `base_volume`")]
+    quote_volume: Annotated[
+        Amount | None, Field(description="null in the same cases as `base_volume`")
+    ]
     closes: Annotated[
         list[Amount | None],
         Field(
@@ -116,21 +120,24 @@ class Day(BaseModel):
 
 
 class LastDay(BaseModel):
-    time: Annotated[Instant, Field(description="When this was computed")]
+    time: Annotated[Instant, Field(description="When the days were computed")]
     start: Annotated[Instant, Field(alias="from", description="Start of the first of the 24 hours")]
     end: Annotated[
-        Instant, Field(alias="to", description="End of the last one: the last full hour")
+        Instant,
+        Field(
+            alias="to", description="End of the last of the 24 hours, when the current one began"
+        ),
     ]
     days: Annotated[list[Day], Field(description="Every symbol with a price that matches")]
 
 
 class State(NamedTuple):
-    """What the days are made of: while it is the same, so are they."""
+    """Everything that the days depend on: equal states have equal days."""
 
     epoch: str
     span: Span
     received: Sequence[datetime | None]
-    """Of each exchange: when its newest price was received, up to LATEST after the span."""
+    """Per exchange, when its newest price was received, or the end plus GRACE if that is earlier."""
     holes: Sequence[str]
     newest_request: datetime | None
 
@@ -170,9 +177,13 @@ async def compute_last_day(
         [await holes_of(queries, each, span, None, now) for each in EXCHANGE],
         newest_request,
     )
-    days = {**before.days} if before is not None and before.state == state else {}
+    known = before if before is not None and before.state == state else None
+    days = {**known.days} if known else {}
     keys = [(price.exchange, price.symbol) for price in prices.where(Selection())]
     unread = [key for key in keys if key not in days]
+    if known and not unread:
+        # With its time, so that its ETag stays valid.
+        return known
     for first in range(0, len(unread), SYMBOLS_AT_ONCE):
         some = unread[first : first + SYMBOLS_AT_ONCE]
         days |= days_of(await queries.rows(DAYS, values(some, state)))
@@ -194,13 +205,13 @@ def values(keys: Iterable[Key], state: State) -> dict[str, Any]:
 
 
 def last_day(now: datetime) -> Span:
-    """Return the 24 hours before the last full hour."""
+    """Return the last 24 full hours."""
     end = now.replace(minute=0, second=0, microsecond=0)
     return Span(end - HOURS * HOUR, end)
 
 
 def received_until(newest: datetime | None, span: Span) -> datetime | None:
-    return newest and min(newest, span.end + LATEST)
+    return newest and min(newest, span.end + GRACE)
 
 
 def days_of(rows: Iterable[Sequence[Any]]) -> dict[Key, str]:

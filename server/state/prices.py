@@ -1,4 +1,4 @@
-"""Read rows of live_prices as the JSON objects that answers and streams are joined from.
+"""Read rows of live_prices as JSON objects, of which answers and streams are composed.
 
     {"exchange":"binance","symbol":"BTCUSDT","base":"BTC","quote":"USDT","status":"TRADING",
      "price":"85439.99","bid":null,"bid_size":null,"ask":null,"ask_size":null,"last_size":null,
@@ -12,8 +12,8 @@
 Base, quote and status are those of the instrument; null until the exchange's list has the symbol.
 
 Amounts are strings, exact and without exponent, so that no reader parses them as floats. Times are
-ISO 8601, UTC, with microseconds. Postgres writes the object: the server only copies text, so
-serialising does not hold up the streams.
+ISO 8601, UTC, with microseconds. Postgres writes the object. The server adds `simulated` and
+otherwise copies the text, so serialising does not hold up the streams; only with `fields=` it encodes again.
 """
 
 from collections.abc import Sequence

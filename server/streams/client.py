@@ -62,7 +62,7 @@ class Client:
         return self.channel.ready
 
     def send(self, message: Message) -> None:
-        """Send one message. The client must be ready, and may not be ready afterwards."""
+        """Send one message. The client must be ready; it is possibly no longer ready afterwards."""
         data = self._encode(message)
         self.channel.write(data)
         self.traffic.messages += 1
@@ -74,7 +74,10 @@ class Client:
         return time.monotonic() - self._sent_at
 
     def stalled_for(self) -> float:
-        """Return the seconds since a call last found fewer bytes waiting than before, or none."""
+        """Return the seconds since the client last read.
+
+        It has read if no bytes wait, or fewer than at the previous call, so call this regularly.
+        """
         now, waiting = time.monotonic(), self.channel.waiting
         if waiting == 0 or waiting < self._waiting_before:
             self._drained_at = now

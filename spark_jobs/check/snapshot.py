@@ -1,7 +1,7 @@
 """Copy tables and their progress at one moment, as the live job committed them together.
 
-The tables are copied to files to keep the transaction short: while it is open, Postgres keeps every
-version of every row.
+The tables are copied to files to keep the transaction short: while it is open, VACUUM
+can't remove the versions of rows that updates replace.
 """
 
 import csv
@@ -65,7 +65,7 @@ def read_copy(spark: SparkSession, path: Path, schema: StructType) -> DataFrame:
         multiLine=True,
         lineSep="\n",
         escape='"',
-        # The value of an unquoted field. No text in Postgres contains it, so no text is read as NULL.
+        # The text that Spark reads as NULL, and for an unquoted field. No text in Postgres contains NUL.
         nullValue="\0",
     )
     return text.select(*(F.col(field.name).cast(field.dataType) for field in schema))

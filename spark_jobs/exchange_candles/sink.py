@@ -36,6 +36,7 @@ from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span, to_bits
 from spark_jobs.tickers.reading import cause_of
 
+# Lists of columns for the statements below.
 VALUES = ", ".join((*PRICES, *OPTIONAL, "received_at"))
 CANDLES = ", ".join(f'"{name}"' for name in CANDLE_COLUMNS)
 SPANS = ", ".join(f'"{name}"' for name in SPAN_COLUMNS)
@@ -79,7 +80,10 @@ class ExchangeCandlesSink(PostgresSink):
     topics = TABLES.topics
 
     def __init__(self, database_url: str, minutes_kept: timedelta) -> None:
-        """Connect. Raise the same errors as Transactions."""
+        """Connect. `minutes_kept` is the retention of one-minute candles.
+
+        Raise the same errors as Transactions.
+        """
         super().__init__(Transactions(database_url, "ExchangeCandlesSink", TABLES))
         self._minutes_kept = minutes_kept
 
@@ -144,7 +148,8 @@ def _dead_letter_spans(dead: Sequence[dict[str, Any]]) -> list[Span]:
         positions[place].append(row["position"])
     return [
         Span(
-            *place, place[-1], len(each), THE_MESSAGE if each == [WHOLE_MESSAGE] else to_bits(each)
+            *(topic, partition, cause, offset, offset, len(each)),
+            THE_MESSAGE if each == [WHOLE_MESSAGE] else to_bits(each),
         )
-        for place, each in sorted(positions.items())
+        for (topic, partition, cause, offset), each in sorted(positions.items())
     ]

@@ -5,14 +5,15 @@ import threading
 import time
 from collections.abc import Iterable
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError
 
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.run.metrics import JobMetrics
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 300.0
+INTERVAL = 300.0
+"""Seconds between two reports."""
 
 
 class LakeSizes(threading.Thread):
@@ -29,15 +30,16 @@ class LakeSizes(threading.Thread):
 
     def run(self) -> None:
         while True:
-            self.look()
-            time.sleep(EVERY_SECONDS)
+            self.report()
+            time.sleep(INTERVAL)
 
-    def look(self) -> None:
-        try:
-            for prefix in self._prefixes:
-                usage = self._storage.usage(f"{self._root}/{prefix}")
+    def report(self) -> None:
+        for prefix in self._prefixes:
+            folder = f"{self._root}/{prefix}"
+            try:
+                usage = self._storage.usage(folder)
+            except Py4JError as error:
+                reason = str(getattr(error, "java_exception", error))
+                log.warning("size unavailable folder=%s reason=%r", folder, reason)
+            else:
                 self._metrics.prefix(prefix, usage.bytes, usage.files)
-        except Py4JJavaError as error:
-            log.warning(
-                "sizes unavailable root=%s reason=%r", self._root, str(error.java_exception)
-            )

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from psycopg2.extensions import cursor
 
 RETENTION = timedelta(days=90)
-"""Default retention of candles; CANDLES_RETENTION_DAYS overrides it."""
+"""Default of the parameters; programs pass CANDLES_RETENTION_DAYS, which has the same default."""
 SORT_DELAY = timedelta(hours=1)
 """Wait after the end of a day before it is sorted: tickers may still arrive."""
 
@@ -39,7 +39,10 @@ ORDER BY relname LIMIT 1
 
 
 def retained_span(now: datetime, kept: timedelta = RETENTION) -> tuple[datetime, datetime]:
-    """Return [since, until) of the stored minutes: whole days, from `kept` before today to tomorrow."""
+    """Return [since, until) of the stored minutes, in whole days: from `kept` before today through tomorrow.
+
+    Around midnight an event_time may be ahead of `now`.
+    """
     today = _midnight(now.astimezone(UTC).date())
     return today - kept, today + timedelta(days=2)
 

@@ -36,11 +36,10 @@ def count_of(name: str) -> Column:
     return F.when(number >= 0, number)
 
 
-def moment(name: str, unit: int) -> Column:
-    """Return a time that was written as a count of units since the epoch; `unit` is in microseconds."""
+def moment(name: str) -> Column:
+    """Return a time that was written in microseconds since the epoch; NULL outside 2000 to 2100."""
     count = whole_number(name)
-    is_plausible = count.between(EARLIEST // unit, LATEST // unit)
-    return F.when(is_plausible, F.timestamp_micros(count * unit))
+    return F.when(count.between(EARLIEST, LATEST), F.timestamp_micros(count))
 
 
 def missing(name: str) -> Column:
@@ -49,7 +48,10 @@ def missing(name: str) -> Column:
 
 
 def unusable(name: str) -> Column:
-    """Return the fault of a present but unreadable field. NUL is replaced: Postgres refuses it."""
+    """Return the fault of a field that is present, but whose value, column `name`, is NULL: it can't be read.
+
+    NUL is replaced, because Postgres refuses it.
+    """
     shown = F.translate(F.left(written(name), F.lit(SHOWN_LENGTH)), "\0", "\ufffd")
     message = F.concat(F.lit(f"{name} can't be read: "), shown)
     return F.when(written(name).isNotNull() & F.col(name).isNull(), message)

@@ -12,7 +12,6 @@ from spark_jobs.postgres.read_text import (
     text_of,
     unusable,
 )
-from spark_jobs.tickers.values import MICROSECOND
 
 JSON_BLANKS = " \t\r\n"
 OPTIONAL = ("endpoint", "reason", "to")
@@ -22,7 +21,7 @@ def parse_small_topics(records: DataFrame) -> DataFrame:
     """Return topic, partition, first_offset, last_offset, instruments, feed_events, fault, payload.
 
     `instruments` and `feed_events` are structs of the table's columns and the offset; NULL if the
-    message is no row of that table. For a dead letter both are NULL, `fault` is the reason, and
+    message is not a row of that table. For a dead letter both are NULL, `fault` is the reason, and
     `payload` has the message's bytes.
     """
     values = {
@@ -31,12 +30,12 @@ def parse_small_topics(records: DataFrame) -> DataFrame:
         "base": name_of("base"),
         "quote": name_of("quote"),
         "status": name_of("status"),
-        "seen_at": moment("seen_at", MICROSECOND),
+        "seen_at": moment("seen_at"),
         "endpoint": text_of("endpoint"),
         "kind": name_of("kind"),
         "reason": text_of("reason"),
-        "from": moment("from", MICROSECOND),
-        "to": moment("to", MICROSECOND),
+        "from": moment("from"),
+        "to": moment("to"),
         "frames": count_of("frames"),
     }
     fields = records.select("*", fields_of(F.col("value").cast("string")).alias("fields"))
@@ -58,7 +57,8 @@ def parse_small_topics(records: DataFrame) -> DataFrame:
 def fields_of(text: Column) -> Column:
     """Return the fields of a JSON object as text; NULL for any other text.
 
-    from_json alone would ignore text after the object.
+    from_json ignores text after the object, so a text that does not end with a brace is refused. Of several
+    objects only the first is read.
     """
     is_closed = F.btrim(text, F.lit(JSON_BLANKS)).endswith("}")
     return F.when(is_closed, F.from_json(text, "MAP<STRING, STRING>"))

@@ -13,8 +13,8 @@ from spark_jobs.errors import JobError
 def run(name: str, main: Callable[[], None]) -> None:
     """Call `main`. Exit with status 1 and one line if it raises an expected error.
 
-    Expected are a wrong setting, an unavailable service, and a JobError. A failure inside a query is
-    raised as Spark's exception, with its full traceback.
+    Expected are a SettingError, a JobError, and errors of Postgres or Kafka. A failure inside a query is
+    raised as Spark's exception, and one of the object store as it is, with the full traceback.
     """
     try:
         main()

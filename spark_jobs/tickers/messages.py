@@ -1,4 +1,4 @@
-"""Transform Kafka records into messages, and messages into tickers or minutes, on the executors.
+"""Transform Kafka records into messages, and messages into tickers, minutes or parquet files, on executors.
 
 Apply the functions of spark_jobs.tickers to DataFrames. They run in Spark's Python workers, which
 receive and return whole Arrow batches: see docs/decisions/018-one-reader-over-arrow.md.
@@ -42,7 +42,7 @@ def endpoint() -> Column:
     """Return the host that the message's frames came from; NULL without a valid header."""
     named = F.filter("headers", lambda header: header["key"] == ENDPOINT_HEADER)
     host = F.get(named, 0)["value"].cast("string")
-    # $ would also match before a line end.
+    # \z, because $ would also match before a final line break.
     return F.when(host.rlike(rf"^{HOST}\z"), host)
 
 
@@ -105,7 +105,7 @@ def _concatenated(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 @cache
 def _freeze_imports() -> None:
-    """Exclude everything that was imported from garbage collections.
+    """Make garbage collections skip every module that is loaded by now.
 
     Spark's Python worker runs a full collection after each task. With polars, pyarrow and pyspark in
     memory this takes 50 ms, and the next task waits for it.
@@ -118,6 +118,7 @@ def read_batches(
     columns: Mapping[str, str],
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
+    """Apply `transform` to each Arrow batch, as mapInArrow calls it. `columns` are those of the result."""
     _freeze_imports()
     for batch in batches:
         yield from as_table(transform(as_frame(batch)), columns).to_batches()

@@ -39,7 +39,7 @@ def test_a_prefix_is_as_large_as_all_objects_below_it(
         lake_root(settings),
         [prefix, f"{prefix}/b", "nothing"],
         metrics,
-    ).look()
+    ).report()
     assert measured(metrics, prefix) == (6000, 3)
     assert measured(metrics, f"{prefix}/b") == (5000, 2)
     assert measured(metrics, "nothing") == (0, 0)
@@ -50,5 +50,5 @@ def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
 ) -> None:
     LakeSizes(
         HadoopFiles(spark, "s3a://no-such-bucket"), "s3a://no-such-bucket", ["raw"], JobMetrics()
-    ).look()
+    ).report()
     assert "sizes unavailable root=s3a://no-such-bucket" in caplog.text

@@ -205,13 +205,17 @@ def test_theme_and_time_zone_are_chosen_and_kept(server: ServerProcess, page: Pa
 
 
 def test_the_filtered_rows_are_exported_with_every_digit(server: ServerProcess, page: Page) -> None:
-    page.goto(f"{server.page}#/?q=btc&quote=USDT")
-    expect(names(page)).to_have_count(2)
+    page.goto(f"{server.page}#/?q=btc")
+    expect(names(page)).to_have_count(3)
     page.get_by_role("button", name="Options").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Export the rows as CSV").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
+    # The volume of a pair is exported in its quote and in USDT.
+    in_btc = rows.pop([each["pair"] for each in rows].index("ETH/BTC"))
+    assert in_btc["turnover"] == "8"
+    assert float(in_btc["volume"]) == pytest.approx(8 * 85439.99)
     assert [each["pair"] for each in rows] == ["BTC/USDT", "WBTC/USDT"]
     assert (rows[0]["price_binance"], rows[0]["price_kucoin"]) == ("85439.99", "85525.4")
     assert (rows[1]["price_kucoin"], rows[1]["volume"]) == ("", "600000")

@@ -20,7 +20,9 @@ class Limits:
             seconds = getattr(self, limit.name)
             if limit.type is float and not 0 < seconds < math.inf:
                 kind = type(self).__name__
-                raise ValueError(f"{kind}: {limit.name} of {seconds} s: expected above 0")
+                raise ValueError(
+                    f"{kind}: {limit.name} of {seconds} s: expected a finite number above 0"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +37,14 @@ class Quotas:
     """Weight of REST requests per address."""
 
 
+# Quota(amount, seconds), as the exchanges document them.
 BINANCE_QUOTAS = Quotas(connections=Quota(300, 300), messages=Quota(5, 1), weight=Quota(6000, 60))
 KUCOIN_QUOTAS = Quotas(connections=Quota(30, 60), messages=Quota(100, 10), weight=Quota(2000, 30))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BinanceLimits(Limits):
-    """Without quotas no rate is limited: tests make time pass faster."""
+    """By default no rate is limited, because tests let time pass faster."""
 
     ping_interval: float = 20.0
     pong_timeout: float = 60.0
@@ -52,7 +55,7 @@ class BinanceLimits(Limits):
 class KucoinLimits(Limits):
     """A connection is closed if the client sends no text for `silence_timeout`. `ping_interval` and
     `ping_timeout` are announced to clients. `tokens_once`: a token opens one connection only.
-    Without quotas no rate is limited: tests make time pass faster.
+    By default no rate is limited, because tests let time pass faster.
     """
 
     ping_interval: float = 18.0

@@ -9,33 +9,36 @@ Family = TypeVar("Family", bound=Fault)
 
 
 @dataclass
-class Order:
+class PendingFault:
     fault: Fault
     left: int | None
-    """Number of connections still to affect; None means every one."""
+    """Number of connections or requests still to affect; None means every one."""
 
 
 class Waiting:
-    """Pending faults. Faults of the same kind form a queue: each connection takes one."""
+    """Pending faults. Those of the same kind form a queue: each connection or request takes the oldest.
+
+    One that affects every connection blocks later ones of its kind.
+    """
 
     def __init__(self) -> None:
-        self._orders: list[Order] = []
+        self._pending: list[PendingFault] = []
 
     def add(self, fault: Fault, connections: int | None) -> None:
-        """Apply to the next `connections` connections; None means every one."""
-        self._orders.append(Order(fault, connections))
+        """Keep a fault for the next `connections` connections or requests; None means every one."""
+        self._pending.append(PendingFault(fault, connections))
 
     def take(self, family: type[Family]) -> list[Family]:
-        """Take the faults of a family for one connection: the oldest of each kind."""
+        """Take the faults of a family for one connection or request: the oldest of each kind."""
         taken: dict[type[Family], Family] = {}
-        for order in self._orders:
-            fault = order.fault
+        for pending in self._pending:
+            fault = pending.fault
             if isinstance(fault, family) and type(fault) not in taken:
                 taken[type(fault)] = fault
-                if order.left is not None:
-                    order.left -= 1
-        self._orders = [order for order in self._orders if order.left != 0]
+                if pending.left is not None:
+                    pending.left -= 1
+        self._pending = [pending for pending in self._pending if pending.left != 0]
         return list(taken.values())
 
     def clear(self) -> None:
-        self._orders.clear()
+        self._pending.clear()

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Kucoin:
-    """All clients of a topic receive the same texts."""
+    """KuCoin's public WebSocket and REST. All clients of a topic receive the same texts."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Kucoin:
 
     async def _bullet_public(self, request: web.Request) -> web.Response:
         """Return a token, and an endpoint on the host of the request."""
-        if busy := self.connections.refusal(TooManyRequests):
+        if busy := self.connections.take_refusal(TooManyRequests):
             return too_many_requests(busy.wait)
         server = {
             "endpoint": f"ws://{request.host}/",
@@ -78,15 +78,17 @@ class Kucoin:
         )
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        problem = self._tokens.use(request.query.get("token", ""), time.monotonic())
-        if self.connections.refusal(Unauthorized):
-            problem = PROBLEMS[401]
+        if self.connections.take_refusal(Unauthorized):
+            problem: str | None = PROBLEMS[401]
+        else:
+            problem = self._tokens.use(request.query.get("token", ""), time.monotonic())
         if problem:
             log.info("kucoin %s refused: %s", request.remote, problem)
             return json_answer({"code": "401", "msg": problem}, status=401)
         connect_id = request.query.get("connectId") or secrets.token_hex(8)
-        is_too_often = self._attempts and self._attempts.spend(
-            str(request.remote), 1, time.monotonic()
+        is_too_often = (
+            self._attempts is not None
+            and self._attempts.spend(str(request.remote), 1, time.monotonic()) > 0
         )
         async with self.connections.accept(request) as connection:
             if is_too_often:
@@ -118,6 +120,7 @@ class Kucoin:
                 return
             if text is None:
                 return
+            # The meter is of this connection, so its only key is empty.
             if messages and messages.spend("", 1, time.monotonic()):
                 connection.send(refusal(connect_id, 509))
             else:

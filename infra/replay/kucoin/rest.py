@@ -113,12 +113,12 @@ class KucoinRest:
 
     async def _candles(self, request: web.Request) -> web.Response:
         """Return up to 1,500 candles, newest first. One without trades is missing."""
-        if failed := self._connections.refusal(CandlesFail):
+        if failed := self._connections.take_refusal(CandlesFail):
             content = {"code": "500000", "msg": "Internal Server Error"}
             return json_answer(content, status=failed.status)
-        if banned := self._connections.refusal(CandlesBanned):
+        if banned := self._connections.take_refusal(CandlesBanned):
             return too_many_requests(banned.wait)
-        if self._connections.refusal(CandlesUnknown):
+        if self._connections.take_refusal(CandlesUnknown):
             return unknown_symbol()
         interval, times = request.query.get("type", ""), ("startAt", "endAt")
         given = [request.query.get(name, "0") for name in times]
@@ -131,7 +131,7 @@ class KucoinRest:
         end = end or now_ms() // 1000
         width = CANDLE_SECONDS[TYPES[interval]]
         found = self._source.candles(symbol, TYPES[interval], max(start, end - 1500 * width), end)
-        if self._connections.refusal(CandlesChange):
+        if self._connections.take_refusal(CandlesChange):
             found = [each.doubled() for each in found]
         return success([candle(each) for each in reversed(found) if each.trades])
 

@@ -1,4 +1,4 @@
-"""Restore the frames that an exchange sent from the objects of a landing archive.
+"""Restore, from the objects of a landing archive, the frames that an exchange sent.
 
 An object is a gzip file. Each line is an item as in core.message, with `received_at` as its last field:
 
@@ -6,8 +6,8 @@ An object is a gzip file. Each line is an item as in core.message, with `receive
     {"topic":"/market/ticker:all",...,"data":{...},"received_at":1743147199001873}
     {"unreadable":"<the text>","received_at":1743147199001873}
 
-That field and its comma are removed from the end of the text. The rest stays unchanged, even if the
-exchange has a field of that name.
+`received_at` and the comma before it are removed from the end of the text. The rest stays
+unchanged, even if the exchange has a field of that name.
 """
 
 import gzip
@@ -44,7 +44,10 @@ class RecordedItem:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """`text` is the frame as the exchange sent it, `items` its tickers."""
+    """`text` is the frame as the exchange sent it, `items` what it consisted of.
+
+    An unreadable frame of Binance has no items.
+    """
 
     received_at: int
     text: str
@@ -52,7 +55,7 @@ class RecordedFrame:
 
 
 def read_items(name: str, content: bytes) -> Iterator[RecordedItem]:
-    """Yield the readable items of an object. Unreadable lines are logged with the object's name."""
+    """Yield the items of an object. Lines that are no items are skipped and logged with its name."""
     number = 0
     try:
         for number, line in enumerate(read_lines(content), 1):

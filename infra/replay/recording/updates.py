@@ -1,4 +1,4 @@
-"""Publish recorded frames as updates: each ticker is sent exactly as recorded."""
+"""Publish recorded frames as updates: the data of each ticker is sent exactly as recorded."""
 
 import re
 from abc import abstractmethod

@@ -25,12 +25,12 @@ import {
  * @typedef {object} Column
  * @property {string} id
  * @property {string} kind the id without its exchange
- * @property {string} exchange of a column that each exchange has, otherwise ""
+ * @property {string} exchange its exchange if each exchange has such a column, otherwise ""
  * @property {string} label
  * @property {string} hint a sentence
- * @property {number} width in pixels, at least
+ * @property {number} width minimum width in pixels
  * @property {number} rank columns of a higher rank leave a narrow table first
- * @property {(pair: Pair, context: Context) => number | string | null} value to sort by
+ * @property {(pair: Pair, context: Context) => number | string | null} value to sort by; also exported, unless plainText has a case for the kind
  */
 
 /**
@@ -68,7 +68,7 @@ export function columnsOf(exchanges) {
     column(
       "turnover",
       "Volume",
-      "Volume of 24 hours on one exchange, in the quote",
+      "24-hour volume on one exchange, in the quote currency",
       108,
       8,
       (pair, context) => onMain(pair, context, (side) => volumeInUsdt(pair, side, context.rates)),
@@ -76,7 +76,7 @@ export function columnsOf(exchanges) {
     column(
       "volume",
       "Vol USDT",
-      "Volume of 24 hours on one exchange, in USDT",
+      "24-hour volume on one exchange, in USDT",
       84,
       3,
       (pair, context) => onMain(pair, context, (side) => volumeInUsdt(pair, side, context.rates)),
@@ -84,7 +84,10 @@ export function columnsOf(exchanges) {
   ];
 }
 
-/** @param {Exchange} exchange @param {number} position */
+/**
+ * The fraction of a rank lets the columns of later exchanges leave first.
+ * @param {Exchange} exchange @param {number} position
+ */
 function sideColumns({ name, title }, position) {
   /** @param {Pair} pair */
   const sideOf = (pair) => sidesOn(pair, [name])[0];

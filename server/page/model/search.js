@@ -14,9 +14,9 @@ export function words(text) {
 }
 
 /**
- * Returns how well a pair matches the words: 0 if one of them is the base, 1 if the base begins with one, 2 if the
- * base contains one, 3 if they match otherwise; null unless each word is in the pair's name or in one
- * of its symbols.
+ * Returns how well a pair matches the words: 0 if one of them is the base or if there are none, 1 if the base begins
+ * with one, 2 if the base contains one, 3 if they match otherwise; null unless all words are in the pair's name,
+ * or all in one of its symbols.
  * @param {Pair} pair
  * @param {string[]} searched as `words` returns them
  */

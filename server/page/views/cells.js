@@ -29,7 +29,8 @@ import { flash } from "./flash.js";
  * `isNew` if the cell showed another pair before
  */
 
-const FROM_CANDLES = "from its candles of the last 24 hours, because its ticker has none";
+const FROM_CANDLES =
+  "computed from the exchange's candles of the last 24 hours, because its ticker lacks this figure";
 
 /** @type {Record<string, Cell>} */
 export const CELLS = {
@@ -163,5 +164,9 @@ export function plainText(pair, column, context) {
   if (column.kind === "price") return side?.price.price ?? "";
   if (column.kind === "bid") return bookSide(pair, context.exchanges)?.price.bid ?? "";
   if (column.kind === "ask") return bookSide(pair, context.exchanges)?.price.ask ?? "";
+  if (column.kind === "turnover") {
+    const main = mainSide(pair, context.exchanges, context.rates);
+    return (main && volume(main)?.text) ?? "";
+  }
   return String(column.value(pair, context) ?? "");
 }

@@ -10,7 +10,10 @@ import { plainText } from "./cells.js";
 /** @import { Pair } from "../types.js" */
 /** @import { Column } from "../model/columns.js" */
 
-const SAID_FOR = 4000;
+/** Milliseconds for which a message is shown. */
+const MESSAGE_DURATION = 4000;
+
+let clearing = 0;
 
 export class Options {
   #shell;
@@ -56,7 +59,7 @@ export class Options {
     URL.revokeObjectURL(link.href);
   }
 
-  /** The address of the prices that the filters choose, as far as the API has the filter. */
+  /** Returns the URL of the prices that match the filters; filters that the API lacks are left out. */
   #pricesAddress() {
     const { place } = this.#shell;
     const query = new URLSearchParams();
@@ -72,7 +75,7 @@ export function curl(url) {
   return `curl '${url.replaceAll("'", "%27")}'`;
 }
 
-/** Copies a text, and says so; without the right to copy, shows it. @param {string} text */
+/** Copies a text to the clipboard and confirms it; shows the text if the browser refuses. @param {string} text */
 export async function copy(text) {
   const said = find("#said");
   try {
@@ -81,5 +84,6 @@ export async function copy(text) {
   } catch {
     write(said, text);
   }
-  setTimeout(() => write(said, ""), SAID_FOR);
+  clearTimeout(clearing);
+  clearing = setTimeout(() => write(said, ""), MESSAGE_DURATION);
 }

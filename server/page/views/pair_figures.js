@@ -9,7 +9,7 @@ import { change, difference, isHalted, isStale, spread, volume } from "../model/
 /** @import { Pair, Side } from "../types.js" */
 /** @import { Context } from "../model/columns.js" */
 
-/** What /api/prices has beyond the stream. @typedef {Record<string, any>} Details */
+/** Fields of /api/prices that the stream lacks. @typedef {Record<string, any>} Details */
 
 /** @type {[string, (side: Side, details: Details, places: number, context: Context, pair: Pair) => string][]} */
 const ROWS = [
@@ -45,7 +45,7 @@ export class PairFigures {
     element(
       "p",
       { class: "hint" },
-      "* from its candles of the last 24 full hours, because its ticker has none",
+      "* computed from the exchange's candles of the last 24 full hours, because its ticker lacks this figure",
     ),
   );
 
@@ -62,10 +62,9 @@ export class PairFigures {
 
   /** @param {Pair} pair @param {Side[]} sides @param {Context} context */
   update(pair, sides, context) {
-    const names = sides.map(({ exchange }) => ({ exchange }));
-    reconcile(this.#head, [{ exchange: "" }, ...names], {
-      key: ({ exchange }) => exchange,
-      create: ({ exchange }) =>
+    reconcile(this.#head, ["", ...sides.map(({ exchange }) => exchange)], {
+      key: (exchange) => exchange,
+      create: (exchange) =>
         exchange
           ? element("th", { scope: "col" }, title(exchange))
           : element("td", {}, element("span", { class: "hidden" }, "Figure")),
@@ -90,8 +89,8 @@ export class PairFigures {
         }
       },
     });
-    const names_ = sides.map(({ exchange }) => exchange);
-    const found = difference(pair, names_, context.now);
+    const names = sides.map(({ exchange }) => exchange);
+    const found = difference(pair, names, context.now);
     write(this.#difference, found ? differenceText(found) : "");
     find(".hint", this.element).hidden = !this.#body.textContent.includes("*");
   }
@@ -116,10 +115,10 @@ function differenceText({ points: number, highest, lowest }) {
 
 /**
  * @template {{ fromCandles: boolean }} T
- * @param {T | null} found @param {(found: T) => string} shown
+ * @param {T | null} found @param {(found: T) => string} format
  */
-function figure(found, shown) {
-  return found === null ? "" : shown(found) + (found.fromCandles ? " *" : "");
+function figure(found, format) {
+  return found === null ? "" : format(found) + (found.fromCandles ? " *" : "");
 }
 
 /** @param {string | null | undefined} own @param {string | null | undefined} ofCandles @param {number} places */

@@ -181,7 +181,8 @@ export class Panel {
     this.#detailsAt = performance.now();
     for (const side of this.#sides(pair)) {
       get(`prices/${pathOf(side)}`).then((price) => {
-        if (price) this.#figures.setDetails(price);
+        // The answer may arrive after another pair was opened.
+        if (price && this.#pair?.key === pair.key) this.#figures.setDetails(price);
       });
     }
   }

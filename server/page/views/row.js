@@ -1,4 +1,4 @@
-// One row of the table. It is used again for another pair when it leaves the visible part.
+// One row of the table. A row that leaves the visible part is reused for another pair.
 
 import { element, find, nameOf, set } from "../dom.js";
 import { isAllStale, isHalted } from "../model/figures.js";
@@ -40,6 +40,7 @@ export class Row {
    */
   show(pair, context, { index, address, isFavourite, isOpen }) {
     this.index = index;
+    // It counts from 1, and the header is row 1.
     set(this.element, "aria-rowindex", String(index + 2));
     set(this.link, "href", address);
     set(this.link, "aria-current", isOpen ? "true" : null);
@@ -53,6 +54,7 @@ export class Row {
       set(this.star, "aria-label", `Favourite ${pair.key}`);
       this.link.replaceChildren(...nameOf(pair));
     }
+    // Of all sides, whatever the filter: the tag belongs to the pair.
     const isAllHalted = [...pair.sides.values()].every(isHalted);
     const tag = find(".tag", this.link);
     if (isAllHalted && !tag) this.link.append(" ", element("span", { class: "tag" }, "halted"));
@@ -60,7 +62,7 @@ export class Row {
     this.update(context, isOther);
   }
 
-  /** @param {Context} context @param {boolean} isNew whether the cells showed another pair */
+  /** @param {Context} context @param {boolean} isNew whether the cells still show another pair */
   update(context, isNew = false) {
     const pair = this.pair;
     if (pair === null) return;

@@ -1,7 +1,7 @@
 """Write every normalised ticker to a Delta table, each exactly once.
 
-Rows and progress are in one commit, so a repeated batch changes nothing. A job without a checkpoint
-resumes from the progress of the newest commit: see progress.py.
+Rows and progress are in one commit, so a repeated batch changes nothing. Every start resumes from the
+progress in the newest commit, never from Spark's checkpoint: see progress.py.
 """
 
 import time
@@ -41,7 +41,7 @@ class TickerTable(Sink):
         end_of_batch: Callable[[], Offsets],
         retention_days: int,
     ) -> None:
-        """`root` is a path of Hadoop, such as s3a://cryptopricesrt or file:/lake.
+        """`root` is a Hadoop path, such as s3a://cryptopricesrt or file:/lake.
 
         `end_of_batch` returns the offsets after the last records of the batch that is being written.
         """
@@ -124,10 +124,10 @@ class TickerTable(Sink):
 def store_files(
     files: DataFrame, storage: HadoopFiles, path: str
 ) -> tuple[list[AddAction], Counts]:
-    """Write the files in rows of columns.TICKER_FILE below the table's path, without a commit.
+    """Store the files that the rows contain (columns.TICKER_FILE) below the table's path. Commit nothing.
 
-    Return their add actions, and the numbers of items. The driver holds all files at once: half a million
-    tickers take 15 MB.
+    Return their add actions, and the counts of items: `ticks` includes the dead ones. The driver holds all
+    files at once: half a million tickers take 15 MB.
     """
     rows = files.toArrow().to_pylist()
     added: list[AddAction] = []

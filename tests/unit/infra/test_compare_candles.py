@@ -20,7 +20,7 @@ def test_a_difference_of_one_step_agrees_and_more_is_a_difference() -> None:
     theirs = {MINUTE: prices("85.44"), NEXT: prices("85.53")}
     found = compare("BTCUSDT", ours, theirs)
     assert (found.minutes, found.agreeing) == (2, {"close": 1, "high": 1, "low": 2})
-    assert [(each.steps, each.price, each.minute) for each in found.differences] == [
+    assert [(each.steps, each.name, each.minute) for each in found.differences] == [
         (Decimal(100), "high", NEXT),
         (Decimal(3), "close", NEXT),
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from core.settings import Settings
 from infra import ports as ports_module
-from infra.ports import Port, PortError, free_ports, of_settings, of_url, refuse_busy
+from infra.ports import Port, PortError, address_of_url, free_ports, of_settings, refuse_busy
 
 
 def test_ports_of_the_stack_carry_the_settings_that_move_them() -> None:
@@ -41,12 +41,12 @@ def test_ports_of_the_stack_carry_the_settings_that_move_them() -> None:
 def test_host_and_port_are_read_from_urls_and_from_host_ports(
     url: str, expected: tuple[str, int]
 ) -> None:
-    assert of_url("URL", url) == expected
+    assert address_of_url("URL", url) == expected
 
 
 def test_url_without_a_port_is_refused_and_its_password_not_shown() -> None:
     with pytest.raises(PortError, match=r"DATABASE_URL: .*127\.0\.0\.1.* has no port$") as refused:
-        of_url("DATABASE_URL", "postgresql://crypto:tr0ub4dor@127.0.0.1/cryptopricesrt")
+        address_of_url("DATABASE_URL", "postgresql://crypto:tr0ub4dor@127.0.0.1/cryptopricesrt")
     assert "tr0ub4dor" not in str(refused.value)
 
 
@@ -84,7 +84,7 @@ def test_every_loopback_address_is_taken(host: str) -> None:
 def test_busy_ports_are_refused_by_service_number_setting_and_holder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ports_module, "ENDING", 0.2)
+    monkeypatch.setattr(ports_module, "BUSY_TIMEOUT", 0.2)
     (free,) = free_ports(1)
     with (
         socket.create_server(("127.0.0.1", 0)) as console,

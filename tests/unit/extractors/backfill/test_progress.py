@@ -64,8 +64,8 @@ def test_a_restart_goes_on_with_the_symbols_that_are_left(tmp_path: Path) -> Non
     former.interrupted(T, T + 1)
     filling = former.next(LATER)
     assert filling
-    former.add(filling, "BTCUSDT")
-    former.add(filling, "币安人生USDT")
+    former.add_symbol(filling, "BTCUSDT")
+    former.add_symbol(filling, "币安人生USDT")
     former.flowing(T + 5)
     former.save(tmp_path)
 

@@ -317,7 +317,7 @@ def test_a_fatal_error_is_named_by_the_message_that_caused_it(held_back: HeldBac
 def test_a_fatal_error_without_a_message_is_named_by_itself(
     held_back: HeldBack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CLOSE_LIMIT", 0.05)
+    monkeypatch.setattr(module, "REPORTS_LIMIT", 0.05)
     producing = Producing(Settings())
     held_back.fatal = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, fatal=True)
     with pytest.raises(ProducerError, match="needs IdempotentWrite on the cluster"):

@@ -20,7 +20,7 @@ from tests.support.journals import RECEIVED_AT, append, journal_in
 
 
 def test_port_that_another_program_holds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "ENDING", 0.0)
+    monkeypatch.setattr(ports, "BUSY_TIMEOUT", 0.0)
     settings = stack_on_free_ports("tests/doctor").settings
     with socket.create_server(("127.0.0.1", settings.server_port)):
         (found,) = busy_ports(settings)

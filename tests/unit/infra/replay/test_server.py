@@ -178,7 +178,9 @@ def test_it_has_the_limits_of_the_exchanges_on_new_connections(tmp_path: Path) -
 
 
 def test_a_time_that_can_not_be_is_refused_by_name_and_value() -> None:
-    with pytest.raises(ValueError, match="BinanceLimits: ping_interval of 0 s: expected above 0"):
+    with pytest.raises(
+        ValueError, match="BinanceLimits: ping_interval of 0 s: expected a finite number above 0"
+    ):
         BinanceLimits(ping_interval=0)
 
 
