@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from crypto_prices.backoff import Backoff
-from crypto_prices.events import Disconnected, Event, Interruption
+from crypto_prices.events import Disconnected, Interruption, report
 from crypto_prices.options import MAX_MESSAGE_BYTES, SILENCE_LIMIT, Options, headers, parameters
 from crypto_prices.pending import Pending
 from crypto_prices.price import Key, Price
@@ -22,8 +22,8 @@ from crypto_prices.table import MissedMessageError, Table
 class AsyncPrices:
     """Live prices of a server, as an asynchronous context manager. See README.md for the options.
 
-    Entering raises RefusedError if the server refuses the request, and ConnectionError without prices
-    after `open_timeout`. Iteration yields every price that is known, then each price that changed.
+    Entering raises RefusedError if the server refuses the request, and ConnectionError if no prices
+    arrive within `open_timeout`. Iteration yields every price that is known, then each price that changed.
     """
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
@@ -100,12 +100,12 @@ class AsyncPrices:
 
     @property
     def id(self) -> str | None:
-        """Return the id of the state that the table equals."""
+        """Return the id of the database's state that the table shows; None before the first message."""
         return self._current().id
 
     @property
     def skipped(self) -> int:
-        """Return how many changes were replaced by later ones, by the server or before iteration."""
+        """Return the number of changes that later ones replaced, in the server or before iteration."""
         return self._skipped_by_server + self._pending.skipped
 
     @property
@@ -124,7 +124,7 @@ class AsyncPrices:
         await self._changed.wait()
 
     async def _run(self) -> None:
-        """Follow the stream until `close`. A failure is raised by the next use of the object."""
+        """Follow the stream until `close`. Store a failure, which later calls raise."""
         try:
             await self._stay_connected()
         except Exception as error:
@@ -137,11 +137,11 @@ class AsyncPrices:
         while True:
             try:
                 await self._follow(backoff)
-            except (WebSocketException, MissedMessageError, OSError, TimeoutError) as error:
+            except (WebSocketException, MissedMessageError, OSError) as error:
                 if (refused := refusal(error)) is not None:
                     raise refused from error
                 self._last_error = str(error) or type(error).__name__
-                self._report([Disconnected(self._last_error)])
+                report([Disconnected(self._last_error)], self._on_event)
                 await asyncio.sleep(backoff.wait())
 
     async def _follow(self, backoff: Backoff) -> None:
@@ -165,9 +165,4 @@ class AsyncPrices:
         self._pending.add(changes)
         self._skipped_by_server += message.get("skipped", 0)
         self._changed.set()
-        self._report(events)
-
-    def _report(self, events: list[Event]) -> None:
-        if self._on_event is not None:
-            for event in events:
-                self._on_event(event)
+        report(events, self._on_event)

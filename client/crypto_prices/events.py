@@ -1,5 +1,6 @@
 """Events other than prices: what happened to the connection, and to the data behind it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,3 +57,17 @@ class PostgresBack:
 
 
 Event = Connected | Disconnected | Skipped | Interruption | Unreadable | PostgresAway | PostgresBack
+
+
+def report(events: Iterable[Event], on_event: Callable[[Event], object] | None) -> None:
+    """Call the caller's function with each event.
+
+    Its OSError is raised as RuntimeError: otherwise it would be taken for a lost connection.
+    """
+    if on_event is None:
+        return
+    for event in events:
+        try:
+            on_event(event)
+        except OSError as error:
+            raise RuntimeError(f"on_event failed: {event!r}") from error

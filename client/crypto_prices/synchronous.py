@@ -11,7 +11,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from crypto_prices.backoff import Backoff
-from crypto_prices.events import Disconnected, Event, Interruption
+from crypto_prices.events import Disconnected, Interruption, report
 from crypto_prices.options import MAX_MESSAGE_BYTES, SILENCE_LIMIT, Options, headers, parameters
 from crypto_prices.pending import Pending
 from crypto_prices.price import Key, Price
@@ -154,7 +154,7 @@ class Prices:
                 if (refused := refusal(error)) is not None:
                     raise refused from error
                 self._last_error = str(error) or type(error).__name__
-                self._report([Disconnected(self._last_error)])
+                report([Disconnected(self._last_error)], self._on_event)
                 self._closing.wait(backoff.wait())
 
     def _connect_and_follow(self, backoff: Backoff) -> None:
@@ -182,13 +182,4 @@ class Prices:
                 self._skipped_by_server += message.get("skipped", 0)
                 self._changed.notify_all()
             backoff.reset()
-            self._report(events)
-
-    def _report(self, events: list[Event]) -> None:
-        if self._on_event is not None:
-            for event in events:
-                try:
-                    self._on_event(event)
-                except OSError as error:
-                    # Otherwise it would be taken for a lost connection.
-                    raise RuntimeError(f"on_event failed: {event!r}") from error
+            report(events, self._on_event)

@@ -57,30 +57,39 @@ def _read(candles: Sequence[Any], source: CandleSource) -> pl.DataFrame | None:
         return None
     try:
         columns = [*zip(*candles, strict=True)]
-        read = pl.DataFrame(
-            {
-                name: _column(columns[position], READERS[form])
-                for name, (position, form) in source.columns.items()
-            }
+        written = pl.DataFrame(
+            [
+                _written(name, columns[position])
+                for name, (position, _form) in source.columns.items()
+            ]
         )
     except (ValueError, LookupError, TypeError, pl.exceptions.PolarsError):
         return None
+    # All columns at once, because each call of polars takes as long as hundreds of values.
+    read = written.select(
+        _value(written.schema, name, READERS[form]).alias(name)
+        for name, (_position, form) in source.columns.items()
+    )
     return None if any(read.null_count().row(0)) else read
 
 
-def _column(written: Sequence[Any], read: Read) -> pl.Series:
-    """Return a column's values, NULL for one that is not in plain form.
+def _written(name: str, column: Sequence[Any]) -> pl.Series:
+    """Return a column as it was written.
 
-    Raise ValueError, TypeError or PolarsError if they are not all texts or all whole numbers.
+    Raise ValueError, TypeError or PolarsError if its values are not all texts or all whole numbers.
     """
-    (kind,) = set(map(type, written))
+    (kind,) = set(map(type, column))
     if kind not in (str, int):
         raise TypeError(kind)
-    column = pl.Series("written", written, pl.String if kind is str else pl.Int64)
-    value = pl.col("written")
-    if kind is str and read in values.UNIT_OF_TIME:
-        kind, value = int, plain_value(value, values.whole_number, is_number=False)
-    return column.to_frame().select(plain_value(value, read, is_number=kind is int)).to_series()
+    return pl.Series(name, column, pl.String if kind is str else pl.Int64)
+
+
+def _value(written: pl.Schema, name: str, read: Read) -> pl.Expr:
+    """Return the values of a column, NULL for one that is not in plain form."""
+    value, is_number = pl.col(name), written[name] == pl.Int64
+    if not is_number and read in values.UNIT_OF_TIME:
+        value, is_number = plain_value(value, values.whole_number, is_number=False), True
+    return plain_value(value, read, is_number=is_number)
 
 
 def _are_right(candles: pl.DataFrame, span: Row) -> bool:

@@ -1,4 +1,8 @@
-"""Transform Kafka records of topic `exchange_candles` into candles, on the executors."""
+"""Transform Kafka records of topic `exchange_candles` into candles, on the executors.
+
+The driver gets them as Arrow streams in a column BINARY: rows with amounts would be converted twice in the
+JVM, which takes as long as reading them.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,15 +11,28 @@ from pyspark.sql import DataFrame
 
 from spark_jobs.exchange_candles.columns import CANDLE_READ
 from spark_jobs.exchange_candles.reader import read_candles
-from spark_jobs.tickers.columns import ddl
+from spark_jobs.tickers.columns import arrow_schema
+
+STREAM = "candles"
 
 
 def candles(records: DataFrame) -> DataFrame:
-    """Return columns.CANDLE_READ of Kafka records. One task reads a batch, so it takes one core."""
+    """Return Arrow streams with columns.CANDLE_READ. One task reads a batch, so it takes one core."""
     messages = records.select("value", "topic", "partition", "offset").coalesce(1)
-    return messages.mapInArrow(_read, ddl(CANDLE_READ))
+    return messages.mapInArrow(_streams, f"{STREAM} BINARY")
 
 
-def _read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _streams(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        yield from read_candles(batch).to_batches()
+        found = read_candles(batch)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, found.schema) as stream:
+            stream.write_table(found)
+        yield pa.record_batch({STREAM: pa.array([sink.getvalue().to_pybytes()], pa.binary())})
+
+
+def collected(batch: DataFrame) -> pa.Table:
+    """Return the rows, with columns.CANDLE_READ, of a batch that `candles` returned."""
+    streams = batch.toArrow()[STREAM]
+    tables = [pa.ipc.open_stream(each.as_buffer()).read_all() for each in streams]
+    return pa.concat_tables(tables) if tables else arrow_schema(CANDLE_READ).empty_table()

@@ -25,6 +25,7 @@ from spark_jobs.exchange_candles.columns import (
     PRICES,
     SPAN_COLUMNS,
 )
+from spark_jobs.exchange_candles.messages import collected
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres.exchange_candle_partitions import kept_since, make_partitions
@@ -74,7 +75,7 @@ TABLES = Tables(
 
 
 class ExchangeCandlesSink(PostgresSink):
-    """Sink for batches of columns.CANDLE_READ."""
+    """Sink for batches that messages.candles returns."""
 
     query = "exchange_candles"
     topics = TABLES.topics
@@ -91,7 +92,7 @@ class ExchangeCandlesSink(PostgresSink):
         def write(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
             return write_rows(statements, rows, self._minutes_kept)
 
-        return self.postgres.write(batch.toArrow(), write, self._stopping)
+        return self.postgres.write(collected(batch), write, self._stopping)
 
 
 def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> Counts:

@@ -120,16 +120,26 @@ def test_a_server_that_does_not_answer_is_an_error_after_the_time_to_open() -> N
         Prices("http://127.0.0.1:1", open_timeout=0.5).__enter__()
 
 
-def test_a_failure_of_the_callers_function_is_raised_by_the_next_use(server: ServerProcess) -> None:
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (RuntimeError("no event was expected"), "no event was expected"),
+        # Of the connection, it would mean another attempt.
+        (OSError("disk full"), "on_event failed"),
+    ],
+)
+def test_a_failure_of_the_callers_function_is_raised_by_the_next_use(
+    server: ServerProcess, error: Exception, raised: str
+) -> None:
     def fail(event: Event) -> None:
-        raise RuntimeError("no event was expected")
+        raise error
 
     with Prices(server.page, on_event=fail) as prices:
         changes = iter(prices)
-        with pytest.raises(RuntimeError, match="no event was expected"):
+        with pytest.raises(RuntimeError, match=raised):
             for _ in changes:
                 pass
-        with pytest.raises(RuntimeError, match="no event was expected"):
+        with pytest.raises(RuntimeError, match=raised):
             prices[BTC]
 
 

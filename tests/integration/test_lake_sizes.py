@@ -51,4 +51,4 @@ def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
     LakeSizes(
         HadoopFiles(spark, "s3a://no-such-bucket"), "s3a://no-such-bucket", ["raw"], JobMetrics()
     ).report()
-    assert "sizes unavailable root=s3a://no-such-bucket" in caplog.text
+    assert "size unavailable folder=s3a://no-such-bucket/raw" in caplog.text

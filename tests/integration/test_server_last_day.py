@@ -224,6 +224,7 @@ def test_days_are_read_again_only_if_something_has_changed(stack: Stack, start: 
     without, of_21 = [None] * 24, ["21", *[None] * 23]
     first, [bitcoin] = closes(None, "BTCUSDT")
     assert bitcoin == without
+    assert closes(first, "BTCUSDT")[0] is first
     with closing(psycopg2.connect(database.database_url)) as owner:
         owner.autocommit = True
         execute(owner, "CREATE TABLE any_hour PARTITION OF exchange_candles_1h DEFAULT")
