@@ -243,6 +243,6 @@ def test_a_month_of_a_symbol_is_read_in_50_ms(owner: connection, database: Setti
     assert len(found) == 720
     plan = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {READ}"
 
-    # The first run reads from the disk.
-    plans = [rows(owner, plan, *span)[0][0][0] for _ in range(10)]
+    # The first run reads from the disk, and a shared machine may be slow for a second.
+    plans = [rows(owner, plan, *span)[0][0][0] for _ in range(40)]
     assert min(plan["Planning Time"] + plan["Execution Time"] for plan in plans) < 50
