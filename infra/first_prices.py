@@ -4,17 +4,19 @@ import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import closing
+from datetime import UTC, datetime
 
 import psycopg2
 import requests
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import supervision
 from infra.addresses import reachable_address
 from infra.stack import Stack, StackError
-from spark_jobs.kafka_source.partitions import metadata_consumer
+from spark_jobs.errors import JobError
+from spark_jobs.kafka_source.partitions import kept_offsets, offsets_at
 
 DEADLINE = 180.0
 
@@ -78,25 +80,24 @@ def _part_without_output(stack: Stack, exchanges: list[str]) -> str:
     # A stack that was stopped has messages and prices of its last run.
     since = time.time() - DEADLINE
     for exchange in exchanges:
-        if not _has_messages(stack.settings, TOPIC_OF_EXCHANGE[exchange], since):
+        if not has_messages(stack.settings, TOPIC_OF_EXCHANGE[exchange], since):
             return exchange
-        if not _has_prices(stack.settings, exchange, since):
+        if not has_prices(stack.settings, exchange, since):
             return "jobs"
     return "server"
 
 
-def _has_messages(settings: Settings, topic: str, since: float) -> bool:
+def has_messages(settings: Settings, topic: str, since: float) -> bool:
     """Return whether Kafka answers and has stamped a message at `since` or later."""
-    with closing(metadata_consumer(settings)) as consumer:
-        try:
-            partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
-            moment = [TopicPartition(topic, number, round(since * 1000)) for number in partitions]
-            return any(found.offset >= 0 for found in consumer.offsets_for_times(moment, timeout=5))
-        except KafkaException:
-            return False
+    try:
+        kept = kept_offsets(settings, [topic])
+        firsts = offsets_at(settings, kept, datetime.fromtimestamp(since, UTC))
+    except (KafkaException, JobError):
+        return False
+    return any(firsts[partition] < end for partition, (_oldest, end) in kept.items())
 
 
-def _has_prices(settings: Settings, exchange: str, since: float) -> bool:
+def has_prices(settings: Settings, exchange: str, since: float) -> bool:
     """Return whether Postgres answers and has a price that was received at `since` or later."""
     try:
         database = psycopg2.connect(settings.reader_database_url)

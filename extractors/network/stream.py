@@ -21,8 +21,8 @@ def opened_stream(url: str, deadline: Deadline) -> Iterator[socket]:
     """Yield a connection to the URL's server, in blocking mode.
 
     An error in the block closes it; otherwise the caller must. The deadline applies to the block too.
-    Certificates are verified against the system's authorities, or
-    those in SSL_CERT_FILE. Raise OSError, or ConfigurationError for a proxy that can't be used.
+    Certificates are verified against the system's authorities, or those in SSL_CERT_FILE. Raise OSError, or
+    ConfigurationError for a proxy that can't be used.
     """
     address = urlsplit(url)
     host = address.hostname or ""

@@ -6,8 +6,8 @@ An object is a gzip file. Each line is an item as in core.message, with `receive
     {"topic":"/market/ticker:all",...,"data":{...},"received_at":1743147199001873}
     {"unreadable":"<the text>","received_at":1743147199001873}
 
-`received_at` and the comma before it are removed from the end of the text. The rest stays
-unchanged, even if the exchange has a field of that name.
+`received_at` and the comma before it are removed from the end of the text. The rest stays unchanged,
+even if the exchange has a field of that name.
 """
 
 import gzip
