@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from infra.replay.faults.limits import BinanceLimits, KucoinLimits
 from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
-from tests.support.ledger import Identity, Ledger, Written, identities, surely_received
+from tests.support.ledger import Identity, Ledger, Written, identities, lateness, surely_received
 from tests.support.random_faults import faults_of, strike
 from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import pass_time, wait_for
@@ -68,13 +69,13 @@ def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
             _wait_for_every_symbol(ledger, each)
         for each in EXCHANGES:
             inflict(address, each, Unauthorized(), "every")
-            inflict(address, each, Close(), "standing")
+            inflict(address, each, Close(), "open")
         for each, process in processes.items():
             _wait_until_all_is_read(ledger, each, process)
         for process in processes.values():
             assert process.terminate() == 0, process.log()
     for each in EXCHANGES:
-        _assert_nothing_missing(ledger, each, identities(all_items(topics[each].messages())))
+        _assert_nothing_missing(ledger, each, all_items(topics[each].messages()))
         _assert_flat(memory[each])
 
 
@@ -133,13 +134,15 @@ def _wait_until_all_is_read(ledger: Ledger, exchange: str, process: Extractor) -
     )
 
 
-def _assert_nothing_missing(ledger: Ledger, exchange: str, found: list[Identity]) -> None:
+def _assert_nothing_missing(ledger: Ledger, exchange: str, items: list[dict[str, Any]]) -> None:
     connections = ledger.connections(exchange)
+    found = identities(items)
+    late = lateness(connections, items)
     print(f"{exchange}: {len(connections)} connections, {len(found)} items")
     gaps = {
         (each.number, each.ending, each.reason, each.ended_at): missing
         for each in connections
-        if (missing := set(surely_received(each)) - set(found))
+        if (missing := set(surely_received(each, late)) - set(found))
     }
     written = {i for each in connections for frame in each.frames for i in frame.identities}
     assert not gaps

@@ -16,7 +16,7 @@ Identity = tuple[str, int] | str
 
 
 BREAK_MARGIN = 1_000_000
-"""Microseconds before a broken connection's end in which written frames may be lost."""
+"""Microseconds before a broken connection's end in which frames may be lost that were read in time."""
 
 
 class Frame(NamedTuple):
@@ -130,14 +130,35 @@ def _identity(item: dict[str, Any]) -> Identity:
     return item["s"], item["E"]
 
 
-def surely_received(connection: Written) -> list[Identity]:
+def lateness(connections: Iterable[Written], items: Iterable[dict[str, Any]]) -> int:
+    """Return the longest time in microseconds from the writing of a frame to its reading.
+
+    An extractor reads late when other programs keep the processors busy.
+    """
+    written_at = {
+        identity: frame.written_at
+        for connection in connections
+        for frame in connection.frames
+        for identity in frame.identities
+    }
+    return max(
+        (
+            item["received_at"] - written_at[identity]
+            for item in items
+            if (identity := _identity(item)) in written_at
+        ),
+        default=0,
+    )
+
+
+def surely_received(connection: Written, late: int = 0) -> list[Identity]:
     """Return the identities that must have arrived: all frames of a connection that the exchange closed,
-    or those until 1 s before it was broken.
+    or those until 1 s before it was broken, and `late` microseconds earlier if they were read late.
     """
     if connection.ending == "closed":
         end = connection.ended_at
     elif connection.ending == "broken":
-        end = (connection.ended_at or 0) - BREAK_MARGIN
+        end = (connection.ended_at or 0) - BREAK_MARGIN - late
     else:
         return []
     return [
@@ -148,15 +169,17 @@ def surely_received(connection: Written) -> list[Identity]:
     ]
 
 
-def assert_each_once(connections: Iterable[Written], items: Iterable[dict[str, Any]]) -> None:
+def assert_each_once(connections: Sequence[Written], items: Iterable[dict[str, Any]]) -> None:
     """Assert that all identities surely received are there, none that was not written, and no duplicate.
 
     For consecutive connections: what the exchange wrote twice counts twice.
     """
+    items = list(items)
     found = Counter(identities(items))
     written = [
         identity for each in connections for frame in each.frames for identity in frame.identities
     ]
-    sure = [identity for each in connections for identity in surely_received(each)]
+    late = lateness(connections, items)
+    sure = [identity for each in connections for identity in surely_received(each, late)]
     assert not Counter(sure) - found, "missing"
     assert not found - Counter(written), "too many"

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import requests
@@ -28,7 +28,7 @@ from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing
-from tests.support.ledger import Ledger, Written
+from tests.support.ledger import Ledger, Written, lateness, now_us
 from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import wait_for
 
@@ -37,13 +37,20 @@ DEADLINE = 240.0
 """Seconds. On a busy machine, a backlog of a minute takes long to send."""
 
 KILL_MARGIN = 1_000_000
-"""Microseconds before a kill in which received data may be lost."""
+"""Microseconds before a kill in which data that an extractor has read may be lost."""
 
 LEFT_SYMBOLS = 97
 
 REFUSED = "refused: handshake answered 401"
 
 Start = Callable[[str, Settings], Extractor]
+
+
+class Kill(NamedTuple):
+    """Times in microseconds since the epoch, before and after the end of both processes."""
+
+    began_at: int
+    ended_at: int
 
 
 class Market:
@@ -59,7 +66,7 @@ class Market:
         self._topics = {each: Topic(owner, TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
         self._landings = {each: Landing(settings, each) for each in EXCHANGES}
         self.extractors: dict[str, Extractor] = {}
-        self.killed_at: list[float] = []
+        self.kills: list[Kill] = []
 
     def begin(self, **changed: Any) -> None:
         self.start(**changed)
@@ -91,7 +98,7 @@ class Market:
         refused = {each: self.extractors[each].log().count(REFUSED) for each in EXCHANGES}
         for each in EXCHANGES:
             inflict(self.address, each, Unauthorized(), "every")
-            inflict(self.address, each, Close(), "standing")
+            inflict(self.address, each, Close(), "open")
         for each in EXCHANGES:
             self._wait_for_log(each, REFUSED, refused[each] + 1)
 
@@ -118,9 +125,10 @@ class Market:
 
     def kill(self) -> None:
         """Kill both extractors with SIGKILL."""
+        began_at = now_us()
         for each in self.extractors.values():
             each.kill()
-        self.killed_at.append(time.time() * 1e6)
+        self.kills.append(Kill(began_at, now_us()))
 
     def end(self) -> None:
         """Stop both extractors. Send both SIGTERMs before waiting, as each may take seconds."""
@@ -143,7 +151,10 @@ class Market:
             self.end()
 
     def in_topic(self, exchange: str) -> "Counter[str]":
-        return counted(all_items(self.messages(exchange)))
+        return counted(self.items(exchange))
+
+    def items(self, exchange: str) -> list[dict[str, Any]]:
+        return all_items(self.messages(exchange))
 
     def messages(self, exchange: str) -> list[Message]:
         """Return the topic's messages that extractors have sent."""
@@ -247,18 +258,28 @@ def assert_exact_after_kills(
 
     The last connections must be closed. `left` are the items in the journals at the start.
     """
-
-    def last_sure(connection: Written) -> float:
-        if connection.ending == "closed":
-            return everything(connection)
-        return min(at for at in market.killed_at if at > connection.opened_at) - KILL_MARGIN
-
     for exchange in EXCHANGES:
         connections = market.connections(exchange)
         before = left.get(exchange, Counter())
-        found = market.in_topic(exchange)
+        items = market.items(exchange)
+        found = counted(items)
+        killed = [each for each in connections if each.ending != "closed"]
+        margin = KILL_MARGIN + lateness(killed, items)
+
+        def last_sure(connection: Written, margin: int = margin) -> float:
+            if connection.ending == "closed":
+                return everything(connection)
+            kill = next(each for each in market.kills if each.ended_at > connection.opened_at)
+            return kill.began_at - margin
+
+        sure = before + written(connections, last_sure)
         assert connections[-1].ending == "closed"
-        assert not before + written(connections, last_sure) - found
-        assert not found - before - written(connections, everything)
+        assert_none(sure - found, f"missing of {exchange}, margin {margin / 1e6:.1f} s")
+        assert_none(found - before - written(connections, everything), f"too many of {exchange}")
         assert market.in_landing(exchange) == found
     assert market.journal_files() == []
+
+
+def assert_none(items: "Counter[str]", name: str) -> None:
+    """Assert that there is no item, and show how many there are and the first."""
+    assert not items, f"{name}: {items.total()} items, such as {next(iter(items))[:200]}"
