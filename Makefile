@@ -165,7 +165,7 @@ soak-reader: setup  ## read odd messages with both readers for an hour; the resu
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) $(BIN)/pytest --verbose \
 	  tests/unit/spark_jobs/tickers/test_both_readers_agree.py
 
-test-unit: setup  ## run the short tests that need neither a service nor Spark, in half a minute
+test-unit: setup  ## run the tests that need no service, no program and no Spark, in half a minute
 	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 6
 
 # The page's files are modules without a package.json, which would be served with them.

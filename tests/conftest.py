@@ -32,15 +32,18 @@ time.tzset()
 
 
 SPARK = "spark"
-AUDITS = "spark audits"
-AUDIT_MODULES = ("test_audit", "test_audit_lake", "test_dead_letter_flood")
+LAKE = "spark lake"
+LAKE_MODULES = (
+    *("test_archive", "test_archive_topic_ids", "test_audit", "test_audit_lake", "test_history"),
+    *("test_readers", "test_ticker_upkeep"),
+)
 """Half of the time of all tests with a Spark session. They run on another worker and session."""
 
 TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
 
 LONGEST_FIRST = (
-    *("integration/test_demo", "integration/test_lake_faults", SPARK, AUDITS),
+    *("integration/test_demo", "integration/test_lake_faults", SPARK, LAKE),
     "integration/test_live_prices_process",
 )
 """Groups of tests that take a minute or more. They start first, so that none runs alone at the end."""
@@ -77,7 +80,7 @@ def pytest_unconfigure() -> None:
 
 
 def is_long(item: pytest.Item) -> bool:
-    """Return whether a test computes for seconds, as property tests do with their many examples."""
+    """Return whether a test takes seconds, as property tests do with their many examples."""
     is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     return is_property or item.get_closest_marker("long") is not None
 
@@ -88,7 +91,7 @@ def has_session(item: pytest.Item) -> bool:
 
 def group_of(item: pytest.Item) -> str:
     if has_session(item):
-        return AUDITS if item.path.stem in AUDIT_MODULES else SPARK
+        return LAKE if item.path.stem in LAKE_MODULES else SPARK
     return str(item.path.relative_to(TESTS).with_suffix(""))
 
 

@@ -26,7 +26,7 @@ from tests.support.market import (
 from tests.support.stacks import unavailable
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.fault]
 
 DROPPED = re.compile(r"segment dropped before upload items=(\d+) first=(\d+) last=(\d+) ")
 OBJECT = re.compile(r"-(\d{20})-(\d{20})\.jsonl\.gz")

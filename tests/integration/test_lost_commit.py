@@ -28,6 +28,8 @@ from tests.support.postgres import contents, rows
 from tests.support.process import run
 from tests.support.queries import run_once
 
+pytestmark = pytest.mark.fault
+
 DEADLINE = 240
 TABLES = ("live_prices", "candles_1m", "dead_letters", "kafka_progress", "batches")
 

@@ -25,6 +25,8 @@ from tests.support.market import (
 from tests.support.own_kafka import OwnKafka
 from tests.support.waiting import pass_time
 
+pytestmark = pytest.mark.fault
+
 KILLS = int(os.environ.get("KILLS", "3"))
 LEFT = 20_000
 BEFORE, AFTER = 4, 6

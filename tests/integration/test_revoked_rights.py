@@ -19,6 +19,8 @@ from tests.support.replay_exchange import inflict
 from tests.support.secure_kafka import SecureKafka, secure_kafka
 from tests.support.waiting import pass_time, wait_for
 
+pytestmark = pytest.mark.fault
+
 OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
 RAW_TOPICS = (BINANCE.raw_topic, KUCOIN.raw_topic)
 MISSING = "user prices needs Write and Describe on topic "
@@ -91,7 +93,7 @@ def test_without_the_right_to_a_small_topic_the_raw_ones_go_on_and_its_messages_
     wait_for(lambda: interruptions(events), lambda found: found == START)
     broker.revoke("Write", FEED_EVENTS)
     for each in EXCHANGES:
-        inflict(market.address, each, Drop(), "standing")
+        inflict(market.address, each, Drop(), "open")
     market.wait_for_log(f"{MISSING}{FEED_EVENTS}")
     before = {each: len(market.messages(each)) for each in EXCHANGES}
     wait_for(

@@ -32,7 +32,7 @@ from tests.support.small_kafka import small_kafka
 from tests.support.small_store import small_store
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 LIMIT = 10_000_000
 FRAMES = 50

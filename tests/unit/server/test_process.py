@@ -13,6 +13,8 @@ from websockets.sync.client import connect
 from tests.support.process import run
 from tests.support.server import DEADLINE, ServerProcess, free_port, running_server
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:

@@ -23,7 +23,7 @@ from tests.support.journals import (
     symbol_of,
 )
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from tests.support.loopback import (
 )
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 
 @pytest.fixture

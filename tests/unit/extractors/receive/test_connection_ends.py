@@ -31,7 +31,7 @@ from tests.support.loopback import (
 )
 from tests.support.waiting import pass_time, wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 TICKER = json.dumps([BTCUSDT])
 RESET = "broken: ConnectionResetError: [Errno 104] Connection reset by peer"

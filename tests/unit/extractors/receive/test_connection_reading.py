@@ -35,7 +35,7 @@ from tests.support.loopback import (
 )
 from tests.support.waiting import DEADLINE, pass_time, wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 FULL = "backlog full, reading paused connection=1"
 

@@ -25,7 +25,7 @@ from tests.support.loopback import (
 from tests.support.sockets import dead_address, head_of, tcp_server
 from tests.support.waiting import pass_time
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 OPEN_LIMIT = 0.5
 

@@ -12,7 +12,7 @@ from infra.replay.server import Simulation
 from tests.support.exchange_clients import binance_client, kucoin_client, listening, next_of
 from tests.support.replay_exchange import inflict, running
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 ENOUGH = Quota(1_000_000, 60)
 FASTER = 4

@@ -26,7 +26,7 @@ from tests.support.loopback import (
 from tests.support.slow_link import slow_link
 from tests.support.waiting import DEADLINE, pass_time
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 OVERLAP = 0.3
 SHUTDOWN = json.dumps({"e": "serverShutdown", "E": 1743147448467})

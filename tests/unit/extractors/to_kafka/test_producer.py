@@ -31,7 +31,7 @@ from tests.support.small_kafka import (
 )
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 JOURNAL = "3f9c1a2b00c4d5e6"
 

@@ -15,7 +15,7 @@ from tests.support.kafka import Topic
 from tests.support.small_kafka import by_partition, create, small_kafka
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 
 @pytest.fixture(autouse=True)

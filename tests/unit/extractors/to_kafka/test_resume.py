@@ -17,7 +17,7 @@ from extractors.to_kafka.topic_reader import TopicError, messages_to_the_end
 from tests.support.exchange_clients import NOWHERE
 from tests.support.small_kafka import PARTITIONS, send, small_kafka
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 OURS = "3f9c1a2b00c4d5e6"
 ANOTHER = "00000000000000aa"

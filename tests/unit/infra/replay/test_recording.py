@@ -20,7 +20,7 @@ from tests.support.replay_exchange import inflict, kucoin_url, running
 from tests.support.small_exchange import subscribed
 from tests.support.waiting import DEADLINE
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 
 def test_binance_plays_its_arrays_also_one_that_lies_in_two_objects(tmp_path: Path) -> None:

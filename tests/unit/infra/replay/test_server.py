@@ -30,7 +30,7 @@ from tests.support.process import running as running_process
 from tests.support.replay_exchange import running
 from tests.support.waiting import DEADLINE
 
-pytestmark = pytest.mark.independent
+pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 COMMAND = [sys.executable, "-m", "infra.replay"]
 

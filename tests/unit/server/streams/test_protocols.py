@@ -17,6 +17,8 @@ from server.streams.protocols import ConnectionLimits, WebSocketProtocol, http_p
 from tests.support.server import DEADLINE, free_port
 from tests.support.waiting import pass_time, wait_for
 
+pytestmark = pytest.mark.long
+
 LIMITS = ConnectionLimits(total=6, per_address=3, idle_timeout=0.8)
 LONG = 2 * LIMITS.idle_timeout
 LARGE = 8_000_000

@@ -30,6 +30,8 @@ from tests.support.live_job import price
 from tests.support.server import DEADLINE, free_port
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 Protocol = HttpProtocol | WebSocketProtocol
 
 STALLED_AFTER = 1.0
