@@ -7,13 +7,14 @@
 
 The contestants run in turn, each on a fresh stack: the job; with AGAINST, the same job of that git
 revision, with that revision's libraries and tables; with BACKFILL, the job while topic exchange_candles
-gets as many messages as at the first start; and a query that does nothing with its batches, which shows
+receives messages at the rate of a first start; and a query that does nothing with its batches, which shows
 what Spark itself takes.
 
 Messages are sent on schedule: Binance's once a second, like its feed, and KuCoin's spread over the
 second. A tick's latency is from the call of produce() to the commit of the transaction with its message,
-from `offsets` and `committed_at` of the table batches; both clocks are this machine's. The first minute
-is excluded, because the JVM compiles. CPU is that of the job with all its processes.
+from `offsets` and `committed_at` of the table batches (written milliseconds before the commit); both clocks
+are this machine's. The first minute is excluded, because the JVM compiles. CPU is that of the job with all
+its processes.
 """
 
 import argparse

@@ -162,7 +162,7 @@ def run(settings: Settings, minutes: int) -> None:
         closing(psycopg2.connect(settings.database_url)) as database,
         closing(PriceSink(settings.database_url)) as sink,
     ):
-        began = time.monotonic()
+        began = ended = time.monotonic()
         number = 0
         for minute in range(1, minutes + 1):
             rows = 0
@@ -172,10 +172,13 @@ def run(settings: Settings, minutes: int) -> None:
                 sink.write(cast(DataFrame, Rows(batch)), number)
                 rows += batch.num_rows
                 number += 1
-            late = time.monotonic() - began - minute * 60
+            # A minute lasts from the last batch of the one before to its own last batch.
+            before, ended = ended, time.monotonic()
+            rate = rows / (ended - before)
+            late = ended - began - minute * 60
             one_step(database)
             found = sizes(database)
-            line = (minute, number, round(rows / 60), round(max(0.0, late), 1), *found)
+            line = (minute, number, round(rate), round(max(0.0, late), 1), *found)
             lines.append(dict(zip(HEADINGS, map(str, line), strict=True)))
             print(" | ".join(lines[-1].values()), flush=True)
     warm = min(WARM_MINUTES, minutes)

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 FORM = re.compile(
     r"postgres(?:ql)?://"
     r"(?:[^@/?#\[\]]*@)?"
-    # Several hosts have no port: libpq expects as many ports as hosts, and urllib reads one.
+    # A list of hosts must have no ports: libpq expects as many ports as hosts, and urllib reads one.
     r"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^@/?#\[\]:,]+)(?::[0-9]*)?|[^@/?#\[\]:]+)"
     # yoyo does not decode the name of the database.
     r"/[^@/?#%]+"
@@ -30,23 +30,24 @@ PARAMETERS = frozenset(
     "ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslmode "
     "sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout".split()
 )
-"""libpq's parameters, except those that replace a part of the URL, such as `host`."""
+"""libpq's parameters, except `replication` and those that replace a part of the URL, such as `host`."""
 
 EXPECTED = "expected postgresql://user:password@host:port/database"
 ENCODING = (
     "; percent-encode special characters in user, password and host: "
-    "%40 for @, %2F for /, %3F for ?, %23 for #, %25 for %, %20 for a space"
+    "%40 for @, %2F for /, %3F for ?, %23 for #, %5B for [, %5D for ], %25 for %, %20 for a space"
 )
 AFTER_THE_DATABASE = (
-    f"{EXPECTED}, optionally followed by ? and parameters of libpq such as sslmode=require, except those for "
-    "user, password, host, port or database. Percent-encode = and + in their values"
+    f"{EXPECTED}, optionally followed by ? and parameters of libpq such as sslmode=require, except service, "
+    "replication and those for user, password, host, port or database. "
+    "Percent-encode = and + in their values"
 )
 
 
 def postgres_url(value: str) -> str:
     """Return the URL. Raise ValueError, which contains no part of it."""
     found = FORM.fullmatch(value)
-    if not (found and _is_encoded(value) and _is_split_alike(value)):
+    if not (found and _is_encoded(value) and _is_accepted_by_urllib(value)):
         raise ValueError(EXPECTED + (ENCODING if "@" in value else ""))
     parameters = found["parameters"]
     if parameters is not None and not all(map(_is_parameter, parameters.split("&"))):
@@ -65,8 +66,8 @@ def _is_encoded(value: str) -> bool:
     return True
 
 
-def _is_split_alike(value: str) -> bool:
-    """Return whether urllib accepts host and port; port 0 has no meaning."""
+def _is_accepted_by_urllib(value: str) -> bool:
+    """Return whether urllib accepts host and port, and the port is not 0."""
     try:
         return urlsplit(value).port != 0
     except ValueError:

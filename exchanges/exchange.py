@@ -193,7 +193,7 @@ class CandleSpan(NamedTuple):
     interval: str
     """One of CANDLE_SECONDS."""
     start: int
-    """In seconds since the epoch, as `end`."""
+    """In seconds since the epoch, like `end`."""
     end: int
 
 
@@ -285,7 +285,9 @@ class Exchange:
 
 
 def read_sequence(value: object) -> int | None:
-    """Return the sequence if the value is a JSON number or a string of digits, otherwise None.
+    """Return the sequence if the value is a JSON integer from 0 or a string of digits, otherwise None.
+
+    Either has up to SEQUENCE_DIGITS digits.
 
     Exchanges switch between these forms (Kucoin/kucoin-futures-go-sdk issue 17).
     """
@@ -297,7 +299,10 @@ def read_sequence(value: object) -> int | None:
 
 
 def coded_reason(answer: Mapping[str, object]) -> str:
-    """Return code and message of an error such as {"code":-1003,"msg":"Too many requests"}."""
+    """Return code and message of an error, after a space.
+
+    Return " code -1003: Too many requests" for {"code":-1003,"msg":"Too many requests"}.
+    """
     message = answer.get("msg")
     return f" code {answer['code']}" + (f": {message}" if message else "")
 

@@ -25,9 +25,15 @@ from infra.stack import STACK_VARIABLE, Stack, StackError
 
 CONFIGURATION = paths.PROJECT / "infra" / "supervisord.conf"
 EXTRACTOR = paths.PROJECT / "infra" / "extractor.conf"
-ALREADY_STARTED, NOT_RUNNING = 60, 70
+ALREADY_STARTED, NOT_RUNNING, SHUTTING_DOWN = 60, 70, 6
+"""Codes of supervisord's faults."""
+
 START_DEADLINE = 20.0
 STOP_DEADLINE = 60.0
+
+
+class ShuttingDownError(StackError):
+    """Raised by any call while supervisord stops its programs; it then ends."""
 
 
 def socket_path(stack: Stack) -> Path:
@@ -37,18 +43,30 @@ def socket_path(stack: Stack) -> Path:
 
 
 def call(stack: Stack, method: str, *arguments: object) -> Any:
-    """Call a method of supervisord, such as startProcess. Raise OSError if supervisord does not run."""
+    """Call a method of supervisord, such as startProcess.
+
+    Raise OSError if supervisord does not run, ShuttingDownError if it is shutting down.
+    """
     transport = SupervisorTransport(None, None, f"unix://{socket_path(stack)}")
     proxy = ServerProxy("http://127.0.0.1", transport=transport)
     try:
         return getattr(proxy.supervisor, method)(*arguments)
+    except Fault as fault:
+        if fault.faultCode != SHUTTING_DOWN:
+            raise
+        raise ShuttingDownError(
+            f"the {stack.name} stack is shutting down: try again when make down has ended"
+        ) from fault
     finally:
         transport.close()
 
 
 def is_running(stack: Stack) -> bool:
+    """Return whether supervisord runs; True also while it shuts down."""
     try:
         return bool(call(stack, "getState")["statename"] == "RUNNING")
+    except ShuttingDownError:
+        return True
     except (OSError, HTTPException):
         return False
 
@@ -60,11 +78,11 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
     """
     stack.log_folder.mkdir(parents=True, exist_ok=True)
     extractor = EXTRACTOR.read_text()
-    programs = [extractor.replace("{exchange}", exchange) for exchange in EXCHANGE]
-    (stack.folder / "extractors.conf").write_text("\n".join(programs))
+    sections = [extractor.replace("{exchange}", exchange) for exchange in EXCHANGE]
+    (stack.folder / "extractors.conf").write_text("\n".join(sections))
     for name, own in stack.program_environments().items():
         write_environment(stack, name, own)
-    # The programs inherit supervisord's environment, so it has no setting: some are secret.
+    # The programs inherit supervisord's environment, so keep all settings out of it: some are secret.
     settings = definitions()
     inherited = {name: value for name, value in os.environ.items() if name not in settings}
     environment = inherited | stack.tool_environment() | environment
@@ -92,7 +110,10 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
 
 
 def write_environment(stack: Stack, program: str, environment: dict[str, str]) -> None:
-    """Write the variables that only this program gets; its command in supervisord.conf reads the file."""
+    """Write the variables that only this program gets.
+
+    Its command, in supervisord.conf or extractor.conf, reads the file.
+    """
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
     write_private(stack.folder / "environments" / f"{program}.sh", "".join(lines))
 
@@ -133,7 +154,9 @@ def stop(stack: Stack) -> int:
     """
     processes = list(processes_of(stack))
     with contextlib.suppress(OSError, HTTPException):
-        call(stack, "shutdown")
+        # Another command may have asked already: wait for the same end.
+        with contextlib.suppress(ShuttingDownError):
+            call(stack, "shutdown")
         _gone, _alive = psutil.wait_procs(processes, timeout=STOP_DEADLINE)
     # A killed supervisor leaves its programs running, and a killed program its children.
     left = list(processes_of(stack))

@@ -1,6 +1,7 @@
 """Build the FastAPI application: its routes, its middleware and the tasks that run beside it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -25,6 +26,8 @@ from server.state.price_table import Reading
 from server.streams.hub import Hub
 from server.streams.stream import EventStream, stream_to_websocket
 from server.streams.subscription import StreamQuery
+
+log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "page"
 
@@ -82,6 +85,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
         loop = asyncio.get_running_loop()
         listener.start()
         client_checks = asyncio.create_task(hub.check_clients())
+        client_checks.add_done_callback(log_failure)
         yield
         client_checks.cancel()
         await asyncio.to_thread(listener.stop)
@@ -136,3 +140,9 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     protect(app, settings, metrics, OPEN_PATHS)
     complete(app)
     return app
+
+
+def log_failure(client_checks: asyncio.Task[None]) -> None:
+    """Log at once why the checks ended. asyncio alone would log it when the server ends."""
+    if not client_checks.cancelled() and (error := client_checks.exception()) is not None:
+        log.error("client checks failed", exc_info=error)

@@ -12,7 +12,8 @@ SCHEMAS = "#/components/schemas/{model}"
 
 DESCRIPTION = """\
 Both streams send the same messages: first a snapshot, or the changes since the id in `since`, then the
-changes of each batch. `previous` of a message is the `id` of the message before; otherwise one is missing."""
+changes of each batch. In a snapshot, `previous` is null. In any other message it is the `id` of the one
+before; if it is not, a message is missing."""
 
 
 def document(host: str) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def document(host: str) -> dict[str, Any]:
             "events": {"host": host, "protocol": "http"},
         },
         "channels": {
-            "ws": _channel("/ws", "websocket", "WebSocket, one text message each")
+            "ws": _channel("/ws", "websocket", "WebSocket, one text frame per message")
             | {
                 "bindings": {
                     "ws": {"method": "GET", "query": _parameters(), "bindingVersion": "0.1.0"}

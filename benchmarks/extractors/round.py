@@ -142,5 +142,5 @@ def _peak(started: psutil.Popen) -> float:
     """Return the peak of resident memory, in MB."""
     for line in Path(f"/proc/{started.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
+            return int(line.split()[1]) * 1024 / 1e6
     raise StackError(f"process {started.pid} has no VmHWM")

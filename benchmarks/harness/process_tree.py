@@ -40,7 +40,7 @@ def sample(root: psutil.Process) -> Sample:
             times, part = each.cpu_times(), part_of(each.cmdline())
             cpu[part] += times.user + times.system + times.children_user + times.children_system
             resident += each.memory_info().rss
-    return Sample(time.time(), cpu, resident / 2**20)
+    return Sample(time.time(), cpu, resident / 1e6)
 
 
 def part_of(command: Sequence[str]) -> str:

@@ -74,10 +74,14 @@ class Table:
         elif kind == "unreadable":
             yield Unreadable(tuple(each["exchange"] for each in message["exchanges"]))
         yield from self._postgres(kind, message)
-        self._is_new_connection = False
+        if "prices" in message:
+            self._is_new_connection = False
 
     def _ongoing(self, interruptions: list[Interruption]) -> Iterator[Event]:
-        """Yield the interruptions whose message came on no connection."""
+        """Yield the ongoing interruptions that are new to the client: their messages were missed.
+
+        Remove those that ended, without an event.
+        """
         for each in interruptions:
             if self.interruptions.get(each.exchange) != each:
                 self.interruptions[each.exchange] = each
@@ -87,6 +91,9 @@ class Table:
             del self.interruptions[exchange]
 
     def _interruption_changed(self, interruption: Interruption) -> Iterator[Event]:
+        # A slow client may have got prices that list it before this message.
+        if self.interruptions.get(interruption.exchange) == interruption:
+            return
         if interruption.end is None:
             self.interruptions[interruption.exchange] = interruption
         else:
@@ -94,9 +101,10 @@ class Table:
         yield interruption
 
     def _postgres(self, kind: str, message: Mapping[str, Any]) -> Iterator[Event]:
-        # A connection starts with prices, even while Postgres is away. Later, a status is repeated while
-        # it is away, and any other message shows that it is back.
-        if self._is_new_connection and "prices" in message:
+        # A server that has read Postgres starts each connection with prices, even while Postgres is away.
+        # Unreadable exchanges may follow, then the status. It is repeated while Postgres is away; any
+        # other message shows that Postgres is back.
+        if kind == "unreadable" or (self._is_new_connection and "prices" in message):
             return
         is_away = kind == "status" and message["postgres"] == "away"
         if is_away and not self._is_away:

@@ -1,6 +1,6 @@
 """Define the holes of a feed: spans in which tickers may be missing, and the candles that fill them.
 
-The first hole of a new journal reaches from the beginning of time to the first ticker.
+The first hole of a new journal reaches from the epoch to the first ticker.
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ class Hole(NamedTuple):
     start: int
     end: int
     only_hours: bool = False
-    """Whether it lacks nothing but the volumes of whole hours, which the feed does not have."""
+    """Whether only the volumes of its hours are missing, which the exchange's tickers do not have."""
 
     @property
     def due(self) -> int:
-        """When the candle of the last minute is finished."""
+        """When the exchange should have the candle of the last minute, in microseconds since the epoch."""
         return _up(self.end, MINUTE) + GRACE
 
 
@@ -43,7 +43,9 @@ class Part(NamedTuple):
 
 
 def parts_of(hole: Hole, reach: Mapping[str, int], limit: int) -> list[Part]:
-    """Return the candles that fill a hole, in parts of up to `limit` candles, newest and narrowest first.
+    """Return the candles that fill a hole, in parts of up to `limit` candles.
+
+    The narrowest interval is first, and within an interval the newest part.
 
     `reach` maps an interval to the maximum age of its candles, counted back from the end of the hole, in
     microseconds. Wider candles are requested only if the narrower ones do not reach the start of the hole.

@@ -1,9 +1,10 @@
 """Keep received items on local disk until both Kafka and the object store have them.
 
 A journal is a folder with its id, its segments (segment.py) and a record of what Kafka has
-(delivered.py). Positions number its items from 0. A restart skips ahead 10^9 positions: Kafka may hold
-items that the disk lost in a power failure, and no two items may share a position. A folder without
-segments begins a new journal with a new id.
+(to_kafka/delivered.py). The record of the backfill (backfill/progress.py) is in the same folder.
+Positions number the items from 0. A restart skips at least 10^9 positions: Kafka may hold items that the
+disk lost in a power failure, and no two items may share a position. A folder without segments begins a
+new journal with a new id.
 
 A segment is closed after 60 s, at 8 MB (in a small journal at an eighth of its limit), at the full
 hour and when the endpoint changes.
@@ -24,6 +25,7 @@ import secrets
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -50,7 +52,7 @@ DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors after which dropping a segment may help. After any other, it would only lose data."""
 
 GAP = 1_000_000_000
-"""Positions that a restart skips: more items than a power failure can lose."""
+"""Minimum number of positions that a restart skips: more items than a power failure can lose."""
 
 ID = re.compile(r"(?P<id>[0-9a-f]{16}) (?P<next>\d{1,19})")
 
@@ -168,12 +170,18 @@ class Journal:
             return sum(each.end - max(each.first, position) for each in rest)
 
     def wait_for_items(self, position: int, timeout: float) -> None:
-        """Block until an item at or after the position exists, the journal is closed, or timeout."""
+        """Block until an item at or after the position exists or the journal is closed.
+
+        Block for up to `timeout` seconds.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self.is_closed or self._has_items_at(position), timeout)
 
     def delete(self, segment: Segment) -> None:
-        """Delete a segment that both followers have, or that there is no space for. Raise OSError."""
+        """Delete a segment that Kafka and landing/ both have, or that there is no space for.
+
+        Raise OSError.
+        """
         with self._changed:
             if segment in self._segments:
                 segment.path.unlink(missing_ok=True)
@@ -264,20 +272,23 @@ class Journal:
         segment = self._segments[-1]
         segment.is_closed = True
         if segment.end == segment.first:
-            self.delete(segment)
+            self._remove(segment)
+            # If it can't be deleted, the next start deletes it.
+            with suppress(OSError):
+                segment.path.unlink(missing_ok=True)
 
 
 def _reserve_positions(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
     """Return the journal's id, and the position of this process's first item.
 
-    Each process durably reserves more positions than it can use before it appends. So its positions
-    follow all earlier ones, even if a power failure lost their items. A journal without segments is a
-    new one, and begins at 0.
+    Before it appends, each process durably records the position GAP after its first item. The next
+    process starts there or GAP after the last item found, whichever is later. So its positions follow
+    all earlier ones, even if a power failure lost their items. A journal without segments is a new one
+    with a new id, and begins at 0.
     """
     known = ID.fullmatch(path.read_text(errors="replace")) if segments and path.exists() else None
     journal_id = known["id"] if known else secrets.token_hex(8)
-    last = segments[-1].end if segments else 0
-    reserved = int(known["next"]) if known else 0
-    first = reserved if reserved >= last else last + GAP
+    recorded = int(known["next"]) if known else 0
+    first = max(recorded, segments[-1].end + GAP) if segments else 0
     replace_file(path, f"{journal_id} {first + GAP}", durably=True)
     return journal_id, first

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 CLOSE_TIMEOUT = 5.0
 """Timeout for a client's answer to a close, in seconds."""
 
-Reach = int | Literal["every", "standing"]
-"""Connections that a fault affects: the next n, every new one, or all that are open ("standing")."""
+Reach = int | Literal["every", "open"]
+"""Connections that a fault affects: the next n, every new one, or all that are open now."""
 
 RefusalFault = TypeVar("RefusalFault", bound=Refusal)
 
@@ -42,11 +42,9 @@ class Connections:
         if type(fault) in self._dialect.lacks:
             raise ValueError(f"fault={name!r}: not in the protocol of {exchange}")
         match reach:
-            case "standing":
+            case "open":
                 if not isinstance(fault, Disturbance):
-                    raise ValueError(
-                        f"connections='standing': {name} can't affect open connections"
-                    )
+                    raise ValueError(f"connections='open': {name} can't affect open connections")
                 for connection in self._open:
                     connection.suffer(fault)
             case "every":

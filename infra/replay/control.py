@@ -26,7 +26,7 @@ def control_routes(exchanges: Mapping[str, Connections]) -> list[web.RouteDef]:
     async def inflict(request: web.Request) -> web.Response:
         connections = connections_of(request)
         try:
-            fault, reach = order_of(await request.text())
+            fault, reach = request_of(await request.text())
             connections.inflict(fault, reach)
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
@@ -43,21 +43,24 @@ def control_routes(exchanges: Mapping[str, Connections]) -> list[web.RouteDef]:
     return [web.post(path, inflict), web.delete(path, clear)]
 
 
-def order_of(text: str) -> tuple[Fault, Reach]:
-    """Parse an order. Raise ValueError that names the invalid parameter and its value."""
+def request_of(text: str) -> tuple[Fault, Reach]:
+    """Return the fault and its connections from a request's body.
+
+    Raise ValueError that names the invalid parameter and its value.
+    """
     try:
-        order = json.loads(text)
+        body = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{text!r}: expected JSON, {error}") from error
-    if not isinstance(order, dict):
+    if not isinstance(body, dict):
         raise ValueError(f"{text!r}: expected an object")
-    reach = reach_of(order.pop("connections", 1))
-    return fault_of(order.pop("fault", None), order), reach
+    reach = reach_of(body.pop("connections", 1))
+    return fault_of(body.pop("fault", None), body), reach
 
 
 def reach_of(value: object) -> Reach:
-    if value == "every" or value == "standing":
+    if value == "every" or value == "open":
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    raise ValueError(f'connections={value!r}: expected a number from 1, "every" or "standing"')
+    raise ValueError(f'connections={value!r}: expected a number from 1, "every" or "open"')

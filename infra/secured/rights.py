@@ -10,7 +10,7 @@ from confluent_kafka.admin import ResourceType  # type: ignore[attr-defined]
 from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
 
 RAW_TOPICS = tuple(EXCHANGE_OF_TOPIC)
-SMALL_TOPICS = (INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
+OTHER_TOPICS = (INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
 
 QUERIES = ("live_prices", "small_topics", "exchange_candles", "raw_archive", "price_history")
 """Consumer groups of the jobs."""
@@ -26,14 +26,14 @@ class Right(NamedTuple):
 
 KAFKA_RIGHTS = {
     "extractors": (
-        *(Right("Write", topic) for topic in (*RAW_TOPICS, *SMALL_TOPICS)),
+        *(Right("Write", topic) for topic in (*RAW_TOPICS, *OTHER_TOPICS)),
         # A new process continues after the last message of the previous one.
         *(Right("Read", topic) for topic in (*RAW_TOPICS, INSTRUMENTS)),
         # librdkafka looks up the group of a consumer, though nothing joins it.
         Right("Describe", "extractors", ResourceType.GROUP),
     ),
     "jobs": (
-        *(Right("Read", topic) for topic in (*RAW_TOPICS, *SMALL_TOPICS)),
+        *(Right("Read", topic) for topic in (*RAW_TOPICS, *OTHER_TOPICS)),
         # To check message.timestamp.type.
         *(Right("Describe_Configs", topic) for topic in RAW_TOPICS),
         # To publish their progress.

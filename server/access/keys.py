@@ -19,7 +19,8 @@ from server.errors import problem
 COOKIE = "session"
 
 SESSION_SECONDS = 30 * 24 * 3600
-"""Lifetime of a session, checked when a connection opens. A new key ends all sessions."""
+"""Lifetime of a session, checked at each request; an open stream outlives it. A new key ends all
+sessions."""
 
 
 class ApiKey:

@@ -182,7 +182,7 @@ async def candles(
     asked: CandleQuery,
     received_until: datetime | None,
 ) -> Candles:
-    """Return the candles of a span. Raise HTTPException: 404 for an unknown symbol.
+    """Return the candles of a span. Raise HTTPException: 404 for an unknown symbol, 503 without Postgres.
 
     `received_until` is when the newest price of the exchange was received; None if there is none.
     """
@@ -219,7 +219,7 @@ async def first_rows(
 
 
 async def require_known(queries: QueryConnection, exchange: Exchange, symbol: str) -> None:
-    """Raise HTTPException: 404 if nothing is known of the symbol."""
+    """Raise HTTPException: 404 if nothing is known of the symbol, 503 without Postgres."""
     if await queries.rows(IS_KNOWN, {"exchange": exchange, "symbol": symbol}) == [(False,)]:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"symbol={symbol!r}: unknown on {exchange}")
 

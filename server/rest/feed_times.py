@@ -96,7 +96,8 @@ async def feed_times(
 def unreported_ends(events: Sequence[FeedSpan]) -> list[tuple[str, Span]]:
     """Return exchange and span of each connection whose end was not reported, up to the next connection.
 
-    `events` are sorted by exchange and start. The newest connection of an exchange is open.
+    `events` are sorted by exchange and start. The newest connection of an exchange counts as open, even if
+    its program was killed.
     """
     connections = [each for each in events if each.kind == "connection"]
     return [
@@ -140,7 +141,10 @@ def _end_by_candles(
 
 
 def _next_start(interruption: FeedSpan, events: Sequence[FeedSpan], now: datetime) -> datetime:
-    """Return the start of the next interruption: one whose end was not reported ends there."""
+    """Return the end of an interruption whose end was not reported.
+
+    It is the start of the next one, or `now` if there is none.
+    """
     later = (
         each.start
         for each in events

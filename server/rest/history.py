@@ -57,8 +57,9 @@ async def history(
 ) -> StreamingResponse:
     """Return the candles of a span in parts.
 
-    Raise HTTPException: 404 for an unknown symbol, 422 for a span of more than MAX_CANDLES. If Postgres
-    fails later, the answer ends without its last part, so that the client notices.
+    Raise HTTPException: 404 for an unknown symbol, 422 for a span of more than MAX_CANDLES, 503 without
+    Postgres. If Postgres fails after the answer has begun, the answer ends without its last part, so that
+    the client notices.
     """
     now = datetime.now(UTC)
     width = width_of(asked.interval)
@@ -86,7 +87,7 @@ async def encoded(
     encoder: Encoder,
     received_until: datetime | None,
 ) -> AsyncIterator[bytes]:
-    """Yield the encoded candles. The next ones are read when the client has taken the last ones."""
+    """Yield the encoded candles. Read the next ones only after the client has taken the previous ones."""
     start = span.start
     while start < span.end:
         end = min(span.end, start + CANDLES_AT_ONCE * series.width)

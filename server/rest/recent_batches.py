@@ -37,7 +37,10 @@ class BatchMinute(BaseModel):
     rows: Annotated[int, Field(description="Prices that were written to Postgres")]
     dead_letters: int
     p50_ms: Annotated[
-        float, Field(description="Median time of a batch from its start to its commit")
+        float,
+        Field(
+            description="Median time of a batch's transaction, without Spark's reading and parsing before it"
+        ),
     ]
     p95_ms: Annotated[float, Field(description="95th percentile of that time")]
 

@@ -42,7 +42,7 @@ class Client:
         self.subscription = subscription
         self.since = since
         self.known: int | None = None
-        """The batch that the client is up to date with; None before its first message."""
+        """The batch that the client is up to date with; None if its next prices must be a snapshot."""
         self.is_behind = False
         """Prices of its subscription changed while it was not ready."""
         self.missed = 0

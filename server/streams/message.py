@@ -13,7 +13,7 @@ COMPRESSED = 0x40
 """Bit of that byte that says that the payload is compressed (RSV1, RFC 7692, section 6)."""
 
 LARGE = 16_384
-"""Bytes of a message from which zlib compresses it.
+"""Size in bytes from which a message is compressed by zlib; smaller ones are compressed by ISA-L.
 
 A large message goes to all clients of a subscription, so its size counts: ISA-L would make a stream of all
 prices a tenth larger. Small messages are numerous, one for each choice of symbols, so their time counts:
@@ -92,7 +92,7 @@ def _frame(first: int, payload: bytes) -> bytes:
 
 
 def _deflated(data: bytes) -> bytes:
-    """Return deflate blocks that refer to nothing outside of them and end at a byte."""
+    """Return deflate blocks that refer to no earlier data and end on a byte boundary."""
     if len(data) < LARGE:
         fast = isal_zlib.compressobj(LEVEL_OF_ISAL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
         return fast.compress(data) + fast.flush(isal_zlib.Z_SYNC_FLUSH)

@@ -9,14 +9,15 @@ from pyspark.sql import functions as F
 def differences(stored: DataFrame, fresh: DataFrame, key: Sequence[str]) -> DataFrame:
     """Return key and `difference`, a text, of each row that differs; no rows if both are equal.
 
-    Both have the columns of `fresh`, with its types. Keys are unique, and none of their columns is NULL.
+    `stored` has at least the columns of `fresh`, with the same types. Keys are unique, and none of their
+    columns is NULL.
     """
     values = [name for name in fresh.columns if name not in key]
     left = stored.select(*key, F.struct(*values).alias("stored"))
     right = fresh.select(*key, F.struct(*values).alias("fresh"))
     difference = F.coalesce(
         F.when(F.col("stored").isNull(), "not in the table"),
-        F.when(F.col("fresh").isNull(), "in the table, but not in Kafka"),
+        F.when(F.col("fresh").isNull(), "in the table, but not in the records"),
         F.concat_ws("; ", *(unequal(name) for name in values)),
     )
     compared = left.join(right, list(key), "full").select(*key, difference.alias("difference"))
@@ -24,14 +25,17 @@ def differences(stored: DataFrame, fresh: DataFrame, key: Sequence[str]) -> Data
 
 
 def unequal(name: str) -> Column:
-    """Return a text like `price: 1.5 in the table, 2 by Kafka`; NULL if both are equal, or both NULL."""
+    """Return a text like `price: 1.5 in the table, 2 in the records`.
+
+    Return NULL if both values are equal, or both are NULL.
+    """
     stored, fresh = F.col(f"stored.{name}"), F.col(f"fresh.{name}")
     text = F.concat(
         F.lit(f"{name}: "),
         shown(stored),
         F.lit(" in the table, "),
         shown(fresh),
-        F.lit(" by Kafka"),
+        F.lit(" in the records"),
     )
     return F.when(~stored.eqNullSafe(fresh), text)
 

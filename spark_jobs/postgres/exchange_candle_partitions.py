@@ -25,7 +25,7 @@ class Period(NamedTuple):
     start: Callable[[datetime], datetime]
     """Return the start of the partition of a time."""
     length: timedelta
-    """More than the length of a partition, and less than that of two."""
+    """At least the length of a partition, and less than that of two."""
 
 
 def _midnight(at: datetime) -> datetime:

@@ -63,7 +63,7 @@ def rows_after_progress(rows: pa.Table, progress: Offsets) -> pa.Table:
     for cut in rows.filter(is_cut).slice(0, 1).to_pylist():
         raise ProgressError(
             f"kafka_progress has next_offset {progress[cut['topic'], cut['partition']]} for "
-            f"{cut['topic']}/{cut['partition']}, within a batch that was read from "
+            f"{cut['topic']}/{cut['partition']}, within a row that was reduced from the messages "
             f"{cut['first_offset']} to {cut['last_offset']}: another program has changed it. "
             "Nothing of the batch was written; the next start resumes at the stored offset"
         )
@@ -106,8 +106,8 @@ def store_progress(statements: cursor, offsets: Offsets, ids: TopicIds) -> None:
 def delete_replaced_progress(statements: cursor, ids: TopicIds) -> list[str]:
     """Delete the progress in topics whose stored id is not the one in `ids`. Return their names.
 
-    A partition that was not read since version 0.1.0 has no id: it is deleted with the others of its
-    topic.
+    A partition that has not been read since version 0.1.0 has no id: it is deleted with the others of
+    its topic.
     """
     former = [
         topic for topic, read in stored_topic_ids(statements, [*ids]).items() if read != ids[topic]

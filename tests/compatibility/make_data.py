@@ -204,7 +204,7 @@ def run_in_good_order(settings: Settings, logs: Path, address: str) -> None:
 
     with extractors(settings, logs, "in-order") as both:
         both.wait_for_items()
-        inflict(address, "kucoin", Close(), "standing")
+        inflict(address, "kucoin", Close(), "open")
         wait_for(
             lambda: [json.loads(message.value() or b"") for message in events.messages()],
             lambda found: any(is_over(event) and event["to"] for event in found),

@@ -85,12 +85,12 @@ def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_
     both, coin = prices.examples
     assert both.startswith("binance BOTH offset: 0 in the table, ")
     assert coin == (
-        "binance 币USDT price: 4.000000000000000000 in the table, 0.000000000000000001 by Kafka;"
-        " bid: 1.000000000000000000 in the table, NULL by Kafka"
+        "binance 币USDT price: 4.000000000000000000 in the table, 0.000000000000000001 in the records;"
+        " bid: 1.000000000000000000 in the table, NULL in the records"
     )
     assert candles.examples[0].endswith("not in the table")
-    assert candles.examples[1].endswith("updates: 4 in the table, 3 by Kafka")
+    assert candles.examples[1].endswith("updates: 4 in the table, 3 in the records")
     assert [line.split(" ", 4)[4] for line in letters.examples] == [
-        "payload: 62 in the table, 226122 by Kafka",
-        "in the table, but not in Kafka",
+        "payload: 62 in the table, 226122 in the records",
+        "in the table, but not in the records",
     ]

@@ -82,7 +82,7 @@ class Trial:
             settings = replace(settings, connection_age_limit=connection_age_limit)
         self.extractor = self._start(self.exchange, settings)
 
-    def inflict(self, fault: Fault, connections: int | Literal["every", "standing"] = 1) -> None:
+    def inflict(self, fault: Fault, connections: int | Literal["every", "open"] = 1) -> None:
         inflict(self._address, self.exchange, fault, connections=connections)
 
     def connections(self) -> list[Written]:
@@ -102,7 +102,7 @@ class Trial:
         """Close the open connections, end the extractor, and return the items of the topic."""
         were_open = {each.number for each in self.connections() if each.ended_at is None}
         assert were_open
-        self.inflict(Close(), "standing")
+        self.inflict(Close(), "open")
         self.extractor.wait_for(lambda: self._unread(were_open), lambda unread: not unread)
         assert self.extractor.terminate() == 0, self.extractor.log()
         return all_items(self._raw.messages())

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../../server/page/model/address.js";
 import { columnsOf, fitting } from "../../server/page/model/columns.js";
-import { chosen, quotesOf } from "../../server/page/model/order.js";
+import { chosen, quotesOf, quotesWithChip } from "../../server/page/model/order.js";
 import { relevance, words } from "../../server/page/model/search.js";
 import { market, marketOf, NOW, price } from "./pairs.js";
 
@@ -93,6 +93,14 @@ test("an unknown column sorts by the first one", () => {
 
 test("quotes are listed by the number of their pairs", () => {
   assert.deepEqual(quotesOf(volumes.pairs.values()), ["USDT", "BTC"]);
+});
+
+test("a chosen quote has a chip even if it is rare or unknown, and each has one", () => {
+  const quotes = ["USDT", "BTC", "EUR", "ZAR"];
+  assert.deepEqual(quotesWithChip(quotes, [], 2), ["USDT", "BTC"]);
+  assert.deepEqual(quotesWithChip(quotes, ["BTC"], 2), ["USDT", "BTC"]);
+  assert.deepEqual(quotesWithChip(quotes, ["ZAR", "?"], 2), ["USDT", "BTC", "ZAR", "?"]);
+  assert.deepEqual(quotesWithChip([], ["USDT"]), ["USDT"]);
 });
 
 test("each exchange has its own columns", () => {

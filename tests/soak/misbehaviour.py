@@ -48,4 +48,4 @@ def close(address: str) -> None:
     """Close all connections of both exchanges with a close frame, and refuse new ones."""
     for exchange in TOPIC_OF_EXCHANGE:
         inflict(address, exchange, Unauthorized(), "every")
-        inflict(address, exchange, Close(), "standing")
+        inflict(address, exchange, Close(), "open")

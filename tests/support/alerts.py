@@ -77,10 +77,11 @@ def rules() -> dict[str, dict[str, Any]]:
 
 
 def quick_rules(limits: Mapping[str, tuple[str, str]]) -> str:
-    """Return alerts.yaml with the same expressions, but a `for` of 1 s and some other limits.
+    """Return alerts.yaml with each `for` shortened to 1 s, and with other limits for some alerts.
 
-    `limits` has the limit of an alert as it is written, and the one that replaces it.
+    `limits` maps an alert's name to its limit as written in the file, and the limit that replaces it.
     """
+    assert limits.keys() <= rules().keys()
     document = yaml.safe_load(RULES.read_text())
     for rule in document["groups"][0]["rules"]:
         if "for" in rule:

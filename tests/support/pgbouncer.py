@@ -36,7 +36,7 @@ class Pgbouncer:
     def start(self) -> None:
         """Start pgbouncer. Return when it accepts connections to Postgres."""
         self._process = Process(self._command, self._stack.folder / "pgbouncer.log")
-        self._process.wait_for(self._accepts)
+        self._process.wait_for(self._refusal, lambda refusal: refusal == "")
 
     def kill(self) -> None:
         """Kill pgbouncer with SIGKILL, which ends every connection through it."""
@@ -72,7 +72,7 @@ class Pgbouncer:
         configuration.write_text(
             documented_settings()
             .replace("host=db.example.com port=5432", f"host={host} port={port}")
-            .replace("6432", str(self._port))
+            .replace("listen_port = 6432", f"listen_port = {self._port}")
             .replace("/etc/pgbouncer/userlist.txt", str(passwords))
             + "unix_socket_dir =\n"
         )
@@ -83,13 +83,14 @@ class Pgbouncer:
             shutil.chown(path, user)
         return ["--user", user, str(configuration)]
 
-    def _accepts(self) -> bool:
+    def _refusal(self) -> str:
+        """Return why a connection to Postgres is refused; empty if it is accepted."""
         url = self.through(self._stack.settings).database_url
         try:
             with closing(psycopg2.connect(url)):
-                return True
-        except psycopg2.OperationalError:
-            return False
+                return ""
+        except psycopg2.OperationalError as error:
+            return repr(error)
 
 
 def documented_settings() -> str:

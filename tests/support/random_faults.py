@@ -42,7 +42,7 @@ def strike(address: str, exchange: str, fault: Fault) -> None:
     break the open ones to provoke it.
     """
     if isinstance(fault, Disturbance):
-        inflict(address, exchange, fault, "standing")
+        inflict(address, exchange, fault, "open")
     else:
         inflict(address, exchange, fault, 1)
-        inflict(address, exchange, Drop(), "standing")
+        inflict(address, exchange, Drop(), "open")

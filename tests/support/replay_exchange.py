@@ -62,8 +62,8 @@ def kucoin_url(address: str, connect_id: str = "c1") -> str:
 
 def inflict(address: str, exchange: str, fault: Fault, connections: Reach = 1) -> None:
     """Inflict a fault through the control API. On return it is pending, or open connections have it."""
-    order = {"fault": fault.name(), "connections": connections, **asdict(fault)}
-    answer = requests.post(f"http://{address}/control/{exchange}", json=order, timeout=TIMEOUT)
+    body = {"fault": fault.name(), "connections": connections, **asdict(fault)}
+    answer = requests.post(f"http://{address}/control/{exchange}", json=body, timeout=TIMEOUT)
     assert answer.status_code == 204, answer.text
 
 

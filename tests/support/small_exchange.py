@@ -50,7 +50,10 @@ def text_of(client: ClientConnection) -> str:
 
 
 def texts(client: ClientConnection) -> Iterator[str]:
-    """Yield arriving texts. Raise AssertionError after the deadline."""
+    """Yield arriving texts.
+
+    Raise AssertionError if they still arrive after the deadline, TimeoutError if none arrives for as long.
+    """
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         yield text_of(client)

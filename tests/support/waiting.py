@@ -1,4 +1,4 @@
-"""Wait by polling a value until it is as expected. Tests wait only through this module."""
+"""Poll a value until it is as expected. Tests poll only through this module."""
 
 import time
 from collections.abc import Callable

@@ -4,6 +4,9 @@ import { DEFAULT_SORT } from "./address.js";
 import { sidesOn } from "./figures.js";
 import { relevance, words } from "./search.js";
 
+/** Number of quotes with a chip of their own (default). */
+const QUOTE_CHIPS = 8;
+
 /** @import { Pair } from "../types.js" */
 /** @import { Column, Context } from "./columns.js" */
 /** @import { Place } from "./address.js" */
@@ -69,4 +72,13 @@ export function quotesOf(pairs) {
   return [...counts]
     .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
     .map(([quote]) => quote);
+}
+
+/**
+ * Returns the quotes with a chip of their own: the first ones, and those that are chosen, so that each can be released.
+ * @param {string[]} quotes in the order of `quotesOf`
+ * @param {string[]} chosen
+ */
+export function quotesWithChip(quotes, chosen, count = QUOTE_CHIPS) {
+  return [...new Set([...quotes.slice(0, count), ...chosen])];
 }

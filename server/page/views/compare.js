@@ -5,12 +5,11 @@ import { element, find, nameOf, reconcile, set, write } from "../dom.js";
 import { age, count, points } from "../format.js";
 import { amount } from "../model/digits.js";
 import { pairKey } from "../model/market.js";
-import { quotesOf } from "../model/order.js";
+import { quotesOf, quotesWithChip } from "../model/order.js";
 import { onChip, showChips } from "./chips.js";
 import { List } from "./list.js";
 
 const INTERVAL = 3000;
-const QUOTE_CHIPS = 8;
 /** Length of the longest bar, in basis points. */
 const FULL_BAR = 100;
 
@@ -49,8 +48,7 @@ export class Compare extends List {
   async refresh() {
     if (this.shell.exchanges.length === 0) return;
     const quote = this.#quote;
-    const known = quotesOf(this.shell.market.pairs.values()).slice(0, QUOTE_CHIPS);
-    const quotes = [...known, ...(known.includes(quote) ? [] : [quote])];
+    const quotes = quotesWithChip(quotesOf(this.shell.market.pairs.values()), [quote]);
     showChips(
       this.#quotes,
       quotes.map((value) => ({ value, label: value })),

@@ -3,7 +3,7 @@
 import { element, find, reconcile, set, write } from "../dom.js";
 import { count } from "../format.js";
 import { columnsOf, fitting } from "../model/columns.js";
-import { chosen, quotesOf } from "../model/order.js";
+import { chosen, quotesOf, quotesWithChip } from "../model/order.js";
 import { prefer, preferences } from "../preferences.js";
 import { onChip, showChips, toggled } from "./chips.js";
 import { Table } from "./table.js";
@@ -12,8 +12,8 @@ import { Table } from "./table.js";
 /** @import { Column } from "../model/columns.js" */
 /** @import { Shell } from "../shell.js" */
 
-/** Quotes with a chip of their own; the others are in a list. */
-const QUOTE_CHIPS = 6;
+/** Number of quotes with a chip of their own; the others are in the list "More". */
+const CHIPS_BEFORE_MORE = 6;
 /** Milliseconds between two sortings, and for which the pointer must rest: rows do not jump under it. */
 const SORT_INTERVAL = 3000;
 const REST = 1500;
@@ -192,16 +192,13 @@ export class Markets {
   #showQuotes() {
     const { place, market } = this.#shell;
     this.#quotes = quotesOf(market.pairs.values());
-    const shown = this.#quotes.slice(0, QUOTE_CHIPS);
-    const others = this.#quotes.slice(QUOTE_CHIPS);
-    // A chosen quote has a chip, so that it can be released.
-    const chips = [...shown, ...place.quotes.filter((quote) => !shown.includes(quote))];
+    const chips = quotesWithChip(this.#quotes, place.quotes, CHIPS_BEFORE_MORE);
     showChips(
       this.#quoteChips,
       [{ value: "", label: "All" }, ...chips.map((quote) => ({ value: quote, label: quote }))],
       place.quotes,
     );
-    const options = others.filter((quote) => !place.quotes.includes(quote));
+    const options = this.#quotes.filter((quote) => !chips.includes(quote));
     this.#otherQuotes.replaceChildren(
       element("option", { value: "" }, "More"),
       ...options.map((quote) => element("option", {}, quote)),

@@ -6,7 +6,7 @@ import { title } from "../exchanges.js";
 import { count, direction, percent, rounded } from "../format.js";
 import { amount } from "../model/digits.js";
 import { LEAST_VOLUME, movers } from "../model/movers.js";
-import { quotesOf } from "../model/order.js";
+import { quotesOf, quotesWithChip } from "../model/order.js";
 import { onChip, showChips, toggled } from "./chips.js";
 import { List } from "./list.js";
 
@@ -14,7 +14,6 @@ import { List } from "./list.js";
 
 const INTERVAL = 2000;
 const LENGTH = 20;
-const QUOTE_CHIPS = 8;
 
 const LISTS = /** @type {const} */ ([
   ["gainers", "Gainers"],
@@ -52,7 +51,7 @@ export class Movers extends List {
 
   refresh() {
     const { market, place } = this.shell;
-    const quotes = quotesOf(market.pairs.values()).slice(0, QUOTE_CHIPS);
+    const quotes = quotesWithChip(quotesOf(market.pairs.values()), place.quotes);
     const chips = [
       { value: "", label: "All" },
       ...quotes.map((value) => ({ value, label: value })),
@@ -69,7 +68,7 @@ export class Movers extends List {
     }
   }
 
-  /** @param {string} name @param {string} label */
+  /** @param {"gainers" | "losers" | "volumes"} name @param {string} label */
   #list(name, label) {
     const columns = [
       ["Pair", "pair"],
@@ -94,7 +93,7 @@ export class Movers extends List {
             ...columns.map(([text, kind]) => element("th", { scope: "col", class: kind }, text)),
           ),
         ),
-        this.#bodies[/** @type {"gainers"} */ (name)],
+        this.#bodies[name],
       ),
       element("p", { class: "none" }, "None yet."),
     );

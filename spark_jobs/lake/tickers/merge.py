@@ -1,11 +1,11 @@
 """Merge files of the tickers' table into fewer, sorted ones: a program that the upkeep runs.
 
-    python -m spark_jobs.lake.tickers.merge < job
+    python -m spark_jobs.lake.tickers.merge
 
-It reads a Job as a line of JSON and writes a Result. It commits nothing, so it may be killed at any
-moment: the upkeep deletes files that no commit names. Because it runs beside batches and live prices, it
-uses one thread with the lowest priority. Its memory is bounded by the number of runs, not by their
-length.
+It reads a Job as a line of JSON from a pipe and writes a Result. It ends as soon as the pipe is closed.
+It commits nothing, so it may be killed at any moment: the upkeep deletes files that no commit names.
+Because it runs beside batches and live prices, it uses one thread with the lowest priority. Its memory is
+bounded by the number of runs, not by their length.
 """
 
 import json
@@ -31,7 +31,8 @@ from spark_jobs.tickers.merging import grouped, merged, sorted_rows, with_schema
 LOWEST_PRIORITY = 19
 
 ROWS_OF_A_BATCH = 4096
-"""Rows of each run in memory, 1.3 MB. If these end alike in all runs, all of them are sorted at once."""
+"""Rows of each run that are loaded at a time (1.3 MB). One sort covers at most the loaded rows of all
+runs."""
 
 ROWS_OF_A_PIECE = 262_144
 """Rows of an unsorted file that are sorted at once, some 80 MB."""
@@ -104,7 +105,7 @@ def rewritten(job: Job) -> Result:
 
 
 def _batches(store: FileSystem, table: str, path: str) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file. One row group at a time is in memory, as it is stored."""
+    """Yield the rows of a file. One row group at a time is in memory, still compressed."""
     # Times of version 0.1.0 are INT96.
     full_path, unit = f"{table}/{path}", "us"
     with parquet.ParquetFile(full_path, filesystem=store, coerce_int96_timestamp_unit=unit) as file:

@@ -152,7 +152,7 @@ def test_a_long_interruption_leaves_no_hole_and_is_marked_filled(demo: Stack) ->
     before = {exchange: len(interruptions(demo, exchange)) for exchange in EXCHANGE}
     for exchange in EXCHANGE:
         inflict(address, exchange, NoData(), "every")
-        inflict(address, exchange, NoData(), "standing")
+        inflict(address, exchange, NoData(), "open")
     pass_time(INTERRUPTION)
     for exchange in EXCHANGE:
         clear(address, exchange)

@@ -75,7 +75,7 @@ def inflicted(stack: Stack, exchange: str, fault: Any) -> Iterator[None]:
     """Inflict a fault on the open connections and on all later ones, and clear it at the end."""
     address = f"127.0.0.1:{stack.settings.exchange_port}"
     inflict(address, exchange, fault, "every")
-    inflict(address, exchange, fault, "standing")
+    inflict(address, exchange, fault, "open")
     try:
         yield
     finally:

@@ -161,3 +161,45 @@ def test_a_new_connection_reports_what_is_ongoing_and_resumes_while_postgres_is_
     table.connection_opened()
     table.take(changes("e-1", "e-1"))
     assert table.interruptions == {}
+
+
+def test_a_server_that_reads_postgres_later_is_connected_with_its_first_prices() -> None:
+    away = without_prices("status", None, None, postgres="away", since="2025-03-28T12:00:00Z")
+    back = without_prices("status", None, None, postgres="back", since="2025-03-28T12:00:00Z")
+    steps: list[tuple[Message, list[Event]]] = [
+        (without_prices("heartbeat", None, None), []),
+        (away, [PostgresAway(NOON)]),
+        (back, [PostgresBack()]),
+        (snapshot("e-1"), [Connected(resumed=False)]),
+        (changes("e-2", "e-1"), []),
+    ]
+    table = Table()
+    for message, events in steps:
+        assert table.take(message)[1] == events
+
+
+def test_unreadable_exchanges_do_not_mean_that_postgres_is_back() -> None:
+    away = without_prices("status", "e-1", "e-1", postgres="away", since="2025-03-28T12:00:00Z")
+    unreadable = without_prices(
+        "unreadable", "e-1", "e-1", exchanges=[{"exchange": "kucoin", "share": 1, "cause": "a"}]
+    )
+    table = Table()
+    table.take(snapshot("e-1"))
+    table.take(away)
+    table.connection_opened()
+
+    table.take(changes("e-1", "e-1"))
+    assert table.take(unreadable)[1] == [Unreadable(("kucoin",))]
+    assert table.take(away)[1] == []
+    assert table.take(without_prices("heartbeat", "e-1", "e-1"))[1] == [PostgresBack()]
+
+
+def test_an_interruption_that_prices_listed_is_reported_once() -> None:
+    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
+    table = Table()
+    table.take(snapshot("e-1"))
+
+    # A slow client gets the merged prices before the message about the interruption.
+    _, events = table.take(changes("e-2", "e-1", interruptions=[begun]))
+    assert events == [Interruption("kucoin", NOON, None, "silence")]
+    assert table.take(without_prices("interruption", "e-2", "e-2", **begun))[1] == []

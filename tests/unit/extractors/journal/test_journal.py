@@ -1,5 +1,6 @@
 """Test the journal: closing of segments, refused and dropped items, locking, restarts."""
 
+import errno
 import logging
 import resource
 import sys
@@ -358,6 +359,27 @@ def test_disk_that_takes_nothing_leaves_no_empty_segment(tmp_path: Path, room: i
         assert numbers(journal) == [12]
 
 
+def test_empty_segment_that_can_not_be_deleted_is_left_to_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "read-only", str(path))
+
+    folder = tmp_path / "j"
+    with journal_in(folder) as journal:
+        with files_of_at_most(0), monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", refuse)
+            refusal = journal.append("one", items([10]), RECEIVED_AT, now=0.0)
+        assert str(folder) in refusal
+        assert (journal.segments(), journal.size) == ([], 0)
+        assert files_in(folder) == ["00000000000000000000-one.jsonl"]
+        assert append(journal, [11], endpoint="two", now=DISK_RETRY)
+        assert numbers(journal) == [11]
+    with journal_in(left_behind(folder)) as journal:
+        assert numbers(journal) == [11]
+        assert files_in(journal.folder) == ["00000000000000000000-two.jsonl"]
+
+
 def test_full_disk_is_tried_once_a_second_and_no_file_is_created_meanwhile(tmp_path: Path) -> None:
     folder = tmp_path / "j"
     with journal_in(folder) as journal:
@@ -499,7 +521,7 @@ def test_journal_with_segments_keeps_its_id_and_goes_on_far_behind_them(tmp_path
         assert (second.has_items_left, second.start) == (True, 1)
         assert second.closed_segments() == second.segments()
         append(second, [4], endpoint="two")
-        assert [each.position for each in lines_of(second)] == [1, 2, 1_000_000_000]
+        assert [each.position for each in lines_of(second)] == [1, 2, 1_000_000_003]
         assert numbers(second) == [2, 3, 4]
 
 
@@ -532,6 +554,24 @@ def test_position_that_went_to_a_lost_item_is_not_given_again(tmp_path: Path) ->
     with journal_in(third) as journal:
         append(journal, [3])
         assert numbers(journal) == [1, 3]
+        assert lines_of(journal)[-1].position > lost
+
+
+@pytest.mark.parametrize("left", [8, 10, 12])
+def test_lost_position_is_not_given_again_after_a_process_that_passed_the_recorded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setattr(journal_module, "GAP", 10)
+    with journal_in(tmp_path / "j") as journal:
+        append(journal, range(10, 26))
+        lost = lines_of(journal)[-1].position
+    folder = left_behind(tmp_path / "j")
+    (path,) = folder.glob("*.jsonl")
+    with path.open("r+b") as file:
+        file.truncate(left * BYTES)
+    with journal_in(folder) as journal:
+        append(journal, [30])
+        assert numbers(journal) == [*range(10, 10 + left), 30]
         assert lines_of(journal)[-1].position > lost
 
 

@@ -30,7 +30,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("exchange", "order", "problem"),
+    ("exchange", "body", "problem"),
     [
         ("kucoin", "what", "'what': expected JSON, Expecting value: line 1 column 1 (char 0)"),
         ("kucoin", "[]", "'[]': expected an object"),
@@ -60,20 +60,20 @@ def address() -> Iterator[str]:
         (
             "kucoin",
             '{"fault":"drop","connections":0}',
-            'connections=0: expected a number from 1, "every" or "standing"',
+            'connections=0: expected a number from 1, "every" or "open"',
         ),
         (
             "kucoin",
-            '{"fault":"no_ack","connections":"standing"}',
-            "connections='standing': no_ack can't affect open connections",
+            '{"fault":"no_ack","connections":"open"}',
+            "connections='open': no_ack can't affect open connections",
         ),
         ("binance", '{"fault":"no_ack"}', "fault='no_ack': not in the protocol of binance"),
     ],
 )
-def test_an_order_that_can_not_be_met_is_refused_by_name_and_value(
-    address: str, exchange: str, order: str, problem: str
+def test_a_request_that_can_not_be_met_is_refused_by_name_and_value(
+    address: str, exchange: str, body: str, problem: str
 ) -> None:
-    answer = requests.post(f"http://{address}/control/{exchange}", data=order, timeout=DEADLINE)
+    answer = requests.post(f"http://{address}/control/{exchange}", data=body, timeout=DEADLINE)
     assert answer.status_code == 400
     assert answer.text.startswith(problem)
 

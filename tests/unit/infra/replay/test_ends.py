@@ -144,7 +144,7 @@ def test_silence_is_a_handshake_and_nothing_more(
 def test_an_open_connection_can_fall_silent_and_speak_again(address: str, exchange: str) -> None:
     with subscribed(address, exchange) as client:
         text_of(client)
-        inflict(address, exchange, Silence(), "standing")
+        inflict(address, exchange, Silence(), "open")
         with pytest.raises(TimeoutError):
             while True:
                 client.recv(timeout=0.15)
@@ -182,7 +182,7 @@ def test_without_data_binance_goes_on_with_pings(address: str, ledger: Ledger) -
 
 def test_binance_announces_its_shutdown_and_closes_later(address: str, ledger: Ledger) -> None:
     with subscribed(address, "binance") as client:
-        inflict(address, "binance", Shutdown(lead=0.2), "standing")
+        inflict(address, "binance", Shutdown(lead=0.2), "open")
         texts, closed = until_the_end(client)
     [announced] = [at for at, text in enumerate(texts) if not is_data("binance", text)]
     announcement = json.loads(texts.pop(announced))

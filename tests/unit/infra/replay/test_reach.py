@@ -88,13 +88,13 @@ def test_every_connection_suffers_until_the_fault_is_cleared(address: str) -> No
         assert all(is_data("binance", text_of(client)) for _ in range(5))
 
 
-def test_only_the_standing_connections_suffer_and_those_of_one_exchange(address: str) -> None:
+def test_only_the_open_connections_suffer_and_those_of_one_exchange(address: str) -> None:
     with (
         subscribed(address, "kucoin") as kucoin,
         subscribed(address, "binance") as one,
         subscribed(address, "binance") as two,
     ):
-        inflict(address, "binance", Drop(), "standing")
+        inflict(address, "binance", Drop(), "open")
         until_the_end(one)
         until_the_end(two)
         with subscribed(address, "binance") as later:

@@ -22,9 +22,13 @@ def test_what_differs_is_named_with_both_values_and_what_is_equal_is_not(
     expected = table(
         spark,
         [
-            ("A", 1, "price: 2 in the table, 3 by Kafka; host: a in the table, NULL by Kafka"),
-            ("B", 1, "in the table, but not in Kafka"),
-            ("B", 2, "host:  in the table, NULL by Kafka"),
+            (
+                "A",
+                1,
+                "price: 2 in the table, 3 in the records; host: a in the table, NULL in the records",
+            ),
+            ("B", 1, "in the table, but not in the records"),
+            ("B", 2, "host:  in the table, NULL in the records"),
             ("C", 1, "not in the table"),
         ],
         "symbol STRING, minute INT, difference STRING",

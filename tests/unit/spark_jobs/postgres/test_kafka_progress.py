@@ -56,7 +56,9 @@ def test_rows_below_their_own_partitions_progress_are_left_out() -> None:
 @pytest.mark.parametrize("progress", [8, 9])
 def test_a_row_on_both_sides_of_the_progress_is_refused_with_its_place(progress: int) -> None:
     rows = reduced(("a", 0, 7, 9))
-    expected = f"next_offset {progress} for a/0, within a batch that was read from 7 to 9"
+    expected = (
+        f"next_offset {progress} for a/0, within a row that was reduced from the messages 7 to 9:"
+    )
     with pytest.raises(ProgressError, match=expected):
         rows_after_progress(rows, {("a", 0): progress})
 
