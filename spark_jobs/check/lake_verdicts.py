@@ -1,7 +1,7 @@
 """Compare the lake's prefixes with the records that were read."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -42,7 +42,7 @@ def lake_verdicts(
     ((first, last),) = receipts.agg(F.min("minute"), F.max("minute")).collect()
     if first is None:
         return
-    first, last = first.astimezone(), last.astimezone()
+    first, last = first.astimezone(UTC), last.astimezone(UTC)
     if tickers := stored_tickers(spark, settings, first, last):
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         dropped = today - (settings.tickers_retention_days - 1) * DAY

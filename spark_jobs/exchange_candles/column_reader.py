@@ -63,13 +63,13 @@ def _read(candles: Sequence[Any], source: CandleSource) -> pl.DataFrame | None:
                 for name, (position, _form) in source.columns.items()
             ]
         )
+        # All columns at once, because each call of polars takes as long as hundreds of values.
+        read = written.select(
+            _value(written.schema, name, READERS[form]).alias(name)
+            for name, (_position, form) in source.columns.items()
+        )
     except (ValueError, LookupError, TypeError, pl.exceptions.PolarsError):
         return None
-    # All columns at once, because each call of polars takes as long as hundreds of values.
-    read = written.select(
-        _value(written.schema, name, READERS[form]).alias(name)
-        for name, (_position, form) in source.columns.items()
-    )
     return None if any(read.null_count().row(0)) else read
 
 

@@ -76,7 +76,7 @@ def rows_of(message: Mapping[str, Any]) -> Iterator[Row]:
                 "kind": IS_DEAD_LETTER,
                 "position": position,
                 "reason": str(reason),
-                "payload": values.as_written(written).encode(errors="replace"),
+                "payload": _payload(written, whole),
             }
 
 
@@ -103,6 +103,14 @@ def candle_of(written: Any, source: CandleSource, message: Mapping[str, Any]) ->
     if candle["low"] != min(prices) or candle["high"] != max(prices):
         raise Unreadable("low or high contradicts the other prices")
     return candle
+
+
+def _payload(candle: Any, whole: bytes) -> bytes:
+    """Return a candle as it was written. If it is nested too deeply for that, return the whole message."""
+    try:
+        return values.as_written(candle).encode(errors="replace")
+    except RecursionError:
+        return whole
 
 
 def _decoded(whole: bytes) -> Any:

@@ -80,12 +80,11 @@ class History:
     def ends_after(self, progress: Offsets) -> dict[tuple[str, int], int]:
         """Return the offset of each partition at which a rebuild ends.
 
-        This is the progress. If that has expired in Kafka, it is Kafka's oldest offset; if nothing was read
-        yet, Kafka's end. Raise OffsetError if Kafka ends before the progress.
+        Raise OffsetError if Kafka ends before the progress.
         """
         self.raise_if_beyond_kafka(progress)
         return {
-            partition: max(progress.get(partition, high), low)
+            partition: end_after(progress.get(partition), low, high)
             for partition, (low, high) in self.kept().items()
         }
 
@@ -197,6 +196,15 @@ class History:
                     f"raw/ has {count} of the {end - begin} records of {topic}/{partition} from offset "
                     f"{begin} to {end - 1}. Nothing was changed. make audit lists the minutes that lack some"
                 )
+
+
+def end_after(next_offset: int | None, low: int, high: int) -> int:
+    """Return the offset of a partition at which a rebuild ends: the progress, as the jobs resume there.
+
+    If nothing was read yet or the progress has expired, it is Kafka's end. Kafka's oldest offset would
+    expire during a long rebuild, and the jobs could not start.
+    """
+    return high if next_offset is None or next_offset < low else next_offset
 
 
 def all_history(spark: SparkSession, settings: Settings) -> History:

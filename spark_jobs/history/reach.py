@@ -7,7 +7,7 @@ record may lack tickers, and so may the last minutes before the last record.
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -142,7 +142,7 @@ def _firsts(
     messages = counted(history.records(begins, read)).where(F.col("kind") == IS_MESSAGE)
     received = F.coalesce("received_at", "stamped_at").alias("received")
     for row in messages.select("topic", "partition", "stamped_at", received).collect():
-        times = row["stamped_at"].astimezone(), row["received"].astimezone()
+        times = row["stamped_at"].astimezone(UTC), row["received"].astimezone(UTC)
         found[row["topic"], row["partition"]] = First(*times)
     return found
 

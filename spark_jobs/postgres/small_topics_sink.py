@@ -1,10 +1,12 @@
 """Write the topics `instruments` and `feed_events` to the tables of the same names.
 
-Neither the order of messages nor their repetition changes the result:
-    instruments  the greater (seen_at, offset) wins. Stored rows have no offset: a later message has the
-                 higher one, because the topic has one partition
+Which message wins:
+    instruments  the one with the highest offset, as the extractors assume: they publish an instrument only
+                 if it changed, and their clocks may be set back. The topic has one partition, and the
+                 progress excludes repetitions
     feed_events  one message wins as a whole: a completed one over an open one, then the later `to`,
-                 then the higher offset. `frames` is the maximum of all messages
+                 then the higher offset, in whatever order they are read. `frames` is the maximum of all
+                 messages
 """
 
 from typing import Any
@@ -29,11 +31,10 @@ UPSERT_INSTRUMENTS = """
 INSERT INTO instruments (exchange, symbol, base, quote, status, seen_at)
 SELECT DISTINCT ON (exchange, symbol) exchange, symbol, base, quote, status, seen_at
 FROM incoming_instruments
-ORDER BY exchange, symbol, seen_at DESC, "offset" DESC
+ORDER BY exchange, symbol, "offset" DESC
 ON CONFLICT (exchange, symbol) DO UPDATE
 SET (base, quote, status, seen_at)
     = (EXCLUDED.base, EXCLUDED.quote, EXCLUDED.status, EXCLUDED.seen_at)
-WHERE EXCLUDED.seen_at >= instruments.seen_at
 """
 
 # Stored events are sorted together with the incoming ones, so that the order is defined once.

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -117,6 +117,27 @@ def numbers(verdict: Verdict, words: str) -> int:
 
 def differing(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return {each.table: each.differ for each in verdicts if each.differ}
+
+
+@pytest.fixture
+def another_day(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set a local time zone in which it is another day than in UTC."""
+    monkeypatch.setenv("TZ", "Etc/GMT-14" if datetime.now(UTC).hour >= 12 else "Etc/GMT+12")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("another_day")
+def test_the_local_time_zone_changes_no_verdict(
+    spark: SparkSession, own_lake: Settings, traffic: Traffic
+) -> None:
+    verdicts = audit(spark, own_lake)
+
+    assert [each.table for each in verdicts] == TABLES + PREFIXES
+    assert differing(verdicts) == {}
+    assert verdicts[-1].rows == 6
 
 
 def test_each_fault_of_tables_and_bucket_is_found(

@@ -122,20 +122,12 @@ def in_one_batch_and_in_two(
     return [together, apart]
 
 
-def test_the_instrument_that_was_seen_later_wins_in_any_order(
-    spark: SparkSession, sink: SmallTopicsSink, owner: connection
+@pytest.mark.parametrize("seen_at", [LATER, SEEN_AT - 1, SEEN_AT], ids=["later", "earlier", "same"])
+def test_of_an_instruments_messages_the_higher_offset_wins_whatever_the_extractors_clock_was(
+    seen_at: int, spark: SparkSession, sink: SmallTopicsSink, owner: connection
 ) -> None:
-    older, newer = instrument(status="TRADING"), instrument(status="HALT", seen_at=LATER)
-    for order in itertools.permutations([older, newer]):
-        results = in_one_batch_and_in_two(spark, sink, owner, instruments(*order), STATUS)
-        assert results == [[("HALT",)]] * 2
-
-
-def test_of_instruments_seen_at_the_same_time_the_higher_offset_wins(
-    spark: SparkSession, sink: SmallTopicsSink, owner: connection
-) -> None:
-    batch = instruments(instrument(status="TRADING"), instrument(status="BREAK"))
-    assert in_one_batch_and_in_two(spark, sink, owner, batch, STATUS) == [[("BREAK",)]] * 2
+    batch = instruments(instrument(status="TRADING"), instrument(status="HALT", seen_at=seen_at))
+    assert in_one_batch_and_in_two(spark, sink, owner, batch, STATUS) == [[("HALT",)]] * 2
 
 
 def test_a_completed_event_stays_completed_in_any_order(

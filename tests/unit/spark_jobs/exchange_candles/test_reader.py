@@ -140,6 +140,17 @@ def test_a_candle_that_is_shorter_or_no_array_is_a_dead_letter() -> None:
     ]
 
 
+def test_a_candle_that_is_nested_too_deeply_is_a_dead_letter_with_the_message() -> None:
+    nested = 600 * '{"a":' + "1" + 600 * "}"
+    value = candles_message(fields(), f"[{json.dumps(KLINE)},{nested}]")
+
+    rows = read(value)
+
+    (letter,) = of(IS_DEAD_LETTER, rows)
+    assert (letter["position"], letter["payload"]) == (1, value)
+    assert len(of(IS_CANDLE, rows)) == 1
+
+
 def test_a_refused_request_is_a_span_with_the_reason() -> None:
     [row] = read(candles_message(fields(reason="refused: 400 Invalid symbol."), None))
     assert (row["kind"], row["reason"]) == (IS_SPAN, "refused: 400 Invalid symbol.")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,12 @@ def candles(draw: st.DrawFn, exchange: str) -> list[Any]:
 def records(draw: st.DrawFn) -> dict[str, Any]:
     exchange = draw(st.sampled_from(sorted(KLINES)))
     found = draw(st.lists(candles(exchange) | ODD if draw(st.booleans()) else candles(exchange)))
+    if draw(st.booleans()):
+        # A whole column of one kind.
+        position, odd = draw(st.integers(0, 6)), draw(ODD)
+        found = [
+            [*each[:position], odd, *each[position + 1 :]] for each in found if type(each) is list
+        ]
     response = found if exchange == "binance" else {"code": "200000", "data": found}
     changed: dict[str, Any] = draw(
         st.sampled_from(
@@ -61,6 +68,18 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
 def test_both_readers_return_the_same_rows(record: dict[str, Any]) -> None:
     one_by_one = pa.Table.from_pylist([*rows_of(record)], SCHEMA)
     assert read_candles(pa.RecordBatch.from_pylist([record])).equals(one_by_one)
+
+
+@pytest.mark.parametrize("written", [0, 7, MINUTE])
+@pytest.mark.parametrize("position", range(7))
+def test_a_column_of_whole_numbers_is_read_by_both_alike(position: int, written: int) -> None:
+    for exchange, candle in KLINES.items():
+        found = [[*candle[:position], written, *candle[position + 1 :]]] * 2
+        response = found if exchange == "binance" else {"code": "200000", "data": found}
+        value = candles_message(fields(exchange=exchange), json.dumps(response))
+        record = {"value": value, "topic": EXCHANGE_CANDLES, "partition": 0, "offset": 7}
+        one_by_one = pa.Table.from_pylist([*rows_of(record)], SCHEMA)
+        assert read_candles(pa.RecordBatch.from_pylist([record])).equals(one_by_one)
 
 
 def test_candles_in_their_usual_form_are_read_together() -> None:
