@@ -26,6 +26,12 @@ NUMBERS = {
 }
 """Mapping from Java's name to librdkafka's name, and its minimum and maximum."""
 
+RECONNECT_PAUSE, LONGEST_RECONNECT_PAUSE = "reconnect.backoff.ms", "reconnect.backoff.max.ms"
+"""The pause doubles with each failed attempt to connect, from the first of these to the second."""
+
+RECONNECT_PAUSE_MS, LONGEST_RECONNECT_PAUSE_MS = 100, 1000
+"""Their defaults: that of librdkafka, and the lowest of this project's clients."""
+
 DNS_LOOKUPS = ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only")
 
 OTHERS = {
@@ -191,7 +197,23 @@ def _plain(rest: dict[str, str]) -> dict[str, str]:
         if not (value.isascii() and value.isdigit() and least <= int(value) <= greatest):
             raise ValueError(f"{name}: expected a whole number from {least} to {greatest}")
         translated[theirs] = value
-    return translated
+    return translated | _reconnect_pause(translated)
+
+
+def _reconnect_pause(translated: Mapping[str, str]) -> dict[str, str]:
+    """Return the limit of the pause that has to follow the other one, if any.
+
+    librdkafka refuses a first pause above the longest, even if one of them is only a default. Java's
+    clients adjust the default.
+    """
+    first, longest = translated.get(RECONNECT_PAUSE), translated.get(LONGEST_RECONNECT_PAUSE)
+    if first and longest and int(first) > int(longest):
+        raise ValueError(f"{RECONNECT_PAUSE}: above {LONGEST_RECONNECT_PAUSE}, which is {longest}")
+    if first and not longest and int(first) > LONGEST_RECONNECT_PAUSE_MS:
+        return {LONGEST_RECONNECT_PAUSE: first}
+    if longest and not first and int(longest) < RECONNECT_PAUSE_MS:
+        return {RECONNECT_PAUSE: longest}
+    return {}
 
 
 def _readable(name: str, location: str) -> str:

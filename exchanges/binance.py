@@ -26,6 +26,7 @@ from exchanges.exchange import (
     Turnover,
     UnreadableRawData,
     read_sequence,
+    read_turnovers,
 )
 from exchanges.json_text import elements, read_json
 
@@ -152,12 +153,12 @@ def _turnovers(addresses: Addresses) -> Asking[dict[str, Turnover]]:
     """
     text = yield Request("GET", f"{addresses['rest']}{DAY_PATH}?type=MINI")
     try:
-        return {
-            each["symbol"]: Turnover(float(each["lastPrice"]), float(each["quoteVolume"]))
-            for each in read_json(text)
-        }
-    except (ValueError, LookupError, TypeError) as error:
+        entries = read_json(text)
+    except ValueError as error:
         raise ExchangeError("unreadable", f"{DAY_PATH}: {error!r}") from error
+    if not isinstance(entries, list):
+        raise ExchangeError("unreadable", f"{DAY_PATH}: no list of tickers")
+    return read_turnovers(entries, price="lastPrice", volume="quoteVolume")
 
 
 CANDLES = CandleSource(

@@ -5,9 +5,10 @@ yields each `Request`, is sent the text of the response, and returns its result.
 """
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from math import isfinite
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -296,6 +297,24 @@ def read_sequence(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         return int(value) if len(value) <= SEQUENCE_DIGITS else None
     return None
+
+
+def read_turnovers(entries: Sequence[Any], price: str, volume: str) -> dict[str, Turnover]:
+    """Return the turnover of each entry. `price` and `volume` are the keys of its figures.
+
+    Leave out an entry that can't be read, such as that of a new symbol: turnovers only rank the pairs.
+    """
+    turnovers: dict[str, Turnover] = {}
+    for entry in entries:
+        try:
+            turnover = Turnover(float(entry[price]), float(entry[volume]))
+            symbol = entry["symbol"]
+        except (ValueError, LookupError, TypeError):
+            continue
+        # NaN can't be ranked.
+        if isinstance(symbol, str) and all(map(isfinite, turnover)):
+            turnovers[symbol] = turnover
+    return turnovers
 
 
 def coded_reason(answer: Mapping[str, object]) -> str:

@@ -33,6 +33,7 @@ from exchanges.exchange import (
     coded_reason,
     one_line,
     read_sequence,
+    read_turnovers,
 )
 from exchanges.json_text import read_json
 
@@ -263,14 +264,10 @@ def _turnovers(addresses: Addresses) -> Asking[dict[str, Turnover]]:
      {"symbol":"BTC-USDT","last":"85439.9","volValue":"175443434.2569",...}, ...]}}
     """
     text = yield Request("GET", f"{addresses['rest']}{DAY_PATH}")
-    try:
-        return {
-            each["symbol"]: Turnover(float(each["last"]), float(each["volValue"]))
-            for each in read_data(DAY_PATH, text)["ticker"]
-            if each["last"] is not None
-        }
-    except (ValueError, LookupError, TypeError) as error:
-        raise ExchangeError("unreadable", f"{DAY_PATH}: {error!r}") from error
+    match read_data(DAY_PATH, text):
+        case {"ticker": list(entries)}:
+            return read_turnovers(entries, price="last", volume="volValue")
+    raise ExchangeError("unreadable", f"{DAY_PATH}: no list of tickers")
 
 
 CANDLES = CandleSource(

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 
 from core.kafka_client import client_configuration
-from core.message import instrument_key
+from core.message import instrument_key, received_at_of
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from extractors.backfill.backfill import Backfill, reach_of
@@ -214,7 +214,10 @@ class Extractor:
         items = [item for frame in frames for item in frame.items()]
         for first in range(0, len(items), MAX_ITEMS_PER_WRITE):
             part = items[first : first + MAX_ITEMS_PER_WRITE]
-            refusal = self._journal.append(endpoint, part, frames[0].at, time.monotonic())
+            # Not the first frame's time: all of its items may be duplicates, or be in an earlier part.
+            refusal = self._journal.append(
+                endpoint, part, received_at_of(part[0]), time.monotonic()
+            )
             if refusal:
                 self._metrics.refused.inc(len(part))
                 if not self._is_refusing:
@@ -228,6 +231,6 @@ class Extractor:
             if event.kind != "connection":
                 log.info("%s", event)
             if event.kind == "interruption" and event.end is not None:
-                self._holes.interrupted(event.start, event.end)
+                self._holes.interrupted(event.start, self._feed_events.last_ticker)
                 self._metrics.interruption_ended((event.end - event.start) / 1e6)
             self._publisher.publish(FEED_EVENTS, self._name.encode(), event.message())

@@ -85,6 +85,7 @@ class Backfill(Thread):
     def _step(self) -> float:
         """Fill the newest hole that is due, if any. Return the seconds until the next look."""
         self._save()
+        self._producer.poll()
         now = self._clock()
         if self._reach["1h"] and VOLUME not in self._client.exchange.fields:
             self._progress.end_hours(now)

@@ -12,7 +12,7 @@ from core.message import FRAMING, MAX_MESSAGE_BYTES
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
 from extractors.to_kafka.topic_reader import TopicError
-from extractors.to_kafka.topics import RETRY_INTERVAL, explain, find_topics
+from extractors.to_kafka.topics import RETRY_INTERVAL, ConnectionProblem, explain, find_topics
 
 TIMEOUT = 30.0
 """Seconds until an unconfirmed message fails."""
@@ -32,12 +32,25 @@ class CandleProducer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kafka = confluent_kafka.Producer({**client_configuration(settings), **CONFIGURATION})
+        self._connection_problem = ConnectionProblem()
+        self._kafka = confluent_kafka.Producer(
+            {
+                **client_configuration(settings),
+                **CONFIGURATION,
+                "error_cb": self._connection_problem.note,
+            }
+        )
+
+    def poll(self) -> None:
+        """Run the callbacks of failed connections. Until then the client queues them."""
+        self._kafka.poll(0)
 
     def check_topic(self) -> None:
         """Raise TopicError unless the topic exists: Kafka might create it, with default settings."""
         topics = (EXCHANGE_CANDLES,)
-        found, problem = find_topics(self._kafka, topics, self._settings, RETRY_INTERVAL)
+        found, problem = find_topics(
+            self._kafka, topics, self._settings, RETRY_INTERVAL, self._connection_problem
+        )
         if not found:
             raise TopicError(problem)
 

@@ -2,6 +2,9 @@
 
 The record is a file `backfill` in the journal's folder. It is written without fsync: an older record is
 harmless, because candles that are sent twice change nothing.
+
+The clock may be ahead and then be set back. Recorded times ahead of it are corrected by the next call, so
+they hide no later hole.
 """
 
 import json
@@ -28,6 +31,15 @@ class Filling:
     symbols: set[str] = field(default_factory=set)
     failures: Counter[str] = field(default_factory=Counter)
     """Number of failed requests of each symbol. It is not recorded."""
+
+    def up_to(self, now: int) -> "Filling":
+        """Return the same filling, or a new one up to `now` if the clock was ahead when the hole ended.
+
+        The candles that Kafka has are then of times that have not come yet.
+        """
+        if self.hole.end <= now:
+            return self
+        return Filling(self.hole._replace(end=now))
 
 
 class BackfillProgress:
@@ -85,7 +97,8 @@ class BackfillProgress:
     def flowing(self, at: int) -> None:
         """Record the receipt of the newest ticker, in microseconds since the epoch (0 before the first)."""
         with self._lock:
-            self._flowing_until = max(self._flowing_until, at)
+            # Not the maximum: the clock may have been set back.
+            self._flowing_until = at or self._flowing_until
 
     def interrupted(self, start: int, end: int) -> None:
         """Add the hole of an interruption that has ended, unless it is shorter than SHORTEST.
@@ -95,7 +108,7 @@ class BackfillProgress:
         with self._lock:
             hole = Hole(start if self._before is None else min(start, self._before), end)
             self._before = None
-            self._flowing_until = max(self._flowing_until, end)
+            self._flowing_until = end
             # The first hole of a journal covers all hours up to its end; end_hours continues there.
             self._hours_until = self._hours_until or end // HOUR * HOUR
             if hole.end - hole.start >= SHORTEST:
@@ -105,6 +118,8 @@ class BackfillProgress:
         """Add the hole of the hours that ended since the last call, or since the first hole."""
         with self._lock:
             start, end = self._hours_until, now // HOUR * HOUR
+            # Lower after the clock was set back; 0 still means that there was no hole yet.
+            self._hours_until = min(start, end)
             if 0 < start < end:
                 self._hours_until = end
                 self._fillings.append(Filling(Hole(start, end, only_hours=True)))
@@ -112,6 +127,9 @@ class BackfillProgress:
     def next(self, now: int) -> Filling | None:
         """Return the newest hole that is due. None if there is none."""
         with self._lock:
+            self._fillings = [
+                cut for each in self._fillings if (cut := each.up_to(now)).hole.start < now
+            ]
             due = [each for each in self._fillings if each.hole.due <= now]
             return due[-1] if due else None
 

@@ -114,6 +114,8 @@ class Connection(Thread):
         self._is_open = False
         self._first_ticker: float | None = None
         self._last_ticker = 0.0
+        self._silent_since = 0.0
+        """Time of the last ticker, or when a full backlog last stopped blocking, if that is later."""
 
     @property
     def has_ticker(self) -> bool:
@@ -171,7 +173,7 @@ class Connection(Thread):
         try:
             log.info("connected connection=%d endpoint=%s", self._number, endpoint.host)
             self._put(Opened(self._number, now_us(), endpoint.host))
-            opened = self._last_ticker = time.monotonic()
+            opened = self._last_ticker = self._silent_since = time.monotonic()
             session = endpoint.session(opened)
             while not (self._stop_requested.is_set() or self._replaced.is_set()):
                 now = time.monotonic()
@@ -210,7 +212,7 @@ class Connection(Thread):
                 log.warning("send failed connection=%d reason=%r", self._number, str(error))
 
     def _watch_silence(self, now: float) -> None:
-        if now - self._last_ticker > self._client.silence_limit:
+        if now - self._silent_since > self._client.silence_limit:
             raise ExchangeError(
                 "silence", f"no ticker for {self._client.silence_limit:g} s", at_once=True
             )
@@ -242,7 +244,7 @@ class Connection(Thread):
                     frame = Frame(self._number, at, host, raw_data, len(data))
                     frames.append(frame)
                     if frame.has_ticker:
-                        self._last_ticker = time.monotonic()
+                        self._last_ticker = self._silent_since = time.monotonic()
                         if self._first_ticker is None:
                             self._first_ticker = self._last_ticker
                             self._has_worked.set()
@@ -261,6 +263,8 @@ class Connection(Thread):
             self._metrics.queue_full.inc()
             log.warning("backlog full, reading paused connection=%d", self._number)
             self._backlog.put(notices)
+            # Nothing was read meanwhile: the exchange's frames wait in the network's buffers.
+            self._silent_since = time.monotonic()
             log.warning("backlog drained, reading resumed connection=%d", self._number)
         else:
             self._backlog.put(notices)

@@ -9,7 +9,7 @@ There are three kinds, with times in microseconds since the epoch:
 `reason` says why a connection ended, an interruption began or a rotation took place. That of an
 interruption includes the exchange's last refusal. An ongoing event is published without `to`, and again
 when it ends. The first interruption begins with the process: earlier processes have published their
-own events.
+own events. No event ends before its start, even if the clock is set back.
 """
 
 from dataclasses import dataclass, field, replace
@@ -90,16 +90,17 @@ class FeedEvents:
         connection.first_ticker = connection.first_ticker or frame.at
         if self._interruption is None:
             return []
-        over = replace(self._interruption, endpoint=frame.endpoint, end=frame.at)
+        over = replace(self._interruption, endpoint=frame.endpoint)
         self._interruption = None
-        return [over]
+        return [_with_end(over, frame.at)]
 
     def ended(self, notice: Ended) -> list[FeedEvent]:
         """Return the events of a connection's end; none for a failed attempt, unless it was refused."""
         if notice.connection not in self._open_connections:
             return self._refused(notice)
         ended = self._open_connections.pop(notice.connection)
-        connection = replace(ended.event, reason=notice.reason, end=notice.at, frames=ended.frames)
+        connection = replace(ended.event, reason=notice.reason, frames=ended.frames)
+        connection = _with_end(connection, notice.at)
         if ended.first_ticker is None:
             return [connection]
         flowing = {
@@ -128,17 +129,22 @@ class FeedEvents:
         self, notice: Ended, ended: _OpenConnection, successor: _OpenConnection
     ) -> FeedEvent:
         doubled, successor.doubled = ended.doubled + successor.doubled, 0
-        return FeedEvent(
+        rotation = FeedEvent(
             self.exchange,
             successor.event.endpoint,
             "rotation",
             notice.reason,
             successor.first_ticker or notice.at,
-            notice.at,
-            doubled,
+            frames=doubled,
         )
+        return _with_end(rotation, notice.at)
 
     def _interrupted(self, reason: str, endpoint: str | None, start: int) -> list[FeedEvent]:
         self._why_interrupted = reason
         self._interruption = FeedEvent(self.exchange, endpoint, "interruption", reason, start)
         return [self._interruption]
+
+
+def _with_end(event: FeedEvent, at: int) -> FeedEvent:
+    """Return the event with its end: `at`, or its start if the clock was set back meanwhile."""
+    return replace(event, end=max(event.start, at))

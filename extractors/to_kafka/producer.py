@@ -35,7 +35,7 @@ from extractors.metrics import Metrics
 from extractors.shutdown import Shutdown
 from extractors.to_kafka.batcher import Batch
 from extractors.to_kafka.delivered import Delivered
-from extractors.to_kafka.topics import explain, wait_for_topics
+from extractors.to_kafka.topics import DEFAULTS, ConnectionProblem, explain, wait_for_topics
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,6 @@ CONFIGURATION = {
     "linger.ms": 0,
     # A message waits for Kafka without a limit.
     "message.timeout.ms": 0,
-    "reconnect.backoff.max.ms": 1000,
     "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
     # Its log repeats each failed attempt to connect; _on_error logs what matters.
     "log_level": 2,
@@ -117,8 +116,10 @@ class Producer:
         self._delivering = False
         self._error: ProducerError | None = None
         self._fatal: KafkaError | None = None
+        self._connection_problem = ConnectionProblem()
         self._kafka = confluent_kafka.Producer(
             {
+                **DEFAULTS,
                 **client_configuration(settings),
                 **CONFIGURATION,
                 "batch.size": limit,
@@ -127,8 +128,17 @@ class Producer:
         )
 
     def wait_for_topic(self) -> int | None:
-        """Return the topic's number of partitions once it exists; None after the deadline."""
-        partitions = wait_for_topics(self._kafka, [self._topic], self._settings, self._stop)
+        """Return the topic's number of partitions once it exists; None after the deadline.
+
+        Raise ProducerError.
+        """
+        try:
+            partitions = wait_for_topics(
+                self._kafka, [self._topic], self._settings, self._stop, self._connection_problem
+            )
+        except KafkaException as error:
+            self._fatal = error.args[0]
+            raise self._failure(error.args[0]) from error
         return partitions[self._topic] if partitions else None
 
     def send(self, batch: Batch, taken: Mapping[int, int]) -> None:
@@ -267,6 +277,7 @@ class Producer:
             raise self._error
 
     def _on_error(self, error: KafkaError) -> None:
+        self._connection_problem.note(error)
         unavailable = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - public despite its underscore
         if self._delivering and error.code() == unavailable:
             self._delivering = False

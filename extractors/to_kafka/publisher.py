@@ -18,7 +18,7 @@ from core.message import Item, encode_item
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from extractors.shutdown import Shutdown
-from extractors.to_kafka.topics import explain, wait_for_topics
+from extractors.to_kafka.topics import DEFAULTS, ConnectionProblem, explain, wait_for_topics
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ CONFIGURATION = {
     # Keeps the order without idempotence, which can fail for good; duplicates are harmless.
     "max.in.flight.requests.per.connection": 1,
     "message.timeout.ms": 0,
-    "reconnect.backoff.max.ms": 1000,
     "log_level": 2,
 }
 
@@ -58,7 +57,15 @@ class Publisher(Thread):
         self._returned: list[Outgoing] = []
         self._is_closed = False
         self._failed = ""
-        self._kafka = confluent_kafka.Producer({**client_configuration(settings), **CONFIGURATION})
+        self._connection_problem = ConnectionProblem()
+        self._kafka = confluent_kafka.Producer(
+            {
+                **DEFAULTS,
+                **client_configuration(settings),
+                **CONFIGURATION,
+                "error_cb": self._connection_problem.note,
+            }
+        )
 
     def publish(self, topic: str, key: bytes, message: Item) -> None:
         """Queue one JSON object; the key chooses the partition. Thread-safe; never blocks."""
@@ -74,7 +81,9 @@ class Publisher(Thread):
 
     def run(self) -> None:
         topics = (FEED_EVENTS, INSTRUMENTS)
-        if wait_for_topics(self._kafka, topics, self._settings, self._stop_requested):
+        if wait_for_topics(
+            self._kafka, topics, self._settings, self._stop_requested, self._connection_problem
+        ):
             self._publish_until_closed()
         if unpublished := self.unpublished():
             log.warning("publisher ended unpublished=%d", unpublished)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
@@ -17,14 +18,17 @@ QUIET_SECONDS = 1.0
 """Seconds without a new message of the journal after which reading ends: messages of a killed process
 may still be in flight."""
 
+STEP_GROWTH = 10
+"""Factor from each step of a backwards search to the next; the first step is one message."""
+
 
 def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
     """Update the record with the journal's messages in the topic. Raise TopicError.
 
     Read from the recorded offsets to the ends, and repeat until no new message of the journal arrives.
     Others may write to the topic meanwhile. In a partition without a record, read only the last
-    message. Read all of a partition that is shorter than recorded: either it was created again and has
-    nothing of the journal, or it has lost its end, which must be sent again.
+    message. In a partition that is shorter than recorded, look for the last message of the journal: either
+    the partition was created again and has none, or it has lost its end, which must be sent again.
     """
     with closing(groupless_consumer(configuration)) as consumer:
         try:
@@ -49,34 +53,59 @@ def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) ->
 
 
 def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:
-    """Update the record up to each partition's end. Return whether a message of the journal was read."""
+    """Update the record up to each partition's end. Return whether a message of the journal was read.
+
+    Change nothing if reading fails: the next attempt must find the same partitions shorter than recorded.
+    """
+    partitions = {n: replace(place) for n, place in delivered.partitions.items()}
+    delivered_to = delivered.position
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
-    shortened: set[int] = set()
+    updated: set[int] = set()
     for partition in range(delivered.counts[-1][1]):
         low, end = _ends(consumer, topic, partition)
-        place = delivered.partitions.setdefault(partition, PartitionProgress(end - 1, 0))
-        if place.next_offset > end:
-            shortened.add(partition)
-            place.next_offset = low
+        place = partitions.setdefault(partition, PartitionProgress(end - 1, 0))
         ends[partition] = end
-        if (start := max(low, place.next_offset)) < end:
+        if place.next_offset > end:
+            last = _last_position(consumer, topic, partition, low, end, delivered.journal_id)
+            if last is not None:
+                # The topic was not created again: Kafka has lost the last messages that it had confirmed.
+                place.position = last
+                delivered_to = min(delivered_to, last)
+                updated.add(partition)
+        elif (start := max(low, place.next_offset)) < end:
             starts[partition] = start
-    updated: set[int] = set()
     for message in messages_to_the_end(consumer, topic, starts, TIMEOUT, ends):
-        partition, offset = message.partition() or 0, message.offset() or 0
-        place = delivered.partitions[partition]
-        # Update offset and position together: reading the next message may fail.
-        place.next_offset = offset + 1
+        partition = message.partition() or 0
         if (position := _position(message, delivered.journal_id)) is not None:
-            place.position = position
+            partitions[partition].position = position
             updated.add(partition)
     for partition, end in ends.items():
-        delivered.partitions[partition].next_offset = end
-    for partition in shortened & updated:
-        # The topic was not created again: Kafka has lost the last messages that it had confirmed.
-        delivered.position = min(delivered.position, delivered.partitions[partition].position)
+        partitions[partition].next_offset = end
+    delivered.partitions, delivered.position = partitions, delivered_to
     return bool(updated)
+
+
+def _last_position(
+    consumer: Consumer, topic: str, partition: int, low: int, end: int, journal_id: str
+) -> int | None:
+    """Return the position in the last message of the journal; None if the partition has none.
+
+    Search backwards in growing steps: a partition may have a week of messages, and new prices wait.
+    """
+    step = 1
+    while end > low:
+        start = max(low, end - step)
+        found = None
+        for message in messages_to_the_end(
+            consumer, topic, {partition: start}, TIMEOUT, {partition: end}
+        ):
+            position = _position(message, journal_id)
+            found = found if position is None else position
+        if found is not None:
+            return found
+        end, step = start, step * STEP_GROWTH
+    return None
 
 
 def _ends(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

@@ -15,16 +15,43 @@ log = logging.getLogger(__name__)
 RETRY_INTERVAL = 2.0
 """Seconds between two requests."""
 
+DEFAULTS = {"reconnect.backoff.max.ms": 1000}
+"""Properties of a client that KAFKA_CLIENT_PROPERTIES may change."""
+
+
+class ConnectionProblem:
+    """The last reason why a client could not connect. `note` is the client's error callback."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    def note(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - public despite its underscore
+            self.reason = error.str()
+
 
 def find_topics(
-    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, timeout: float
+    kafka: confluent_kafka.Producer,
+    topics: Sequence[str],
+    settings: Settings,
+    timeout: float,
+    connection_problem: ConnectionProblem,
 ) -> tuple[dict[str, int], str]:
-    """Return the numbers of partitions, or the reason why a topic can't be used yet."""
+    """Return the numbers of partitions, or the reason why a topic can't be used yet.
+
+    Raise KafkaException if the client can't be used again.
+    """
     try:
         # List all topics: a broker asked for one by name may create it, with default settings.
-        found = kafka.list_topics(timeout=timeout).topics
+        found, problem = kafka.list_topics(timeout=timeout).topics, ""
     except KafkaException as error:
-        return {}, str(error.args[0].str())
+        found, problem = {}, str(error.args[0].str())
+    # Run the error callbacks: one is queued for each failed attempt to connect. Only they have the
+    # reason of a failed login or handshake.
+    kafka.poll(0)
+    if problem:
+        return {}, connection_problem.reason or problem
+    connection_problem.reason = ""
     for topic in topics:
         if topic not in found:
             return {}, f"topic {topic} does not exist, or may not be described"
@@ -34,13 +61,20 @@ def find_topics(
 
 
 def wait_for_topics(
-    kafka: confluent_kafka.Producer, topics: Sequence[str], settings: Settings, stop: Shutdown
+    kafka: confluent_kafka.Producer,
+    topics: Sequence[str],
+    settings: Settings,
+    stop: Shutdown,
+    connection_problem: ConnectionProblem,
 ) -> dict[str, int] | None:
-    """Return the number of partitions of each topic once all exist; None after the deadline."""
+    """Return the number of partitions of each topic once all exist; None after the deadline.
+
+    Raise KafkaException if the client can't be used again.
+    """
     while stop.seconds_left():
         # At the end, what is received meanwhile must still be sent: the deadline counts.
         timeout = min(RETRY_INTERVAL, max(0.1, stop.seconds_left()))
-        partitions, problem = find_topics(kafka, topics, settings, timeout)
+        partitions, problem = find_topics(kafka, topics, settings, timeout, connection_problem)
         if not problem:
             log.info("ready topics=%s", partitions)
             return partitions

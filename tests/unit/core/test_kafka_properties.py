@@ -186,3 +186,26 @@ def test_with_a_client_certificate_the_brokers_know_its_principal(pem: str) -> N
         "ssl.keystore.location": pem,
     }
     assert user_of(properties) == "the client certificate's principal"
+
+
+@pytest.mark.parametrize(
+    ("properties", "added"),
+    [
+        ({"reconnect.backoff.ms": "2000"}, {"reconnect.backoff.max.ms": "2000"}),
+        ({"reconnect.backoff.ms": "1000"}, {}),
+        ({"reconnect.backoff.max.ms": "60"}, {"reconnect.backoff.ms": "60"}),
+        ({"reconnect.backoff.max.ms": "0"}, {"reconnect.backoff.ms": "0"}),
+        ({"reconnect.backoff.max.ms": "100"}, {}),
+        ({"reconnect.backoff.ms": "2000", "reconnect.backoff.max.ms": "2000"}, {}),
+    ],
+)
+def test_a_limit_of_the_pause_between_connections_moves_the_other_ones_default(
+    properties: dict[str, str], added: dict[str, str]
+) -> None:
+    assert librdkafka(properties) == properties | added
+    Producer({"reconnect.backoff.max.ms": 1000, **librdkafka(properties)})
+
+
+def test_a_first_pause_above_the_longest_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^reconnect\.backoff\.ms: above reconnect\.backoff\.max"):
+        librdkafka({"reconnect.backoff.ms": "2000", "reconnect.backoff.max.ms": "1000"})

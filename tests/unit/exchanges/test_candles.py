@@ -126,3 +126,42 @@ def test_turnover_is_the_last_price_and_the_volume_in_the_quote(
 ) -> None:
     _, found = answered(source_of(exchange).turnovers(REST), json.dumps(answer))
     assert found == {"A": Turnover(2.5, 1000.0)}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"symbol": "B", "last": "2", "volValue": None, "lastPrice": "2", "quoteVolume": None},
+        {"symbol": "B", "last": "?", "volValue": "1", "lastPrice": "?", "quoteVolume": "1"},
+        {"symbol": "B", "last": "2", "volValue": "NaN", "lastPrice": "2", "quoteVolume": "NaN"},
+        {"symbol": "B"},
+        {"symbol": ["B"], "last": "2", "volValue": "1", "lastPrice": "2", "quoteVolume": "1"},
+        {"symbol": None, "last": "2", "volValue": "1", "lastPrice": "2", "quoteVolume": "1"},
+        None,
+        "B",
+    ],
+)
+@pytest.mark.parametrize("exchange", [BINANCE, KUCOIN])
+def test_an_entry_without_a_readable_turnover_is_left_out(exchange: Exchange, bad: object) -> None:
+    """Turnovers only order the requests: one bad entry must not prevent them."""
+    good = {"symbol": "A", "last": "2.5", "volValue": "7", "lastPrice": "2.5", "quoteVolume": "7"}
+    entries = [bad, good]
+    answer = {"code": "200000", "data": {"ticker": entries}} if exchange is KUCOIN else entries
+    _, found = answered(source_of(exchange).turnovers(REST), json.dumps(answer))
+    assert found == {"A": Turnover(2.5, 7.0)}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "text"),
+    [
+        (BINANCE, "<html>"),
+        (BINANCE, '{"code":-1000,"msg":"unknown"}'),
+        (KUCOIN, '{"code":"200000","data":null}'),
+        (KUCOIN, '{"code":"200000","data":{"ticker":null}}'),
+    ],
+)
+def test_an_answer_without_turnovers_is_an_error(exchange: Exchange, text: str) -> None:
+    asking = source_of(exchange).turnovers(REST)
+    next(asking)
+    with pytest.raises(ExchangeError):
+        asking.send(text)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from math import inf
 from pathlib import Path
 from threading import Thread
 
@@ -15,17 +16,28 @@ from core.message import Item
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
-from exchanges.exchange import Addresses, Asking, ConfigurationError, Endpoint, Exchange
-from extractors.extractor import FAILED, HOPELESS, STOPPED, extract
+from exchanges.exchange import (
+    Addresses,
+    Asking,
+    ConfigurationError,
+    Endpoint,
+    Exchange,
+    RawData,
+    Received,
+)
+from extractors.backfill.progress import BackfillProgress
+from extractors.extractor import FAILED, HOPELESS, STOPPED, Extractor, extract
 from extractors.metrics import Metrics
 from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.notices import Frame, Opened, Opening, now_us
 from extractors.shutdown import Shutdown
 from extractors.to_kafka.delivered import Delivered
 from extractors.to_kafka.producer import ProducerError
+from extractors.to_kafka.publisher import Publisher
 from extractors.to_landing.uploader import S3UploaderThread
 from tests.support.exchange_clients import NOWHERE, binance_client
 from tests.support.frames import BTCUSDT, ETHUSDT
-from tests.support.journals import journal_in
+from tests.support.journals import RECEIVED_AT, journal_in
 from tests.support.kafka import Topic, all_items
 from tests.support.loopback import until_closed, websocket_server
 from tests.support.small_kafka import small_kafka
@@ -290,3 +302,69 @@ def test_what_a_full_journal_refuses_is_counted_and_named_once(
     assert items_left(tmp_path) == kept
     assert f"refused_items={2 * FRAMES - kept} " in extracting.metrics.totals()
     assert caplog.text.count("journal refuses items, which are lost") == 1
+
+
+def test_a_clock_that_was_ahead_at_the_start_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extractors.extractor.now_us", lambda: now_us() + 3_600_000_000)
+    nowhere = Settings(kafka_bootstrap_servers=NOWHERE, s3_endpoint_url=f"http://{NOWHERE}")
+    with websocket_server(sends_frames) as url:
+        extracting = Extracting(binance_client(url), nowhere, tmp_path, stop_limit=1.0)
+        extracting.wait_for_frames()
+        extracting.stop.request()
+        assert extracting.wait() == STOPPED
+    assert items_left(tmp_path) == 2 * FRAMES
+
+
+OLD, NEW = 8, 9
+"""Connections of a rotation."""
+
+
+def frame(connection: int, second: int, numbers: range) -> Frame:
+    raw_data: list[Received] = [
+        RawData(json.dumps({**BTCUSDT, "E": each}).encode(), "BTCUSDT", each) for each in numbers
+    ]
+    return Frame(connection, RECEIVED_AT + second * 1_000_000, "one", raw_data, size=100)
+
+
+def times_of_segments(folder: Path, *writes: list[Frame]) -> tuple[list[int], list[int]]:
+    """Return when each segment's first item was received: as recorded, and as a restart reads it."""
+    stop = Shutdown(0.0)
+    stop.request()
+    with journal_in(folder, 2_000_000) as journal:
+        extractor = Extractor(
+            binance_client(),
+            journal,
+            Publisher(Settings(kafka_bootstrap_servers=NOWHERE), stop),
+            BackfillProgress.load(folder),
+            stop,
+            Metrics("binance"),
+        )
+        for number in (OLD, NEW):
+            extractor.backlog.put([Opening(number, RECEIVED_AT), Opened(number, RECEIVED_AT, "")])
+        for frames in writes:
+            extractor.backlog.put(frames)
+            extractor.run([])
+            journal.close_if_due(inf)
+        recorded = [each.received_at for each in journal.segments()]
+    with journal_in(folder) as journal:
+        return recorded, [each.received_at for each in journal.segments()]
+
+
+def test_a_segment_has_the_time_of_its_first_item_though_duplicates_came_before(
+    tmp_path: Path,
+) -> None:
+    """Otherwise its object in landing/ would get another name after a restart."""
+    duplicate = frame(NEW, 100, range(1))
+    recorded, found = times_of_segments(
+        tmp_path, [frame(OLD, 0, range(1))], [duplicate, frame(NEW, 200, range(1, 2))]
+    )
+    assert recorded == found == [RECEIVED_AT, RECEIVED_AT + 200_000_000]
+
+
+def test_each_segment_of_a_large_write_has_the_time_of_its_first_item(tmp_path: Path) -> None:
+    recorded, found = times_of_segments(
+        tmp_path, [frame(OLD, 0, range(4000)), frame(OLD, 100, range(4000, 5001))]
+    )
+    assert recorded == found == [RECEIVED_AT, RECEIVED_AT + 100_000_000]

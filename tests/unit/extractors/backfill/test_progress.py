@@ -9,7 +9,8 @@ from extractors.backfill.progress import FILE, BackfillProgress
 
 T = 1_743_147_448_000_000
 NEXT_HOUR = (T // HOUR + 1) * HOUR
-LATER = T + 100 * MINUTE
+LATER = T // MINUTE * MINUTE + 100 * MINUTE
+YEAR = 365 * 24 * HOUR
 
 
 def holes(progress: BackfillProgress, now: int = LATER) -> list[Hole]:
@@ -90,6 +91,56 @@ def test_hours_that_ended_since_the_first_hole_are_a_hole_once(tmp_path: Path) -
     progress.end_hours(NEXT_HOUR + 2 * HOUR)
     [hours, _] = holes(progress, NEXT_HOUR + 3 * HOUR)
     assert hours == Hole(NEXT_HOUR, NEXT_HOUR + 2 * HOUR, only_hours=True)
+
+
+def test_times_of_a_clock_that_was_ahead_hide_no_later_hole(tmp_path: Path) -> None:
+    former = BackfillProgress.load(tmp_path)
+    former.interrupted(T + YEAR, T + YEAR + 1)
+    former.flowing(T + YEAR + MINUTE)
+    former.end_hours(T + YEAR + 2 * HOUR)
+    former.save(tmp_path)
+
+    corrected = BackfillProgress.load(tmp_path)
+    corrected.end_hours(T)
+    corrected.flowing(T)
+    corrected.save(tmp_path)
+    corrected.end_hours(NEXT_HOUR)
+    assert holes(corrected) == [Hole(NEXT_HOUR - HOUR, NEXT_HOUR, only_hours=True)]
+    assert holes(corrected, LATER + MINUTE) == [Hole(0, LATER)]
+
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T + 5 * MINUTE, T + 6 * MINUTE)
+    assert holes(progress) == [Hole(T, T + 6 * MINUTE)]
+
+
+def test_a_clock_that_is_set_back_during_an_interruption_hides_no_later_hole(
+    tmp_path: Path,
+) -> None:
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T + YEAR, T)
+    progress.interrupted(T + YEAR, T + MINUTE)
+    progress.interrupted(T + MINUTE, T + 2 * MINUTE)
+    assert holes(progress) == [Hole(T + MINUTE, T + 2 * MINUTE), Hole(0, T)]
+
+
+def test_a_hole_of_a_clock_that_was_ahead_is_asked_for_anew_up_to_now(tmp_path: Path) -> None:
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T + YEAR, T + YEAR + 1)
+    filling = progress.next(T + YEAR + HOUR)
+    assert filling
+    progress.add_symbol(filling, "BTCUSDT")
+    assert progress.next(LATER) is None
+    cut = progress.next(LATER + 2 * MINUTE)
+    assert cut
+    assert (cut.hole, cut.symbols) == (Hole(0, LATER), set())
+
+
+def test_a_hole_that_lies_ahead_is_dropped(tmp_path: Path) -> None:
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T, T + 1)
+    assert len(holes(progress)) == 1
+    progress.interrupted(T + YEAR, T + YEAR + HOUR)
+    assert holes(progress) == holes(progress, T + 2 * YEAR) == []
 
 
 @pytest.mark.parametrize(

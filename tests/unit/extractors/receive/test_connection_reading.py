@@ -139,6 +139,20 @@ def test_full_backlog_holds_the_reading_up_and_loses_nothing(
     assert "backlog drained, reading resumed connection=1" in caplog.text
 
 
+def test_the_time_for_which_a_full_backlog_holds_the_reading_up_is_no_silence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with websocket_server(sends(*([each] for each in NUMBERED))) as url:
+        with listening(binance_client(url, silence_limit=1.0), limit=2) as notices:
+            wait_for(lambda: FULL in caplog.text)
+            pass_time(1.5)
+            told = notices_until(notices, lambda notice: isinstance(notice, Ended))
+    found = [each for notice in told if isinstance(notice, Frame) for each in tickers(notice)]
+    assert found == NUMBERED
+    # The exchange itself is silent after the last ticker.
+    assert isinstance(told[-1], Ended) and (told[-1].connection, told[-1].cause) == (1, "silence")
+
+
 @pytest.fixture(params=[False, True], ids=["plain", "TLS"])
 def tls(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

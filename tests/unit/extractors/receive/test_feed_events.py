@@ -54,7 +54,9 @@ def event(
     frames: int = 0,
     endpoint: str | None = HOST,
 ) -> FeedEvent:
-    return FeedEvent("kucoin", endpoint, kind, reason, at(start), at(end) if end else None, frames)
+    return FeedEvent(
+        "kucoin", endpoint, kind, reason, at(start), None if end is None else at(end), frames
+    )
 
 
 @pytest.fixture
@@ -242,3 +244,18 @@ def test_message_of_what_goes_on_has_no_end() -> None:
         "to": None,
         "frames": 0,
     }
+
+
+def test_an_event_never_ends_before_its_start_though_the_clock_is_set_back(story: Story) -> None:
+    story.start()
+    story.opened(1, 1)
+    assert story.frame(1, -3600) == [event("interruption", "start", 0, 0)]
+    story.opened(2, 2)
+    story.frame(2, 3)
+    assert story.ended(1, -3500, "rotated: age") == [
+        event("connection", "rotated: age", 1, 1, frames=1),
+        event("rotation", "rotated: age", 3, 3),
+    ]
+    assert story.ended(2, 4, "closed: 1001")[1:] == [event("interruption", "closed: 1001", 3)]
+    story.opened(3, 5)
+    assert story.frame(3, 1) == [event("interruption", "closed: 1001", 3, 3)]

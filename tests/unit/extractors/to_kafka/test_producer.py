@@ -447,3 +447,15 @@ def test_the_stops_time_ends_the_wait_for_a_kafka_that_is_unavailable(
     assert producing.producer.wait_for_topic() is None
     assert stop.seconds_left() == 0
     assert f"waiting kafka={NOWHERE}" in caplog.text
+
+
+def test_a_client_that_fails_for_good_before_the_topic_is_found_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED))
+
+    monkeypatch.setattr(module, "wait_for_topics", fails)
+    producing = Producing(Settings(kafka_bootstrap_servers=NOWHERE))
+    with pytest.raises(ProducerError, match="user ANONYMOUS needs IdempotentWrite on the cluster"):
+        producing.producer.wait_for_topic()

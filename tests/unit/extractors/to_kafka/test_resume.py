@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
@@ -140,8 +140,61 @@ def test_messages_that_could_not_be_read_are_read_by_the_next_attempt(
         patched.setattr("extractors.to_kafka.resume.messages_to_the_end", broken)
         with pytest.raises(TopicError):
             taken(kafka, delivered)
-    assert delivered.partitions[0] == PartitionProgress(1, 17)
+    assert delivered.partitions == {0: PartitionProgress(0, 0)}
     assert taken(kafka, delivered) == {0: 42}
+
+
+@pytest.mark.parametrize("failing_partition", [0, 1])
+def test_what_kafka_has_lost_is_also_sent_again_if_the_first_attempt_to_read_fails(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, failing_partition: int
+) -> None:
+    send_positions(kafka, 0, 17, 42)
+    send_positions(kafka, 1, 60, 95)
+    delivered = record(
+        {
+            0: PartitionProgress(1000, 90),
+            1: PartitionProgress(1, 60),
+            **{n: PartitionProgress(0, 95) for n in (2, 3)},
+        }
+    )
+    delivered.position = 95
+
+    def broken(
+        consumer: Consumer, topic: str, starts: dict[int, int], *others: Any
+    ) -> Iterator[Message]:
+        messages = messages_to_the_end(consumer, topic, starts, *others)
+        if failing_partition in starts:
+            yield next(messages)
+            raise TopicError("no leader")
+        yield from messages
+
+    with monkeypatch.context() as patched:
+        patched.setattr("extractors.to_kafka.resume.messages_to_the_end", broken)
+        with pytest.raises(TopicError):
+            taken(kafka, delivered)
+    assert taken(kafka, delivered) == {0: 42, 1: 95, 2: 95, 3: 95}
+    assert (delivered.position, delivered.start()) == (42, 42)
+
+
+@pytest.mark.parametrize(("ours", "others", "read"), [(9, 0, 1), (50, 5, 11), (500, 50, 111)])
+def test_only_the_end_of_a_partition_that_has_lost_messages_is_read(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ours: int, others: int, read: int
+) -> None:
+    send_positions(kafka, 0, *range(1, ours + 1))
+    send_positions(kafka, 0, *[9999] * others, journal=ANOTHER)
+    delivered = record({0: PartitionProgress(5000, 2000)})
+    asked = 0
+
+    def counted(
+        consumer: Consumer, topic: str, starts: dict[int, int], timeout: float, ends: dict[int, int]
+    ) -> Iterator[Message]:
+        nonlocal asked
+        asked += sum(ends[n] - start for n, start in starts.items())
+        yield from messages_to_the_end(consumer, topic, starts, timeout, ends)
+
+    monkeypatch.setattr("extractors.to_kafka.resume.messages_to_the_end", counted)
+    assert taken(kafka, delivered) == {0: ours}
+    assert asked == read
 
 
 def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
