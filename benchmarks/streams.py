@@ -237,7 +237,7 @@ def usage(*processes: psutil.Process) -> tuple[float, float]:
     """Return the CPU seconds of processes since their start, and their memory in MB."""
     times = [each.cpu_times() for each in processes]
     memory = sum(each.memory_info().rss for each in processes)
-    return sum(each.user + each.system for each in times), memory / 2**20
+    return sum(each.user + each.system for each in times), memory / 1e6
 
 
 def latencies(

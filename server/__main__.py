@@ -96,8 +96,7 @@ def main() -> int:
         ws=WebSocketProtocol,
         h11_max_incomplete_event_size=16_384,
         ws_max_size=4096,
-        # A ping queues behind data that a slow client has not read. The hub closes a client that reads
-        # nothing earlier, after 30 s.
+        # A ping queues behind data that the kernel has taken and a slow client has not read.
         ws_ping_timeout=60,
         # Compression would run once per message and client.
         ws_per_message_deflate=False,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -12,10 +11,11 @@ from websockets.exceptions import WebSocketException
 
 from crypto_prices.backoff import Backoff
 from crypto_prices.events import Disconnected, Interruption, report
-from crypto_prices.options import MAX_MESSAGE_BYTES, SILENCE_LIMIT, Options, headers, parameters
+from crypto_prices.options import MAX_MESSAGE_BYTES, Options, headers, parameters
 from crypto_prices.pending import Pending
 from crypto_prices.price import Key, Price
 from crypto_prices.request import refusal, stream_address
+from crypto_prices.silence import SILENCE_LIMIT, Silence
 from crypto_prices.table import MissedMessageError, Table
 
 
@@ -37,6 +37,7 @@ class AsyncPrices:
         self._skipped_by_server = 0
         self._failure: Exception | None = None
         self._last_error = "no attempt has ended yet"
+        self._silence = Silence()
         self._changed = asyncio.Event()
         """Set after every message and at the end."""
         self._task: asyncio.Task[None] | None = None
@@ -44,16 +45,11 @@ class AsyncPrices:
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
         try:
-            async with asyncio.timeout(self._open_timeout):
-                while self._table.id is None and self._failure is None:
-                    await self._next_change()
-        except TimeoutError as error:
+            await self._first_message()
+        except BaseException:
+            # __aexit__ is not called, also if the caller is cancelled meanwhile.
             await self.close()
-            raise ConnectionError(
-                f"no prices in {self._open_timeout:g} s: {self._last_error}"
-            ) from error
-        if self._failure is not None:
-            raise self._failure
+            raise
         return self
 
     async def __aexit__(
@@ -68,8 +64,8 @@ class AsyncPrices:
         """Close the connection. A waiting iteration ends."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # Unlike `await self._task`, raises CancelledError only if the caller is cancelled.
+            await asyncio.wait({self._task})
 
     def __aiter__(self) -> AsyncIterator[Price]:
         return self
@@ -119,6 +115,17 @@ class AsyncPrices:
             raise self._failure
         return self._table
 
+    async def _first_message(self) -> None:
+        """Wait for the first state of the table. Raise ConnectionError after `open_timeout`."""
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                while self._current().id is None:
+                    await self._next_change()
+        except TimeoutError as error:
+            raise ConnectionError(
+                f"no prices in {self._open_timeout:g} s: {self._last_error}"
+            ) from error
+
     async def _next_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
@@ -151,6 +158,8 @@ class AsyncPrices:
             additional_headers=self._headers,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=SILENCE_LIMIT,
+            # A pong would wait behind a message that arrives slowly.
+            ping_interval=None,
             close_timeout=1,
         ) as connection:
             self._table.connection_opened()
@@ -159,8 +168,10 @@ class AsyncPrices:
                 backoff.reset()
 
     async def _take_message(self, connection: ClientConnection) -> None:
-        async with asyncio.timeout(SILENCE_LIMIT):
-            message = json.loads(await connection.recv())
+        with self._silence.wait() as limit:
+            async with asyncio.timeout(limit):
+                text = await connection.recv()
+        message = json.loads(text)
         changes, events = self._table.take(message)
         self._pending.add(changes)
         self._skipped_by_server += message.get("skipped", 0)

@@ -5,9 +5,6 @@ from typing import TypedDict
 
 from crypto_prices.events import Event
 
-SILENCE_LIMIT = 15.0
-"""Seconds without a message after which the connection counts as lost. The server sends one every 5 s."""
-
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Maximum size of a message: a snapshot of 3,500 prices takes 3 MB."""
 

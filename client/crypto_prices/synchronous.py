@@ -12,10 +12,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from crypto_prices.backoff import Backoff
 from crypto_prices.events import Disconnected, Interruption, report
-from crypto_prices.options import MAX_MESSAGE_BYTES, SILENCE_LIMIT, Options, headers, parameters
+from crypto_prices.options import MAX_MESSAGE_BYTES, Options, headers, parameters
 from crypto_prices.pending import Pending
 from crypto_prices.price import Key, Price
 from crypto_prices.request import refusal, stream_address
+from crypto_prices.silence import SILENCE_LIMIT, Silence
 from crypto_prices.table import MissedMessageError, Table
 
 
@@ -39,6 +40,7 @@ class Prices:
         self._skipped_by_server = 0
         self._failure: Exception | None = None
         self._last_error = "no attempt has ended yet"
+        self._silence = Silence()
         self._connection: ClientConnection | None = None
         self._closing = threading.Event()
         self._changed = threading.Condition()
@@ -47,15 +49,12 @@ class Prices:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        with self._changed:
-            is_open = self._changed.wait_for(
-                lambda: self._table.id is not None or self._failure is not None, self._open_timeout
-            )
-        if self._failure is not None:
-            raise self._failure
-        if not is_open:
+        try:
+            self._first_message()
+        except BaseException:
+            # __exit__ is not called, also after KeyboardInterrupt.
             self.close()
-            raise ConnectionError(f"no prices in {self._open_timeout:g} s: {self._last_error}")
+            raise
         return self
 
     def __exit__(
@@ -134,6 +133,15 @@ class Prices:
                 raise self._failure
             yield self._table
 
+    def _first_message(self) -> None:
+        """Wait for the first state of the table. Raise ConnectionError after `open_timeout`."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._table.id is not None or self._failure is not None, self._open_timeout
+            )
+        if self.id is None:
+            raise ConnectionError(f"no prices in {self._open_timeout:g} s: {self._last_error}")
+
     def _run(self) -> None:
         """Follow the stream until `close`. Store a failure, which later calls raise."""
         try:
@@ -164,6 +172,8 @@ class Prices:
             additional_headers=self._headers,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=SILENCE_LIMIT,
+            # A pong would wait behind a message that arrives slowly.
+            ping_interval=None,
             close_timeout=1,
         ) as connection:
             with self._changed:
@@ -175,7 +185,9 @@ class Prices:
 
     def _follow(self, connection: ClientConnection, backoff: Backoff) -> None:
         while True:
-            message = json.loads(connection.recv(timeout=SILENCE_LIMIT))
+            with self._silence.wait() as limit:
+                text = connection.recv(timeout=limit)
+            message = json.loads(text)
             with self._changed:
                 changes, events = self._table.take(message)
                 self._pending.add(changes)

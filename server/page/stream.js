@@ -8,12 +8,23 @@ import { setClock } from "./clock.js";
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
 
-// The server sends a message at least every six seconds.
+// The server sends a message at least every six seconds. On a slow link a large one takes minutes, and is seen
+// only when all of it has arrived.
 const SILENCE_LIMIT = 15_000;
+const LONGEST_SILENCE = 240_000;
 
 // What the table shows. All fields would take four times as many bytes; base, quote and status come once,
 // from /api/instruments.
 const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "traded_at", "received_at"];
+
+/**
+ * Returns the limit for the next message (ms) after a wait, which a message may have ended or not: twice as long. A
+ * message that took long allows the next one, which has everything that changed meanwhile, as much.
+ * @param {number} waited
+ */
+export function nextLimit(waited) {
+  return Math.min(Math.max(2 * waited, SILENCE_LIMIT), LONGEST_SILENCE);
+}
 
 /**
  * Calls `snapshot(prices)` and `changes(prices)` with prices in the format of /api/prices, and
@@ -37,6 +48,8 @@ export function follow({ snapshot, changes, unreadable, state }) {
   let id = null;
   /** @type {WebSocket} */
   let socket;
+  let limit = SILENCE_LIMIT;
+  let waitingSince = 0;
   let silence = 0;
   let retry = 0;
 
@@ -44,15 +57,16 @@ export function follow({ snapshot, changes, unreadable, state }) {
     clearTimeout(retry);
     if (id !== null) address.searchParams.set("since", id);
     socket = new WebSocket(address);
-    silence = setTimeout(lost, SILENCE_LIMIT);
+    wait();
     socket.addEventListener("message", received);
     socket.addEventListener("close", lost);
   }
 
   /** @param {MessageEvent} event */
   function received({ data }) {
-    clearTimeout(silence);
-    silence = setTimeout(lost, SILENCE_LIMIT);
+    // A frozen tab gets its messages late.
+    limit = nextLimit(Math.min(performance.now() - waitingSince, limit));
+    wait();
     const message = JSON.parse(data);
     setClock(message.time);
     if (message.type === "snapshot") {
@@ -72,6 +86,18 @@ export function follow({ snapshot, changes, unreadable, state }) {
     delay = FIRST_DELAY;
     if (message.postgres === "away") state("away", message.since);
     else state("live");
+  }
+
+  function wait() {
+    clearTimeout(silence);
+    waitingSince = performance.now();
+    silence = setTimeout(silent, limit);
+  }
+
+  function silent() {
+    // Before it is open, nothing large is under way: the server can't be reached.
+    if (socket.readyState === WebSocket.OPEN) limit = nextLimit(limit);
+    lost();
   }
 
   function drop() {

@@ -1,5 +1,6 @@
 """Group the clients of one subscription, so that they share messages."""
 
+import time
 from datetime import UTC, datetime
 
 from server.state.interruptions import Interruption
@@ -12,6 +13,10 @@ from server.streams.subscription import Subscription
 
 MAX_MESSAGES = 8
 """Maximum number of messages kept for one state; most clients are up to date and share one."""
+
+REUSED_FOR = 1.0
+"""Seconds for which a message is sent again. Clients set their clock by its `time`, and a state may last for
+hours while the live job is stopped."""
 
 
 class Audience:
@@ -26,6 +31,7 @@ class Audience:
         self._messages: dict[tuple[int | None, int], Message] = {}
         self._rows: dict[int | None, list[Price]] = {}
         self._messages_id = ""
+        self._messages_since = 0.0
 
     def hears_of(self, interruption: Interruption) -> bool:
         """Return whether the clients want interruptions and have prices of its exchange."""
@@ -55,8 +61,9 @@ class Audience:
         `fresh` has the changed prices if the caller knows them; otherwise they are searched. The
         client was not sent `missed` changes; the message says how many of them it replaces.
         """
-        if self._messages_id != (id := prices.name(prices.id)):
-            self._messages_id = id
+        id, now = prices.name(prices.id), time.monotonic()
+        if self._messages_id != id or now - self._messages_since > REUSED_FOR:
+            self._messages_id, self._messages_since = id, now
             self._forget()
         rows = self._rows_after(prices, known, fresh)
         skipped = max(0, missed - len(rows))

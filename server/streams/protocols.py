@@ -142,6 +142,18 @@ class WebSocketProtocol(WithSocketWriter, WebSocketsSansIOProtocol):
         super().handle_connect(event)
         self._channel.inflates = bool(self.conn.extensions)
 
+    def keepalive_timeout(self) -> None:
+        """Close a connection on which a ping was not answered.
+
+        Wait again while a message is still being sent: the ping waits behind it. The hub closes a client
+        that reads nothing.
+        """
+        if self._channel.ready:
+            super().keepalive_timeout()
+        else:
+            assert self.ping_timeout is not None
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+
 
 def http_protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:
     """Return the factory with which uvicorn makes the protocol of each connection."""

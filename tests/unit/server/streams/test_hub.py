@@ -1,3 +1,5 @@
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -144,6 +146,21 @@ def test_clients_with_the_same_batch_share_one_message(hub: Hub) -> None:
 
     assert len(one.written) == 2
     assert all(a is b for a, b in zip(one.written, other.written, strict=True))
+
+
+def test_a_client_that_joins_later_gets_the_time_of_its_own_message(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as early:
+        now = time.monotonic()
+        monkeypatch.setattr("time.monotonic", lambda: now + 2)
+        with joined(hub) as late:
+            first, second = (
+                json.loads(wire.taken.split(b"data: ")[1])["time"] for wire in (early, late)
+            )
+
+    assert first < second
 
 
 def test_a_client_that_is_not_ready_gets_the_latest_version_of_what_it_missed(hub: Hub) -> None:

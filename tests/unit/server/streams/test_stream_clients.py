@@ -28,7 +28,7 @@ from server.streams.subscription import StreamQuery
 from tests.support.event_stream import event_stream
 from tests.support.live_job import price
 from tests.support.server import DEADLINE, free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import pass_time, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -180,6 +180,22 @@ def test_a_websocket_whose_pings_are_not_answered_is_closed() -> None:
         client.sendall(REQUESTS["ws"].encode())
         while client.recv(1_000_000):
             pass
+
+
+def test_a_websocket_that_reads_slowly_may_answer_pings_late() -> None:
+    """A ping waits behind the message that the client still reads."""
+    with (
+        running(Serving(ping_interval=0.2, ping_timeout=0.3)) as serving,
+        open_without_reading(serving, "ws") as client,
+    ):
+        client.settimeout(DEADLINE)
+        until = time.monotonic() + 4 * STALLED_AFTER
+        while time.monotonic() < until:
+            assert client.recv(10_000)
+            pass_time(0.05)
+        (transport,) = serving.transports()
+        assert transport.get_write_buffer_size() > 0
+        assert not transport.is_closing()
 
 
 def test_the_kernel_closes_a_vanished_peer_and_buffers_little(
