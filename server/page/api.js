@@ -1,5 +1,7 @@
 // Requests to the REST API.
 
+import { setClock } from "./clock.js";
+
 /** Milliseconds after which a request counts as not answered. */
 const LIMIT = 20_000;
 
@@ -13,6 +15,9 @@ const LIMIT = 20_000;
 export async function get(path, parameters = {}) {
   try {
     const answer = await fetch(address(path, parameters), { signal: AbortSignal.timeout(LIMIT) });
+    // Responses are small and have a connection of their own: they are prompt even while the stream lags. The header
+    // is up to a second old, which setClock takes for the way.
+    setClock(answer.headers.get("date") ?? "");
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;

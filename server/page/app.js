@@ -8,7 +8,7 @@ import { clockTime, moment } from "./format.js";
 import { Held } from "./held.js";
 import { waitForAccess } from "./key.js";
 import { listenToKeys } from "./keys.js";
-import { preferences } from "./preferences.js";
+import { onChoice, preferences, storedElsewhere } from "./preferences.js";
 import { Shell } from "./shell.js";
 import { follow } from "./stream.js";
 import { showUnreadable } from "./unreadable.js";
@@ -39,7 +39,7 @@ const shell = new Shell(show);
 const markets = new Markets(shell);
 const panel = new Panel(shell);
 const feeds = new Feeds(find("#feeds"), shell);
-const options = new Options(shell, { content: () => markets.content, changed: applyOptions });
+const options = new Options(shell, () => markets.content);
 const lists = {
   compare: new Compare(find("#compare"), shell),
   movers: new Movers(find("#movers"), shell),
@@ -51,6 +51,10 @@ let changed = new Set();
 let frame = 0;
 let hasSnapshot = false;
 let hasInstruments = false;
+/** Number of times that the instruments changed. */
+let listings = 0;
+/** Whether something was replaced that is not drawn yet, because the page is paused. */
+let isOld = false;
 
 /** Shows the shell's place. @param {Place} place @param {Place} before */
 function show(place, before) {
@@ -78,6 +82,8 @@ function receive(prices, isSnapshot) {
     for (const each of updated.changed) changed.add(each);
     if (updated.isNew) replaced();
     if (frame === 0) frame = requestAnimationFrame(render);
+    // A hidden tab has no frames, but a title.
+    if (document.hidden) showTitle();
   }
 }
 
@@ -87,7 +93,11 @@ function receiveSnapshot(prices) {
   shell.market.replace(prices);
   replaced();
   // The server also sends a snapshot when the instruments changed.
-  if (hasSnapshot) loadInstruments();
+  if (hasSnapshot) {
+    listings += 1;
+    hasInstruments = false;
+    loadInstruments();
+  }
   hasSnapshot = true;
   loadDays();
 }
@@ -101,7 +111,10 @@ function render() {
   showTitle();
 }
 
+/** Pairs, exchanges or last days were replaced. */
 function replaced() {
+  isOld = held.isPaused;
+  if (isOld) return;
   shell.forgetRates();
   markets.replaced();
   panel.replaced();
@@ -113,16 +126,19 @@ function replaced() {
 async function loadFeeds() {
   const answer = await get("feeds", { limit: "0" });
   if (!answer) return;
-  setExchanges(answer.feeds);
+  const isChanged = setExchanges(answer.feeds);
   feeds.load(answer.feeds);
   if (!hasSnapshot) return;
-  show(shell.place, shell.place);
+  if (isChanged) replaced();
+  // The last attempt failed.
   if (!hasInstruments) loadInstruments();
 }
 
 async function loadInstruments() {
+  const wanted = listings;
   const answer = await get("instruments");
-  if (!answer) return;
+  // An answer that was under way when they changed may be old.
+  if (!answer || wanted !== listings) return;
   hasInstruments = true;
   shell.market.setInstruments(answer.instruments);
   if (hasSnapshot) replaced();
@@ -132,7 +148,7 @@ async function loadDays() {
   const answer = await get("last-day");
   if (!answer) return;
   shell.market.setDays(answer.days);
-  replaced();
+  if (hasSnapshot) replaced();
 }
 
 function tick() {
@@ -142,16 +158,20 @@ function tick() {
     feeds.update();
     for (const list of Object.values(lists)) list.tick();
   }
+  // Also during a pause and without a stream: the price grows old.
+  showTitle();
   write(
     find("#time"),
     `${clockTime(now(), preferences.zone)} ${preferences.zone === "utc" ? "UTC" : ""}`.trim(),
   );
 }
 
-/** The price of the open pair is in the title, so it can be read in another tab. */
+/** The price of the open pair is in the title while it is live, so it can be read in another tab. */
 function showTitle() {
-  const text = panel.headline;
-  document.title = text ? `${text} · ${TITLE}` : TITLE;
+  const isLive = document.documentElement.dataset.connection === "live" && !held.isPaused;
+  const text = panel.headline(isLive);
+  const title = text ? `${text} · ${TITLE}` : TITLE;
+  if (document.title !== title) document.title = title;
 }
 
 function togglePause() {
@@ -161,19 +181,25 @@ function togglePause() {
     write(button, held.isPaused ? "Resume" : "Pause");
   }
   set(document.documentElement, "data-paused", held.isPaused ? "true" : null);
+  showTitle();
   if (held.isPaused) return;
   const { prices, isSnapshot } = held.take();
   receive(prices, isSnapshot);
+  if (isOld) replaced();
 }
 
-function applyOptions() {
+/** Shows what was chosen, here or in another tab. */
+function showChoices() {
+  options.apply();
   markets.show();
-  panel.zoneChanged();
-  for (const list of Object.values(lists)) list.replaced();
+  panel.show();
+  if (shell.list === "status") lists.status.replaced();
   tick();
 }
 
 options.apply();
+onChoice(showChoices);
+addEventListener("storage", storedElsewhere);
 show(shell.place, shell.place);
 for (const button of pauses) button.addEventListener("click", togglePause);
 listenToKeys({ shell, markets, togglePause });
@@ -198,6 +224,7 @@ const stream = follow({
     set(connection, "data-state", name);
     // Prices are grey unless they are live.
     set(document.documentElement, "data-connection", name);
+    showTitle();
     // Written only when it changes, because screen readers announce it.
     write(
       connection,

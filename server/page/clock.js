@@ -1,14 +1,32 @@
 // The server's time. Ages are computed with it: a browser's clock may be wrong by minutes.
 
-/** Milliseconds by which the server's clock is ahead of the browser's. */
-let ahead = 0;
+/** Milliseconds for which a message counts: within them, a browser's clock that was set is followed. */
+const WINDOW = 5 * 60_000;
 
-/** Sets the clock to the time (ISO 8601) of a message that has just arrived. @param {string} text */
+/**
+ * By how many milliseconds the server's clock was ahead of the browser's at a message's arrival. Each of them is larger
+ * than all later ones.
+ * @type {{ arrival: number, ahead: number }[]}
+ */
+let samples = [];
+
+/**
+ * Sets the clock by a message that has just arrived and was built at `text`, ISO 8601 or the Date of an HTTP response.
+ * The time that a message was under way is unknown, and can only make the server's clock seem to be behind. So the most
+ * prompt message of the last minutes counts: prices that a slow link delivers late must not look fresh.
+ * @param {string} text
+ */
 export function setClock(text) {
-  ahead = Date.parse(text) - Date.now();
+  const arrival = Date.now();
+  const ahead = Date.parse(text) - arrival;
+  if (Number.isNaN(ahead)) return;
+  samples = samples.filter(
+    (each) => each.ahead > ahead && Math.abs(arrival - each.arrival) < WINDOW,
+  );
+  samples.push({ arrival, ahead });
 }
 
 /** Returns the server's time in milliseconds since the epoch. */
 export function now() {
-  return Date.now() + ahead;
+  return Date.now() + (samples[0]?.ahead ?? 0);
 }

@@ -10,13 +10,15 @@ export function title(name) {
   return exchanges.find((each) => each.name === name)?.title ?? name;
 }
 
-/** Sets the exchanges from /api/feeds. @param {{ exchange: string, title: string }[]} feeds */
+/**
+ * Sets the exchanges from /api/feeds, and returns whether that changed anything.
+ * @param {{ exchange: string, title: string }[]} feeds
+ */
 export function setExchanges(feeds) {
-  exchanges.splice(
-    0,
-    exchanges.length,
-    ...feeds.map((feed) => ({ name: feed.exchange, title: feed.title })),
-  );
+  const named = feeds.map((feed) => ({ name: feed.exchange, title: feed.title }));
+  const isChanged = JSON.stringify(named) !== JSON.stringify(exchanges);
+  exchanges.splice(0, exchanges.length, ...named);
+  return isChanged;
 }
 
 /** Adds the exchanges of prices that came before /api/feeds answered: it needs Postgres. @param {Price[]} prices */

@@ -29,8 +29,7 @@ export function listenToKeys({ shell, markets, togglePause }) {
       markets.focusSearch();
     } else if (event.key === "?") help.showModal();
     else if (event.key === "p") togglePause();
-    else if (event.key === "f")
-      find("button.star", target.closest("tr") ?? find("#panel"))?.click();
+    else if (event.key === "f") star(target)?.click();
     else if (event.key === "ArrowDown" && target === document.body) {
       event.preventDefault();
       markets.focusFirst();
@@ -38,6 +37,13 @@ export function listenToKeys({ shell, markets, togglePause }) {
       shell.go({ view: VIEWS[Number(event.key) - 1], base: "", quote: "" });
     }
   });
+
+  /** Returns the star of the focused row, or of the open pair. @param {HTMLElement} target @returns {HTMLElement | null} */
+  function star(target) {
+    const row = target.closest("tr");
+    if (row) return find("button.star", row);
+    return shell.place.view === "pair" ? find("#panel button.star") : null;
+  }
 
   /** @param {HTMLElement} target */
   function back(target) {

@@ -1,4 +1,4 @@
-// What a visitor chose for this browser: favourites, columns, density, theme, time zone.
+// What a visitor chose for this browser: favourites, columns, density, theme, time zone. All tabs share it.
 
 /**
  * @typedef {object} Preferences
@@ -11,33 +11,72 @@
 
 const NAME = "live-crypto-prices";
 
+/** @type {(() => void)[]} */
+const listeners = [];
+
 /** @type {Preferences} */
-const DEFAULTS = {
+export const preferences = {
   favourites: [],
   hidden: [],
   density: "comfortable",
   theme: "auto",
   zone: "local",
+  ...stored(),
 };
 
-/** @returns {Preferences} */
+/** @returns {Partial<Preferences>} */
 function stored() {
   try {
-    return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(NAME) ?? "{}") };
+    return JSON.parse(localStorage.getItem(NAME) ?? "{}");
   } catch {
     // Storage is forbidden, or has something else: the choices last until the page is closed.
-    return { ...DEFAULTS };
+    return {};
   }
 }
 
-export const preferences = stored();
-
-/** Changes some preferences and stores all. @param {Partial<Preferences>} changes */
+/** Changes some preferences and stores all. @param {Partial<Omit<Preferences, "favourites" | "hidden">>} changes */
 export function prefer(changes) {
-  Object.assign(preferences, changes);
+  change(() => changes);
+}
+
+/**
+ * Adds an item to a list of the preferences, or removes it.
+ * @param {"favourites" | "hidden"} name @param {string} item @param {boolean} isIn
+ */
+export function choose(name, item, isIn) {
+  if (item === "") return;
+  change((latest) => {
+    const others = latest[name].filter((each) => each !== item);
+    return { [name]: isIn ? [...others, item] : others };
+  });
+}
+
+/** Adds a pair to the favourites, or removes it if it is one. @param {string} key of a pair */
+export function toggleFavourite(key) {
+  choose("favourites", key, !preferences.favourites.includes(key));
+}
+
+/** Calls `listener` after each choice, in this tab or in another one. @param {() => void} listener */
+export function onChoice(listener) {
+  listeners.push(listener);
+}
+
+/** Another tab stored its choices. @param {StorageEvent} event */
+export function storedElsewhere({ key }) {
+  if (key !== NAME) return;
+  Object.assign(preferences, stored());
+  for (const each of listeners) each();
+}
+
+/** @param {(latest: Preferences) => Partial<Preferences>} changed */
+function change(changed) {
+  // Another tab may have stored its choices since; only this change is added to them.
+  Object.assign(preferences, stored());
+  Object.assign(preferences, changed(preferences));
   try {
     localStorage.setItem(NAME, JSON.stringify(preferences));
   } catch {
     // As above.
   }
+  for (const each of listeners) each();
 }

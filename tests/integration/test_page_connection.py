@@ -231,6 +231,19 @@ def test_ages_do_not_depend_on_the_browsers_clock(
     expect(feed).to_have_attribute("data-late", "false")
 
 
+def test_prices_that_a_slow_link_delivers_late_have_their_true_age(
+    server: ServerProcess, page: Page
+) -> None:
+    """The responses of the API are prompt, so they show the server's clock."""
+    built = (datetime.now(UTC) - timedelta(seconds=100)).isoformat()
+    (message,) = messages_of(["A"])
+    message["prices"][0]["received_at"] = built
+    serve_instead(page, [message | {"time": built}])
+    page.goto(server.page)
+    expect(cell(page, "A", "age:binance")).to_have_text("1 min")
+    expect(price(page, "A", "binance")).to_have_attribute("data-stale", "true")
+
+
 def test_a_lost_network_is_shown_at_once_and_old_prices_are_grey_until_it_is_back(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:

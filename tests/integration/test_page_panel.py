@@ -3,10 +3,11 @@
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from core.settings import Settings
 from infra.stack import Stack
@@ -91,6 +92,120 @@ def test_the_price_is_in_the_title_of_the_tab_and_moves(
     expect(page).to_have_title("85,441.50 BTC/USDT · Live crypto prices")
     page.get_by_role("button", name="Close (Esc)").click()
     expect(page).to_have_title("Live crypto prices")
+
+
+def hide(page: Page) -> None:
+    """Hide the tab, as far as the page can tell: a hidden tab gets no animation frames."""
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", { value: true });
+            window.requestAnimationFrame = () => 1;
+        }"""
+    )
+
+
+def test_the_title_of_a_hidden_tab_moves(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    expect(page).to_have_title("85,439.99 BTC/USDT · Live crypto prices")
+    hide(page)
+    write_batch(database.database_url, [quoted("binance", "BTCUSDT", "85441.5")])
+    expect(page).to_have_title("85,441.50 BTC/USDT · Live crypto prices", timeout=20_000)
+
+
+def test_the_title_has_no_price_while_prices_are_not_live(
+    server: ServerProcess, page: Page
+) -> None:
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    with_price = re.compile(r"^85,439\.99 BTC/USDT")
+    expect(page).to_have_title(with_price)
+    hide(page)
+    page.context.set_offline(True)
+    expect(page).to_have_title("BTC/USDT · Live crypto prices")
+    page.context.set_offline(False)
+    expect(page).to_have_title(with_price)
+    page.get_by_role("button", name="Pause").first.click()
+    expect(page).to_have_title("BTC/USDT · Live crypto prices")
+    page.get_by_role("button", name="Resume").first.click()
+    expect(page).to_have_title(with_price)
+
+
+def test_a_price_that_grows_old_becomes_grey_and_leaves_the_title(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    received = datetime.now(UTC) - timedelta(seconds=50)
+    write_batch(
+        database.database_url,
+        [quoted("binance", "BTCUSDT", "85441.25", received_at=received, quote_volume_24h="900000")],
+    )
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    expect(page).to_have_title("BTC/USDT · Live crypto prices")
+    headline = page.locator(".headline")
+    expect(headline).to_have_text("85,441.25")
+    quiet = page.locator(".panel-foot").evaluate(
+        """foot => {
+            foot.style.color = "var(--quiet)";
+            return getComputedStyle(foot).color;
+        }"""
+    )
+    expect(headline).to_have_css("color", quiet)
+
+
+def test_after_a_pause_the_chart_reads_all_candles_since_the_last_closed_one(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    page.clock.install()
+    page.clock.resume()
+    page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
+    panel = page.get_by_role("complementary")
+    expect(panel.locator(".legend")).to_have_text(re.compile("85,450.25"))
+    with closing(psycopg2.connect(database.database_url)) as owner, owner.cursor() as cursor:
+        cursor.execute("SELECT max(minute) FROM candles_1m WHERE exchange = 'binance'")
+        ((newest,),) = cursor.fetchall()
+    page.get_by_role("button", name="Pause").first.click()
+    page.clock.fast_forward(60_000)
+    write_batch(database.database_url, [quoted("binance", "BTCUSDT", "85441.5")])
+    # Earlier candles, which are read until there is none, have an end.
+    with page.expect_request(
+        lambda request: "/candles/binance/" in request.url and "to=" not in request.url
+    ) as request:
+        page.get_by_role("button", name="Resume").first.click()
+    asked = parse_qs(urlsplit(request.value.url).query)
+    assert asked["from"] == [f"{newest:%Y-%m-%dT%H:%M:%S.000000Z}"]
+
+
+def test_candles_that_cannot_be_read_are_read_again(server: ServerProcess, page: Page) -> None:
+    failed: list[str] = []
+
+    def answer(route: Route) -> None:
+        if len(failed) < 3:
+            failed.append(route.request.url)
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    page.route("**/api/candles/**", answer)
+    page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
+    panel = page.get_by_role("complementary")
+    notice = panel.locator(".chart-notice")
+    expect(notice).to_have_text("Candles can't be read now. The page tries again.")
+    expect(notice).to_have_text("", timeout=20_000)
+    expect(panel.locator(".legend")).to_have_text(re.compile("85,450.25"))
+
+
+def test_candles_before_a_gap_longer_than_a_page_are_found(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """500 minutes are a page."""
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=3)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        candle = ("binance", "WBTCUSDT", start, "84000", "84000", "84000", "84000", 1, 2, 3)
+        insert(owner, "INSERT INTO candles_1m VALUES %s", [candle])
+    page.goto(f"{server.page}#/pair/WBTC/USDT?interval=1m")
+    panel = page.get_by_role("complementary")
+    expect(panel.locator(".legend")).to_have_text(re.compile("C 84,000"))
+    expect(panel.locator(".chart-notice")).to_have_text("")
 
 
 def test_the_figures_of_each_exchange_are_exact(

@@ -1,11 +1,14 @@
 """The page's table of pairs, in a real Chromium: prices, order, filters, and what a visitor chooses."""
 
+import itertools
 import re
+from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import psycopg2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from core.settings import Settings
 from infra.stack import Stack
@@ -19,6 +22,7 @@ from tests.support.page import (
     old,
     price,
     quoted,
+    read_often,
     row,
     write_market,
 )
@@ -265,6 +269,68 @@ def test_columns_and_density_can_be_chosen(server: ServerProcess, page: Page) ->
     assert row(page, "BTC/USDT").evaluate(height) == 28
 
 
+def test_rows_do_not_move_while_one_has_the_focus(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Otherwise Enter or f hits another pair than the one that was read."""
+    write_many(database)
+    page.goto(f"{server.page}#/?sort=-price:binance")
+    expect(names(page).first).to_have_text("S0199")
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "S0199").get_by_role("link")).to_be_focused()
+    write_batch(database.database_url, [quoted("binance", "S0199", "1")])
+    page.wait_for_timeout(5000)
+    expect(names(page).first).to_have_text("S0199")
+    page.keyboard.press("f")
+    expect(page.get_by_role("button", name="Favourite S0199")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    page.locator("#search").focus()
+    expect(names(page).first).to_have_text("S0198")
+
+
+def test_a_focus_follows_its_pair_and_leaves_a_row_that_shows_another(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_many(database)
+    page.goto(f"{server.page}#/?sort=-price:binance")
+    expect(names(page).first).to_have_text("S0199")
+    page.keyboard.press("ArrowDown")
+    write_batch(database.database_url, [quoted("binance", "S0199", "2000197.5")])
+    expect(price(page, "S0199", "binance")).to_have_text("2,000,197.5")
+    # Another filter sorts at once.
+    page.evaluate("location.hash = '#/?sort=-price:binance&exchange=binance'")
+    expect(names(page).nth(1)).to_have_text("S0199")
+    expect(row(page, "S0199").get_by_role("link")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "S0197").get_by_role("link")).to_be_focused()
+
+    write_batch(database.database_url, [quoted("binance", "S0197", "1")])
+    expect(price(page, "S0197", "binance")).to_have_text("1")
+    page.evaluate("location.hash = '#/?sort=-price:binance'")
+    expect(row(page, "S0197")).to_have_count(0)
+    expect(page.locator("#scroller")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "S0197").get_by_role("link")).to_be_focused()
+
+
+def test_the_last_row_is_in_view_on_a_phone(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Rows have another height there, which the table must compute with."""
+    write_many(database)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.page}#/?sort=pair")
+    expect(names(page).first).to_be_visible()
+    page.locator("#scroller").focus()
+    page.keyboard.press("End")
+    expect(names(page).last).to_have_text("币安人生/USDT")
+    expect(names(page).last).to_be_in_viewport(ratio=1)
+    spacer = page.locator("#scroller tr.spacer").first.evaluate("each => each.offsetHeight")
+    hidden = 206 - names(page).count()
+    assert spacer == 44 * hidden
+
+
 def test_of_two_thousand_pairs_only_the_visible_rows_exist(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
@@ -362,6 +428,7 @@ def test_a_name_is_read_as_base_and_quote_and_moves_no_other(
 def test_rows_do_not_move_while_the_pointer_moves_over_them(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
+    read_often(page)
     page.goto(f"{server.page}#/?sort=-price:binance")
     expect(names(page).first).to_have_text("BTC/USDT")
     page.mouse.move(300, 200)
@@ -373,6 +440,84 @@ def test_rows_do_not_move_while_the_pointer_moves_over_them(
         assert names(page).first.text_content() == "BTC/USDT"
     # The pointer rests, so the order follows.
     expect(names(page).first).to_have_text("ETH/USDT")
+
+
+def test_a_favourite_that_is_removed_from_its_list_leaves_the_focus_on_no_other(
+    server: ServerProcess, page: Page
+) -> None:
+    page.goto(server.page)
+    for pair in ("BTC/USDT", "ETH/USDT"):
+        page.get_by_role("button", name=f"Favourite {pair}").click()
+    page.get_by_role("button", name="Favourites", exact=True).click()
+    expect(names(page)).to_have_text(["BTC/USDT", "ETH/USDT"])
+    page.locator("#scroller").focus()
+    page.keyboard.press("Home")
+    for _ in range(2):
+        page.keyboard.press("f")
+    expect(names(page)).to_have_text(["ETH/USDT"])
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "ETH/USDT").get_by_role("link")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("density", ["comfortable", "compact"])
+def test_all_rows_have_the_same_height(
+    database: Settings, server: ServerProcess, page: Page, width: int, density: str
+) -> None:
+    with closing(psycopg2.connect(database.database_url)) as owner, owner, owner.cursor() as cursor:
+        cursor.execute("UPDATE instruments SET status = 'BREAK' WHERE symbol = 'WBTCUSDT'")
+    page.set_viewport_size({"width": width, "height": 844})
+    page.add_init_script(
+        f"localStorage.setItem('live-crypto-prices', JSON.stringify({{ density: '{density}' }}))"
+    )
+    page.goto(server.page)
+    expect(row(page, "WBTC/USDT").locator(".tag")).to_have_text("halted")
+    heights = page.locator("#scroller tr[data-pair]").evaluate_all(
+        "rows => rows.map((each) => each.offsetHeight)"
+    )
+    expected = 44 if width == 390 else {"comfortable": 40, "compact": 28}[density]
+    assert set(heights) == {expected}
+
+
+def test_instruments_that_could_not_be_read_are_read_again(
+    server: ServerProcess, page: Page
+) -> None:
+    price = (
+        '{"exchange":"binance","symbol":"NEWUSDT","price":"1","bid":null,"ask":null,"open_24h":null,'
+        '"quote_volume_24h":null,"traded_at":null,"received_at":"2026-11-27T11:59:59Z"}'
+    )
+    listed = [
+        {
+            "exchange": "binance",
+            "symbol": "NEWUSDT",
+            "base": "NEW",
+            "quote": "USDT",
+            "status": "TRADING",
+        }
+    ]
+    answers: Iterator[dict[str, Any]] = itertools.chain(
+        [{"json": {"instruments": []}}, {"status": 503}],
+        itertools.repeat({"json": {"instruments": listed}}),
+    )
+    sockets: list[WebSocketRoute] = []
+
+    def snapshot(socket: WebSocketRoute, number: int) -> None:
+        socket.send(
+            f'{{"type":"snapshot","id":"{number}","previous":null,"time":"2026-11-27T12:00:00Z",'
+            f'"prices":[{price}]}}'
+        )
+
+    def opened(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        snapshot(socket, 1)
+
+    read_often(page)
+    page.route("**/api/instruments", lambda route: route.fulfill(**next(answers)))
+    page.route_web_socket("**/ws*", opened)
+    page.goto(server.page)
+    expect(row(page, "NEWUSDT")).to_be_visible()
+    snapshot(sockets[0], 2)
+    expect(row(page, "NEW/USDT")).to_be_visible()
 
 
 def test_nothing_moves_while_the_page_loads(server: ServerProcess, page: Page) -> None:
@@ -403,3 +548,11 @@ def test_no_width_scrolls_sideways(
     for view in ("#/compare", "#/movers", "#/status", "#/pair/BTC/USDT"):
         assert page.evaluate("document.documentElement.scrollWidth") == width
         page.goto(server.page + view)
+
+
+def write_many(database: Settings) -> None:
+    """Add 200 symbols, of which the last one has the largest price of all."""
+    write_batch(
+        database.database_url,
+        [quoted("binance", f"S{number:04}", f"{2000000 + number}.0") for number in range(200)],
+    )

@@ -15,7 +15,15 @@ from playwright.sync_api import Page, expect
 from core.settings import Settings
 from infra.stack import Stack
 from tests.support.live_job import insert, list_instruments, write_batch
-from tests.support.page import hash_of, names, price, quoted, row, write_market
+from tests.support.page import (
+    hash_of,
+    names,
+    price,
+    quoted,
+    read_often,
+    row,
+    write_market,
+)
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
@@ -158,6 +166,95 @@ def test_keys_search_change_the_view_list_themselves_and_close(
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+
+
+def test_f_without_an_open_pair_keeps_the_favourites(server: ServerProcess, page: Page) -> None:
+    page.goto(server.page)
+    star = page.get_by_role("button", name="Favourite ETH/BTC")
+    star.click()
+    page.reload()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("f")
+    page.reload()
+    expect(star).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_star_of_a_pair_is_the_same_in_table_and_panel(
+    server: ServerProcess, page: Page
+) -> None:
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    stars = page.get_by_role("button", name="Favourite BTC/USDT")
+    expect(stars).to_have_count(2)
+    for pressed in ("true", "false"):
+        page.keyboard.press("f")
+        expect(stars.first).to_have_attribute("aria-pressed", pressed)
+        expect(stars.last).to_have_attribute("aria-pressed", pressed)
+    stars.first.click()
+    expect(stars.last).to_have_attribute("aria-pressed", "true")
+
+
+def test_two_tabs_share_their_choices(server: ServerProcess, page: Page) -> None:
+    other = page.context.new_page()
+    for tab in (page, other):
+        tab.goto(server.page)
+        expect(names(tab).first).to_be_visible()
+    page.get_by_role("button", name="Favourite ETH/BTC").click()
+    other.get_by_role("button", name="Favourite BTC/USDT").click()
+    other.get_by_role("button", name="Options").click()
+    other.get_by_label("Dark").check()
+    other.keyboard.press("Escape")
+    other.get_by_role("button", name="Columns").click()
+    other.get_by_label("Spread bp").uncheck()
+    for tab in (page, other):
+        for pair in ("ETH/BTC", "BTC/USDT"):
+            expect(tab.get_by_role("button", name=f"Favourite {pair}")).to_have_attribute(
+                "aria-pressed", "true"
+            )
+        expect(tab.locator("html")).to_have_attribute("data-theme", "dark")
+        expect(tab.get_by_role("columnheader", name="Spread bp")).to_have_count(0)
+    page.get_by_role("button", name="Options").click()
+    expect(page.get_by_label("Dark")).to_be_checked()
+
+
+def test_a_pause_holds_the_differences_too(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Feeds and last days are read during a pause, which must not draw the view again."""
+    read_often(page)
+    page.goto(f"{server.page}#/compare")
+    rows = page.locator("#compare tbody tr")
+    expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
+    page.keyboard.press("p")
+    write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "2010")])
+    page.wait_for_timeout(2000)
+    expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
+    # Opening a pair beside the list does not read it again either.
+    rows.first.get_by_role("link").click()
+    page.wait_for_timeout(1000)
+    expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
+    # What the visitor asks for is read.
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="BTC", exact=True).click()
+    expect(rows).to_have_count(0)
+    page.go_back()
+    page.keyboard.press("p")
+    expect(rows.locator("th")).to_have_text(["ETH/USDT", "BTC/USDT"])
+
+
+def test_a_list_is_not_rebuilt_while_someone_chooses_from_it(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_quotes(database)
+    read_often(page)
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    expect(page.get_by_label("Candles of").locator("option")).to_have_count(2)
+    expect(page.get_by_label("More quotes").locator("option[value=ZAR]")).to_have_count(1)
+    page.wait_for_timeout(1000)
+    page.evaluate(
+        "window.options = [...document.querySelectorAll('#other-quotes option, #panel option')]"
+    )
+    page.wait_for_timeout(2000)
+    assert page.evaluate("window.options.every((each) => each.isConnected)")
 
 
 def test_a_pause_holds_prices_until_it_ends(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../../server/page/model/address.js";
 import { columnsOf, fitting } from "../../server/page/model/columns.js";
-import { chosen, quotesOf, quotesWithChip } from "../../server/page/model/order.js";
+import { chosen, inOrderOf, quotesOf, quotesWithChip } from "../../server/page/model/order.js";
 import { relevance, words } from "../../server/page/model/search.js";
 import { market, marketOf, NOW, price } from "./pairs.js";
 
@@ -89,6 +89,18 @@ test("names sort by text", () => {
 
 test("an unknown column sorts by the first one", () => {
   assert.deepEqual(shown("#/?sort=nonsense", volumes)[0], "BTC/USDT");
+});
+
+test("pairs keep the order of earlier ones, and new ones follow", () => {
+  const pairs = ["A", "B", "C", "D", "E"].map((key) => ({ key }));
+  const earlier = ["D", "gone", "B", "A"].map((key) => ({ key }));
+  const arranged = inOrderOf(pairs, earlier);
+  assert.deepEqual(
+    arranged.map(({ key }) => key),
+    ["D", "B", "A", "C", "E"],
+  );
+  assert.equal(arranged[0], pairs[3]);
+  assert.deepEqual(inOrderOf(pairs, []), pairs);
 });
 
 test("quotes are listed by the number of their pairs", () => {

@@ -86,3 +86,11 @@ def hash_of(page: Page) -> str:
 
 def exactly(text: str) -> re.Pattern[str]:
     return re.compile(f"^{re.escape(text)}$")
+
+
+def read_often(page: Page) -> None:
+    """Let the page read its feeds and last days twice a second instead of every 30 s or 5 minutes."""
+    page.add_init_script(
+        """const original = window.setInterval;
+        window.setInterval = (action, delay) => original(action, delay >= 30000 ? 500 : delay);"""
+    )

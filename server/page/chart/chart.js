@@ -3,20 +3,24 @@
 import { get } from "../api.js";
 import { now } from "../clock.js";
 import { title } from "../exchanges.js";
-import { clockTime, day, minute } from "../format.js";
 import { secondsOf, shadedTimes } from "../model/candles.js";
+import { earlier } from "./history.js";
 import { colour, library } from "./library.js";
 import { Series } from "./series.js";
+import { timeFormats } from "./times.js";
 
 /** @import { Side } from "../types.js" */
 /** @import { Candle, Gap } from "../model/candles.js" */
 /** @import { Zone } from "../format.js" */
 
-const PAGE = 500;
 /** Bars left of the visible part from which earlier ones are requested. */
 const AHEAD = 20;
 /** Milliseconds after which the newest candles are read again: the page sees one price per batch. */
 const RECONCILE = 15_000;
+/** Milliseconds after a failed request until the next one. */
+const RETRY = 5000;
+
+/** What is drawn: "none" if no exchange has a candle. @typedef {"loading" | "candles" | "none" | "failed"} State */
 
 /**
  * @typedef {object} Shown
@@ -29,6 +33,9 @@ const RECONCILE = 15_000;
 export class Chart {
   #container;
   #point;
+  #say;
+  /** @type {State} */
+  #state = "loading";
   /** @type {any} */
   #chart = null;
   /** @type {Series[]} */
@@ -39,26 +46,36 @@ export class Chart {
   #gaps = [];
   #width = 60;
   #isLoading = false;
+  /** Whether no series has an older candle. */
   #isComplete = false;
+  /** All candles from this time on were read, in milliseconds; null until a page was read. @type {number | null} */
+  #readFrom = null;
+  /** Where the first page began, ISO 8601. */
+  #firstPage = "";
+  #failedAt = Number.NEGATIVE_INFINITY;
+  #isReconciling = false;
   #reconciledAt = 0;
   /** Counts the charts that were opened: an answer for an earlier one is discarded. */
   #turn = 0;
 
   /**
    * @param {HTMLElement} container
-   * @param {(candle: Candle | null) => void} point gets the candle under the pointer, or the last one
+   * @param {{ point: (candle: Candle | null) => void, say: (state: State) => void }} receiver `point` gets the candle under
+   *   the pointer, or the last one
    */
-  constructor(container, point) {
+  constructor(container, { point, say }) {
     this.#container = container;
     this.#point = point;
+    this.#say = say;
   }
 
-  /** Draws a chart; resolves to false if no candle could be read. @param {Shown} shown */
+  /** Draws a chart. Rejects if the library can't be loaded. @param {Shown} shown */
   async open({ sides, interval, places, zone }) {
     this.close();
     const turn = this.#turn;
+    this.#show("loading");
     const charts = await library();
-    if (turn !== this.#turn) return true;
+    if (turn !== this.#turn) return;
     const width = secondsOf(interval);
     this.#width = width;
     this.#chart = charts.createChart(this.#container, this.#options(charts, interval, zone));
@@ -72,17 +89,11 @@ export class Chart {
     this.#series = sides
       .map((side, number) => new Series(side, interval, this.#add(charts, side, number, precision)))
       .reverse();
-    await Promise.all([this.#loadEarlier(turn), this.#loadGaps(sides[0].exchange, turn)]);
-    if (turn !== this.#turn) return true;
-    this.#chart.timeScale().setVisibleLogicalRange(this.#lastBars());
-    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((/** @type {any} */ range) => {
-      if (range && range.from < AHEAD) this.#loadEarlier(turn);
-    });
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.tick());
     this.#chart.subscribeCrosshairMove((/** @type {any} */ { time }) =>
       this.#point(this.#candles.candleAt(time)),
     );
-    this.#point(this.#candles.candleAt(undefined));
-    return this.#candles.bars.length > 0;
+    await Promise.all([this.#loadEarlier(), this.#loadGaps(sides[0].exchange, turn)]);
   }
 
   close() {
@@ -92,6 +103,16 @@ export class Chart {
     this.#series = [];
     this.#isLoading = false;
     this.#isComplete = false;
+    this.#isReconciling = false;
+    this.#readFrom = null;
+    this.#failedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Once a second, and when the chart is moved: reads earlier candles if they are about to be seen. */
+  tick() {
+    if (this.#chart === null) return;
+    const range = this.#chart.timeScale().getVisibleLogicalRange();
+    if (this.#readFrom === null || (range && range.from < AHEAD)) this.#loadEarlier();
   }
 
   /** Draws the newest prices of the sides into the running candles. @param {Side[]} sides */
@@ -100,7 +121,15 @@ export class Chart {
     for (const side of sides) {
       this.#series.find(({ exchange }) => exchange === side.exchange)?.live(side, this.#width);
     }
+    if (this.#readFrom === null) return;
+    if (this.#state === "none" && this.#candles.bars.length > 0) this.#show("candles");
     if (performance.now() - this.#reconciledAt > RECONCILE) this.#reconcile();
+  }
+
+  /** @param {State} state */
+  #show(state) {
+    this.#state = state;
+    this.#say(state);
   }
 
   /** The series of candles is the last one. */
@@ -109,31 +138,46 @@ export class Chart {
   }
 
   async #reconcile() {
+    if (this.#isReconciling) return;
+    this.#isReconciling = true;
     this.#reconciledAt = performance.now();
     const turn = this.#turn;
     for (const each of this.#series) {
-      const candles = await each.read({ limit: "3" });
+      await each.refresh(this.#firstPage, () => turn === this.#turn);
       if (turn !== this.#turn) return;
-      each.merge(candles);
     }
+    this.#isReconciling = false;
     this.#drawShade();
   }
 
-  /** @param {number} turn */
-  async #loadEarlier(turn) {
+  async #loadEarlier() {
     if (this.#isLoading || this.#isComplete) return;
+    if (performance.now() - this.#failedAt < RETRY) return;
     this.#isLoading = true;
-    const first = this.#candles.bars[0]?.time;
-    const until = first ? { to: new Date(first * 1000).toISOString() } : {};
-    const pages = await Promise.all(
-      this.#series.map((each) => each.read({ limit: String(PAGE), .../** @type {{}} */ (until) })),
-    );
+    const turn = this.#turn;
+    const isFirst = this.#readFrom === null;
+    const reads = this.#series.map((each) => each.read);
+    const width = 1000 * this.#width;
+    const found = await earlier(reads, this.#readFrom, now(), width);
     if (turn !== this.#turn) return;
-    for (const [number, candles] of pages.entries()) this.#series[number].merge(candles);
-    this.#isComplete = pages[pages.length - 1].length === 0;
-    this.#drawShade();
-    this.#reconciledAt = performance.now();
+    if (found === null) {
+      this.#failedAt = performance.now();
+      this.#isLoading = false;
+      this.#show("failed");
+      return;
+    }
+    for (const [number, candles] of found.pages.entries()) this.#series[number].merge(candles);
+    this.#isComplete = found.from === null;
+    this.#readFrom = found.from ?? this.#readFrom ?? Math.floor(now() / width) * width;
+    // Not before: the library reports the new range while the candles are added.
     this.#isLoading = false;
+    this.#drawShade();
+    this.#show(this.#candles.bars.length > 0 ? "candles" : "none");
+    if (!isFirst) return;
+    this.#firstPage = new Date(this.#readFrom).toISOString();
+    this.#reconciledAt = performance.now();
+    this.#chart.timeScale().setVisibleLogicalRange(this.#lastBars());
+    this.#point(this.#candles.candleAt(undefined));
   }
 
   /** @param {string} exchange @param {number} turn */
@@ -204,8 +248,7 @@ export class Chart {
   /** @param {any} charts @param {string} interval @param {Zone} zone */
   #options(charts, interval, zone) {
     const line = colour("line", this.#container);
-    const isDay = interval.endsWith("d");
-    const milliseconds = (/** @type {number} */ time) => time * 1000;
+    const { axis, pointer } = timeFormats(interval, zone);
     return {
       autoSize: true,
       layout: {
@@ -220,20 +263,13 @@ export class Chart {
       rightPriceScale: { borderVisible: false },
       timeScale: {
         borderVisible: false,
-        timeVisible: !isDay,
+        timeVisible: !interval.endsWith("d"),
         rightOffset: 3,
         tickMarkFormatter: (/** @type {number} */ time, /** @type {number} */ kind) =>
-          kind <= charts.TickMarkType.DayOfMonth
-            ? day(milliseconds(time), zone)
-            : minute(milliseconds(time), zone),
+          axis(time, kind <= charts.TickMarkType.DayOfMonth),
       },
       crosshair: { mode: charts.CrosshairMode.Normal },
-      localization: {
-        timeFormatter: (/** @type {number} */ time) =>
-          isDay
-            ? day(milliseconds(time), "utc")
-            : `${day(milliseconds(time), zone)}, ${clockTime(milliseconds(time), zone)}`,
-      },
+      localization: { timeFormatter: pointer },
     };
   }
 }

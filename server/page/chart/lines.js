@@ -14,10 +14,9 @@ const HEIGHT = 72;
  */
 export function lineChart(caption, lines, shown) {
   const highest = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  const newest = lines.map(({ label, values }) => {
-    const last = values.findLast((value) => value !== null);
-    return `${label ? `${label} ` : ""}${last === undefined || last === null ? MISSING : shown(last)}`;
-  });
+  const newest = lines.map(
+    ({ label, values }) => `${label ? `${label} ` : ""}${lastOf(values, shown)}`,
+  );
   return element(
     "figure",
     { class: "line-chart" },
@@ -39,6 +38,7 @@ export function lineChart(caption, lines, shown) {
           svg("polyline", {
             class: `line-${number + 1}`,
             points,
+            "stroke-linecap": "round",
             "vector-effect": "non-scaling-stroke",
           }),
         ),
@@ -48,8 +48,17 @@ export function lineChart(caption, lines, shown) {
   );
 }
 
+/**
+ * Returns the last value as text. A missing one stays missing: an earlier value would look like the current one.
+ * @param {(number | null)[]} values @param {(value: number) => string} shown
+ */
+export function lastOf(values, shown) {
+  const last = values.at(-1) ?? null;
+  return last === null ? MISSING : shown(last);
+}
+
 /** Returns the points of each unbroken part of a line. @param {(number | null)[]} values @param {number} highest */
-function parts(values, highest) {
+export function parts(values, highest) {
   /** @type {string[][]} */
   const found = [[]];
   for (const [number, value] of values.entries()) {
@@ -61,5 +70,8 @@ function parts(values, highest) {
     const top = HEIGHT - 1 - ((HEIGHT - 2) * value) / highest;
     found[found.length - 1].push(`${left.toFixed(1)},${top.toFixed(1)}`);
   }
-  return found.filter((points) => points.length > 1).map((points) => points.join(" "));
+  // A single value is a point, which its round ends make visible.
+  return found
+    .filter((points) => points.length > 0)
+    .map((points) => (points.length === 1 ? [...points, ...points] : points).join(" "));
 }

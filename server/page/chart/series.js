@@ -2,6 +2,7 @@
 
 import { get, pathOf } from "../api.js";
 import { bar, withPrice } from "../model/candles.js";
+import { readAll } from "./history.js";
 
 /** @import { Side } from "../types.js" */
 /** @import { Bar, Candle } from "../model/candles.js" */
@@ -15,6 +16,8 @@ export class Series {
   #drawn;
   /** @type {Map<number, Candle>} exact amounts by time */
   #candles = new Map();
+  /** Start of the newest candle that was read as closed: later ones may have changed since. */
+  #settled = "";
 
   /** @param {Side} side @param {string} interval @param {any} drawn */
   constructor(side, interval, drawn) {
@@ -24,13 +27,26 @@ export class Series {
     this.#drawn = drawn;
   }
 
-  /** @param {Record<string, string>} parameters @returns {Promise<Candle[]>} */
-  async read(parameters) {
-    const answer = await get(`candles/${pathOf(this.#side)}`, {
-      interval: this.#interval,
-      ...parameters,
+  /**
+   * Resolves to null if the server does not answer: that says nothing about the candles.
+   * @param {Record<string, string>} parameters
+   * @returns {Promise<{ candles: Candle[], next: string | null } | null>}
+   */
+  read = (parameters) =>
+    get(`candles/${pathOf(this.#side)}`, { interval: this.#interval, ...parameters });
+
+  /**
+   * Reads the candles that may have changed, from the newest closed one on: no prices arrive while the tab is hidden, the
+   * page is paused or the stream is lost. A failed request is made up for by the next call.
+   * @param {string} first start of the first candle, ISO 8601, if none was read as closed
+   * @param {() => boolean} isShown whether the series is still drawn
+   */
+  async refresh(first, isShown) {
+    const read = async (/** @type {Record<string, string>} */ parameters) =>
+      isShown() ? this.read(parameters) : null;
+    await readAll(read, this.#settled || first, (candles) => {
+      if (isShown()) this.merge(candles);
     });
-    return answer?.candles ?? [];
   }
 
   /** Adds candles, which replace those of the same time. @param {Candle[]} candles */
@@ -41,6 +57,7 @@ export class Series {
       const added = bar(candle);
       bars.set(added.time, added);
       this.#candles.set(added.time, candle);
+      if (candle.closed && candle.start > this.#settled) this.#settled = candle.start;
     }
     this.bars = [...bars.values()].sort((a, b) => a.time - b.time);
     this.#drawn.setData(this.bars.map(drawable));

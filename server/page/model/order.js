@@ -54,6 +54,16 @@ export function chosen(pairs, place, columns, context, favourites) {
   return rows.map(({ pair }) => pair);
 }
 
+/**
+ * Returns the pairs in the order of earlier ones, so that no row moves; new pairs follow.
+ * @param {Pair[]} pairs @param {Pair[]} earlier
+ */
+export function inOrderOf(pairs, earlier) {
+  const places = new Map(earlier.map(({ key }, index) => [key, index]));
+  const place = (/** @type {Pair} */ { key }) => places.get(key) ?? earlier.length;
+  return [...pairs].sort((a, b) => place(a) - place(b));
+}
+
 /** @param {number | string | null} a @param {number | string | null} b @param {boolean} descending */
 function compare(a, b, descending) {
   if (a === b) return 0;

@@ -27,7 +27,7 @@ export function onChip(group, choose) {
   });
 }
 
-/** Returns the list with the value added, or without it; none for "". @param {string[]} list @param {string} value */
+/** Returns the pressed chips after a click on one; "" means "all" and releases the others. @param {string[]} list @param {string} value */
 export function toggled(list, value) {
   if (value === "") return [];
   return list.includes(value) ? list.filter((each) => each !== value) : [...list, value];

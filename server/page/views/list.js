@@ -4,6 +4,7 @@ export class List {
   section;
   shell;
   isVisible = false;
+  #filters = "";
   #readAt = Number.NEGATIVE_INFINITY;
   #interval;
 
@@ -14,11 +15,15 @@ export class List {
     this.#interval = interval;
   }
 
-  /** @param {boolean} isVisible */
+  /** Shows the place. It is drawn again only for another list or filter, because a pause may hold it. @param {boolean} isVisible */
   setVisible(isVisible) {
+    const { quotes, exchanges } = this.shell.place;
+    const filters = JSON.stringify([quotes, exchanges]);
+    const isOther = !this.isVisible || filters !== this.#filters;
     this.section.hidden = !isVisible;
     this.isVisible = isVisible;
-    if (isVisible) this.replaced();
+    this.#filters = filters;
+    if (isOther) this.replaced();
   }
 
   /** What the view shows may have changed: refresh it now. */
@@ -27,6 +32,7 @@ export class List {
     this.tick();
   }
 
+  /** Refreshes the view if that is due. */
   tick() {
     if (!this.isVisible || performance.now() - this.#readAt < this.#interval) return;
     this.#readAt = performance.now();

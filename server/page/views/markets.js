@@ -3,8 +3,8 @@
 import { element, find, reconcile, set, write } from "../dom.js";
 import { count } from "../format.js";
 import { columnsOf, fitting } from "../model/columns.js";
-import { chosen, quotesOf, quotesWithChip } from "../model/order.js";
-import { prefer, preferences } from "../preferences.js";
+import { chosen, inOrderOf, quotesOf, quotesWithChip } from "../model/order.js";
+import { choose, preferences, toggleFavourite } from "../preferences.js";
 import { onChip, showChips, toggled } from "./chips.js";
 import { Table } from "./table.js";
 
@@ -37,6 +37,8 @@ export class Markets {
   #columns = [];
   /** @type {Pair[]} */
   #pairs = [];
+  /** What the rows were sorted for. */
+  #filters = "";
   #sortedAt = 0;
   #pointerMovedAt = 0;
   /** @type {string[]} */
@@ -53,10 +55,7 @@ export class Markets {
         const { place } = shell;
         return place.view === "pair" && place.base === base && place.quote === quote;
       },
-      toggleFavourite: (pair) => {
-        prefer({ favourites: toggled(preferences.favourites, pair.key) });
-        if (shell.place.favourites) this.sort();
-      },
+      toggleFavourite: (pair) => toggleFavourite(pair.key),
       sort: (column) => this.#sortBy(column),
       context: () => shell.context(),
     });
@@ -69,6 +68,7 @@ export class Markets {
     onChip(this.#quoteChips, (value) => shell.go({ quotes: toggled(shell.place.quotes, value) }));
     this.#otherQuotes.addEventListener("change", () => {
       shell.go({ quotes: toggled(shell.place.quotes, this.#otherQuotes.value) });
+      this.#otherQuotes.value = "";
     });
     this.#favourites.addEventListener("click", () =>
       shell.go({ favourites: !shell.place.favourites }),
@@ -76,12 +76,13 @@ export class Markets {
     this.#scroller.addEventListener("pointermove", () => {
       this.#pointerMovedAt = performance.now();
     });
-    new ResizeObserver(() => this.#layOut()).observe(this.#scroller);
+    new ResizeObserver(() => {
+      this.#layOut();
+      this.#table.show(this.#pairs);
+    }).observe(this.#scroller);
     find("#columns").addEventListener("change", (/** @type {Event} */ event) => {
       const { value, checked } = /** @type {HTMLInputElement} */ (event.target);
-      const hidden = preferences.hidden.filter((id) => id !== value);
-      prefer({ hidden: checked ? hidden : [...hidden, value] });
-      this.#layOut();
+      choose("hidden", value, !checked);
     });
   }
 
@@ -90,7 +91,7 @@ export class Markets {
     return { pairs: this.#pairs, columns: this.#columns };
   }
 
-  /** Shows the place: filters, order and the open pair. */
+  /** Shows the place: filters, order and the open pair. The rows are sorted only for another order or filter. */
   show() {
     const { place, exchanges } = this.#shell;
     if (this.#search.value !== place.search) this.#search.value = place.search;
@@ -99,21 +100,26 @@ export class Markets {
     set(this.#favourites, "aria-pressed", String(place.favourites));
     this.#showQuotes();
     this.#layOut();
-    this.sort();
+    const { search, sort, favourites, quotes, exchanges: wanted } = place;
+    const filters = JSON.stringify([search, sort, favourites, quotes, wanted]);
+    const isOther = filters !== this.#filters;
+    this.#filters = filters;
+    this.#arrange(isOther);
   }
 
   scrollToTop() {
     this.#table.scrollToTop();
   }
 
-  /** Sorts again, from new prices. */
-  sort() {
+  /** Shows the pairs of the place, sorted by their prices now or in their present order. @param {boolean} isSorted */
+  #arrange(isSorted) {
     const { place, market } = this.#shell;
     const context = this.#shell.context();
     const all = columnsOf(this.#shell.exchanges);
     const favourites = new Set(preferences.favourites);
-    this.#pairs = chosen(market.pairs.values(), place, all, context, favourites);
-    this.#sortedAt = performance.now();
+    const sorted = chosen(market.pairs.values(), place, all, context, favourites);
+    this.#pairs = isSorted ? sorted : inOrderOf(sorted, this.#pairs);
+    if (isSorted) this.#sortedAt = performance.now();
     this.#table.show(this.#pairs);
     const isLoaded = market.pairs.size > 0 || !this.#isFirst;
     const pairs = this.#pairs.length;
@@ -122,11 +128,11 @@ export class Markets {
     write(find("p", this.#empty), place.favourites ? "No favourite matches." : "No pair matches.");
   }
 
-  /** Pairs were added or removed. */
+  /** Pairs or exchanges were added or removed. The next tick sorts them, if it may. */
   replaced() {
     this.#isFirst = false;
-    this.#showQuotes();
-    this.sort();
+    this.#sortedAt = Number.NEGATIVE_INFINITY;
+    this.show();
   }
 
   /** @param {Set<string>} keys of pairs whose prices changed */
@@ -134,11 +140,11 @@ export class Markets {
     this.#table.update(keys);
   }
 
-  /** Once a second: ages, and the order if it is old and the pointer rests. */
+  /** Once a second: ages, and the order if it is old, the pointer rests and no row is in use by keys. */
   tick() {
     const now = performance.now();
-    const rests = now - this.#pointerMovedAt > REST;
-    if (rests && now - this.#sortedAt > SORT_INTERVAL) this.sort();
+    const rests = now - this.#pointerMovedAt > REST && !this.#table.isInUse;
+    if (rests && now - this.#sortedAt > SORT_INTERVAL) this.#arrange(true);
     this.#table.update();
   }
 
@@ -179,8 +185,7 @@ export class Markets {
     const share = Math.max(NARROWEST, Math.min(1, width / NARROW));
     const scaled = wanted.map((column) => ({ ...column, width: column.width * share }));
     this.#columns = fitting(scaled, width - STAR_WIDTH);
-    this.#table.setColumns(this.#columns, place.sort, preferences.density);
-    this.#table.show(this.#pairs);
+    this.#table.setColumns(this.#columns, place.sort);
     this.#showColumnChoice(columnsOf(exchanges));
   }
 
@@ -199,10 +204,12 @@ export class Markets {
       place.quotes,
     );
     const options = this.#quotes.filter((quote) => !chips.includes(quote));
-    this.#otherQuotes.replaceChildren(
-      element("option", { value: "" }, "More"),
-      ...options.map((quote) => element("option", {}, quote)),
-    );
+    // Options stay: someone may be choosing one.
+    reconcile(this.#otherQuotes, ["", ...options], {
+      key: (quote) => quote,
+      create: (quote) => element("option", { value: quote }, quote || "More"),
+      update: () => {},
+    });
     set(this.#otherQuotes, "data-empty", String(options.length === 0));
   }
 

@@ -18,31 +18,28 @@ let clearing = 0;
 export class Options {
   #shell;
   #content;
+  #menu = find("#menu");
 
   /**
    * @param {Shell} shell
-   * @param {{ content: () => { pairs: Pair[], columns: Column[] }, changed: () => void }} page `content`
-   * returns the rows and columns of the table
+   * @param {() => { pairs: Pair[], columns: Column[] }} content returns the rows and columns of the table
    */
-  constructor(shell, { content, changed }) {
+  constructor(shell, content) {
     this.#shell = shell;
     this.#content = content;
-    const menu = find("#menu");
-    for (const input of menu.querySelectorAll("input")) {
-      input.checked = preferences[/** @type {"theme"} */ (input.name)] === input.value;
-    }
-    menu.addEventListener("change", (/** @type {Event} */ event) => {
+    this.#menu.addEventListener("change", (/** @type {Event} */ event) => {
       const { name, value } = /** @type {HTMLInputElement} */ (event.target);
       prefer({ [name]: value });
-      this.apply();
-      changed();
     });
     find("#export").addEventListener("click", () => this.#export());
     find("#curl").addEventListener("click", () => copy(curl(this.#pricesAddress())));
   }
 
-  /** Applies theme and density to the document. */
+  /** Shows what is chosen, and applies theme and density to the document. */
   apply() {
+    for (const input of this.#menu.querySelectorAll("input")) {
+      input.checked = preferences[/** @type {"theme"} */ (input.name)] === input.value;
+    }
     set(document.documentElement, "data-theme", preferences.theme);
     set(document.documentElement, "data-density", preferences.density);
   }

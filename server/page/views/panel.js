@@ -2,15 +2,16 @@
 
 import { address, get, pathOf } from "../api.js";
 import { Chart } from "../chart/chart.js";
-import { element, find, nameOf, set, write } from "../dom.js";
+import { now } from "../clock.js";
+import { element, find, nameOf, reconcile, set, write } from "../dom.js";
 import { title } from "../exchanges.js";
 import { direction, percent } from "../format.js";
 import { INTERVALS } from "../model/address.js";
 import { amount } from "../model/digits.js";
-import { change, mainSide, sidesOn } from "../model/figures.js";
+import { change, isHalted, isStale, mainSide, sidesOn } from "../model/figures.js";
 import { pairKey } from "../model/market.js";
-import { prefer, preferences } from "../preferences.js";
-import { onChip, showChips, toggled } from "./chips.js";
+import { preferences, toggleFavourite } from "../preferences.js";
+import { onChip, showChips } from "./chips.js";
 import { icon } from "./icons.js";
 import { copy, curl } from "./options.js";
 import { PairFigures } from "./pair_figures.js";
@@ -33,6 +34,7 @@ export class Panel {
   );
   #price = element("strong", { class: "headline" });
   #change = element("span", { class: "change" });
+  #now = element("p", { class: "now" }, this.#price, " ", this.#change);
   #intervals = element("div", { class: "chips joined", role: "group", "aria-label": "Interval" });
   #choice = element("select", { "aria-label": "Candles of" });
   #legend = element("p", { class: "legend" });
@@ -47,15 +49,16 @@ export class Panel {
   #drawn = "";
   #shown = "";
   #detailsAt = 0;
-  /** The price in the tab's title, or "". */
-  headline = "";
 
   /** @param {Shell} shell */
   constructor(shell) {
     this.#shell = shell;
-    this.#chart = new Chart(this.#drawing, (candle) => {
-      const pair = this.#pair;
-      write(this.#legend, candle && pair ? legend(candle, pair.places) : "");
+    this.#chart = new Chart(this.#drawing, {
+      point: (candle) => {
+        const pair = this.#pair;
+        write(this.#legend, candle && pair ? legend(candle, pair.places) : "");
+      },
+      say: (state) => write(this.#notice, NOTICES[state]),
     });
     const curls = element("button", { type: "button", class: "plain" }, "Copy as curl");
     curls.addEventListener("click", () => {
@@ -66,7 +69,7 @@ export class Panel {
     this.#body = element(
       "div",
       {},
-      element("p", { class: "now" }, this.#price, " ", this.#change),
+      this.#now,
       element("div", { class: "chart-bar" }, this.#intervals, this.#choice),
       this.#legend,
       this.#drawing,
@@ -81,15 +84,14 @@ export class Panel {
       this.#body,
     );
     this.#close.addEventListener("click", () => shell.close());
-    this.#star.addEventListener("click", () => {
-      prefer({ favourites: toggled(preferences.favourites, this.#key) });
-      set(this.#star, "aria-pressed", String(preferences.favourites.includes(this.#key)));
-    });
+    this.#star.addEventListener("click", () => toggleFavourite(this.#key));
     onChip(this.#intervals, (interval) => shell.go({ interval }, { replace: true }));
     this.#choice.addEventListener("change", () =>
       shell.go({ candles: this.#choice.value }, { replace: true }),
     );
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.zoneChanged());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+      this.coloursChanged(),
+    );
   }
 
   get #key() {
@@ -109,7 +111,7 @@ export class Panel {
     set(document.documentElement, "data-panel", isOpen ? "true" : null);
     if (!isOpen) {
       this.#chart.close();
-      this.#drawn = this.#shown = this.headline = "";
+      this.#drawn = this.#shown = "";
       return;
     }
     const pair = this.#pair;
@@ -122,27 +124,26 @@ export class Panel {
       this.#panel.scrollTop = 0;
       this.#name.focus({ preventScroll: true });
       set(this.#star, "aria-label", `Favourite ${this.#key}`);
-      set(this.#star, "aria-pressed", String(preferences.favourites.includes(this.#key)));
       this.#figures.clear();
     }
+    set(this.#star, "aria-pressed", String(preferences.favourites.includes(this.#key)));
     this.#missing.hidden = pair !== undefined || market.pairs.size === 0;
     this.#body.hidden = pair === undefined;
-    if (pair === undefined) {
-      this.headline = "";
-      return;
-    }
+    if (pair === undefined) return;
     showChips(
       this.#intervals,
       INTERVALS.map((value) => ({ value, label: value })),
       [place.interval],
     );
     const sides = this.#sides(pair);
-    this.#choice.replaceChildren(
-      ...sides.map(({ exchange }) =>
-        element("option", { value: exchange }, `${title(exchange)} as candles`),
-      ),
-    );
-    this.#choice.value = this.#ordered(pair)[0].exchange;
+    // Options stay: someone may be choosing one.
+    reconcile(this.#choice, sides, {
+      key: ({ exchange }) => exchange,
+      create: ({ exchange }) => element("option", { value: exchange }),
+      update: (option, { exchange }) => write(option, `${title(exchange)} as candles`),
+    });
+    const candles = this.#ordered(pair)[0].exchange;
+    if (this.#choice.value !== candles) this.#choice.value = candles;
     if (this.#sources.childElementCount !== sides.length) {
       this.#sources.replaceChildren(...sides.map(sourceOf));
     }
@@ -156,8 +157,8 @@ export class Panel {
     if (this.#shell.place.view === "pair") this.show();
   }
 
-  /** The time zone or the theme changed: the chart is drawn again. */
-  zoneChanged() {
+  /** The system's colours changed: the chart is drawn again. */
+  coloursChanged() {
     this.#drawn = "";
     this.show();
   }
@@ -176,7 +177,8 @@ export class Panel {
   tick() {
     const pair = this.#pair;
     if (!pair) return;
-    this.#figures.update(pair, this.#sides(pair), this.#shell.context());
+    this.#update(pair);
+    this.#chart.tick();
     if (performance.now() - this.#detailsAt < DETAILS_INTERVAL) return;
     this.#detailsAt = performance.now();
     for (const side of this.#sides(pair)) {
@@ -215,17 +217,29 @@ export class Panel {
     );
   }
 
+  /**
+   * Returns the open pair for the tab's title, or "". Without its price if that may be old: a title can't be grey.
+   * @param {boolean} isLive whether prices arrive
+   */
+  headline(isLive) {
+    const pair = this.#pair;
+    const side = pair && this.#main(pair);
+    if (!side) return "";
+    const isCurrent = isLive && !isOld(side, now());
+    return isCurrent ? `${amount(side.price.price, pair.places)} ${pair.key}` : pair.key;
+  }
+
   /** @param {Pair} pair */
   #update(pair) {
+    const context = this.#shell.context();
+    this.#figures.update(pair, this.#sides(pair), context);
     const side = this.#main(pair);
     if (!side) return;
-    const text = amount(side.price.price, pair.places);
     const moved = change(side);
-    write(this.#price, text);
+    write(this.#price, amount(side.price.price, pair.places));
     write(this.#change, moved ? percent(moved.percent) : "");
     set(this.#change, "data-direction", direction(moved?.percent ?? 0));
-    this.headline = `${text} ${pair.key}`;
-    this.#figures.update(pair, this.#sides(pair), this.#shell.context());
+    set(this.#now, "data-stale", isOld(side, context.now) ? "true" : null);
   }
 
   /** @param {Pair} pair */
@@ -237,6 +251,7 @@ export class Panel {
       interval,
       pair.places,
       preferences.zone,
+      preferences.theme,
       ...sides.map((each) => each.exchange),
     ].join(" ");
     if (drawn === this.#drawn) return;
@@ -252,24 +267,34 @@ export class Panel {
               .join(", ")}`
           : ""),
     );
-    write(this.#notice, "Loading candles");
     try {
-      const { places } = pair;
-      const { zone } = preferences;
-      const hasCandles = await this.#chart.open({ sides, interval, places, zone });
-      if (this.#drawn === drawn) write(this.#notice, hasCandles ? "" : "No candle yet.");
+      await this.#chart.open({ sides, interval, places: pair.places, zone: preferences.zone });
     } catch {
+      if (this.#drawn !== drawn) return;
       write(this.#notice, "The chart can't be loaded now.");
       this.#drawn = "";
     }
   }
 }
 
+/** Texts by the state of the chart. */
+const NOTICES = {
+  loading: "Loading candles",
+  candles: "",
+  none: "No candle yet.",
+  failed: "Candles can't be read now. The page tries again.",
+};
+
 const SOURCES = {
   updates: "ticker updates",
   exchange: "exchange's candles",
   both: "both sources",
 };
+
+/** @param {Side} side @param {number} time */
+function isOld(side, time) {
+  return isStale(side, time) || isHalted(side);
+}
 
 /** @param {import("../model/candles.js").Candle} candle @param {number} places */
 function legend({ open, high, low, close, source }, places) {

@@ -5,6 +5,7 @@ import { lineChart } from "../chart/lines.js";
 import { timeline } from "../chart/timeline.js";
 import { element, write } from "../dom.js";
 import { age, bytes, count, MISSING, minute, moment } from "../format.js";
+import { wholeHour } from "../model/batch_minutes.js";
 import { preferences } from "../preferences.js";
 import { List } from "./list.js";
 
@@ -32,7 +33,7 @@ export class Status extends List {
     write(this.#said, `As of ${moment(status.time, Date.parse(status.time), preferences.zone)}`);
     this.#content.replaceChildren(
       ...status.exchanges.map((/** @type {any} */ feed) => feedCard(feed, Date.parse(status.time))),
-      batchCard(status.minutes),
+      batchCard(wholeHour(status.minutes, Date.parse(status.time))),
       deadLetterCard(status.dead_letters, Date.parse(status.time)),
       tableCard(status.tables),
     );
@@ -94,9 +95,10 @@ function feedCard(feed, now) {
   );
 }
 
-/** @param {any[]} minutes */
+/** @param {import("../model/batch_minutes.js").BatchMinute[]} minutes of the whole hour */
 function batchCard(minutes) {
-  const of = (/** @type {string} */ name) => minutes.map((each) => each[name]);
+  const of = (/** @type {"rows" | "batches" | "dead_letters" | "p50_ms" | "p95_ms"} */ name) =>
+    minutes.map((each) => each[name]);
   const milliseconds = (/** @type {number} */ value) => `${count(Math.round(value))} ms`;
   const whole = (/** @type {number} */ value) => count(Math.round(value));
   return card(
@@ -108,7 +110,7 @@ function batchCard(minutes) {
       lineChart("Rows a minute", [{ label: "", values: of("rows") }], whole),
       lineChart("Batches a minute", [{ label: "", values: of("batches") }], whole),
       lineChart(
-        "Batch time",
+        "Transaction time",
         [
           { label: "p50", values: of("p50_ms") },
           { label: "p95", values: of("p95_ms") },

@@ -6,8 +6,6 @@ import { Row } from "./row.js";
 /** @import { Pair } from "../types.js" */
 /** @import { Column, Context } from "../model/columns.js" */
 
-/** Heights of a row in pixels, as in table.css. */
-const HEIGHTS = { comfortable: 40, compact: 28 };
 /** Rows rendered above and below the visible ones, so a fast scroll shows no gap. */
 const OVERSCAN = 8;
 
@@ -20,6 +18,8 @@ const OVERSCAN = 8;
  * @property {(column: Column) => void} sort
  * @property {() => Context} context
  */
+
+/** @typedef {{ key: string, part: "link" | "star" }} Focus a pair, and what of its row has the focus */
 
 export class Table {
   #scroller;
@@ -37,9 +37,13 @@ export class Table {
   #rows = new Map();
   /** @type {Row[]} rows that wait for another pair */
   #spare = [];
+  /** Place of the row that Tab reaches. */
   #active = 0;
-  #height = HEIGHTS.comfortable;
-  /** The pair that had the focus when its row was removed with the columns. @type {string | undefined} */
+  /** The pair of that row once it was chosen; it keeps that role in another order. @type {string | undefined} */
+  #activeKey;
+  /** Height of a row in pixels. */
+  #height = 40;
+  /** What had the focus when its row was removed with the columns. @type {Focus | undefined} */
   #unfocused;
 
   /** @param {HTMLElement} scroller the element that scrolls the table @param {Links} links */
@@ -60,12 +64,13 @@ export class Table {
     });
   }
 
-  /** @param {Column[]} columns @param {string} sort as in a place @param {keyof typeof HEIGHTS} density */
-  setColumns(columns, sort, density) {
-    this.#height = HEIGHTS[density];
+  /** @param {Column[]} columns @param {string} sort as in a place */
+  setColumns(columns, sort) {
+    // The style sheets set it, by density and width of the window.
+    this.#height = Number.parseFloat(getComputedStyle(this.#scroller).getPropertyValue("--row"));
     if (described(columns) !== described(this.#columns)) {
       this.#columns = columns;
-      this.#unfocused = this.#focusedRow()?.pair?.key;
+      this.#unfocused = this.#focused() ?? this.#unfocused;
       for (const row of this.#rows.values()) row.element.remove();
       this.#rows.clear();
       this.#spare = [];
@@ -85,12 +90,22 @@ export class Table {
   show(pairs) {
     this.#pairs = pairs;
     set(this.#table, "aria-rowcount", String(pairs.length + 1));
-    const focused = this.#focusedRow()?.pair?.key ?? this.#unfocused;
+    const index = pairs.findIndex(({ key }) => key === this.#activeKey);
+    if (index < 0) this.#activeKey = undefined;
+    this.#active = index < 0 ? Math.max(0, Math.min(this.#active, pairs.length - 1)) : index;
+    const focus = this.#focused() ?? this.#unfocused;
     this.#unfocused = undefined;
     this.#reassign();
     this.#render();
-    const link = focused === undefined ? null : this.#rows.get(focused)?.link;
-    if (link && link !== document.activeElement) link.focus({ preventScroll: true });
+    if (focus === undefined) return;
+    // The row that has the focus may show another pair now.
+    const target = this.#rows.get(focus.key)?.[focus.part] ?? this.#scroller;
+    if (target !== document.activeElement) target.focus({ preventScroll: true });
+  }
+
+  /** Whether somebody moves through the rows by keys: then they should keep their places. */
+  get isInUse() {
+    return this.#body.querySelector(":focus-visible") !== null;
   }
 
   /** Updates the visible rows of changed pairs; of all without `keys`. @param {Set<string>} [keys] */
@@ -104,12 +119,13 @@ export class Table {
   scrollToTop() {
     this.#scroller.scrollTop = 0;
     this.#active = 0;
+    this.#activeKey = undefined;
   }
 
   /** Focuses the row of a pair, if it is in the table. @param {string} key */
   focus(key) {
     const index = this.#pairs.findIndex((pair) => pair.key === key);
-    if (index >= 0) this.#focus(index);
+    if (index >= 0) this.#moveTo(index);
   }
 
   /** Returns the pairs to render, and the index of the first one. */
@@ -131,10 +147,16 @@ export class Table {
     this.#spare.push(...rows.slice(this.#rows.size));
   }
 
-  #focusedRow() {
-    const focused = document.activeElement;
-    if (!this.#body.contains(focused)) return null;
-    return [...this.#rows.values()].find(({ element }) => element.contains(focused)) ?? null;
+  /** @param {Node | null} node @returns {Row | undefined} */
+  #rowOf(node) {
+    return [...this.#rows.values()].find(({ element }) => element.contains(node));
+  }
+
+  /** Returns what has the focus, if a row has it. @returns {Focus | undefined} */
+  #focused() {
+    const row = this.#rowOf(document.activeElement);
+    if (!row?.pair) return undefined;
+    return { key: row.pair.key, part: row.star === document.activeElement ? "star" : "link" };
   }
 
   #render() {
@@ -181,36 +203,41 @@ export class Table {
   /** @param {MouseEvent} event */
   #click(event) {
     const target = /** @type {Element} */ (event.target);
-    const row = [...this.#rows.values()].find(({ element }) => element.contains(target));
+    const row = this.#rowOf(target);
     if (!row?.pair) return;
-    this.#active = this.#pairs.indexOf(row.pair);
-    if (target.closest("button")) {
-      this.#links.toggleFavourite(row.pair);
-      this.#render();
-    } else if (!target.closest("a") && getSelection()?.isCollapsed !== false) row.link.click();
+    this.#setActive(row.index);
+    if (target.closest("button")) this.#links.toggleFavourite(row.pair);
+    else if (!target.closest("a") && getSelection()?.isCollapsed !== false) row.link.click();
   }
 
   /** @param {KeyboardEvent} event */
   #move(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const page = Math.max(1, Math.floor(this.#scroller.clientHeight / this.#height) - 2);
-    const isInside = this.#body.contains(document.activeElement);
+    const row = this.#rowOf(document.activeElement);
+    const from = row?.index ?? this.#active;
     const target = {
-      ArrowDown: isInside ? this.#active + 1 : this.#active,
-      ArrowUp: this.#active - 1,
-      PageDown: this.#active + page,
-      PageUp: this.#active - page,
+      ArrowDown: row ? from + 1 : from,
+      ArrowUp: from - 1,
+      PageDown: from + page,
+      PageUp: from - page,
       Home: 0,
       End: this.#pairs.length - 1,
     }[event.key];
     if (target === undefined || this.#pairs.length === 0) return;
     event.preventDefault();
-    this.#focus(target);
+    this.#moveTo(target);
   }
 
   /** @param {number} index */
-  #focus(index) {
+  #setActive(index) {
     this.#active = Math.max(0, Math.min(this.#pairs.length - 1, index));
+    this.#activeKey = this.#pairs[this.#active].key;
+  }
+
+  /** Focuses a row and scrolls to it. @param {number} index */
+  #moveTo(index) {
+    this.#setActive(index);
     const top = this.#active * this.#height;
     const visible = this.#scroller.clientHeight - this.#head.offsetHeight - this.#height;
     if (top < this.#scroller.scrollTop) this.#scroller.scrollTop = top;
