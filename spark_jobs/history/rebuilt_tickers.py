@@ -25,11 +25,14 @@ from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.tickers.log import TableFile, TickerLog
 from spark_jobs.lake.tickers.missing_files import missing_files
 from spark_jobs.lake.tickers.progress import Progress
-from spark_jobs.lake.tickers.table import store_files
+from spark_jobs.lake.tickers.table import files_by_task, files_of_batch, store_files
 from spark_jobs.tickers.columns import TICKER, ddl
 from spark_jobs.tickers.messages import files_of_rows, messages, ticker_files
 
 log = logging.getLogger(__name__)
+
+BYTES_PER_TASK = 32 * 1024**2
+"""Bytes of the table's files whose rows one task copies. It returns about as many, to a driver of 1 GB."""
 
 
 def rebuild_tickers(
@@ -41,8 +44,8 @@ def rebuild_tickers(
     """Rebuild the rows of all records up to the table's progress. Return the range that was read.
 
     Return None if there is no table. Rows of other records stay. If records after the progress have
-    expired in Kafka, the progress moves behind them, as far as `raw/` has them without a gap. Files that
-    the store lacks are removed from the table; of their rows, those of the range are rebuilt.
+    expired in Kafka, all records up to Kafka's end are read, and the progress moves there. Files that the
+    store lacks are removed from the table; of their rows, those of the range are rebuilt.
     Raise TopicError, OffsetError and HistoryError as `rebuild` does, and TableError if price_history writes
     meanwhile.
     """
@@ -65,9 +68,8 @@ def rebuild_tickers(
     for number, (begins, batch_ends) in enumerate(steps):
         cores = spark.sparkContext.defaultParallelism
         records = history.all_records(begins, batch_ends).coalesce(cores)
-        files, counts = store_files(
-            records.transform(messages).transform(ticker_files), storage, path
-        )
+        rebuilt = records.transform(messages).transform(ticker_files)
+        files, counts = store_files(files_of_batch(rebuilt), storage, path)
         added += files
         log.info("rebuilt tickers batch=%d of=%d ticks=%d", number + 1, len(steps), counts["ticks"])
     listed = table.files()
@@ -77,7 +79,9 @@ def rebuild_tickers(
     gone = [each for each in listed if each.path in missing]
     old, kept = _replaced(spark, path, [each for each in listed if each.path not in missing], reach)
     if kept is not None:
-        files, _counts = store_files(kept.transform(files_of_rows), storage, path)
+        # They may be days of rows: a finished day's files are sorted by symbol, so if its first records
+        # have expired, all of its files are mixed.
+        files, _counts = store_files(files_by_task(kept.transform(files_of_rows)), storage, path)
         added += files
     reached = {each: end for each, end in ends.items() if end > 0}
     known = {**before.topic_ids, **ids}
@@ -100,7 +104,12 @@ def _replaced(
     found = {row["file"]: row for row in counted.collect()}
     old = [each for each in files if found[_name(each)]["read"]]
     mixed = [each for each in old if found[_name(each)]["others"]]
-    return old, _rows(spark, path, mixed).where(~is_read) if mixed else None
+    if not mixed:
+        return old, None
+    # A setting of Spark, not of a reader: a session of its own, so that it applies to nothing else.
+    session = spark.newSession()
+    session.conf.set("spark.sql.files.maxPartitionBytes", BYTES_PER_TASK)
+    return old, _rows(session, path, mixed).where(~is_read)
 
 
 def _rows(spark: SparkSession, path: str, files: list[TableFile]) -> DataFrame:

@@ -1,11 +1,16 @@
 """Rebuild the tables from Kafka and `raw/`: they equal the former ones and are replaced in one step."""
 
+import random
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import psycopg2
+import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
@@ -17,16 +22,19 @@ from exchanges.kucoin import KUCOIN
 from server.state.listener import State, look, read
 from server.state.listener import connect as server_connection
 from spark_jobs.audit import audit
+from spark_jobs.history import rebuilt_tickers
 from spark_jobs.history.history import HistoryError
+from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
-from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.delta_options import delta_options
+from spark_jobs.lake.query import MESSAGES_PER_BATCH, lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.postgres import transaction
 from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.rebuild import rebuild, unchanged_rows
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
-from tests.support.lake_queries import copy, delete, keys, run_raw_archive
+from tests.support.lake_queries import copy, delete, keys, run_price_history, run_raw_archive
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import SOON, execute, rows
 from tests.support.queries import price_sink, run_live_prices
@@ -258,3 +266,60 @@ def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     with pytest.raises(TopicError, match="created again"):
         rebuild(spark, own_lake)
     assert is_left_alone(owner)
+
+
+def tickers_of(spark: SparkSession, lake: Settings) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """Return the rows of the table `tickers/`, sorted by origin, and the sizes of its files."""
+    path = f"{lake_root(lake)}/tickers"
+    table = deltalake.DeltaTable(path, storage_options=delta_options(spark, path))
+    columns = ["topic", "partition", "offset", "position", "exchange", "symbol", "price"]
+    found = table.to_pyarrow_table(columns=[*columns, "received_at"]).to_pydict()
+    sizes: list[Any] = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+    return sorted(zip(*found.values(), strict=True)), sizes
+
+
+@contextmanager
+def largest_results(spark: SparkSession, count: int) -> Iterator[None]:
+    """Let Spark refuse a job whose results would take more than `count` bytes at the driver."""
+    # Spark reads the configuration of its context at the start of each set of tasks.
+    configuration = spark.sparkContext._jsc.sc().conf()  # noqa: SLF001
+    name = "spark.driver.maxResultSize"
+    former = configuration.get(name, "1g")
+    configuration.set(name, f"{count}b")
+    try:
+        yield
+    finally:
+        configuration.set(name, former)
+
+
+def test_the_rows_that_a_rebuild_keeps_need_not_fit_into_the_driver(
+    spark: SparkSession, own_lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, numbers = time.time_ns() // 1000, random.Random(1)
+    # A file per day, sorted by symbol, so messages that expired have rows in all of each file.
+    for _ in range(3):
+        items = [
+            item(
+                BTCUSDT,
+                now - day * 24 * 60 * MINUTE,
+                s=f"S{number}",
+                **{name: f"{numbers.randrange(1, 10**12)}e-6" for name in "cvq"},
+            )
+            for day in range(8)
+            for number in range(400)
+        ]
+        produce(own_lake, BINANCE.raw_topic, items)
+    run_price_history(spark, own_lake, tmp_path)
+    before, sizes = tickers_of(spark, own_lake)
+    assert (len(before), len(sizes)) == (9600, 8)
+    delete_records(own_lake, {(BINANCE.raw_topic, 0): 2})
+
+    monkeypatch.setattr(rebuilt_tickers, "BYTES_PER_TASK", max(sizes))
+    with largest_results(spark, sum(sizes) // 2):
+        reach = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+
+    assert reach is not None and reach.begins[BINANCE.raw_topic, 0] == 2
+    after, sizes = tickers_of(spark, own_lake)
+    assert after == before
+    assert len({row[:4] for row in after}) == len(after)
+    assert len(sizes) == 16

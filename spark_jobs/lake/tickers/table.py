@@ -5,7 +5,8 @@ progress in the newest commit, never from Spark's checkpoint: see progress.py.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 from uuid import uuid4
 
 from deltalake.transaction import AddAction
@@ -116,26 +117,44 @@ class TickerTable(Sink):
             .transform(messages)
             .transform(ticker_files)
         )
-        added, counts = store_files(files, self._storage, self._path)
+        added, counts = store_files(files_of_batch(files), self._storage, self._path)
         self._log.append(added, after)
         return counts
 
 
 def store_files(
-    files: DataFrame, storage: HadoopFiles, path: str
+    rows: Iterable[Mapping[str, Any]], storage: HadoopFiles, path: str
 ) -> tuple[list[AddAction], Counts]:
     """Store the files that the rows contain (columns.TICKER_FILE) below the table's path. Commit nothing.
 
-    Return their add actions, and the counts of items: `ticks` includes the dead ones. The driver holds all
-    files at once: half a million tickers take 15 MB.
+    Return their add actions, and the counts of items: `ticks` includes the dead ones. Each file is stored
+    before the next row is requested, so an iterator bounds how many are in memory.
     """
-    rows = files.toArrow().to_pylist()
     added: list[AddAction] = []
+    tickers = dead = 0
     for row in rows:
+        tickers += row["tickers"] or 0
+        dead += row["dead_letters"] or 0
         if row["content"] is not None:
             file = added_file(row, time.time_ns() // 1_000_000)
             storage.write(f"{path}/{file.path}", row["content"])
             added.append(file)
-    tickers = sum(row["tickers"] or 0 for row in rows)
-    dead = sum(row["dead_letters"] or 0 for row in rows)
     return added, {"ticks": tickers + dead, "dead": dead}
+
+
+def files_of_batch(files: DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of columns.TICKER_FILE of all tasks, which run in parallel.
+
+    The driver holds all files at once, so only for batches of limited size: half a million tickers take
+    15 MB.
+    """
+    return files.toArrow().to_pylist()
+
+
+def files_by_task(files: DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of columns.TICKER_FILE of one task after the other, for any number of tasks.
+
+    The driver holds the results of two tasks: one runs while the files of the one before it are used.
+    """
+    for row in files.toLocalIterator(prefetchPartitions=True):
+        yield row.asDict()
