@@ -21,10 +21,10 @@ from infra.up import EXTRACTORS, services_up, wait_until
 
 PROGRAMS = ("kafka", "spark")
 
-LAKE_DEADLINE = 180.0
-"""Maximum seconds until the lake has its first objects."""
+LAKE_DEADLINE = 600.0
+"""Maximum seconds until the lake has its first objects: one minute, or many on a busy machine."""
 
-END_DEADLINE = 180.0
+END_DEADLINE = 300.0
 """Maximum seconds until the JVM of the jobs has written its archive and ended."""
 
 WRITTEN_LAST = ("raw/topic=", "tickers/_delta_log/")
