@@ -31,8 +31,8 @@ from spark_jobs.tickers.messages import files_of_rows, messages, ticker_files
 
 log = logging.getLogger(__name__)
 
-BYTES_PER_TASK = 32 * 1024**2
-"""Bytes of the table's files whose rows one task copies. It returns about as many, to a driver of 1 GB."""
+BYTES_PER_TASK = 16 * 1024**2
+"""Bytes of the table's files whose rows one task copies. The driver holds the results of two tasks."""
 
 
 def rebuild_tickers(
