@@ -12,6 +12,7 @@ from infra.doctor.target import Target
 from infra.services import object_store
 
 PREFIXES = ("landing/", "raw/", "tickers/")
+STORE_IS_FULL = "XMinioStorageFull"
 
 
 def connection(target: Target) -> Iterator[Finding]:
@@ -73,7 +74,13 @@ def rights(settings: Settings) -> Iterator[Finding]:
         try:
             request()
         except ClientError as error:
+            if (code := error.response["Error"]["Code"]) == STORE_IS_FULL:
+                yield Finding(
+                    f"can't {what} in the bucket {bucket}: the object store's disk is full",
+                    "free space there; docs/monitoring.md, DiskFills, says how to find what takes it",
+                )
+                return
             yield Finding(
-                f"may not {what} in the bucket {bucket}: {error.response['Error']['Code']}",
+                f"may not {what} in the bucket {bucket}: {code}",
                 "grant ListBucket, GetObject, PutObject and DeleteObject on the bucket",
             )

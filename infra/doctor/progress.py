@@ -6,7 +6,7 @@ raw/, price_history in the commits of tickers/.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 from core.settings import Settings
@@ -20,6 +20,7 @@ from spark_jobs.kafka_source.partitions import OffsetError, kept_offsets, starti
 from spark_jobs.kafka_source.topic_ids import (
     TopicError,
     TopicIds,
+    recreated_topics,
     refuse_recreated_topics,
     topic_ids,
 )
@@ -51,8 +52,9 @@ def live_prices(
         progress = {(topic, number): offset for topic, number, offset in statements.fetchall()}
         ids = stored_topic_ids(statements, (*LIVE_TOPICS, EXCHANGE_CANDLES))
     yield from recreated(settings, ids, "kafka_progress")
-    yield from compared(settings, LIVE_TOPICS, progress, lag)
-    yield from compared(settings, (EXCHANGE_CANDLES,), progress, candles_lag)
+    yield from compared(settings, unchanged(settings, LIVE_TOPICS, ids), progress, lag)
+    candles = unchanged(settings, [EXCHANGE_CANDLES], ids)
+    yield from compared(settings, candles, progress, candles_lag)
 
 
 def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
@@ -66,17 +68,20 @@ def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
         if topic_id := former_id(names, current.get(topic)):
             former[topic] = topic_id
     yield from recreated(settings, former, "raw/")
-    yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
+    topics = unchanged(settings, RAW_TOPICS, former)
+    yield from compared(settings, topics, progress, settings.lake_batch_seconds + lag)
 
 
 def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
     progress: Offsets = {}
+    topics: Sequence[str] = RAW_TOPICS
     # There is no table before its first batch.
     if table := ticker_table.opened(settings):
         newest = newest_progress(table, "tickers/")
         yield from recreated(settings, newest.topic_ids, "tickers/")
+        topics = unchanged(settings, RAW_TOPICS, newest.topic_ids)
         progress = newest.next_offsets
-    yield from compared(settings, RAW_TOPICS, progress, settings.lake_batch_seconds + lag)
+    yield from compared(settings, topics, progress, settings.lake_batch_seconds + lag)
 
 
 def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Finding]:
@@ -84,6 +89,12 @@ def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Findin
         refuse_recreated_topics(read, topic_ids(settings, read), where)
     except TopicError as error:
         yield Finding(str(error).partition(" Nothing was written")[0], "make accept-topics")
+
+
+def unchanged(settings: Settings, topics: Iterable[str], read: TopicIds) -> list[str]:
+    """Return the topics that were not created again: old offsets say nothing about a new topic."""
+    again = recreated_topics(read, topic_ids(settings, read))
+    return [topic for topic in topics if topic not in again]
 
 
 def compared(

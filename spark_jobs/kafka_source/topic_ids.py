@@ -59,10 +59,14 @@ def refuse_recreated_topics(read: TopicIds, current: TopicIds, where: str) -> No
     `read` lacks topics that were not read yet, and topics whose id was unknown when they were read.
     `where` names the store of the data that was read: kafka_progress, or a prefix of the bucket.
     """
-    for topic, known in sorted(read.items()):
-        if current.get(topic, known) != known:
-            raise TopicError(
-                f"topic {topic} was created again: {where} holds data of the topic with the id "
-                f"{known}, but its id in Kafka is now {current[topic]}. Nothing was written. To keep "
-                "that data, and to read the new topic from its oldest record: make accept-topics"
-            )
+    for topic in recreated_topics(read, current):
+        raise TopicError(
+            f"topic {topic} was created again: {where} holds data of the topic with the id "
+            f"{read[topic]}, but its id in Kafka is now {current[topic]}. Nothing was written. To keep "
+            "that data, and to read the new topic from its oldest record: make accept-topics"
+        )
+
+
+def recreated_topics(read: TopicIds, current: TopicIds) -> list[str]:
+    """Return the topics whose current id is known and not the one that was read before, sorted."""
+    return [topic for topic, known in sorted(read.items()) if current.get(topic, known) != known]

@@ -258,13 +258,18 @@ def test_candles_of_the_exchanges_may_wait_longer_than_prices(lake: Settings) ->
     assert any(unread in each for each in problems(progress.live_prices(lake, candles_lag=-1.0)))
 
 
-def test_topic_that_was_created_again_is_found(lake: Settings, owner: connection) -> None:
-    execute(owner, "INSERT INTO kafka_progress VALUES (%s, 0, 0, 'former')", BINANCE.raw_topic)
+def test_topic_that_was_created_again_is_found_and_its_former_offsets_are_not_compared(
+    lake: Settings, owner: connection
+) -> None:
+    execute(
+        owner, "INSERT INTO kafka_progress VALUES (%s, 0, 1000000000, 'former')", BINANCE.raw_topic
+    )
     found = [*progress.live_prices(lake)]
     assert found[0].problem.startswith(
         "topic binance_raw_data was created again: kafka_progress holds"
     )
     assert found[0].remedy == "make accept-topics"
+    assert not any(BINANCE.raw_topic in each.problem for each in found[1:])
 
 
 def test_extractor_whose_clock_is_ahead_of_kafkas_is_found(settings: Settings, topic: str) -> None:
