@@ -99,13 +99,13 @@ def has_ended(thread: Thread, backlog: Backlog) -> bool:
 
 def notices_until(notices: Notices, last: Callable[[Notice], bool]) -> list[Notice]:
     """Return the next notices, up to and including the first for which `last` is true."""
-    told: list[Notice] = []
-    while not told or not last(told[-1]):
+    received: list[Notice] = []
+    while not received or not last(received[-1]):
         try:
-            told.append(notices.get())
+            received.append(notices.get())
         except Empty:
-            raise AssertionError(f"nothing more for {DEADLINE:g} s, but: {told}") from None
-    return told
+            raise AssertionError(f"nothing more for {DEADLINE:g} s, but: {received}") from None
+    return received
 
 
 def next_of(notices: Notices, kind: type[Kind]) -> Kind:

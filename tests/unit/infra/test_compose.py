@@ -51,8 +51,8 @@ def test_kafka_is_of_the_version_of_the_jars() -> None:
 
 def test_postgres_is_of_the_version_of_the_wheel() -> None:
     program = paths.site_packages() / paths.POSTGRES_BIN / "postgres"
-    told = run([program, "--version"])
-    assert image("postgres") == f"postgres:{told.stdout.split()[-1]}"
+    received = run([program, "--version"])
+    assert image("postgres") == f"postgres:{received.stdout.split()[-1]}"
 
 
 def test_minio_is_a_pinned_release_and_not_newer_than_the_one_that_is_built() -> None:

@@ -80,22 +80,24 @@ def breaks_off(connection: ServerConnection) -> None:
 def test_the_notices_of_each_connection_are_in_order() -> None:
     with websocket_server(on_connections(breaks_off, closes, sends([ETHUSDT]))) as url:
         with listening(binance_client(url)) as notices:
-            told = notices_until(
+            received = notices_until(
                 notices, lambda each: isinstance(each, Frame) and each.connection == 3
             )
-        told += notices_until(notices, lambda each: isinstance(each, Ended))
-    assert [(type(each), each.connection) for each in told if not isinstance(each, Listing)] == [
+        received += notices_until(notices, lambda each: isinstance(each, Ended))
+    assert [
+        (type(each), each.connection) for each in received if not isinstance(each, Listing)
+    ] == [
         *((kind, 1) for kind in (Opening, Opened, Frame, Ended)),
         *((kind, 2) for kind in (Opening, Opened, Frame, Ended)),
         *((kind, 3) for kind in (Opening, Opened, Frame, Ended)),
     ]
-    assert [each.cause for each in told if isinstance(each, Ended)] == [
+    assert [each.cause for each in received if isinstance(each, Ended)] == [
         "broken",
         "closed",
         "stopped",
     ]
-    assert [each.endpoint for each in told if isinstance(each, Opened)] == ["127.0.0.1"] * 3
-    assert [each.at for each in told] == sorted(each.at for each in told)
+    assert [each.endpoint for each in received if isinstance(each, Opened)] == ["127.0.0.1"] * 3
+    assert [each.at for each in received] == sorted(each.at for each in received)
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -167,8 +169,10 @@ def test_topic_that_has_worked_is_tried_again_though_the_exchange_does_not_know_
     error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}
     talk = on_connections(works, sends(error), sends(error), sends(CRO_USDT))
     with kucoin(talk) as url, listening(kucoin_client(url)) as notices:
-        told = notices_until(notices, lambda each: isinstance(each, Frame) and each.connection == 4)
-    ended = [each for each in told if isinstance(each, Ended)]
+        received = notices_until(
+            notices, lambda each: isinstance(each, Frame) and each.connection == 4
+        )
+    ended = [each for each in received if isinstance(each, Ended)]
     assert [each.cause for each in ended] == ["closed", "error_404", "error_404"]
     assert [each.is_final for each in ended] == [False, False, False]
 

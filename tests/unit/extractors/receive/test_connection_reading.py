@@ -94,9 +94,9 @@ def test_bytes_that_are_no_utf8_are_kept_and_the_connection_goes_on() -> None:
 def test_control_frames_make_no_notice() -> None:
     with kucoin(sends({"type": "pong", "id": "1"}, CRO_USDT)) as url:
         with listening(kucoin_client(url)) as notices:
-            told = notices_until(notices, lambda notice: isinstance(notice, Frame))
-    assert [type(notice).__name__ for notice in told] == ["Opening", "Opened", "Frame"]
-    assert isinstance(told[-1], Frame) and tickers(told[-1]) == [CRO_USDT]
+            received = notices_until(notices, lambda notice: isinstance(notice, Frame))
+    assert [type(notice).__name__ for notice in received] == ["Opening", "Opened", "Frame"]
+    assert isinstance(received[-1], Frame) and tickers(received[-1]) == [CRO_USDT]
 
 
 def test_connection_that_brings_tickers_is_kept() -> None:
@@ -146,11 +146,14 @@ def test_the_time_for_which_a_full_backlog_holds_the_reading_up_is_no_silence(
         with listening(binance_client(url, silence_limit=1.0), limit=2) as notices:
             wait_for(lambda: FULL in caplog.text)
             pass_time(1.5)
-            told = notices_until(notices, lambda notice: isinstance(notice, Ended))
-    found = [each for notice in told if isinstance(notice, Frame) for each in tickers(notice)]
+            received = notices_until(notices, lambda notice: isinstance(notice, Ended))
+    found = [each for notice in received if isinstance(notice, Frame) for each in tickers(notice)]
     assert found == NUMBERED
     # The exchange itself is silent after the last ticker.
-    assert isinstance(told[-1], Ended) and (told[-1].connection, told[-1].cause) == (1, "silence")
+    assert isinstance(received[-1], Ended) and (received[-1].connection, received[-1].cause) == (
+        1,
+        "silence",
+    )
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "TLS"])
@@ -202,11 +205,11 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
     with websocket_server(burst.talk, tls=tls) as url:
         with listening(binance_client(url), limit=2) as notices:
             burst.happens(caplog)
-            told = notices_until(notices, lambda notice: isinstance(notice, Ended))
+            received = notices_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
-        each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
+        each for frame in received if isinstance(frame, Frame) for each in tickers(frame)
     ] == NUMBERED
-    assert isinstance(told[-1], Ended) and told[-1].cause == "broken"
+    assert isinstance(received[-1], Ended) and received[-1].cause == "broken"
 
 
 def test_pings_in_text_that_can_not_be_sent_hide_none_either(
@@ -300,12 +303,12 @@ def test_close_frame_ends_the_connection_after_the_frames_of_its_packet_though_i
         until_closed(connection)
 
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
-        told = notices_until(notices, lambda notice: isinstance(notice, Ended))
+        received = notices_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
-        each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
+        each for frame in received if isinstance(frame, Frame) for each in tickers(frame)
     ] == NUMBERED
-    assert isinstance(told[-1], Ended)
-    assert (told[-1].cause, told[-1].reason) == ("closed", "closed: 1001")
+    assert isinstance(received[-1], Ended)
+    assert (received[-1].cause, received[-1].reason) == ("closed", "closed: 1001")
 
 
 def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
@@ -315,9 +318,9 @@ def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
         until_closed(connection)
 
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
-        told = notices_until(notices, lambda notice: isinstance(notice, Ended))
+        received = notices_until(notices, lambda notice: isinstance(notice, Ended))
     assert [
-        each for frame in told if isinstance(frame, Frame) for each in tickers(frame)
+        each for frame in received if isinstance(frame, Frame) for each in tickers(frame)
     ] == NUMBERED[:3]
 
 
