@@ -166,7 +166,7 @@ soak-reader: setup  ## read odd messages with both readers for an hour; the resu
 	  tests/unit/spark_jobs/tickers/test_both_readers_agree.py
 
 test-unit: setup  ## run the tests that need no service, no program and no Spark, in half a minute
-	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 6
+	@$(BIN)/pytest tests/unit -m unit $(WORKERS) 3
 
 # The page's files are modules without a package.json, which would be served with them.
 test-page: setup  ## run the tests of the page's pure modules, under Node
