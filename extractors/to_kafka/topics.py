@@ -7,6 +7,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from core.kafka_client import missing_right
+from core.kafka_properties import LONGEST_RECONNECT_PAUSE, LONGEST_RECONNECT_PAUSE_MS
 from core.settings import Settings
 from extractors.shutdown import Shutdown
 
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 RETRY_INTERVAL = 2.0
 """Seconds between two requests."""
 
-DEFAULTS = {"reconnect.backoff.max.ms": 1000}
+DEFAULTS = {LONGEST_RECONNECT_PAUSE: LONGEST_RECONNECT_PAUSE_MS}
 """Properties of a client that KAFKA_CLIENT_PROPERTIES may change."""
 
 

@@ -51,9 +51,10 @@ def live_prices(
         statements.execute("SELECT topic, partition, next_offset FROM kafka_progress")
         progress = {(topic, number): offset for topic, number, offset in statements.fetchall()}
         ids = stored_topic_ids(statements, (*LIVE_TOPICS, EXCHANGE_CANDLES))
-    yield from recreated(settings, ids, "kafka_progress")
-    yield from compared(settings, unchanged(settings, LIVE_TOPICS, ids), progress, lag)
-    candles = unchanged(settings, [EXCHANGE_CANDLES], ids)
+    current = topic_ids(settings, ids)
+    yield from recreated(ids, current, "kafka_progress")
+    yield from compared(settings, unchanged(LIVE_TOPICS, ids, current), progress, lag)
+    candles = unchanged([EXCHANGE_CANDLES], ids, current)
     yield from compared(settings, candles, progress, candles_lag)
 
 
@@ -67,8 +68,8 @@ def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
         progress |= next_offsets(topic, [name for name in names if name.topic_id in own])
         if topic_id := former_id(names, current.get(topic)):
             former[topic] = topic_id
-    yield from recreated(settings, former, "raw/")
-    topics = unchanged(settings, RAW_TOPICS, former)
+    yield from recreated(former, current, "raw/")
+    topics = unchanged(RAW_TOPICS, former, current)
     yield from compared(settings, topics, progress, settings.lake_batch_seconds + lag)
 
 
@@ -78,22 +79,23 @@ def price_history(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding
     # There is no table before its first batch.
     if table := ticker_table.opened(settings):
         newest = newest_progress(table, "tickers/")
-        yield from recreated(settings, newest.topic_ids, "tickers/")
-        topics = unchanged(settings, RAW_TOPICS, newest.topic_ids)
+        current = topic_ids(settings, newest.topic_ids)
+        yield from recreated(newest.topic_ids, current, "tickers/")
+        topics = unchanged(RAW_TOPICS, newest.topic_ids, current)
         progress = newest.next_offsets
     yield from compared(settings, topics, progress, settings.lake_batch_seconds + lag)
 
 
-def recreated(settings: Settings, read: TopicIds, where: str) -> Iterator[Finding]:
+def recreated(read: TopicIds, current: TopicIds, where: str) -> Iterator[Finding]:
     try:
-        refuse_recreated_topics(read, topic_ids(settings, read), where)
+        refuse_recreated_topics(read, current, where)
     except TopicError as error:
         yield Finding(str(error).partition(" Nothing was written")[0], "make accept-topics")
 
 
-def unchanged(settings: Settings, topics: Iterable[str], read: TopicIds) -> list[str]:
+def unchanged(topics: Iterable[str], read: TopicIds, current: TopicIds) -> list[str]:
     """Return the topics that were not created again: old offsets say nothing about a new topic."""
-    again = recreated_topics(read, topic_ids(settings, read))
+    again = recreated_topics(read, current)
     return [topic for topic in topics if topic not in again]
 
 

@@ -269,15 +269,20 @@ def test_columns_and_density_can_be_chosen(server: ServerProcess, page: Page) ->
     assert row(page, "BTC/USDT").evaluate(height) == 28
 
 
-def test_rows_do_not_move_while_one_has_the_focus(
-    database: Settings, server: ServerProcess, page: Page
-) -> None:
-    """Otherwise Enter or f hits another pair than the one that was read."""
+def focus_the_highest_price(database: Settings, server: ServerProcess, page: Page) -> None:
+    """Write 200 pairs, sort them by price, and focus the first, S0199."""
     write_many(database)
     page.goto(f"{server.page}#/?sort=-price:binance")
     expect(names(page).first).to_have_text("S0199")
     page.keyboard.press("ArrowDown")
     expect(row(page, "S0199").get_by_role("link")).to_be_focused()
+
+
+def test_rows_do_not_move_while_one_has_the_focus(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Otherwise Enter or f hits another pair than the one that was read."""
+    focus_the_highest_price(database, server, page)
     write_batch(database.database_url, [quoted("binance", "S0199", "1")])
     page.wait_for_timeout(5000)
     expect(names(page).first).to_have_text("S0199")
@@ -292,10 +297,7 @@ def test_rows_do_not_move_while_one_has_the_focus(
 def test_a_focus_follows_its_pair_and_leaves_a_row_that_shows_another(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
-    write_many(database)
-    page.goto(f"{server.page}#/?sort=-price:binance")
-    expect(names(page).first).to_have_text("S0199")
-    page.keyboard.press("ArrowDown")
+    focus_the_highest_price(database, server, page)
     write_batch(database.database_url, [quoted("binance", "S0199", "2000197.5")])
     expect(price(page, "S0199", "binance")).to_have_text("2,000,197.5")
     # Another filter sorts at once.

@@ -1,6 +1,5 @@
 """Record the items that the exchanges write to their connections, as hashes: a soak has millions."""
 
-import time
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.replay.connection import Connection
-from tests.support.ledger import identities_in
+from tests.support.ledger import identities_in, now_us
 
 MARGIN = 5_000_000
 """Microseconds before a connection's end in which items may be lost. Extractors buffer read data for up
@@ -83,7 +82,3 @@ def surely_received(connections: Iterable[Written]) -> Hashes:
 
 def _once(parts: Iterable[Hashes]) -> Hashes:
     return np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
