@@ -1,4 +1,4 @@
-"""Check what reached Postgres: age of the prices, dead letters of the last hour, open interruptions."""
+"""Check what reached Postgres: age of the prices, items that can't be read, open interruptions."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,6 +7,7 @@ from core.settings import Settings
 from infra.doctor.finding import Finding
 from infra.doctor.tables import connected
 from server.state.interruptions import ongoing, recent_interruptions
+from server.state.unreadable import mostly_unreadable, unreadable_of
 
 AGES = """
 SELECT exchange, extract(epoch FROM now() - max(received_at))::float FROM live_prices GROUP BY exchange
@@ -35,6 +36,17 @@ def prices(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             found,
             f"make status shows whether the extractor {exchange} and the jobs run; see their logs",
+        )
+
+
+def unreadable(settings: Settings) -> Iterator[Finding]:
+    with closing(connected(settings.database_url)) as database, database.cursor() as statements:
+        found = mostly_unreadable(unreadable_of(statements))
+    for exchange, each in found.items():
+        yield Finding(
+            f"{each.share:.0%} of the items of {exchange} could not be read in the last minute: {each.cause}",
+            f"the exchange may have changed its format: adapt exchanges/{exchange}.py, as the section "
+            "MostlyUnreadable of docs/monitoring.md says",
         )
 
 

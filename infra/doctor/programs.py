@@ -1,6 +1,11 @@
 """Check the programs of the running stack."""
 
+import os
+import re
+import time
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 
 from infra import supervision
 from infra.doctor.finding import Finding
@@ -8,6 +13,16 @@ from infra.stack import Stack
 
 FAILED = ("BACKOFF", "EXITED", "FATAL")
 """States of a program that has ended by itself. A program that was never started is STOPPED."""
+
+RECENT = 900.0
+"""Seconds in which the ends of a program are counted."""
+MOST_ENDS = 2
+"""Accepted number of them. The alert ProgramRestarts has the same limits."""
+LOG_END = 1 << 20
+"""Bytes of supervisord's log that are read."""
+
+# 2026-11-28 10:18:38,765 WARN exited: jobs (exit status 1; not expected)
+EXITED = re.compile(r"(\S+ \S+),\d+ \w+ exited: (\S+) \(([^;]*);")
 
 
 def failed_programs(stack: Stack) -> Iterator[Finding]:
@@ -17,3 +32,28 @@ def failed_programs(stack: Stack) -> Iterator[Finding]:
                 f"{program['name']} is {program['statename']}: {program['description']}",
                 f"the end of {stack.log_folder}/{program['name']}.log has the reason",
             )
+    yield from restarted_programs(stack.log_folder)
+
+
+def restarted_programs(log_folder: Path) -> Iterator[Finding]:
+    """Find programs that end by themselves again and again: in between, their state is RUNNING."""
+    since = time.time() - RECENT
+    ends: dict[str, list[str]] = {}
+    for found in EXITED.finditer(_end_of(log_folder / "supervisord.log")):
+        local_time, program, how = found.groups()
+        if datetime.fromisoformat(local_time).timestamp() >= since:
+            ends.setdefault(program, []).append(how)
+    for program, hows in sorted(ends.items()):
+        if len(hows) > MOST_ENDS:
+            yield Finding(
+                f"{program} has ended {len(hows)} times in the last {RECENT / 60:.0f} minutes, "
+                f"the last time: {hows[-1]}",
+                f"{log_folder}/{program}.log has the reason before each start",
+            )
+
+
+def _end_of(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LOG_END))
+        return file.read().decode(errors="replace")

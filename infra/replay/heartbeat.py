@@ -22,7 +22,8 @@ class Heartbeat:
 
     def ping(self, payload: bytes, now: float) -> None:
         self._unanswered[payload] = now
-        self._next_ping += self._interval
+        # After a late ping not at once: two pings of one millisecond would have the same payload.
+        self._next_ping = now + self._interval
 
     def pong(self, payload: bytes) -> bool:
         """Return whether the pong answers a ping. If so, it also answers all earlier pings."""

@@ -36,6 +36,7 @@ from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.raw.names import Name
 from spark_jobs.lake.tickers.progress import Progress, commit_properties
 from tests.support.kafka import all_ends, delete_records, produce
+from tests.support.live_job import write_batch
 from tests.support.postgres import execute
 from tests.support.waiting import wait_for
 
@@ -311,6 +312,18 @@ def test_old_prices_dead_letters_and_interruptions_are_found(
     ]
     assert problems(feeds.interruptions(database)) == [
         "no tickers of kucoin since 2026-11-27 12:00:00 UTC: closed"
+    ]
+
+
+def test_exchange_most_of_whose_items_have_no_price_is_found(
+    database: Settings,
+) -> None:
+    assert problems(feeds.unreadable(database)) == []
+    unread = {"price is absent": {"count": 9}}
+    reading = {"kucoin": {"tickers": 3, "dead_letters": {}, "unread": unread}}
+    write_batch(database.database_url, [], reading)
+    assert problems(feeds.unreadable(database)) == [
+        "75% of the items of kucoin could not be read in the last minute: price is absent"
     ]
 
 

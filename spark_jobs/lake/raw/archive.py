@@ -77,6 +77,8 @@ class Archive(Sink):
         self._own_ids: dict[str, Collection[str | None]] = {}
         self._progress: dict[tuple[str, int], int] = {}
         self._known_folders: set[str] = set()
+        self._published: dict[str, set[str]] = {}
+        """Names of the files that this process published, by folder; only the newest folders of a topic."""
 
     def resume(self, partitions: Collection[tuple[str, int]], ids: TopicIds) -> Offsets:
         """Publish an earlier process's batch. Return the next offset of each partition with objects.
@@ -88,7 +90,7 @@ class Archive(Sink):
             self._finish()
         self._storage.delete(self._staging)
         self._topic_ids = dict(ids)
-        self._progress, self._known_folders = {}, set()
+        self._progress, self._known_folders, self._published = {}, set(), {}
         former: dict[str, str] = {}
         for topic in sorted({topic for topic, _partition in partitions} | ids.keys()):
             names = self._newest_names(topic, {each for each in partitions if each[0] == topic})
@@ -128,9 +130,21 @@ class Archive(Sink):
             if not self._is_written(staged):
                 break
         self._publish(staged)
-        for file in staged:
-            self._progress |= newer(self._progress, self._next_offsets(file.topic, [file.name]))
+        self._remember(staged)
         return {}
+
+    def _remember(self, published: Sequence[StagedFile]) -> None:
+        """Advance the progress, and keep the names for the check of the next batch."""
+        topics = {file.topic for file in published}
+        kept = {file.folder for file in published}
+        self._published = {
+            folder: files
+            for folder, files in self._published.items()
+            if folder in kept or folder.partition("/")[0] not in topics
+        }
+        for file in published:
+            self._published.setdefault(file.folder, set()).add(file.name.file)
+            self._progress |= newer(self._progress, self._next_offsets(file.topic, [file.name]))
 
     def stage(self, records: DataFrame) -> None:
         """Write the batch below staging/. If the process then ends, the next start publishes it."""
@@ -153,7 +167,9 @@ class Archive(Sink):
         """
         is_written = False
         for folder, topic in sorted({(file.folder, file.topic) for file in staged}):
-            found = newer(self._progress, self._next_offsets(topic, self._names(folder)[folder]))
+            names = self._names(folder)[folder]
+            self._check_published(folder, names)
+            found = newer(self._progress, self._next_offsets(topic, names))
             if found and folder in self._known_folders:
                 raise OffsetError(
                     f"{self._raw}/topic={folder} has objects up to {found}, but this job wrote up to "
@@ -163,6 +179,18 @@ class Archive(Sink):
             self._known_folders.add(folder)
             is_written = is_written or bool(found)
         return is_written
+
+    def _check_published(self, folder: str, names: Sequence[Name]) -> None:
+        """Raise OffsetError if files are gone: what follows them would make a gap that no start closes."""
+        gone = self._published.get(folder, set()) - {name.file for name in names}
+        if gone:
+            # Otherwise the next start would publish the batch, beyond the gap.
+            self._storage.delete(self._staging)
+            raise OffsetError(
+                f"{self._raw}/topic={folder} lacks {min(gone)}, that this job has written: the bucket was "
+                "set back to an older state, or the object was deleted. The next start resumes after the "
+                "newest object"
+            )
 
     def _finish(self) -> None:
         """Publish the rest of a batch that an earlier process staged.

@@ -6,14 +6,15 @@ takes milliseconds, so neither waits for the other's files.
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
 
 import deltalake
 import pyarrow as pa
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from spark_jobs.kafka_source.offsets import Offsets
@@ -97,8 +98,15 @@ def added_file(file: Mapping[str, Any], modified: int) -> AddAction:
 class TickerLog:
     """All commits of one job. Once another job has committed, every commit raises TableError."""
 
-    def __init__(self, path: str, table: deltalake.DeltaTable, progress: Progress) -> None:
+    def __init__(
+        self,
+        path: str,
+        options: dict[str, str],
+        table: deltalake.DeltaTable,
+        progress: Progress,
+    ) -> None:
         self._path = path
+        self._options = options
         self._table = table
         self._progress = progress
         self._lock = threading.Lock()
@@ -121,7 +129,7 @@ class TickerLog:
         schema.refuse_newer(table, path)
         progress = newest_progress(table, path)
         schema.bring_up_to_date(table, progress)
-        return cls(path, table, progress)
+        return cls(path, options, table, progress)
 
     @property
     def progress(self) -> Progress:
@@ -150,7 +158,7 @@ class TickerLog:
 
     def append(self, added: Sequence[AddAction], progress: Progress) -> None:
         """Commit the files of a batch, and the progress after it."""
-        with self._lock:
+        with self._lock, self._older_state_noticed():
             self._commit(added, progress)
 
     def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
@@ -176,7 +184,7 @@ class TickerLog:
         data_change: bool,
     ) -> None:
         removed = [each.removed(data_change=data_change) for each in old]
-        with self._lock:
+        with self._lock, self._older_state_noticed():
             # `old` may have been replaced by hand since it was read: rows must not become duplicates.
             self._table.update_incremental()
             self._check_newest(self._progress)
@@ -204,6 +212,23 @@ class TickerLog:
         self._table.update_incremental()
         self._check_newest(progress)
         self._progress = progress
+
+    @contextmanager
+    def _older_state_noticed(self) -> Iterator[None]:
+        """Raise TableError if the stored table is older than the one that this job committed last.
+
+        delta-rs refuses such a table before it writes, but its error does not name the cause.
+        """
+        try:
+            yield
+        except DeltaError as error:
+            stored = deltalake.DeltaTable(self._path, storage_options=self._options).version()
+            if stored >= self._table.version():
+                raise
+            raise TableError(
+                f"{self._path} is at version {stored}, but this job has committed {self._table.version()}: "
+                "the bucket was set back to an older state. The next start resumes from its newest commit"
+            ) from error
 
     def _check_newest(self, expected: Progress) -> None:
         found = newest_progress(self._table, self._path)

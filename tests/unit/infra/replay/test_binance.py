@@ -160,6 +160,12 @@ def test_pings_come_every_20_seconds_and_the_client_is_lost_after_60_without_a_p
     assert heartbeat.is_lost(180)
 
 
+def test_after_a_late_ping_the_next_one_has_its_full_interval() -> None:
+    heartbeat = Heartbeat(20, 60, now=100)
+    heartbeat.ping(b"1", now=165)
+    assert heartbeat.due() == 185
+
+
 def test_only_a_pong_with_the_payload_of_a_ping_counts() -> None:
     heartbeat = Heartbeat(20, 60, now=0)
     heartbeat.ping(b"1", 20)

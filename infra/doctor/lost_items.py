@@ -1,0 +1,46 @@
+"""Check whether the extractors have lost items since their start, by their metrics."""
+
+from collections.abc import Iterator
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from core.settings import Settings
+from infra.doctor.finding import Finding
+
+TIMEOUT = 5.0
+REFUSED = "extractor_refused_items_total"
+DROPPED = "extractor_dropped_items"
+
+
+def lost_items(settings: Settings) -> Iterator[Finding]:
+    """Find losses of a full disk or journal. An extractor that does not run has no counts."""
+    for exchange, own in settings.exchanges.items():
+        counts = _counts(f"http://{settings.metrics_host}:{own.metrics_port}/metrics", exchange)
+        log = f"the log of the extractor {exchange} has the times and the reason"
+        if refused := counts.get(REFUSED):
+            yield Finding(
+                f"the journal refused {refused:.0f} items of {exchange}: neither Kafka nor landing/ has them",
+                f"{log} (journal refuses items); make compare-candles shows the minutes. The count begins "
+                "at the extractor's start",
+            )
+        if dropped := counts.get(DROPPED):
+            yield Finding(
+                f"landing/ lacks {dropped:.0f} items of {exchange}, for which the journal had no space",
+                f"{log} (segment dropped before upload); Kafka has them. The count begins at the "
+                "extractor's start",
+            )
+
+
+def _counts(url: str, exchange: str) -> dict[str, float]:
+    try:
+        answer = requests.get(url, timeout=TIMEOUT)
+    except requests.ConnectionError:
+        return {}
+    answer.raise_for_status()
+    return {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.labels.get("exchange") == exchange
+    }
