@@ -5,7 +5,7 @@ yields each `Request`, is sent the text of the response, and returns its result.
 """
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import isfinite
@@ -175,12 +175,36 @@ class Form(Enum):
     """A time such as 2025-03-28T07:37:28.501233Z, in UTC, with up to nine decimals."""
 
 
+Path = tuple[str, ...]
+"""Location of a value in a ticker: one key per level of nesting."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Location of a value in a ticker, and its form. `path` has one key per level of nesting."""
+    """Location of a value in a ticker, and its form.
 
-    path: tuple[str, ...]
+    `former` are the paths that the exchange used before, newest first, so that its earlier messages can
+    still be read. The value is the first one that is written and is not null.
+    """
+
+    path: Path
     form: Form
+    former: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self.path, *self.former
+
+
+def written_at(paths: Iterable[Path], ticker: object) -> Any:
+    """Return the value of a decoded ticker at the first path that has one; None if none has."""
+    for path in paths:
+        found = ticker
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            return found
+    return None
 
 
 CANDLE_SECONDS: Mapping[str, int] = {"1m": 60, "1h": 3600, "1d": 86_400}
@@ -280,9 +304,8 @@ class Exchange:
 
     def symbol_of(self, ticker: object) -> str:
         """Return the symbol of a decoded ticker; empty if the exchange sent none."""
-        for key in self.fields["symbol"].path:
-            ticker = ticker.get(key) if isinstance(ticker, dict) else None
-        return ticker if isinstance(ticker, str) else ""
+        found = written_at(self.fields["symbol"].paths, ticker)
+        return found if isinstance(found, str) else ""
 
 
 def read_sequence(value: object) -> int | None:

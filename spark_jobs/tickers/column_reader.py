@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.json
 
 from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.exchange import Path
 from spark_jobs.tickers import values
 from spark_jobs.tickers.columns import IS_TICKER, IS_UNREAD, ORIGIN, READ, as_frame, polars_schema
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
-from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE, Field
+from spark_jobs.tickers.fields import FIELDS, REQUIRED, UNREADABLE
 from spark_jobs.tickers.values import NAME_LENGTH, SHOWN_LENGTH, Read, Unreadable
 
 SCHEMA = polars_schema(READ)
@@ -121,7 +122,8 @@ def _is_plain(body: bytes) -> bool:
 
 def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
     """Return a row per item, in order; None if anything is unexpected."""
-    if not bodies:
+    types = _types(topic)
+    if not bodies or types is None:
         return None
     lines = b"\n".join(body.lines for body in bodies)
     # The stubs do not know Arrow's buffers, which are read without a copy.
@@ -132,7 +134,7 @@ def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
         table = pa.json.read_json(
             source,
             in_one,
-            pa.json.ParseOptions(explicit_schema=_types(topic), unexpected_field_behavior="ignore"),
+            pa.json.ParseOptions(explicit_schema=types, unexpected_field_behavior="ignore"),
         )
     except pa.ArrowInvalid:
         return None
@@ -146,17 +148,30 @@ def _parse(topic: str, bodies: Sequence[Body]) -> pl.DataFrame | None:
 
 
 @cache
-def _types(topic: str) -> pa.Schema:
-    """Return the types of the keys that are read; nested keys are structs."""
+def _types(topic: str) -> pa.Schema | None:
+    """Return the types of the keys that are read; nested keys are structs.
+
+    Return None if a key has a value for one path, and further keys for another: it has no single type.
+    """
+    numbers = _number_paths(topic)
     tree: dict[str, Any] = {UNREADABLE: pa.string()}
-    for field in FIELDS[topic].values():
-        *outer, key = field.path
+    for path in {path for field in FIELDS[topic].values() for path in field.paths}:
+        *outer, key = path
         level = tree
         for each in outer:
             level = level.setdefault(each, {})
-        if level.get(key) != pa.int64():
-            level[key] = pa.int64() if field.is_number else pa.string()
+            if not isinstance(level, dict):
+                return None
+        if key in level:
+            return None
+        level[key] = pa.int64() if path in numbers else pa.string()
     return pa.schema(_members(tree))
+
+
+@cache
+def _number_paths(topic: str) -> set[Path]:
+    """Return the paths of times since the epoch, which are JSON numbers."""
+    return {path for field in FIELDS[topic].values() if field.is_number for path in field.paths}
 
 
 def _members(tree: dict[str, Any]) -> list[tuple[str, pa.DataType]]:
@@ -166,16 +181,25 @@ def _members(tree: dict[str, Any]) -> list[tuple[str, pa.DataType]]:
     ]
 
 
-def _written(field: Field) -> pl.Expr:
-    return pl.col(".".join(field.path))
+def _written(topic: str, name: str) -> pl.Expr:
+    """Return a field's value as text, or as number if each of its paths has numbers."""
+    found = [pl.col(".".join(path)) for path in FIELDS[topic][name].paths]
+    if not _is_number(topic, name):
+        found = [each.cast(pl.String) for each in found]
+    return pl.coalesce(found)
+
+
+def _is_number(topic: str, name: str) -> bool:
+    return _number_paths(topic).issuperset(FIELDS[topic][name].paths)
 
 
 @cache
 def _plain_values(topic: str) -> list[pl.Expr]:
     """Return each column of the ticker; NULL if nothing is written or the value is not in plain form."""
-    numbers = {field.path for field in FIELDS[topic].values() if field.is_number}
     return [
-        plain_value(_written(field), field.read, is_number=field.path in numbers).alias(name)
+        plain_value(_written(topic, name), field.read, is_number=_is_number(topic, name)).alias(
+            name
+        )
         for name, field in FIELDS[topic].items()
     ]
 
@@ -206,14 +230,13 @@ def plain_value(written: pl.Expr, read: Read, *, is_number: bool) -> pl.Expr:
 
 def _with_odd_amounts(read: pl.DataFrame, topic: str) -> pl.DataFrame:
     """Add amounts in other forms, and columns `fault_<name>` with the reason why one can't be read."""
-    amounts = {n: field for n, field in FIELDS[topic].items() if field.read is values.amount}
+    amounts = [name for name, field in FIELDS[topic].items() if field.read is values.amount]
     is_odd = {
-        name: _written(field).is_not_null() & pl.col(name).is_null()
-        for name, field in amounts.items()
+        name: _written(topic, name).is_not_null() & pl.col(name).is_null() for name in amounts
     }
     (any_odd,) = read.select(each.any().alias(name) for name, each in is_odd.items()).to_dicts()
     for name in (name for name in amounts if any_odd[name]):
-        written = _written(amounts[name])
+        written = _written(topic, name)
         odd = read.filter(is_odd[name]).select(written.alias("written").unique()).to_series()
         found = pl.DataFrame(
             [(text, *_amount_or_fault(text)) for text in odd],
@@ -242,16 +265,16 @@ def _is_understood(topic: str) -> pl.Expr:
     is_written = pl.col("timestamp").is_null() | (
         pl.col("received_at") - CLOCK_LIMIT <= pl.col("timestamp").dt.epoch("us")
     )
-    has_price = pl.col("price").is_not_null() | _is_absent(fields["price"])
+    has_price = pl.col("price").is_not_null() | _is_absent(topic, "price")
     times = [name for name, field in fields.items() if field.is_time and name not in REQUIRED]
-    has_times = [_written(fields[name]).is_null() | pl.col(name).is_not_null() for name in times]
+    has_times = [_written(topic, name).is_null() | pl.col(name).is_not_null() for name in times]
     return pl.all_horizontal(
         has_needed, is_written, has_price, pl.col(UNREADABLE).is_null(), *has_times
     )
 
 
-def _is_absent(field: Field) -> pl.Expr:
-    return _written(field).is_null() | (_written(field) == "")
+def _is_absent(topic: str, name: str) -> pl.Expr:
+    return _written(topic, name).is_null() | (_written(topic, name) == "")
 
 
 def _rows(read: pl.DataFrame, topic: str) -> pl.DataFrame:
@@ -275,7 +298,7 @@ def _unread(read: pl.DataFrame, topic: str) -> Iterator[pl.DataFrame]:
         no_price = pl.when(price.is_null()).then(pl.lit("is absent"))
         faults["price"] = no_price.when(price <= 0).then(pl.lit("is zero or less"))
     for name, reason in faults.items():
-        shown = _written(FIELDS[topic][name]).fill_null("null").str.slice(0, SHOWN_LENGTH)
+        shown = _written(topic, name).fill_null("null").str.slice(0, SHOWN_LENGTH)
         yield read.filter(reason.is_not_null()).select(
             _columns(
                 topic,

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from core.topics import EXCHANGE_OF_TOPIC
+from exchanges.exchange import written_at
 from spark_jobs.tickers import values
 from spark_jobs.tickers.columns import (
     IS_DEAD_LETTER,
@@ -103,7 +104,7 @@ def _read(origin: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
     if item.get(UNREADABLE) is not None:
         raise DeadLetter(NO_FRAME)
     fields = FIELDS[origin["topic"]]
-    written = {name: _written(item, field.path) for name, field in fields.items()}
+    written = {name: written_at(field.paths, item) for name, field in fields.items()}
     required = _required(written, fields, timestamp)
     found, faults = _optional(written, fields)
     if "price" not in faults:
@@ -112,16 +113,6 @@ def _read(origin: Row, item: Any, timestamp: int | None) -> Iterator[Row]:
     for name, reason in faults.items():
         payload = shown(written[name]).encode()
         yield {**seen, "kind": IS_UNREAD, "field": name, "reason": reason, "payload": payload}
-
-
-def _written(item: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Return the value at the path; None if there is none."""
-    found: Any = item
-    for key in path:
-        if not isinstance(found, dict):
-            return None
-        found = found.get(key)
-    return found
 
 
 def _required(written: Row, fields: Mapping[str, Field], timestamp: int | None) -> Row:

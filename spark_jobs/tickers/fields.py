@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from exchanges import EXCHANGES
-from exchanges.exchange import Exchange, Form
+from exchanges.exchange import Exchange, Form, Path
 from spark_jobs.tickers import values
 from spark_jobs.tickers.values import Read
 
@@ -20,12 +20,12 @@ READERS: Mapping[Form, Read] = {
 
 
 class Field(NamedTuple):
-    """Location and reader of a value. `path` has a key for each level of nesting.
+    """Locations and reader of a value, which is at the first path where something is written.
 
     `read` returns the value or raises Unreadable.
     """
 
-    path: tuple[str, ...]
+    paths: tuple[Path, ...]
     read: Read
 
     @property
@@ -36,12 +36,12 @@ class Field(NamedTuple):
     def is_number(self) -> bool:
         """Whether the value is a time since the epoch, which is a JSON number.
 
-        Other fields are JSON strings, unless they share the path of such a time, as Binance's sequence.
+        Other fields are JSON strings, unless they share a path with such a time, as Binance's sequence.
         """
         return self.read in values.UNIT_OF_TIME
 
 
-RECEIVED_AT = Field(("received_at",), values.microseconds)
+RECEIVED_AT = Field((("received_at",),), values.microseconds)
 """Time of receipt, which the extractor adds to each item."""
 
 
@@ -50,7 +50,7 @@ def fields_of(exchange: Exchange) -> dict[str, Field]:
 
     The time of receipt replaces a missing event time; the event time replaces a missing sequence.
     """
-    own = {name: Field(field.path, READERS[field.form]) for name, field in exchange.fields.items()}
+    own = {name: Field(field.paths, READERS[field.form]) for name, field in exchange.fields.items()}
     event_time = own.get("event_time", RECEIVED_AT)
     return {"sequence": event_time, **own, "event_time": event_time, "received_at": RECEIVED_AT}
 
