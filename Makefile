@@ -268,7 +268,7 @@ benchmark-growth: setup  ## CPU time per tick by tick rate and number of symbols
 	@$(BIN)/python -m benchmarks.growth --seconds $(or $(SECONDS_LONG),20)
 
 RIVALS := $(TOOLS)/rivals/.ready $(TOOLS)/rivals-cryptofeed/.ready $(TOOLS)/rivals-async_twin/.ready
-benchmarks: setup browser $(RIVALS) $(TOOLS)/lighthouse/.ready  ## run all benchmarks at a small size, in 45 minutes; writes docs/benchmarks.md
+benchmarks: setup browser $(RIVALS) $(TOOLS)/lighthouse/.ready  ## run most benchmarks at a small size, in 45 minutes; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
 benchmark-document: setup  ## write docs/benchmarks.md from the newest run of each benchmark
@@ -344,7 +344,7 @@ $(TOOLS)/bin/minio: | prerequisites $(TOOLS)/logs
 # Ivy is part of pyspark, so Maven is not needed.
 $(TOOLS)/jars/%/.ready: infra/jars/%.xml infra/jars/ivysettings.xml | .venv/.ready $(TOOLS)/logs
 	@rm -rf $(@D); mkdir -p $(@D)
-	$(call quietly,$* jars: fetching,java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)
+	$(call quietly,$* jars: fetching,$${JAVA_HOME:+$$JAVA_HOME/bin/}java -jar $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar) -settings infra/jars/ivysettings.xml -ivy infra/jars/$*.xml -cache $(TOOLS)/ivy-$* -confs default -retrieve '$(@D)/[artifact]-[revision].[ext]',jars-$*)
 	@rm -rf $(TOOLS)/ivy-$*; touch $@; echo "$* jars: done"
 
 $(TOOLS)/spark-conf/spark-defaults.conf: $(wildcard infra/spark/*) $(TOOLS)/jars/spark/.ready

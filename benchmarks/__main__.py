@@ -1,4 +1,6 @@
-"""Run all benchmarks within 45 minutes, at reduced sizes, and write docs/benchmarks.md.
+"""Run the benchmarks in SIZES, at reduced sizes, which takes up to 45 minutes, and write docs/benchmarks.md.
+
+Measured only by themselves: latency of all jobs, latency with the backfill, and comparisons of versions.
 
 make benchmarks
 """
@@ -31,7 +33,7 @@ SIZES = {
 
 
 def main() -> int:
-    """Run all benchmarks, even if one fails. Return 1 if any failed."""
+    """Run all benchmarks in SIZES, even if one fails. Return 1 if any failed."""
     failed = []
     for name, size in SIZES.items():
         began = time.monotonic()

@@ -14,7 +14,8 @@ from core.kafka_login import MODULES, read_login
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 NUMBERS = {
-    "connections.max.idle.ms": ("connections.max.idle.ms", 0, 2147483647),
+    # With 0, Java closes idle connections at once, and librdkafka never.
+    "connections.max.idle.ms": ("connections.max.idle.ms", 1, 2147483647),
     "metadata.max.age.ms": ("metadata.max.age.ms", 1, 86400000),
     "reconnect.backoff.ms": ("reconnect.backoff.ms", 0, 3600000),
     "reconnect.backoff.max.ms": ("reconnect.backoff.max.ms", 0, 3600000),
@@ -30,7 +31,7 @@ RECONNECT_PAUSE, LONGEST_RECONNECT_PAUSE = "reconnect.backoff.ms", "reconnect.ba
 """The pause doubles with each failed attempt to connect, from the first of these to the second."""
 
 RECONNECT_PAUSE_MS, LONGEST_RECONNECT_PAUSE_MS = 100, 1000
-"""Their defaults: that of librdkafka, and the lowest of this project's clients."""
+"""Default of the first in librdkafka, and the lowest default of the second in this project's clients."""
 
 DNS_LOOKUPS = ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only")
 
@@ -66,7 +67,8 @@ def librdkafka(properties: Mapping[str, str]) -> dict[str, str]:
     if protocol.startswith("SASL_"):
         translated |= _login(rest)
     translated |= _truststore(rest) | _keystore(rest) | _identification(rest) | _plain(rest)
-    for name in sorted(rest):
+    if rest:
+        name = min(rest)
         advice = OTHERS.get(name, "librdkafka has no equivalent, see docs/managed-kafka.md")
         raise ValueError(f"{name}: not supported here: {advice}")
     return translated
@@ -145,7 +147,8 @@ def _keystore(rest: dict[str, str]) -> dict[str, str]:
             "convert: keytool -importkeystore -deststoretype PKCS12"
         )
     if location is not None and (key is not None or chain is not None):
-        raise ValueError("ssl.keystore.location: ssl.keystore.key is set as well")
+        other = "certificate.chain" if key is None else "key"
+        raise ValueError(f"ssl.keystore.location: ssl.keystore.{other} is set as well")
     if kind == "PKCS12":
         return _pkcs12(location, password, key_password)
     if password is not None:
@@ -201,7 +204,7 @@ def _plain(rest: dict[str, str]) -> dict[str, str]:
 
 
 def _reconnect_pause(translated: Mapping[str, str]) -> dict[str, str]:
-    """Return the limit of the pause that has to follow the other one, if any.
+    """Return the pause that is not set, if its default has to be raised or lowered to match the other.
 
     librdkafka refuses a first pause above the longest, even if one of them is only a default. Java's
     clients adjust the default.

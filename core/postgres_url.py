@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 FORM = re.compile(
     r"postgres(?:ql)?://"
     r"(?:[^@/?#\[\]]*@)?"
+    # yoyo decodes neither the host nor the name of the database.
     # A list of hosts must have no ports: libpq expects as many ports as hosts, and urllib reads one.
-    r"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^@/?#\[\]:,]+)(?::[0-9]*)?|[^@/?#\[\]:]+)"
-    # yoyo does not decode the name of the database.
+    r"(?:(?:\[[0-9A-Fa-f:.]+\]|[^@/?#\[\]:,%]+)(?::[0-9]*)?|[^@/?#\[\]:%]+)"
     r"/[^@/?#%]+"
     r"(?:\?(?P<parameters>[^@#]*))?"
 )
@@ -34,7 +34,7 @@ PARAMETERS = frozenset(
 
 EXPECTED = "expected postgresql://user:password@host:port/database"
 ENCODING = (
-    "; percent-encode special characters in user, password and host: "
+    "; percent-encode special characters in user and password: "
     "%40 for @, %2F for /, %3F for ?, %23 for #, %5B for [, %5D for ], %25 for %, %20 for a space"
 )
 AFTER_THE_DATABASE = (

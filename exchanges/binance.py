@@ -132,7 +132,7 @@ def _candles(addresses: Addresses, span: CandleSpan) -> Asking[str]:
             "symbol": span.symbol,
             "interval": span.interval,
             "startTime": span.start * 1000,
-            # The time of the last candle's start.
+            # Latest start of a candle, inclusive; `span.end` is exclusive.
             "endTime": span.end * 1000 - 1,
             "limit": CANDLES.limit,
         }

@@ -7,10 +7,12 @@ that the extractor subscribes to.
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
 
+from core.no_proxy import exempt_loopback
 from core.settings import EXTRACTORS, SettingError, Settings
 from exchanges import EXCHANGE
 from extractors.extractor import FAILED, HOPELESS, extract
@@ -27,6 +29,7 @@ STOP_LIMIT = 7.0
 
 
 def main() -> int:
+    exempt_loopback(os.environ)
     parser = argparse.ArgumentParser(prog="python -m extractors", description=__doc__)
     parser.add_argument("exchange", choices=EXCHANGE)
     exchange = EXCHANGE[parser.parse_args().exchange]

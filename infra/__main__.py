@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from core.no_proxy import exempt_loopback
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
 from infra import backup, first_prices, ports, supervision
@@ -107,7 +108,8 @@ def clean(settings: Settings) -> None:
     """Delete the data of every stack, after asking. Raise StackError if one is up."""
     stacks = all_stacks(settings)
     for stack in stacks:
-        if supervision.is_running(stack):
+        # The programs may run although their supervisor was killed.
+        if supervision.is_running(stack) or [*supervision.processes_of(stack)]:
             raise StackError(f"the {stack.name} stack is up: make down first")
     for stack in stacks:
         size = subprocess.run(["du", "-sh", str(stack.folder)], capture_output=True, text=True)
@@ -184,6 +186,7 @@ COMMANDS: Mapping[str, Callable[[Settings], None]] = {
 
 
 def main() -> int:
+    exempt_loopback(os.environ)
     parser = argparse.ArgumentParser(prog="python -m infra", description="The local stack.")
     of_feed = argparse.ArgumentParser(add_help=False)
     of_feed.add_argument("--feed", choices=FEEDS, default="live")

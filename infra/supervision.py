@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable
 from http.client import HTTPException
@@ -37,9 +36,12 @@ class ShuttingDownError(StackError):
 
 
 def socket_path(stack: Stack) -> Path:
-    """Return a path outside the stack's folder: a Unix socket's path may have at most 107 bytes."""
+    """Return a path outside the stack's folder: a Unix socket's path may have at most 107 bytes.
+
+    TMPDIR may differ between the shells that control a stack, so it is not used.
+    """
     name = hashlib.sha256(str(stack.folder).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"cryptopricesrt-{os.getuid()}-{name}.sock"
+    return Path("/tmp") / f"cryptopricesrt-{os.getuid()}-{name}.sock"
 
 
 def call(stack: Stack, method: str, *arguments: object) -> Any:
@@ -123,13 +125,26 @@ def _java_home() -> list[str]:
 
 
 def start_programs(stack: Stack, names: Iterable[str]) -> None:
-    """Start those programs that do not run yet. Return before they are ready."""
+    """Start those programs that do not run yet. Return before they are ready.
+
+    A program that is being stopped is started when it has ended: supervisord would ignore the call.
+    """
     for name in names:
         try:
+            _wait_until_stopped(stack, name)
             call(stack, "startProcess", name, False)
         except Fault as fault:
             if fault.faultCode != ALREADY_STARTED:
                 raise StackError(f"{name} did not start: {fault.faultString}") from fault
+
+
+def _wait_until_stopped(stack: Stack, name: str) -> None:
+    """Return at once unless the program is being stopped. Raise StackError if that does not end."""
+    deadline = time.monotonic() + STOP_DEADLINE
+    while call(stack, "getProcessInfo", name)["statename"] == "STOPPING":
+        if time.monotonic() > deadline:
+            raise StackError(f"{name} does not stop; its log: {stack.log_folder}/{name}.log")
+        time.sleep(0.1)
 
 
 def stop_programs(stack: Stack, names: Iterable[str]) -> None:

@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
+from urllib.parse import urlsplit
+
+import psycopg2
+from deltalake.exceptions import DeltaError
 
 from core.kafka_client import client_configuration
 from core.settings import Settings
@@ -44,6 +48,8 @@ def everything_up(stack: Stack) -> None:
 
 def up(stack: Stack) -> None:
     """Start the services and the extractors; for the demo, start the replay exchange before them."""
+    if stack.feed == "live":
+        _refuse_replay_exchange(stack.settings)
     services_up(stack)
     if stack.feed == "demo":
         supervision.start_programs(stack, ["exchange"])
@@ -101,8 +107,16 @@ def initialise(settings: Settings, advice: str) -> None:
 
 
 def print_advice(settings: Settings) -> None:
-    """Print which rows an earlier version computed by other rules, if there are any."""
-    if text := earlier_rules.advice(settings):
+    """Print which rows an earlier version computed by other rules, if there are any.
+
+    A table that can't be read is no error: the programs that need it will say so, and others do not.
+    """
+    try:
+        text = earlier_rules.advice(settings)
+    except (psycopg2.Error, DeltaError, OSError) as error:
+        reason = " ".join(str(error).split())
+        text = f"rows of earlier versions: not checked: {reason}. make doctor checks more"
+    if text:
         print(text)
 
 
@@ -148,6 +162,18 @@ def _refuse_secure_kafka(stack: Stack) -> None:
             "Kafka has neither TLS nor logins. Unset it, start a secured stack (SECURED=1), or use your "
             "services: make initialise"
         )
+
+
+def _refuse_replay_exchange(settings: Settings) -> None:
+    """Raise StackError if an exchange has the demo's address: the shell evaluated its environment."""
+    replay = f"127.0.0.1:{settings.exchange_port}"
+    for name, own in settings.exchanges.items():
+        for key, url in own.addresses.items():
+            if urlsplit(url).netloc == replay:
+                raise StackError(
+                    f"{name.upper()}_{key.upper()}_URL={url}: this is the demo's exchange. The shell has the "
+                    "demo's environment: use another shell, or unset the variable"
+                )
 
 
 @contextmanager

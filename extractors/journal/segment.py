@@ -33,8 +33,12 @@ class CorruptSegmentError(Exception):
 
 
 UNREADABLE = (
-    *(OSError, EOFError, zlib.error),
-    *(ValueError, LookupError, TypeError),
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    LookupError,
+    TypeError,
     CorruptSegmentError,
 )
 """Errors after which a segment is set aside. OSError includes failures of the disk and missing rights."""

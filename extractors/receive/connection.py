@@ -50,6 +50,8 @@ def stay_connected(client: ExchangeClient, backlog: Backlog, stop: Event, metric
     has_worked = Event()
     open_connections: list[Connection] = []
     for number in itertools.count(1):
+        if stop.is_set():
+            break
         attempted = time.monotonic()
         connection = Connection(
             number, client, backlog, stop, metrics, open_connections, has_worked
@@ -73,8 +75,6 @@ def stay_connected(client: ExchangeClient, backlog: Backlog, stop: Event, metric
             )
         log.info("connecting again connection=%d in=%.1f", number + 1, pause)
         stop.wait(pause)
-        if stop.is_set():
-            break
     for each in open_connections:
         each.join()
 

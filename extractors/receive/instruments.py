@@ -89,7 +89,7 @@ class InstrumentWatch(Thread):
             return REFRESH_INTERVAL
         log.warning(
             "symbol list shrank known=%d missing=%d asked_again_in=%g",
-            len(self._known),
+            sum(each.status != DELISTED for each in self._known.values()),
             len(unconfirmed),
             CONFIRMED_AFTER,
         )

@@ -4,8 +4,10 @@ Each finding has a remedy. Exit status: 0 if nothing is wrong, otherwise 1. Read
 one object below doctor/ in the bucket, which it deletes again.
 """
 
+import os
 import sys
 
+from core.no_proxy import exempt_loopback
 from core.settings import STACK, SettingError, Settings
 from infra.doctor.report import lines, results
 from infra.doctor.target import Target
@@ -14,6 +16,7 @@ from infra.up import running_stack
 
 
 def main() -> int:
+    exempt_loopback(os.environ)
     try:
         target = target_of(Settings.from_environment(STACK))
     except SettingError as error:

@@ -32,6 +32,11 @@ def disks(
     """Check the disks of the stack's folder and of the journal."""
     state = target.stack.folder if target.stack else paths.stack_dir(target.settings.stack_dir)
     folders = {_existing(state), _existing(Path(target.settings.journal_dir).resolve())}
+    other_disk = (
+        f"move {target.stack.folder.parent} to another disk while the stack is down, and set STACK_DIR"
+        if target.stack
+        else "set STACK_DIR or JOURNAL_DIR to another disk"
+    )
     disks = {folder.stat().st_dev: folder for folder in sorted(folders)}
     for folder in disks.values():
         disk = os.statvfs(folder)
@@ -39,13 +44,13 @@ def disks(
         if free < least_bytes:
             yield Finding(
                 f"{free / 1e9:.1f} GB are free on the disk of {folder}, less than {least_bytes / 1e9:g}",
-                "free some space, lower retentions, or set STACK_DIR or JOURNAL_DIR to another disk",
+                f"free some space, lower retentions, or {other_disk}",
             )
         # Some file systems, such as btrfs, have no fixed number of inodes.
         if disk.f_files and disk.f_favail < least_inodes:
             yield Finding(
                 f"{disk.f_favail} inodes are free on the disk of {folder}, less than {least_inodes}",
-                "delete small files, or set STACK_DIR or JOURNAL_DIR to another disk",
+                f"delete small files, or {other_disk}",
             )
 
 

@@ -39,9 +39,10 @@ def restarted_programs(log_folder: Path) -> Iterator[Finding]:
     """Find programs that end by themselves again and again: in between, their state is RUNNING."""
     since = time.time() - RECENT
     ends: dict[str, list[str]] = {}
+    # supervisord's local time is UTC: Stack.tool_environment sets TZ.
     for found in EXITED.finditer(_end_of(log_folder / "supervisord.log")):
-        local_time, program, how = found.groups()
-        if datetime.fromisoformat(local_time).timestamp() >= since:
+        logged_at, program, how = found.groups()
+        if datetime.fromisoformat(f"{logged_at}Z").timestamp() >= since:
             ends.setdefault(program, []).append(how)
     for program, hows in sorted(ends.items()):
         if len(hows) > MOST_ENDS:

@@ -11,7 +11,8 @@ def encode_frames(texts: Iterable[str]) -> bytes:
     """Encode each text as one WebSocket frame (RFC 6455: final, text, unmasked, uncompressed)."""
     frames: list[bytes] = []
     for text in texts:
-        payload = text.encode()
+        # A lone surrogate, which a client may have sent as an escape, becomes that escape again.
+        payload = text.encode(errors="backslashreplace")
         size = len(payload)
         if size < 126:
             header = struct.pack("!BB", 0x81, size)

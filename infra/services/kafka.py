@@ -33,6 +33,7 @@ from infra.stack import Stack, StackError
 CLASSPATH = str(paths.KAFKA_JARS / "*")
 CLUSTER_ID = "cryptopricesrt-0000000"
 
+ANSWER_SECONDS = 5
 LEADERS_DEADLINE = 30.0
 
 REFUSED = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001 - public, underscore and all
@@ -149,7 +150,7 @@ def _administrators_login(stack: Stack) -> Iterator[str]:
 
 
 def _format(properties: Path, *options: str) -> None:
-    command = ["java", "-XX:TieredStopAtLevel=1", *shlex.split(kafka_options("read"))]
+    command = [paths.java(), "-XX:TieredStopAtLevel=1", *shlex.split(kafka_options("read"))]
     command += ["-cp", CLASSPATH, "kafka.tools.StorageTool"]
     command += ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -160,18 +161,23 @@ def _format(properties: Path, *options: str) -> None:
 
 
 def is_ready(settings: Settings) -> bool:
-    """Raise StackError if the broker answers but refuses the connection: waiting can't help."""
+    """Return whether a broker answers within ANSWER_SECONDS.
+
+    Raise StackError if it refuses the connection: waiting can't help.
+    """
     problems: list[KafkaError] = []
+    # One client for all attempts: TCP, TLS and login of a distant broker can take more than a second.
     admin = admin_client(settings, problems.append)
-    try:
-        return bool(admin.list_topics(timeout=1).brokers)
-    except KafkaException:
-        # poll() runs the error callback.
-        admin.poll(0)
-        for problem in problems:
-            if problem.code() in REFUSED:
-                raise StackError(f"Kafka refuses the connection: {problem.str()}") from None
-        return False
+    for _ in range(ANSWER_SECONDS):
+        try:
+            return bool(admin.list_topics(timeout=1).brokers)
+        except KafkaException:
+            # poll() runs the error callback.
+            admin.poll(0)
+            for problem in problems:
+                if problem.code() in REFUSED:
+                    raise StackError(f"Kafka refuses the connection: {problem.str()}") from None
+    return False
 
 
 def initialise(settings: Settings) -> None:

@@ -1,7 +1,9 @@
 """Configure MinIO, the S3 store of the lake, and create its bucket and retention rules."""
 
+import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 import boto3
 from botocore.config import Config
@@ -15,9 +17,11 @@ from infra.supervision import write_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
 
-REGION = "us-east-1"
+DEFAULT_REGION = "us-east-1"
+"""The region of a store that has none, such as the local one."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -48,7 +52,7 @@ def client(settings: Settings, attempts: int = 1) -> "S3Client":
     return boto3.client(
         "s3",
         **client_arguments(settings),
-        region_name=REGION,
+        region_name=_region(),
         config=Config(
             connect_timeout=2,
             retries={"total_max_attempts": attempts},
@@ -62,7 +66,7 @@ def storage_options(settings: Settings) -> dict[str, str]:
     options = {
         "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
         "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": REGION,
+        "AWS_REGION": _region(),
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
         "AWS_SESSION_TOKEN": settings.aws_session_token,
@@ -70,23 +74,51 @@ def storage_options(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
+def _region() -> str:
+    """Return the region, which Amazon requires in each signature. boto3 reads the same variable."""
+    return os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+
+
 def is_ready(settings: Settings) -> bool:
     try:
-        client(settings).list_buckets()
+        _has_bucket(client(settings), settings.s3_bucket)
     except (BotoCoreError, ClientError):
         return False
+    return True
+
+
+def _has_bucket(store: "S3Client", bucket: str) -> bool:
+    """Needs no right to list all buckets."""
+    try:
+        store.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+            return False
+        raise
     return True
 
 
 def initialise(settings: Settings) -> None:
     """Create the bucket if it does not exist, and set the retention of landing/ and raw/."""
     store = client(settings)
-    if settings.s3_bucket not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
+    if not _has_bucket(store, settings.s3_bucket):
         # Another process may have created it since the check.
         with suppress(store.exceptions.BucketAlreadyOwnedByYou):
-            store.create_bucket(Bucket=settings.s3_bucket)
+            _create_bucket(store, settings.s3_bucket)
     for rule in retention_rules(settings):
         retain(store, settings.s3_bucket, rule)
+
+
+def _create_bucket(store: "S3Client", bucket: str) -> None:
+    region = _region()
+    if region == DEFAULT_REGION:
+        # Amazon refuses it as a constraint.
+        store.create_bucket(Bucket=bucket)
+    else:
+        constraint = cast("BucketLocationConstraintType", region)
+        store.create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": constraint}
+        )
 
 
 def retention_rules(settings: Settings) -> "list[LifecycleRuleTypeDef]":

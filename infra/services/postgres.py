@@ -58,7 +58,7 @@ def prepare(stack: Stack) -> None:
         _install(stack)
     data = folder / "data"
     if not (data / "PG_VERSION").exists():
-        _make_cluster(stack)
+        _make_cluster(stack, data)
     host, port = postgres_address(stack.settings)
     included = data / "stack.conf"
     tls = WITH_TLS if stack.secured else ""
@@ -89,10 +89,11 @@ def _require_tls(stack: Stack, data: Path) -> None:
         _give_to(stack.postgres_user, str(own))
 
 
-def _make_cluster(stack: Stack) -> None:
-    data = stack.folder / "postgres" / "data"
-    # A folder without PG_VERSION was left by an interrupted initdb.
-    shutil.rmtree(data, ignore_errors=True)
+def _make_cluster(stack: Stack, complete: Path) -> None:
+    """Make the cluster in another folder, and rename that at last: initdb may be interrupted."""
+    data = complete.with_name("data.incomplete")
+    for left in (data, complete):
+        shutil.rmtree(left, ignore_errors=True)
     data.mkdir(mode=0o700)
     owner = urlsplit(_initialisers_url(stack.settings))
     password_file = data.with_name("password")
@@ -110,6 +111,7 @@ def _make_cluster(stack: Stack) -> None:
         raise StackError(f"initdb failed: {done.stderr}")
     with (data / "postgresql.conf").open("a") as configuration:
         configuration.write("include 'stack.conf'\n")
+    data.rename(complete)
 
 
 def _give_to(user: str, *paths: str) -> None:
@@ -131,8 +133,13 @@ def initialise(settings: Settings) -> None:
     """Create the roles and the database, apply the migrations, and grant the server's role its rights.
 
     The jobs' role owns the database and its tables: it adds and removes partitions, and a rebuild
-    replaces tables. It need not be a superuser.
+    replaces tables. It need not be a superuser. Raise StackError if both URLs have the same role.
     """
+    if _role_of(settings.database_url) == _role_of(settings.reader_database_url):
+        raise StackError(
+            "READER_DATABASE_URL has the role of DATABASE_URL. The server's role may only read, so choose "
+            "another name for it: it is created"
+        )
     with closing(_connect_to_server(settings)) as server:
         server.autocommit = True
         _wait_for_others(server)
@@ -196,7 +203,7 @@ def _initialisers_url(settings: Settings) -> str:
 
 def _create_database(server: connection, owner_url: str) -> None:
     url = urlsplit(owner_url)
-    name, owner = url.path[1:], sql.Identifier(unquote(url.username or ""))
+    name, owner = url.path[1:], sql.Identifier(_role_of(owner_url))
     with server.cursor() as cursor:
         cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
         if cursor.rowcount == 0:
@@ -204,10 +211,13 @@ def _create_database(server: connection, owner_url: str) -> None:
             cursor.execute(statement.format(sql.Identifier(name), owner))
 
 
+def _role_of(url: str) -> str:
+    return unquote(urlsplit(url).username or "")
+
+
 def _create_role(server: connection, role_url: str) -> None:
     """Create the URL's role, or change its password."""
-    url = urlsplit(role_url)
-    role, password = unquote(url.username or ""), unquote(url.password or "")
+    role, password = _role_of(role_url), unquote(urlsplit(role_url).password or "")
     # Postgres logs a statement that fails, so send a verifier instead of the password.
     verifier = encrypt_password(password, role, scope=server, algorithm="scram-sha-256")
     with server.cursor() as cursor:
@@ -222,17 +232,13 @@ def _create_role(server: connection, role_url: str) -> None:
 
 def _create_reader(server: connection, reader_url: str) -> None:
     _create_role(server, reader_url)
-    role = unquote(urlsplit(reader_url).username or "")
+    role = sql.Identifier(_role_of(reader_url))
     with server.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(
-                sql.Identifier(role)
-            )
-        )
+        cursor.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(role))
 
 
 def _grant_reading(database: connection, reader_url: str) -> None:
-    role = sql.Identifier(unquote(urlsplit(reader_url).username or ""))
+    role = sql.Identifier(_role_of(reader_url))
     with database.cursor() as cursor:
         for statement in (
             "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}",

@@ -65,9 +65,10 @@ def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[
 def add_session(app: FastAPI, key: ApiKey | None) -> None:
     @app.post("/session", status_code=HTTPStatus.NO_CONTENT)
     async def begin_session(request: Request, response: Response) -> None:
-        """Set a session cookie for a browser that sends the key; a session sent instead is extended.
+        """Set a session cookie for a browser that sends the key.
 
-        No cookie is set if the server requires no key.
+        A browser that sends a valid session cookie gets a new one, so its session is extended. No cookie is
+        set if the server requires no key.
         """
         if key is not None:
             response.set_cookie(

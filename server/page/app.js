@@ -118,9 +118,14 @@ function replaced() {
   shell.forgetRates();
   markets.replaced();
   panel.replaced();
-  feeds.update();
+  updateFeeds();
   for (const list of Object.values(lists)) list.replaced();
   showTitle();
+}
+
+/** Ages rest during a pause, as the prices do. */
+function updateFeeds() {
+  if (!held.isPaused) feeds.update();
 }
 
 async function loadFeeds() {
@@ -128,6 +133,7 @@ async function loadFeeds() {
   if (!answer) return;
   const isChanged = setExchanges(answer.feeds);
   feeds.load(answer.feeds);
+  updateFeeds();
   if (!hasSnapshot) return;
   if (isChanged) replaced();
   // The last attempt failed.

@@ -20,8 +20,10 @@ export async function waitForAccess(form) {
       form.onsubmit = async (event) => {
         event.preventDefault();
         const status = await openSession({ "X-API-Key": String(new FormData(form).get("key")) });
-        find("[role=alert]", form).textContent = ERRORS[status] ?? "";
-        if (status === 204) resolve();
+        const isOpen = status === 204;
+        const error = ERRORS[status] ?? `The server answered with status ${status}.`;
+        find("[role=alert]", form).textContent = isOpen ? "" : error;
+        if (isOpen) resolve();
       };
     })
   );

@@ -18,8 +18,9 @@ const LONGEST_SILENCE = 240_000;
 const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "traded_at", "received_at"];
 
 /**
- * Returns the limit for the next message (ms) after a wait, which a message may have ended or not: twice as long. A
- * message that took long allows the next one, which has everything that changed meanwhile, as much.
+ * Returns the time limit for the next message (ms): twice the last wait, whether or not a message ended it, but at
+ * least SILENCE_LIMIT and at most LONGEST_SILENCE. After a slow message the next one may be slow too, because it has
+ * everything that changed meanwhile.
  * @param {number} waited
  */
 export function nextLimit(waited) {

@@ -21,7 +21,7 @@ from server.times import Time, end_after_start
 UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
-"""Start of a candle of every width, as in the SQL function `candles`. It is a Monday."""
+"""A Monday, at which candles of every width start, as in the SQL functions `candles` and `merged_candles`."""
 
 
 def width_of(interval: str) -> timedelta:
@@ -30,8 +30,7 @@ def width_of(interval: str) -> timedelta:
 
 
 def check_width(interval: str) -> str:
-    width = width_of(interval)
-    if width != UNITS["w"] and UNITS["d"] % width:
+    if interval != "1w" and UNITS["d"] % width_of(interval):
         raise ValueError("expected an interval that divides a day, or 1w")
     return interval
 
@@ -55,9 +54,9 @@ ORDER BY start LIMIT %(limit)s
 """
 
 ALL_TIME = "{(,)}"
-"""Holes if none of our candles are used."""
+"""Value of `holes` that replaces all our candles."""
 NO_TIME = "{}"
-"""Holes if only our candles are used."""
+"""Value of `holes` that replaces none of our candles."""
 
 # Either row may be missing: the exchange's list, or the first price, may not have arrived yet.
 IS_KNOWN = """
@@ -208,7 +207,10 @@ async def candles(
 async def first_rows(
     queries: QueryConnection, series: Series, span: Span, count: int
 ) -> list[tuple[Any, ...]]:
-    """Return up to `count` rows of CANDLES. No more of a long span is read than needed."""
+    """Return up to `count` rows of CANDLES.
+
+    Read the span in parts, each four times as long as the one before, until there are enough rows.
+    """
     rows: list[tuple[Any, ...]] = []
     start, length = span.start, count * series.width
     while start < span.end and len(rows) < count:

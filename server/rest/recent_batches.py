@@ -61,6 +61,6 @@ async def batch_minutes(queries: QueryConnection) -> list[BatchMinute]:
 
 
 async def ticks_per_second(queries: QueryConnection, exchanges: list[str]) -> dict[str, float]:
-    """Return the tickers read in the last finished minute, per second; none if it has no batch."""
+    """Return the mean rate of tickers in the last finished minute, by exchange; empty if it has no batch."""
     rows = await queries.rows(TICKERS, {"exchanges": exchanges})
     return {exchange: round(tickers / 60, 1) for exchange, tickers in rows}

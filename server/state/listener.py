@@ -76,7 +76,7 @@ class Listener(threading.Thread):
 
     `away` is called when Postgres becomes unavailable, `back` when it can be read again. A Postgres
     that hangs counts as unavailable if psycopg2's wait callback is `wait_with_timeout`. `feeds_read`
-    is called every 1 to 2 s with the unreadable shares and the newest interruptions, whether or not
+    is called every 1 to 3 s with the unreadable shares and the newest interruptions, whether or not
     batches come. `candles_wanted` returns the symbols whose candles are read with their changes. All
     callbacks run on this thread.
     """
@@ -139,23 +139,17 @@ class Listener(threading.Thread):
             reading = None
             if state != self._known:
                 reading = read(statements, state, self._known, self._candles_wanted())
-            feeds = read_feeds(statements) if self._take_feeds_turn() else None
+            feeds = read_feeds(statements) if time.monotonic() >= self._feeds_due else None
         if self.away_since is not None:
             self.away_since = None
             self._back()
         # Report the feeds before the prices: the first reading of prices makes the server ready.
         if feeds is not None:
+            self._feeds_due = time.monotonic() + FEEDS_EVERY
             self._feeds_read(*feeds)
         if reading is not None:
             self._known = state
             self._publish(reading)
-
-    def _take_feeds_turn(self) -> bool:
-        """Return whether the queries of the feeds are due. If they are, schedule the next ones."""
-        is_due = time.monotonic() >= self._feeds_due
-        if is_due:
-            self._feeds_due = time.monotonic() + FEEDS_EVERY
-        return is_due
 
     def _wait(self, postgres: connection) -> None:
         """Return after a notification, after `stop`, or after POLL_INTERVAL."""

@@ -17,7 +17,7 @@ LARGE = 16_384
 
 A large message goes to all clients of a subscription, so its size counts: ISA-L would make a stream of all
 prices a tenth larger. Small messages are numerous, one for each choice of symbols, so their time counts:
-ISA-L takes a third to an eighth of it.
+ISA-L takes a third to an eighth of zlib's.
 """
 
 LEVEL_OF_ZLIB = 6

@@ -99,7 +99,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
     for each in accept_encoding.lower().split(","):
         coding, _, weight = each.partition(";")
         if coding.strip() in ("gzip", "x-gzip"):
-            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+            return weight.replace(" ", "").rstrip("0.") != "q="
     return False
 
 

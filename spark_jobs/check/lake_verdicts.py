@@ -27,7 +27,10 @@ def lake_verdicts(
     now: datetime,
     span: TimeSpan | None,
 ) -> Iterator[Verdict]:
-    """Yield a verdict for each prefix that is not empty. `rows` has message_counts.COUNTED."""
+    """Yield a verdict for each prefix that is not empty. `rows` has message_counts.COUNTED.
+
+    Without a receipt in `rows`, only `raw/` is compared.
+    """
     messages = messages_of(rows).where(is_wanted(span))
     if history.raw.objects:
         archived = history.raw.with_duplicates(reach.begins, reach.ends)
@@ -45,8 +48,8 @@ def lake_verdicts(
     first, last = first.astimezone(UTC), last.astimezone(UTC)
     if tickers := stored_tickers(spark, settings, first, last):
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        dropped = today - (settings.tickers_retention_days - 1) * DAY
-        yield tickers_verdict(messages, tickers, dropped)
+        kept_since = today - (settings.tickers_retention_days - 1) * DAY
+        yield tickers_verdict(messages, tickers, kept_since)
     in_landing = landed(spark, settings, first, last)
     if in_landing is not None:
         in_landing.persist()

@@ -19,7 +19,7 @@ COLUMNS = "topic STRING, partition INT, offset BIGINT, received_at TIMESTAMP"
 
 
 class StoredTickers(NamedTuple):
-    """The table's rows with COLUMNS, its progress, and its missing files.
+    """Rows with COLUMNS and missing files of the requested days, and the table's progress.
 
     `until` is the next offset of every partition that was read into the table. `missing` are the files
     that the table's log names but the store lacks.

@@ -1,11 +1,13 @@
 """Run a program of this package, and end it with one line on expected errors."""
 
+import os
 import sys
 from collections.abc import Callable
 
 import psycopg2
 from confluent_kafka import KafkaException
 
+from core.no_proxy import exempt_loopback
 from core.settings import SettingError
 from spark_jobs.errors import JobError
 
@@ -16,6 +18,7 @@ def run(name: str, main: Callable[[], None]) -> None:
     Expected are a SettingError, a JobError, and errors of Postgres or Kafka. A failure inside a query is
     raised as Spark's exception, and one of the object store as it is, with the full traceback.
     """
+    exempt_loopback(os.environ)
     try:
         main()
     except (SettingError, JobError) as error:

@@ -158,7 +158,7 @@ def test_a_flood_of_a_small_topic_is_counted_too(
     assert places_of_letters(owner) == [(INSTRUMENTS, 0, offset, -1) for offset in range(EXAMPLES)]
 
 
-def test_those_of_a_topic_that_was_created_again_go(
+def test_dead_letters_of_a_topic_that_was_created_again_are_deleted(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     write(spark, sink, flood(0), record([0], KUCOIN.raw_topic))
@@ -177,7 +177,8 @@ def test_a_count_that_its_positions_contradict_is_refused(owner: connection, let
     execute(owner, insert, 6, to_bits([0, 9]))
 
 
-def before(offset: int, position: int, reason: str, topic: str = TOPIC) -> tuple[Any, ...]:
+def earlier_row(offset: int, position: int, reason: str, topic: str = TOPIC) -> tuple[Any, ...]:
+    """Return a row of dead_letters as versions with only that table wrote it."""
     return (topic, 2, offset, position, reason, b"", None)
 
 
@@ -185,12 +186,12 @@ def test_what_an_earlier_version_wrote_is_counted(owner: connection) -> None:
     insert_as_before(
         owner,
         [
-            before(3, 0, "price can't be read: a:b"),
-            before(3, 1, "price can't be read: c"),
-            before(3, 17, "price can't be read: d"),
-            before(3, 2, NO_OBJECT),
-            before(4, -1, NO_ARRAY),
-            before(3, 8, NO_OBJECT, KUCOIN.raw_topic),
+            earlier_row(3, 0, "price can't be read: a:b"),
+            earlier_row(3, 1, "price can't be read: c"),
+            earlier_row(3, 17, "price can't be read: d"),
+            earlier_row(3, 2, NO_OBJECT),
+            earlier_row(4, -1, NO_ARRAY),
+            earlier_row(3, 8, NO_OBJECT, KUCOIN.raw_topic),
         ],
     )
     price = "price can't be read"
@@ -202,6 +203,7 @@ def test_what_an_earlier_version_wrote_is_counted(owner: connection) -> None:
     ]
     is_set = "SELECT get_bit(positions, 17), get_bit(positions, 16) FROM dead_letter_spans WHERE cause = %s"
     assert rows(owner, is_set, price) == [(1, 0)]
+    # The migration copies written_at: all rows have the time of the one insert.
     times = (
         "SELECT written_at FROM dead_letters UNION SELECT written_at FROM dead_letter_spans"
         " UNION SELECT first_written_at FROM dead_letter_spans"

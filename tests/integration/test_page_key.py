@@ -31,6 +31,11 @@ def test_the_page_asks_for_the_key_once_and_again_when_it_is_another(
         show.click()
         expect(page.get_by_role("alert")).to_have_text("Wrong key.")
 
+        page.route("**/session", lambda route: route.fulfill(status=502))
+        show.click()
+        expect(page.get_by_role("alert")).to_have_text("The server answered with status 502.")
+        page.unroute("**/session")
+
         key.fill(KEY)
         show.click()
         expect(price).to_have_text("85,439.99")

@@ -481,6 +481,20 @@ def test_all_rows_have_the_same_height(
     assert set(heights) == {expected}
 
 
+def test_pair_is_no_longer_halted_once_another_exchange_trades_it(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    with closing(psycopg2.connect(database.database_url)) as owner, owner, owner.cursor() as cursor:
+        cursor.execute("UPDATE instruments SET status = 'BREAK' WHERE symbol = 'WBTCUSDT'")
+        list_instruments(owner, ("kucoin", "WBTC-USDT", "WBTC", "USDT", "TRADING"))
+    page.goto(server.page)
+    tag = row(page, "WBTC/USDT").locator(".tag")
+    expect(tag).to_have_text("halted")
+    write_batch(database.database_url, [quoted("kucoin", "WBTC-USDT", "85401")])
+    expect(price(page, "WBTC/USDT", "kucoin")).to_have_text("85,401")
+    expect(tag).to_have_count(0)
+
+
 def test_instruments_that_could_not_be_read_are_read_again(
     server: ServerProcess, page: Page
 ) -> None:

@@ -199,6 +199,10 @@ def test_two_tabs_share_their_choices(server: ServerProcess, page: Page) -> None
         tab.goto(server.page)
         expect(names(tab).first).to_be_visible()
     page.get_by_role("button", name="Favourite ETH/BTC").click()
+    # Tabs in two processes have the storage in common only after some time.
+    expect(other.get_by_role("button", name="Favourite ETH/BTC")).to_have_attribute(
+        "aria-pressed", "true"
+    )
     other.get_by_role("button", name="Favourite BTC/USDT").click()
     other.get_by_role("button", name="Options").click()
     other.get_by_label("Dark").check()
@@ -269,6 +273,19 @@ def test_a_pause_holds_prices_until_it_ends(
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0234")
     page.keyboard.press("p")
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0236")
+
+
+def test_a_pause_holds_the_ages_of_the_feeds(server: ServerProcess, page: Page) -> None:
+    read_often(page)
+    page.goto(server.page)
+    ages = page.locator("#feeds .age")
+    expect(ages).to_have_count(2)
+    page.keyboard.press("p")
+    shown = ages.all_inner_texts()
+    page.wait_for_timeout(2500)
+    assert ages.all_inner_texts() == shown
+    page.keyboard.press("p")
+    expect(ages.first).not_to_have_text(shown[0])
 
 
 def test_a_phone_has_the_pause_the_columns_and_all_quotes(

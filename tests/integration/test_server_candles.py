@@ -244,6 +244,8 @@ def test_a_symbol_that_is_only_listed_has_no_candles_yet(
     ("path", "parameter", "value"),
     [
         ("binance/BTCUSDT?interval=7m", "interval", "7m"),
+        # As long as 1w, but not its name.
+        ("binance/BTCUSDT?interval=7d", "interval", "7d"),
         ("binance/BTCUSDT?from=yesterday", "from", "yesterday"),
         ("binance/BTCUSDT?to=2025", "to", "2025"),
         ("binance/BTCUSDT?from=2025-03-28&to=2025-03-27", "to", "2025-03-27"),

@@ -12,7 +12,7 @@ class Kill:
     at: datetime
     program: str
     seconds: float | None = None
-    """Seconds from the kill until data received after it had arrived; None after the deadline."""
+    """Seconds from the kill to the first arrival of data received after it; None after the deadline."""
 
 
 @dataclass(frozen=True)

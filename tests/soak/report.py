@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from statistics import median
 from textwrap import wrap
 
@@ -28,8 +29,9 @@ data of all parts is compared.
 """
 
 RECOVERED = """
-Seconds from the kill until data received after it had arrived. For an extractor, that is a price of its
-exchange in Postgres; for the server, prices of both exchanges in its answer; for MinIO, a new object in
+Seconds from the kill to the first arrival of data that was received after the kill. For an extractor,
+that is a price of its exchange in Postgres; for the server, prices of both exchanges in its answer; for
+MinIO, a new object in
 `raw/`, whose batches take 20 s; otherwise, prices of both exchanges in Postgres. Meanwhile the exchanges
 continue to misbehave, and other programs may be killed.
 """
@@ -115,7 +117,7 @@ def paragraph(text: str) -> Iterator[str]:
 
 def columns(record: Record) -> Iterator[Sequence[str]]:
     yield (
-        *("connections", "items sent", "different items surely received", "items in Kafka"),
+        *("connections", "items sent", "distinct items surely received", "items in Kafka"),
         *("messages in Kafka", "items in `landing/`", "messages in `raw/`", "rows in `tickers/`"),
         *("dead letters", "no price"),
     )
@@ -134,9 +136,8 @@ def recoveries(kills: Iterable[Kill]) -> Iterator[Sequence[str]]:
         of_program[TITLES[kill.program]].append(kill.seconds)
     every = [seconds for each in of_program.values() for seconds in each]
     for name, found in [*sorted(of_program.items()), ("all", every)]:
-        seen = [seconds for seconds in found if seconds is not None]
-        worst = shown(max(seen) if seen and len(seen) == len(found) else None)
-        yield name, str(len(found)), shown(median(seen) if seen else None), worst
+        times = [inf if seconds is None else seconds for seconds in found] or [inf]
+        yield name, str(len(found)), shown(median(times)), shown(max(times))
 
 
 def faults_row(exchange: str, faults: Mapping[str, int]) -> tuple[str, str]:
@@ -145,7 +146,7 @@ def faults_row(exchange: str, faults: Mapping[str, int]) -> tuple[str, str]:
 
 
 def shown(seconds: float | None) -> str:
-    return NOT_SEEN if seconds is None else f"{seconds:.1f}"
+    return NOT_SEEN if seconds in (None, inf) else f"{seconds:.1f}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

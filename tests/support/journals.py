@@ -36,8 +36,8 @@ def number_of(line: Line) -> int:
 
 
 def line(number: int, symbol: str = "A", endpoint: str = "kucoin.com") -> Line:
-    """Return the line at the position `number`."""
-    return Line(number, endpoint, symbol, item(number, symbol, number))
+    """Return the line at the position `number`, received `number` microseconds after the epoch."""
+    return Line(number, endpoint, symbol, item(number, symbol, received_at=number))
 
 
 @contextmanager
@@ -99,6 +99,6 @@ def left_behind(folder: Path) -> Path:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Return the names of a journal's segments, complete or not."""
+    """Return the names of all files in a journal's folder, except id, lock and delivered."""
     names = {path.name for path in folder.iterdir()}
     return sorted(names - {"id", "lock", "delivered"})

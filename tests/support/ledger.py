@@ -16,7 +16,8 @@ Identity = tuple[str, int] | str
 
 
 BREAK_MARGIN = 1_000_000
-"""Microseconds before a broken connection's end in which frames may be lost that were read in time."""
+"""Microseconds before the end of a broken connection. Frames written in this time may be lost, even if the
+extractor is not late."""
 
 
 class Frame(NamedTuple):

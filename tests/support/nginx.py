@@ -17,7 +17,7 @@ EXAMPLE = PROJECT / "infra" / "nginx.conf.example"
 # Debian installs it in a folder that only root's PATH contains.
 FOLDERS = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
 
-# Those that are built in are folders of the system.
+# nginx's default folders for temporary files belong to the system, so each gets a folder of the test.
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 

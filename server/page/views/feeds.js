@@ -27,7 +27,6 @@ export class Feeds {
     find("#simulated").hidden = !areAll;
     // One badge for all is enough.
     if (areAll) this.#simulated.clear();
-    this.update();
   }
 
   update() {

@@ -46,7 +46,7 @@ export class Row {
     set(this.link, "aria-current", isOpen ? "true" : null);
     set(this.element, "data-open", isOpen ? "true" : null);
     set(this.star, "aria-pressed", String(isFavourite));
-    if (this.pair === pair) return;
+    const isSame = this.pair === pair;
     const isOther = this.pair?.key !== pair.key;
     this.pair = pair;
     if (isOther) {
@@ -59,7 +59,7 @@ export class Row {
     const tag = find(".tag", this.link);
     if (isAllHalted && !tag) this.link.append(" ", element("span", { class: "tag" }, "halted"));
     else if (!isAllHalted) tag?.remove();
-    this.update(context, isOther);
+    if (!isSame) this.update(context, isOther);
   }
 
   /** @param {Context} context @param {boolean} isNew whether the cells still show another pair */

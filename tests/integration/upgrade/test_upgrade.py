@@ -56,7 +56,10 @@ ODD = "SELECT trim_scale(price)::text FROM live_prices WHERE symbol = 'ODD-USDT'
 
 @pytest.fixture
 def carried(stack: Stack, broker: OwnKafka, tmp_path: Path) -> Settings:
-    """Services with the data as version 2f1e7d2 left them: no migration, no setting is newer."""
+    """Return the settings of services that hold the data as version 2f1e7d2 left them.
+
+    No later migration has run.
+    """
     settings = replace(
         settings_on(stack, "kept_2f1e7d2"),
         kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers,
@@ -202,6 +205,8 @@ def test_rows_that_can_not_be_computed_again_are_marked(
     marked = json.loads(table.metadata().configuration[EARLIER])
     assert marked[BINANCE.raw_topic]["0"] > 0
     # A rebuild with the same rules leaves the marks, and sets none.
+    rebuild(spark, carried)
+    assert rows(owner, MARKS) == [("binance", True), ("kucoin", False)]
     execute(owner, "UPDATE reading_rules SET earlier_until = NULL WHERE exchange = 'binance'")
     rebuild(spark, carried)
     assert rows(owner, MARKS) == [("binance", False), ("kucoin", False)]

@@ -2,7 +2,7 @@
 
     python -m tests.support.programs.reads_by_spark BUCKET
 
-The settings here only configure the store's address and the Delta extension.
+The settings here only configure local mode, jars, the store's address and Delta.
 """
 
 import json

@@ -150,10 +150,22 @@ def test_librdkafka_takes_every_number_at_both_ends_of_its_range() -> None:
             "ssl.keystore.key: needs ssl.keystore.certificate.chain, and vice versa",
         ),
         (
+            {
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": "/tr0ub4dor",
+                "ssl.keystore.certificate.chain": "tr0ub4dor",
+            },
+            "ssl.keystore.location: ssl.keystore.certificate.chain is set as well",
+        ),
+        (
             {"ssl.endpoint.identification.algorithm": "tr0ub4dor"},
             "ssl.endpoint.identification.algorithm: expected https, or empty",
         ),
         ({"request.timeout.ms": "30s"}, "request.timeout.ms: expected a whole number from 10 to "),
+        (
+            {"connections.max.idle.ms": "0"},
+            "connections.max.idle.ms: expected a whole number from 1 to ",
+        ),
         ({"bootstrap.servers": "b:9092"}, "bootstrap.servers: not supported here: set KAFKA_BOOTS"),
         (
             {"sasl.login.callback.handler.class": "tr0ub4dor"},

@@ -1,7 +1,10 @@
 """Test the commands on a stack whose supervisord still waits for the end of a program."""
 
 import os
+import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,8 +35,8 @@ stopwaitsecs = 60
 
 
 @contextmanager
-def shutting_down(folder: Path) -> Iterator[Stack]:
-    """Run a stack with one program, and yield while it shuts down."""
+def with_slow_program(folder: Path) -> Iterator[Stack]:
+    """Run a stack whose only program runs and ends slowly."""
     configuration = folder / "supervisord.conf"
     configuration.write_text(SECTIONS + PROGRAM)
     with pytest.MonkeyPatch.context() as patched:
@@ -45,11 +48,18 @@ def shutting_down(folder: Path) -> Iterator[Stack]:
         try:
             supervision.start_programs(stack, ["slow"])
             wait_for((stack.folder / "began").exists)
-            supervision.call(stack, "shutdown")
             yield stack
         finally:
             (stack.folder / "end").touch()
             supervision.stop(stack)
+
+
+@contextmanager
+def shutting_down(folder: Path) -> Iterator[Stack]:
+    """Run a stack with one program, and yield while it shuts down."""
+    with with_slow_program(folder) as stack:
+        supervision.call(stack, "shutdown")
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +112,36 @@ def test_a_second_down_waits_for_the_same_end(
         assert len(refused) == 1
         assert "processes ended" in capsys.readouterr().out
         assert list(supervision.processes_of(stack)) == []
+
+
+def test_a_program_that_is_being_stopped_is_started_when_it_has_ended(tmp_path: Path) -> None:
+    with with_slow_program(tmp_path) as stack:
+        supervision.call(stack, "stopProcess", "slow", False)
+        (ending,) = supervision.programs(stack)
+        assert ending["statename"] == "STOPPING"
+        with ThreadPoolExecutor() as pool:
+            started = pool.submit(supervision.start_programs, stack, ["slow"])
+            (stack.folder / "began").unlink()
+            (stack.folder / "end").touch()
+            started.result()
+        (running,) = supervision.programs(stack)
+        # It sees the file at once, and ends by itself.
+        assert running["statename"] in ("RUNNING", "EXITED")
+        wait_for((stack.folder / "began").exists)
+
+
+def test_a_stack_is_up_whatever_folder_for_temporary_files_the_shell_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with with_slow_program(tmp_path) as stack:
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        assert supervision.is_running(stack)
+
+
+def test_data_are_not_deleted_below_programs_whose_supervisor_was_killed(tmp_path: Path) -> None:
+    with with_slow_program(tmp_path) as stack:
+        os.kill(supervision.call(stack, "getPID"), signal.SIGKILL)
+        wait_for(lambda: not supervision.is_running(stack))
+        with pytest.raises(StackError, match="the demo stack is up: make down first"):
+            clean(stack.settings)

@@ -97,6 +97,12 @@ def test_every_kind_of_failure_is_named() -> None:
     assert "| Kafka | 1 | not in time | not in time |" in text.splitlines()
 
 
+def test_a_program_that_mostly_did_not_recover_has_no_median() -> None:
+    found = record()
+    found.kills = [Kill(BEGAN, "jobs", seconds) for seconds in (10.0, None, None)]
+    assert "| Spark driver | 3 | not in time | not in time |" in markdown(found).splitlines()
+
+
 def test_a_run_that_broke_off_is_reported_too() -> None:
     broken = Record(
         "make soak", BEGAN, 1800.0, 4000.0, 0, 7, "2 cores", {}, errors=["no port is free"]

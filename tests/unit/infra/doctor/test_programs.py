@@ -1,14 +1,28 @@
 """Test that programs that end again and again are found in supervisord's log."""
 
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from infra.doctor.finding import Finding
 from infra.doctor.programs import restarted_programs
 
 
+@pytest.fixture(autouse=True, params=["Europe/Berlin", "America/New_York"])
+def time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The shell's time zone. supervisord's is UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
 def line(minutes_ago: float, event: str) -> str:
-    when = datetime.now() - timedelta(minutes=minutes_ago)
+    when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     return f"{when:%Y-%m-%d %H:%M:%S},765 WARN {event}\n"
 
 

@@ -78,6 +78,9 @@ def test_events_of_any_messages_make_one_gzip_stream() -> None:
         ("br, GZIP;q=0.1", True),
         ("gzip;q=0, deflate", False),
         ("gzip; q=0.000", False),
+        ("gzip;q=0.", False),
+        ("gzip;q=0.001", True),
+        ("gzip;q=1.0", True),
         ("deflate, zstd", False),
     ],
 )

@@ -284,15 +284,15 @@ def test_interruptions_are_sent_to_those_that_want_them_and_have_the_exchange(hu
         hub.interrupted([interruption("binance", 1, 2), interruption("binance", 3, 4, "b")])
         hub.publish(reading(3, 2, BTC="3"))
 
-        begun, with_prices, refused, ended, last = wire.messages()
+        begun, with_prices, changed_reason, ended, last = wire.messages()
         assert [m["interruptions"] for m in first] == [[]]
-        assert spans([begun, refused, ended]) == [
+        assert spans([begun, changed_reason, ended]) == [
             ("interruption", "03", None),
             ("interruption", "03", None),
             ("interruption", "03", "04"),
         ]
         assert (begun["previous"], begun["id"]) == ("e-1", "e-1")
-        assert (begun["exchange"], refused["reason"]) == ("binance", "b")
+        assert (begun["exchange"], changed_reason["reason"]) == ("binance", "b")
         assert [each["from"][14:16] for each in with_prices["interruptions"]] == ["03"]
         assert resumed["interruptions"][0]["reason"] == "b"
         assert last["interruptions"] == []
