@@ -57,15 +57,19 @@ def small_store() -> Iterator[Store]:
             status, code = taking.answer(put)
             self.answer(status, f"<Error><Code>{code}</Code></Error>".encode() if code else b"")
 
+        def do_GET(self) -> None:
+            """Answer as for a list of no objects, which is the only request of this kind."""
+            self.answer(200, b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>")
+
         def do_HEAD(self) -> None:
             self.answer(200 if self.path in taking.objects else 404, b"")
 
-        def answer(self, status: int, error: bytes) -> None:
+        def answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", str(len(error)))
+            self.send_header("Content-Length", str(len(body)))
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(error)
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
