@@ -29,6 +29,8 @@ ALREADY_STARTED, NOT_RUNNING, SHUTTING_DOWN = 60, 70, 6
 
 START_DEADLINE = 20.0
 STOP_DEADLINE = 60.0
+SHUTDOWN_DEADLINE = 200.0
+"""In seconds. supervisord stops one program after the other; their stopwaitsecs add up to 190."""
 
 
 class ShuttingDownError(StackError):
@@ -172,7 +174,7 @@ def stop(stack: Stack) -> int:
         # Another command may have asked already: wait for the same end.
         with contextlib.suppress(ShuttingDownError):
             call(stack, "shutdown")
-        _gone, _alive = psutil.wait_procs(processes, timeout=STOP_DEADLINE)
+        psutil.wait_procs(processes, timeout=SHUTDOWN_DEADLINE)
     # A killed supervisor leaves its programs running, and a killed program its children.
     left = list(processes_of(stack))
     for process in left:

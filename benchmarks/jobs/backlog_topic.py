@@ -7,7 +7,7 @@ from benchmarks.harness.ticks import TICKS_A_SECOND, messages
 
 
 def fill(bootstrap_servers: str, ticks: int) -> int:
-    """Send at least `ticks` ticks, the newest of them a second old. Return how many were sent."""
+    """Send at least `ticks` ticks, received up to the time of the call. Return how many were sent."""
     to = producer(bootstrap_servers)
     sent = 0
     for message in messages(-(-ticks // TICKS_A_SECOND), time.time_ns() // 1000):

@@ -7,7 +7,7 @@ from extractors.receive.notices import Notice
 
 
 class Backlog:
-    """Bounded queue that is written and read many notices at a time.
+    """Bounded queue; each put and each take moves many notices.
 
     Waking a thread costs more than reading a frame, so a reader takes all waiting notices.
     """

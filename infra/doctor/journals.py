@@ -26,14 +26,14 @@ def journals(
     for exchange in EXCHANGE:
         folder = Path(settings.journal_dir) / exchange
         paths = [each for each in sorted(folder.glob("*.jsonl*")) if _is_segment(each)]
-        size = sum(path.stat().st_size for path in paths)
+        size = sum(map(_size, paths))
         if size > share * settings.journal_limit_bytes:
             yield Finding(
                 f"the journal {folder} has {size} bytes of {settings.journal_limit_bytes}; when it is full, "
                 "items are refused",
                 "bring back Kafka and the object store, or raise JOURNAL_LIMIT_BYTES",
             )
-        age = time.time() - _received_at(paths[0]) if paths else 0.0
+        age = time.time() - min(map(_received_at, paths), default=time.time())
         if age > oldest:
             yield Finding(
                 f"the oldest item of the journal {folder} is {age:.0f} s old: Kafka or landing/ lacks it",
@@ -51,8 +51,16 @@ def _is_segment(path: Path) -> bool:
     return bool(PLAIN.fullmatch(path.name) or PACKED.fullmatch(path.name))
 
 
+def _size(path: Path) -> int:
+    """Return the bytes of a segment; 0 if it has just been deleted."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _received_at(path: Path) -> float:
-    """Return when the first item of a segment was received; now if it has none or has just been deleted."""
+    """Return when the first item of a segment was received; now if it has none or can't be read."""
     try:
         with Segment(path, "", 0, 0, 0).open() as file:
             return received_at_of(file.readline()) / 1e6

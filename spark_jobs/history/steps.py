@@ -1,6 +1,6 @@
-"""Read the history in steps: Kafka may delete records between two steps.
+"""Read the history in steps of some seconds, because Kafka may delete records meanwhile.
 
-A step takes seconds. It asks Kafka which offsets it has now, and reads the others from `raw/`.
+Each step asks Kafka which offsets it has now, and reads the others from `raw/`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +15,11 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.tickers.letters.spans import BLOCK
 
 Step = tuple[Offsets, Offsets]
-"""Begins and ends of the offsets in [begins, ends)."""
+"""The offsets in [begins, ends) of each partition."""
 
 
 class Places(NamedTuple):
-    """Messages of a partition, all with offsets from `first` to `last`, both included."""
+    """A span of a partition's offsets, `first` and `last` included. Not every message in it is wanted."""
 
     topic: str
     partition: int
@@ -59,7 +59,7 @@ def spans_by_block(messages: DataFrame) -> list[Places]:
 
 
 def narrowed(steps: Iterable[Step], wanted: Sequence[Places]) -> Iterator[Step]:
-    """Yield each step cut to the wanted offsets; leave out steps without any."""
+    """Yield each step cut to the span from its first to its last wanted offset; leave out steps without any."""
     for begins, ends in steps:
         firsts: dict[tuple[str, int], int] = {}
         afters: dict[tuple[str, int], int] = {}

@@ -6,6 +6,9 @@ from typing import NamedTuple
 from spark_jobs.errors import JobError
 
 
+FIRST_YEAR, LAST_YEAR = 1971, 9998
+
+
 class SpanError(JobError):
     """The texts are not a valid span of time."""
 
@@ -32,6 +35,10 @@ def time_span(since: str | None, until: str | None) -> TimeSpan | None:
 def _moment(name: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise SpanError(f"{name}={text} is not a time such as 2026-11-25T10:00") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    # The times that are read have a margin, and Kafka refuses those before 1970.
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise SpanError(f"{name}={text} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment

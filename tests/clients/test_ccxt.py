@@ -65,7 +65,9 @@ def test_it_watches_tickers_of_binance(reports: Reports, exchange: Exchange, wha
 
 
 def test_it_watches_bids_and_asks_of_binance(reports: Reports, exchange: Exchange) -> None:
-    for book in reports.one("binance book"):
+    books = reports.one("binance book")
+    assert books
+    for book in books:
         exchange.assert_sent("binance", book["info"])
         assert Decimal(str(book["bid"])) == Decimal(book["info"]["b"])
         assert Decimal(str(book["ask"])) == Decimal(book["info"]["a"])

@@ -1,4 +1,4 @@
-"""Run an object store that records the puts and answers as a test configures."""
+"""Run an object store that records every put and answers it as a test has configured."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,17 +52,17 @@ def small_store() -> Iterator[Store]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             put = Put(self.path, headers, body)
-            taking.during_put()
-            taking.puts.append(put)
-            status, code = taking.answer(put)
+            store.during_put()
+            store.puts.append(put)
+            status, code = store.answer(put)
             self.answer(status, f"<Error><Code>{code}</Code></Error>".encode() if code else b"")
 
         def do_GET(self) -> None:
-            """Answer as for a list of no objects, which is the only request of this kind."""
+            """Answer with an empty list of objects: the only GET is a list request."""
             self.answer(200, b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>")
 
         def do_HEAD(self) -> None:
-            self.answer(200 if self.path in taking.objects else 404, b"")
+            self.answer(200 if self.path in store.objects else 404, b"")
 
         def answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
@@ -75,11 +75,11 @@ def small_store() -> Iterator[Store]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        taking = Store(f"http://127.0.0.1:{server.server_port}")
+        store = Store(f"http://127.0.0.1:{server.server_port}")
         thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield taking
+            yield store
         finally:
             server.shutdown()
             thread.join()

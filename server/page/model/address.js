@@ -12,7 +12,7 @@
  * @property {boolean} favourites whether only they are shown
  * @property {string} sort a column, after "-" if the largest comes first
  * @property {string} interval of the chart's candles
- * @property {string} candles the exchange whose prices are candles, or "" for the first
+ * @property {string} candles the exchange whose prices are candles, or "" for the pair's main one
  */
 
 export const DEFAULT_SORT = "-volume";
@@ -22,7 +22,8 @@ export const DEFAULT_INTERVAL = "15m";
 const VIEWS = /** @type {const} */ (["compare", "movers", "status"]);
 
 /**
- * Returns the place of a hash. Unknown parts are ignored: an address may be of another version.
+ * Returns the place of a hash. An address may be of another version: unknown views, intervals and parameters
+ * are ignored. An unknown sort column is kept; order.js then uses the first one.
  * @param {string} hash
  * @returns {Place}
  */
@@ -46,7 +47,7 @@ export function parse(hash) {
   };
 }
 
-/** Returns the hash of a place; what is as by default is left out. @param {Place} place */
+/** Returns the hash of a place, without the parts that have their default. @param {Place} place */
 export function format(place) {
   const query = [
     ["q", place.search],

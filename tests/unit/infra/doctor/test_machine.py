@@ -88,3 +88,12 @@ def test_findings_are_printed_aligned_with_their_remedy() -> None:
         "                                -> three",
     ]
     assert [*lines(Result("disks", []))] == ["ok     disks"]
+
+
+def test_old_journal_is_found_although_its_first_segment_cannot_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "kucoin"
+    with journal_in(folder) as journal:
+        append(journal, range(10))
+    (folder / "00000000000000000000-b.jsonl").write_bytes(b'{"s":')
+    (old,) = journals(Settings(journal_dir=str(tmp_path)))
+    assert old.problem.startswith(f"the oldest item of the journal {folder} is ")

@@ -1,4 +1,4 @@
-"""Steps of the history have each offset once; narrowed steps have only the wanted offsets."""
+"""Steps of the history have each offset once; narrowed steps end at the first and last wanted offset."""
 
 from spark_jobs.history.steps import Places, in_steps, narrowed
 from spark_jobs.kafka_source.offsets import Offsets

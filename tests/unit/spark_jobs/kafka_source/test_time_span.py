@@ -25,6 +25,9 @@ def test_times_without_a_zone_are_utc_and_others_become_it() -> None:
         ("ten", "2026-11-25T10:00", "FROM=ten is not a time such as"),
         ("2026-11-25T10:00", "2026-11-25T25:00", "TO=2026-11-25T25:00 is not a time such as"),
         ("2026-11-25T10:00", "2026-11-25T10:00", "is not before"),
+        ("1970-01-01", "2026-11-25T10:00", "FROM=1970-01-01 is not in the years 1971 to 9998"),
+        ("2026-11-25T10:00", "9999-12-31", "TO=9999-12-31 is not in the years 1971 to 9998"),
+        ("0001-01-01T00:00+05:00", "2026-11-25", r"FROM=0001-01-01T00:00\+05:00 is not a time"),
     ],
 )
 def test_what_is_no_span_is_refused_by_name(
