@@ -243,8 +243,11 @@ def _with_odd_amounts(read: pl.DataFrame, topic: str) -> pl.DataFrame:
             {"written": pl.String, "amount": AMOUNT, f"fault_{name}": pl.String},
             orient="row",
         )
-        joined = read.join(found, left_on=written, right_on="written", how="left")
-        read = joined.with_columns(pl.coalesce(name, "amount").alias(name)).drop("amount")
+        # A column as key: with an expression, the other table's key would remain in the result.
+        joined = read.with_columns(written=written).join(found, on="written", how="left")
+        read = joined.with_columns(pl.coalesce(name, "amount").alias(name)).drop(
+            "amount", "written"
+        )
     return read
 
 

@@ -1,5 +1,6 @@
 """column_reader: which messages it reads, which it leaves, and that the rows have the exact values."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -258,6 +259,22 @@ def test_what_is_odd_is_left_with_all_of_its_message(value: bytes | None) -> Non
 def test_what_is_odd_in_a_kucoin_item_is_left(value: bytes) -> None:
     rows, left = read_columns(frame(message(value, KUCOIN.raw_topic)))
     assert (len(rows), left["value"].to_list()) == (0, [value])
+
+
+def test_several_odd_amounts_of_one_message_are_read() -> None:
+    value = BTC
+    for key, written in {"o": "1E3", "h": "+2", "l": "1e-2", "v": "x", "q": "0E-30"}.items():
+        value = re.sub(rb'"%s":"[^"]*"' % key.encode(), f'"{key}":"{written}"'.encode(), value)
+    messages = frame(message(b"[" + value + b"]"))
+    ticker, *unread = in_order(by_columns(messages))
+    assert [ticker[name] for name in ("open_24h", "high_24h", "low_24h", "quote_volume_24h")] == [
+        Decimal(1000),
+        Decimal(2),
+        Decimal("0.01"),
+        Decimal(0),
+    ]
+    assert [row["field"] for row in unread] == ["base_volume_24h"]
+    assert in_order(read_elements(messages)) == [ticker, *unread]
 
 
 def test_one_odd_message_leaves_the_others_to_the_columns() -> None:
