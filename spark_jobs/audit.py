@@ -8,18 +8,21 @@ offsets that were committed with the tables, so the jobs may keep running. Price
 letters are compared row by row; `raw/`, `tickers/` and `landing/` by their number of items, each up to
 its own progress. Print the differences; the exit status is 0 if there are none, else 1. Rows made from
 records that neither Kafka nor `raw/` holds can't be compared: they are listed, but do not count as
-differences. Candles past their retention are not compared. With --from and --to, only the records of
-those minutes are read and compared.
+differences. So are rows of records that `raw/` may lose within a day, by its retention. Candles past
+their retention are not compared. With --from and --to, only the records of those minutes are read and
+compared.
 """
 
 import argparse
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
@@ -38,7 +41,7 @@ from spark_jobs.check.lake_verdicts import lake_verdicts
 from spark_jobs.check.reconcile import messages_of
 from spark_jobs.check.snapshot import Snapshot, read_copy, take_snapshot
 from spark_jobs.check.verdicts import Verdict, report, verdict
-from spark_jobs.history.history import History, all_history, history_of
+from spark_jobs.history.history import History, all_history, history_of, lasting_since
 from spark_jobs.history.message_counts import COUNTED, counted
 from spark_jobs.history.reach import (
     Reach,
@@ -75,6 +78,10 @@ QUERIES = {
     "dead_letters": LETTERS,
     "dead_letter_spans": BLOCKS,
 }
+
+MINUTES = StructType(
+    [StructField("exchange", StringType()), StructField("minute", TimestampType())]
+)
 
 MESSAGES_PER_STEP = 20_000
 """Messages per step: about five million tickers. A step takes seconds and writes few files."""
@@ -152,12 +159,20 @@ def _history_and_reach(
     spark: SparkSession, settings: Settings, snapshot: Snapshot, span: TimeSpan | None
 ) -> tuple[History, Reach]:
     if span is None:
-        history = all_history(spark, settings)
+        history = all_history(spark, settings, lasting_since(settings, snapshot.taken_at))
         history.raise_if_beyond_kafka(snapshot.progress)
-        return history, whole_reach(history, snapshot.progress, snapshot.taken_at)
+        oldest = _oldest_candles(spark, snapshot)
+        return history, whole_reach(history, snapshot.progress, snapshot.taken_at, oldest)
     history = history_of(spark, settings, with_margin(span))
     history.raise_if_beyond_kafka(snapshot.progress)
     return history, reach_of(history, span, snapshot.progress, snapshot.taken_at)
+
+
+def _oldest_candles(spark: SparkSession, snapshot: Snapshot) -> dict[str, datetime]:
+    """Return the minute of each exchange's oldest candle."""
+    candles = read_copy(spark, snapshot.files["candles_1m"], MINUTES)
+    rows = candles.groupBy("exchange").agg(F.min("minute").alias("oldest")).collect()
+    return {row["exchange"]: row["oldest"].astimezone(UTC) for row in rows}
 
 
 def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:

@@ -3,6 +3,7 @@
     spark-submit spark_jobs/raw_archive.py
 
 One batch a minute, or more often while a backlog is read. Effectively once: see lake/raw/archive.py.
+Records that expired in Kafka while the job was stopped are logged and skipped.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.partitions import partitions_of_topics
+from spark_jobs.kafka_source.partitions import partitions_of_topics, skip_expired
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.lake.raw.archive import Archive
@@ -45,7 +46,7 @@ def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[S
     refuse_long_names(partitions, tasks)
     archive = Archive(spark, lake_root(settings))
     progress = archive.resume(partitions, topic_ids(settings, EXCHANGE_OF_TOPIC))
-    records = lake_records(spark, settings, progress, tasks)
+    records = lake_records(spark, settings, skip_expired(settings, progress), tasks)
     lake_query(records, archive, fresh_checkpoint(settings.checkpoint_dir, archive.query)).start()
     return [archive]
 

@@ -14,15 +14,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, Observation, SparkSession
+from pyspark.sql import functions as F
 
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.history.history import all_history
-from spark_jobs.history.reach import Reach, log_lost, whole_reach
+from spark_jobs.history.reach import NOWHERE, Reach, whole_reach
 from spark_jobs.history.rebuilt_tables import RebuiltTables, unchanged_until
-from spark_jobs.history.rebuilt_tickers import rebuild_tickers
+from spark_jobs.history.rebuilt_tickers import Rebuilt, rebuild_tickers
 from spark_jobs.history.steps import in_steps
+from spark_jobs.kafka_source.partitions import log_lost
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import MESSAGES_PER_BATCH
 from spark_jobs.lake.tickers.table import TickerTable
@@ -45,24 +47,34 @@ def rebuild(
     """
     ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
     with closing(RebuiltTables(settings.database_url, settings.candles_retention)) as tables:
-        progress, now = tables.begin(ids)
+        progress, now, oldest_candles = tables.begin(ids)
         history = all_history(spark, settings)
         ends = history.ends_after(progress)
-        reach = whole_reach(history, ends, now)
+        reach = whole_reach(history, ends, now, oldest_candles)
         history.refuse_incomplete(reach.begins, ends)
-        log_lost(reach.begins, progress)
+        log_lost(reach.begins, progress, NOWHERE)
         steps = [*in_steps(reach.begins, ends, messages_per_batch)]
         for number, (begins, batch_ends) in enumerate(steps):
-            records = history.all_records(begins, batch_ends)
+            stamped = Observation()
+            records = history.all_records(begins, batch_ends).observe(stamped, *newest_stamps())
             cores = spark.sparkContext.defaultParallelism
             rows = records.coalesce(cores).transform(messages).transform(minutes)
             tables.sink.write(rows, number)
+            tables.date_dead_letters(stamped.get)
             counts = " ".join(
                 f"{name}={count}" for name, count in tables.sink.counts(number).items()
             )
             log.info("rebuilt batch=%d of=%d %s", number + 1, len(steps), counts)
         tables.replace(reach, ids)
     return reach
+
+
+def newest_stamps() -> list[Column]:
+    """Return the aggregates of Kafka's newest timestamp in records of each raw topic, named after it."""
+    return [
+        F.max(F.when(F.col("topic") == topic, F.col("timestamp"))).alias(topic)
+        for topic in EXCHANGE_OF_TOPIC
+    ]
 
 
 def unchanged_rows(reach: Reach) -> Iterator[str]:
@@ -75,12 +87,12 @@ def unchanged_rows(reach: Reach) -> Iterator[str]:
             )
 
 
-def unchanged_tickers(reach: Reach) -> Iterator[str]:
-    """Yield a line for each partition and deleted topic with records neither in Kafka nor in `raw/`."""
-    for (topic, partition), first in sorted(reach.begins.items()):
+def unchanged_tickers(rebuilt: Rebuilt) -> Iterator[str]:
+    """Yield a line for each partition with records neither in Kafka nor in `raw/`, and each former topic."""
+    for (topic, partition), first in sorted(rebuilt.begins.items()):
         if first > 0:
             yield f"{topic}/{partition}: rows below offset {first} were kept unchanged"
-    for topic in reach.created:
+    for topic in sorted(rebuilt.former):
         yield f"{topic}: rows of the deleted topic were kept unchanged"
 
 

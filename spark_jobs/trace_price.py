@@ -3,7 +3,7 @@
     spark-submit spark_jobs/trace_price.py binance:BTCUSDT
 
 Each row of live_prices names its Kafka message and its position in it. The message is read from Kafka,
-or from `raw/` if Kafka no longer holds it.
+or from `raw/` if Kafka does not hold it: it has expired, or its topic was created again.
 """
 
 import argparse
@@ -14,14 +14,15 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import psycopg2
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from core.message import received_at_of
 from core.settings import JOBS, Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
 from spark_jobs.errors import JobError
-from spark_jobs.history.history import History, raw_folders, store_errors_converted
+from spark_jobs.history.history import History, raw_folders, raw_root, store_errors_converted
 from spark_jobs.lake.raw.objects import RawObject
+from spark_jobs.lake.raw.records import RawRecords
 from spark_jobs.run.entry import run
 from spark_jobs.run.runner import log_to_stderr
 from spark_jobs.run.session import spark_session
@@ -53,6 +54,10 @@ class Price(NamedTuple):
     received_at: datetime
     endpoint: str | None
 
+    @property
+    def topic_partition(self) -> tuple[str, int]:
+        return self.topic, self.partition
+
 
 class Traced(NamedTuple):
     """`item` is the text in the message; `found_in` is Kafka or an object's path."""
@@ -69,23 +74,16 @@ def trace(spark: SparkSession, settings: Settings, symbol: str) -> Traced:
     more.
     """
     price = stored_price(settings, *exchange_and_symbol(symbol))
-    partition = price.topic, price.partition
-    low, high = History(spark, settings).kept().get(partition, (0, 0))
-    if price.offset >= high:
-        raise TraceError(
-            f"{message_of(price)} is not in Kafka, which ends at {high}: is it another cluster?"
-        )
-    objects: list[RawObject] = []
-    found_in = "Kafka"
-    if price.offset < low:
-        holder = archived_object(spark, settings, price)
-        objects, found_in = [holder], holder.path
-    history = History(spark, settings, objects)
-    records = history.records({partition: price.offset}, {partition: price.offset + 1})
-    values = [bytes(row["value"] or b"") for row in records.select("value").collect()]
-    if not values:
-        raise TraceError(f"{message_of(price)} is not in {found_in}, which should hold it")
-    return Traced(price, item_at(price, values[0]), found_in)
+    low, high = History(spark, settings).kept().get(price.topic_partition, (0, 0))
+    in_kafka = low <= price.offset < high
+    has_another_item = False
+    for found_in, records in sources(spark, settings, price, in_kafka):
+        for row in records.select("value").collect():
+            item = item_at(price, bytes(row["value"] or b""))
+            if item is not None:
+                return Traced(price, item, found_in)
+            has_another_item = True
+    raise TraceError(f"{message_of(price)} {why_not_found(price, high, has_another_item)}")
 
 
 def exchange_and_symbol(written: str) -> tuple[str, str]:
@@ -107,40 +105,65 @@ def stored_price(settings: Settings, exchange: str, symbol: str) -> Price:
     return Price(*row)
 
 
-def archived_object(spark: SparkSession, settings: Settings, price: Price) -> RawObject:
-    """Return the object of `raw/` with the message. Search the folders from the time of receipt on."""
+def sources(
+    spark: SparkSession, settings: Settings, price: Price, in_kafka: bool
+) -> Iterator[tuple[str, DataFrame]]:
+    """Yield where the price's message may be, with the record there: Kafka, then objects of `raw/`.
+
+    If the topic was created again, several messages have had the price's offset.
+    """
+    begin, end = {price.topic_partition: price.offset}, {price.topic_partition: price.offset + 1}
+    if in_kafka:
+        yield "Kafka", History(spark, settings).records(begin, end)
+    for each in archived_objects(spark, settings, price):
+        records = RawRecords(spark, raw_root(settings), [each]).without_duplicates(begin, end)
+        if records is not None:
+            yield each.path, records
+
+
+def archived_objects(spark: SparkSession, settings: Settings, price: Price) -> Iterator[RawObject]:
+    """Yield the objects of `raw/` with the price's offset, from its time of receipt on."""
     # The time of receipt is the extractor's, whose clock may be ahead of Kafka's, which names the
     # folders.
     since = price.received_at - timedelta(microseconds=CLOCK_LIMIT)
     with store_errors_converted(settings):
-        folders, topic_id = raw_folders(spark, settings, price.topic)
+        folders, _topic_id = raw_folders(spark, settings, price.topic)
         for each in folders.objects(since):
             first, last = each.ranges.get(price.partition, (0, -1))
-            if first <= price.offset <= last and folders.own([each], topic_id):
-                return each
-    raise TraceError(
-        f"{message_of(price)} is in neither Kafka nor raw/ any more. It was received at "
-        f"{price.received_at.isoformat()}"
-    )
+            if first <= price.offset <= last:
+                yield each
 
 
 def message_of(price: Price) -> str:
     return f"the message at offset {price.offset} of {price.topic}/{price.partition}"
 
 
-def item_at(price: Price, message: bytes) -> str:
-    """Return the text of the price's item. Raise TraceError if the message has another item there."""
+def why_not_found(price: Price, high: int, has_another_item: bool) -> str:
+    """Return the end of the sentence that begins with message_of. `high` is Kafka's end."""
+    if has_another_item:
+        return (
+            f"has another item {price.position}: the topic was created again, and raw/ does not hold the "
+            "former message"
+        )
+    if price.offset >= high:
+        return (
+            f"is not in Kafka, which ends at {high}, nor in raw/: was the topic created again, or is it "
+            "another cluster?"
+        )
+    return (
+        f"is in neither Kafka nor raw/ any more. It was received at {price.received_at.isoformat()}"
+    )
+
+
+def item_at(price: Price, message: bytes) -> str | None:
+    """Return the text of the price's item; None if the message has another item there."""
     try:
         elements, _rest = elements_of(message)
         text = elements[price.position].text
         received_at = EPOCH + timedelta(microseconds=received_at_of(text.encode()))
     except (ValueError, RecursionError, IndexError):
-        received_at = None
-    if received_at != price.received_at:
-        raise TraceError(
-            f"{message_of(price)} has another item {price.position}: the topic was created again"
-        )
-    return text
+        return None
+    return text if received_at == price.received_at else None
 
 
 def shown(traced: Traced) -> Iterator[str]:

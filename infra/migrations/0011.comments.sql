@@ -105,7 +105,7 @@ COMMENT ON COLUMN exchange_candles.close IS 'Last price.';
 COMMENT ON COLUMN exchange_candles.base_volume IS 'Volume in the base currency. NULL if the exchange does not send it.';
 COMMENT ON COLUMN exchange_candles.quote_volume IS 'Volume in the quote currency. NULL if the exchange does not send it.';
 COMMENT ON COLUMN exchange_candles.trades IS 'Number of trades. NULL if the exchange does not send it.';
-COMMENT ON COLUMN exchange_candles.received_at IS 'When the extractor received the candle. Before its end, the candle was still running.';
+COMMENT ON COLUMN exchange_candles.received_at IS 'When the extractor received the candle, at the latest when Kafka did. Before its end, the candle was still running.';
 
 COMMENT ON TABLE exchange_candle_spans IS 'Spans for which an exchange was asked for its candles, whether or not it has any.';
 COMMENT ON COLUMN exchange_candle_spans.exchange IS 'Name of the exchange.';
@@ -113,7 +113,7 @@ COMMENT ON COLUMN exchange_candle_spans.symbol IS 'The exchange''s own symbol, a
 COMMENT ON COLUMN exchange_candle_spans."interval" IS 'Width of the candles: 1m, 1h or 1d.';
 COMMENT ON COLUMN exchange_candle_spans.start IS 'Start of the span.';
 COMMENT ON COLUMN exchange_candle_spans.until IS 'End of the span.';
-COMMENT ON COLUMN exchange_candle_spans.received_at IS 'When the extractor received the response.';
+COMMENT ON COLUMN exchange_candle_spans.received_at IS 'When the extractor received the response, at the latest when Kafka did.';
 COMMENT ON COLUMN exchange_candle_spans.reason IS 'Why the exchange refused the request. NULL if it did not.';
 
 COMMENT ON FUNCTION candles(text, text, interval, timestamptz, timestamptz) IS 'Candles of a symbol in [since, until), computed from candles_1m. The width divides a day or is a week; candles are aligned to UTC, weeks to Monday.';

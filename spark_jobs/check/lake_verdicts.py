@@ -11,7 +11,7 @@ from spark_jobs.check.landed import landed
 from spark_jobs.check.reconcile import landing_verdict, messages_of, raw_verdict, tickers_verdict
 from spark_jobs.check.stored_tickers import stored_tickers
 from spark_jobs.check.verdicts import Verdict
-from spark_jobs.history.history import History
+from spark_jobs.history.history import History, lasting_since
 from spark_jobs.history.message_counts import IS_RECEIPT
 from spark_jobs.history.reach import Reach, is_wanted
 from spark_jobs.kafka_source.time_span import TimeSpan
@@ -34,12 +34,15 @@ def lake_verdicts(
     messages = messages_of(rows).where(is_wanted(span))
     if history.raw.objects:
         archived = history.raw.with_duplicates(reach.begins, reach.ends)
-        # Holes in the oldest day are no fault: the bucket's rule deletes its objects one by one.
-        oldest = now - (settings.raw_retention_days - 1) * DAY
-        holes = [hole for hole in history.gaps(reach.wanted, reach.ends) if hole.hour >= oldest]
+        # The bucket's rule may delete older objects: they are not compared, and holes are no fault.
+        lasting = lasting_since(settings, now)
+        holes = [hole for hole in history.gaps(reach.wanted, reach.ends) if hole.hour >= lasting]
         nothing = history.records({}, {})
         yield raw_verdict(
-            messages, nothing if archived is None else archived, history.raw.until(), holes
+            messages.where(F.col("stamped_at") >= lasting),
+            nothing if archived is None else archived,
+            history.raw.until(),
+            holes,
         )
     receipts = rows.where(F.col("kind") == IS_RECEIPT)
     ((first, last),) = receipts.agg(F.min("minute"), F.max("minute")).collect()

@@ -22,8 +22,10 @@ CANDLE_READ = {
     "partition": "INT",
     "first_offset": "BIGINT",
     "last_offset": "BIGINT",
+    "timestamp": "TIMESTAMP",
 }
-"""`kind` is IS_CANDLE, IS_SPAN or columns.IS_DEAD_LETTER."""
+"""`kind` is IS_CANDLE, IS_SPAN or columns.IS_DEAD_LETTER. `received_at` is the extractor's clock, `timestamp`
+Kafka's."""
 
 IS_CANDLE = "candle"
 """A candle, with the columns of the table exchange_candles."""

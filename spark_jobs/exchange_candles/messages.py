@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from spark_jobs.exchange_candles.columns import CANDLE_READ
 from spark_jobs.exchange_candles.reader import read_candles
@@ -18,8 +19,10 @@ STREAM = "candles"
 
 def candles(records: DataFrame) -> DataFrame:
     """Return Arrow streams with columns.CANDLE_READ. One task reads a batch, so it takes one core."""
-    messages = records.select("value", "topic", "partition", "offset").coalesce(1)
-    return messages.mapInArrow(_streams, f"{STREAM} BINARY")
+    # A number, because a record's timestamp may be one that Python's datetime can't hold.
+    timestamp = F.unix_micros("timestamp").alias("timestamp")
+    messages = records.select("value", "topic", "partition", "offset", timestamp)
+    return messages.coalesce(1).mapInArrow(_streams, f"{STREAM} BINARY")
 
 
 def _streams(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

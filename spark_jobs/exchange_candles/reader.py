@@ -33,7 +33,10 @@ _decode = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=
 
 
 def read_candles(messages: pa.RecordBatch) -> pa.Table:
-    """Return rows of columns.CANDLE_READ from Kafka records: value, topic, partition, offset."""
+    """Return rows of columns.CANDLE_READ from Kafka records: value, topic, partition, offset, timestamp.
+
+    `timestamp` is in microseconds since the epoch.
+    """
     rows: list[Row] = []
     frames = []
     for message in messages.to_pylist():

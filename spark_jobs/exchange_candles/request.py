@@ -13,12 +13,13 @@ Row = dict[str, Any]
 
 
 def origin_of(message: Mapping[str, Any]) -> Row:
-    """Return the place of a Kafka record."""
+    """Return the place of a Kafka record, and its timestamp."""
     return {
         "topic": message["topic"],
         "partition": message["partition"],
         "first_offset": message["offset"],
         "last_offset": message["offset"],
+        "timestamp": message["timestamp"],
     }
 
 

@@ -1,7 +1,8 @@
 """Write the exchanges' own candles, and the spans that were requested, to Postgres.
 
 Neither the order of messages nor their repetition changes the result: of two versions of a candle the one
-that was received later wins, so a running candle is replaced by its finished form.
+that was received later wins, so a running candle is replaced by its finished form. A message can't have been
+received after Kafka had it: if its extractor's clock was ahead, it counts as received at Kafka's timestamp.
 """
 
 import operator
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor
@@ -99,13 +101,13 @@ def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> C
     """Upsert candles and spans. What can't be read becomes a dead letter. Skip candles that are too old."""
     statements.execute("SELECT now()")
     ((now,),) = statements.fetchall()
-    candles = rows.filter(_is(IS_CANDLE)).select([*CANDLE_COLUMNS])
+    candles = rows.filter(_is(IS_CANDLE))
     kept = candles.filter(_is_kept(kept_since(now, minutes_kept)))
     make_partitions(statements, kept)
-    copy_into(statements, "incoming_exchange_candles", as_frame(kept))
+    copy_into(statements, "incoming_exchange_candles", _received(kept, CANDLE_COLUMNS))
     statements.execute(UPSERT_CANDLES)
-    spans = rows.filter(_is(IS_SPAN)).select([*SPAN_COLUMNS])
-    copy_into(statements, "incoming_exchange_candle_spans", as_frame(spans))
+    spans = rows.filter(_is(IS_SPAN))
+    copy_into(statements, "incoming_exchange_candle_spans", _received(spans, SPAN_COLUMNS))
     statements.execute(UPSERT_SPANS)
     dead = rows.filter(_is(IS_DEAD_LETTER)).to_pylist()
     add_dead_letters(statements, [_letter(row) for row in dead], _dead_letter_spans(dead))
@@ -115,6 +117,12 @@ def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> C
         "requests": spans.num_rows,
         "dead": len(dead),
     }
+
+
+def _received(rows: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
+    """Return the columns of the rows, with Kafka's timestamp as `received_at` if that is earlier."""
+    received_at = pl.min_horizontal("received_at", "timestamp").alias("received_at")
+    return as_frame(rows).with_columns(received_at).select(columns)
 
 
 def _is(kind: str) -> pc.Expression:

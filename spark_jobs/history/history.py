@@ -26,7 +26,7 @@ from spark_jobs.kafka_source.time_span import TimeSpan
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.query import lake_root
-from spark_jobs.lake.raw.objects import RawFolders, RawObject
+from spark_jobs.lake.raw.objects import DAY, RawFolders, RawObject
 from spark_jobs.lake.raw.records import RawRecords
 
 
@@ -207,9 +207,17 @@ def end_after(next_offset: int | None, low: int, high: int) -> int:
     return high if next_offset is None or next_offset < low else next_offset
 
 
-def all_history(spark: SparkSession, settings: Settings) -> History:
-    """Return the whole history. Raise StoreError if the object store is unavailable."""
-    return _history(spark, settings, RawFolders.objects)
+def all_history(spark: SparkSession, settings: Settings, since: datetime | None = None) -> History:
+    """Return the whole history, or that since an hour. Raise StoreError if the store is unavailable."""
+    return _history(spark, settings, lambda folders: folders.objects(since))
+
+
+def lasting_since(settings: Settings, now: datetime) -> datetime:
+    """Return the time since which all objects of `raw/` last for another day.
+
+    The bucket's rule deletes older ones one by one, even while they are read.
+    """
+    return now - (settings.raw_retention_days - 1) * DAY
 
 
 def history_of(spark: SparkSession, settings: Settings, span: TimeSpan) -> History:

@@ -5,7 +5,6 @@ event_time may be up to KAFKA_AHEAD_LIMIT after that timestamp. So the first min
 record may lack tickers, and so may the last minutes before the last record.
 """
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -24,13 +23,15 @@ from spark_jobs.postgres.candle_days import retained_span
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.reducer import AHEAD_LIMIT
 
-log = logging.getLogger(__name__)
-
 KAFKA_AHEAD_LIMIT = AHEAD_LIMIT + timedelta(microseconds=CLOCK_LIMIT)
 """Maximum lead of an event_time over Kafka's timestamp of its message."""
 LATE_LIMIT = timedelta(minutes=5)
 """Maximum delay between a ticker's event_time and its receipt."""
 MINUTE = timedelta(minutes=1)
+
+
+NOWHERE = "neither in Kafka nor in raw/"
+"""Why messages that a rebuild can't read are lost."""
 
 
 class Reach(NamedTuple):
@@ -51,50 +52,51 @@ class Reach(NamedTuple):
     created: Mapping[str, datetime] = {}
     """When Kafka stamped the first record of each topic that was created again."""
     received: Mapping[tuple[str, int], datetime] = {}
-    """When the first item that is read was received, for partitions whose former topic may have rows."""
+    """When the first item that is read was received. Earlier ones of the partition are of a former topic."""
 
 
 class First(NamedTuple):
-    """The first record of a partition: when Kafka stamped it, and when its first item was received."""
+    """The first record of a partition: when Kafka stamped it, and when its first item was received.
+
+    `received` is at most `stamped`, even if the extractor's clock was ahead.
+    """
 
     stamped: datetime
     received: datetime
 
 
-def whole_reach(history: History, progress: Offsets, now: datetime) -> Reach:
-    """Return the reach of all that can be read without a gap, up to the progress."""
+def whole_reach(
+    history: History, progress: Offsets, now: datetime, oldest_candles: Mapping[str, datetime]
+) -> Reach:
+    """Return the reach of all that can be read without a gap, up to the progress.
+
+    `oldest_candles` are the minutes of each exchange's oldest candle. If that is too old for the first
+    record, the topic was created again, even if `raw/` has no object of the former one.
+    """
     begins = history.unbroken({}, progress)
-    cut = {
-        topic_partition: begin
-        for topic_partition, begin in begins.items()
-        if begin > 0 or topic_partition[0] in history.replaced
-    }
-    firsts = _firsts(history, cut, progress, now)
+    firsts = _firsts(history, begins, progress, now)
+    stamped = {each: first.stamped for each, first in firsts.items()}
+    earliest = _by_topic(min, _received(firsts))
     created = {
-        topic: min(
-            (
-                first.stamped
-                for topic_partition, first in firsts.items()
-                if topic_partition[0] == topic
-            ),
-            default=now,
-        )
-        for topic in history.replaced
+        topic: first
+        for topic, first in _by_topic(min, stamped).items()
+        if topic in history.replaced
+        or _is_older(oldest_candles.get(EXCHANGE_OF_TOPIC[topic]), earliest[topic])
     }
+    cut = {
+        topic_partition: time
+        for topic_partition, time in stamped.items()
+        if begins[topic_partition] > 0 or topic_partition[0] in created
+    }
+    received = _received(firsts)
     return Reach(
-        {}, begins, progress, _latest(firsts), {}, created=created, received=_received(firsts)
+        {}, begins, progress, _by_exchange(max, cut), {}, created=created, received=received
     )
 
 
-def log_lost(begins: Offsets, progress: Offsets) -> None:
-    """Log the messages after the progress that can't be read: neither Kafka nor `raw/` holds them."""
-    for (topic, partition), begin in sorted(begins.items()):
-        next_offset = progress.get((topic, partition), begin)
-        if next_offset < begin:
-            log.warning(
-                "lost topic=%s partition=%d first=%d last=%d reason='neither in Kafka nor in raw/'",
-                *(topic, partition, next_offset, begin - 1),
-            )
+def _is_older(candle: datetime | None, received: datetime) -> bool:
+    """Return whether a candle has no ticker that was received at this time or later."""
+    return candle is not None and candle + MINUTE <= received - LATE_LIMIT
 
 
 def reach_of(history: History, span: TimeSpan, progress: Offsets, now: datetime) -> Reach:
@@ -107,11 +109,13 @@ def reach_of(history: History, span: TimeSpan, progress: Offsets, now: datetime)
     begins = history.unbroken(wanted, ends)
     firsts = _firsts(history, begins, ends, now)
     cut = {
-        topic_partition: first
+        topic_partition: first.stamped
         for topic_partition, first in firsts.items()
         if begins[topic_partition] > wanted[topic_partition]
     }
-    since = dict.fromkeys(EXCHANGE_OF_TOPIC.values(), with_margin(span).since) | _latest(cut)
+    since = dict.fromkeys(EXCHANGE_OF_TOPIC.values(), with_margin(span).since) | _by_exchange(
+        max, cut
+    )
     followed = {
         topic_partition: end
         for topic_partition, end in ends.items()
@@ -140,7 +144,8 @@ def _firsts(
     if not read:
         return found
     messages = counted(history.records(begins, read)).where(F.col("kind") == IS_MESSAGE)
-    received = F.coalesce("received_at", "stamped_at").alias("received")
+    # NULL, the receipt of a message that no extractor wrote, is skipped.
+    received = F.least("received_at", "stamped_at").alias("received")
     for row in messages.select("topic", "partition", "stamped_at", received).collect():
         times = row["stamped_at"].astimezone(UTC), row["received"].astimezone(UTC)
         found[row["topic"], row["partition"]] = First(*times)
@@ -151,19 +156,21 @@ def _received(firsts: Mapping[tuple[str, int], First]) -> dict[tuple[str, int], 
     return {topic_partition: first.received for topic_partition, first in firsts.items()}
 
 
-def _latest(firsts: Mapping[tuple[str, int], First]) -> dict[str, datetime]:
-    """Return, per exchange, the latest stamp."""
-    return _by_exchange(max, {each: first.stamped for each, first in firsts.items()})
-
-
 def _by_exchange(
     choose: Callable[[datetime, datetime], datetime], times: Mapping[tuple[str, int], datetime]
 ) -> dict[str, datetime]:
     """Return, per exchange, the one of its partitions' times that `choose` selects."""
+    chosen = _by_topic(choose, times)
+    return {EXCHANGE_OF_TOPIC[topic]: time for topic, time in chosen.items()}
+
+
+def _by_topic(
+    choose: Callable[[datetime, datetime], datetime], times: Mapping[tuple[str, int], datetime]
+) -> dict[str, datetime]:
+    """Return, per topic, the one of its partitions' times that `choose` selects."""
     found: dict[str, datetime] = {}
     for (topic, _partition), time in times.items():
-        exchange = EXCHANGE_OF_TOPIC[topic]
-        found[exchange] = choose(found.get(exchange, time), time)
+        found[topic] = choose(found.get(topic, time), time)
     return found
 
 
@@ -172,6 +179,15 @@ def is_outside(reach: Reach, offsets: int = 1) -> Column:
     return ~reduce(
         or_, (_is_read(reach, topic_partition, offsets) for topic_partition in reach.begins)
     )
+
+
+def is_before(reach: Reach) -> Column:
+    """Return whether a row's offset is below the first one that is read."""
+    before = (
+        (F.col("topic") == topic) & (F.col("partition") == partition) & (F.col("offset") < begin)
+        for (topic, partition), begin in reach.begins.items()
+    )
+    return reduce(or_, before, F.lit(False))
 
 
 def _is_read(reach: Reach, topic_partition: tuple[str, int], offsets: int) -> Column:

@@ -71,9 +71,18 @@ SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = '{SCHEMA}.candles_1m'::regclass
 """
 
+# The sink dates a batch's dead letters by now(). This is when the live job would have written them at the
+# latest; the dates of earlier batches are older.
+DATE_LETTERS = f"""
+UPDATE {SCHEMA}.dead_letters SET written_at = %(stamped)s
+WHERE topic = %(topic)s AND written_at > %(stamped)s;
+UPDATE {SCHEMA}.dead_letter_spans
+SET written_at = %(stamped)s, first_written_at = LEAST(first_written_at, %(stamped)s)
+WHERE topic = %(topic)s AND written_at > %(stamped)s
+"""
+
 # written_at is kept: it decides when a letter is deleted, and whether it was ahead of Kafka's clock.
 REPLACE_LETTERS = f"""
-UPDATE {SCHEMA}.dead_letters SET written_at = LEAST(written_at, received_at);
 UPDATE {SCHEMA}.dead_letters AS rebuilt SET written_at = stored.written_at FROM dead_letters AS stored
 WHERE (rebuilt.topic, rebuilt.partition, rebuilt."offset", rebuilt.position)
     = (stored.topic, stored.partition, stored."offset", stored.position);
@@ -118,10 +127,11 @@ SELECT pg_notify('live_prices', %(batch_id)s::text)
 
 
 class Begin(NamedTuple):
-    """Progress of the live tables, and when it was read."""
+    """Progress of the live tables, when it was read, and the minute of each exchange's oldest candle."""
 
     progress: Offsets
     now: datetime
+    oldest_candles: Mapping[str, datetime]
 
 
 class RebuiltTables:
@@ -151,8 +161,18 @@ class RebuiltTables:
             statements.execute(CREATE)
             statements.execute("SELECT now()")
             ((now,),) = statements.fetchall()
+            statements.execute("SELECT exchange, min(minute) FROM candles_1m GROUP BY exchange")
+            oldest_candles = dict(statements.fetchall())
         self._postgres.resume(topic_ids)
-        return Begin(progress, now)
+        return Begin(progress, now, oldest_candles)
+
+    def date_dead_letters(self, stamped: Mapping[str, datetime | None]) -> None:
+        """Date the dead letters of the newest batch by Kafka's newest timestamp of each topic in it."""
+        with self._postgres.begin() as statements:
+            for topic, newest in stamped.items():
+                if newest is not None:
+                    values = {"topic": topic, "stamped": newest.astimezone(UTC)}
+                    statements.execute(DATE_LETTERS, values)
 
     def replace(self, reach: Reach, topic_ids: TopicIds) -> None:
         """Replace rows of the live tables by the rebuilt ones, in one transaction.

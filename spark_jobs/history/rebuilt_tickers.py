@@ -4,8 +4,11 @@ Readers see the old rows until that commit. A rebuild that ends early changes no
 its files later.
 """
 
+import json
 import logging
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import uuid4
 
 import deltalake
@@ -16,8 +19,10 @@ from pyspark.sql import functions as F
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.history.history import all_history
-from spark_jobs.history.reach import Reach, is_former, is_outside, log_lost, whole_reach
+from spark_jobs.history.reach import NOWHERE, Reach, is_before, is_former, is_outside, whole_reach
 from spark_jobs.history.steps import in_steps
+from spark_jobs.kafka_source.offsets import Offsets
+from spark_jobs.kafka_source.partitions import log_lost
 from spark_jobs.kafka_source.topic_ids import refuse_recreated_topics, topic_ids
 from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.hadoop_files import HadoopFiles
@@ -35,13 +40,20 @@ BYTES_PER_TASK = 16 * 1024**2
 """Bytes of the table's files whose rows one task copies. The driver holds the results of two tasks."""
 
 
+class Rebuilt(NamedTuple):
+    begins: Offsets
+    """First offset of each partition that was read."""
+    former: Collection[str]
+    """Topics that were created again, and of whose former topic the table keeps rows."""
+
+
 def rebuild_tickers(
     spark: SparkSession,
     settings: Settings,
     now: datetime,
     messages_per_batch: int,
-) -> Reach | None:
-    """Rebuild the rows of all records up to the table's progress. Return the range that was read.
+) -> Rebuilt | None:
+    """Rebuild the rows of all records up to the table's progress.
 
     Return None if there is no table. Rows of other records stay. If records after the progress have
     expired in Kafka, all records up to Kafka's end are read, and the progress moves there. Files that the
@@ -59,9 +71,9 @@ def rebuild_tickers(
     refuse_recreated_topics(before.topic_ids, ids, "tickers/")
     history = all_history(spark, settings)
     ends = history.ends_after(before.next_offsets)
-    reach = whole_reach(history, ends, now)
+    reach = whole_reach(history, ends, now, {})
     history.refuse_incomplete(reach.begins, ends)
-    log_lost(reach.begins, before.next_offsets)
+    log_lost(reach.begins, before.next_offsets, NOWHERE)
     storage = HadoopFiles(spark, path)
     added: list[AddAction] = []
     steps = [*in_steps(reach.begins, ends, messages_per_batch)]
@@ -77,42 +89,71 @@ def rebuild_tickers(
     for name in sorted(missing):
         log.warning("the store lacks a file of the table, which is removed from it: %s", name)
     gone = [each for each in listed if each.path in missing]
-    old, kept = _replaced(spark, path, [each for each in listed if each.path not in missing], reach)
+    reach = _with_earliest(spark, path, added, reach)
+    present = [each for each in listed if each.path not in missing]
+    old, kept, former = _replaced(spark, path, present, reach)
     if kept is not None:
-        # They may be days of rows: a finished day's files are sorted by symbol, so if its first records
+        # `kept` may be days of rows: a finished day's files are sorted by symbol, so if its first records
         # have expired, all of its files are mixed.
         files, _counts = store_files(files_by_task(kept.transform(files_of_rows)), storage, path)
         added += files
     reached = {each: end for each, end in ends.items() if end > 0}
     known = {**before.topic_ids, **ids}
     table.replace([*old, *gone], added, Progress(before.writer, before.batch + 1, reached, known))
-    table.record_rebuild(reach.begins)
-    return reach
+    table.record_rebuild(reach.begins, former)
+    return Rebuilt(reach.begins, former)
+
+
+def _with_earliest(
+    spark: SparkSession, path: str, added: Sequence[AddAction], reach: Reach
+) -> Reach:
+    """Return the reach with the earliest receipt of each partition in the files that were added.
+
+    If an extractor's clock was ahead at the first message, messages after it have earlier receipts.
+    """
+    latest = max(reach.received.values())
+    early = [each for each in added if _first_received(each) < latest]
+    if not early:
+        return reach
+    found = _rows(spark, path, early).groupBy("topic", "partition").agg(F.min("received_at"))
+    received = {**reach.received}
+    for topic, partition, earliest in found.collect():
+        received[topic, partition] = min(received[topic, partition], earliest.astimezone(UTC))
+    return reach._replace(received=received)
+
+
+def _first_received(file: AddAction) -> datetime:
+    return datetime.fromisoformat(json.loads(file.stats)["minValues"]["received_at"])
 
 
 def _replaced(
     spark: SparkSession, path: str, files: list[TableFile], reach: Reach
-) -> tuple[list[TableFile], DataFrame | None]:
-    """Return the files with rows that were read again, and the other rows of these files."""
+) -> tuple[list[TableFile], DataFrame | None, Collection[str]]:
+    """Return the files with rows that were read again, the other rows of these files, and Rebuilt.former."""
     if not files:
-        return [], None
+        return [], None, ()
     rows = _rows(spark, path, files)
     is_read = ~(is_outside(reach) | is_former(reach))
     counted = rows.groupBy("file").agg(
-        F.count_if(is_read).alias("read"), F.count_if(~is_read).alias("others")
+        F.count_if(is_read).alias("read"),
+        F.count_if(~is_read).alias("others"),
+        F.collect_set(F.when(~is_read & ~is_before(reach), F.col("topic"))).alias("former"),
     )
     found = {row["file"]: row for row in counted.collect()}
+    former = {topic for row in found.values() for topic in row["former"]}
     old = [each for each in files if found[_name(each)]["read"]]
     mixed = [each for each in old if found[_name(each)]["others"]]
     if not mixed:
-        return old, None
-    # A setting of Spark, not of a reader: a session of its own, so that it applies to nothing else.
+        return old, None, former
+    # Spark has this setting per session, not per reader. A separate session keeps it from all other reads.
     session = spark.newSession()
     session.conf.set("spark.sql.files.maxPartitionBytes", BYTES_PER_TASK)
-    return old, _rows(session, path, mixed).where(~is_read)
+    return old, _rows(session, path, mixed).where(~is_read), former
 
 
-def _rows(spark: SparkSession, path: str, files: list[TableFile]) -> DataFrame:
+def _rows(
+    spark: SparkSession, path: str, files: Sequence[TableFile] | Sequence[AddAction]
+) -> DataFrame:
     """Return the rows of files of the table, with the name of each row's file."""
     return (
         spark.read.schema(f"{ddl(TICKER)}, date STRING")

@@ -1,5 +1,6 @@
 """Ask the brokers for partitions, and for the offsets that they hold."""
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +13,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from core.kafka_client import client_configuration, missing_right
 from core.settings import Settings
+from core.topics import EXCHANGE_CANDLES, FEED_EVENTS, INSTRUMENTS
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.offsets import Offsets
+
+log = logging.getLogger(__name__)
 
 KAFKA_TIMEOUT = 30.0
 """Timeout of a request, in seconds."""
@@ -26,6 +30,12 @@ NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 IN_ELECTION = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 ELECTION_PAUSE = 0.2
 """Pause before a retry, in seconds."""
+
+ONLY_IN_KAFKA = (INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
+"""Topics whose records no other store keeps. What has expired unread is lost: waiting would not help."""
+
+EXPIRED = "expired unread"
+"""Why messages that a job skips are lost."""
 
 Answer = TypeVar("Answer")
 
@@ -41,12 +51,39 @@ class RightError(JobError):
 def starting_offsets(settings: Settings, topics: Iterable[str], progress: Offsets) -> Offsets:
     """Return the sink's next offset of every partition, or Kafka's oldest if the sink has none.
 
-    Raise OffsetError if Kafka does not hold the next offset or a topic does not exist.
+    In ONLY_IN_KAFKA, log and skip records that have expired. Otherwise raise OffsetError if Kafka does not
+    hold the next offset or a topic does not exist.
     """
-    return {
+    starting = {
         (topic, number): starting_offset(topic, number, progress.get((topic, number)), low, high)
         for (topic, number), (low, high) in kept_offsets(settings, topics).items()
     }
+    log_lost(starting, progress, EXPIRED)
+    return starting
+
+
+def skip_expired(settings: Settings, progress: Offsets) -> Offsets:
+    """Return the progress, or Kafka's oldest offset where the next record has expired. Log what is lost.
+
+    Only for `raw/`: what neither it nor Kafka has can't be read from anywhere.
+    """
+    kept = kept_offsets(settings, sorted({topic for topic, _partition in progress}))
+    starting = {
+        each: max(progress[each], low) for each, (low, _) in kept.items() if each in progress
+    }
+    log_lost(starting, progress, EXPIRED)
+    return starting
+
+
+def log_lost(begins: Offsets, progress: Offsets, reason: str) -> None:
+    """Log the messages after the progress that are lost, because reading begins after them."""
+    for (topic, partition), begin in sorted(begins.items()):
+        next_offset = progress.get((topic, partition), begin)
+        if next_offset < begin:
+            log.error(
+                "lost topic=%s partition=%d first=%d last=%d reason=%r",
+                *(topic, partition, next_offset, begin - 1, reason),
+            )
 
 
 def starting_offset(
@@ -54,25 +91,33 @@ def starting_offset(
 ) -> int:
     """Return the offset to start at. `low` is the oldest offset, `high` the next one to be written.
 
-    Raise OffsetError if `next_offset` is not between them.
+    Raise OffsetError if `next_offset` is not between them. In ONLY_IN_KAFKA, it may be below `low`.
     """
     if next_offset is None:
         return low
     if next_offset > high:
         raise OffsetError(
             f"{topic}/{partition} ends at offset {high}, but the next to read is {next_offset}: Kafka "
-            "has lost its newest messages. To continue: for live_prices set next_offset in kafka_progress "
-            f"to {high}, or, if the topic was created again and Kafka is too old for topic ids, delete its "
-            "rows there; for the lake see docs/lake.md"
+            f"has lost its newest messages. To continue: {after_loss(topic, high)}. If the topic was created "
+            "again, and Kafka is too old for topic ids, delete its rows in kafka_progress"
         )
-    if next_offset < low:
+    if next_offset < low and topic not in ONLY_IN_KAFKA:
         raise OffsetError(
             f"{topic}/{partition} begins at offset {low}, but the next to read is {next_offset}: "
-            f"{low - next_offset} messages have expired unread. To continue: for live_prices run make "
-            "rebuild, which reads them from raw/, or to skip them set its next_offset in kafka_progress to "
-            f"{low}; for the lake see docs/lake.md"
+            f"{low - next_offset} messages have expired unread. To continue: make rebuild, which "
+            "reads them from raw/ as far as it has them, then make jobs"
         )
-    return next_offset
+    return max(next_offset, low)
+
+
+def after_loss(topic: str, high: int) -> str:
+    """Return what to do after Kafka lost the newest records of a topic and now ends at `high`.
+
+    Extractors send items of raw topics again, in other messages, which take the places of the lost ones.
+    """
+    if topic in ONLY_IN_KAFKA:
+        return f"set its next_offset in kafka_progress to {high}"
+    return "make stop-jobs, then see docs/lake.md, After Kafka lost its newest records"
 
 
 def kept_offsets(

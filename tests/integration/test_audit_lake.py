@@ -224,6 +224,28 @@ def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
     assert differing(audit(spark, own_lake)) == {"candles_1m": len(MINUTES)}
 
 
+def test_an_object_of_raw_that_expires_during_the_audit_was_not_to_be_read(
+    spark: SparkSession, own_lake: Settings, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expire_all(own_lake)
+    first, _second = (key for key in keys(own_lake, "raw/") if BINANCE.raw_topic in key)
+    expiring = datetime.now(UTC) - timedelta(days=own_lake.raw_retention_days)
+    oldest = re.sub(r"date=[\d-]+", f"date={expiring:%Y-%m-%d}", first)
+    copy(own_lake, first, oldest)
+    delete(own_lake, first)
+
+    def expire_and_fresh_candles(rows: DataFrame) -> DataFrame:
+        delete(own_lake, oldest)
+        return fresh_candles(rows)
+
+    monkeypatch.setattr(audit_job, "fresh_candles", expire_and_fresh_candles)
+    verdicts = audit(spark, own_lake)
+    assert [each.table for each in verdicts] == TABLES + PREFIXES
+    assert differing(verdicts) == {}
+    # Binance's candles are not compared: its first record that is read is newer than all receipts.
+    assert (verdicts[1].rows, verdicts[1].not_compared) == (5, 10)
+
+
 def test_a_topic_or_an_exchange_of_which_a_prefix_has_nothing_is_a_fault(
     spark: SparkSession, own_lake: Settings, traffic: Traffic
 ) -> None:

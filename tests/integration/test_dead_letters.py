@@ -14,7 +14,7 @@ from psycopg2.extensions import connection
 from psycopg2.extras import LoggingConnection
 from pyspark.sql import Row, SparkSession
 
-from core.settings import Settings
+from core.settings import JOBS, Settings
 from core.topics import FEED_EVENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
@@ -26,6 +26,7 @@ from spark_jobs.postgres.dead_letters import DeadLetter, insert_letters, upsert_
 from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.replay_dead_letters import (
     Replayed,
+    main,
     other_topics_again,
     replay_dead_letters,
     with_rows,
@@ -137,6 +138,27 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     assert other_topics_again(database) == [FEED_EVENTS]
     assert {span.topic for span in stored_spans(owner)} == {BINANCE.raw_topic}
     assert contents(owner, ["kafka_progress"]) == progress
+
+
+def test_the_command_says_what_can_be_read_now_and_that_tickers_lacks_it(
+    database: Settings,
+    owner: connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in database.environment(JOBS).items():
+        monkeypatch.setenv(name, value)
+    expire_all(database)
+    insert_as_before(owner, LETTERS)
+
+    main()
+    assert capsys.readouterr().out.splitlines() == [
+        "8 dead letters, 4 can be read now",
+        "tickers/ still lacks them, which make audit reports as too few rows; make rebuild adds them",
+        f"{FEED_EVENTS}: the live job reads it again from its oldest record",
+    ]
+    main()
+    assert capsys.readouterr().out == "5 dead letters, 0 can be read now\n"
 
 
 @pytest.mark.usefixtures("agreeing_clocks")

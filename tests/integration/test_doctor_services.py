@@ -217,7 +217,7 @@ def test_progress_beyond_the_end_and_records_that_expired_unread_are_found(
         f"{topic}/0 ends at offset 3, but the next to read is 4: Kafka has lost its newest "
         "messages."
     )
-    assert beyond.remedy.startswith("for live_prices set next_offset in kafka_progress to 3")
+    assert beyond.remedy.startswith("make stop-jobs, then see docs/lake.md")
     delete_records(settings, {(topic, 0): 2})
     (expired,) = compared({(topic, 0): 1})
     assert expired.problem.endswith("1 messages have expired unread.")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from spark_jobs.tickers.letters.spans import THE_MESSAGE, to_bits
 from tests.support.frames import record, records
 from tests.support.postgres import execute, rows
 
-KEPT = timedelta(days=90)
+KEPT, HOUR = timedelta(days=90), timedelta(hours=1)
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NINE = TODAY - timedelta(days=1) + timedelta(hours=9)
 CANDLES = (
@@ -52,6 +53,7 @@ def message(
     received_at: datetime = TODAY,
     start: datetime = NINE,
     offset: int = 0,
+    timestamp: datetime | None = None,
 ) -> Row:
     fields = {
         "exchange": "binance",
@@ -63,7 +65,7 @@ def message(
         "reason": None,
     }
     value = candles_message(fields, json.dumps(klines))
-    return record(value, EXCHANGE_CANDLES, offset=offset)
+    return record(value, EXCHANGE_CANDLES, offset=offset, timestamp=timestamp)
 
 
 def write(spark: SparkSession, sink: ExchangeCandlesSink, *batch: Row) -> dict[str, int]:
@@ -129,6 +131,59 @@ def test_both_versions_in_one_batch(
         message(kline(NINE, "2"), received_at=NINE + timedelta(seconds=30), offset=1),
     )
     assert [row[4] for row in rows(owner, CANDLES)] == ["2.500000000000000000"]
+
+
+def test_a_finished_candle_replaces_a_running_one_from_an_extractor_whose_clock_was_ahead(
+    spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
+) -> None:
+    third, end = NINE + timedelta(minutes=20), NINE + HOUR + timedelta(seconds=3)
+    ahead = message(kline(NINE, "2"), interval="1h", received_at=third + 2 * HOUR, timestamp=third)
+    finished = message(kline(NINE, "2.5"), interval="1h", received_at=end, timestamp=end)
+    for order in itertools.permutations([ahead, finished, ahead]):
+        execute(owner, "TRUNCATE exchange_candles, exchange_candle_spans, kafka_progress")
+        sink.postgres.progress()
+        for offset, version in enumerate(order):
+            write(spark, sink, Row(**{**version.asDict(), "offset": offset}))
+        assert rows(owner, "SELECT close, received_at FROM exchange_candles") == [
+            (Decimal("2.5"), end)
+        ]
+        assert rows(owner, "SELECT received_at FROM exchange_candle_spans") == [(end,)]
+
+
+def test_a_candle_that_kafka_had_before_its_end_is_not_served_whatever_its_extractors_clock(
+    spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
+) -> None:
+    end, second = NINE + HOUR, timedelta(seconds=1)
+    stamped = {"AHEAD": end - 120 * second, "RIGHT": end + 4 * second}
+    batch = [
+        message(
+            kline(NINE),
+            interval="1h",
+            symbol=symbol,
+            received_at=end + 3 * second,
+            offset=offset,
+            timestamp=timestamp,
+        )
+        for offset, (symbol, timestamp) in enumerate(stamped.items())
+    ]
+    write(spark, sink, *batch)
+    served = (
+        "SELECT symbol, merged.start FROM unnest(ARRAY['AHEAD', 'RIGHT']) AS symbol, merged_candles("
+        "'binance', symbol, '1 hour', %(since)s, %(until)s,"
+        " tstzmultirange(tstzrange(%(since)s, %(until)s)), true) AS merged"
+    )
+    with owner.cursor() as statements:
+        statements.execute(served, {"since": NINE, "until": NINE + HOUR})
+        assert statements.fetchall() == [("RIGHT", NINE)]
+
+
+def test_a_candle_that_began_after_kafkas_time_is_kept_because_kafkas_clock_may_be_behind(
+    spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
+) -> None:
+    second = timedelta(seconds=1)
+    batch = message(kline(NINE), received_at=NINE + second, timestamp=NINE - second)
+    assert write(spark, sink, batch) == {"rows": 1, "old": 0, "requests": 1, "dead": 0}
+    assert rows(owner, "SELECT start, received_at FROM exchange_candles") == [(NINE, NINE - second)]
 
 
 def test_a_batch_that_spark_repeats_changes_nothing(

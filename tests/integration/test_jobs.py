@@ -10,7 +10,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC
+from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.kafka_source.offsets import Offsets
@@ -102,6 +102,13 @@ def test_a_topic_that_was_made_anew_and_one_that_expired_are_refused_with_the_of
         OffsetError, match="t/0 begins at offset 5, but the next to read is 4: 1 messages"
     ):
         starting_offset("t", 0, 4, 5, 9)
+
+
+def test_messages_that_kafka_lost_are_in_the_tables_if_they_need_no_rebuild() -> None:
+    with pytest.raises(
+        OffsetError, match="To continue: set its next_offset in kafka_progress to 9"
+    ):
+        starting_offset(FEED_EVENTS, 0, 10, 5, 9)
 
 
 def test_a_topic_that_does_not_exist_is_refused_by_name(

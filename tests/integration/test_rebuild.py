@@ -1,10 +1,11 @@
 """Rebuild the tables from Kafka and `raw/`: they equal the former ones and are replaced in one step."""
 
+import json
 import random
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import deltalake
 import psycopg2
 import pyarrow as pa
 import pytest
+from confluent_kafka import Producer
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
+from core.reading_rules import TABLE_PROPERTY
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, INSTRUMENTS
 from exchanges.binance import BINANCE
@@ -29,12 +32,21 @@ from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
 from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.query import MESSAGES_PER_BATCH, lake_root
 from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.tickers.schema import EARLIER, FORMER
+from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.postgres import transaction
 from spark_jobs.postgres.transaction import SecondLiveJobError
-from spark_jobs.rebuild import rebuild, unchanged_rows
+from spark_jobs.rebuild import rebuild, unchanged_rows, unchanged_tickers
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
-from tests.support.lake_queries import copy, delete, keys, run_price_history, run_raw_archive
+from tests.support.lake_queries import (
+    copy,
+    delete,
+    keys,
+    run_all_jobs,
+    run_price_history,
+    run_raw_archive,
+)
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import SOON, execute, rows
 from tests.support.queries import price_sink, run_live_prices
@@ -47,6 +59,12 @@ SELECT (to_jsonb(live_prices) - 'batch_id')::text FROM live_prices ORDER BY exch
 CANDLES = "SELECT * FROM candles_1m ORDER BY exchange, symbol, minute"
 LETTERS = 'SELECT * FROM dead_letters ORDER BY topic, partition, "offset", position'
 SPANS = "SELECT * FROM dead_letter_spans ORDER BY topic, partition, first_offset, cause"
+WRITTEN = """
+SELECT 'letter', "offset", written_at FROM dead_letters
+UNION ALL SELECT 'span', first_offset, written_at FROM dead_letter_spans
+UNION ALL SELECT 'span', first_offset, first_written_at FROM dead_letter_spans
+ORDER BY 2, 1, 3
+"""
 PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress ORDER BY topic, partition"
 LAST_BATCH = "SELECT max(id) FROM batches"
 
@@ -192,6 +210,102 @@ def test_what_was_made_of_a_topic_that_was_deleted_stays(
     assert (prices.differ, candles.differ) == (0, 0)
 
 
+def test_what_was_made_of_a_deleted_topic_stays_without_its_objects_in_raw(
+    spark: SparkSession,
+    own_lake: Settings,
+    owner: connection,
+    broker: OwnKafka,
+    tmp_path: Path,
+) -> None:
+    earlier = time.time_ns() // 1000 - 60 * MINUTE
+    of_former = [item(BTCUSDT, earlier, E=earlier // 1000, s=symbol) for symbol in ("GONE", "S0")]
+    produce(own_lake, BINANCE.raw_topic, of_former)
+    run_all_jobs(spark, own_lake, tmp_path / "former")
+    broker.delete(BINANCE.raw_topic)
+    broker.create_topics()
+    accept(spark, own_lake)
+    for key in keys(own_lake, f"raw/topic={BINANCE.raw_topic}/"):
+        delete(own_lake, key)
+    send(own_lake, 0, 4)
+    run_all_jobs(spark, own_lake, tmp_path / "new")
+    mark_as_of_earlier_rules(spark, own_lake)
+    before, (in_lake, _sizes) = tables(owner), tickers_of(spark, own_lake)
+    assert "GONE" in str(before[PRICES]) and "GONE" in str(in_lake)
+    assert len(rows(owner, "SELECT DISTINCT minute FROM candles_1m WHERE symbol = 'S0'")) == 2
+
+    execute(owner, "UPDATE live_prices SET price = 7 WHERE symbol IN ('S0', 'S1')")
+    rebuild(spark, own_lake)
+    rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+
+    assert tables(owner) == before
+    assert tickers_of(spark, own_lake)[0] == in_lake
+    assert rebuilt is not None
+    assert [*unchanged_tickers(rebuilt)] == [
+        f"{BINANCE.raw_topic}: rows of the deleted topic were kept unchanged"
+    ]
+    properties = opened(spark, own_lake).metadata().configuration
+    assert (properties[EARLIER], properties[FORMER]) == ("{}", f'["{BINANCE.raw_topic}"]')
+    assert {each.table: each.differ for each in audit(spark, own_lake)} == dict.fromkeys(
+        ("live_prices", "candles_1m", "dead_letters", "dead_letter_spans", "raw/", "tickers/"), 0
+    )
+
+
+def accept(spark: SparkSession, lake: Settings) -> None:
+    """Accept the topics that were created again, as accept_topics.py does."""
+    ids = topic_ids(lake, EXCHANGE_OF_TOPIC)
+    with price_sink(lake) as sink:
+        assert sink.postgres.accept(ids) == [BINANCE.raw_topic]
+    Archive(spark, lake_root(lake)).accept(ids)
+    TickerTable(spark, lake_root(lake), dict, lake.tickers_retention_days).accept(ids)
+
+
+def mark_as_of_earlier_rules(spark: SparkSession, lake: Settings) -> None:
+    """Mark the rows of `tickers/` as those of the first reading rules."""
+    opened(spark, lake).alter.set_table_properties({TABLE_PROPERTY: "1"}, raise_if_not_exists=False)
+
+
+def test_dead_letters_that_are_written_again_are_dated_by_kafkas_clock(
+    spark: SparkSession,
+    own_lake: Settings,
+    owner: connection,
+    broker: OwnKafka,
+    tmp_path: Path,
+) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    earlier = start - timedelta(days=40)
+    received_at = round(earlier.timestamp() * 1e6)
+    letters = [{"unreadable": "?", "received_at": received_at}, {"nobody": "received it"}]
+    produce_at(broker, BINANCE.raw_topic, earlier, letters)
+    now = time.time_ns() // 1000
+    ticker, late = item(BTCUSDT, now), {"unreadable": "?", "received_at": now}
+    produce(own_lake, BINANCE.raw_topic, [ticker], [late])
+    run_live_prices(spark, own_lake, tmp_path)
+    live = rows(owner, LETTERS), rows(owner, SPANS)
+    for table in ("dead_letters", "dead_letter_spans"):
+        execute(owner, f"DELETE FROM {table}")
+
+    rebuild(spark, own_lake, messages_per_batch=1)
+
+    assert [row[:7] for row in rows(owner, SPANS)] == [row[:7] for row in live[1]]
+    assert len(rows(owner, LETTERS)) == len(live[0]) == 3
+    written = rows(owner, WRITTEN)
+    # Each letter has a cause of its own, and each span two times.
+    assert written[:6] == [("letter", 0, earlier)] * 2 + [("span", 0, earlier)] * 4
+    assert [row[:2] for row in written[6:]] == [("letter", 2), ("span", 2), ("span", 2)]
+    assert all(start <= row[2] <= datetime.now(UTC) for row in written[6:])
+
+
+def produce_at(broker: OwnKafka, topic: str, at: datetime, message: Any) -> None:
+    """Send a message that Kafka stamps with a past time."""
+    broker.configure(topic, "retention.ms", "-1")
+    broker.configure(topic, "message.timestamp.type", "CreateTime")
+    producer = Producer({"bootstrap.servers": broker.settings.kafka_bootstrap_servers})
+    milliseconds = round(at.timestamp() * 1000)
+    producer.produce(topic, json.dumps(message).encode(), partition=0, timestamp=milliseconds)
+    assert producer.flush(60) == 0
+    broker.configure(topic, "message.timestamp.type", "LogAppendTime")
+
+
 def test_nothing_changes_where_raw_lacks_records_that_it_names(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
@@ -268,14 +382,42 @@ def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     assert is_left_alone(owner)
 
 
+def opened(spark: SparkSession, lake: Settings) -> deltalake.DeltaTable:
+    """Return the newest version of the table `tickers/`."""
+    path = f"{lake_root(lake)}/tickers"
+    return deltalake.DeltaTable(path, storage_options=delta_options(spark, path))
+
+
 def tickers_of(spark: SparkSession, lake: Settings) -> tuple[list[tuple[Any, ...]], list[int]]:
     """Return the rows of the table `tickers/`, sorted by origin, and the sizes of its files."""
-    path = f"{lake_root(lake)}/tickers"
-    table = deltalake.DeltaTable(path, storage_options=delta_options(spark, path))
+    table = opened(spark, lake)
     columns = ["topic", "partition", "offset", "position", "exchange", "symbol", "price"]
     found = table.to_pyarrow_table(columns=[*columns, "received_at"]).to_pydict()
     sizes: list[Any] = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
     return sorted(zip(*found.values(), strict=True)), sizes
+
+
+def test_rows_are_replaced_where_the_clock_was_ahead_at_the_first_message_that_is_left(
+    spark: SparkSession, own_lake: Settings, tmp_path: Path
+) -> None:
+    now = time.time_ns() // 1000
+    # The clock is set right after the second message.
+    for received_at in (now - MINUTE, now + 10 * MINUTE, now, now + MINUTE // 60):
+        items = [item(BTCUSDT, received_at, s=symbol) for symbol in ("S0", "S1")]
+        produce(own_lake, BINANCE.raw_topic, items)
+    run_price_history(spark, own_lake, tmp_path)
+    before, _sizes = tickers_of(spark, own_lake)
+    delete_records(own_lake, {(BINANCE.raw_topic, 0): 1})
+
+    rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+
+    assert rebuilt is not None
+    assert [*unchanged_tickers(rebuilt)] == [
+        f"{BINANCE.raw_topic}/0: rows below offset 1 were kept unchanged"
+    ]
+    after, _sizes = tickers_of(spark, own_lake)
+    assert len(after) == len({row[:4] for row in after}) == 8
+    assert after == before
 
 
 @contextmanager
@@ -316,9 +458,9 @@ def test_the_rows_that_a_rebuild_keeps_need_not_fit_into_the_driver(
 
     monkeypatch.setattr(rebuilt_tickers, "BYTES_PER_TASK", max(sizes))
     with largest_results(spark, sum(sizes) // 2):
-        reach = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+        rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
 
-    assert reach is not None and reach.begins[BINANCE.raw_topic, 0] == 2
+    assert rebuilt is not None and rebuilt.begins[BINANCE.raw_topic, 0] == 2
     after, sizes = tickers_of(spark, own_lake)
     assert after == before
     assert len({row[:4] for row in after}) == len(after)

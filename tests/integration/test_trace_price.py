@@ -8,11 +8,16 @@ from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
+from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
+from spark_jobs.kafka_source.topic_ids import topic_ids
+from spark_jobs.lake.query import lake_root
+from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.trace_price import TraceError, shown, trace
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake_queries import delete, keys, run_raw_archive
+from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import execute
 from tests.support.queries import run_live_prices
 
@@ -52,6 +57,44 @@ def test_the_words_come_from_kafka_and_later_from_raw(
         TraceError, match=f"offset 0 of {BINANCE.raw_topic}/2 is in neither Kafka nor raw/"
     ):
         trace(spark, traced, "binance:BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("messages", "place", "reason"),
+    [
+        pytest.param(0, "is not in Kafka, which ends at 0, nor in raw/", "created again", id="end"),
+        pytest.param(1, "has another item 2", "created again", id="offset"),
+    ],
+)
+def test_a_price_of_a_topic_that_was_created_again_is_found_in_raw(
+    spark: SparkSession,
+    traced: Settings,
+    broker: OwnKafka,
+    messages: int,
+    place: str,
+    reason: str,
+) -> None:
+    broker.renew_topics()
+    for _ in range(messages):
+        produce(traced, BINANCE.raw_topic, [item(BTCUSDT, RECEIVED_AT + 1)] * 3, partition=2)
+    [key] = keys(traced, "raw/")
+    found = trace(spark, traced, "binance:BTCUSDT")
+    assert (found.item, found.found_in) == (WORDS, f"s3a://{traced.s3_bucket}/{key}")
+
+    delete(traced, key)
+    with pytest.raises(TraceError, match=f"{place}.*{reason}"):
+        trace(spark, traced, "binance:BTCUSDT")
+
+
+def test_a_price_of_a_former_topic_is_told_from_the_same_offset_of_the_new_one(
+    spark: SparkSession, traced: Settings, broker: OwnKafka, tmp_path: Path
+) -> None:
+    broker.renew_topics()
+    Archive(spark, lake_root(traced)).accept(topic_ids(traced, EXCHANGE_OF_TOPIC))
+    produce(traced, BINANCE.raw_topic, [item(BTCUSDT, RECEIVED_AT + 1)] * 3, partition=2)
+    run_raw_archive(spark, traced, tmp_path / "new")
+    expire_all(traced)
+    assert trace(spark, traced, "binance:BTCUSDT").item == WORDS
 
 
 @pytest.mark.parametrize(

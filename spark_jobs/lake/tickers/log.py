@@ -141,9 +141,9 @@ class TickerLog:
         """The number of the reading rules of the rows."""
         return schema.rules_of(self._table)
 
-    def record_rebuild(self, begins: Offsets) -> None:
-        """Record that rows are of the present reading rules, but for earlier ones below `begins`."""
-        schema.record_rebuild(self._table, begins, self._progress)
+    def record_rebuild(self, begins: Offsets, former: Collection[str]) -> None:
+        """Record which rows are of the present reading rules: see schema.record_rebuild."""
+        schema.record_rebuild(self._table, begins, former, self._progress)
 
     def files(self) -> list[TableFile]:
         """Return the files of the newest version."""

@@ -6,7 +6,7 @@ column or property is a new step. A new column is added to columns.TICKER as wel
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import deltalake
@@ -24,6 +24,11 @@ NUMBER = "cryptopricesrt.schemaStep"
 
 EARLIER = "cryptopricesrt.earlierRulesBelow"
 """Table property with the offsets, by topic and partition, below which rows are of earlier rules, as JSON."""
+
+
+FORMER = "cryptopricesrt.earlierRulesFormerTopics"
+"""Table property with the topics that were created again, and whose deleted topic's rows are of earlier
+rules, as a JSON list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +142,31 @@ def bring_up_to_date(
         log.info("applied schema_step=%d columns=%s", number, ",".join(missing) or "none")
 
 
-def record_rebuild(table: deltalake.DeltaTable, begins: Offsets, progress: Progress) -> None:
+def record_rebuild(
+    table: deltalake.DeltaTable, begins: Offsets, former: Collection[str], progress: Progress
+) -> None:
     """Record that all rows are of the present rules, except those of messages below `begins`.
 
-    These keep the rules that they had.
+    Rows of a former topic are excepted too, whatever their offset. `former` are the topics with such rows.
+    All excepted rows keep the rules that they had.
     """
-    earlier = by_topic({key: offset for key, offset in begins.items() if offset > 0})
+    earlier = {key: offset for key, offset in begins.items() if offset > 0}
+    earlier_former = {*former}
     if rules_of(table) == READING_RULES:
-        known = offsets_of(json.loads(table.metadata().configuration.get(EARLIER, "{}")))
-        earlier = by_topic({key: min(offset, begins.get(key, 0)) for key, offset in known.items()})
+        properties = table.metadata().configuration
+        known = offsets_of(json.loads(properties.get(EARLIER, "{}")))
+        # The topic may have been created again since its rows were recorded.
+        earlier_former &= {
+            *json.loads(properties.get(FORMER, "[]")),
+            *(topic for (topic, _partition), offset in known.items() if offset > 0),
+        }
+        earlier = {key: min(offset, begins.get(key, 0)) for key, offset in known.items()}
     table.alter.set_table_properties(
-        {TABLE_PROPERTY: str(READING_RULES), EARLIER: json.dumps(earlier)},
+        {
+            TABLE_PROPERTY: str(READING_RULES),
+            EARLIER: json.dumps(by_topic(earlier)),
+            FORMER: json.dumps(sorted(earlier_former)),
+        },
         raise_if_not_exists=False,
         commit_properties=commit_properties(progress),
     )

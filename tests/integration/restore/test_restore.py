@@ -5,10 +5,11 @@ no difference.
 """
 
 import itertools
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from exchanges.kucoin import KUCOIN
 from infra import backup
 from infra.services import object_store
 from infra.stack import Stack, StackError
+from spark_jobs import raw_archive
 from spark_jobs.audit import audit
 from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.kafka_source.partitions import OffsetError
@@ -33,6 +35,7 @@ from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.rebuild import rebuild
+from spark_jobs.run.runner import Start
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake import archived, tickers
@@ -48,9 +51,13 @@ from tests.support.lake_queries import (
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import rows
 from tests.support.stacks import new_database
+from tests.support.waiting import wait_for
 
 MESSAGES = 1000
 """Messages that a rebuild reads at once."""
+
+TORN_BYTES = 10
+"""Bytes cut from the end of a partition's file: Kafka then discards the last message."""
 
 BUCKETS = itertools.count(1)
 
@@ -290,15 +297,103 @@ def test_tickers_at_an_older_state_get_what_kafka_no_longer_holds_from_raw_by_a_
 
     backup.restore(empty, tmp_path / "back-up")
     older = replace(own_lake, s3_bucket=empty.s3_bucket)
-    for job in (run_raw_archive, run_price_history):
-        with pytest.raises(OffsetError, match="have expired unread"):
-            job(spark, older, tmp_path / "refused")
+    with pytest.raises(OffsetError, match=r"have expired unread.*make rebuild"):
+        run_price_history(spark, older, tmp_path / "refused")
     copy_raw(own_lake, older)
     assert rebuild_tickers(spark, older, datetime.now(UTC), MESSAGES)
     run_jobs(older)
 
     assert len(tickers(older)) == len(archived(older, "raw")) == 12
     assert differences(spark, older) == NONE
+
+
+def test_after_records_expired_unread_a_rebuild_is_enough_for_all_jobs_to_run(
+    spark: SparkSession,
+    own_lake: Settings,
+    run_jobs: RunJobs,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    send(own_lake, 0)
+    run_jobs(own_lake)
+    send(own_lake, 2)
+    expire_all(own_lake)
+    send(own_lake, 4)
+    for job in (run_live, run_price_history):
+        with pytest.raises(OffsetError, match=r"have expired unread.*make rebuild"):
+            job(spark, own_lake, tmp_path / "refused")
+
+    rebuild(spark, own_lake)
+    rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES)
+    caplog.clear()
+    run_live(spark, own_lake, tmp_path / "live")
+    run_price_history(spark, own_lake, tmp_path / "history")
+    with running(raw_archive.start, spark, own_lake):
+        wait_for(lambda: len(archived(own_lake, "raw")), lambda count: count == 8)
+
+    assert [row[:3] for row in archived(own_lake, "raw") if row[0] == KUCOIN.raw_topic] == [
+        (KUCOIN.raw_topic, 3, offset) for offset in (0, 1, 4, 5)
+    ]
+    assert len(tickers(own_lake)) == 8
+    assert newest(own_lake) == [("BTCUSDT", "5.5"), ("CRO-USDT", "5.25")]
+    assert [name for name, differ in differences(spark, own_lake) if differ] == ["raw/"]
+    assert losses(caplog) == [
+        f"lost topic={BINANCE.raw_topic} partition=0 first=1 last=1 reason='expired unread'",
+        f"lost topic={BINANCE.raw_topic} partition=1 first=1 last=1 reason='expired unread'",
+        f"lost topic={KUCOIN.raw_topic} partition=3 first=2 last=3 reason='expired unread'",
+    ]
+
+
+def test_after_kafka_lost_its_newest_records_the_documented_steps_make_all_stores_right(
+    spark: SparkSession, own_lake: Settings, broker: OwnKafka, run_jobs: RunJobs, tmp_path: Path
+) -> None:
+    send(own_lake, 0)
+    send(own_lake, 2)
+    run_jobs(own_lake)
+    broker.process.kill()
+    for topic in EXCHANGE_OF_TOPIC:
+        broker.lose(topic, TORN_BYTES)
+    broker.restart()
+    for job in (run_live, run_raw_archive, run_price_history):
+        with pytest.raises(OffsetError, match=r"lost its newest messages.*docs/lake\.md"):
+            job(spark, own_lake, tmp_path / "refused")
+    # Others take the places of the lost ones.
+    send(own_lake, 4)
+    run_jobs(own_lake)
+    wrong = {table for table, differ in differences(spark, own_lake) if differ}
+    assert {"candles_1m", "raw/", "tickers/"} <= wrong
+
+    for key in keys(own_lake, "raw/"):
+        delete(own_lake, key)
+    rebuild(spark, own_lake)
+    rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES)
+    run_jobs(own_lake)
+
+    assert newest(own_lake) == [("BTCUSDT", "5.5"), ("CRO-USDT", "5.25")]
+    assert len(tickers(own_lake)) == len(archived(own_lake, "raw")) == 9
+    assert differences(spark, own_lake) == NONE
+
+
+def losses(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged about lost messages as an error."""
+    return [
+        each.getMessage()
+        for each in caplog.records
+        if each.levelno == logging.ERROR and each.getMessage().startswith("lost ")
+    ]
+
+
+@contextmanager
+def running(start: Start, spark: SparkSession, settings: Settings) -> Iterator[None]:
+    """Run a job's queries for the block, as the runner does."""
+    sinks = start(spark, settings)
+    try:
+        yield
+    finally:
+        for sink in sinks:
+            sink.stop()
+        for query in spark.streams.active:
+            query.stop()
 
 
 def test_deleted_files_of_tickers_are_rebuilt_from_kafka(

@@ -1,7 +1,7 @@
 """How an exchange's candles are read: to the letter, and one by one."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,12 +37,15 @@ def fields(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
+def record(offset: int = 7) -> dict[str, Any]:
+    """Return what a Kafka record has beside its value."""
+    timestamp = RECEIVED_AT + 2000
+    return {"topic": EXCHANGE_CANDLES, "partition": 0, "offset": offset, "timestamp": timestamp}
+
+
 def read(*messages: bytes) -> list[dict[str, Any]]:
     batch = pa.RecordBatch.from_pylist(
-        [
-            {"value": value, "topic": EXCHANGE_CANDLES, "partition": 0, "offset": offset}
-            for offset, value in enumerate(messages, 7)
-        ]
+        [{"value": value, **record(offset)} for offset, value in enumerate(messages, 7)]
     )
     return [
         {name: value for name, value in row.items() if value is not None}
@@ -60,9 +63,9 @@ def at(seconds: int) -> datetime:
 
 def test_a_candle_of_binance_is_read_to_the_last_digit() -> None:
     rows = read(candles_message(fields(), json.dumps([KLINE])))
-    origin = {"topic": EXCHANGE_CANDLES, "partition": 0, "first_offset": 7, "last_offset": 7}
     common = {
-        **origin,
+        **{"topic": EXCHANGE_CANDLES, "partition": 0, "first_offset": 7, "last_offset": 7},
+        "timestamp": at(MINUTE + 131) + timedelta(milliseconds=2),
         "exchange": "binance",
         "symbol": "BTCUSDT",
         "interval": "1m",

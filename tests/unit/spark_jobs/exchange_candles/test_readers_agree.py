@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.message import candles_message
-from core.topics import EXCHANGE_CANDLES
 from spark_jobs.exchange_candles.column_reader import read_columns
 from spark_jobs.exchange_candles.reader import SCHEMA, read_candles, rows_of
 from spark_jobs.exchange_candles.request import origin_of
@@ -18,6 +17,7 @@ from tests.unit.spark_jobs.exchange_candles.test_reader import (
     KUCOIN_CANDLE,
     MINUTE,
     fields,
+    record,
 )
 
 ODD: st.SearchStrategy[Any] = st.sampled_from(
@@ -42,7 +42,7 @@ def candles(draw: st.DrawFn, exchange: str) -> list[Any]:
 
 
 @st.composite
-def records(draw: st.DrawFn) -> dict[str, Any]:
+def messages(draw: st.DrawFn) -> dict[str, Any]:
     exchange = draw(st.sampled_from(sorted(KLINES)))
     found = draw(st.lists(candles(exchange) | ODD if draw(st.booleans()) else candles(exchange)))
     if draw(st.booleans()):
@@ -61,13 +61,13 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
         )
     )
     value = candles_message(fields(exchange=exchange, **changed), json.dumps(response))
-    return {"value": value, "topic": EXCHANGE_CANDLES, "partition": 0, "offset": 7}
+    return {"value": value, **record()}
 
 
-@given(records())
-def test_both_readers_return_the_same_rows(record: dict[str, Any]) -> None:
-    one_by_one = pa.Table.from_pylist([*rows_of(record)], SCHEMA)
-    assert read_candles(pa.RecordBatch.from_pylist([record])).equals(one_by_one)
+@given(messages())
+def test_both_readers_return_the_same_rows(message: dict[str, Any]) -> None:
+    one_by_one = pa.Table.from_pylist([*rows_of(message)], SCHEMA)
+    assert read_candles(pa.RecordBatch.from_pylist([message])).equals(one_by_one)
 
 
 @pytest.mark.parametrize("written", [0, 7, MINUTE])
@@ -77,15 +77,14 @@ def test_a_column_of_whole_numbers_is_read_by_both_alike(position: int, written:
         found = [[*candle[:position], written, *candle[position + 1 :]]] * 2
         response = found if exchange == "binance" else {"code": "200000", "data": found}
         value = candles_message(fields(exchange=exchange), json.dumps(response))
-        record = {"value": value, "topic": EXCHANGE_CANDLES, "partition": 0, "offset": 7}
-        one_by_one = pa.Table.from_pylist([*rows_of(record)], SCHEMA)
-        assert read_candles(pa.RecordBatch.from_pylist([record])).equals(one_by_one)
+        message = {"value": value, **record()}
+        one_by_one = pa.Table.from_pylist([*rows_of(message)], SCHEMA)
+        assert read_candles(pa.RecordBatch.from_pylist([message])).equals(one_by_one)
 
 
 def test_candles_in_their_usual_form_are_read_together() -> None:
     responses = {"binance": [KLINE] * 3, "kucoin": {"code": "200000", "data": [KUCOIN_CANDLE] * 3}}
     for exchange, response in responses.items():
         value = candles_message(fields(exchange=exchange), json.dumps(response))
-        origin = origin_of({"topic": EXCHANGE_CANDLES, "partition": 0, "offset": 7})
-        read = read_columns(value, origin)
+        read = read_columns(value, origin_of(record()))
         assert read is not None and read[1].height == 3

@@ -1,15 +1,26 @@
 """The table of each earlier version is brought up to date, and that of a later version is refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import deltalake
 import pytest
 
 from core.reading_rules import READING_RULES, TABLE_PROPERTY
+from exchanges.binance import BINANCE
+from exchanges.kucoin import KUCOIN
+from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.lake.tickers import schema
 from spark_jobs.lake.tickers.log import TickerLog
 from spark_jobs.lake.tickers.progress import Progress, TableError
-from spark_jobs.lake.tickers.schema import NUMBER, STEPS, SchemaStep, bring_up_to_date
+from spark_jobs.lake.tickers.schema import (
+    EARLIER,
+    FORMER,
+    NUMBER,
+    STEPS,
+    SchemaStep,
+    bring_up_to_date,
+)
 from spark_jobs.tickers.columns import AMOUNT, TICKER
 from spark_jobs.tickers.files import WITH_STATISTICS
 from tests.compatibility.kept import Version, versions
@@ -109,6 +120,31 @@ def test_the_table_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) 
     with pytest.raises(TableError, match=rf"step {len(NEXT)}, and this version knows {len(STEPS)}"):
         opened(table.folder)
     assert deltalake.DeltaTable(str(table.folder)).version() == version
+
+
+def test_a_rebuild_records_which_rows_are_of_earlier_rules(tmp_path: Path) -> None:
+    binance, kucoin = BINANCE.raw_topic, KUCOIN.raw_topic
+    table = OwnTable(tmp_path)
+    deltalake.DeltaTable(str(table.folder)).alter.set_table_properties(
+        {TABLE_PROPERTY: "1"}, raise_if_not_exists=False
+    )
+
+    def recorded(begins: Offsets, former: Sequence[str]) -> tuple[str, str, str]:
+        opened(table.folder).record_rebuild(begins, former)
+        found = properties(table.folder)
+        return found[TABLE_PROPERTY], found[EARLIER], found[FORMER]
+
+    rules = str(READING_RULES)
+    first = {(binance, 0): 0, (kucoin, 0): 7}
+    of_kucoin = f'{{"{kucoin}": {{"0": 7}}}}'
+    assert recorded(first, [binance]) == (rules, of_kucoin, f'["{binance}"]')
+    # The rows of a topic that is created again later were of the present rules, or below the offsets.
+    assert recorded(first, [binance]) == (rules, of_kucoin, f'["{binance}"]')
+    again = {(binance, 0): 0, (kucoin, 0): 0}
+    without = f'{{"{kucoin}": {{"0": 0}}}}'
+    assert recorded(again, [kucoin]) == (rules, without, f'["{kucoin}"]')
+    assert recorded(again, [binance, kucoin]) == (rules, without, f'["{kucoin}"]')
+    assert recorded(again, []) == (rules, without, "[]")
 
 
 @pytest.mark.long
