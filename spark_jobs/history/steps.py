@@ -59,7 +59,7 @@ def spans_by_block(messages: DataFrame) -> list[Places]:
 
 
 def narrowed(steps: Iterable[Step], wanted: Sequence[Places]) -> Iterator[Step]:
-    """Yield each step cut to the span from its first to its last wanted offset; leave out steps without any."""
+    """Yield each step cut to the span from its first to its last wanted offset; leave out empty ones."""
     for begins, ends in steps:
         firsts: dict[tuple[str, int], int] = {}
         afters: dict[tuple[str, int], int] = {}

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from spark_jobs.errors import JobError
 
-
 FIRST_YEAR, LAST_YEAR = 1971, 9998
 
 
