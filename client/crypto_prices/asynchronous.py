@@ -24,6 +24,7 @@ class AsyncPrices:
 
     Entering raises RefusedError if the server refuses the request, and ConnectionError if no prices
     arrive within `open_timeout`. Iteration yields every price that is known, then each price that changed.
+    Iteration and lookups raise RuntimeError before it is entered.
     """
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
@@ -36,7 +37,8 @@ class AsyncPrices:
         self._pending = Pending()
         self._skipped_by_server = 0
         self._failure: Exception | None = None
-        self._last_error = "no attempt has ended yet"
+        self._last_error: str | None = "no attempt has ended yet"
+        """Why the connection is not open; None while it is."""
         self._silence = Silence()
         self._changed = asyncio.Event()
         """Set after every message and at the end."""
@@ -72,10 +74,11 @@ class AsyncPrices:
 
     async def __anext__(self) -> Price:
         """Return the next change. Raise RefusedError if the server refuses to go on."""
+        task = self._entered()
         while not self._pending:
             if self._failure is not None:
                 raise self._failure
-            if self._task is None or self._task.done():
+            if task.done():
                 raise StopAsyncIteration
             await self._next_change()
         return self._pending.pop()
@@ -109,8 +112,15 @@ class AsyncPrices:
         """Return the ongoing interruptions of the exchanges."""
         return list(self._current().interruptions.values())
 
+    def _entered(self) -> asyncio.Task[None]:
+        """Return the task. Raise RuntimeError if none was started: nothing would ever arrive."""
+        if self._task is None:
+            raise RuntimeError("not open: use `async with AsyncPrices(…) as prices`")
+        return self._task
+
     def _current(self) -> Table:
         """Return the table. Raise the failure, if there is one."""
+        self._entered()
         if self._failure is not None:
             raise self._failure
         return self._table
@@ -122,9 +132,8 @@ class AsyncPrices:
                 while self._current().id is None:
                     await self._next_change()
         except TimeoutError as error:
-            raise ConnectionError(
-                f"no prices in {self._open_timeout:g} s: {self._last_error}"
-            ) from error
+            reason = self._last_error or self._table.why_empty()
+            raise ConnectionError(f"no prices in {self._open_timeout:g} s: {reason}") from error
 
     async def _next_change(self) -> None:
         self._changed.clear()
@@ -162,6 +171,7 @@ class AsyncPrices:
             ping_interval=None,
             close_timeout=1,
         ) as connection:
+            self._last_error = None
             self._table.connection_opened()
             while True:
                 await self._take_message(connection)

@@ -26,23 +26,35 @@ class Options(TypedDict, total=False):
     """Seconds to wait for the first prices; 10 by default."""
 
 
-def parameters(options: Options) -> dict[str, str | Iterable[str] | None]:
-    """Return the query parameters of the stream. Raise TypeError for an unknown option."""
+def parameters(options: Options) -> dict[str, tuple[str, ...]]:
+    """Return the values of the query parameters of the stream: a copy, for all of its connections.
+
+    Raise TypeError for an unknown option, and ValueError for one without a value.
+    """
     for name in options:
         if name not in Options.__annotations__:
             raise TypeError(
                 f"unknown option {name!r}; the options are {', '.join(Options.__annotations__)}"
             )
-    fields = options.get("fields")
-    return {
+    given = {
         "exchange": options.get("exchange"),
         "base": options.get("base"),
         "quote": options.get("quote"),
         "symbol": options.get("symbol"),
         "status": options.get("status"),
-        "fields": None if fields is None else ",".join(fields),
-        "events": "interruptions",
+        "fields": options.get("fields"),
     }
+    chosen = {name: _values(name, value) for name, value in given.items() if value is not None}
+    if "fields" in chosen:
+        chosen["fields"] = (",".join(chosen["fields"]),)
+    return chosen | {"events": ("interruptions",)}
+
+
+def _values(name: str, value: str | Iterable[str]) -> tuple[str, ...]:
+    values = (value,) if isinstance(value, str) else tuple(value)
+    if not values:
+        raise ValueError(f"{name} is empty: expected at least one value")
+    return values
 
 
 def headers(options: Options) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Build the address of a stream, and tell refusals from failures."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from websockets.exceptions import InvalidStatus
@@ -20,7 +20,7 @@ class RefusedError(Exception):
         self.status = status
 
 
-def stream_address(url: str, parameters: Mapping[str, str | Iterable[str] | None]) -> str:
+def stream_address(url: str, parameters: Mapping[str, str | Sequence[str] | None]) -> str:
     """Return the address of the WebSocket of a server.
 
     A parameter is left out if it is None, and repeated if it has several values. Raise ValueError for

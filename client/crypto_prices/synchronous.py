@@ -25,8 +25,8 @@ class Prices:
 
     Entering raises RefusedError if the server refuses the request, and ConnectionError if no prices
     arrive within `open_timeout`; an attempt in progress delays it by up to 15 s.
-    Iteration yields every price that is known, then each price that changed; it ends after `close`. All
-    methods may be called from any thread.
+    Iteration yields every price that is known, then each price that changed; it ends after `close`.
+    Iteration and lookups raise RuntimeError before it is entered. All methods may be called from any thread.
     """
 
     def __init__(self, url: str, **options: Unpack[Options]) -> None:
@@ -39,7 +39,8 @@ class Prices:
         self._pending = Pending()
         self._skipped_by_server = 0
         self._failure: Exception | None = None
-        self._last_error = "no attempt has ended yet"
+        self._last_error: str | None = "no attempt has ended yet"
+        """Why the connection is not open; None while it is."""
         self._silence = Silence()
         self._connection: ClientConnection | None = None
         self._closing = threading.Event()
@@ -73,7 +74,7 @@ class Prices:
             self._changed.notify_all()
         if connection is not None:
             connection.close()
-        if threading.current_thread() is not self._thread:
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def __iter__(self) -> Iterator[Price]:
@@ -81,6 +82,7 @@ class Prices:
 
     def __next__(self) -> Price:
         """Return the next change. Without one, raise what ended the thread, such as RefusedError."""
+        self._require_entered()
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._failure or self._closing.is_set())
             if self._closing.is_set():
@@ -125,9 +127,15 @@ class Prices:
         with self._current() as table:
             return list(table.interruptions.values())
 
+    def _require_entered(self) -> None:
+        """Raise RuntimeError if no thread was started: nothing would ever arrive."""
+        if self._thread.ident is None:
+            raise RuntimeError("not open: use `with Prices(…) as prices`")
+
     @contextmanager
     def _current(self) -> Iterator[Table]:
         """Yield the table under the lock, so that no message changes it. Raise the failure, if any."""
+        self._require_entered()
         with self._changed:
             if self._failure is not None:
                 raise self._failure
@@ -139,8 +147,10 @@ class Prices:
             self._changed.wait_for(
                 lambda: self._table.id is not None or self._failure is not None, self._open_timeout
             )
-        if self.id is None:
-            raise ConnectionError(f"no prices in {self._open_timeout:g} s: {self._last_error}")
+        with self._current() as table:
+            if table.id is None:
+                reason = self._last_error or table.why_empty()
+                raise ConnectionError(f"no prices in {self._open_timeout:g} s: {reason}")
 
     def _run(self) -> None:
         """Follow the stream until `close`. Store a failure, which later calls raise."""
@@ -178,6 +188,7 @@ class Prices:
         ) as connection:
             with self._changed:
                 self._connection = connection
+                self._last_error = None
                 self._table.connection_opened()
                 if self._closing.is_set():
                     return

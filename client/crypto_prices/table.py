@@ -5,6 +5,7 @@ before. After a lost connection, the id of the last message is sent as `since`, 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -31,14 +32,26 @@ class Table:
         self.id: str | None = None
         """Id of the last message; None before the first one."""
         self.prices: dict[Key, Price] = {}
-        self.interruptions: dict[str, Interruption] = {}
-        """The ongoing interruption of each exchange that has one."""
+        self.interruptions: dict[tuple[str, datetime], Interruption] = {}
+        """The ongoing interruptions, by exchange and start."""
         self._is_new_connection = True
-        self._is_away = False
+        self._unreadable: tuple[str, ...] = ()
+        """The exchanges that were reported as unreadable."""
+        self._is_unreadable_known = False
+        """Whether the connection has shown which exchanges are unreadable."""
+        self._away_since: datetime | None = None
 
     def connection_opened(self) -> None:
         """Call it before the first message of each connection."""
         self._is_new_connection = True
+        self._is_unreadable_known = False
+
+    def why_empty(self) -> str:
+        """Return the reason why an open connection has no prices yet."""
+        if self._away_since is None:
+            return "connected, but no prices have arrived"
+        since = self._away_since.isoformat(timespec="seconds")
+        return f"connected, but the server has been unable to read its database since {since}"
 
     def take(self, message: Mapping[str, Any]) -> tuple[list[Price], list[Event]]:
         """Update the table. Return the prices that are new or changed, and the events.
@@ -68,37 +81,48 @@ class Table:
                 yield Connected(resumed=kind == "changes")
             if message["skipped"]:
                 yield Skipped(message["skipped"])
-            yield from self._ongoing(list(map(_interruption, message["interruptions"])))
+            ongoing = list(map(_interruption, message["interruptions"]))
+            # A connection that lasts has a message about each end.
+            if self._is_new_connection or kind == "snapshot":
+                yield from self._ended(ongoing, datetime.fromisoformat(message["time"]))
+            for each in ongoing:
+                yield from self._interruption_changed(each)
         elif kind == "interruption":
             yield from self._interruption_changed(_interruption(message))
-        elif kind == "unreadable":
-            yield Unreadable(tuple(each["exchange"] for each in message["exchanges"]))
+        yield from self._unreadable_changed(kind, message)
         yield from self._postgres(kind, message)
         if "prices" in message:
             self._is_new_connection = False
 
-    def _ongoing(self, interruptions: list[Interruption]) -> Iterator[Event]:
-        """Yield the ongoing interruptions that are new to the client: their messages were missed.
-
-        Remove those that ended, without an event.
-        """
-        for each in interruptions:
-            if self.interruptions.get(each.exchange) != each:
-                self.interruptions[each.exchange] = each
-                yield each
-        exchanges = {each.exchange for each in interruptions}
-        for exchange in self.interruptions.keys() - exchanges:
-            del self.interruptions[exchange]
+    def _ended(self, ongoing: list[Interruption], now: datetime) -> Iterator[Event]:
+        """Yield and remove the interruptions that are no longer ongoing: their messages were missed."""
+        for key in sorted(self.interruptions.keys() - set(map(_key, ongoing))):
+            yield replace(self.interruptions.pop(key), end=now)
 
     def _interruption_changed(self, interruption: Interruption) -> Iterator[Event]:
-        # A slow client may have got prices that list it before this message.
-        if self.interruptions.get(interruption.exchange) == interruption:
+        key = _key(interruption)
+        # Both prices and a message of its own may report it.
+        if self.interruptions.get(key) == interruption:
             return
         if interruption.end is None:
-            self.interruptions[interruption.exchange] = interruption
+            self.interruptions[key] = interruption
         else:
-            self.interruptions.pop(interruption.exchange, None)
+            self.interruptions.pop(key, None)
         yield interruption
+
+    def _unreadable_changed(self, kind: str, message: Mapping[str, Any]) -> Iterator[Event]:
+        # The server sends what is unreadable after the first prices of a connection. Any other message
+        # then shows that nothing is.
+        if kind == "unreadable":
+            exchanges = tuple(each["exchange"] for each in message["exchanges"])
+        elif self._is_new_connection or self._is_unreadable_known:
+            return
+        else:
+            exchanges = ()
+        self._is_unreadable_known = True
+        if exchanges != self._unreadable:
+            self._unreadable = exchanges
+            yield Unreadable(exchanges)
 
     def _postgres(self, kind: str, message: Mapping[str, Any]) -> Iterator[Event]:
         # A server that has read Postgres starts each connection with prices, even while Postgres is away.
@@ -106,12 +130,19 @@ class Table:
         # other message shows that Postgres is back.
         if kind == "unreadable" or (self._is_new_connection and "prices" in message):
             return
-        is_away = kind == "status" and message["postgres"] == "away"
-        if is_away and not self._is_away:
-            yield PostgresAway(datetime.fromisoformat(message["since"]))
-        elif self._is_away and not is_away:
-            yield PostgresBack()
-        self._is_away = is_away
+        was_away = self._away_since is not None
+        if kind == "status" and message["postgres"] == "away":
+            self._away_since = datetime.fromisoformat(message["since"])
+            if not was_away:
+                yield PostgresAway(self._away_since)
+        else:
+            self._away_since = None
+            if was_away:
+                yield PostgresBack()
+
+
+def _key(interruption: Interruption) -> tuple[str, datetime]:
+    return interruption.exchange, interruption.start
 
 
 def _interruption(message: Mapping[str, Any]) -> Interruption:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 
@@ -11,17 +12,25 @@ from crypto_prices import (
     Connected,
     Disconnected,
     Event,
+    Interruption,
     PostgresAway,
     PostgresBack,
     Price,
     Prices,
     RefusedError,
+    Unreadable,
 )
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
-from tests.support.postgres import no_connections
+from tests.support.live_job import (
+    insert,
+    list_instruments,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
+from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.waiting import wait_for
 
@@ -95,6 +104,42 @@ def test_a_lost_connection_is_opened_again_and_resumes(database: Settings) -> No
     assert {type(event) for event in events[1:-1]} == {Disconnected}
 
 
+def test_what_ended_while_the_connection_was_lost_is_an_event(
+    database: Settings, owner: connection
+) -> None:
+    events: list[Event] = []
+    start = datetime.now(UTC) - timedelta(minutes=2)
+    begun = ("kucoin", "127.0.0.1", "interruption", "silence", start, None, 0)
+    dead_letters = {"kucoin": {"tickers": 0, "dead_letters": {"sequence is missing": 3}}}
+    insert(owner, "INSERT INTO feed_events VALUES %s", [begun])
+    first = write_batch(database.database_url, [ticker("kucoin", "BTC-EUR", "1")], dead_letters)
+    with running_server(database.reader_database_url) as server:
+        wait_for_batch(server, first)
+        port = server.port
+        prices = Prices(server.page, on_event=events.append)
+        prices.__enter__()
+        wait_for(lambda: events, lambda found: len(found) == 3)
+        assert events == [
+            Connected(resumed=False),
+            Interruption("kucoin", start, None, "silence"),
+            Unreadable(("kucoin",)),
+        ]
+    execute(owner, 'UPDATE feed_events SET "to" = "from" + interval \'1 minute\'')
+    execute(owner, "UPDATE batches SET committed_at = committed_at - interval '1 minute'")
+    restarted = datetime.now(UTC)
+    with running_server(database.reader_database_url, port):
+        wait_for(lambda: events, lambda found: found[-1] == Unreadable(()))
+        assert prices.interruptions == []
+        prices.close()
+
+    connected, over, _ = events[-3:]
+    assert connected == Connected(resumed=True)
+    assert isinstance(over, Interruption)
+    assert over.end is not None
+    assert over == Interruption("kucoin", start, over.end, "silence")
+    assert restarted <= over.end <= datetime.now(UTC)
+
+
 def test_an_outage_of_postgres_is_an_event(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
@@ -120,6 +165,24 @@ def test_a_server_that_does_not_answer_is_an_error_after_the_time_to_open() -> N
         Prices("http://127.0.0.1:1", open_timeout=0.5).__enter__()
 
 
+def test_a_server_that_has_not_read_its_database_is_named_after_the_time_to_open(
+    database: Settings,
+) -> None:
+    named = (
+        r"no prices in 3 s: connected, but the server has been unable to read its database since 20"
+    )
+
+    async def follow(url: str) -> None:
+        with pytest.raises(ConnectionError, match=named):
+            await AsyncPrices(url, open_timeout=3).__aenter__()
+
+    with running_server(database.reader_database_url + "_of_another_name") as server:
+        wait_for(lambda: "read failed" in server.log())
+        with pytest.raises(ConnectionError, match=named):
+            Prices(server.page, open_timeout=3).__enter__()
+        asyncio.run(follow(server.page))
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
@@ -141,6 +204,11 @@ def test_a_failure_of_the_callers_function_is_raised_by_the_next_use(
             pass
     with pytest.raises(RuntimeError, match=raised):
         prices[BTC]
+
+
+def test_values_from_an_iterator_select_the_prices(server: ServerProcess) -> None:
+    with Prices(server.page, symbol=(f"{base}USDT" for base in ["BTC"])) as prices:
+        assert list(prices.table()) == [BTC]
 
 
 def test_closing_ends_a_loop(server: ServerProcess) -> None:

@@ -35,6 +35,39 @@ def test_an_unknown_option_is_refused_by_name() -> None:
         parameters({"qoute": "USDT"})  # type: ignore[typeddict-unknown-key]
 
 
+def test_values_are_read_once_at_the_start() -> None:
+    symbols = ["BTCUSDT"]
+    query = parameters(
+        {
+            "symbol": symbols,
+            "base": (base for base in ("BTC", "ETH")),
+            "fields": iter(["price", "bid"]),
+        }
+    )
+    symbols.append("ETHUSDT")
+
+    # Every connection asks for the same prices.
+    addresses = [stream_address("http://h", query) for _ in range(2)]
+    wanted = "base=BTC&base=ETH&symbol=BTCUSDT&fields=price%2Cbid&events=interruptions"
+    assert addresses == [f"ws://h/ws?{wanted}"] * 2
+
+
+def test_one_text_is_one_value() -> None:
+    query = parameters({"exchange": "kucoin", "status": "trading", "fields": "price,bid"})
+
+    wanted = "exchange=kucoin&status=trading&fields=price%2Cbid&events=interruptions"
+    assert stream_address("http://h", query) == f"ws://h/ws?{wanted}"
+
+
+@pytest.mark.parametrize("name", ["exchange", "base", "quote", "symbol", "fields"])
+def test_an_option_without_values_is_refused_by_name(name: str) -> None:
+    """Left out, it would mean all prices."""
+    empty: list[str] = []
+    for values in (empty, iter(empty)):
+        with pytest.raises(ValueError, match=f"{name} is empty: expected at least one value"):
+            parameters({name: values})  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "text"),
     [

@@ -22,6 +22,8 @@ LIMIT = 0.5
 TO_SEND = 1.5 * LIMIT
 """Seconds that each frame of the slow server takes."""
 
+NO_PRICES = r"no prices in 0\.5 s: connected, but no prices have arrived"
+
 ROW = {"exchange": "binance", "symbol": "BTCUSDT", "price": "1"}
 SNAPSHOT = {
     **{"type": "snapshot", "id": "e-1", "previous": None, "time": "2025-03-28T07:37:28Z"},
@@ -111,6 +113,16 @@ def test_with_asyncio_too_they_arrive(slow_server: str) -> None:
 
     asyncio.run(follow())
     assert events.count(Connected(resumed=False)) == 1
+
+
+def test_an_open_connection_without_prices_is_named(silent_server: str) -> None:
+    async def follow() -> None:
+        with pytest.raises(ConnectionError, match=NO_PRICES):
+            await AsyncPrices(silent_server, open_timeout=0.5).__aenter__()
+
+    with pytest.raises(ConnectionError, match=NO_PRICES):
+        Prices(silent_server, open_timeout=0.5).__enter__()
+    asyncio.run(follow())
 
 
 def test_opening_that_is_cancelled_leaves_no_task(silent_server: str) -> None:

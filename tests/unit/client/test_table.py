@@ -31,6 +31,7 @@ def with_prices(
         "type": kind,
         "id": id,
         "previous": previous,
+        "time": "2025-03-28T12:05:00Z",
         "skipped": 0,
         "interruptions": [],
         "prices": list(rows),
@@ -158,9 +159,55 @@ def test_a_new_connection_reports_what_is_ongoing_and_resumes_while_postgres_is_
         Interruption("kucoin", NOON, None, "silence"),
     ]
     assert table.take(away)[1] == []
+
+
+def test_an_interruption_that_ended_during_a_break_ends_with_the_next_connection() -> None:
+    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
+    later = begun | {"from": "2025-03-28T12:04:00Z"}
+    over = Interruption("kucoin", NOON, NOON.replace(minute=5), "silence")
+    next_one = Interruption("kucoin", NOON.replace(minute=4), None, "silence")
+    next_over = Interruption("kucoin", NOON.replace(minute=4), NOON.replace(minute=5), "silence")
+    table = Table()
+    table.take(snapshot("e-1", interruptions=[begun]))
+
     table.connection_opened()
-    table.take(changes("e-1", "e-1"))
+    connected = Connected(resumed=True)
+    assert table.take(changes("e-1", "e-1", interruptions=[later]))[1] == [
+        connected,
+        over,
+        next_one,
+    ]
+    assert list(table.interruptions.values()) == [next_one]
+
+    table.connection_opened()
+    assert table.take(changes("e-1", "e-1"))[1] == [connected, next_over]
     assert table.interruptions == {}
+
+
+def test_an_interruption_ends_with_its_message_on_a_connection_that_lasts() -> None:
+    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
+    later = begun | {"from": "2025-03-28T12:04:00Z"}
+    ended = begun | {"to": "2025-03-28T12:01:00Z"}
+    over = Interruption("kucoin", NOON, NOON.replace(minute=1), "silence")
+    next_one = Interruption("kucoin", NOON.replace(minute=4), None, "silence")
+    table = Table()
+    table.take(snapshot("e-1", interruptions=[begun]))
+
+    # A slow client gets the merged prices before the messages about the interruptions.
+    assert table.take(changes("e-2", "e-1", interruptions=[later]))[1] == [next_one]
+    assert table.take(without_prices("interruption", "e-2", "e-2", **ended))[1] == [over]
+    assert table.take(without_prices("interruption", "e-2", "e-2", **later))[1] == []
+    assert list(table.interruptions.values()) == [next_one]
+
+
+def test_prices_of_another_database_end_the_interruptions_that_they_do_not_list() -> None:
+    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
+    table = Table()
+    table.take(snapshot("e-1", interruptions=[begun]))
+
+    assert table.take(snapshot("f-1"))[1] == [
+        Interruption("kucoin", NOON, NOON.replace(minute=5), "silence")
+    ]
 
 
 def test_a_server_that_reads_postgres_later_is_connected_with_its_first_prices() -> None:
@@ -192,6 +239,45 @@ def test_unreadable_exchanges_do_not_mean_that_postgres_is_back() -> None:
     assert table.take(unreadable)[1] == [Unreadable(("kucoin",))]
     assert table.take(away)[1] == []
     assert table.take(without_prices("heartbeat", "e-1", "e-1"))[1] == [PostgresBack()]
+
+
+@pytest.mark.parametrize(
+    "second", [changes("e-1", "e-1"), without_prices("heartbeat", "e-1", "e-1")]
+)
+def test_exchanges_that_became_readable_during_a_break_are_reported(second: Message) -> None:
+    unreadable = without_prices(
+        "unreadable", "e-1", "e-1", exchanges=[{"exchange": "kucoin", "share": 1, "cause": "a"}]
+    )
+    table = Table()
+    table.take(snapshot("e-1"))
+    table.take(unreadable)
+    table.connection_opened()
+
+    # The server sends what is unreadable after the first prices.
+    assert table.take(changes("e-1", "e-1"))[1] == [Connected(resumed=True)]
+    assert table.take(second)[1] == [Unreadable(())]
+    assert table.take(second)[1] == []
+    assert table.take(unreadable)[1] == [Unreadable(("kucoin",))]
+
+
+def test_exchanges_that_stay_unreadable_are_reported_once() -> None:
+    shares = [
+        without_prices(
+            "unreadable", "e-1", "e-1", exchanges=[{"exchange": "kucoin", "share": s, "cause": "a"}]
+        )
+        for s in (1, 0.9)
+    ]
+    table = Table()
+    table.take(snapshot("e-1"))
+    assert [table.take(each)[1] for each in shares] == [[Unreadable(("kucoin",))], []]
+    table.connection_opened()
+
+    table.take(changes("e-1", "e-1"))
+    assert [table.take(each)[1] for each in shares] == [[], []]
+    assert table.take(without_prices("heartbeat", "e-1", "e-1"))[1] == []
+    assert table.take(without_prices("unreadable", "e-1", "e-1", exchanges=[]))[1] == [
+        Unreadable(())
+    ]
 
 
 def test_an_interruption_that_prices_listed_is_reported_once() -> None:
