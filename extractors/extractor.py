@@ -14,9 +14,8 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
-from core.kafka_client import client_configuration
 from core.message import instrument_key, received_at_of
 from core.settings import Settings
 from core.topics import FEED_EVENTS, INSTRUMENTS
@@ -86,13 +85,22 @@ def extract(client: ExchangeClient, settings: Settings, stop: Shutdown, metrics:
     metrics.watch_follower("landing", landing.items_waiting, landing.oldest_waiting)
     holes = BackfillProgress.load(journal.folder)
     extractor = Extractor(client, journal, publisher, holes, stop, metrics)
-    known = partial(known_instruments, exchange.name, client_configuration(settings))
+    known = partial(known_instruments, exchange.name, settings)
     instruments = InstrumentWatch(client, known, extractor.backlog, stop.requested)
     threads: list[Thread] = [kafka, landing, publisher, instruments]
     reach = reach_of(settings)
     if exchange.candles and any(reach.values()):
         producer = CandleProducer(settings)
-        backfill = Backfill(client, exchange.candles, producer, holes, journal.folder, reach, stop)
+        backfill = Backfill(
+            client,
+            exchange.candles,
+            producer,
+            holes,
+            journal.folder,
+            reach,
+            lambda: instruments.instruments,
+            stop,
+        )
         metrics.watch_backfill(lambda: backfill.done, lambda: backfill.pairs)
         threads.append(backfill)
     for thread in threads:
@@ -138,7 +146,10 @@ class Extractor:
 
     def run(self, threads: Sequence[Thread]) -> None:
         """Move notices from the backlog to the journal until the connections' threads have ended."""
-        arguments = (self._client, self.backlog, self._stop.requested, self._metrics)
+        has_worked = Event()
+        if self._holes.has_flowed or self._journal.has_items_left:
+            has_worked.set()
+        arguments = (self._client, self.backlog, self._stop.requested, self._metrics, has_worked)
         # A daemon, because a name lookup can't be interrupted.
         listener = Thread(target=stay_connected, args=arguments, name="connections", daemon=True)
         listener.start()

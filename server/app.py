@@ -122,7 +122,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     @app.get("/asyncapi.json", tags=["streams"])
     async def get_asyncapi(request: Request) -> dict[str, Any]:
         """Describe the messages of /stream and of the WebSocket at /ws, as AsyncAPI 3."""
-        return asyncapi.document(request.url.netloc)
+        return asyncapi.document(request.url.netloc, has_tls=request.url.scheme == "https")
 
     @app.websocket("/{path:path}")
     async def nowhere(websocket: WebSocket) -> None:

@@ -16,7 +16,7 @@ changes of each batch. In a snapshot, `previous` is null. In any other message i
 before; if it is not, a message is missing."""
 
 
-def document(host: str) -> dict[str, Any]:
+def document(host: str, *, has_tls: bool) -> dict[str, Any]:
     """Return the document of the server that clients know as `host`, for example 127.0.0.1:8000."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in MESSAGES.values()], ref_template=SCHEMAS
@@ -26,8 +26,8 @@ def document(host: str) -> dict[str, Any]:
         "info": {"title": "Live crypto prices", "version": "1.0.0", "description": DESCRIPTION},
         "defaultContentType": "application/json",
         "servers": {
-            "websocket": {"host": host, "protocol": "ws"},
-            "events": {"host": host, "protocol": "http"},
+            "websocket": {"host": host, "protocol": "wss" if has_tls else "ws"},
+            "events": {"host": host, "protocol": "https" if has_tls else "http"},
         },
         "channels": {
             "ws": _channel("/ws", "websocket", "WebSocket, one text frame per message")

@@ -21,7 +21,6 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from benchmarks.extractors.async_twin_socket import CONNECTION, Receiver, listen
-from core.kafka_client import client_configuration
 from core.message import MAX_MESSAGE_BYTES
 from core.s3_client import client_arguments
 from core.settings import EXTRACTORS, Settings
@@ -122,7 +121,7 @@ class Twin:
         with closing(producer):
             partitions = producer.wait_for_topic() or 0
             delivered.set_partitions(partitions, self._journal.end)
-            begin(KUCOIN.raw_topic, client_configuration(self._settings), delivered)
+            begin(KUCOIN.raw_topic, self._settings, delivered)
             batcher = Batcher(self._client.batch_seconds)
             save_at = 0.0
             with closing(JournalReader(self._journal, 0, KUCOIN.symbol_of)) as reader:

@@ -9,13 +9,19 @@ others are requested.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from threading import Thread
 
 from core.message import candles_key, candles_message
 from core.settings import Settings
-from exchanges.exchange import CandleSource, CandleSpan, ExchangeError, InvalidRequestError
+from exchanges.exchange import (
+    CandleSource,
+    CandleSpan,
+    ExchangeError,
+    Instrument,
+    InvalidRequestError,
+)
 from extractors.backfill.candle_producer import CandleProducer
 from extractors.backfill.holes import DAY, HOUR, SECOND, Part, parts_of
 from extractors.backfill.progress import BackfillProgress, Filling
@@ -50,7 +56,10 @@ def reach_of(settings: Settings) -> dict[str, int]:
 
 
 class Backfill(Thread):
-    """Thread that fills the holes of `progress`, which is recorded in `folder`."""
+    """Thread that fills the holes of `progress`, which is recorded in `folder`.
+
+    `instruments` returns those that are known; while there are none, no hole is filled.
+    """
 
     def __init__(
         self,
@@ -60,6 +69,7 @@ class Backfill(Thread):
         progress: BackfillProgress,
         folder: Path,
         reach: Mapping[str, int],
+        instruments: Callable[[], Collection[Instrument]],
         stop: Shutdown,
         clock: Callable[[], int] = now_us,
     ) -> None:
@@ -74,6 +84,7 @@ class Backfill(Thread):
         self._progress = progress
         self._folder = folder
         self._reach = reach
+        self._instruments = instruments
         self._stop_requested = stop
         self._clock = clock
         self._next_request = 0.0
@@ -90,16 +101,18 @@ class Backfill(Thread):
         if self._reach["1h"] and VOLUME not in self._client.exchange.fields:
             self._progress.end_hours(now)
         filling = self._progress.next(now)
-        if filling:
+        instruments = self._instruments()
+        if filling and instruments:
             self._producer.check_topic()
-            self._fill(filling)
+            try:
+                self._fill(filling, instruments)
+            finally:
+                self._client.close_candles()
         return LOOK_INTERVAL
 
-    def _fill(self, filling: Filling) -> None:
+    def _fill(self, filling: Filling, instruments: Collection[Instrument]) -> None:
         """Request the candles of all pairs that trade. Return early if a newer hole is due."""
-        symbols = ranked(
-            self._client.symbol_list().instruments, self._client.turnovers(self._source)
-        )
+        symbols = ranked(instruments, self._client.turnovers(self._source))
         parts = parts_of(filling.hole, self._reach, self._source.limit)
         left = [each for each in symbols if each not in filling.symbols]
         self.pairs, self.done = len(symbols), len(symbols) - len(left)

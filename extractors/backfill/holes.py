@@ -14,7 +14,7 @@ WIDTHS = {interval: seconds * SECOND for interval, seconds in CANDLE_SECONDS.ite
 """Width of each interval in microseconds, narrowest first."""
 
 SHORTEST = MINUTE
-"""Shortest hole that is filled, in microseconds."""
+"""Shortest hole that is filled, in microseconds. The first hole of a process is filled at any length."""
 
 GRACE = 3 * SECOND
 """Wait after a hole's last minute, in microseconds, until the exchange has its candle."""

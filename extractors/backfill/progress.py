@@ -76,6 +76,11 @@ class BackfillProgress:
             log.warning("record of the backfill unreadable reason=%r", str(error))
         return cls(0, 0, [])
 
+    @property
+    def has_flowed(self) -> bool:
+        """Whether this process or an earlier one has received a ticker."""
+        return self._flowing_until > 0
+
     def save(self, folder: Path) -> None:
         """Replace the file. Raise OSError on failure."""
         with self._lock:
@@ -103,15 +108,16 @@ class BackfillProgress:
     def interrupted(self, start: int, end: int) -> None:
         """Add the hole of an interruption that has ended, unless it is shorter than SHORTEST.
 
-        The first hole of a process starts at the last ticker of the previous one.
+        The first hole of a process starts at the last ticker of the previous one, and is added at any length.
         """
         with self._lock:
+            is_first = self._before is not None
             hole = Hole(start if self._before is None else min(start, self._before), end)
             self._before = None
             self._flowing_until = end
             # The first hole of a journal covers all hours up to its end; end_hours continues there.
             self._hours_until = self._hours_until or end // HOUR * HOUR
-            if hole.end - hole.start >= SHORTEST:
+            if is_first or hole.end - hole.start >= SHORTEST:
                 self._fillings.append(Filling(hole))
 
     def end_hours(self, now: int) -> None:

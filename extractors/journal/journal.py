@@ -69,13 +69,21 @@ class Journal:
             self._lock_file = (folder / "lock").open("w")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._segments = found_segments(folder)
-            self.id, self.end = _reserve_positions(folder / "id", self._segments)
+            is_known, self.id, self.end = _next_position(folder / "id", self._segments)
         except BlockingIOError as error:
             self._lock_file.close()
             raise JournalError(f"{folder}: another process uses it") from error
         except OSError as error:
             raise JournalError(f"{folder}: {error}") from error
         self.folder = folder
+        self._is_reserved = False
+        try:
+            self._reserve_positions()
+        except OSError as error:
+            # Sending the items that were left makes room. Until then, new items are refused.
+            if not (is_known and error.errno in DISK_IS_FULL):
+                raise JournalError(f"{folder}: {error}") from error
+            log.error("positions not reserved folder=%s reason=%r", folder, str(error))
         self._limit = limit
         small = max(LEAST_SEGMENT_BYTES, limit // SEGMENTS_WITHIN_LIMIT)
         self._segment_bytes = min(SEGMENT_BYTES, small)
@@ -177,19 +185,26 @@ class Journal:
         with self._changed:
             self._changed.wait_for(lambda: self.is_closed or self._has_items_at(position), timeout)
 
-    def delete(self, segment: Segment) -> None:
+    def delete(self, segment: Segment) -> bool:
         """Delete a segment that Kafka and landing/ both have, or that there is no space for.
 
-        Raise OSError.
+        Return whether it is gone. If its file can't be deleted, the reason is logged and the segment stays.
         """
         with self._changed:
             if segment in self._segments:
-                segment.path.unlink(missing_ok=True)
+                try:
+                    segment.path.unlink(missing_ok=True)
+                except OSError as error:
+                    log.error("segment not deleted file=%s reason=%r", segment.path, str(error))
+                    return False
                 self._remove(segment)
+        return True
 
     def set_aside(self, segment: Segment, reason: object) -> None:
-        """Remove a segment that can't be read, and rename its file to *.corrupt."""
+        """Remove a segment that can't be read, unless it is gone, and rename its file to *.corrupt."""
         with self._changed:
+            if segment not in self._segments:
+                return
             if not segment.is_closed:
                 self._close_segment()
             self._remove(segment)
@@ -206,10 +221,7 @@ class Journal:
         oldest = self._segments[0] if self._segments else None
         if oldest is None or not oldest.is_closed or oldest.end > self.delivered:
             return False
-        try:
-            self.delete(oldest)
-        except OSError as error:
-            log.error("segment not deleted file=%s reason=%r", oldest.path, str(error))
+        if not self.delete(oldest):
             return False
         if not oldest.is_uploaded:
             items = oldest.end - oldest.first
@@ -235,12 +247,23 @@ class Journal:
             if segment.endpoint == endpoint and is_same_hour:
                 return segment
             self._close_segment()
+        if not self._is_reserved:
+            self._reserve_positions()
         path = self.folder / f"{self.end:020}-{endpoint}.jsonl"
         segment = Segment(path, endpoint, self.end, self.end, received_at)
         self._file = path.open("wb", buffering=0)
         self._close_at = now + SEGMENT_SECONDS
         self._segments.append(segment)
         return segment
+
+    def _reserve_positions(self) -> None:
+        """Record durably that this process may use GAP positions from `end` on. Raise OSError.
+
+        The next process starts after them or GAP after the last item found, whichever is later. So its
+        positions follow all earlier ones, even if a power failure lost their items.
+        """
+        replace_file(self.folder / "id", f"{self.id} {self.end + GAP}", durably=True)
+        self._is_reserved = True
 
     def _try_to_write(
         self, endpoint: str, text: bytes, received_at: int, now: float
@@ -278,17 +301,13 @@ class Journal:
                 segment.path.unlink(missing_ok=True)
 
 
-def _reserve_positions(path: Path, segments: Sequence[Segment]) -> tuple[str, int]:
-    """Return the journal's id, and the position of this process's first item.
+def _next_position(path: Path, segments: Sequence[Segment]) -> tuple[bool, str, int]:
+    """Return whether the journal's id is recorded, the id, and the position of this process's first item.
 
-    Before it appends, each process durably records the position GAP after its first item. The next
-    process starts there or GAP after the last item found, whichever is later. So its positions follow
-    all earlier ones, even if a power failure lost their items. A journal without segments is a new one
-    with a new id, and begins at 0.
+    A journal without segments is a new one with a new id, and begins at 0.
     """
     known = ID.fullmatch(path.read_text(errors="replace")) if segments and path.exists() else None
     journal_id = known["id"] if known else secrets.token_hex(8)
     recorded = int(known["next"]) if known else 0
     first = max(recorded, segments[-1].end + GAP) if segments else 0
-    replace_file(path, f"{journal_id} {first + GAP}", durably=True)
-    return journal_id, first
+    return bool(known), journal_id, first

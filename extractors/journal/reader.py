@@ -7,7 +7,7 @@ from typing import NamedTuple
 from core.message import Item
 from exchanges.json_text import load_json
 from extractors.journal.journal import Journal
-from extractors.journal.segment import CHUNK, UNREADABLE, CorruptSegmentError, Segment
+from extractors.journal.segment import CHUNK, UNREADABLE, CorruptSegmentError, Segment, is_shortage
 
 
 class Line(NamedTuple):
@@ -34,7 +34,8 @@ class JournalReader:
     def read(self) -> list[Line]:
         """Return the next lines, up to about a megabyte; none at the end of the journal.
 
-        A segment that can't be read is set aside, and reading continues after it.
+        A segment that can't be read is set aside, and reading continues after it. Raise OSError if file
+        descriptors or memory are lacking.
         """
         while segment := self._journal.segment_at(self.position):
             # Checked before reading: a closed segment no longer grows.
@@ -45,6 +46,8 @@ class JournalReader:
                     raise CorruptSegmentError(f"the file ends before position {self.position}")
             except UNREADABLE as error:
                 self.close()
+                if is_shortage(error):
+                    raise
                 self.position = segment.end
                 self._journal.set_aside(segment, error)
                 continue

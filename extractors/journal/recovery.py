@@ -7,13 +7,13 @@ from pathlib import Path
 
 from core.message import received_at_of
 from exchanges.json_text import load_json
-from extractors.journal.segment import PACKED, PLAIN, UNREADABLE, Segment, set_aside
+from extractors.journal.segment import PACKED, PLAIN, UNREADABLE, Segment, is_shortage, set_aside
 
 
 def found_segments(folder: Path) -> list[Segment]:
     """Return every segment of a folder, marked as closed, oldest first.
 
-    Torn ends are truncated, empty segments deleted, corrupt ones set aside.
+    Torn ends are truncated, empty segments deleted, corrupt ones set aside. Raise OSError.
     """
     for temporary in folder.glob("*.tmp"):
         temporary.unlink()
@@ -31,6 +31,8 @@ def _recover_segment(path: Path) -> Segment | None:
             return _packed(path, name)
         return _plain(path, name) if (name := PLAIN.fullmatch(path.name)) else None
     except UNREADABLE as error:
+        if is_shortage(error):
+            raise
         set_aside(path, error)
         return None
 

@@ -8,6 +8,7 @@ read; their names also contain the position of the last item:
     00000000000000000000-00000000000000000999-stream.binance.com.jsonl.gz
 """
 
+import errno
 import gzip
 import logging
 import re
@@ -43,6 +44,13 @@ UNREADABLE = (
 )
 """Errors after which a segment is set aside. OSError includes failures of the disk and missing rights."""
 
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def is_shortage(error: Exception) -> bool:
+    """Return whether file descriptors or memory were lacking: the segment may be healthy."""
+    return isinstance(error, OSError) and error.errno in SHORTAGES
+
 
 @dataclass(slots=True, eq=False)
 class Segment:
@@ -76,6 +84,10 @@ class Segment:
 
 
 def set_aside(path: Path, reason: object) -> None:
-    """Rename a file to *.corrupt, for manual inspection."""
-    corrupt = path.rename(path.with_name(f"{path.name}.corrupt"))
-    log.error("segment set aside file=%s reason=%r", corrupt, str(reason))
+    """Rename a file to *.corrupt, for manual inspection. Log it, also if that fails."""
+    try:
+        corrupt = path.rename(path.with_name(f"{path.name}.corrupt"))
+    except OSError as error:
+        log.error("segment lost file=%s reason=%r not_renamed=%r", path, str(reason), str(error))
+    else:
+        log.error("segment set aside file=%s reason=%r", corrupt, str(reason))

@@ -40,14 +40,16 @@ STOP_LIMIT = 1.0
 """The same limit while the process stops."""
 
 
-def stay_connected(client: ExchangeClient, backlog: Backlog, stop: Event, metrics: Metrics) -> None:
+def stay_connected(
+    client: ExchangeClient, backlog: Backlog, stop: Event, metrics: Metrics, has_worked: Event
+) -> None:
     """Open one connection after another until `stop` is set.
 
     Give up only on a ConfigurationError before the first ticker. A stream that has worked is retried:
-    exchanges have refused such a stream for minutes (ccxt issue 18889).
+    exchanges have refused such a stream for minutes (ccxt issue 18889). `has_worked` is set if it has
+    worked in an earlier process.
     """
     backoff = Backoff(client.connect_interval)
-    has_worked = Event()
     open_connections: list[Connection] = []
     for number in itertools.count(1):
         if stop.is_set():
@@ -83,7 +85,7 @@ class Connection(Thread):
     """Thread of one connection to an exchange; its notices go to the backlog.
 
     `older` are the connections that it replaces; they stay open until it has received data for OVERLAP
-    seconds. `has_worked` is set when any connection of the process has received a ticker.
+    seconds. `has_worked` is set when any connection, of an earlier process too, has received a ticker.
     """
 
     def __init__(

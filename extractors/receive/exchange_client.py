@@ -60,13 +60,17 @@ class ExchangeClient:
     def candles(self, source: CandleSource, span: CandleSpan) -> str:
         """Request candles over a connection that is kept. Raise ExchangeError or OSError.
 
-        Only one thread may call it.
+        Only one thread may call it, and close_candles() before a longer pause.
         """
         asking, deadline = source.request(self._addresses, span), Deadline(CANDLES_LIMIT)
         return answered(
             asking,
             lambda request: self._candles_connection.ask(request.method, request.url, deadline),
         )
+
+    def close_candles(self) -> None:
+        """Close the connection for candles: the exchange would close it while it is idle."""
+        self._candles_connection.close()
 
     def turnovers(self, source: CandleSource) -> dict[str, Turnover]:
         """Request the turnover of each symbol. Raise ExchangeError or OSError."""

@@ -67,6 +67,8 @@ class InstrumentWatch(Thread):
         stop: Event,
     ) -> None:
         super().__init__(name="instruments", daemon=True)
+        self.instruments: list[Instrument] = []
+        """All known instruments; none before the first list. A faulty list does not shorten it."""
         self._client = client
         self._read_known = read_known
         self._backlog = backlog
@@ -84,6 +86,7 @@ class InstrumentWatch(Thread):
         changed, unconfirmed = news(self._known, self._client.symbol_list(), self._delisting)
         log.info("instruments changed=%d", len(changed))
         self._known |= {each.symbol: each for each in changed}
+        self.instruments = list(self._known.values())
         self._backlog.put([Listing(changed, now_us())])
         if not unconfirmed:
             return REFRESH_INTERVAL

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from threading import Thread
 
-from core.kafka_client import client_configuration
 from core.message import MAX_MESSAGE_BYTES
 from core.settings import Settings
 from extractors.journal.journal import Journal
@@ -138,7 +137,7 @@ class KafkaFollower(Thread):
             self._delivered.save(self._journal.folder, durably=True)
             self._saved_counts = list(self._delivered.counts)
         update = begin if is_new else catch_up
-        update(self._topic, client_configuration(self._settings), self._delivered)
+        update(self._topic, self._settings, self._delivered)
         log.info("resumed position=%d taken=%s", self._delivered.start(), self._delivered.taken())
         self._record()
 

@@ -1,15 +1,20 @@
 """Find out what Kafka has of a journal, from the positions in the headers of the topic's messages."""
 
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from core.message import JOURNAL_HEADER, POSITION_HEADER
+from core.settings import Settings
 from extractors.to_kafka.delivered import Delivered, PartitionProgress
-from extractors.to_kafka.topic_reader import TopicError, groupless_consumer, messages_to_the_end
+from extractors.to_kafka.topic_reader import (
+    TopicError,
+    groupless_consumer,
+    messages_to_the_end,
+    topic_error,
+)
 
 TIMEOUT = 10.0
 """Timeout in seconds of each request."""
@@ -22,7 +27,7 @@ STEP_GROWTH = 10
 """Factor from each step of a backwards search to the next; the first step is one message."""
 
 
-def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
+def catch_up(topic: str, settings: Settings, delivered: Delivered) -> None:
     """Update the record with the journal's messages in the topic. Raise TopicError.
 
     Read from the recorded offsets to the ends, and repeat until no new message of the journal arrives.
@@ -30,7 +35,7 @@ def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered)
     message. In a partition that is shorter than recorded, look for the last message of the journal: either
     the partition was created again and has none, or it has lost its end, which must be sent again.
     """
-    with closing(groupless_consumer(configuration)) as consumer:
+    with closing(groupless_consumer(settings)) as consumer:
         try:
             _read_to_the_ends(consumer, topic, delivered)
             is_quiet = False
@@ -38,18 +43,18 @@ def catch_up(topic: str, configuration: Mapping[str, str], delivered: Delivered)
                 time.sleep(QUIET_SECONDS)
                 is_quiet = not _read_to_the_ends(consumer, topic, delivered)
         except KafkaException as error:
-            raise TopicError(f"topic {topic}: {error}") from error
+            raise topic_error(error, topic, settings) from error
 
 
-def begin(topic: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
+def begin(topic: str, settings: Settings, delivered: Delivered) -> None:
     """Record the ends of a topic that has nothing of the journal yet. Raise TopicError."""
-    with closing(groupless_consumer(configuration)) as consumer:
+    with closing(groupless_consumer(settings)) as consumer:
         try:
             for partition in range(delivered.counts[-1][1]):
                 _, end = _ends(consumer, topic, partition)
                 delivered.partitions[partition] = PartitionProgress(end, 0)
         except KafkaException as error:
-            raise TopicError(f"topic {topic}: {error}") from error
+            raise topic_error(error, topic, settings) from error
 
 
 def _read_to_the_ends(consumer: Consumer, topic: str, delivered: Delivered) -> bool:

@@ -3,19 +3,37 @@
 from collections.abc import Iterator, Mapping
 from math import inf
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from core.kafka_client import client_configuration, missing_right
+from core.settings import Settings
+
+GROUP = "extractors"
+"""Group that librdkafka looks up, though nothing joins it."""
 
 
 class TopicError(OSError):
     """A topic can't be read now."""
 
 
-def groupless_consumer(configuration: Mapping[str, str]) -> Consumer:
+def topic_error(error: KafkaException, topic: str, settings: Settings) -> TopicError:
+    """Return why a topic can't be read; for an authorisation error, also the missing right."""
+    match error.args[0].code():
+        case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            right = missing_right(settings, "Read", f"topic {topic}")
+        case KafkaError.GROUP_AUTHORIZATION_FAILED:
+            right = missing_right(settings, "Describe", f"group {GROUP}")
+        case _:
+            return TopicError(f"topic {topic}: {error}")
+    return TopicError(f"topic {topic}: {error}: {right}")
+
+
+def groupless_consumer(settings: Settings) -> Consumer:
     """Return a consumer that joins no group and commits nothing."""
     return Consumer(
         {
-            **configuration,
-            "group.id": "extractors",
+            **client_configuration(settings),
+            "group.id": GROUP,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
@@ -35,8 +53,8 @@ def messages_to_the_end(
 ) -> Iterator[Message]:
     """Yield each partition's messages from its start up to, but not including, its end.
 
-    Without `ends`, read until Kafka has no more messages. Raise TopicError, also after `timeout`
-    seconds without a message, or KafkaException.
+    Without `ends`, read until Kafka has no more messages. Raise TopicError after `timeout` seconds without
+    a message, or KafkaException.
     """
     unread = set(starts)
     consumer.assign([TopicPartition(topic, each, starts[each]) for each in unread])
@@ -44,13 +62,15 @@ def messages_to_the_end(
         message = consumer.poll(timeout)
         if message is None:
             raise TopicError(f"topic {topic}: no message of {sorted(unread)} for {timeout:g} s")
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None and offset is not None
+        partition = message.partition()
         if error := message.error():
-            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public despite its underscore
-                raise TopicError(f"{topic}/{partition}: {error}")
+            # An error of the whole client, such as a missing right, has neither partition nor offset.
+            if error.code() != KafkaError._PARTITION_EOF or partition is None:  # noqa: SLF001 - public despite its underscore
+                raise KafkaException(error)
             unread.discard(partition)
             continue
+        offset = message.offset()
+        assert partition is not None and offset is not None
         end = ends[partition] if ends else inf
         if offset < end:
             yield message

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from core.s3_client import client_arguments
 from core.settings import Settings
 from extractors.journal.journal import Journal
-from extractors.journal.segment import Segment
+from extractors.journal.segment import Segment, is_shortage
 from extractors.metrics import Metrics
 from extractors.shutdown import Shutdown
 
@@ -34,7 +34,7 @@ LOOK_INTERVAL = 0.5
 """Seconds between two checks for closed segments."""
 
 RETRY_INTERVAL = 5.0
-"""Seconds from a failure to the next attempt."""
+"""Seconds from a failure to the next attempt, to upload or to delete."""
 
 CONFIG = Config(
     connect_timeout=2,
@@ -60,13 +60,12 @@ class S3Uploader:
             config=CONFIG,
         )
 
-    def upload(self, segment: Segment) -> None:
-        """Put a closed segment into the bucket unless its object exists already.
+    def upload(self, segment: Segment, body: bytes) -> None:
+        """Put a closed segment, compressed as `body`, into the bucket unless its object exists already.
 
         Raise OSError, BotoCoreError or ClientError.
         """
         key = f"{self._folder}/{self._name(segment)}"
-        body = segment.compressed()
         if self._put(key, body, segment.endpoint):
             log.info("uploaded key=%s bytes=%d", key, len(body))
         else:
@@ -140,6 +139,7 @@ class S3UploaderThread(Thread):
         self._stop_requested = stop
         self._metrics = metrics
         self._retry_at = 0.0
+        self._delete_at = 0.0
 
     def run(self) -> None:
         while self._stop_requested.seconds_left():
@@ -159,10 +159,13 @@ class S3UploaderThread(Thread):
         self.delete_taken()
 
     def delete_taken(self) -> None:
-        """Delete the segments that both Kafka and the store have."""
+        """Delete the segments that both Kafka and the store have. One that can't be deleted stays."""
+        if time.monotonic() < self._delete_at:
+            return
         for segment in self._journal.closed_segments():
-            if segment.is_uploaded and segment.end <= self._journal.delivered:
-                self._journal.delete(segment)
+            is_taken = segment.is_uploaded and segment.end <= self._journal.delivered
+            if is_taken and not self._journal.delete(segment):
+                self._delete_at = time.monotonic() + RETRY_INTERVAL
 
     def items_waiting(self) -> int:
         """Return the number of items not uploaded yet, in closed segments and in the open one."""
@@ -185,14 +188,25 @@ class S3UploaderThread(Thread):
 
     def _upload(self, segment: Segment) -> None:
         try:
-            self._uploader.upload(segment)
+            body = segment.compressed()
+        except OSError as error:
+            if is_shortage(error):
+                self._failed(error)
+            elif segment.end <= self._journal.delivered:
+                self._journal.set_aside(segment, error)
+            # Otherwise KafkaFollower still has to read the segment, and sets it aside itself.
+            return
+        try:
+            self._uploader.upload(segment, body)
         except (BotoCoreError, ClientError, OSError) as error:
-            if segment not in self._journal.segments():
-                # The journal has dropped it meanwhile, for lack of space.
-                return
-            self._metrics.upload_failures.inc()
-            log.warning("upload failed retry_in=%g reason=%r", RETRY_INTERVAL, str(error))
-            self._retry_at = time.monotonic() + RETRY_INTERVAL
+            # The journal may have dropped it meanwhile, for lack of space.
+            if segment in self._journal.segments():
+                self._failed(error)
         else:
             segment.is_uploaded = True
             self._metrics.uploads.inc()
+
+    def _failed(self, error: Exception) -> None:
+        self._metrics.upload_failures.inc()
+        log.warning("upload failed retry_in=%g reason=%r", RETRY_INTERVAL, str(error))
+        self._retry_at = time.monotonic() + RETRY_INTERVAL

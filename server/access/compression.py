@@ -2,9 +2,11 @@
 
 from functools import partial
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.streams.stream import accepts_gzip
 
 SMALLEST = 1_000
 """Bytes from which compression pays."""
@@ -26,7 +28,20 @@ class Compression:
         if scope["type"] != "http" or scope["path"] == STREAM_PATH:
             await self._app(scope, receive, send)
         else:
+            # In place, because CountRequests reads the route that is set on this scope.
+            scope["headers"] = _simplified(scope)
             await self._compressing(scope, receive, partial(_send, send))
+
+
+def _simplified(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers with `Accept-Encoding: gzip`, or without it if the client does not accept gzip.
+
+    GZipMiddleware ignores weights: it would take `gzip;q=0` for consent.
+    """
+    headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+    if accepts_gzip(Headers(scope=scope).get("Accept-Encoding", "")):
+        headers.append((b"accept-encoding", b"gzip"))
+    return headers
 
 
 async def _send(send: Send, message: Message) -> None:

@@ -26,19 +26,39 @@ WHERE coalesce("to", following, 'infinity') > %(since)s
 ORDER BY exchange, "from"
 """
 
-# A symbol's newest minute takes one lookup in the index (exchange, symbol, minute).
+# A symbol's newest minute takes one lookup in the index (exchange, symbol, minute), and an exchange has some
+# 1,700 symbols. A killed program is mostly restarted within a minute, so look first for any candle of the
+# last minute: the symbols with the newest prices most likely have one. A span in which no minute starts has
+# no candle.
 LAST_CANDLES = """
+WITH live AS MATERIALIZED (SELECT exchange, symbol FROM live_prices ORDER BY received_at DESC)
 SELECT span.exchange, span.since, (
-    SELECT max(newest.minute) FROM live_prices AS live, LATERAL (
-        SELECT minute FROM candles_1m
-        WHERE candles_1m.exchange = live.exchange AND candles_1m.symbol = live.symbol
-            AND minute >= span.since AND minute < span.until
-        ORDER BY minute DESC LIMIT 1
-    ) AS newest
-    WHERE live.exchange = span.exchange
+    SELECT coalesce(
+        (
+            SELECT found.minute FROM live, LATERAL (
+                SELECT minute FROM candles_1m
+                WHERE candles_1m.exchange = live.exchange AND candles_1m.symbol = live.symbol
+                    AND minute = last.minute
+                LIMIT 1
+            ) AS found
+            WHERE live.exchange = span.exchange
+            LIMIT 1
+        ),
+        (
+            SELECT max(newest.minute) FROM live, LATERAL (
+                SELECT minute FROM candles_1m
+                WHERE candles_1m.exchange = live.exchange AND candles_1m.symbol = live.symbol
+                    AND minute >= span.since AND minute < last.minute
+                ORDER BY minute DESC LIMIT 1
+            ) AS newest
+            WHERE live.exchange = span.exchange
+        )
+    )
+    WHERE last.minute >= span.since
 )
 FROM unnest(%(exchanges)s, %(since)s::timestamptz[], %(until)s::timestamptz[])
-    AS span (exchange, since, until)
+    AS span (exchange, since, until),
+    LATERAL (SELECT date_trunc('minute', span.until - interval '1 microsecond')) AS last (minute)
 """
 
 

@@ -58,8 +58,8 @@ class FeedFilter(BaseModel):
         Time | None,
         Field(
             alias="from",
-            description="ISO 8601: list only events that began at this time or later. Days are listed"
-            f" from here on, up to {MAX_DAYS} before `to` (default: {DAYS_SHOWN})",
+            description="ISO 8601: list only events that began at this time or later (default: of any age)."
+            f" Days are listed from here on, up to {MAX_DAYS} before `to` (default: {DAYS_SHOWN})",
         ),
     ] = None
     end: Annotated[

@@ -58,8 +58,8 @@ async def history(
     """Return the candles of a span in parts.
 
     Raise HTTPException: 404 for an unknown symbol, 422 for a span of more than MAX_CANDLES, 503 without
-    Postgres. If Postgres fails after the answer has begun, the answer ends without its last part, so that
-    the client notices.
+    Postgres. If Postgres fails after the first part, the answer ends without its last part, so that the
+    client notices.
     """
     now = datetime.now(UTC)
     width = width_of(asked.interval)
@@ -74,10 +74,17 @@ async def history(
     series = Series(exchange, symbol, width, holes, asked.source)
     media_type, encoder = FORMATS[asked.format]
     parts = encoded(queries, series, span, encoder(), received_until)
+    first = await anext(parts)
     # A symbol may have any character: quote it, as in the URL.
     name = f"{exchange}-{quote(symbol, safe='')}-{asked.interval}.{asked.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(parts, media_type=media_type, headers=headers)
+    return StreamingResponse(chained(first, parts), media_type=media_type, headers=headers)
+
+
+async def chained(first: bytes, later: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in later:
+        yield part
 
 
 async def encoded(

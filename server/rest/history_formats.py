@@ -16,7 +16,7 @@ from server.state.prices import instant, plain
 
 COLUMNS = (
     *("start", "open", "high", "low", "close", "updates", "source"),
-    *("base_volume", "quote_volume", "trades"),
+    *("base_volume", "quote_volume", "trades", "closed"),
 )
 
 TYPES: Mapping[str, pa.DataType] = {
@@ -24,6 +24,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "updates": pa.int64(),
     "source": pa.string(),
     "trades": pa.int64(),
+    "closed": pa.bool_(),
 }
 """Types of the columns that are no amounts."""
 
@@ -44,7 +45,10 @@ class Encoder(Protocol):
 
 
 class Csv(Encoder):
-    """A line of names, then a line per candle. Amounts have every digit; an unknown value is empty."""
+    """A line of names, then a line per candle.
+
+    Amounts have every digit, a boolean is true or false, and an unknown value is empty.
+    """
 
     def __init__(self) -> None:
         self._has_header = False
@@ -128,6 +132,8 @@ def _texts(candle: Candle) -> list[str]:
 def _text(value: object) -> str:
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if value is None:
         return ""
     return instant(value) if isinstance(value, datetime) else str(value)

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from socket import SOCK_STREAM
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, connection
+from psycopg2.extensions import POLL_OK, POLL_READ, connection, parse_dsn
 
 from server.errors import unavailable
 
@@ -63,12 +64,38 @@ class QueryConnection:
 
 
 async def _connect(url: str) -> connection:
-    # On another thread: the call blocks while it resolves the host name.
-    postgres: connection = await asyncio.to_thread(
-        psycopg2.connect, url, application_name="server queries", async_=True
-    )
+    parameters: dict[str, Any] = await resolved(url) | {"application_name": "server queries"}
+    postgres: connection = psycopg2.connect(**parameters, async_=True)
     await _fetch(postgres, SESSION, {"timeout": f"{DEADLINE} s"})
     return postgres
+
+
+async def resolved(url: str) -> dict[str, str]:
+    """Return libpq's parameters of the URL, with the addresses of its hosts.
+
+    libpq would resolve a host name while psycopg2 holds the GIL, so the whole process would wait for a
+    resolver that does not answer. Raise psycopg2.OperationalError if no host name can be resolved.
+    """
+    parameters = parse_dsn(url)
+    names = parameters["host"].split(",")
+    found = [(name, address) for name in names for address in await _addresses(name)]
+    if not found:
+        raise psycopg2.OperationalError(f"can't resolve {parameters['host']}")
+    hosts, addresses = zip(*found, strict=True)
+    if "port" in parameters:
+        # libpq writes "," for two hosts without ports, and there are now more hosts. Only a single host has a
+        # port (core/postgres_url.py).
+        parameters["port"] = parameters["port"].strip(",")
+    return parameters | {"host": ",".join(hosts), "hostaddr": ",".join(addresses)}
+
+
+async def _addresses(host: str) -> list[str]:
+    """Return the addresses of a host; none if it can't be resolved."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(address[0]) for *_, address in found]
 
 
 async def _fetch(

@@ -51,6 +51,8 @@ class Client:
         """Interruptions, by exchange and start, that could not be sent because it was not ready."""
         self.state_is_due = False
         """A heartbeat or a status could not be sent because it was not ready."""
+        self.knows_of_outage = False
+        """Its last status says that Postgres is unavailable."""
         self.unreadable_is_due = False
         """An `unreadable` message could not be sent because it was not ready."""
         self._encode = encode

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 from exchanges import EXCHANGE
@@ -45,6 +45,8 @@ class Hub:
         """None before the first reading of the database."""
         self.away_since: datetime | None = None
         """Start of the current outage of Postgres; None while it is available."""
+        self._back_since = datetime.now(UTC)
+        """End of the last outage; before the first, the start of the hub."""
         self.unreadable: Mapping[str, Unreadable] = {}
         """Unreadable share of each exchange that sent anything in the last minute."""
         self.candles_wanted: frozenset[Key] = frozenset()
@@ -106,8 +108,8 @@ class Hub:
         self._send_state(self._clients())
 
     def postgres_is_back(self) -> None:
-        self.away_since = None
-        self._send_state(self._clients(), is_back=True)
+        self.away_since, self._back_since = None, datetime.now(UTC)
+        self._send_state(self._clients())
 
     def feeds_read(
         self, unreadable: Mapping[str, Unreadable], interruptions: list[Interruption]
@@ -234,12 +236,15 @@ class Hub:
         if client.state_is_due:
             self._send_state([client])
 
-    def _send_state(self, clients: Iterable[Client], *, is_back: bool = False) -> None:
+    def _send_state(self, clients: Iterable[Client]) -> None:
         """Send a heartbeat or a status. A client that is not ready gets the current one once it is."""
         now = datetime.now(UTC)
-        message = cache(lambda known: self._state_message(known, now, is_back))
+        message = cache(partial(self._state_message, now))
         for client in clients:
-            client.state_is_due = not self._send_if_ready(client, message)
+            is_sent = self._send_if_ready(client, partial(message, client.knows_of_outage))
+            client.state_is_due = not is_sent
+            if is_sent:
+                client.knows_of_outage = self.away_since is not None
 
     def _send_unreadable(self, clients: Iterable[Client]) -> None:
         """Send the mostly unreadable exchanges. A client that is not ready gets them once it is."""
@@ -276,11 +281,13 @@ class Hub:
             return Position(None, None, now)
         return Position(self.prices.name(self.prices.id), self.prices.name(known), now)
 
-    def _state_message(self, known: int | None, now: datetime, is_back: bool) -> Message:
+    def _state_message(self, now: datetime, knows_of_outage: bool, known: int | None) -> Message:
         position = self._position(known, now)
         if self.away_since is not None:
             return status(position, "away", self.away_since)
-        return status(position, "back", now) if is_back else heartbeat(position)
+        return (
+            status(position, "back", self._back_since) if knows_of_outage else heartbeat(position)
+        )
 
     def _clients(self) -> Iterator[Client]:
         return (client for audience in self._audiences.values() for client in audience.clients)

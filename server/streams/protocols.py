@@ -23,8 +23,8 @@ from server.streams.socket_writer import SocketWriter
 MAX_UNREAD_INPUT = 65_536
 """Bytes that a client may send while it reads nothing. Its pings are answered, and answers pile up."""
 
-PROXY = "127.0.0.1"
-"""Address that uvicorn trusts for X-Forwarded-For. Its connections belong to many clients."""
+PROXIES = {"127.0.0.1", "::1"}
+"""Addresses that uvicorn trusts for X-Forwarded-For. Their connections may belong to many clients."""
 
 
 class ConnectionLimits(NamedTuple):
@@ -89,6 +89,9 @@ class HttpProtocol(WithSocketWriter, H11Protocol):
         self._start_idle_timer()
         super().on_response_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Leave idle connections to _abort_if_idle: uvicorn does not wait until the answer was read."""
+
     def _start_idle_timer(self, unread_before: float = inf) -> None:
         limit = self._limits.idle_timeout
         self._idle_timer = self.loop.call_later(limit, self._abort_if_idle, unread_before)
@@ -105,7 +108,7 @@ class HttpProtocol(WithSocketWriter, H11Protocol):
     def _is_over_limit(self) -> bool:
         if len(self.connections) > self._limits.total:
             return True
-        if self.client is None or self.client[0] == PROXY:
+        if self.client is None or self.client[0] in PROXIES:
             return False
         address = self.client[0]
         peers = [each.client for each in self.connections if isinstance(each, WithSocketWriter)]

@@ -5,21 +5,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
+from exchanges.binance import BINANCE
+from exchanges.exchange import Addresses, Asking, Instrument
 from extractors.backfill.backfill import Backfill
 from extractors.backfill.candle_producer import CandleProducer
 from extractors.backfill.holes import DAY, HOUR, MINUTE
 from extractors.backfill.progress import FILE, BackfillProgress
 from extractors.backfill.ranking import ranked
+from extractors.receive.backlog import Backlog
 from extractors.receive.exchange_client import ExchangeClient
+from extractors.receive.instruments import InstrumentWatch
 from extractors.receive.notices import now_us
 from extractors.shutdown import Shutdown
+from infra.ports import free_ports
 from infra.replay.faults.faults import CandlesBanned, CandlesFail, CandlesUnknown
 from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.kafka import Topic
@@ -50,7 +57,11 @@ def client_at(exchange: str, address: str) -> ExchangeClient:
 
 @contextmanager
 def filling(
-    client: ExchangeClient, settings: Settings, folder: Path, progress: BackfillProgress
+    client: ExchangeClient,
+    settings: Settings,
+    folder: Path,
+    progress: BackfillProgress,
+    instruments: Callable[[], list[Instrument]] | None = None,
 ) -> Iterator[Backfill]:
     """Run the thread until the end of the block, as if the hole's last minute were over."""
     stop = Shutdown(7.0)
@@ -63,6 +74,7 @@ def filling(
         progress,
         folder,
         REACH,
+        instruments or (lambda: client.symbol_list().instruments),
         stop,
         clock=lambda: now_us() + 2 * MINUTE,
     )
@@ -111,6 +123,51 @@ def test_a_new_journal_gets_minutes_hours_and_days_of_every_pair_that_trades(
     lengths = {each["interval"]: each["to"] - each["from"] for each in messages}
     assert 6 * 60 <= lengths["1m"] // MINUTE <= 6 * 60 + 1
     assert 365 <= lengths["1d"] / (24 * 60 * MINUTE) <= 366
+
+
+def half_of_the_symbols(addresses: Addresses) -> Asking[object]:
+    entries = yield from BINANCE.symbol_list(addresses)
+    assert isinstance(entries, list)
+    return entries[: len(entries) // 2]
+
+
+def test_a_faulty_symbol_list_leaves_no_pair_out(
+    address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    known = {each.symbol: each for each in client_at("binance", address).symbol_list().instruments}
+    client = binance_client(
+        rest_url=f"http://{address}", exchange=replace(BINANCE, symbol_list=half_of_the_symbols)
+    )
+    assert len(client.symbol_list().instruments) <= len(known) / 2
+    stop = Event()
+    watch = InstrumentWatch(client, lambda: known, Backlog(1_000), stop)
+    watch.start()
+    progress = new_hole(tmp_path)
+    with filling(client, settings, tmp_path, progress, lambda: watch.instruments):
+        wait_for(is_filled(progress))
+    stop.set()
+    wait_for(watch.is_alive, lambda is_alive: not is_alive)
+    trading = {symbol for symbol, each in known.items() if each.status == "TRADING"}
+    assert {each["symbol"] for each in messages_of(topic, "binance")} == trading
+
+
+def test_no_hole_is_filled_before_the_instruments_are_known(
+    address: str, settings: Settings, topic: Topic, tmp_path: Path
+) -> None:
+    client, known = client_at("binance", address), list[Instrument]()
+    looks: list[int] = []
+
+    def instruments() -> list[Instrument]:
+        looks.append(len(known))
+        return known
+
+    progress = new_hole(tmp_path)
+    with filling(client, settings, tmp_path, progress, instruments) as thread:
+        wait_for(lambda: len(looks) >= 2)
+        assert not is_filled(progress)()
+        known += client.symbol_list().instruments
+        wait_for(is_filled(progress))
+    assert len({each["symbol"] for each in messages_of(topic, "binance")}) == thread.pairs > 15
 
 
 def test_a_restart_requests_only_the_pairs_that_are_left(
@@ -171,6 +228,25 @@ def test_a_failing_pair_is_requested_again_after_the_others(
     assert len(order) == thread.pairs
     first = most_traded(client_at(exchange, address))[:2]
     assert {*order[-2:]} == {*first}
+
+
+def test_a_later_fill_does_not_use_a_connection_that_the_exchange_has_closed_meanwhile(
+    settings: Settings, topic: Topic, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    [port] = free_ports(1)
+    client = client_at("binance", f"127.0.0.1:{port}")
+    progress = new_hole(tmp_path)
+    with running(*exchanges(Ledger()), port), filling(client, settings, tmp_path, progress):
+        wait_for(is_filled(progress))
+        first = len(messages_of(topic, "binance"))
+    progress.interrupted(now_us() - 2 * MINUTE, now_us())
+    with (
+        running(*exchanges(Ledger()), port),
+        filling(client, settings, tmp_path, progress) as thread,
+    ):
+        wait_for(is_filled(progress))
+    assert len(messages_of(topic, "binance")) - first == thread.pairs > 15
+    assert "candles unavailable" not in caplog.text
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)

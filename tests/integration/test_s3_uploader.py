@@ -52,7 +52,8 @@ def segment_with(journal: Journal, items: list[dict[str, Any]]) -> Segment:
 def test_segment_becomes_an_object_named_by_time_journal_and_positions(
     journal: Journal, landing: Landing, settings: Settings
 ) -> None:
-    S3Uploader(settings, "binance", journal.id).upload(segment_with(journal, ITEMS))
+    segment = segment_with(journal, ITEMS)
+    S3Uploader(settings, "binance", journal.id).upload(segment, segment.compressed())
     assert landing.keys() == [
         f"landing/binance/2025/03/28/07/20250328T073728.501233Z-{journal.id}"
         "-00000000000000000000-00000000000000000001.jsonl.gz"
@@ -65,9 +66,9 @@ def test_upload_that_is_repeated_changes_nothing(
 ) -> None:
     uploader = S3Uploader(settings, "binance", journal.id)
     segment = segment_with(journal, ITEMS)
-    uploader.upload(segment)
+    uploader.upload(segment, segment.compressed())
     [before] = landing.versions()
-    uploader.upload(segment)
+    uploader.upload(segment, segment.compressed())
     assert landing.versions() == [before]
 
 
@@ -75,8 +76,9 @@ def test_wrong_credentials_are_an_error_without_the_secret(
     journal: Journal, settings: Settings
 ) -> None:
     strange = replace(settings, aws_secret_access_key="tr0ub4dor")
+    segment = segment_with(journal, ITEMS)
     with pytest.raises(ClientError) as refused:
-        S3Uploader(strange, "binance", journal.id).upload(segment_with(journal, ITEMS))
+        S3Uploader(strange, "binance", journal.id).upload(segment, segment.compressed())
     assert refused.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
     assert "tr0ub4dor" not in str(refused.value)
 

@@ -20,7 +20,7 @@ from core.topics import FEED_EVENTS, INSTRUMENTS
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.ports import free_ports
-from infra.secured.rights import KAFKA_RIGHTS
+from infra.secured.rights import KAFKA_RIGHTS, Right
 from infra.services import kafka
 from infra.stack import StackError
 from spark_jobs.kafka_source.partitions import RightError, partitions_of_topics, starting_offsets
@@ -95,6 +95,46 @@ def test_extractor_delivers_with_the_rights_that_the_document_names(
         assert process.terminate() == 0
         assert "uthorization" not in process.log()
         assert PASSWORD not in process.log()
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        (
+            Right("Describe", "extractors", ResourceType.GROUP),
+            "needs Describe on group extractors",
+        ),
+        (Right("Read", BINANCE.raw_topic), f"needs Read on topic {BINANCE.raw_topic}"),
+    ],
+    ids=["group", "topic"],
+)
+def test_right_that_a_restarted_extractor_lacks_is_named_and_does_not_end_it(
+    broker: SecureKafka, tmp_path: Path, missing: Right, named: str
+) -> None:
+    received = Topic(broker.owner, BINANCE.raw_topic)
+    for each in KAFKA_RIGHTS["extractors"]:
+        broker.grant(*each)
+    # Without an object store the journal keeps its segments, so the next process asks what Kafka has.
+    with extractor_of(broker.settings, tmp_path) as process:
+        process.wait_for(received.messages)
+        process.kill()
+    broker.revoke(*missing)
+    try:
+        with extractor_of(broker.settings, tmp_path) as process:
+            reason = f"producer failed retry_in=2 reason='topic {BINANCE.raw_topic}: "
+            process.wait_for(
+                process.log,
+                lambda log: any(reason in line and named in line for line in log.splitlines()),
+            )
+            assert "user prices " + named in process.log()
+            assert "AssertionError" not in process.log()
+            before = len(received.messages())
+            broker.grant(*missing)
+            process.wait_for(lambda: len(received.messages()) > before)
+            assert process.terminate() == 0
+    finally:
+        for each in KAFKA_RIGHTS["extractors"]:
+            broker.revoke(*each)
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.server import DEADLINE, ServerProcess, running_server
-from tests.support.waiting import wait_for
+from tests.support.waiting import pass_time, wait_for
 
 KEY = "0123456789abcdef0123456789abcdef"
 LISTED = "https://prices.example.org"
@@ -183,6 +183,57 @@ def test_loopback_and_a_proxy_for_a_listed_site_are_known(
     guarded: ServerProcess, host: str
 ) -> None:
     assert ask(guarded, Host=host).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "protocols"),
+    [
+        ({}, {"websocket": "ws", "events": "http"}),
+        ({"X-Forwarded-Proto": "https"}, {"websocket": "wss", "events": "https"}),
+    ],
+    ids=["without TLS", "behind TLS"],
+)
+def test_the_document_of_the_streams_names_the_protocols_that_clients_use(
+    guarded: ServerProcess, forwarded: dict[str, str], protocols: dict[str, str]
+) -> None:
+    document = guarded.get("/asyncapi.json", {"Host": "prices.example.org", **forwarded}).json()
+
+    assert document["servers"] == {
+        name: {"host": "prices.example.org", "protocol": protocol}
+        for name, protocol in protocols.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("br, GZIP;q=0.1", "gzip"),
+        ("identity", None),
+        ("gzip;q=0, identity", None),
+    ],
+)
+def test_only_clients_that_accept_gzip_get_it(
+    guarded: ServerProcess, accepted: str, encoding: str | None
+) -> None:
+    answer = guarded.get("/openapi.json", {"Accept-Encoding": accepted})
+
+    assert answer.headers.get("content-encoding") == encoding
+    assert "accept-encoding" in answer.headers["vary"].lower()
+    assert answer.json()["info"]["title"] == "Live crypto prices"
+
+
+def test_a_connection_stays_open_between_requests_of_a_script_every_six_seconds(
+    guarded: ServerProcess,
+) -> None:
+    with closing(HTTPConnection("127.0.0.1", guarded.port, timeout=DEADLINE)) as client:
+        client.connect()
+        first = client.sock
+        for pause in (6, 0):
+            client.request("GET", "/healthz")
+            assert client.getresponse().read() == b'{"status":"ok"}'
+            pass_time(pause)
+        assert client.sock is first
 
 
 def test_an_endless_address_is_refused(guarded: ServerProcess) -> None:

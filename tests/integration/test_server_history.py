@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,14 +19,17 @@ from psycopg2.extras import execute_values
 from core.settings import Settings
 from infra.stack import Stack
 from server.rest.history import CANDLES_AT_ONCE, MAX_CANDLES
-from tests.support.live_job import list_instruments
-from tests.support.postgres import no_connections
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
 from tests.support.waiting import DEADLINE
 
 DAY = datetime(2025, 3, 28, tzinfo=UTC)
 MINUTES = 2 * CANDLES_AT_ONCE + 7
+END = DAY + timedelta(minutes=MINUTES)
+NEWEST = END - timedelta(seconds=1)
+"""When the newest price was received: in the last minute, which is thus still running."""
 PATH = "/api/history/binance/BTCUSDT"
 SPAN = {"from": DAY.isoformat(), "to": (DAY + timedelta(days=30)).isoformat()}
 
@@ -39,7 +43,11 @@ def filled(stack: Stack) -> Settings:
 
 @pytest.fixture(scope="module")
 def server(filled: Settings) -> Iterator[ServerProcess]:
+    newest = write_batch(
+        filled.database_url, [ticker("binance", "BTCUSDT", "1", received_at=NEWEST)]
+    )
     with running_server(filled.reader_database_url) as server:
+        wait_for_batch(server, newest)
         yield server
 
 
@@ -63,27 +71,32 @@ def close(number: int) -> Decimal:
 
 
 def rows_of(content: bytes, form: str) -> list[dict[str, Any]]:
-    """Return start and close of each candle."""
+    """Return start, close and `closed` of each candle."""
     if form == "csv":
         lines = csv.DictReader(io.StringIO(content.decode()))
         return [
-            {"start": datetime.fromisoformat(row["start"]), "close": Decimal(row["close"])}
+            {
+                "start": datetime.fromisoformat(row["start"]),
+                "close": Decimal(row["close"]),
+                "closed": {"true": True, "false": False}[row["closed"]],
+            }
             for row in lines
         ]
     source = pa.BufferReader(content)
     table = pq.read_table(source) if form == "parquet" else pa.ipc.open_stream(source).read_all()
-    rows: list[dict[str, Any]] = table.select(["start", "close"]).to_pylist()
+    rows: list[dict[str, Any]] = table.select(["start", "close", "closed"]).to_pylist()
     return rows
 
 
 @pytest.mark.parametrize("form", ["csv", "arrow", "parquet"])
-def test_every_candle_of_the_span_comes_once_with_every_digit(
+def test_every_candle_of_the_span_comes_once_with_every_digit_and_whether_it_is_closed(
     server: ServerProcess, form: str
 ) -> None:
     answer = server.get(PATH, format=form, **SPAN)
     assert answer.status_code == 200, answer.text
     assert rows_of(answer.content, form) == [
-        {"start": DAY + timedelta(minutes=n), "close": close(n)} for n in range(MINUTES)
+        {"start": DAY + timedelta(minutes=n), "close": close(n), "closed": n < MINUTES - 1}
+        for n in range(MINUTES)
     ]
 
 
@@ -92,8 +105,8 @@ def test_csv_is_the_default_and_an_unknown_value_is_empty(server: ServerProcess)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"] == 'attachment; filename="binance-BTCUSDT-1m.csv"'
     assert answer.text.splitlines() == [
-        "start,open,high,low,close,updates,source,base_volume,quote_volume,trades",
-        "2025-03-28T00:00:00.000000Z,1,1.123456789012345678,0.5,0.123456789012345678,3,updates,,,",
+        "start,open,high,low,close,updates,source,base_volume,quote_volume,trades,closed",
+        "2025-03-28T00:00:00.000000Z,1,1.123456789012345678,0.5,0.123456789012345678,3,updates,,,,true",
     ]
 
 
@@ -108,6 +121,19 @@ def test_an_answer_that_postgres_interrupts_is_not_taken_for_whole(
         with no_connections(filled, filled.database_url.rsplit("/", 1)[1]):
             with pytest.raises(requests.exceptions.ChunkedEncodingError):
                 assert answer.content == b""
+    assert server.get(PATH, **SPAN).status_code == 200
+
+
+def test_without_an_answer_from_postgres_it_is_unavailable(
+    filled: Settings, server: ServerProcess
+) -> None:
+    """What precedes the candles can still be read, so only their first query fails."""
+    with closing(psycopg2.connect(filled.database_url)) as owner:
+        execute(owner, "LOCK TABLE candles_1m IN ACCESS EXCLUSIVE MODE")
+        answer = server.get(PATH, **SPAN)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "Postgres does not answer"
     assert server.get(PATH, **SPAN).status_code == 200
 
 

@@ -1,7 +1,10 @@
 """Request what the server reads from Postgres per answer: instruments and feeds, also during outages."""
 
+import asyncio
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,7 +16,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
-from server.rest.query_connection import DEADLINE
+from server.rest.query_connection import DEADLINE, QueryConnection
 from server.state.listener import connect
 from tests.support.live_job import (
     batch_of,
@@ -200,7 +203,7 @@ def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle
     )
     write_batch(database.database_url, [ticker("kucoin", "A-B", "1"), ticker("kucoin", "C-D", "1")])
     with owner.cursor() as cursor:
-        cursor.execute("CREATE TABLE any_day PARTITION OF candles_1m DEFAULT")
+        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
     candle = (1, 1, 1, 1, 1, 2, 3)
     insert(
         owner,
@@ -218,6 +221,33 @@ def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle
     assert kucoin["days"] == [
         {"day": "2025-03-28", "condition": "holes", "missing_seconds": 2 * 3600 - 60.0}
     ]
+
+
+def test_a_thousand_killed_connections_are_answered_in_time(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    """One of many symbols has a candle in each minute but one."""
+    day, now = datetime(2025, 4, 1, tzinfo=UTC), datetime.now(UTC)
+    minutes = [day + timedelta(minutes=n) for n in range(1001)]
+    insert_events(
+        owner,
+        *(("binance", "h", "connection", None, minute, None, 0) for minute in minutes[:-1]),
+        ("binance", "h", "connection", "reset", minutes[-1], day + timedelta(days=1), 0),
+    )
+    quiet = [ticker("binance", f"A{n}", "1", received_at=now - SECOND) for n in range(2000)]
+    write_batch(database.database_url, [*quiet, ticker("binance", "B", "1", received_at=now)])
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+    candles = [("binance", "B", minute, 1, 1, 1, 1, 1, 2, 3) for minute in minutes]
+    insert(owner, "INSERT INTO candles_1m VALUES %s", candles[:500] + candles[501:])
+    with owner.cursor() as cursor:
+        cursor.execute("ANALYZE candles_1m, live_prices")
+
+    answer = server.get("/api/feeds", **{"from": "2025-04-01", "to": "2025-04-02"})
+
+    assert answer.status_code == 200
+    binance, _ = answer.json()["feeds"]
+    assert binance["days"] == [{"day": "2025-04-01", "condition": "holes", "missing_seconds": 60.0}]
 
 
 def event(
@@ -250,6 +280,34 @@ def test_a_lost_connection_costs_no_answer(owner: connection, server: ServerProc
 
         assert server.get("/api/instruments").status_code == 200
         assert backend_of_queries(owner) != pid
+
+
+def test_the_event_loop_runs_while_the_name_of_postgres_is_resolved(
+    database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The resolver waits for the event loop. It alone knows the name: two addresses, the first one wrong."""
+    url = database.reader_database_url.replace("127.0.0.1", "postgres.invalid")
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def resolve(host: str, *parameters: Any, **options: Any) -> list[tuple[Any, ...]]:
+        is_asked.set()
+        assert may_answer.wait(DEADLINE)
+        assert host == "postgres.invalid"
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    async def answer() -> list[tuple[Any, ...]]:
+        queries = QueryConnection(url)
+        asking = asyncio.create_task(queries.rows("SELECT host(inet_server_addr())", {}))
+        assert await asyncio.to_thread(is_asked.wait, DEADLINE)
+        may_answer.set()
+        try:
+            return await asking
+        finally:
+            queries.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert asyncio.run(answer()) == [("127.0.0.1",)]
 
 
 def test_all_queries_share_one_connection(owner: connection, server: ServerProcess) -> None:

@@ -81,7 +81,7 @@ def listening(client: ExchangeClient, limit: int = 1_000_000) -> Iterator[Notice
     notices = Notices(limit)
     stop = Event()
     metrics = Metrics(client.exchange.name)
-    thread = Thread(target=stay_connected, args=(client, notices.backlog, stop, metrics))
+    thread = Thread(target=stay_connected, args=(client, notices.backlog, stop, metrics, Event()))
     thread.start()
     try:
         yield notices

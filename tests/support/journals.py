@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -96,6 +97,17 @@ def left_behind(folder: Path) -> Path:
     )
     # The process keeps replacing `delivered`: its temporary file may vanish during the copy.
     return shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("delivered.tmp"))
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Let no file be opened in the block: the process has as many as its limit allows."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def files_in(folder: Path) -> list[str]:

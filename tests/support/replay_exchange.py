@@ -22,14 +22,14 @@ TIMEOUT = 60.0
 
 
 @contextmanager
-def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
-    """Yield `127.0.0.1:port`. Errors of the server are raised here."""
+def running(binance: Binance, kucoin: Kucoin, port: int = 0) -> Iterator[str]:
+    """Yield `127.0.0.1:port`; without a port, with a free one. Errors of the server are raised here."""
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
         stop = asyncio.Event()
-        async with serving(binance, kucoin, "127.0.0.1", 0) as port:
-            started.set_result((port, asyncio.get_running_loop(), stop))
+        async with serving(binance, kucoin, "127.0.0.1", port) as used:
+            started.set_result((used, asyncio.get_running_loop(), stop))
             await stop.wait()
 
     with ThreadPoolExecutor(1, "exchange") as pool:
@@ -38,9 +38,9 @@ def running(binance: Binance, kucoin: Kucoin) -> Iterator[str]:
         wait(either, return_when=FIRST_COMPLETED)
         if ended.done():
             ended.result()
-        port, loop, stop = started.result()
+        used, loop, stop = started.result()
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{used}"
         finally:
             if not ended.done():
                 loop.call_soon_threadsafe(stop.set)

@@ -275,6 +275,20 @@ def test_a_stream_that_the_exchange_does_not_know_ends_the_process_for_good(
     assert Extracting(client, kafka, tmp_path).wait() == HOPELESS
 
 
+def test_a_stream_that_worked_before_a_restart_is_retried(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    worked = BackfillProgress.load(tmp_path)
+    worked.flowing(now_us())
+    (tmp_path / "binance").mkdir()
+    worked.save(tmp_path / "binance")
+    client = binance_client(exchange=replace(BINANCE, endpoint=unknown))
+    extracting = Extracting(client, kafka, tmp_path)
+    wait_for(lambda: caplog.text, lambda text: "connecting again connection=3" in text)
+    extracting.stop.request()
+    assert extracting.wait() == STOPPED
+
+
 def test_a_journal_that_another_process_uses_ends_it_before_anything_is_received(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extractors.backfill.holes import HOUR, MINUTE, Hole
+from extractors.backfill.holes import HOUR, MINUTE, SECOND, Hole
 from extractors.backfill.progress import FILE, BackfillProgress
 
 T = 1_743_147_448_000_000
@@ -41,6 +41,15 @@ def test_the_first_hole_of_a_restart_begins_with_the_last_ticker_of_the_former_p
         Hole(T + 8 * MINUTE, T + 9 * MINUTE),
         Hole(T, T + 6 * MINUTE),
     ]
+
+
+def test_a_restart_of_a_few_seconds_is_filled(tmp_path: Path) -> None:
+    former = BackfillProgress.load(tmp_path)
+    former.flowing(T)
+    former.save(tmp_path)
+    progress = BackfillProgress.load(tmp_path)
+    progress.interrupted(T + 4 * SECOND, T + 5 * SECOND)
+    assert holes(progress) == [Hole(T, T + 5 * SECOND)]
 
 
 def test_a_short_hole_is_not_filled(tmp_path: Path) -> None:

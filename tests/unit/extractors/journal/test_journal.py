@@ -380,6 +380,42 @@ def test_empty_segment_that_can_not_be_deleted_is_left_to_the_next_start(
         assert files_in(journal.folder) == ["00000000000000000000-two.jsonl"]
 
 
+def test_journal_on_a_full_disk_opens_so_that_what_it_holds_can_be_sent(tmp_path: Path) -> None:
+    with journal_in(tmp_path / "j") as journal:
+        append(journal, [10, 11])
+        journal_id = journal.id
+    left = left_behind(tmp_path / "j")
+    recorded = (left / "id").read_text()
+    with files_of_at_most(0), journal_in(left) as journal:
+        assert (journal.id, numbers(journal)) == (journal_id, [10, 11])
+        assert not append(journal, [12])
+        assert (left / "id").read_text() == recorded
+        first = journal.end
+    # Without a segment or a record of this process, the next one may use the same positions.
+    with journal_in(left) as journal:
+        assert (journal.id, journal.end) == (journal_id, first)
+    with journal_in(left) as journal:
+        with files_of_at_most(0):
+            assert not append(journal, [12])
+        assert append(journal, [13], now=DISK_RETRY)
+        assert numbers(journal) == [10, 11, 13]
+
+
+def test_positions_are_reserved_before_the_first_item_once_a_full_disk_has_room(
+    tmp_path: Path,
+) -> None:
+    with journal_in(tmp_path / "j") as journal:
+        append(journal, [10])
+    left = left_behind(tmp_path / "j")
+    with files_of_at_most(0):
+        journal = Journal(left, LIMIT)
+    assert append(journal, [11], now=DISK_RETRY)
+    (found,) = (left / "id").read_text().split()[1:]
+    assert int(found) == journal.segments()[-1].first + journal_module.GAP
+    journal.close()
+    journal.unlock()
+
+
 def test_full_disk_is_tried_once_a_second_and_no_file_is_created_meanwhile(tmp_path: Path) -> None:
     folder = tmp_path / "j"
     with journal_in(folder) as journal:

@@ -26,6 +26,7 @@ from tests.support.journals import (
     journal_in,
     left_behind,
     lines_of,
+    no_more_descriptors,
     number_of,
     pack_all,
     rest_of,
@@ -254,6 +255,17 @@ def test_segment_that_was_deleted_before_a_reader_came_is_passed_over(journal: J
         assert next_numbers(reader) == [1]
         journal.delete(journal.segments()[0])
         assert next_numbers(reader) == [2]
+
+
+def test_a_segment_is_read_later_if_there_is_no_descriptor_to_open_it_with(
+    journal: Journal,
+) -> None:
+    append(journal, range(3))
+    with closing(JournalReader(journal, 1, symbol_of)) as reader:
+        with no_more_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            reader.read()
+        assert [number_of(line) for line in reader.read()] == [1, 2]
+    assert len(journal.segments()) == 1
 
 
 def test_unreadable_item_of_a_real_feed_has_no_symbol(journal: Journal) -> None:

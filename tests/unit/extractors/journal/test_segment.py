@@ -1,5 +1,6 @@
 """Test segments: compression keeps the content, and segments are found after any crash."""
 
+import errno
 import gzip
 import logging
 from itertools import count
@@ -207,6 +208,22 @@ def test_segment_that_can_not_be_read_is_set_aside_and_named(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert f"{name}.corrupt" in record.getMessage()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_lack_of_descriptors_or_memory_sets_no_segment_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise OSError(number, "lacking", str(path))
+
+    (tmp_path / PLAIN).write_bytes(LINES[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(OSError, match="lacking"):
+            found_segments(tmp_path)
+    assert files_in(tmp_path) == [PLAIN]
+    assert [each.end for each in found_segments(tmp_path)] == [101]
 
 
 def test_file_of_somebody_else_stays_as_it_is(tmp_path: Path) -> None:

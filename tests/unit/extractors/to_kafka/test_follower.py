@@ -257,11 +257,11 @@ def test_nothing_is_sent_before_kafka_has_said_what_it_has(
         write(journal, range(100))
     asked: list[int] = []
 
-    def ask(name: str, configuration: Mapping[str, str], delivered: Delivered) -> None:
+    def ask(name: str, settings: Settings, delivered: Delivered) -> None:
         asked.append(sum(map(len, numbers_in(topic).values())))
         if len(asked) < 3:
             raise TopicError("no leader")
-        catch_up(name, configuration, delivered)
+        catch_up(name, settings, delivered)
 
     monkeypatch.setattr(module, "catch_up", ask)
     with journal_in(tmp_path / "j") as journal:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Message
 
-from core.kafka_client import client_configuration
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
@@ -43,7 +42,7 @@ def record(partitions: dict[int, PartitionProgress] | None = None) -> Delivered:
 def taken(kafka: Settings, delivered: Delivered | None = None) -> dict[int, int]:
     """Return the positions after catch_up(), without those of partitions without a message."""
     delivered = delivered or record()
-    catch_up(BINANCE.raw_topic, client_configuration(kafka), delivered)
+    catch_up(BINANCE.raw_topic, kafka, delivered)
     return {partition: position for partition, position in delivered.taken().items() if position}
 
 
@@ -200,7 +199,7 @@ def test_only_the_end_of_a_partition_that_has_lost_messages_is_read(
 def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42)
     delivered = record()
-    catch_up(BINANCE.raw_topic, client_configuration(kafka), delivered)
+    catch_up(BINANCE.raw_topic, kafka, delivered)
     assert delivered.partitions == {
         0: PartitionProgress(2, 42),
         **{n: PartitionProgress(0, 0) for n in (1, 2, 3)},
@@ -210,7 +209,7 @@ def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
 def test_a_new_journal_begins_at_the_ends_of_the_topic(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42, journal=ANOTHER)
     delivered = record()
-    begin(BINANCE.raw_topic, client_configuration(kafka), delivered)
+    begin(BINANCE.raw_topic, kafka, delivered)
     assert delivered.partitions == {
         0: PartitionProgress(2, 0),
         **{n: PartitionProgress(0, 0) for n in (1, 2, 3)},

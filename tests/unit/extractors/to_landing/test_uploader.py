@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from core.settings import EXTRACTORS, Settings
 from extractors.journal.journal import Journal
+from extractors.journal.segment import Segment
 from extractors.metrics import Metrics
 from extractors.shutdown import Shutdown
 from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
@@ -20,9 +21,11 @@ from tests.support.journals import (
     items,
     journal_in,
     left_behind,
+    no_more_descriptors,
     pack_all,
 )
 from tests.support.small_store import Put, Store, small_store
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def upload_all(store: Store, journal: Journal) -> list[Put]:
     uploader = S3Uploader(store.settings, "kucoin", journal.id)
     before = len(store.puts)
     for segment in journal.closed_segments():
-        uploader.upload(segment)
+        uploader.upload(segment, segment.compressed())
     return store.puts[before:]
 
 
@@ -103,7 +106,8 @@ def test_temporary_credentials_of_the_environment_sign_with_their_session_token(
     with journal_in(tmp_path / "j") as journal:
         append(journal, [1])
         journal.close()
-        S3Uploader(settings, "kucoin", journal.id).upload(journal.segments()[0])
+        (segment,) = journal.segments()
+        S3Uploader(settings, "kucoin", journal.id).upload(segment, segment.compressed())
     (put,) = store.puts
     assert put.headers["x-amz-security-token"] == "a/b+c=="
     assert "Credential=ASIAKEY/" in put.headers["authorization"]
@@ -166,7 +170,7 @@ def test_store_without_conditional_writes_is_asked_before_each_one(
         first, second, third = journal.closed_segments()
         uploader = S3Uploader(store.settings, "kucoin", journal.id)
         for segment in (first, second, first, third):
-            uploader.upload(segment)
+            uploader.upload(segment, segment.compressed())
     # The first segment is sent twice: with the condition and without.
     conditional, *taken = store.puts
     assert "if-none-match" in conditional.headers
@@ -241,6 +245,87 @@ def test_segment_that_is_dropped_before_its_turn_is_no_failure(
     ]
     assert "upload failed" not in caplog.text
     assert landing.items_waiting() == 0
+
+
+def make_a_folder_of(segment: Segment) -> None:
+    """Replace the segment's file by a folder, which can be neither read nor deleted as a file."""
+    segment.path.unlink()
+    segment.path.mkdir()
+
+
+def uploaded_numbers(store: Store) -> list[list[bytes]]:
+    return [gzip.decompress(put.body).splitlines() for put in store.puts]
+
+
+def test_segment_that_can_not_be_read_is_set_aside_once_kafka_has_it_and_delays_no_other(
+    store: Store, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    landing = follower(store, journal)
+    oldest = journal.segments()[0]
+    make_a_folder_of(oldest)
+    landing.follow()
+    assert uploaded_numbers(store) == [items([1]), items([2])]
+    # KafkaFollower has to read it first.
+    assert journal.segments()[0] is oldest
+    journal.delivered = 3
+    landing.follow()
+    assert (landing.items_waiting(), journal.segments(), journal.size) == (0, [], 0)
+    assert files_in(journal.folder) == [f"{oldest.path.name}.corrupt"]
+    assert f"segment set aside file={oldest.path}.corrupt" in caplog.text
+    assert "upload failed" not in caplog.text
+
+
+def test_segment_that_somebody_deleted_leaves_the_journal_and_is_named(
+    store: Store, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    landing = follower(store, journal)
+    oldest = journal.segments()[0]
+    oldest.path.unlink()
+    journal.delivered = 3
+    landing.follow()
+    assert uploaded_numbers(store) == [items([1]), items([2])]
+    assert (landing.items_waiting(), journal.segments()) == (0, [])
+    assert f"segment lost file={oldest.path} " in caplog.text
+
+
+def test_segment_is_uploaded_later_if_there_is_no_descriptor_to_read_it_with(
+    store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = follower(store, journal)
+    journal.delivered = 3
+    with no_more_descriptors():
+        landing.follow()
+    assert landing.items_waiting() == 3
+    monkeypatch.setattr("extractors.to_landing.uploader.RETRY_INTERVAL", 0.05)
+    landing = follower(store, journal)
+    landing.follow()
+    assert uploaded_numbers(store) == [items([0]), items([1]), items([2])]
+    assert files_in(journal.folder) == []
+
+
+def test_segment_that_can_not_be_deleted_stays_and_is_deleted_later(
+    store: Store,
+    journal: Journal,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    landing = follower(store, journal)
+    landing.follow()
+    oldest = journal.segments()[0]
+    make_a_folder_of(oldest)
+    journal.delivered = 3
+    monkeypatch.setattr("extractors.to_landing.uploader.RETRY_INTERVAL", 0.5)
+    landing.delete_taken()
+    landing.delete_taken()
+    assert journal.segments() == [oldest]
+    assert caplog.text.count(f"segment not deleted file={oldest.path} ") == 1
+    oldest.path.rmdir()
+
+    def segments_left() -> list[Segment]:
+        landing.delete_taken()
+        return journal.segments()
+
+    wait_for(segments_left, lambda left: not left)
 
 
 def test_name_has_the_time_to_the_microsecond(store: Store, tmp_path: Path) -> None:

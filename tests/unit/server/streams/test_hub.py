@@ -370,6 +370,23 @@ def test_clients_get_a_status_when_postgres_is_lost_and_back(hub: Hub) -> None:
         assert kinds == ["snapshot", "changes", "heartbeat"]
 
 
+def test_a_client_that_was_not_ready_learns_when_postgres_was_back(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    with joined(hub) as wire:
+        hub.postgres_is_away(datetime.now(UTC))
+        wire.messages()
+        wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
+        before = datetime.now(UTC)
+        hub.postgres_is_back()
+        after = datetime.now(UTC)
+        wire.read()
+
+        first, back = wire.messages()
+    assert (first["type"], back["type"], back["postgres"]) == ("changes", "status", "back")
+    assert before <= datetime.fromisoformat(back["since"]) <= after
+
+
 def test_a_client_that_is_not_ready_gets_the_status_once_it_is(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1"))
     hub.postgres_is_away(datetime.now(UTC))

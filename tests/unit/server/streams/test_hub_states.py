@@ -45,10 +45,12 @@ class OneClient:
         self.prices: dict[Key, str] = {}
         self.unreadable: list[dict[str, Any]] = []
         """Exchanges in this connection's last `unreadable` message; none before the first."""
+        self.postgres = "back"
+        """State in this connection's last `status`; `back` before the first."""
 
     def connect(self, hub: Hub) -> None:
         self.wire, self.connection = Wire(), ExitStack()
-        self.unreadable = []
+        self.unreadable, self.postgres = [], "back"
         client = client_on(self.wire, self.subscription, self.id)
         self.connection.enter_context(hub.serving(client))
 
@@ -63,6 +65,8 @@ class OneClient:
         for message in self.wire.messages():
             if message["type"] == "unreadable":
                 self.unreadable = message["exchanges"]
+            if message["type"] == "status":
+                self.postgres = message["postgres"]
             if message["id"] is None:
                 # The server has not read the database yet.
                 continue
@@ -155,6 +159,14 @@ class Streams(RuleBasedStateMachine):
             client.listen()
             if client.connection is not None and not client.wire.waiting:
                 assert client.unreadable == expected
+
+    @invariant()
+    def every_reading_client_knows_whether_postgres_is_available(self) -> None:
+        expected = "back" if self.hub.away_since is None else "away"
+        for client in self.clients:
+            client.listen()
+            if client.connection is not None and not client.wire.waiting:
+                assert client.postgres == expected
 
     @invariant()
     def every_reading_client_has_its_rows(self) -> None:

@@ -19,7 +19,7 @@ from tests.support.waiting import pass_time, wait_for
 
 pytestmark = pytest.mark.long
 
-LIMITS = ConnectionLimits(total=6, per_address=3, idle_timeout=0.8)
+LIMITS = ConnectionLimits(total=8, per_address=3, idle_timeout=0.8)
 LONG = 2 * LIMITS.idle_timeout
 LARGE = 8_000_000
 """Bytes; more than the kernel buffers."""
@@ -50,11 +50,17 @@ def server() -> Iterator[uvicorn.Server]:
             port=free_port(),
             http=http_protocol(LIMITS),
             ws=WebSocketProtocol,
+            # uvicorn's own timeout has no effect: idle_timeout holds instead.
+            timeout_keep_alive=0,
             log_config=None,
             lifespan="off",
         )
     )
-    thread = threading.Thread(target=server.run)
+    sockets = [
+        socket.create_server(("127.0.0.1", server.config.port)),
+        socket.create_server(("::1", server.config.port), family=socket.AF_INET6),
+    ]
+    thread = threading.Thread(target=server.run, args=(sockets,))
     thread.start()
     wait_for(lambda: server.started)
     yield server
@@ -69,7 +75,9 @@ def port(server: uvicorn.Server) -> int:
 
 
 def open_connection(port: int, address: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=(address, 0))
+    """Return a connection from this address of loopback."""
+    host = "::1" if address == "::1" else "127.0.0.1"
+    return socket.create_connection((host, port), DEADLINE, source_address=(address, 0))
 
 
 def answers(client: socket.socket) -> bool:
@@ -141,8 +149,9 @@ def test_an_answer_may_be_read_slowly_but_not_forever(server: uvicorn.Server, po
         wait_for(lambda: len(connections), lambda count: count == 0)
 
 
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "::1"])
 def test_connections_are_limited_per_address_and_in_total(
-    server: uvicorn.Server, port: int
+    server: uvicorn.Server, port: int, proxy: str
 ) -> None:
     def is_served(address: str) -> bool:
         with open_connection(port, address) as client:
@@ -169,9 +178,9 @@ def test_connections_are_limited_per_address_and_in_total(
         assert not is_served("127.0.0.2")
         assert is_served("127.0.0.3")
         wait_for_connections(LIMITS.per_address)
-        # 127.0.0.1 may be a proxy of many clients, so it has no limit per address.
+        # These addresses may be a proxy of many clients, so they have no limit per address.
         for _ in range(LIMITS.total - LIMITS.per_address):
-            follow("127.0.0.1")
+            follow(proxy)
         assert not is_served("127.0.0.3")
     wait_for(lambda: is_served("127.0.0.2"))
 
