@@ -65,7 +65,7 @@ def rebuild(
                 f"{name}={count}" for name, count in tables.sink.counts(number).items()
             )
             log.info("rebuilt batch=%d of=%d %s", number + 1, len(steps), counts)
-        tables.replace(reach, ids)
+        tables.replace(reach, progress, ids)
     return reach
 
 

@@ -15,6 +15,7 @@ from spark_jobs.history.reach import KAFKA_AHEAD_LIMIT, Reach
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
 from spark_jobs.postgres.candle_days import make_days, retained_span
+from spark_jobs.postgres.candles import MERGE
 from spark_jobs.postgres.kafka_progress import locked_progress, store_progress, stored_topic_ids
 from spark_jobs.postgres.price_sink import COLUMNS, UPSERT, PriceSink
 from spark_jobs.postgres.reading_rules import record_rebuild
@@ -40,7 +41,8 @@ CREATE TABLE {SCHEMA}.candles_1m (LIKE public.candles_1m INCLUDING ALL) PARTITIO
 
 CREATE_LIMITS = """
 CREATE TEMPORARY TABLE rebuilt_from (
-    topic text, partition integer, first bigint, block bigint, received timestamptz, created timestamptz
+    topic text, partition integer, first bigint, block bigint, received timestamptz, created timestamptz,
+    is_new boolean
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE rebuilt_after (exchange text, minute timestamptz) ON COMMIT DROP
 """
@@ -61,6 +63,18 @@ WHERE stored.exchange = after.exchange AND stored.minute > after.minute AND stor
 INSERT INTO candles_1m ({", ".join(CANDLE)})
 SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt JOIN rebuilt_after AS after USING (exchange)
 WHERE rebuilt.minute > after.minute AND rebuilt.minute >= %(since)s
+"""
+
+# Candles of these minutes stay, as not all of their records were read. If the live job has read none of
+# a partition's records, its tickers are not in them yet. A symbol keeps to one partition.
+ADD_NEW_TICKERS = f"""
+INSERT INTO incoming_candles ({", ".join(CANDLE)})
+SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt
+JOIN rebuilt_after AS after USING (exchange)
+JOIN {SCHEMA}.live_prices AS price USING (exchange, symbol)
+JOIN rebuilt_from AS source ON (source.topic, source.partition) = (price.topic, price.partition)
+WHERE source.is_new AND rebuilt.minute <= after.minute AND rebuilt.minute >= %(since)s;
+{MERGE}
 """
 
 # Makes the upkeep sort a finished day again.
@@ -174,17 +188,17 @@ class RebuiltTables:
                     values = {"topic": topic, "stamped": newest.astimezone(UTC)}
                     statements.execute(DATE_LETTERS, values)
 
-    def replace(self, reach: Reach, topic_ids: TopicIds) -> None:
+    def replace(self, reach: Reach, progress: Offsets, topic_ids: TopicIds) -> None:
         """Replace rows of the live tables by the rebuilt ones, in one transaction.
 
-        Rows that were made of records outside of `reach` stay. If a price is gone afterwards, servers
-        read all prices again.
+        Rows that were made of records outside of `reach` stay. `progress` is that of the live tables. If a
+        price is gone afterwards, servers read all prices again.
         """
         with self._postgres.begin() as statements:
             statements.execute(WORK_IN_PUBLIC)
             statements.execute("SELECT nextval(pg_get_serial_sequence('batches', 'id')), now()")
             ((batch_id, now),) = statements.fetchall()
-            _set_limits(statements, reach)
+            _set_limits(statements, reach, progress)
             statements.execute(DELETE_PRICES)
             deleted = set(statements.fetchall())
             statements.execute(INSERT_PRICES)
@@ -212,6 +226,7 @@ class RebuiltTables:
         make_days(statements, map(_day, names))
         since, _until = retained_span(now, self._candles_kept)
         statements.execute(REPLACE_CANDLES, {"since": since})
+        statements.execute(ADD_NEW_TICKERS, {"since": since})
         for name in names:
             statements.execute(IS_NOT_SORTED.format(name=name))
 
@@ -221,11 +236,12 @@ def _day(partition: str) -> date:
     return datetime.strptime(partition, "candles_1m_%Y%m%d").replace(tzinfo=UTC).date()
 
 
-def _set_limits(statements: cursor, reach: Reach) -> None:
+def _set_limits(statements: cursor, reach: Reach, progress: Offsets) -> None:
     """Store the first offsets and the last minutes after which everything was read.
 
-    Rows that were received before the first item that is read, and dead letters from before the topic was
-    created again, belong to a former topic, whatever their offset.
+    `is_new` is whether all records that were read are after the live tables' progress. Rows that were
+    received before the first item that is read, and dead letters from before the topic was created again,
+    belong to a former topic, whatever their offset.
     """
     statements.execute(CREATE_LIMITS)
     execute_values(
@@ -240,6 +256,7 @@ def _set_limits(statements: cursor, reach: Reach) -> None:
                 -(-first // BLOCK) * BLOCK,
                 reach.received.get((topic, partition), BEGINNING_OF_TIME),
                 reach.created.get(topic, BEGINNING_OF_TIME),
+                first >= progress.get((topic, partition), 0),
             )
             for (topic, partition), first in reach.begins.items()
         ],

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,23 @@ def test_what_can_not_be_made_anew_stays(
     lines = [*unchanged_rows(rebuild(spark, own_lake))]
     assert tables(owner) == before
     assert [line.partition(":")[0] for line in lines] == ["binance", "kucoin"]
+
+
+def test_candles_have_the_messages_that_only_the_rebuild_reads(
+    spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
+) -> None:
+    """Their progress has expired, so the live job resumes after all that the rebuild has read."""
+    send(own_lake, 0, 4)
+    run_live_prices(spark, own_lake, tmp_path / "live")
+    send(own_lake, 4, 2)
+    expire_all(own_lake)
+    send(own_lake, 6, 4)
+    for _ in range(2):
+        rebuild(spark, own_lake)
+        run_live_prices(spark, own_lake, tmp_path / "live")
+        updates = "SELECT symbol, sum(updates)::int FROM candles_1m GROUP BY 1 ORDER BY 1"
+        assert rows(owner, updates) == [("CRO-USDT", 16), ("S0", 4), ("S1", 4)]
+        assert rows(owner, "SELECT max(close) FROM candles_1m") == [(Decimal("9.5"),)]
 
 
 def test_what_was_made_of_a_topic_that_was_deleted_stays(
