@@ -36,6 +36,9 @@ EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
 DEADLINE = 240.0
 """Seconds. On a busy machine, a backlog of a minute takes long to send."""
 
+SILENCE_LIMIT = 60.0
+"""Seconds. The exchanges run in the test's process, which may get no processor for some seconds."""
+
 KILL_MARGIN = 1_000_000
 """Microseconds before a kill in which data that an extractor has read may be lost."""
 
@@ -60,6 +63,8 @@ class Market:
         self, address: str, ledger: Ledger, settings: Settings, start: Start, owner: Settings
     ) -> None:
         self.settings = settings_at(settings, address)
+        for each in EXCHANGES:
+            self.settings = self.settings.with_exchange(each, silence_limit=SILENCE_LIMIT)
         self.address = address
         self._ledger = ledger
         self._start = start

@@ -121,7 +121,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     *,
     status: int = 0,
-    deadline: float = 300.0,
+    deadline: float = 600.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end. Raise AssertionError with its output if it exits with another status."""
     done = subprocess.run(
