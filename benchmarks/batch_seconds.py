@@ -30,7 +30,7 @@ from benchmarks.harness.report import publish
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import paths, supervision
 from infra.stack import Stack, StackError
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 PYTHON = str(paths.VENV_BIN / "python")
 SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")

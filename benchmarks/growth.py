@@ -31,7 +31,7 @@ from benchmarks.jobs.backlog_parts import LIVE_JOB, batches_of
 from core.settings import Settings
 from infra.ports import free_ports
 from infra.stack import StackError
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 PLOT = FOLDER / "growth.svg"
 

@@ -36,7 +36,7 @@ from benchmarks.jobs.candle_load import sending_candles
 from benchmarks.jobs.latency_load import Load, Partitions, Reached, is_reached, percentile, waits
 from core.settings import Settings
 from infra.stack import StackError
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 WARM_SECONDS = 60
 COMMIT_LIMIT = 120.0

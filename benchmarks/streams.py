@@ -36,7 +36,7 @@ from benchmarks.harness.report import publish
 from benchmarks.jobs.batch_writer import BATCHES_A_SECOND, ROWS, SYMBOLS
 from infra import paths, ports
 from infra.stack import Stack
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 

@@ -31,7 +31,7 @@ from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.services import postgres
 from infra.stack import StackError, delete, stack_on_free_ports
-from infra.up import wait_until
+from infra.waiting import wait_until
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.upkeep import one_step
 from spark_jobs.tickers.columns import AMOUNTS, IS_TICKER, REDUCED, arrow_schema

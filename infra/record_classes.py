@@ -17,7 +17,8 @@ from infra import paths, supervision
 from infra.class_archives import archive, spark_options
 from infra.services import object_store
 from infra.stack import Stack, StackError, delete, stack_on_free_ports
-from infra.up import EXTRACTORS, services_up, wait_until
+from infra.up import EXTRACTORS, services_up
+from infra.waiting import wait_until
 
 PROGRAMS = ("kafka", "spark")
 

@@ -12,7 +12,7 @@ import requests
 from infra import paths
 from infra.ports import free_ports
 from infra.stack import StackError
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 HOST = "127.0.0.1"
 SPARK_HOME = paths.site_packages() / "pyspark"

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
@@ -21,6 +20,7 @@ from exchanges import EXCHANGE
 from infra import paths
 from infra.secured.private_file import write_private
 from infra.stack import STACK_VARIABLE, Stack, StackError
+from infra.waiting import wait_until
 
 CONFIGURATION = paths.PROJECT / "infra" / "supervisord.conf"
 EXTRACTOR = paths.PROJECT / "infra" / "extractor.conf"
@@ -104,13 +104,10 @@ def start(stack: Stack, environment: dict[str, str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(f"supervisord did not start: {done.stderr.strip() or done.stdout.strip()}")
-    deadline = time.monotonic() + START_DEADLINE
-    while not is_running(stack):
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"supervisord does not respond; its log: {stack.log_folder}/supervisord.log"
-            )
-        time.sleep(0.05)
+    if not wait_until(lambda: is_running(stack), deadline=START_DEADLINE):
+        raise StackError(
+            f"supervisord does not respond; its log: {stack.log_folder}/supervisord.log"
+        )
 
 
 def write_environment(stack: Stack, program: str, environment: dict[str, str]) -> None:
@@ -142,11 +139,12 @@ def start_programs(stack: Stack, names: Iterable[str]) -> None:
 
 def _wait_until_stopped(stack: Stack, name: str) -> None:
     """Return at once unless the program is being stopped. Raise StackError if that does not end."""
-    deadline = time.monotonic() + STOP_DEADLINE
-    while call(stack, "getProcessInfo", name)["statename"] == "STOPPING":
-        if time.monotonic() > deadline:
-            raise StackError(f"{name} does not stop; its log: {stack.log_folder}/{name}.log")
-        time.sleep(0.1)
+
+    def is_stopped() -> bool:
+        return bool(call(stack, "getProcessInfo", name)["statename"] != "STOPPING")
+
+    if not wait_until(is_stopped, deadline=STOP_DEADLINE):
+        raise StackError(f"{name} does not stop; its log: {stack.log_folder}/{name}.log")
 
 
 def stop_programs(stack: Stack, names: Iterable[str]) -> None:

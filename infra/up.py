@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
@@ -20,6 +20,7 @@ from infra.secured import securing
 from infra.secured.certificates import CertificateError
 from infra.services import kafka, object_store, postgres
 from infra.stack import Stack, StackError, all_stacks
+from infra.waiting import wait_until
 
 
 class Service(Protocol):
@@ -118,16 +119,6 @@ def print_advice(settings: Settings) -> None:
         text = f"rows of earlier versions: not checked: {reason}. make doctor checks more"
     if text:
         print(text)
-
-
-def wait_until(is_true: Callable[[], bool], *, deadline: float) -> bool:
-    """Poll until `is_true`. Return False if it is still false after `deadline` seconds."""
-    end = time.monotonic() + deadline
-    while not is_true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def _make_ready(settings: Settings, name: str, advice: str) -> str:

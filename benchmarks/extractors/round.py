@@ -29,7 +29,7 @@ from benchmarks.extractors.topic import Offsets, Reader, messages_between, offse
 from benchmarks.harness.measuring import process, table
 from core.settings import Settings
 from infra.stack import Stack, StackError
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 SAMPLE_SECONDS = 0.25
 SETTLED = 2.5

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from urllib.parse import unquote, urlsplit
 
 import psycopg2
 from psycopg2.extensions import connection
@@ -81,7 +80,7 @@ def rights(settings: Settings) -> Iterator[Finding]:
         (settings.database_url, OWNERS_RIGHTS),
         (settings.reader_database_url, ("SELECT",)),
     ):
-        role = unquote(urlsplit(url).username or "")
+        role = postgres.role_of(url)
         with closing(connected(url)) as database, database.cursor() as statements:
             statements.execute(
                 MISSING_RIGHTS, {"tables": postgres.table_names(), "rights": list(needed)}

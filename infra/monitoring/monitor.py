@@ -12,7 +12,7 @@ import yaml
 from infra import ports, supervision
 from infra.monitoring import configuration
 from infra.stack import Stack, StackError
-from infra.up import wait_until
+from infra.waiting import wait_until
 
 FOLDER = Path(__file__).parent
 RULES = FOLDER / "alerts.yaml"

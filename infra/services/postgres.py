@@ -95,13 +95,13 @@ def _make_cluster(stack: Stack, complete: Path) -> None:
     for left in (data, complete):
         shutil.rmtree(left, ignore_errors=True)
     data.mkdir(mode=0o700)
-    owner = urlsplit(_initialisers_url(stack.settings))
+    owner_url = _initialisers_url(stack.settings)
     password_file = data.with_name("password")
     password_file.touch(mode=0o600)
-    password_file.write_text(unquote(owner.password or ""))
+    password_file.write_text(unquote(urlsplit(owner_url).password or ""))
     _give_to(stack.postgres_user, str(data), str(password_file))
     command = [str(stack.postgres_bin / "initdb"), "--pgdata", str(data), "--encoding", "UTF8"]
-    command += ["--locale", "C.UTF-8", "--username", unquote(owner.username or ""), "--no-sync"]
+    command += ["--locale", "C.UTF-8", "--username", role_of(owner_url), "--no-sync"]
     command += ["--auth", "scram-sha-256", "--pwfile", str(password_file)]
     user = stack.postgres_user if os.geteuid() == 0 else None
     done = subprocess.run(command, cwd=data, user=user, capture_output=True, text=True, check=False)
@@ -135,7 +135,7 @@ def initialise(settings: Settings) -> None:
     The jobs' role owns the database and its tables: it adds and removes partitions, and a rebuild
     replaces tables. It need not be a superuser. Raise StackError if both URLs have the same role.
     """
-    if _role_of(settings.database_url) == _role_of(settings.reader_database_url):
+    if role_of(settings.database_url) == role_of(settings.reader_database_url):
         raise StackError(
             "READER_DATABASE_URL has the role of DATABASE_URL. The server's role may only read, so choose "
             "another name for it: it is created"
@@ -203,7 +203,7 @@ def _initialisers_url(settings: Settings) -> str:
 
 def _create_database(server: connection, owner_url: str) -> None:
     url = urlsplit(owner_url)
-    name, owner = url.path[1:], sql.Identifier(_role_of(owner_url))
+    name, owner = url.path[1:], sql.Identifier(role_of(owner_url))
     with server.cursor() as cursor:
         cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
         if cursor.rowcount == 0:
@@ -211,13 +211,14 @@ def _create_database(server: connection, owner_url: str) -> None:
             cursor.execute(statement.format(sql.Identifier(name), owner))
 
 
-def _role_of(url: str) -> str:
+def role_of(url: str) -> str:
+    """Return the user of a Postgres URL."""
     return unquote(urlsplit(url).username or "")
 
 
 def _create_role(server: connection, role_url: str) -> None:
     """Create the URL's role, or change its password."""
-    role, password = _role_of(role_url), unquote(urlsplit(role_url).password or "")
+    role, password = role_of(role_url), unquote(urlsplit(role_url).password or "")
     # Postgres logs a statement that fails, so send a verifier instead of the password.
     verifier = encrypt_password(password, role, scope=server, algorithm="scram-sha-256")
     with server.cursor() as cursor:
@@ -232,13 +233,13 @@ def _create_role(server: connection, role_url: str) -> None:
 
 def _create_reader(server: connection, reader_url: str) -> None:
     _create_role(server, reader_url)
-    role = sql.Identifier(_role_of(reader_url))
+    role = sql.Identifier(role_of(reader_url))
     with server.cursor() as cursor:
         cursor.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(role))
 
 
 def _grant_reading(database: connection, reader_url: str) -> None:
-    role = sql.Identifier(_role_of(reader_url))
+    role = sql.Identifier(role_of(reader_url))
     with database.cursor() as cursor:
         for statement in (
             "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}",

@@ -13,7 +13,11 @@ from deltalake.transaction import AddAction
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs.kafka_source.offsets import Offsets, after_progress
-from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
+from spark_jobs.kafka_source.topic_ids import (
+    TopicIds,
+    recreated_topics,
+    refuse_recreated_topics,
+)
 from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.sizes import LakeSizes
@@ -75,11 +79,7 @@ class TickerTable(Sink):
         """
         log = self._open_log()
         before = log.progress
-        accepted = [
-            topic
-            for topic, read in sorted(before.topic_ids.items())
-            if ids.get(topic, read) != read
-        ]
+        accepted = recreated_topics(before.topic_ids, ids)
         if accepted:
             kept = {
                 (topic, partition): offset
