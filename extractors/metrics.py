@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
 from core.metrics import new_registry
+from core.metrics_server import serve_metrics
 
 DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
@@ -127,4 +128,4 @@ class Metrics:
 
     def serve(self, host: str, port: int) -> None:
         """Serve http://host:port/metrics in a separate thread. Raise OSError if the port is in use."""
-        start_http_server(port, host, self._registry)
+        serve_metrics(host, port, self._registry)

@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
 from core.metrics import new_registry
+from core.metrics_server import serve_metrics
 from exchanges import EXCHANGE
 from spark_jobs.errors import JobError
 from spark_jobs.run.lag import Lag
@@ -160,7 +161,7 @@ class JobMetrics:
     def serve(self, host: str, port: int) -> None:
         """Serve http://host:port/metrics in a separate thread. Raise JobError if the port is taken."""
         try:
-            start_http_server(port, host, self.registry)
+            serve_metrics(host, port, self.registry)
         except OSError as error:
             raise JobError(f"metrics can't be served on {host}:{port}: {error.strerror}") from error
 
