@@ -129,7 +129,7 @@ screenshots: setup browser  ## take the README's screenshots from the running de
 WORKERS := --dist loadgroup --no-loadscope-reorder --numprocesses
 
 # Four workers on two cores: most tests wait most of the time.
-test: test-unit test-page browser $(TOOLS)/page_tools/.ready $(TOOLS)/clients/s3fs/.ready  ## run all tests but those below, against separate stacks on free ports
+test: test-unit test-page browser $(TOOLS)/page_tools/.ready $(TOOLS)/clients/s3fs/.ready  ## run test-unit, test-page, and most tests with services and a browser, against separate stacks
 	@$(BIN)/pytest -m "not unit and not alone and not fault" --durations 20 $(WORKERS) 4
 	@$(BIN)/pytest -m "alone and not fault"
 

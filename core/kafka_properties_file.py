@@ -1,7 +1,8 @@
 """Read a file of Java client properties, in the syntax that java.util.Properties defines.
 
-Comments, the separators `=`, `:` and blank, continuation lines and escapes are supported. A line that
-Java would read differently from what its author meant raises an error with the line's number.
+Comments, the separators `=`, `:` and blank, continuation lines and escapes are supported. Three mistakes
+raise an error with the line's number: a character outside ASCII and a value that continues without a
+backslash, which Java would read as something else, and an incomplete escape, which Java refuses too.
 Messages never contain a value, because any value may be a secret.
 """
 
@@ -16,6 +17,7 @@ NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+")
 KEY_AND_VALUE = re.compile(r"((?:\\.|[^\\=:\s])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
 
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+INCOMPLETE_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\u(?![0-9a-fA-F]{4})")
 ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
@@ -30,6 +32,10 @@ def read_properties(path: Path) -> dict[str, str]:
         # Java's tools read the file as Latin-1, editors write UTF-8.
         if not line.isascii():
             raise ValueError(f"line {number}: write a character outside ASCII as \\uXXXX")
+        if INCOMPLETE_ESCAPE.search(line):
+            raise ValueError(
+                f"line {number}: \\u needs four hexadecimal digits; write \\\\ for a backslash"
+            )
         key, value = _key_and_value(line)
         if not NAME.fullmatch(key):
             raise ValueError(

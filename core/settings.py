@@ -26,7 +26,10 @@ class SettingError(ValueError):
 
 
 class Program(Enum):
-    """Program that reads settings. STACK reads all of them, because it starts the others."""
+    """Program that reads settings. EXCHANGE is the replay exchange.
+
+    STACK reads all settings, because it starts the others.
+    """
 
     EXTRACTORS = auto()
     JOBS = auto()

@@ -96,9 +96,9 @@ def line(exchange: str, symbol: str, sequence: int) -> str:
         "offset": sequence,
         "position": 17,
     }
-    ours = ("bid", "bid_size", "ask", "ask_size", "last_size")
+    of_kucoin = ("bid", "bid_size", "ask", "ask_size", "last_size")
     of_the_day = ("open_24h", "high_24h", "low_24h", "base_volume_24h", "quote_volume_24h")
-    values |= dict.fromkeys(of_the_day if exchange == "binance" else ours, amount)
+    values |= dict.fromkeys(of_the_day if exchange == "binance" else of_kucoin, amount)
     return ",".join(str(values.get(name, "")) for name in TICKER) + "\n"
 
 

@@ -3,7 +3,7 @@
 import random
 
 FIRST, LONGEST = 0.5, 10.0
-"""Seconds. Each wait is between half of it and all of it."""
+"""Limit of the first wait, and the largest limit, in seconds. A wait is half of its limit to all of it."""
 
 
 class Backoff:

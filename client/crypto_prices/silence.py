@@ -31,9 +31,9 @@ class Silence:
 
 
 def next_limit(waited: float) -> float:
-    """Return the limit after a wait, which a message may have ended or not: twice as long.
+    """Return twice the time waited, but at least SILENCE_LIMIT and at most LONGEST.
 
-    So a wait without a message doubles the limit, and a message that took long allows the next one, which
-    has everything that changed meanwhile, as much.
+    So a timeout doubles the limit. After a message that took long, the next one may take twice as long: it
+    has everything that changed meanwhile.
     """
     return min(max(2 * waited, SILENCE_LIMIT), LONGEST)

@@ -43,10 +43,10 @@ WHERE "to" IS NULL
 
 
 DAYS_SHOWN = 7
-"""Number of days before `to` whose condition is returned by default."""
+"""Default length in days of the span up to `to`. It touches one more day, unless `to` is midnight."""
 
 MAX_DAYS = 92
-"""Maximum number of days in an answer: the newest ones of a longer span."""
+"""Maximum length in days of that span. A longer one begins later."""
 
 EVENT_COLUMNS = ("endpoint", "kind", "reason", "from", "to", "frames")
 
@@ -155,7 +155,10 @@ async def feeds(
 
 
 def shown_days(start: datetime | None, until: datetime) -> Span:
-    """Return the days to show: up to MAX_DAYS from `start`, DAYS_SHOWN without it."""
+    """Return the span whose days are returned, up to `until`.
+
+    It begins at `start`, but at most MAX_DAYS before `until`, and without `start` DAYS_SHOWN before it.
+    """
     earliest = until - MAX_DAYS * DAY
     return Span(until - DAYS_SHOWN * DAY if start is None else max(start, earliest), until)
 

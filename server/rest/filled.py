@@ -30,7 +30,7 @@ GROUP BY 1, 2
 """
 
 AT_START = "start"
-"""Reason of the interruption before the first ticker of an extractor."""
+"""Reason of the interruption before the first ticker. A refusal may follow: `start; refused: …`."""
 
 SHORTEST = timedelta(minutes=1)
 """Shortest interruption that is filled, unless it is the one at the start."""
@@ -69,4 +69,5 @@ def are_all_filled(filled: int, pairs: int) -> bool:
 
 def is_backfilled(length: timedelta, reason: str | None) -> bool:
     """Return whether the extractor requests candles for an interruption that ended."""
-    return reason == AT_START or length >= SHORTEST
+    is_at_start = reason is not None and reason.split("; ", 1)[0] == AT_START
+    return is_at_start or length >= SHORTEST

@@ -75,8 +75,8 @@ class ExchangeStatus(BaseModel):
     filled_pairs: Annotated[
         int,
         Field(
-            description="Those of them that are filled in all of these interruptions for which the"
-            " extractor requests candles: after its start, or of a minute or more"
+            description="Number of pairs filled in the least filled of these interruptions. Only those count"
+            " for which the extractor requests candles: the one at its start, and any of a minute or more"
         ),
     ]
 

@@ -12,7 +12,8 @@
     {"type":"interruption","id":…,"previous":…,"time":…,
      "exchange":"kucoin","from":"2025-03-28T07:37:28.501233Z","to":null,"reason":"silence: …"}
 
-In a snapshot, `previous` is null. In any other message it is the id of the one before on the same stream.
+In a snapshot, and before the server has read Postgres, `previous` is null. In the first message of a resumed
+stream it is the id in `since`, and in any other the id of the message before on the same stream.
 The models are the schema: /asyncapi.json is made from them. The rows of `prices` are text that Postgres
 wrote, so messages with prices are joined as text.
 """

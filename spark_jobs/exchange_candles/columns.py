@@ -24,13 +24,13 @@ CANDLE_READ = {
     "last_offset": "BIGINT",
     "timestamp": "TIMESTAMP",
 }
-"""`kind` is IS_CANDLE, IS_SPAN or columns.IS_DEAD_LETTER. `received_at` is the extractor's clock, `timestamp`
-Kafka's."""
+"""`kind` is IS_CANDLE, IS_SPAN or IS_DEAD_LETTER of spark_jobs.tickers.columns. `received_at` is by the
+extractor's clock, `timestamp` by Kafka's."""
 
 IS_CANDLE = "candle"
 """A candle, with the columns of the table exchange_candles."""
 IS_SPAN = "span"
 """The span from `start` to `until` that was requested. `reason` is that of a refusal."""
 
-CANDLE_COLUMNS = (*("exchange", "symbol", "interval", "start", *PRICES, *OPTIONAL, "received_at"),)
+CANDLE_COLUMNS = ("exchange", "symbol", "interval", "start", *PRICES, *OPTIONAL, "received_at")
 SPAN_COLUMNS = ("exchange", "symbol", "interval", "start", "until", "received_at", "reason")

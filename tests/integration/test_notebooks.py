@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.colors
 import matplotlib.image
-import nbformat
 import numpy as np
 import psycopg2
 import pytest
@@ -46,6 +46,9 @@ from tests.support.queries import run_live_prices, run_once
 from tests.support.replay_exchange import running, settings_at
 from tests.support.stacks import new_database
 from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 SECONDS = 5
 DEADLINE = 120.0
@@ -231,7 +234,7 @@ def write_tickers(
     return table
 
 
-def printed(cells: list[nbformat.NotebookNode]) -> list[str]:
+def printed(cells: "list[NotebookNode]") -> list[str]:
     return [output.text for cell in cells for output in cell.outputs if "text" in output]
 
 

@@ -100,6 +100,22 @@ def test_only_the_digits_that_changed_flash_in_their_direction(
     expect(moved).not_to_have_attribute("data-flash", "down")
 
 
+def test_a_row_that_shows_another_pair_does_not_keep_its_flash(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "34.2")])
+    page.goto(server.page)
+    page.locator("#search").fill("ETH/USDT")
+    expect(names(page)).to_have_text(["ETH/USDT"])
+    expect(price(page, "ETH/USDT", "kucoin")).to_have_text("34.2")
+    moved = page.locator("td[data-column='price:kucoin'] .moved")
+    moved.evaluate("(digits) => { digits.dataset.flash = 'up'; }")
+    page.locator("#search").fill("BSV/USDT")
+    expect(names(page)).to_have_text(["BSV/USDT"])
+    expect(price(page, "BSV/USDT", "kucoin")).to_have_text("34.2")
+    expect(moved).not_to_have_attribute("data-flash", "up")
+
+
 def test_figures_of_candles_are_marked(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:

@@ -34,7 +34,7 @@ def write_minutes(
     exchange: str = "binance",
     symbol: str = "BTCUSDT",
 ) -> None:
-    """Insert minutes of DAY or today: start, open, high, low, close."""
+    """Insert minutes of any day: start, open, high, low, close."""
     values = [(exchange, symbol, *each, 1, 2, 3) for each in minutes]
     with owner.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")

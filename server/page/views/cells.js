@@ -44,11 +44,11 @@ export const CELLS = {
       staleness(cell, side, context);
       set(cell, "title", side ? hintOf(side, text) : null);
       const before = cell.textContent;
+      if (isNew) delete cell.lastChild.dataset.flash;
       if (text === before) return;
       const [same, moved] = split(isNew ? "" : before, text);
       write(cell.firstChild, same);
       write(cell.lastChild, moved);
-      if (isNew) delete cell.lastChild.dataset.flash;
       const now = Number(side?.price.price ?? 0);
       if (!isNew && before !== "") flash(cell.lastChild, direction(now - cell.value));
       cell.value = now;

@@ -53,6 +53,7 @@ function feedCard(feed, now) {
     ["With complete candles", count(feed.filled_pairs)],
   ];
   const latest = feed.interruptions.slice(0, INTERRUPTIONS);
+  const earlier = feed.interruptions.length - latest.length;
   return card(
     [
       feed.title,
@@ -83,12 +84,12 @@ function feedCard(feed, now) {
             each.filled ? "filled" : "not filled",
           ]),
         ),
-    ...(feed.interruptions.length > latest.length
+    ...(earlier > 0
       ? [
           element(
             "p",
             { class: "hint" },
-            `${count(feed.interruptions.length - latest.length)} earlier ones are marked above.`,
+            `${count(earlier)} earlier ${earlier === 1 ? "one is" : "ones are"} marked above.`,
           ),
         ]
       : []),

@@ -29,6 +29,7 @@ def read(folder: Path, text: str) -> dict[str, str]:
         "! a comment\n\n   # another\nclient.id=me\n",
         "client.id=you\nclient.id=me",
         "client.id=\\u006de",
+        "client.id=m\\u0065",
     ],
 )
 def test_each_way_to_write_a_property_is_understood(tmp_path: Path, line: str) -> None:
@@ -41,6 +42,10 @@ def test_value_keeps_separators_quotes_and_escaped_characters(tmp_path: Path) ->
         "sasl.jaas.config": 'a.B required username="m:e" password="p=a#s!s\\\t";',
         "client.id": "",
     }
+
+
+def test_u_after_an_escaped_backslash_is_a_letter(tmp_path: Path) -> None:
+    assert read(tmp_path, "client.id=CORP\\\\ursula") == {"client.id": "CORP\\ursula"}
 
 
 def test_two_backslashes_at_the_end_of_a_line_do_not_continue_it(tmp_path: Path) -> None:
@@ -57,6 +62,8 @@ def test_two_backslashes_at_the_end_of_a_line_do_not_continue_it(tmp_path: Path)
         ("MIItr0ub4dor+base64/text", "line 1: expected name=value"),
         ("=tr0ub4dor", "line 1: expected name=value"),
         ("client.id=tr0ub4dör", "line 1: write a character outside ASCII as"),
+        ("client.id=CORP\\utr0ub4dor", "line 1: \\u needs four hexadecimal digits"),
+        ("client.id=me\\\\\\u00e", "line 1: \\u needs four hexadecimal digits"),
     ],
 )
 def test_wrong_line_is_named_by_its_number_and_never_shown(

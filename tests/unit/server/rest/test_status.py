@@ -59,8 +59,10 @@ def test_an_interruption_for_which_nothing_is_requested_leaves_no_pair_unfilled(
 
 def test_candles_are_requested_after_a_start_and_for_a_minute_or_more() -> None:
     assert is_backfilled(SECOND, "start")
+    assert is_backfilled(SECOND, "start; refused: handshake answered 429")
     assert is_backfilled(MINUTE, "silence")
     assert not is_backfilled(59 * SECOND, "silence")
+    assert not is_backfilled(59 * SECOND, None)
 
 
 def test_an_exchange_without_a_price_has_no_age() -> None:
