@@ -39,9 +39,12 @@ def demo(stack: Stack) -> None:
 
 
 def live(stack: Stack) -> None:
-    """Start all programs with the real exchanges. Print unreachable ones; their extractors retry."""
+    """Start all programs with the real exchanges.
+
+    Print those that are unreachable or refuse this machine; their extractors retry.
+    """
     _everything(stack)
-    reachable = [name for name in EXTRACTORS if _is_reachable(stack, name)]
+    reachable = [name for name in EXTRACTORS if is_reachable(stack, name)]
     first_prices.wait(stack, reachable)
     _print_addresses(stack)
 
@@ -51,29 +54,35 @@ def _everything(stack: Stack) -> None:
     print("waiting for the first prices; the Spark jobs take some seconds to start")
 
 
-def _is_reachable(stack: Stack, exchange: str) -> bool:
+def is_reachable(stack: Stack, exchange: str) -> bool:
     addresses = stack.settings.exchanges[exchange].addresses
     url = addresses["rest"] + EXCHANGE[exchange].reachable_path
     try:
-        requests.get(url, timeout=5)
+        response = requests.get(url, timeout=5)
     except requests.RequestException as error:
         print(
             f"{exchange}: {url} is unreachable ({type(error).__name__}). "
             "Its extractor keeps retrying; prices follow once it connects"
         )
         return False
-    return True
+    if not response.ok:
+        print(
+            f"{exchange}: {url} answered {response.status_code}. Its extractor keeps retrying; "
+            "docs/operations.md says what a refusal means"
+        )
+    return response.ok
 
 
 def _print_addresses(stack: Stack) -> None:
     settings = stack.settings
-    console = urlsplit(settings.s3_endpoint_url)
+    store = urlsplit(settings.s3_endpoint_url)
+    console = reachable_address(store.hostname or "", settings.s3_console_port)
     server = reachable_address(settings.server_host, settings.server_port)
     passwords = f"passwords in {stack.folder}/secrets"
     password = passwords if stack.secured else "password in AWS_SECRET_ACCESS_KEY"
     print(
         f"\n  prices   http://{server}/"
-        f"\n  objects  {console.scheme}://{console.hostname}:{settings.s3_console_port}/   "
+        f"\n  objects  {store.scheme}://{console}/   "
         f"(user {settings.aws_access_key_id}, {password})"
         '\n  shell    eval "$(make -s env)"'
         "\n  stop     make down\n"

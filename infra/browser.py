@@ -3,7 +3,8 @@
     python infra/browser.py
 
 Use the system's Chromium or Chrome, or Playwright's Chromium if the system has none. If neither is
-installed, install one: Debian's package when running as root with apt-get, otherwise Playwright's.
+installed, install one: Debian's package when running as root with apt-get, otherwise Playwright's. Chromium's
+headless shell is preferred: it is the same browser without windows, and opens a page in half the time.
 Exit 1 with a hint if no browser is installed afterwards.
 """
 
@@ -15,7 +16,10 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SYSTEM_BROWSERS = (
+    *("chromium-headless-shell", "chromium"),  # Debian's packages have the names of their programs.
+    *("chromium-browser", "google-chrome", "google-chrome-stable"),
+)
 
 
 def find() -> str | None:
@@ -31,21 +35,25 @@ def find() -> str | None:
 def install() -> None:
     """Try to install a browser. Errors are ignored: call `find` to check."""
     print("browser: installing Chromium for the tests of the web page")
-    commands = [[sys.executable, "-m", "playwright", "install", "chromium"]]
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        commands = [
-            ["apt-get", "update", "--quiet"],
-            ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"],
-        ]
-    for command in commands:
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        _run(sys.executable, "-m", "playwright", "install", "chromium")
+        return
+    _run("apt-get", "update", "--quiet")
+    for package in SYSTEM_BROWSERS[:2]:
+        if _run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package):
+            return
+
+
+def _run(*command: str) -> bool:
+    """Return whether the command succeeded. Its errors appear on standard error."""
+    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def main() -> int:
     if find() is None:
         install()
     if find() is None:
-        sys.stderr.write("missing: a browser. On Debian: apt-get install chromium\n")
+        sys.stderr.write("missing: a browser. On Debian: apt-get install chromium-headless-shell\n")
         return 1
     return 0
 

@@ -89,7 +89,7 @@ class Stack:
     def _trust(self) -> dict[str, str]:
         """Return the variables with which Java and delta-rs trust a secured stack's certificates.
 
-        They then trust no other certificate, so only the jobs get them.
+        They then trust no other certificate, so only the jobs and the shells of `exports` get them.
         """
         if not self.secured:
             return {}

@@ -5,6 +5,7 @@ python -m spark_jobs.list_dead_letters
 
 from collections.abc import Iterable
 from contextlib import closing
+from datetime import UTC, datetime
 
 import psycopg2
 
@@ -41,11 +42,15 @@ def lines(database_url: str) -> Iterable[str]:
     if not found:
         yield "no dead letters"
     for topic, cause, count, first, last, partition, offset, position, reason, payload in found:
-        yield f"{topic}: {count} x {cause}, {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}"
+        yield f"{topic}: {count} x {cause}, {_in_utc(first)} to {_in_utc(last)} UTC"
         if reason is None:
             continue
         yield f"  partition {partition}, offset {offset}, position {position}: {reason}"
         yield f"  {bytes(payload).decode(errors='replace')}"
+
+
+def _in_utc(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def main() -> None:

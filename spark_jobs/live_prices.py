@@ -1,4 +1,4 @@
-"""Write the newest price of every ticker, instruments and feed events from Kafka to Postgres.
+"""Write the newest price of every symbol, candles, instruments and feed events from Kafka to Postgres.
 
     spark-submit spark_jobs/live_prices.py
 
@@ -34,7 +34,7 @@ ASYNC_PROGRESS = {
     "_asyncProgressTrackingOverrideSinkSupportCheck": "true",
 }
 
-# Both transform the stream, not each batch: Python takes longer to build a plan than Spark to run it.
+# The next two transform the stream, not each batch: Python takes longer to build a plan than Spark to run it.
 
 
 def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStreamWriter:
@@ -61,7 +61,7 @@ def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> 
 
 
 def start(spark: SparkSession, settings: Settings) -> list[Sink]:
-    """Start the upkeep, and both queries at the offsets in Postgres. Return the connected sinks."""
+    """Start the upkeep, and the three queries at the offsets in Postgres. Return the connected sinks."""
     folder = settings.checkpoint_dir
     records = partial(kafka_records, spark, settings)
     candles_kept = settings.candles_retention

@@ -8,7 +8,8 @@ spans without it, so it counts once. Items that could be read the first time are
 replaces the stored one only if it is newer. The progress in the raw topics does not change. Table
 tickers/ does not change either: a rebuild adds their tickers.
 
-If Kafka no longer holds a whole span, its letters are read from `dead_letters`, provided each has a row.
+If any message of a span has expired in Kafka, all letters of the span are read from `dead_letters`,
+provided each has a row.
 `written_at` then replaces Kafka's timestamp. A span that neither holds stays unchanged; a rebuild reads
 its messages from `raw/`.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC
 
 from core.settings import Settings
 from infra.doctor.finding import Finding
@@ -63,7 +64,8 @@ def dead_letters(settings: Settings) -> Iterator[Finding]:
 def interruptions(settings: Settings) -> Iterator[Finding]:
     with closing(connected(settings.database_url)) as database, database.cursor() as statements:
         for each in ongoing(recent_interruptions(statements)):
+            since = each.start.astimezone(UTC)
             yield Finding(
-                f"no tickers of {each.exchange} since {each.start:%Y-%m-%d %H:%M:%S} UTC: {each.reason}",
+                f"no tickers of {each.exchange} since {since:%Y-%m-%d %H:%M:%S} UTC: {each.reason}",
                 f"see the log of the extractor {each.exchange}, which keeps trying",
             )

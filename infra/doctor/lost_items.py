@@ -6,6 +6,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.settings import Settings
+from infra.addresses import reachable_address
 from infra.doctor.finding import Finding
 
 TIMEOUT = 5.0
@@ -16,7 +17,8 @@ DROPPED = "extractor_dropped_items"
 def lost_items(settings: Settings) -> Iterator[Finding]:
     """Find losses of a full disk or journal. An extractor that does not run has no counts."""
     for exchange, own in settings.exchanges.items():
-        counts = _counts(f"http://{settings.metrics_host}:{own.metrics_port}/metrics", exchange)
+        address = reachable_address(settings.metrics_host, own.metrics_port)
+        counts = _counts(f"http://{address}/metrics", exchange)
         log = f"the log of the extractor {exchange} has the times and the reason"
         if refused := counts.get(REFUSED):
             yield Finding(

@@ -22,8 +22,13 @@ def busy_ports(settings: Settings) -> Iterator[Finding]:
         listed = [*ports.of_settings(settings)]
     except ports.PortError:
         return  # The services are elsewhere.
-    for busy in ports.busy_ports(iter(listed)):
-        yield Finding(busy.problem, busy.remedy)
+    try:
+        busy = ports.busy_ports(iter(listed))
+    except ports.PortError as error:
+        yield Finding(str(error), "choose an address and a port on which this user may listen")
+        return
+    for each in busy:
+        yield Finding(each.problem, each.remedy)
 
 
 def disks(

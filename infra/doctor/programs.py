@@ -22,7 +22,8 @@ LOG_END = 1 << 20
 """Bytes of supervisord's log that are read."""
 
 # 2026-11-28 10:18:38,765 WARN exited: jobs (exit status 1; not expected)
-EXITED = re.compile(r"(\S+ \S+),\d+ \w+ exited: (\S+) \(([^;]*);")
+# The time has all its digits: the text begins in the middle of a line.
+EXITED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ exited: (\S+) \(([^;]*);")
 
 
 def failed_programs(stack: Stack) -> Iterator[Finding]:

@@ -85,8 +85,8 @@ def rights(settings: Settings) -> Iterator[Finding]:
         # A Kafka without access rights reports all; one before 2.3 reports none.
         for operation, name in RIGHTS.items():
             if allowed and operation not in allowed:
-                reader = "jobs read it" if name == "Read" else "extractors write it"
+                users = "jobs" if name == "Read" else "extractors"
                 yield Finding(
                     missing_right(settings, name, f"topic {topic}"),
-                    f"grant it, unless this user is not the one with which {reader}: docs/managed-kafka.md",
+                    f"grant it if the {users} log in as this user: docs/managed-kafka.md",
                 )

@@ -28,11 +28,15 @@ INSTALL = (
 def monitor(stack: Stack) -> None:
     """Write the configuration, and start or restart both programs. Return when they are ready.
 
-    Raise StackError that names missing programs, or PortError for a busy port.
+    Raise StackError that names missing programs or busy ports.
     """
     refuse_missing()
     if not running(stack):
-        ports.refuse_busy(ports.of_monitoring(stack.settings))
+        try:
+            ports.refuse_busy(ports.of_monitoring(stack.settings))
+        except ports.PortError as error:
+            # The supervisor has the ports that were set when it started.
+            raise StackError(f"{error}. Another port needs make down and a new start") from error
     settings = stack.settings
     write(
         stack,

@@ -1,4 +1,4 @@
-"""Create certificates with openssl, signed by an authority whose key is used once.
+"""Create certificates with openssl, signed by an authority whose key is deleted afterwards.
 
 Certificates are valid for this machine only: 127.0.0.1, ::1 and localhost.
 """

@@ -216,16 +216,18 @@ def _wait_for_leaders(admin: AdminClient) -> None:
 
 
 def leaderless(admin: AdminClient, expected: Iterable[NewTopic] = TOPICS) -> list[str]:
-    """Return the partitions without a leader. Those of topics that are not listed yet count too."""
+    """Return the partitions without a leader, and all those of topics that are not listed yet.
+
+    A topic may have more or fewer partitions than `expected`: only the present ones are checked.
+    """
     topics = admin.list_topics(timeout=30).topics
-    return [
-        f"{each.topic}/{number}"
-        for each in expected
-        for number in range(each.num_partitions)
-        if each.topic not in topics
-        or number not in topics[each.topic].partitions
-        or topics[each.topic].partitions[number].leader < 0
-    ]
+    missing = []
+    for each in expected:
+        present = topics[each.topic].partitions if each.topic in topics else {}
+        if not present:
+            missing += [f"{each.topic}/{number}" for number in range(each.num_partitions)]
+        missing += [f"{each.topic}/{n}" for n, partition in present.items() if partition.leader < 0]
+    return missing
 
 
 def admin_client(

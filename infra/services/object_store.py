@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.s3_client import client_arguments
 from core.settings import Settings
+from infra.addresses import reachable_address
 from infra.ports import s3_address
 from infra.stack import Stack
 from infra.supervision import write_environment
@@ -28,8 +29,8 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of MinIO."""
     host, port = s3_address(settings)
     return {
-        "MINIO_ADDRESS": f"{host}:{port}",
-        "MINIO_CONSOLE_ADDRESS": f"{host}:{settings.s3_console_port}",
+        "MINIO_ADDRESS": reachable_address(host, port),
+        "MINIO_CONSOLE_ADDRESS": reachable_address(host, settings.s3_console_port),
         "MINIO_ROOT_USER": settings.aws_access_key_id,
         "MINIO_ROOT_PASSWORD": settings.aws_secret_access_key,
         # Do not look for a newer version on the internet.

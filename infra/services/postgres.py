@@ -69,15 +69,22 @@ def prepare(stack: Stack) -> None:
 
 
 def _install(stack: Stack) -> None:
+    """Copy Postgres's files to another folder, and rename that at last: a copy may be interrupted."""
+    complete = stack.postgres_distribution
+    if not complete.is_relative_to(stack.folder):
+        raise StackError(f"{stack.postgres_bin} is missing: make setup installs it")
+    copy = complete.with_name("distribution.incomplete")
+    for left in (copy, complete):
+        shutil.rmtree(left, ignore_errors=True)
     if stack.secured:
         try:
-            postgres_binaries.unpack(stack.postgres_distribution)
+            postgres_binaries.unpack(copy)
         except FileNotFoundError as error:
             raise StackError(str(error)) from error
     else:
         for part in paths.POSTGRES_FOLDERS:
-            copy = stack.postgres_distribution / part
-            shutil.copytree(paths.site_packages() / part, copy, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(paths.site_packages() / part, copy / part, symlinks=True)
+    copy.rename(complete)
 
 
 def _require_tls(stack: Stack, data: Path) -> None:

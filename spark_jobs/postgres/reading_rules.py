@@ -7,7 +7,8 @@ from psycopg2.extensions import cursor
 
 from core.reading_rules import READING_RULES
 
-# A rebuild with the present rules leaves the marks of rows that it can't recompute.
+# If the stored rules are the present ones, earlier_until never moves forward: a second rebuild keeps it for
+# rows that neither of them could recompute.
 RECORD = """
 INSERT INTO reading_rules (exchange, rules) VALUES (%(exchange)s, %(rules)s)
 ON CONFLICT (exchange) DO UPDATE SET rules = EXCLUDED.rules, earlier_until = CASE

@@ -66,7 +66,7 @@ class ConsumerGroups:
         while not self._closing.wait(PERIOD):
             for group in self._groups:
                 group.publish(time.monotonic())
-        # Publish at the end of time, when no pause lasts.
+        # An infinite time is after every pause, so the last progress is always published.
         for group in self._groups:
             group.publish(math.inf)
 

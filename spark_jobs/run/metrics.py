@@ -27,7 +27,7 @@ class JobMetrics:
         self._items = Counter(
             "job_items",
             "Items by outcome: written, superseded by a newer one of the batch, outdated by an earlier"
-            " batch, or dead (unreadable). The sum is all items read",
+            " batch, or dead (unreadable). Items without a price have no outcome",
             ["query", "outcome"],
             registry=registry,
         )
@@ -167,10 +167,10 @@ class JobMetrics:
 
 
 def outcomes(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of items of a batch by outcome. Each item has one.
+    """Return the number of items of a batch by outcome. Each item with a price has one.
 
-    `counts` has the items read (`ticks` or `rows`) and the `dead` ones; those of prices also have the
-    `written` and the `refused` ones.
+    `counts` has the tickers (`ticks`) or rows (`rows`), each with the dead letters, and the `dead` ones;
+    those of prices also have the `written` and the `refused` ones.
     """
     dead = counts.get("dead", 0)
     readable = counts.get("ticks", counts.get("rows", 0)) - dead

@@ -265,14 +265,14 @@ def _is_understood(topic: str) -> pl.Expr:
     """
     fields = FIELDS[topic]
     has_needed = pl.all_horizontal(pl.col(name).is_not_null() for name in REQUIRED)
-    is_written = pl.col("timestamp").is_null() | (
+    is_not_ahead = pl.col("timestamp").is_null() | (
         pl.col("received_at") - CLOCK_LIMIT <= pl.col("timestamp").dt.epoch("us")
     )
     has_price = pl.col("price").is_not_null() | _is_absent(topic, "price")
     times = [name for name, field in fields.items() if field.is_time and name not in REQUIRED]
     has_times = [_written(topic, name).is_null() | pl.col(name).is_not_null() for name in times]
     return pl.all_horizontal(
-        has_needed, is_written, has_price, pl.col(UNREADABLE).is_null(), *has_times
+        has_needed, is_not_ahead, has_price, pl.col(UNREADABLE).is_null(), *has_times
     )
 
 

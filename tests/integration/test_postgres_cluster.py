@@ -1,6 +1,7 @@
 """Create Postgres's cluster although the command was killed while it did so before."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,9 +41,15 @@ def test_a_cluster_that_a_killed_command_left_is_made_again() -> None:
     try:
         kill_while_initdb_runs(stack)
         assert not (folder / "data" / "postgresql.conf").exists()
+        # Only root's Postgres is a copy. Of that, a killed command may have left a part, too.
+        shutil.rmtree(folder / "distribution", ignore_errors=True)
+        (folder / "distribution.incomplete").mkdir()
         postgres.prepare(stack)
         assert names(folder) >= {"data"}
         assert names(folder).isdisjoint({"data.incomplete", "password"})
+        is_copied = os.geteuid() == 0
+        assert ("distribution" in names(folder)) == is_copied
+        assert ("distribution.incomplete" in names(folder)) != is_copied
         assert "include 'stack.conf'" in (folder / "data" / "postgresql.conf").read_text()
     finally:
         delete(stack)

@@ -29,6 +29,7 @@ from tests.compatibility.kept import Version, versions
 from tests.compatibility.records import as_read
 from tests.support.archive import TOPIC_ID
 from tests.support.frames import BTCUSDT, CRO_USDT, item, record, records
+from tests.support.jobs import QUICK_START
 from tests.support.lake import archive_dataset
 from tests.support.lake import ticker_rows as tickers_by_delta_rs
 from tests.support.process import run
@@ -175,7 +176,7 @@ def test_both_are_read_by_spark_without_our_settings_in_another_time_zone(
     bucket: Settings, expected_tickers: list[list[Any]], tmp_path: Path
 ) -> None:
     plain = {"SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": "pyspark-shell"}
-    plain |= {"SPARK_SUBMIT_OPTS": ""}
+    plain |= {"SPARK_SUBMIT_OPTS": QUICK_START}
     python = VENV_BIN / "python"
     assert reported(python, "reads_by_spark", bucket, **plain, TZ="America/New_York") == {
         "spark raw": expected_raw(WRITTEN),

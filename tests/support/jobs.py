@@ -8,10 +8,11 @@ from infra import paths
 # A short-lived JVM spends most of its time in the optimising compiler, in bytecode verification, and on
 # starting garbage collector threads. These options replace those of infra/spark, which has the reason for the
 # code cache's size.
-JAVA = (
+QUICK_START = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
-    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Duser.timezone=UTC"
+    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
+JAVA = f"{QUICK_START} -Duser.timezone=UTC"
 SPARK_SUBMIT = paths.VENV_BIN / "spark-submit"
 QUICK = (f"--driver-java-options={JAVA}", "--conf=spark.ui.enabled=false")
 

@@ -163,7 +163,7 @@ class TickerLog:
 
     def rearrange(self, old: Collection[TableFile], new: Sequence[AddAction]) -> None:
         """Commit the replacement of files by others with the same rows."""
-        self._exchange(old, new, self._progress, data_change=False)
+        self._exchange(old, new, None, data_change=False)
 
     def replace(
         self, old: Collection[TableFile], new: Sequence[AddAction], progress: Progress
@@ -173,13 +173,13 @@ class TickerLog:
 
     def remove(self, old: Collection[TableFile]) -> None:
         """Commit the removal of files with their rows."""
-        self._exchange(old, [], self._progress, data_change=True)
+        self._exchange(old, [], None, data_change=True)
 
     def _exchange(
         self,
         old: Collection[TableFile],
         new: Sequence[AddAction],
-        progress: Progress,
+        progress: Progress | None,
         *,
         data_change: bool,
     ) -> None:
@@ -191,7 +191,8 @@ class TickerLog:
             present = _values(pa.table(self._table.get_add_actions(flatten=True)), "path")
             if gone := {each.path for each in old} - {*present}:
                 raise TableError(f"{self._path}: another program has replaced {min(gone)}")
-            self._commit([*new, *removed], progress)
+            # Without a new progress, keep that of now: a batch may have committed while this waited.
+            self._commit([*new, *removed], progress or self._progress)
 
     def _commit(self, actions: Sequence[AddAction | RemoveAction], progress: Progress) -> None:
         if self._lost is not None:

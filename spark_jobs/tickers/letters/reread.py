@@ -18,7 +18,7 @@ from spark_jobs.tickers.columns import (
     REDUCED,
     polars_schema,
 )
-from spark_jobs.tickers.element_reader import WHOLE_MESSAGE, read_elements
+from spark_jobs.tickers.element_reader import AFTER_ARRAY, WHOLE_MESSAGE, read_elements
 from spark_jobs.tickers.letters.reducer import reduce_letters, spans_of
 from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span, from_bits, joined
 from spark_jobs.tickers.reducer import reduce_to_minutes
@@ -166,8 +166,15 @@ def read_again(stored: Sequence[Stored]) -> pl.DataFrame:
 def _read_again(stored: Stored) -> pl.DataFrame:
     """Read each item as an array of one, so that an invalid one does not affect the others."""
     is_item = stored.position != WHOLE_MESSAGE
+    if not is_item:
+        value = stored.payload
+    elif stored.reason == AFTER_ARRAY:
+        # Text after an array is no item, even if it looks like one.
+        value = b"[]" + stored.payload
+    else:
+        value = b"[" + stored.payload + b"]"
     message: Mapping[str, object] = {
-        "value": b"[" + stored.payload + b"]" if is_item else stored.payload,
+        "value": value,
         # The time at which the row was written replaces Kafka's timestamp.
         "timestamp": stored.written_at,
         **{name: getattr(stored, name) for name in ("endpoint", "topic", "partition", "offset")},

@@ -2,7 +2,7 @@
 
     python -m tests.support.programs.reads_by_spark BUCKET
 
-The settings here only configure local mode, jars, the store's address and Delta.
+The settings here only configure local mode, jars, the store's address, Delta, and tasks for a small log.
 """
 
 import json
@@ -31,6 +31,7 @@ def session() -> SparkSession:
         .config(
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
+        .config("spark.databricks.delta.snapshotPartitions", "1")
         .getOrCreate()
     )
 

@@ -3,14 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from core.settings import Settings
 from extractors.metrics import Metrics
 from infra.doctor.lost_items import lost_items
 from infra.ports import free_ports
 
 
-def test_items_that_the_journal_refused_or_dropped_are_found(tmp_path: Path) -> None:
-    defaults = Settings()
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
+def test_items_that_the_journal_refused_or_dropped_are_found(tmp_path: Path, host: str) -> None:
+    defaults = Settings(metrics_host=host)
     ports = dict(zip(defaults.exchanges, free_ports(len(defaults.exchanges)), strict=True))
     settings = replace(
         defaults,

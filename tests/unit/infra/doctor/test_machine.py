@@ -29,6 +29,13 @@ def test_port_that_another_program_holds_is_found(monkeypatch: pytest.MonkeyPatc
     assert [*busy_ports(settings)] == []
 
 
+def test_address_on_which_nobody_may_listen_is_found() -> None:
+    settings = replace(stack_on_free_ports("tests/doctor").settings, metrics_host="192.0.2.1")
+    (found,) = busy_ports(settings)
+    assert "can't listen on 192.0.2.1:" in found.problem
+    assert found.remedy == "choose an address and a port on which this user may listen"
+
+
 def test_ports_of_services_elsewhere_are_not_checked() -> None:
     assert [*busy_ports(Settings(kafka_bootstrap_servers="b-1.example.com:9092"))] == []
 

@@ -48,6 +48,16 @@ def test_program_that_ended_three_times_within_the_last_minutes_is_found(tmp_pat
     ]
 
 
+def test_log_that_is_read_from_the_middle_of_a_line_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = [line(1, "exited: jobs (exit status 1; not expected)") for _ in range(4)]
+    log_of(tmp_path, *ends)
+    monkeypatch.setattr("infra.doctor.programs.LOG_END", len("".join(ends)) - 1)
+    (found,) = restarted_programs(tmp_path)
+    assert found.problem.startswith("jobs has ended 3 times")
+
+
 def test_ends_that_are_old_or_were_requested_are_not_counted(tmp_path: Path) -> None:
     folder = log_of(
         tmp_path,

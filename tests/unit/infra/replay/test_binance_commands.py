@@ -198,8 +198,9 @@ def test_microseconds_are_refused_instead_of_being_made_up(address: str) -> None
 
 def test_after_the_connection_its_subscriptions_are_gone() -> None:
     binance, kucoin = exchanges(Ledger())
+    subscriptions = binance._subscriptions  # noqa: SLF001
     with running(binance, kucoin) as address:
         with connect(f"ws://{address}/ws/{ONE}") as client:
             text_of(client)
-            assert binance._subscriptions
-        wait_for(lambda: not binance._subscriptions)
+            assert subscriptions
+        wait_for(lambda: not subscriptions)

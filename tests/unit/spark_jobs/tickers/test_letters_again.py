@@ -151,6 +151,16 @@ def test_stored_letters_have_their_own_places_and_keep_their_reasons() -> None:
     assert len(found) == len(letters) + 1
 
 
+def test_text_after_an_array_stays_a_dead_letter_even_if_it_looks_like_items() -> None:
+    reason = "this follows the message's array"
+    text = json.dumps([BTC, ETH])[1:-1].encode()
+    letter = stored(BINANCE.raw_topic, 7, 1, text, HOST)._replace(reason=reason)
+    found = read_again([letter])
+    assert found.select("kind", "position", "reason", "payload").rows() == [
+        ("dead_letter", 1, reason, text)
+    ]
+
+
 ITEM = st.sampled_from([BTC, ETH, 7, item(BTCUSDT, c="x"), item(ETHUSDT, c="")])
 # Items, and whether an earlier version could not read them.
 MESSAGES = st.lists(st.lists(st.tuples(ITEM, st.booleans()), max_size=4), min_size=1, max_size=6)

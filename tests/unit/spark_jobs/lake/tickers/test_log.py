@@ -1,7 +1,9 @@
-"""A table that was set back to an older state under a running job ends that job, with the reason."""
+"""Test commits of two threads, and a table that was set back to an older state under a running job."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -13,6 +15,35 @@ PARTITION = ("binance_raw_data", 0)
 
 def progress(batch: int) -> Progress:
     return Progress("w", batch, {PARTITION: 10 * batch})
+
+
+class LateLock:
+    """A lock before which another thread is: `first` runs when it is taken for the first time."""
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self._lock = Lock()
+        self._first: Callable[[], None] | None = first
+
+    def __enter__(self) -> None:
+        if first := self._first:
+            self._first = None
+            first()
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("rearranges", [True, False], ids=["rearrange", "remove"])
+def test_upkeep_that_waited_for_a_batch_keeps_the_progress_of_that_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rearranges: bool
+) -> None:
+    opened = TickerLog.open(f"file:{tmp_path}", {}, "w")
+    opened.append([], progress(1))
+    monkeypatch.setattr(opened, "_lock", LateLock(lambda: opened.append([], progress(2))))
+    opened.rearrange([], []) if rearranges else opened.remove([])
+    assert opened.progress == progress(2)
+    assert TickerLog.open(f"file:{tmp_path}", {}, "next").progress == progress(2)
 
 
 @pytest.fixture
