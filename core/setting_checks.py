@@ -147,6 +147,9 @@ def origins(value: str) -> str:
         # Spelled as browsers send it, so that origins can be compared as text.
         if origin != http_base(origin).lower():
             raise ValueError("expected lower case")
+        url = urlsplit(origin)
+        if (url.scheme, url.port) in (("http", 80), ("https", 443)):
+            raise ValueError("expected no port 80 of http or 443 of https: browsers leave it out")
     return value
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response, WebSocket
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from core.settings import Settings
@@ -130,6 +131,7 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
             problem(HTTPStatus.NOT_FOUND, "WebSockets are served at /ws")
         )
 
+    app.add_api_route("/docs", to_the_documents, include_in_schema=False)
     app.mount("/docs", DOCS)
     app.mount("/vendor", CHART_LIBRARY)
 
@@ -140,6 +142,11 @@ def create_app(settings: Settings, hub: Hub) -> FastAPI:
     protect(app, settings, metrics, OPEN_PATHS)
     complete(app)
     return app
+
+
+async def to_the_documents() -> Response:
+    # Relative, so that it works behind a proxy's path too.
+    return RedirectResponse("docs/")
 
 
 def log_failure(client_checks: asyncio.Task[None]) -> None:

@@ -12,8 +12,8 @@ SCHEMAS = "#/components/schemas/{model}"
 
 DESCRIPTION = """\
 Both streams send the same messages: first a snapshot, or the changes since the id in `since`, then the
-changes of each batch. In a snapshot, `previous` is null. In any other message it is the `id` of the one
-before; if it is not, a message is missing."""
+changes of each batch. In a snapshot, and while `id` is null, `previous` is null. In any other message it is
+the last `id` that was not null, or at first the one in `since`; if it is not, a message is missing."""
 
 
 def document(host: str, *, has_tls: bool) -> dict[str, Any]:

@@ -157,11 +157,11 @@ class CountRequests:
         def count(status: int) -> None:
             nonlocal is_counted
             is_counted = True
-            # The router stores the matched route in the scope.
+            # The router stores the matched route in the scope; a mount stores its path alone.
             route = scope.get("route")
+            path = route.path if route else scope.get("root_path") or REFUSED
             # Keep the label from before symbols could contain a slash.
-            label = route.path.replace("{symbol:path}", "{symbol}") if route else REFUSED
-            self._metrics.answered(label, status)
+            self._metrics.answered(path.replace("{symbol:path}", "{symbol}"), status)
 
         async def send_counted(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):

@@ -3,10 +3,17 @@
 import asyncio
 import logging
 import signal
-from argparse import SUPPRESS, ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from argparse import (
+    SUPPRESS,
+    ArgumentDefaultsHelpFormatter,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+)
 from dataclasses import fields
 from typing import Any
 
+from core.setting_checks import port_or_none
 from core.settings import EXCHANGE, SettingError, Settings
 from infra.replay.faults.limits import (
     BINANCE_QUOTAS,
@@ -36,7 +43,7 @@ def arguments() -> tuple[Namespace, Settings]:
         parser.error(str(error))
     option = parser.add_argument
     option("--host", default="127.0.0.1", help="the address to listen on")
-    option("--port", type=int, default=settings.exchange_port, help="0 selects a free port")
+    option("--port", type=port, default=settings.exchange_port, help="0 selects a free port")
     add_simulation(parser, settings)
     add_recording(parser)
     add_limits(parser)
@@ -44,6 +51,13 @@ def arguments() -> tuple[Namespace, Settings]:
     if "speed" in given and "recording" not in given:
         parser.error("--speed requires --recording")
     return given, settings
+
+
+def port(value: str) -> int:
+    try:
+        return port_or_none(value)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{value}: {error}") from error
 
 
 def add_simulation(parser: ArgumentParser, settings: Settings) -> None:
@@ -142,10 +156,13 @@ async def serve(market: Simulation | Recording, host: str, port: int) -> None:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given, settings = arguments()
+    reason = ""
     try:
         asyncio.run(serve(market_of(given, settings), given.host, given.port))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"infra.replay: {error}") from error
+    except* (ValueError, OSError) as failed:
+        reason = "; ".join(map(str, failed.exceptions))
+    if reason:
+        raise SystemExit(f"infra.replay: {reason}")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class Simulation:
 
 @asynccontextmanager
 async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> AsyncIterator[int]:
-    """Serve for the block and yield the port. The error of a failed feed is raised in the block.
+    """Serve for the block and yield the port. A failed feed cancels the block and is in an ExceptionGroup.
 
     Raise OSError if the port is taken.
     """

@@ -12,7 +12,7 @@ SMALLEST = 1_000
 """Bytes from which compression pays."""
 
 LEVEL = 1
-"""Level of zlib: an answer with all prices takes the event loop some 10 ms."""
+"""Level of zlib: an answer with all prices takes some 10 ms, in a thread."""
 
 STREAM_PATH = "/stream"
 

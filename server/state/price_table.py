@@ -49,9 +49,6 @@ class PriceTable:
     def __len__(self) -> int:
         return len(self._prices)
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._prices
-
     def __getitem__(self, key: Key) -> Price:
         return self._prices[key]
 

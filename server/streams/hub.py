@@ -227,7 +227,10 @@ class Hub:
             client.missed += len(fresh or ())
 
     def _catch_up(self, audience: Audience, client: Client) -> None:
-        if client.is_behind and self.prices is not None:
+        # After its first prices, a client takes any other message as a sign that no exchange is unreadable.
+        if client.unreadable_is_due and client.known is not None:
+            self._send_unreadable([client])
+        if client.is_behind and client.is_ready and self.prices is not None:
             client.is_behind = False
             self._send_prices(self.prices, audience, client)
         self._send_interruptions(client)
@@ -250,9 +253,11 @@ class Hub:
         """Send the mostly unreadable exchanges. A client that is not ready gets them once it is."""
         now = datetime.now(UTC)
         exchanges = mostly_unreadable(self.unreadable)
-        message = cache(lambda known: unreadable(self._position(known, now), exchanges))
+        message = cache(lambda known: unreadable(self._unchanged_position(known, now), exchanges))
         for client in clients:
-            client.unreadable_is_due = not self._send_if_ready(client, message)
+            client.unreadable_is_due = not client.is_ready
+            if client.is_ready:
+                client.send(message(client.known))
 
     def _send_interruptions(self, client: Client) -> None:
         """Send the due interruptions while the client is ready."""
@@ -280,6 +285,12 @@ class Hub:
         if self.prices is None or known is None:
             return Position(None, None, now)
         return Position(self.prices.name(self.prices.id), self.prices.name(known), now)
+
+    def _unchanged_position(self, known: int | None, now: datetime) -> Position:
+        """Return the position of a message that may precede the changes since `known`."""
+        if self.prices is None or known is None:
+            return Position(None, None, now)
+        return Position(self.prices.name(known), self.prices.name(known), now)
 
     def _state_message(self, now: datetime, knows_of_outage: bool, known: int | None) -> Message:
         position = self._position(known, now)

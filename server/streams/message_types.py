@@ -55,7 +55,11 @@ class StreamMessage(BaseModel):
         Field(description="State of the table; null until the server has read Postgres"),
     ]
     previous: Annotated[
-        str | None, Field(description="The `id` of the message before; null in a snapshot")
+        str | None,
+        Field(
+            description="The last `id` that was not null, or at first `since`; null in a snapshot and"
+            " while `id` is null"
+        ),
     ]
     time: Annotated[Instant, Field(description="When the message was built, to be sent")]
 

@@ -65,7 +65,8 @@ def read_copy(spark: SparkSession, path: Path, schema: StructType) -> DataFrame:
         multiLine=True,
         lineSep="\n",
         escape='"',
-        # The text that Spark reads as NULL, and for an unquoted field. No text in Postgres contains NUL.
+        # Spark puts this text in place of an empty unquoted field, and then reads it as NULL. No text in
+        # Postgres contains the character NUL, so no other field equals it.
         nullValue="\0",
     )
     return text.select(*(F.col(field.name).cast(field.dataType) for field in schema))

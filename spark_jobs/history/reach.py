@@ -50,7 +50,7 @@ class Reach(NamedTuple):
     followed: Collection[tuple[str, int]] = ()
     """Partitions that end before the tables' progress."""
     created: Mapping[str, datetime] = {}
-    """When Kafka stamped the first record of each topic that was created again."""
+    """When Kafka stamped the first record of each topic that was created again, or that has older candles."""
     received: Mapping[tuple[str, int], datetime] = {}
     """When the first item that is read was received. Earlier ones of the partition are of a former topic."""
 
@@ -71,7 +71,8 @@ def whole_reach(
     """Return the reach of all that can be read without a gap, up to the progress.
 
     `oldest_candles` are the minutes of each exchange's oldest candle. If that is too old for the first
-    record, the topic was created again, even if `raw/` has no object of the former one.
+    record, earlier records are missing: they have expired, or the topic was created again, even if `raw/`
+    has no object of the former one.
     """
     begins = history.unbroken({}, progress)
     firsts = _firsts(history, begins, progress, now)
@@ -83,15 +84,28 @@ def whole_reach(
         if topic in history.replaced
         or _is_older(oldest_candles.get(EXCHANGE_OF_TOPIC[topic]), earliest[topic])
     }
-    cut = {
-        topic_partition: time
-        for topic_partition, time in stamped.items()
-        if begins[topic_partition] > 0 or topic_partition[0] in created
-    }
+    cut = cut_partitions(begins, stamped, created)
     received = _received(firsts)
     return Reach(
         {}, begins, progress, _by_exchange(max, cut), {}, created=created, received=received
     )
+
+
+def cut_partitions(
+    begins: Offsets,
+    stamped: Mapping[tuple[str, int], datetime],
+    created: Mapping[str, datetime],
+) -> dict[tuple[str, int], datetime]:
+    """Return the partitions that lack earlier records, each with the time up to which it lacks them.
+
+    `stamped` is when Kafka stamped the first record of each partition, and `created` is that of Reach. A
+    partition that begins at 0 lacks only what precedes the topic, even if it was added later.
+    """
+    return {
+        (topic, partition): time if begins[topic, partition] > 0 else created[topic]
+        for (topic, partition), time in stamped.items()
+        if begins[topic, partition] > 0 or topic in created
+    }
 
 
 def _is_older(candle: datetime | None, received: datetime) -> bool:
@@ -134,7 +148,7 @@ def with_margin(span: TimeSpan) -> TimeSpan:
 def _firsts(
     history: History, begins: Offsets, ends: Offsets, now: datetime
 ) -> dict[tuple[str, int], First]:
-    """Return the record at each begin. The default, if it is at or after the end, has the time `now`."""
+    """Return the times of the record at each begin: `now` if that is not before the end, or not found."""
     read = {
         topic_partition: begin + 1
         for topic_partition, begin in begins.items()

@@ -65,8 +65,9 @@ SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt JOIN rebuilt_after A
 WHERE rebuilt.minute > after.minute AND rebuilt.minute >= %(since)s
 """
 
-# Candles of these minutes stay, as not all of their records were read. If the live job has read none of
-# a partition's records, its tickers are not in them yet. A symbol keeps to one partition.
+# Candles up to after.minute stay, as not all of their records were read. If the live job has read none of
+# the records that were read here from a partition, their tickers are not in those candles yet: add them. A
+# symbol changes its partition only if their number changes.
 ADD_NEW_TICKERS = f"""
 INSERT INTO incoming_candles ({", ".join(CANDLE)})
 SELECT {CANDLE_COLUMNS} FROM {SCHEMA}.candles_1m AS rebuilt
@@ -85,8 +86,9 @@ SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = '{SCHEMA}.candles_1m'::regclass
 """
 
-# The sink dates a batch's dead letters by now(). This is when the live job would have written them at the
-# latest; the dates of earlier batches are older.
+# The sink dates a batch's dead letters by now(), the time of the rebuild. Replace that by Kafka's newest
+# timestamp of the batch, which is about when the live job would have written them. Earlier batches already
+# have older dates, so the conditions skip them.
 DATE_LETTERS = f"""
 UPDATE {SCHEMA}.dead_letters SET written_at = %(stamped)s
 WHERE topic = %(topic)s AND written_at > %(stamped)s;
@@ -95,7 +97,8 @@ SET written_at = %(stamped)s, first_written_at = LEAST(first_written_at, %(stamp
 WHERE topic = %(topic)s AND written_at > %(stamped)s
 """
 
-# written_at is kept: it decides when a letter is deleted, and whether it was ahead of Kafka's clock.
+# Keep written_at: the upkeep deletes letters by it, and a replay without the message compares received_at
+# with it instead of with Kafka's timestamp.
 REPLACE_LETTERS = f"""
 UPDATE {SCHEMA}.dead_letters AS rebuilt SET written_at = stored.written_at FROM dead_letters AS stored
 WHERE (rebuilt.topic, rebuilt.partition, rebuilt."offset", rebuilt.position)

@@ -313,6 +313,7 @@ def test_what_was_answered_is_counted_by_route_and_status(
     server.get("/api/prices", exchange="kraken")
     server.get("/style/base.css")
     server.get("/nothing")
+    server.get("/docs/")
     server.get("/api/prices", {"Host": "evil.example"})
     server.get("/api/prices", {"Host": "evil.example"})
 
@@ -328,6 +329,7 @@ def test_what_was_answered_is_counted_by_route_and_status(
     assert requests_of("/{file:path}", 200) == 1
     assert requests_of("/{file:path}", 404) == 1
     assert requests_of("(refused)", 421) == 2
+    assert requests_of("/docs", 200) == 1
     assert counted["server_database_up"] == 1
     assert 0 < counted["server_newest_price_age_seconds", ("exchange", "binance")] < DEADLINE
     assert counted["process_open_fds"] > 0

@@ -104,6 +104,9 @@ class BinanceRest:
     async def _exchange_info(self, request: web.Request) -> web.Response:
         check_parameters(request, {"symbol", "symbols", "showPermissionSets"})
         symbols = self._asked(request)
+        # A recording may have tickers of symbols that the list lacks.
+        if any(each not in self._symbols for each in symbols or ()):
+            raise BinanceError(-1121, "Invalid symbol.")
         permission_sets = request.query.get("showPermissionSets") != "false"
         text = self._symbols.answer(now_ms(), symbols, permission_sets=permission_sets)
         return web.Response(text=text, content_type="application/json")

@@ -50,7 +50,7 @@ class CandlesUnknown(Refusal):
 
 
 class CandlesChange(Refusal):
-    """Finished candles have twice the volume and the trades that they had before."""
+    """The candles of one response have twice their volume and trades."""
 
 
 class Opening(Fault):

@@ -128,6 +128,10 @@ class Candles:
         found: list[Candle] = []
         for hour in self._hours_from(start, end):
             begun = self._before[-1]
+            if not hour.trades:
+                # A candle of its first minute, which the others repeat.
+                found.append(hour)
+                continue
             if hour.start < begun.start or hour.start < self._forgotten_until:
                 found += self._bridge(hour, HOUR // MINUTE)
                 continue

@@ -46,7 +46,7 @@ class Recording:
         for an archive that can't be read.
         """
         if not 0 < self.speed < math.inf:
-            raise ValueError(f"speed {self.speed}: expected above 0")
+            raise ValueError(f"speed {self.speed}: expected a finite number above 0")
         frames = {
             "binance": self._frames("binance", binance_frames),
             "kucoin": self._frames("kucoin", kucoin_frames),

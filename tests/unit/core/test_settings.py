@@ -188,6 +188,10 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("SERVER_ORIGINS", "https://one.example,https://two.example/", HTTP),
         ("SERVER_ORIGINS", "https://One.example", "expected lower case"),
         (
+            *("SERVER_ORIGINS", "https://one.example:443"),
+            "expected no port 80 of http or 443 of https: browsers leave it out",
+        ),
+        (
             "SERVER_HOST",
             "0.0.0.0",
             "others can reach it, so SERVER_API_KEY is needed",

@@ -78,6 +78,20 @@ def test_trades_make_the_candle_of_their_minute_and_a_minute_without_any_repeats
     ]
 
 
+def test_minutes_of_hours_without_a_trade_repeat_the_price(candles: Candles) -> None:
+    hour = NOW // HOUR * HOUR
+    (last,) = candles.of("1m", NOW // 60 * 60, NOW, NOW)
+    price = last.close
+    starts = range(hour + 3 * HOUR, hour + 3 * HOUR + 600, 60)
+    flat = [Candle(start, price, price, price, price, 0, 0, 0) for start in starts]
+    assert candles.of("1m", hour + 3 * HOUR, hour + 3 * HOUR + 600, NOW + 4 * HOUR) == flat
+    # The same hour, once the minutes around it are no longer kept.
+    for minute in range(122):
+        candles.trade(hour + 5 * HOUR + 60 * minute, PRICE, 5)
+    found = candles.of("1m", hour + 3 * HOUR, hour + 3 * HOUR + 600, NOW + 8 * HOUR)
+    assert found == flat
+
+
 def test_the_same_request_is_answered_with_the_same_candles(candles: Candles) -> None:
     once = candles.of("1m", NOW - DAY, NOW, NOW)
     assert candles.of("1m", NOW - DAY, NOW, NOW) == once

@@ -160,7 +160,7 @@ def test_faults_are_suffered_as_ever(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
 def test_a_speed_that_can_not_be_is_refused(tmp_path: Path, speed: float) -> None:
-    with pytest.raises(ValueError, match=f"^speed {speed}: expected above 0$"):
+    with pytest.raises(ValueError, match=f"^speed {speed}: expected a finite number above 0$"):
         Recording(landing=Folder(tmp_path), speed=speed).exchanges()
 
 

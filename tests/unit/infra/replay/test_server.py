@@ -16,6 +16,7 @@ import requests
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import connect
 
+from infra.replay.__main__ import main
 from infra.replay.binance.exchange import Binance
 from infra.replay.binance.frames import BinanceUpdate
 from infra.replay.faults.limits import BinanceLimits
@@ -187,3 +188,17 @@ def test_a_time_that_can_not_be_is_refused_by_name_and_value() -> None:
 def test_a_wrong_option_ends_it_with_the_reason_alone() -> None:
     ended = run([*COMMAND, "--port", "0", "--kucoin-rate", "0"], status=1)
     assert ended.stderr == "infra.replay: 0.0 KuCoin frames a second: expected above 0\n"
+    ended = run([*COMMAND, "--port", "70000"], status=2)
+    assert "argument --port: 70000: expected a port" in ended.stderr
+
+
+def test_a_feed_that_fails_ends_the_program_with_the_reason_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def serve(*_arguments: object) -> None:
+        raise ExceptionGroup("feeds", [OSError("the store is away")])
+
+    monkeypatch.setattr("infra.replay.__main__.serve", serve)
+    monkeypatch.setattr(sys, "argv", ["infra.replay"])
+    with pytest.raises(SystemExit, match=r"^infra\.replay: the store is away$"):
+        main()

@@ -457,6 +457,23 @@ def test_a_client_that_was_not_ready_gets_only_the_latest_unreadable_exchanges(h
         ]
 
 
+def test_a_slow_client_that_connects_again_gets_the_unreadable_exchanges_before_any_other_message(
+    hub: Hub,
+) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    hub.last_minute({"kucoin": Unreadable(share=1.0, cause="a")})
+    wire = Wire()
+    wire.is_stuck = True
+    with hub.serving(client_on(wire, None, "e-1")):
+        hub.publish(reading(2, 1, BTC="2"))
+        wire.read()
+        assert [(each["type"], each["id"], each["previous"]) for each in wire.messages()] == [
+            ("changes", "e-1", "e-1"),
+            ("unreadable", "e-1", "e-1"),
+            ("changes", "e-2", "e-1"),
+        ]
+
+
 def test_a_stream_opened_while_postgres_is_unavailable_begins_with_the_status_last(
     hub: Hub,
 ) -> None:
