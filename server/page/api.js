@@ -16,7 +16,7 @@ export async function get(path, parameters = {}) {
   try {
     const answer = await fetch(address(path, parameters), { signal: AbortSignal.timeout(LIMIT) });
     // Responses are small and have a connection of their own: they are prompt even while the stream lags. The header
-    // is up to a second old, which setClock takes for the way.
+    // is up to a second old, which setClock takes for time in transit.
     setClock(answer.headers.get("date") ?? "");
     return answer.ok ? await answer.json() : null;
   } catch {

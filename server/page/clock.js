@@ -1,6 +1,6 @@
 // The server's time. Ages are computed with it: a browser's clock may be wrong by minutes.
 
-/** Milliseconds for which a message counts: within them, a browser's clock that was set is followed. */
+/** Milliseconds for which a message counts. After the browser's clock was set, `now` is right again within this time. */
 const WINDOW = 5 * 60_000;
 
 /**

@@ -1,4 +1,4 @@
-// Hold back prices while the page is paused. The newest of each symbol is kept, so little waits.
+// Hold back prices while the page is paused. Only the newest price of each symbol is kept.
 
 import { listingKey } from "./model/market.js";
 

@@ -1,4 +1,4 @@
-// The page's keys. None works while a text is being entered, or with Ctrl, Alt or Meta.
+// The page's keys. While a text is being entered, only Esc works, and ↓ in the search. None works with Ctrl, Alt or Meta.
 
 import { find } from "./dom.js";
 
@@ -25,18 +25,24 @@ export function listenToKeys({ shell, markets, togglePause }) {
     }
     if (event.key === "/") {
       event.preventDefault();
-      if (shell.list !== "markets") shell.go({ view: "markets", base: "", quote: "" });
+      if (!isTableSeen()) shell.go({ view: "markets", base: "", quote: "" });
       markets.focusSearch();
     } else if (event.key === "?") help.showModal();
     else if (event.key === "p") togglePause();
     else if (event.key === "f") star(target)?.click();
-    else if (event.key === "ArrowDown" && target === document.body) {
+    else if (event.key === "ArrowDown" && target === document.body && isTableSeen()) {
       event.preventDefault();
       markets.focusFirst();
     } else if (VIEWS[Number(event.key) - 1]) {
       shell.go({ view: VIEWS[Number(event.key) - 1], base: "", quote: "" });
     }
   });
+
+  /** Returns whether the table of pairs is neither hidden nor, in a narrow window, covered by an open pair. */
+  function isTableSeen() {
+    const isCovered = shell.place.view === "pair" && matchMedia("(max-width: 60rem)").matches;
+    return shell.list === "markets" && !isCovered;
+  }
 
   /** Returns the star of the focused row, or of the open pair. @param {HTMLElement} target @returns {HTMLElement | null} */
   function star(target) {

@@ -194,6 +194,30 @@ def test_candles_that_cannot_be_read_are_read_again(server: ServerProcess, page:
     expect(panel.locator(".legend")).to_have_text(re.compile("85,450.25"))
 
 
+def test_the_legend_follows_the_newest_candle_and_forgets_another_pair(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - MINUTE
+    candle = ("binance", "ETHUSDT", start, "2000", "2009", "1990", "2005", 1, 2, 3)
+    page.clock.install()
+    page.clock.resume()
+    with closing(psycopg2.connect(database.database_url)) as owner:
+        with owner:
+            insert(owner, "INSERT INTO candles_1m VALUES %s", [candle])
+        page.goto(f"{server.page}#/pair/ETH/USDT?interval=1m")
+        legend = page.get_by_role("complementary").locator(".legend")
+        expect(legend).to_have_text(re.compile("C 2,005"))
+        with owner:
+            execute(owner, "UPDATE candles_1m SET close = 2008 WHERE symbol = 'ETHUSDT'")
+    page.clock.fast_forward(16_000)
+    write_batch(database.database_url, [quoted("binance", "ETHUSDT", "2001")])
+    expect(legend).to_have_text(re.compile("C 2,008"))
+    page.route("**/api/candles/**", lambda route: route.fulfill(status=503))
+    page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
+    expect(page.locator(".chart-notice")).to_have_text(re.compile("can't be read now"))
+    expect(legend).to_have_text("")
+
+
 def test_candles_before_a_gap_longer_than_a_page_are_found(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:

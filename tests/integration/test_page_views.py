@@ -140,6 +140,21 @@ def test_views_have_addresses_and_the_browser_goes_back_and_forward(
     expect(page.get_by_role("region", name="Status", exact=True)).to_be_visible()
 
 
+def test_the_key_of_the_search_closes_a_pair_that_covers_the_table(
+    server: ServerProcess, page: Page
+) -> None:
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    panel = page.get_by_role("complementary")
+    expect(panel).to_be_visible()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement === document.body")
+    page.keyboard.press("/")
+    expect(panel).to_be_hidden()
+    expect(page.get_by_label("Search pairs")).to_be_focused()
+
+
 def test_keys_search_change_the_view_list_themselves_and_close(
     server: ServerProcess, page: Page
 ) -> None:

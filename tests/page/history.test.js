@@ -102,7 +102,7 @@ test("all pages of a span are read", async () => {
   const times = minutes(THIS_MINUTE - 2499 * MINUTE, 2500);
   const pages = [];
   const from = new Date(times[0]).toISOString();
-  assert.equal(await readAll(reader(times), from, (page) => pages.push(...page)), true);
+  await readAll(reader(times), from, (page) => pages.push(...page));
   assert.deepEqual(timesOf(pages), times);
 });
 
@@ -111,6 +111,6 @@ test("what was read before a failure is kept", async () => {
   const pages = [];
   const read = reader(times, (number) => number === 2);
   const from = new Date(times[0]).toISOString();
-  assert.equal(await readAll(read, from, (page) => pages.push(...page)), false);
+  await readAll(read, from, (page) => pages.push(...page));
   assert.equal(pages.length, 1000);
 });

@@ -16,6 +16,9 @@ DOCUMENTS = sorted(
 ARCHITECTURE = PROJECT / "docs" / "architecture.md"
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
+ANCHOR = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PATH_IN_CODE = re.compile(
     r"`((?:core|exchanges|extractors|spark_jobs|server|infra)/[\w/.-]+\.\w+)`"
 )
@@ -38,6 +41,24 @@ def links(document: Path) -> set[Path]:
 def test_every_file_that_a_document_names_exists(document: Path) -> None:
     missing = [str(path) for path in links(document) if not path.exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_section_that_a_link_names_exists(document: Path) -> None:
+    missing = [
+        f"{file}#{anchor}"
+        for file, anchor in ANCHOR.findall(document.read_text())
+        if not file or file.endswith(".md")
+        if anchor not in anchors(document.parent / file if file else document)
+    ]
+    assert missing == []
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub forms them."""
+    headings = HEADING.findall(CODE_BLOCK.sub("", document.read_text()))
+    shown = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in shown}
 
 
 def test_every_name_in_the_architecture_is_defined_in_its_file() -> None:

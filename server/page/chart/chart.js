@@ -44,6 +44,8 @@ export class Chart {
   #shade = null;
   /** @type {Gap[]} */
   #gaps = [];
+  /** Time of the candle under the pointer. @type {number | undefined} */
+  #pointed;
   #width = 60;
   #isLoading = false;
   /** Whether no series has an older candle. */
@@ -90,9 +92,10 @@ export class Chart {
       .map((side, number) => new Series(side, interval, this.#add(charts, side, number, precision)))
       .reverse();
     this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.tick());
-    this.#chart.subscribeCrosshairMove((/** @type {any} */ { time }) =>
-      this.#point(this.#candles.candleAt(time)),
-    );
+    this.#chart.subscribeCrosshairMove((/** @type {any} */ { time }) => {
+      this.#pointed = time;
+      this.#showPointed();
+    });
     await Promise.all([this.#loadEarlier(), this.#loadGaps(sides[0].exchange, turn)]);
   }
 
@@ -101,6 +104,9 @@ export class Chart {
     this.#chart?.remove();
     this.#chart = null;
     this.#series = [];
+    this.#gaps = [];
+    this.#pointed = undefined;
+    this.#point(null);
     this.#isLoading = false;
     this.#isComplete = false;
     this.#isReconciling = false;
@@ -112,7 +118,8 @@ export class Chart {
   tick() {
     if (this.#chart === null) return;
     const range = this.#chart.timeScale().getVisibleLogicalRange();
-    if (this.#readFrom === null || (range && range.from < AHEAD)) this.#loadEarlier();
+    const isNeeded = this.#readFrom === null || this.#state === "failed";
+    if (isNeeded || (range && range.from < AHEAD)) this.#loadEarlier();
   }
 
   /** Draws the newest prices of the sides into the running candles. @param {Side[]} sides */
@@ -148,6 +155,7 @@ export class Chart {
     }
     this.#isReconciling = false;
     this.#drawShade();
+    this.#showPointed();
   }
 
   async #loadEarlier() {
@@ -177,7 +185,11 @@ export class Chart {
     this.#firstPage = new Date(this.#readFrom).toISOString();
     this.#reconciledAt = performance.now();
     this.#chart.timeScale().setVisibleLogicalRange(this.#lastBars());
-    this.#point(this.#candles.candleAt(undefined));
+    this.#showPointed();
+  }
+
+  #showPointed() {
+    this.#point(this.#candles.candleAt(this.#pointed));
   }
 
   /** @param {string} exchange @param {number} turn */

@@ -1,5 +1,5 @@
-// Which spans of candles are requested. The server returns the oldest candles of a span first, and a feed may have been
-// away for any time: a span without a candle is not the beginning.
+// Choose the spans of candles to request. The server returns the oldest candles of a span first. A feed may have been
+// interrupted for any length of time, so a span without a candle does not mean that there are no older ones.
 
 /** @import { Candle } from "../model/candles.js" */
 
@@ -41,7 +41,7 @@ export async function earlier(reads, until, now, width) {
 }
 
 /**
- * Reads all candles from `from` on, page by page; resolves to whether every request was answered.
+ * Reads all candles from `from` on, page by page, up to the first request that fails.
  * @param {Read} read @param {string} from ISO 8601 @param {(page: Candle[]) => void} found
  */
 export async function readAll(read, from, found) {
@@ -49,11 +49,10 @@ export async function readAll(read, from, found) {
   let next = from;
   while (next !== null) {
     const answer = await read({ from: next, limit: String(LIMIT) });
-    if (answer === null) return false;
+    if (answer === null) return;
     found(answer.candles);
     next = answer.next;
   }
-  return true;
 }
 
 /** @param {Read[]} reads @param {number} from @param {number | null} to */

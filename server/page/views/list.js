@@ -15,7 +15,11 @@ export class List {
     this.#interval = interval;
   }
 
-  /** Shows the place. It is drawn again only for another list or filter, because a pause may hold it. @param {boolean} isVisible */
+  /**
+   * Shows or hides the list. It is drawn again only if it was hidden or the filters changed: during a pause, its content
+   * must stay.
+   * @param {boolean} isVisible
+   */
   setVisible(isVisible) {
     const { quotes, exchanges } = this.shell.place;
     const filters = JSON.stringify([quotes, exchanges]);

@@ -87,6 +87,7 @@ export class PairFigures {
           const isOld = isStale(side, context.now) || isHalted(side);
           set(cell, "data-stale", isOld ? "true" : null);
         }
+        while (row.children.length > sides.length + 1) row.lastElementChild.remove();
       },
     });
     const names = sides.map(({ exchange }) => exchange);

@@ -108,7 +108,6 @@ export class Panel {
     const { place, market } = this.#shell;
     const isOpen = place.view === "pair";
     this.#panel.hidden = !isOpen;
-    set(document.documentElement, "data-panel", isOpen ? "true" : null);
     if (!isOpen) {
       this.#chart.close();
       this.#drawn = this.#shown = "";

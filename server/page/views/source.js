@@ -54,7 +54,11 @@ function described(source) {
         element("div", {}, element("dt", {}, name), element("dd", {}, String(value))),
       ),
     ),
-    element("p", {}, "Prints the exchange's own item, where the pipeline runs:"),
+    element(
+      "p",
+      {},
+      "To print the exchange's original text, run this command where the pipeline runs:",
+    ),
     element("p", { class: "command" }, element("code", {}, source.trace), button),
   ];
 }
