@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 
 from core.no_proxy import exempt_loopback
 from core.settings import STACK, SettingError, Settings
@@ -127,9 +130,19 @@ def clean(settings: Settings) -> None:
             delete(stack)
 
 
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise StackError in place of an error of boto3."""
+    try:
+        yield
+    except (BotoCoreError, Boto3Error, ClientError) as error:
+        raise StackError(f"the object store failed: {error}") from error
+
+
 def back_up(settings: Settings, folder: Path) -> None:
     """Copy bucket and database of the running stack to a new folder."""
-    objects = backup.back_up(running_stack(settings).settings, folder)
+    with store_errors():
+        objects = backup.back_up(running_stack(settings).settings, folder)
     print(f"copied the database and {objects} objects to {folder}")
 
 
@@ -139,7 +152,8 @@ def restore(stack: Stack, folder: Path) -> None:
     running = [each["name"] for each in supervision.programs(stack) if each["pid"]]
     if others := sorted(set(running) - SERVICES.keys()):
         raise StackError(f"{', '.join(others)}: still running. Restore into a new stack")
-    objects = backup.restore(stack.settings, folder)
+    with store_errors():
+        objects = backup.restore(stack.settings, folder)
     print(
         f"restored the database and {objects} objects. If Kafka's topics are new: make accept-topics. "
         f"Then make {stack.feed}"

@@ -47,8 +47,9 @@ LISTING_DEADLINE = 300.0
 def back_up(settings: Settings, folder: Path) -> int:
     """Copy bucket and database to a new folder. Return the number of objects.
 
-    The jobs and extractors may keep running. Raise StackError if the folder has files, or if a service
-    refuses. `database.dump` is written last: a folder without it is incomplete.
+    The jobs and extractors may keep running. Raise StackError if the folder has files, if pg_dump fails, or
+    if raw_archive publishes without a pause; boto3's errors if the store fails. `database.dump` is written
+    last: a folder without it is incomplete.
     """
     if folder.exists() and any(folder.iterdir()):
         raise StackError(f"{folder} is not empty: choose a new folder for each back-up")
