@@ -127,7 +127,11 @@ class Metrics:
 
         Otherwise they have Prometheus' text format.
         """
-        encode, media_type = choose_encoder(accept)
+        try:
+            # The library takes the quotes around a version, which HTTP allows, as part of it.
+            encode, media_type = choose_encoder(accept.replace('"', ""))
+        except TypeError:  # A version is no number.
+            encode, media_type = choose_encoder("")
         return encode(self._exported), media_type
 
 

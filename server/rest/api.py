@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from server.errors import documented, unavailable
@@ -32,6 +32,7 @@ from server.rest.query_connection import QueryConnection
 from server.rest.status import Status, status
 from server.state.price_table import PriceTable
 from server.streams.hub import Hub
+from server.streams.stream import IS_HEAD
 
 IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of an earlier answer; 304 if it has not changed")
@@ -160,10 +161,12 @@ def add_markets(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
         exchange: Exchange,
         symbol: Annotated[Name, Path()],
         span: Annotated[HistorySpan, Query()],
+        request: Request,
     ) -> StreamingResponse:
         """Return the candles of a long span as CSV, as an Arrow stream or as a Parquet file."""
         newest = None if hub.prices is None else hub.prices.newest_received(exchange)
-        return await history(queries, exchange, symbol, span, newest)
+        is_head = bool(request.scope.get(IS_HEAD))
+        return await history(queries, exchange, symbol, span, newest, is_head=is_head)
 
     @api.get(
         "/last-day",

@@ -54,8 +54,10 @@ async def history(
     symbol: str,
     asked: HistorySpan,
     received_until: datetime | None,
+    *,
+    is_head: bool,
 ) -> StreamingResponse:
-    """Return the candles of a span in parts.
+    """Return the candles of a span in parts, or the first one alone if only the headers are sent.
 
     Raise HTTPException: 404 for an unknown symbol, 422 for a span of more than MAX_CANDLES, 503 without
     Postgres. If Postgres fails after the first part, the answer ends without its last part, so that the
@@ -78,10 +80,15 @@ async def history(
     # A symbol may have any character: quote it, as in the URL.
     name = f"{exchange}-{quote(symbol, safe='')}-{asked.interval}.{asked.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(chained(first, parts), media_type=media_type, headers=headers)
+    body = _first_alone(first) if is_head else _chained(first, parts)
+    return StreamingResponse(body, media_type=media_type, headers=headers)
 
 
-async def chained(first: bytes, later: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _first_alone(first: bytes) -> AsyncIterator[bytes]:
+    yield first
+
+
+async def _chained(first: bytes, later: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for part in later:
         yield part

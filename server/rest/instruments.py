@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from exchanges import EXCHANGE
 from server.fields import Exchange, Instant
 from server.rest.query_connection import QueryConnection
 from server.state.selection import Selection
 
 INSTRUMENTS = """
 SELECT exchange, symbol, base, quote, status, seen_at FROM instruments
-WHERE (%(exchanges)s = '{}' OR exchange = ANY (%(exchanges)s))
+WHERE exchange = ANY (%(known)s) AND (%(exchanges)s = '{}' OR exchange = ANY (%(exchanges)s))
     AND (%(bases)s = '{}' OR lower(base) = ANY (%(bases)s))
     AND (%(quotes)s = '{}' OR lower(quote) = ANY (%(quotes)s))
     AND (%(symbols)s = '{}' OR symbol = ANY (%(symbols)s))
@@ -54,7 +55,9 @@ async def instruments(queries: QueryConnection, wanted: Selection) -> Instrument
         {
             name: list(value) if isinstance(value, frozenset) else value
             for name, value in wanted._asdict().items()
-        },
+        }
+        # The jobs may be of a later version that has more exchanges.
+        | {"known": list(EXCHANGE)},
     )
     names = Instrument.model_fields
     return Instruments(

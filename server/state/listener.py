@@ -19,6 +19,7 @@ from psycopg2.extensions import (
     cursor,
 )
 
+from exchanges import EXCHANGE
 from server.state.interruptions import Interruption, recent_interruptions
 from server.state.price_table import Key, Reading
 from server.state.prices import PRICES_AFTER, price_of
@@ -216,7 +217,8 @@ def read(
         known is not None and known.epoch == state.epoch and known.last_batch <= state.last_batch
     )
     previous = known.last_batch if known is not None and continues else None
-    statements.execute(PRICES_AFTER, (previous or 0,))
+    # The jobs may be of a later version that has more exchanges.
+    statements.execute(PRICES_AFTER, (previous or 0, list(EXCHANGE)))
     prices = [price_of(row) for row in statements]
     changed = {(price.exchange, price.symbol) for price in prices}
     candles = newest_candles(statements, candles_wanted & changed)

@@ -70,7 +70,7 @@ SELECT exchange, symbol, base, quote, status, price, traded_at, received_at, end
         SELECT {", ".join(form.format(name) for name, form in COLUMNS.items())}
     ) AS shown)
 FROM live_prices LEFT JOIN instruments USING (exchange, symbol)
-WHERE batch_id > %s
+WHERE batch_id > %s AND exchange = ANY (%s)
 """
 
 

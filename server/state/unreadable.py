@@ -17,6 +17,8 @@ from typing import Annotated
 from psycopg2.extensions import cursor
 from pydantic import BaseModel, ConfigDict, Field
 
+from exchanges import EXCHANGE
+
 MOST = 0.5
 """Share of unreadable items above which an exchange's prices are not reliable."""
 
@@ -60,6 +62,9 @@ def unreadable_of(statements: cursor) -> dict[str, Unreadable]:
     tickers: Counter[str] = Counter()
     causes: dict[str, Counter[str]] = {}
     for exchange, cause, items in statements:
+        # The jobs may be of a later version that has more exchanges.
+        if exchange not in EXCHANGE:
+            continue
         found = causes.setdefault(exchange, Counter())
         if cause is None:
             tickers[exchange] += items

@@ -10,6 +10,7 @@ from typing import Literal
 
 import psycopg2
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
 from core.settings import Settings
@@ -24,7 +25,7 @@ from tests.support.page import (
     row,
     write_market,
 )
-from tests.support.server import ServerProcess
+from tests.support.server import DEADLINE, ServerProcess
 from tests.support.stacks import new_database
 
 ROOT = Path(__file__).parents[2]
@@ -376,6 +377,38 @@ def test_the_same_prices_are_copied_as_a_command(server: ServerProcess, page: Pa
     command = f"curl '{server.page}api/prices?exchange=kucoin&quote=USDT'"
     expect(page.locator("#said")).to_have_text(f"Copied: {command}")
     assert page.evaluate("navigator.clipboard.readText()") == command
+
+
+def test_the_command_of_a_symbol_that_no_list_has_finds_its_price(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    write_batch(database.database_url, [quoted("binance", "NEWUSDT", "1.5")])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{server.page}#/pair/NEWUSDT")
+    panel = page.get_by_role("complementary")
+    panel.get_by_role("button", name="Copy as curl").click()
+    url = f"{server.page}api/prices?symbol=NEWUSDT"
+    expect(page.locator("#said")).to_have_text(f"Copied: curl '{url}'")
+    assert [each["price"] for each in requests.get(url, timeout=DEADLINE).json()["prices"]] == ["1.5"]
+
+
+def test_exchanges_get_their_titles_although_prices_came_before_the_feeds(
+    server: ServerProcess, page: Page
+) -> None:
+    page.clock.install()
+    page.clock.resume()
+    page.route("**/api/feeds*", lambda route: route.fulfill(status=503))
+    page.goto(f"{server.page}#/pair/BTC/USDT")
+    chip = page.locator("#exchange-chips button[data-value=kucoin]")
+    figures = page.get_by_role("region", name="Figures")
+    menu = page.locator("#columns label").filter(has=page.locator("input[value='price:kucoin']"))
+    expect(chip).to_have_text("kucoin")
+    page.unroute("**/api/feeds*")
+    page.clock.fast_forward(31_000)
+    expect(chip).to_have_text("KuCoin")
+    expect(menu).to_contain_text("KuCoin")
+    expect(page.locator("#scroller thead")).to_contain_text("KuCoin")
+    expect(figures.locator("thead")).to_contain_text("KuCoin")
 
 
 def test_without_javascript_the_page_leads_to_the_prices(server: ServerProcess, page: Page) -> None:

@@ -356,3 +356,18 @@ def test_metrics_are_openmetrics_for_those_that_accept_it(server: ServerProcess)
     families = openmetrics.text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
     names = {family.name for family in families}
     assert {"server_requests", "rest_requests", "process_cpu_seconds"} <= names
+
+
+@pytest.mark.parametrize(
+    ("accepted", "media_type"),
+    [
+        ('application/openmetrics-text; version="1.0.0"', "application/openmetrics-text"),
+        ("text/plain; version=latest", "text/plain"),
+    ],
+)
+def test_metrics_are_served_for_any_version_that_http_allows(
+    server: ServerProcess, accepted: str, media_type: str
+) -> None:
+    answer = server.get("/metrics", {"Accept": accepted})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(media_type)

@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from core.settings import Settings
 from server.state.unreadable import LAST_MINUTE
-from tests.support.live_job import ticker, wait_for_batch, write_batch
+from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import execute, rows
 from tests.support.server import DEADLINE, ServerProcess, running_server
 from tests.support.waiting import wait_for
@@ -71,6 +71,33 @@ def receive_unreadable(client: ClientConnection) -> list[dict[str, Any]]:
         pass
     exchanges: list[dict[str, Any]] = message["exchanges"]
     return exchanges
+
+
+def test_an_exchange_that_only_a_later_version_knows_is_left_out(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    listed = (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"))
+    list_instruments(owner, *((*each, "BTC", "USDT", "TRADING") for each in listed))
+    for table in ("instruments", "live_prices"):
+        execute(
+            owner,
+            f"CREATE TEMP TABLE later ON COMMIT DROP AS SELECT * FROM {table} WHERE exchange = 'kucoin';"
+            " UPDATE later SET exchange = 'lumen';"
+            f" INSERT INTO {table} SELECT * FROM later",
+        )
+    of_lumen = {"lumen": kucoin(0, dead=5)["kucoin"]}
+    batch_id = write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "2")])
+    execute(owner, "UPDATE batches SET reading = %s WHERE id = %s", json.dumps(of_lumen), batch_id)
+    with running_server(database.reader_database_url) as fresh:
+        wait_for_batch(fresh, batch_id)
+        instruments = fresh.get("/api/instruments").json()["instruments"]
+        assert [each["exchange"] for each in instruments] == ["binance", "kucoin"]
+        (pair,) = fresh.get("/api/compare").json()["pairs"]
+        assert [each["exchange"] for each in pair["venues"]] == ["binance", "kucoin"]
+        with connect(fresh.stream) as client:
+            snapshot = json.loads(client.recv(DEADLINE))
+            assert {each["exchange"] for each in snapshot["prices"]} == {"binance", "kucoin"}
+            assert json.loads(client.recv(DEADLINE))["type"] == "heartbeat"
 
 
 def test_more_than_half_makes_it_not_ready_and_everyone_says_why_until_a_minute_has_passed(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bar, secondsOf, shadedTimes, withPrice } from "../../server/page/model/candles.js";
+import { bar, gapsOf, secondsOf, shadedTimes, withPrice } from "../../server/page/model/candles.js";
 
 const FLAT = { time: 600, open: 5, high: 5, low: 5, close: 5 };
 
@@ -32,6 +32,19 @@ test("candles are shaded of which an interruption covers a tenth", () => {
   assert.deepEqual(shadedTimes([{ from: 655_000, to: 785_000 }], 600, 840, 60), [660, 720]);
   assert.deepEqual(shadedTimes([{ from: 654_000, to: 726_000 }], 600, 840, 60), [600, 660, 720]);
   assert.deepEqual(shadedTimes([{ from: 0, to: 10_000 }], 0, 0, 86_400), []);
+});
+
+test("an interruption whose end was not reported lasts until the next one begins, the newest until now", () => {
+  const at = (seconds) => new Date(1000 * seconds).toISOString();
+  const ended = { from: at(20), to: at(30) };
+  assert.deepEqual(gapsOf([ended, { from: at(10), to: null }], 90_000), [
+    { from: 10_000, to: 20_000 },
+    { from: 20_000, to: 30_000 },
+  ]);
+  assert.deepEqual(gapsOf([{ from: at(40), to: null }, ended], 90_000), [
+    { from: 20_000, to: 30_000 },
+    { from: 40_000, to: 90_000 },
+  ]);
 });
 
 test("interruptions before the first candle are left out", () => {

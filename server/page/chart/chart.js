@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { now } from "../clock.js";
 import { title } from "../exchanges.js";
-import { secondsOf, shadedTimes } from "../model/candles.js";
+import { gapsOf, secondsOf, shadedTimes } from "../model/candles.js";
 import { earlier } from "./history.js";
 import { colour, library } from "./library.js";
 import { Series } from "./series.js";
@@ -17,6 +17,8 @@ import { timeFormats } from "./times.js";
 const AHEAD = 20;
 /** Milliseconds after which the newest candles are read again: the page sees one price per batch. */
 const RECONCILE = 15_000;
+/** Milliseconds after which the interruptions are read again. */
+const GAPS_AGAIN = 60_000;
 /** Milliseconds after a failed request until the next one. */
 const RETRY = 5000;
 
@@ -44,6 +46,7 @@ export class Chart {
   #shade = null;
   /** @type {Gap[]} */
   #gaps = [];
+  #gapsAt = Number.NEGATIVE_INFINITY;
   /** Time of the candle under the pointer. @type {number | undefined} */
   #pointed;
   #width = 60;
@@ -105,6 +108,7 @@ export class Chart {
     this.#chart = null;
     this.#series = [];
     this.#gaps = [];
+    this.#gapsAt = Number.NEGATIVE_INFINITY;
     this.#pointed = undefined;
     this.#point(null);
     this.#isLoading = false;
@@ -153,6 +157,10 @@ export class Chart {
       await each.refresh(this.#firstPage, () => turn === this.#turn);
       if (turn !== this.#turn) return;
     }
+    if (performance.now() - this.#gapsAt > GAPS_AGAIN) {
+      await this.#loadGaps(this.#candles.exchange, turn);
+      if (turn !== this.#turn) return;
+    }
     this.#isReconciling = false;
     this.#drawShade();
     this.#showPointed();
@@ -198,12 +206,11 @@ export class Chart {
     if (answer === null || turn !== this.#turn) return;
     const feed = answer.feeds.find((/** @type {any} */ each) => each.exchange === exchange);
     const events = [...(feed?.events ?? []), ...(feed?.interruption ? [feed.interruption] : [])];
-    this.#gaps = events
-      .filter(({ kind }) => kind === "interruption")
-      .map(({ from, to }) => ({
-        from: Date.parse(from),
-        to: to === null ? now() : Date.parse(to),
-      }));
+    this.#gaps = gapsOf(
+      events.filter(({ kind }) => kind === "interruption"),
+      now(),
+    );
+    this.#gapsAt = performance.now();
     this.#drawShade();
   }
 

@@ -16,6 +16,18 @@
 
 /** A time without tickers, in milliseconds; `to` is now if it is ongoing. @typedef {{ from: number, to: number }} Gap */
 
+/**
+ * Returns the gaps of interruptions. One whose end was not reported, because its extractor ended, lasts until the next begins.
+ * @param {{ from: string, to: string | null }[]} interruptions @param {number} now in milliseconds @returns {Gap[]}
+ */
+export function gapsOf(interruptions, now) {
+  const sorted = [...interruptions].sort((a, b) => Date.parse(a.from) - Date.parse(b.from));
+  return sorted.map(({ from, to }, number) => {
+    const end = to ?? sorted[number + 1]?.from;
+    return { from: Date.parse(from), to: end === undefined ? now : Date.parse(end) };
+  });
+}
+
 /** Share of a candle that an interruption must cover to be shaded: a day is not shaded for ten seconds. */
 const SHADED_SHARE = 0.1;
 

@@ -1,6 +1,6 @@
 // Groups of buttons of which each is pressed or not.
 
-import { element, reconcile, set } from "../dom.js";
+import { element, reconcile, set, write } from "../dom.js";
 
 /** @typedef {{ value: string, label: string }} Chip */
 
@@ -12,7 +12,8 @@ export function showChips(group, chips, pressed) {
   reconcile(group, chips, {
     key: ({ value }) => value,
     create: ({ value, label }) => element("button", { type: "button", "data-value": value }, label),
-    update: (button, { value }) => {
+    update: (button, { value, label }) => {
+      write(button, label);
       const isOn = value === "" ? pressed.length === 0 : pressed.includes(value);
       set(button, "aria-pressed", String(isOn));
     },

@@ -217,15 +217,11 @@ export class Markets {
   #showColumnChoice(columns) {
     reconcile(find("#columns"), columns.slice(1), {
       key: ({ id }) => id,
-      create: ({ id, kind, hint, label }) =>
-        element(
-          "label",
-          {},
-          element("input", { type: "checkbox", value: id }),
-          kind === "price" || kind === "age" ? hint : label,
-        ),
-      update: (label, { id }) => {
+      create: ({ id }) =>
+        element("label", {}, element("input", { type: "checkbox", value: id }), element("span")),
+      update: (label, { id, kind, hint, label: text }) => {
         find("input", label).checked = !preferences.hidden.includes(id);
+        write(label.lastElementChild, kind === "price" || kind === "age" ? hint : text);
       },
     });
   }

@@ -68,7 +68,9 @@ export class PairFigures {
         exchange
           ? element("th", { scope: "col" }, title(exchange))
           : element("td", {}, element("span", { class: "hidden" }, "Figure")),
-      update: () => {},
+      update: (cell, exchange) => {
+        if (exchange) write(cell, title(exchange));
+      },
     });
     reconcile(this.#body, ROWS, {
       key: ([label]) => label,

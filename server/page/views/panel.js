@@ -63,7 +63,8 @@ export class Panel {
     const curls = element("button", { type: "button", class: "plain" }, "Copy as curl");
     curls.addEventListener("click", () => {
       const { base, quote } = shell.place;
-      const query = { base, ...(quote ? { quote } : {}) };
+      // An unlisted symbol has neither: the page shows it in place of the base.
+      const query = quote ? { base, quote } : { symbol: base };
       copy(curl(address("prices", /** @type {{}} */ (query))));
     });
     this.#body = element(

@@ -57,12 +57,16 @@ function feedCard(feed, now) {
   return card(
     [
       feed.title,
-      " ",
-      element(
-        "span",
-        { class: feed.simulated ? "badge" : "badge real" },
-        feed.simulated ? "simulated" : "real",
-      ),
+      ...(feed.simulated === null
+        ? []
+        : [
+            " ",
+            element(
+              "span",
+              { class: feed.simulated ? "badge" : "badge real" },
+              feed.simulated ? "simulated" : "real",
+            ),
+          ]),
     ],
     { "data-exchange": feed.exchange, "data-late": isLate },
     element(

@@ -249,7 +249,7 @@ export class Table {
 
 /** @param {Column[]} columns */
 function described(columns) {
-  return columns.map(({ id, width }) => `${id} ${width}`).join();
+  return columns.map(({ id, hint, label, width }) => `${id} ${hint} ${label} ${width}`).join();
 }
 
 /** @param {Column} column */
