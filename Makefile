@@ -3,6 +3,11 @@
 PYTHON ?= python3
 FEED   ?= live
 
+# make and a shell split the many paths below it at blanks.
+ifneq ($(words $(CURDIR)),1)
+$(error $(CURDIR): the path of the project must not contain blanks)
+endif
+
 # Not read by include: make would take $ for a variable and # for a comment, and keep quotes.
 ifneq ($(wildcard .env),)
 DOTENV := $(shell $(PYTHON) infra/env_file.py .env)
@@ -91,8 +96,9 @@ audit: setup  ## compare tables and lake with Kafka's records; FROM=2026-11-25T1
 	@$(IN_STACK) spark-submit spark_jobs/audit.py $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)')
 
 compare-candles: setup  ## compare our candles with the exchanges' own; PAIRS=50 MINUTES=60
-	@# In a secured stack, this variable has the stack's authority, which signs no certificate of an exchange.
-	@$(IN_STACK) env -u SSL_CERT_FILE python -m infra.compare_candles --pairs $(or $(PAIRS),50) --minutes $(or $(MINUTES),60)
+	@# A secured stack sets SSL_CERT_FILE to its own authority, which signs no certificate of an exchange.
+	@own="$$SSL_CERT_FILE"; $(IN_STACK) { [ "$$own" != "$$S3_CA_BUNDLE" ] || own=; } && \
+	  env -u SSL_CERT_FILE $${own:+"SSL_CERT_FILE=$$own"} python -m infra.compare_candles --pairs $(or $(PAIRS),50) --minutes $(or $(MINUTES),60)
 
 # SYMBOL is read from the environment, where make puts it: a symbol may contain any character, quotes too.
 trace: setup  ## print the exchange's original text of a price; SYMBOL=binance:BTCUSDT
@@ -112,7 +118,7 @@ back-up: setup  ## copy bucket and database to a new folder while everything run
 	@$(if $(TO),,$(error make back-up TO=folder))$(INFRA) back-up '$(TO)'
 
 restore: setup  ## fill the empty stack of FEED (live) from a back-up; FROM=folder: docs/backup.md
-	@$(if $(FROM),,$(error make restore FROM=folder))$(INFRA) restore --feed $(FEED) '$(FROM)'
+	@$(if $(FROM),,$(error make restore FROM=folder))$(if $(SECURED),$(error make restore fills plain stacks only))$(INFRA) restore --feed $(FEED) '$(FROM)'
 
 accept-topics: setup  ## after a raw topic was deleted and created again: continue with its oldest record
 	$(call while_jobs_rest,spark-submit spark_jobs/accept_topics.py)

@@ -44,6 +44,9 @@ class ExchangeError(Exception):
     unanswered, stopped, rotated, failed, or error_<the exchange's own code>. `at_once` skips the
     random pause on the first failure; rate limits still apply. `retry_after` is the pause in
     seconds that the exchange demanded (0 if none). `status` is that of a refused HTTP request, otherwise 0.
+
+    Cause and detail may contain the exchange's own text, so each is reduced to `one_line`: the error's text
+    becomes part of a message in Kafka and of a row in Postgres, which accepts no NUL.
     """
 
     def __init__(
@@ -55,8 +58,8 @@ class ExchangeError(Exception):
         retry_after: float = 0.0,
         status: int = 0,
     ) -> None:
-        super().__init__(f"{cause}: {detail}" if detail else cause)
-        self.cause = cause
+        self.cause = one_line(cause)
+        super().__init__(f"{self.cause}: {one_line(detail)}" if detail else self.cause)
         self.at_once = at_once
         self.retry_after = retry_after
         self.status = status

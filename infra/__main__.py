@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from core.no_proxy import exempt_loopback
 from core.settings import STACK, SettingError, Settings
 from exchanges import EXCHANGE
-from infra import backup, first_prices, ports, supervision
+from infra import backup, exchange_request, first_prices, ports, supervision
 from infra.addresses import reachable_address
 from infra.monitoring.monitor import alertmanager_url, monitor, prometheus_url
 from infra.stack import FEEDS, Stack, StackError, all_stacks, delete, stack_of
@@ -61,7 +61,7 @@ def is_reachable(stack: Stack, exchange: str) -> bool:
     addresses = stack.settings.exchanges[exchange].addresses
     url = addresses["rest"] + EXCHANGE[exchange].reachable_path
     try:
-        response = requests.get(url, timeout=5)
+        response = exchange_request.get(url, timeout=5)
     except requests.RequestException as error:
         print(
             f"{exchange}: {url} is unreachable ({type(error).__name__}). "

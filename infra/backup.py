@@ -8,6 +8,8 @@ why, and what a restore reads again.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg2
 from botocore.exceptions import ClientError
@@ -37,6 +39,12 @@ DELTA_LOG = "tickers/_delta_log/"
 NEWEST_CHECKPOINT = f"{DELTA_LOG}_last_checkpoint"
 """The only object that is ever overwritten. It names a checkpoint, which must be in the copy too."""
 
+WITHOUT_TLS = ("disable", "allow", "prefer")
+"""Values of sslmode with which a client without TLS connects."""
+
+OLDEST_RELEASE = 18
+"""Postgres's release that make setup installs."""
+
 COPIES = 8
 """Objects that are copied at the same time."""
 
@@ -47,12 +55,13 @@ LISTING_DEADLINE = 300.0
 def back_up(settings: Settings, folder: Path) -> int:
     """Copy bucket and database to a new folder. Return the number of objects.
 
-    The jobs and extractors may keep running. Raise StackError if the folder has files, if pg_dump fails, or
-    if raw_archive publishes without a pause; boto3's errors if the store fails. `database.dump` is written
-    last: a folder without it is incomplete.
+    The jobs and extractors may keep running. Raise StackError if the folder has files, if pg_dump is missing
+    or fails, or if raw_archive publishes without a pause; boto3's errors if the store fails.
+    `database.dump` is written last: a folder without it is incomplete.
     """
     if folder.exists() and any(folder.iterdir()):
         raise StackError(f"{folder} is not empty: choose a new folder for each back-up")
+    pg_dump = program("pg_dump", settings.database_url)
     folder.mkdir(parents=True, exist_ok=True)
     store = object_store.client(settings, attempts=5)
     bucket = settings.s3_bucket
@@ -77,7 +86,7 @@ def back_up(settings: Settings, folder: Path) -> int:
     with ThreadPoolExecutor(COPIES) as pool:
         copied += sum(pool.map(fetch, log))
         copied += sum(pool.map(fetch, others))
-    _dump(settings, folder / DATABASE)
+    _dump(pg_dump, settings, folder / DATABASE)
     return copied
 
 
@@ -102,10 +111,11 @@ def restore(settings: Settings, folder: Path) -> int:
     """Fill an empty bucket and an empty database from the folder. Return the number of objects.
 
     No job and no server may run. A restore that was interrupted can be repeated. Raise StackError if the
-    folder is incomplete, or if the bucket or the tables have other data.
+    folder is incomplete, if the bucket or the tables have other data, or if pg_restore is missing or fails.
     """
     if not (folder / DATABASE).exists():
         raise StackError(f"{folder} has no {DATABASE}: not a back-up, or one that was interrupted")
+    pg_restore = program("pg_restore", settings.database_url)
     store = object_store.client(settings, attempts=5)
     files = {str(path.relative_to(folder / BUCKET)): path for path in _files(folder / BUCKET)}
     present = {*_keys(store, settings.s3_bucket)}
@@ -118,7 +128,7 @@ def restore(settings: Settings, folder: Path) -> int:
 
     with ThreadPoolExecutor(COPIES) as pool:
         list(pool.map(upload, sorted(files)))
-    _load(settings, folder / DATABASE)
+    _load(pg_restore, settings, folder / DATABASE)
     # The dump may be of an earlier version, and has no rights.
     postgres.initialise(settings)
     return len(files)
@@ -147,19 +157,42 @@ def _refuse_rows(settings: Settings) -> None:
             raise StackError("the database is not empty. Restore into a new stack")
 
 
-def _dump(settings: Settings, file: Path) -> None:
+def program(name: str, database_url: str) -> str:
+    """Return the path of a program of Postgres: that of make setup, which has no TLS, or the one on PATH.
+
+    Raise StackError if the database requires TLS and the program on PATH is missing or too old.
+    """
+    mode = parse_qs(urlsplit(database_url).query).get("sslmode", [""])[-1]
+    if mode in ("", *WITHOUT_TLS):
+        return str(paths.site_packages() / paths.POSTGRES_BIN / name)
+    found = shutil.which(name)
+    version = ""
+    if found:
+        version = subprocess.run(
+            [found, "--version"], capture_output=True, text=True
+        ).stdout.strip()
+    release = re.search(r"\(PostgreSQL\) (\d+)", version)
+    if found is None or release is None or int(release[1]) < OLDEST_RELEASE:
+        raise StackError(
+            f"DATABASE_URL requires TLS, so a {name} of Postgres {OLDEST_RELEASE} or newer must be on PATH: "
+            f"found {version or 'none'}. That of make setup has no TLS"
+        )
+    return found
+
+
+def _dump(pg_dump: str, settings: Settings, file: Path) -> None:
     incomplete = file.with_suffix(".incomplete")
     options = ("--format=custom", "--no-owner", "--no-privileges", f"--file={incomplete}")
-    _run("pg_dump", settings.database_url, *options)
+    _run(pg_dump, settings.database_url, *options)
     incomplete.rename(file)
 
 
-def _load(settings: Settings, file: Path) -> None:
+def _load(pg_restore: str, settings: Settings, file: Path) -> None:
     """Replace the tables, which have no rows, by those of the dump."""
     # pg_restore --clean can't drop partitioned tables.
     postgres.make_empty(settings)
     options = ("--no-owner", "--no-privileges", "--single-transaction")
-    _run("pg_restore", settings.database_url, *options, str(file))
+    _run(pg_restore, settings.database_url, *options, str(file))
 
 
 def _run(program: str, database_url: str, *options: str) -> None:
@@ -168,9 +201,8 @@ def _run(program: str, database_url: str, *options: str) -> None:
     user, _, host = url.netloc.rpartition("@")
     name, _, password = user.partition(":")
     shown = url._replace(netloc=f"{name}@{host}" if user else host).geturl()
-    path = str(paths.site_packages() / paths.POSTGRES_BIN / program)
-    command = [path, f"--dbname={shown}", *options]
+    command = [program, f"--dbname={shown}", *options]
     environment = os.environ | ({"PGPASSWORD": unquote(password)} if password else {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise StackError(f"{program} failed: {done.stderr.strip()}")
+        raise StackError(f"{Path(program).name} failed: {done.stderr.strip()}")

@@ -23,6 +23,7 @@ from exchanges.exchange import CandleSource, CandleSpan, Exchange, ExchangeError
 from extractors.backfill.ranking import ranked
 from extractors.receive.exchange_client import client_of
 from spark_jobs.exchange_candles.reader import candle_of
+from spark_jobs.tickers.values import EXACT
 
 PRICES = ("close", "high", "low")
 SHOWN = 10
@@ -126,7 +127,7 @@ def joined(comparisons: Sequence[Comparison]) -> Comparison:
 
 def step_of(prices: Iterator[Decimal]) -> Decimal:
     """Return the smallest unit in which these prices are written: 0.01 for 85439.99 and 85440.1."""
-    exponents = [price.normalize().as_tuple().exponent for price in prices]
+    exponents = [price.normalize(EXACT).as_tuple().exponent for price in prices]
     return Decimal(1).scaleb(min([0, *(e for e in exponents if isinstance(e, int))]))
 
 
@@ -203,8 +204,8 @@ def lines(exchange: str, found: Comparison) -> Iterator[str]:
     yield f"  only ours {found.only_ours}, only the exchange's {found.only_theirs}"
     for each in found.differences[:SHOWN]:
         yield (
-            f"  {each.symbol} {each.minute:%H:%M} {each.name}: ours {each.ours.normalize():f},"
-            f" theirs {each.theirs.normalize():f}, {each.steps:.0f} steps"
+            f"  {each.symbol} {each.minute:%H:%M} {each.name}: ours {each.ours.normalize(EXACT):f},"
+            f" theirs {each.theirs.normalize(EXACT):f}, {each.steps:.0f} steps"
         )
 
 

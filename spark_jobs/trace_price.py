@@ -28,6 +28,7 @@ from spark_jobs.run.runner import log_to_stderr
 from spark_jobs.run.session import spark_session
 from spark_jobs.tickers.element_reader import CLOCK_LIMIT
 from spark_jobs.tickers.elements import elements_of
+from spark_jobs.tickers.values import EXACT
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -168,7 +169,7 @@ def item_at(price: Price, message: bytes) -> str | None:
 
 def shown(traced: Traced) -> Iterator[str]:
     price = traced.price
-    yield f"{EXCHANGE_OF_TOPIC[price.topic]}:{price.symbol} {price.price.normalize():f}"
+    yield f"{EXCHANGE_OF_TOPIC[price.topic]}:{price.symbol} {price.price.normalize(EXACT):f}"
     yield f"place:    {price.topic}/{price.partition}, offset {price.offset}, item {price.position}"
     yield f"received: {price.received_at.isoformat()}"
     yield f"endpoint: {price.endpoint or 'not known'}"

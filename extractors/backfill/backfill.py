@@ -22,7 +22,7 @@ from exchanges.exchange import (
     Instrument,
     InvalidRequestError,
 )
-from extractors.backfill.candle_producer import CandleProducer
+from extractors.backfill.candle_producer import CandleProducer, TooLargeError
 from extractors.backfill.holes import DAY, HOUR, SECOND, Part, parts_of
 from extractors.backfill.progress import BackfillProgress, Filling
 from extractors.backfill.ranking import ranked
@@ -148,7 +148,7 @@ class Backfill(Thread):
         log.info("backfill finished pairs=%d", self.pairs)
 
     def _fill_pair(self, symbol: str, parts: list[Part], is_last_attempt: bool) -> bool:
-        """Send the symbol's candles to Kafka, or why the exchange has none.
+        """Send the symbol's candles to Kafka, or why the exchange has none or Kafka refuses them.
 
         Return False if a stop was requested before all were sent. Raise ExchangeError if a request failed;
         at the last attempt, its reason is sent instead. Raise OSError if Kafka is unavailable.
@@ -164,7 +164,12 @@ class Backfill(Thread):
                 if error.retry_after or not is_final:
                     raise
                 response, reason = None, str(error)
-            self._send(symbol, part, response, reason)
+            try:
+                self._send(symbol, part, response, reason)
+            except TooLargeError as error:
+                # Another attempt would fail too, and keep all other pairs waiting.
+                log.warning("candles refused symbol=%r reason=%r", symbol, str(error))
+                self._send(symbol, part, None, str(error))
         return True
 
     def _candles(self, span: CandleSpan) -> str:

@@ -5,7 +5,7 @@ changes nothing.
 """
 
 import confluent_kafka
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from core.kafka_client import client_configuration
 from core.message import FRAMING, MAX_MESSAGE_BYTES
@@ -25,6 +25,10 @@ CONFIGURATION = {
     "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
     "log_level": 2,
 }
+
+
+class TooLargeError(TopicError):
+    """Kafka refuses the message for its size, now and later."""
 
 
 class CandleProducer:
@@ -55,15 +59,24 @@ class CandleProducer:
             raise TopicError(problem)
 
     def send(self, key: bytes, value: bytes) -> None:
-        """Send one message, and return when Kafka has it. Raise TopicError if it has not."""
+        """Send one message, and return when Kafka has it.
+
+        Raise TooLargeError if Kafka refuses it for its size, TopicError if Kafka does not have it for
+        another reason.
+        """
         failures: list[KafkaError] = []
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             if error:
                 failures.append(error)
 
-        self._kafka.produce(EXCHANGE_CANDLES, value, key, on_delivery=on_delivery)
+        try:
+            self._kafka.produce(EXCHANGE_CANDLES, value, key, on_delivery=on_delivery)
+        except KafkaException as error:
+            failures.append(error.args[0])
         self._kafka.flush()
-        for error in failures:
-            reason = explain(error, EXCHANGE_CANDLES, self._settings)
-            raise TopicError(f"topic {EXCHANGE_CANDLES}: {reason}")
+        for failure in failures:
+            is_too_large = failure.code() == KafkaError.MSG_SIZE_TOO_LARGE
+            kind = TooLargeError if is_too_large else TopicError
+            reason = explain(failure, EXCHANGE_CANDLES, self._settings)
+            raise kind(f"topic {EXCHANGE_CANDLES}: {reason}")

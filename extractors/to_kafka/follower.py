@@ -8,7 +8,7 @@ from threading import Thread
 
 from core.message import MAX_MESSAGE_BYTES
 from core.settings import Settings
-from extractors.journal.journal import Journal
+from extractors.journal.journal import DISK_IS_FULL, Journal
 from extractors.journal.reader import JournalReader
 from extractors.metrics import Metrics
 from extractors.receive.exchange_client import ExchangeClient
@@ -133,13 +133,29 @@ class KafkaFollower(Thread):
         is_new = not (self._journal.has_items_left or self._delivered.partitions)
         self._delivered.set_partitions(partitions, self._journal.end)
         if self._delivered.counts != self._saved_counts:
-            # Otherwise the next process would look for items in the wrong partitions.
-            self._delivered.save(self._journal.folder, durably=True)
-            self._saved_counts = list(self._delivered.counts)
+            self._save_counts()
         update = begin if is_new else catch_up
         update(self._topic, self._settings, self._delivered)
         log.info("resumed position=%d taken=%s", self._delivered.start(), self._delivered.taken())
         self._record()
+
+    def _save_counts(self) -> None:
+        """Record the numbers of partitions. Raise OSError, but not for a full disk.
+
+        On a full disk, delivery goes on: it makes room, as delivered segments can be dropped.
+        """
+        try:
+            self._save()
+        except OSError as error:
+            if error.errno not in DISK_IS_FULL:
+                raise
+            log.error("partitions not recorded reason=%r", str(error))
+            if len(self._delivered.counts) > 1:
+                # Keep the former number. If this process were killed, the next one would look for items in
+                # the former partitions: some would be sent twice, or never.
+                self._delivered.counts.pop()
+            # Otherwise nothing is recorded yet. If this process were killed, the next one would take the
+            # topic's number for that of all items: right, unless partitions are added in between.
 
     def _record_if_due(self, now: float) -> None:
         self._journal.delivered = self._delivered.position
@@ -151,7 +167,13 @@ class KafkaFollower(Thread):
         self._journal.delivered = self._delivered.position
         # On a full disk the older record stays; a restart then reads more of the topic.
         with suppress(OSError):
-            self._delivered.save(self._journal.folder)
+            self._save()
+
+    def _save(self) -> None:
+        """Write the record, durably if the numbers of partitions changed. Raise OSError."""
+        counts = list(self._delivered.counts)
+        self._delivered.save(self._journal.folder, durably=counts != self._saved_counts)
+        self._saved_counts = counts
 
     def _oldest_in_journal(self) -> int | None:
         segment = self._journal.segment_at(self._journal.delivered)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import requests
 from websocket import WebSocketException
 
 from core.settings import Settings
@@ -15,6 +14,7 @@ from extractors.receive.connection import WAKE_INTERVAL
 from extractors.receive.exchange_client import ExchangeClient, client_of
 from extractors.receive.open_socket import connect
 from extractors.receive.web_socket import Socket
+from infra import exchange_request
 from infra.doctor.clocks import clock_finding, of_date_header
 from infra.doctor.finding import Finding
 
@@ -62,7 +62,7 @@ def _rest(exchange: Exchange, settings: Settings) -> Iterator[Finding]:
     """Request a path that needs no key. Raise ExchangeError if it is refused, OSError without an answer."""
     url = settings.exchanges[exchange.name].addresses["rest"] + exchange.reachable_path
     asked = time.time()
-    answer = requests.get(url, timeout=REST_TIMEOUT, allow_redirects=False)
+    answer = exchange_request.get(url, REST_TIMEOUT)
     answered = time.time()
     if answer.status_code != HTTPStatus.OK:
         headers = {name.lower(): value for name, value in answer.headers.items()}

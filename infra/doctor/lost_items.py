@@ -40,9 +40,15 @@ def _counts(url: str, exchange: str) -> dict[str, float]:
     except requests.ConnectionError:
         return {}
     answer.raise_for_status()
+    try:
+        families = [*text_string_to_metric_families(answer.text)]
+    except ValueError as error:
+        raise requests.RequestException(
+            f"{url}: no metrics; another program has the port"
+        ) from error
     return {
         sample.name: sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in families
         for sample in family.samples
         if sample.labels.get("exchange") == exchange
     }

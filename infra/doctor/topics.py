@@ -1,5 +1,6 @@
 """Check Kafka: the connection, the topics that `make initialise` creates, their settings, and rights."""
 
+import shlex
 from collections.abc import Iterator
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -10,6 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from core.kafka_client import missing_right
 from core.settings import Settings
+from infra import paths
 from infra.doctor.finding import Finding
 from infra.doctor.target import Target
 from infra.services import kafka
@@ -49,7 +51,11 @@ def topics(settings: Settings) -> Iterator[Finding]:
         if partitions < topic.num_partitions:
             yield Finding(
                 f"topic {topic.topic} has {partitions} partitions, fewer than {topic.num_partitions}",
-                f"kafka-topics.sh --alter --topic {topic.topic} --partitions {topic.num_partitions}",
+                kafka_command(
+                    settings,
+                    "org.apache.kafka.tools.TopicCommand",
+                    f"--alter --topic {topic.topic} --partitions {topic.num_partitions}",
+                ),
             )
     if found and (without := kafka.leaderless(admin, found)):
         yield Finding(f"no leader: {', '.join(without)}", "start the brokers that hold them")
@@ -66,8 +72,22 @@ def topics(settings: Settings) -> Iterator[Finding]:
             if (actual := config[name].value) != expected:
                 yield Finding(
                     f"topic {topic.topic} has {name}={actual}, expected {expected}",
-                    f"kafka-configs.sh --alter --topic {topic.topic} --add-config {name}={expected}",
+                    kafka_command(
+                        settings,
+                        "kafka.admin.ConfigCommand",
+                        f"--alter --topic {topic.topic} --add-config {name}={expected}",
+                    ),
                 )
+
+
+def kafka_command(settings: Settings, program: str, options: str) -> str:
+    """Return the shell command that runs a tool of Kafka, from the jars that make setup installs."""
+    jars = shlex.quote(f"{paths.KAFKA_JARS.relative_to(paths.PROJECT)}/*")
+    login = settings.kafka_client_properties
+    connection = f"--bootstrap-server {settings.kafka_bootstrap_servers}"
+    if login:
+        connection += f" --command-config {shlex.quote(login)}"
+    return f"{shlex.quote(paths.java())} -cp {jars} {program} {connection} {options}"
 
 
 def rights(settings: Settings) -> Iterator[Finding]:

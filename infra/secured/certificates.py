@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra import paths
+
 STORE_PASSWORD = "changeit"
 """Password of PKCS12 files, which need one. It protects nothing: they are private files, or public."""
 
@@ -71,7 +73,7 @@ class Authority:
         store.unlink(missing_ok=True)
         options = ["-importcert", "-noprompt", "-alias", "authority", "-storetype", "PKCS12"]
         options += ["-file", str(self.certificate), "-keystore", str(store)]
-        _run("keytool", *options, "-storepass", STORE_PASSWORD)
+        _run(paths.java("keytool"), *options, "-storepass", STORE_PASSWORD)
         return store
 
     def forget_key(self) -> None:
@@ -110,7 +112,7 @@ def java_options(truststore: Path) -> str:
 def _run(program: str, *arguments: str) -> None:
     if shutil.which(program) is None:
         raise CertificateError(
-            f"{program} is not installed. On Debian: apt-get install {PACKAGE[program]}"
+            f"{program} is not installed. On Debian: apt-get install {PACKAGE[Path(program).name]}"
         )
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:

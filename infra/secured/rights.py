@@ -36,6 +36,8 @@ KAFKA_RIGHTS = {
         *(Right("Read", topic) for topic in (*RAW_TOPICS, *OTHER_TOPICS)),
         # To check message.timestamp.type.
         *(Right("Describe_Configs", topic) for topic in RAW_TOPICS),
+        # To read single messages, such as those of dead letters: librdkafka looks up this group too.
+        Right("Describe", "spark_jobs", ResourceType.GROUP),
         # To publish their progress.
         *(Right("Read", query, ResourceType.GROUP) for query in QUERIES),
     ),

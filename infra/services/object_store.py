@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.no_proxy import exempt_loopback
 from core.s3_client import client_arguments
 from core.settings import Settings
 from infra.addresses import reachable_address
@@ -49,7 +50,11 @@ def prepare(stack: Stack) -> None:
 
 
 def client(settings: Settings, attempts: int = 1) -> "S3Client":
-    """Return an S3 client that tries a request up to `attempts` times, with growing pauses."""
+    """Return an S3 client that tries a request up to `attempts` times, with growing pauses.
+
+    A store on loopback is reached without a proxy: not every program that needs one exempts it.
+    """
+    exempt_loopback(os.environ)
     return boto3.client(
         "s3",
         **client_arguments(settings),
@@ -63,7 +68,11 @@ def client(settings: Settings, attempts: int = 1) -> "S3Client":
 
 
 def storage_options(settings: Settings) -> dict[str, str]:
-    """Return the options of delta-rs and polars. Without keys, they find credentials themselves."""
+    """Return the options of delta-rs and polars. Without keys, they find credentials themselves.
+
+    A store on loopback is reached without a proxy, as by `client`.
+    """
+    exempt_loopback(os.environ)
     options = {
         "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
         "AWS_ALLOW_HTTP": "true",

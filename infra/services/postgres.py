@@ -84,7 +84,19 @@ def _install(stack: Stack) -> None:
     else:
         for part in paths.POSTGRES_FOLDERS:
             shutil.copytree(paths.site_packages() / part, copy / part, symlinks=True)
+    open_to_others(copy)
     copy.rename(complete)
+
+
+def open_to_others(folder: Path) -> None:
+    """Let others read and execute what the owner may: root's umask may have hidden it from `postgres_user`.
+
+    The targets of symbolic links keep their permissions.
+    """
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 6)
 
 
 def _require_tls(stack: Stack, data: Path) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Self, cast
 
 import polars as pl
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
+from core.kafka_client import missing_right
 from core.message import ENDPOINT_HEADER
 from core.settings import Settings
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.partitions import KAFKA_TIMEOUT, metadata_consumer
+from spark_jobs.kafka_source.partitions import GROUP, KAFKA_TIMEOUT, metadata_consumer
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 from spark_jobs.tickers.messages import HOST
 
@@ -31,6 +32,7 @@ class KeptMessages:
     """Reader of the messages that Kafka still has. It joins no consumer group and commits nothing."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._consumer = metadata_consumer(settings)
         # Topic, partition and offset that the consumer reads next. A read that starts there needs no
         # new assignment.
@@ -81,6 +83,9 @@ class KeptMessages:
             raise MissingError(f"{topic}/{partition}: no message within {KAFKA_TIMEOUT:.0f} s")
         error = message.error()
         if error is not None:
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                right = missing_right(self._settings, "Describe", f"group {GROUP}")
+                raise MissingError(f"Kafka: {right}")
             raise MissingError(f"{topic}/{partition}: {error.str()}")
         return message
 

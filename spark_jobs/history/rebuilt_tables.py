@@ -1,6 +1,7 @@
 """Build the live job's tables again in a separate schema, then replace the live tables' rows.
 
-Readers see the old rows until one transaction replaces them. A rebuild that ends early changes nothing.
+Readers see the old rows until one transaction replaces them. A rebuild that ends early changes nothing;
+the live job's next start, or the next rebuild, drops its tables.
 """
 
 from collections.abc import Mapping
@@ -31,8 +32,11 @@ TABLES = ("live_prices", "dead_letters", "dead_letter_spans", "kafka_progress", 
 # fails instead of changing the live one.
 WORK_IN_PUBLIC = "SET LOCAL search_path TO public"
 
+# A rebuild that ended early has left its tables.
+DROP_LEFT_OVER = f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
+
 CREATE = f"""
-DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+{DROP_LEFT_OVER};
 CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.candles_1m (LIKE public.candles_1m INCLUDING ALL) PARTITION BY RANGE (minute);
 """ + "".join(

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 KAFKA_TIMEOUT = 30.0
 """Timeout of a request, in seconds."""
 
+GROUP = "spark_jobs"
+"""Group that librdkafka looks up before it reads a record, though nothing joins it."""
+
 NOT_AUTHORISED = re.compile(r"Not authorized to access topics: \[(.+?)\]")
 """Text of Kafka's Java client in the exception of a query."""
 
@@ -196,7 +199,7 @@ def metadata_consumer(settings: Settings) -> Consumer:
     return Consumer(
         {
             **client_configuration(settings),
-            "group.id": "spark_jobs",
+            "group.id": GROUP,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
         }

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
 
+# Sorting writes a day's candles a second time. If the disk is too full for that, each attempt fills it.
+SORT_RETRY_SECONDS = 3600.0
+
 # Short, because later requests for the table queue behind one that waits for its lock.
 LOCK_TIMEOUT = "200ms"
 
@@ -50,17 +53,28 @@ class Upkeep(threading.Thread):
         super().__init__(name="upkeep", daemon=True)
         self._candles_kept = candles_kept
         self._database_url = database_url
+        self._sort_at = 0.0
 
     def run(self) -> None:
         while True:
             try:
                 with closing(connect(self._database_url, "upkeep")) as database:
                     one_step(database, self._candles_kept)
-                sort_a_day(self._database_url)
+                self._sort_if_due()
             # Catch everything: if this thread ended, nothing would notice before the disk is full.
             except Exception:
                 log.exception("upkeep failed retry_in=%.0f", EVERY_SECONDS)
             time.sleep(EVERY_SECONDS)
+
+    def _sort_if_due(self) -> None:
+        """Sort up to one day. After an error, pause for SORT_RETRY_SECONDS."""
+        if time.monotonic() < self._sort_at:
+            return
+        try:
+            sort_a_day(self._database_url)
+        except psycopg2.Error:
+            self._sort_at = time.monotonic() + SORT_RETRY_SECONDS
+            log.exception("sorting failed retry_in=%.0f", SORT_RETRY_SECONDS)
 
 
 def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:

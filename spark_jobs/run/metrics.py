@@ -65,6 +65,12 @@ class JobMetrics:
             ["query"],
             registry=registry,
         )
+        self._lag_limit = Gauge(
+            "job_lag_limit_seconds",
+            "Lag that the query does not exceed without a fault",
+            ["query"],
+            registry=registry,
+        )
         self._last_batch = Gauge(
             "job_last_batch_timestamp_seconds",
             "Time of the last finished batch; the lag is as of then",
@@ -102,8 +108,12 @@ class JobMetrics:
             registry=registry,
         )
 
-    def expect(self, query: str) -> None:
-        """Export a query's counters of errors as 0, so that Prometheus sees the first error."""
+    def expect(self, query: str, lag_limit: float) -> None:
+        """Export a query's limit of the lag, in seconds, and its counters of errors as 0.
+
+        Prometheus then sees the first error.
+        """
+        self._lag_limit.labels(query).set(lag_limit)
         self._failed_attempts.labels(query)
         self._items.labels(query, "dead")
 

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1
 
+LAKE_QUERIES = ("raw_archive", "price_history")
+"""Queries that start a batch every LAKE_BATCH_SECONDS."""
+
 Start = Callable[[SparkSession, Settings], Sequence[Sink]]
 """Function that starts queries and returns their sinks."""
 
@@ -90,7 +93,7 @@ def _run(
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", pool)
         for sink in start(spark, settings):
             reports.watch(sink)
-            metrics.expect(sink.query)
+            metrics.expect(sink.query, lag_limit(sink.query, settings))
             sink.report_to(metrics)
             sinks.append(sink)
     metrics.serve(settings.metrics_host, metrics_port(settings))
@@ -104,6 +107,11 @@ def _run(
     finally:
         groups.close()
     spark.stop()
+
+
+def lag_limit(query: str, settings: Settings) -> float:
+    """Return the lag in seconds that a query does not exceed without a fault."""
+    return settings.lake_batch_seconds + 240 if query in LAKE_QUERIES else 300
 
 
 def _wait(spark: SparkSession, sinks: Sequence[Sink], shutdown: threading.Event) -> None:

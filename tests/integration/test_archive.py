@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from exchanges.binance import BINANCE
 from spark_jobs.kafka_source.partitions import OffsetError
 from spark_jobs.lake.raw.archive import Archive
+from spark_jobs.lake.raw.staged_records import STAGED_BY
 from tests.support.archive import (
     EVENING,
     IDS,
@@ -21,6 +23,8 @@ from tests.support.archive import (
 )
 
 NEXT_HOUR = datetime(2026, 11, 22, 19, 0, 0, tzinfo=UTC)
+MANY_PARTITIONS = [(partition, 10_000) for partition in range(16)]
+"""One name with all of them would have more than 255 bytes."""
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -54,6 +58,55 @@ def test_each_task_of_a_batch_makes_an_object_of_what_it_read(
         f"date=2026-11-22/hour=18/1.7-7.{TOPIC_ID}.parquet",
     ]
     assert archive.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 2, (BINANCE.raw_topic, 1): 8}
+
+
+def test_the_records_of_many_partitions_are_in_several_objects_with_names_that_disks_accept(
+    spark: SparkSession, archive: Archive, tmp_path: Path
+) -> None:
+    archive.write(batch(spark, *MANY_PARTITIONS), 0)
+    first, second = (
+        "_".join(f"{partition}.10000-10000" for partition in eight)
+        for eight in (range(8), range(8, 16))
+    )
+    assert names(tmp_path) == [
+        f"date=2026-11-22/hour=18/{first}.{TOPIC_ID}.parquet",
+        f"date=2026-11-22/hour=18/{second}.{TOPIC_ID}.parquet",
+    ]
+    assert places(tmp_path) == MANY_PARTITIONS
+    ends = {(BINANCE.raw_topic, partition): offset + 1 for partition, offset in MANY_PARTITIONS}
+    assert resumed(spark, tmp_path).progress() == ends
+
+
+def test_a_staged_file_whose_name_is_too_long_is_thrown_away_and_its_records_are_read_again(
+    spark: SparkSession, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as former:
+        # Earlier versions wrote all partitions of a task to one file.
+        former.setattr("spark_jobs.lake.raw.archive.STAGED_BY", STAGED_BY[:-1])
+        archive.stage(batch(spark, *MANY_PARTITIONS))
+    second = resumed(spark, tmp_path)
+    assert second.progress() == {}
+    assert not (tmp_path / "staging" / "raw_archive").exists()
+    second.write(batch(spark, *MANY_PARTITIONS), 0)
+    assert places(tmp_path) == MANY_PARTITIONS
+
+
+def test_a_staged_file_whose_name_is_too_long_is_kept_if_raw_has_later_records_of_its_batch(
+    spark: SparkSession, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next_hour = batch(spark, (0, 10_001), at=NEXT_HOUR)
+    with monkeypatch.context() as former:
+        former.setattr("spark_jobs.lake.raw.archive.STAGED_BY", STAGED_BY[:-1])
+        archive.stage(batch(spark, *MANY_PARTITIONS).union(next_hour).coalesce(1))
+    topic = f"topic={BINANCE.raw_topic}/date=2026-11-22/hour=19"
+    (file,) = (tmp_path / "staging" / "raw_archive" / topic).rglob("*.parquet")
+    published = tmp_path / "raw" / topic / f"0.10001-10001.{TOPIC_ID}.parquet"
+    published.parent.mkdir(parents=True)
+    file.rename(published)
+    # Reading from Kafka would resume after offset 10,001.
+    with pytest.raises(Py4JJavaError, match="File name too long"):
+        resumed(spark, tmp_path)
+    assert (tmp_path / "staging" / "raw_archive" / "_SUCCESS").exists()
 
 
 def test_hours_are_folders_without_a_leading_zero_and_those_with_one_count_too(

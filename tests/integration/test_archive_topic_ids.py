@@ -1,6 +1,7 @@
 """Archive a topic that was deleted and created again, in a folder."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,11 +126,9 @@ def test_batch_that_an_earlier_version_staged_is_published(
 ) -> None:
     resumed(spark, tmp_path, WITHOUT_IDS).stage(batch(spark, (0, 0)))
     (without_id,) = tmp_path.rglob("topic_id=*")
-    (file,) = without_id.glob("*.parquet")
+    (file,) = without_id.rglob("*.parquet")
     file.rename(without_id.parent / file.name)
-    for left in sorted(without_id.rglob("*")):
-        left.unlink()
-    without_id.rmdir()
+    shutil.rmtree(without_id)
     archive = Archive(spark, tmp_path.as_uri())
     assert archive.resume(PARTITIONS, IDS) == {(BINANCE.raw_topic, 0): 1}
     assert names(tmp_path) == [f"{HOUR}/0.0-0.parquet"]

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from core.message import MAX_MESSAGE_BYTES
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES
 from exchanges.binance import BINANCE
 from exchanges.exchange import Addresses, Asking, Instrument
 from extractors.backfill.backfill import Backfill
-from extractors.backfill.candle_producer import CandleProducer
+from extractors.backfill.candle_producer import CandleProducer, TooLargeError
 from extractors.backfill.holes import DAY, HOUR, MINUTE
 from extractors.backfill.progress import FILE, BackfillProgress
 from extractors.backfill.ranking import ranked
@@ -31,10 +32,15 @@ from infra.replay.faults.faults import CandlesBanned, CandlesFail, CandlesUnknow
 from tests.support.exchange_clients import binance_client, kucoin_client
 from tests.support.kafka import Topic
 from tests.support.ledger import Ledger
+from tests.support.own_kafka import OwnKafka
 from tests.support.replay_exchange import inflict, running
 from tests.support.small_exchange import EXCHANGES, exchanges
 from tests.support.waiting import wait_for
 
+TOO_LARGE = (
+    "topic exchange_candles: KafkaError{code=MSG_SIZE_TOO_LARGE,val=10,"
+    'str="Broker: Message size too large"}'
+)
 REACH = {"1m": 6 * HOUR, "1h": 30 * DAY, "1d": 365 * DAY}
 
 
@@ -206,6 +212,32 @@ def test_a_refused_pair_is_recorded_with_the_reason_and_costs_no_other(
     }
     assert [each["response"] for each in refused] == [None] * 3
     assert len({each["symbol"] for each in messages if each["response"]}) == thread.pairs - 1
+
+
+def test_a_response_that_kafka_refuses_as_too_large_is_recorded_and_costs_no_other(
+    address: str, one_broker: OwnKafka, tmp_path: Path
+) -> None:
+    settings = one_broker.settings
+    # A pair's 720 hours need 31 to 40 kB after compression, its 360 minutes and 365 days up to 22 kB.
+    one_broker.configure(EXCHANGE_CANDLES, "max.message.bytes", "26000")
+    topic = Topic(settings, EXCHANGE_CANDLES)
+    progress = new_hole(tmp_path)
+    with filling(client_at("binance", address), settings, tmp_path, progress) as thread:
+        wait_for(is_filled(progress))
+    messages = messages_of(topic, "binance")
+    assert 15 < thread.pairs == thread.done
+    assert Counter((each["interval"], each["reason"]) for each in messages) == {
+        ("1m", None): thread.pairs,
+        ("1h", TOO_LARGE): thread.pairs,
+        ("1d", None): thread.pairs,
+    }
+    assert [each["response"] for each in messages if each["reason"]] == [None] * thread.pairs
+
+
+def test_a_message_that_the_client_refuses_as_too_large_is_named(settings: Settings) -> None:
+    producer = CandleProducer(settings)
+    with pytest.raises(TooLargeError, match="MSG_SIZE_TOO_LARGE"):
+        producer.send(b"binance/BTCUSDT/1m", bytes(2 * MAX_MESSAGE_BYTES))
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)

@@ -34,13 +34,18 @@ def test_a_minute_is_complete_within_a_connection_and_without_an_interruption(
     assert complete(owner, *events) == [2, 3, 5, 6, 7]
 
 
-def test_an_event_whose_end_was_not_reported_lasts_until_the_next_one_of_its_kind(
+def test_an_interruption_whose_end_was_not_reported_lasts_until_the_next_one(
     owner: connection,
 ) -> None:
     events = (
         ("connection", -30, None),
-        ("connection", 5, None),
         ("interruption", -20, None),
         ("interruption", -5, 2),
     )
     assert complete(owner, *events) == [2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_minute_of_a_killed_connection_is_not_complete(owner: connection) -> None:
+    """When it was killed is unknown; the next connection may have opened much later."""
+    events = (("connection", -30, None), ("connection", 5.5, None))
+    assert complete(owner, *events) == [6, 7, 8, 9]

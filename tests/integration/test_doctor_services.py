@@ -1,6 +1,7 @@
 """Break Kafka's topics, the bucket and the tables for real: make doctor finds each, and nothing before."""
 
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -25,6 +26,7 @@ from psycopg2.extensions import connection
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES, FEED_EVENTS
 from exchanges.binance import BINANCE
+from infra import paths
 from infra.doctor import bucket, clocks, feeds, progress, tables, topics
 from infra.doctor.finding import Finding
 from infra.doctor.report import Check, checks, lines, results
@@ -106,16 +108,45 @@ def test_altered_settings_of_a_topic_are_found_with_the_command_that_restores_th
 ) -> None:
     altered(FEED_EVENTS, "message.timestamp.type", "CreateTime")
     altered(BINANCE.raw_topic, "retention.ms", "1209600000")
-    assert [*topics.topics(settings)] == [
+    found = [*topics.topics(settings)]
+    command = (
+        f"{paths.java()} -cp '.tools/jars/kafka/*' kafka.admin.ConfigCommand"
+        f" --bootstrap-server {settings.kafka_bootstrap_servers} --alter"
+    )
+    assert found == [
         Finding(
             "topic binance_raw_data has retention.ms=1209600000, expected 604800000",
-            "kafka-configs.sh --alter --topic binance_raw_data --add-config retention.ms=604800000",
+            f"{command} --topic binance_raw_data --add-config retention.ms=604800000",
         ),
         Finding(
             "topic feed_events has message.timestamp.type=CreateTime, expected LogAppendTime",
-            "kafka-configs.sh --alter --topic feed_events --add-config message.timestamp.type=LogAppendTime",
+            f"{command} --topic feed_events --add-config message.timestamp.type=LogAppendTime",
         ),
     ]
+    for finding in found:
+        execute_in_shell(finding.remedy)
+    assert wait_for(lambda: [*topics.topics(settings)], lambda left: not left) == []
+
+
+def execute_in_shell(command: str) -> None:
+    done = subprocess.run(command, shell=True, cwd=paths.PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_command_for_too_few_partitions_adds_them(
+    settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "TOPICS", [NewTopic(topic, 3, 1, config={})])
+    (found,) = topics.topics(settings)
+    execute_in_shell(found.remedy)
+    assert wait_for(lambda: [*topics.topics(settings)], lambda left: not left) == []
+
+
+def test_command_for_a_kafka_with_logins_names_the_file_of_the_login() -> None:
+    settings = Settings(kafka_bootstrap_servers="a:1,b:2", kafka_client_properties="/etc/my login")
+    assert topics.kafka_command(settings, "Tool", "--list").endswith(
+        " Tool --bootstrap-server a:1,b:2 --command-config '/etc/my login' --list"
+    )
 
 
 def test_missing_topic_and_too_few_partitions_are_found(

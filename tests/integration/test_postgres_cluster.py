@@ -5,11 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from infra.paths import PROJECT
 from infra.services import postgres
 from infra.stack import Stack, delete, stack_on_free_ports
+from tests.support.process import run
 from tests.support.waiting import wait_for
 
 PREPARE = """
@@ -53,6 +55,44 @@ def test_a_cluster_that_a_killed_command_left_is_made_again() -> None:
         assert "include 'stack.conf'" in (folder / "data" / "postgresql.conf").read_text()
     finally:
         delete(stack)
+
+
+UNDER_UMASK = """
+import os
+os.umask(0o077)
+from core.settings import STACK, Settings
+from infra.services import postgres
+from infra.stack import stack_of
+from infra.up import create_folder
+stack = stack_of("demo", Settings.from_environment(STACK))
+create_folder(stack)
+postgres.prepare(stack)
+"""
+
+
+def test_cluster_is_made_though_the_umask_hides_new_folders_from_others() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        Path(base).chmod(0o755)
+        run([sys.executable, "-c", UNDER_UMASK], {"STACK_DIR": f"{base}/stacks"})
+        folder = Path(base, "stacks", "demo", "postgres")
+        assert (folder / "data" / "PG_VERSION").read_text() == "18\n"
+        assert (folder / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_files_that_the_owner_may_read_and_execute_are_opened_to_others(tmp_path: Path) -> None:
+    folder, program, library = (tmp_path / each for each in ("folder", "folder/a", "folder/b"))
+    folder.mkdir()
+    for file, mode in ((program, 0o700), (library, 0o600)):
+        file.touch()
+        file.chmod(mode)
+    outside = tmp_path / "outside"
+    outside.touch(mode=0o600)
+    (folder / "link").symlink_to(outside)
+    folder.chmod(0o700)
+    postgres.open_to_others(folder)
+    modes = [each.stat().st_mode & 0o777 for each in (folder, program, library)]
+    assert modes == [0o705, 0o705, 0o604]
+    assert outside.stat().st_mode & 0o777 == 0o600
 
 
 def names(folder: Path) -> set[str]:

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,7 @@ from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from server.state.listener import State, look, read
 from server.state.listener import connect as server_connection
+from spark_jobs import live_prices
 from spark_jobs.audit import audit
 from spark_jobs.history import rebuilt_tickers
 from spark_jobs.history.history import HistoryError
@@ -37,6 +39,7 @@ from spark_jobs.lake.tickers.schema import EARLIER, FORMER
 from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.postgres import transaction
 from spark_jobs.postgres.transaction import SecondLiveJobError
+from spark_jobs.postgres.upkeep import Upkeep
 from spark_jobs.rebuild import rebuild, unchanged_rows, unchanged_tickers
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
@@ -352,6 +355,7 @@ def test_an_end_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_ane
     with pytest.raises(psycopg2.errors.RaiseException, match="refused"):
         rebuild(spark, own_lake)
     assert tables(owner) == before
+    assert not is_left_alone(owner)
     execute(owner, "DROP TRIGGER refuse ON batches")
     with closing(server_connection(own_lake.reader_database_url)) as server:
         known = state_of(server)
@@ -359,6 +363,30 @@ def test_an_end_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_ane
         assert state_of(server).epoch == known.epoch
     assert tables(owner) == before
     assert is_left_alone(owner)
+
+
+def test_the_live_job_drops_the_tables_of_a_rebuild_that_ended_early(
+    spark: SparkSession,
+    own_lake: Settings,
+    owner: connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send(own_lake, 0, 4)
+    run_live_prices(spark, own_lake, tmp_path / "first")
+    before = tables(owner)
+    execute(owner, REFUSE_BATCHES)
+    with pytest.raises(psycopg2.errors.RaiseException, match="refused"):
+        rebuild(spark, own_lake)
+    assert not is_left_alone(owner)
+
+    # Nothing would end this thread.
+    monkeypatch.setattr(Upkeep, "start", lambda upkeep: None)
+    live_prices.start(spark, replace(own_lake, checkpoint_dir=str(tmp_path / "second")))
+    for query in spark.streams.active:
+        query.stop()
+    assert is_left_alone(owner)
+    assert tables(owner) == before
 
 
 def test_servers_read_all_prices_again_where_one_is_gone(

@@ -12,6 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
+from infra.doctor.newest_records import first_records
+from infra.secured.rights import KAFKA_RIGHTS
+from spark_jobs.history.kept_messages import KeptMessages, MissingError
 from spark_jobs.kafka_source.partitions import RightError, raise_if_unauthorized
 from spark_jobs.kafka_source.records import kafka_records
 from tests.support.frames import BTCUSDT
@@ -21,6 +24,7 @@ from tests.support.queries import run_live_prices, run_once
 from tests.support.secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
 
 RECEIVED_AT = 1743147448501233
+PARTITIONS = 4
 RIGHTS = (("Read", BINANCE.raw_topic), ("Read", KUCOIN.raw_topic))
 
 
@@ -63,6 +67,29 @@ def test_live_job_reads_with_a_client_certificate(
         broker.grant(right, topic, principal="CN=job")
     run_live_prices(spark, over(settings, database), tmp_path)
     assert rows(owner, "SELECT symbol FROM live_prices") == [("BTCUSDT",)]
+
+
+def test_single_messages_are_read_with_the_rights_of_the_jobs(broker: SecureKafka) -> None:
+    with broker.granted(*KAFKA_RIGHTS["jobs"]), KeptMessages(broker.settings) as messages:
+        (partition,) = (
+            number for number in range(PARTITIONS) if messages.held(BINANCE.raw_topic, number)
+        )
+        (frame,) = messages.read(BINANCE.raw_topic, partition, [0])
+        (record,) = first_records(broker.settings, {(BINANCE.raw_topic, partition): 0})
+    assert frame["value"].to_list() == [record.value()]
+    assert b'"s": "BTCUSDT"' in frame["value"][0]
+
+
+def test_right_that_single_messages_need_is_named(broker: SecureKafka) -> None:
+    with (
+        broker.granted(*RIGHTS),
+        KeptMessages(broker.settings) as messages,
+        pytest.raises(
+            MissingError, match=f"^Kafka: user {USER} needs Describe on group spark_jobs"
+        ),
+    ):
+        # No message is there, which could arrive before the refusal.
+        [*messages.read(BINANCE.raw_topic, 0, [messages.held(BINANCE.raw_topic, 0).stop])]
 
 
 def test_query_that_may_read_no_longer_names_the_missing_right(

@@ -1,6 +1,8 @@
 """Trace a stored price to the exchange's original item, in Kafka and in `raw/`."""
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from exchanges.binance import BINANCE
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
-from spark_jobs.trace_price import TraceError, shown, trace
+from spark_jobs.trace_price import Price, Traced, TraceError, shown, trace
 from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake_queries import delete, keys, run_raw_archive
@@ -57,6 +59,23 @@ def test_the_words_come_from_kafka_and_later_from_raw(
         TraceError, match=f"offset 0 of {BINANCE.raw_topic}/2 is in neither Kafka nor raw/"
     ):
         trace(spark, traced, "binance:BTCUSDT")
+
+
+def test_a_price_is_shown_with_all_its_digits() -> None:
+    price = Price(
+        exchange="binance",
+        symbol="BTCUSDT",
+        price=Decimal("12345678901.123456789012345678"),
+        topic=BINANCE.raw_topic,
+        partition=2,
+        offset=0,
+        position=2,
+        received_at=datetime(2025, 3, 28, tzinfo=UTC),
+        endpoint=None,
+    )
+    assert next(shown(Traced(price, WORDS, "Kafka"))) == (
+        "binance:BTCUSDT 12345678901.123456789012345678"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,25 @@
-"""Delete expired rows, however many; keep the last batch."""
+"""Delete expired rows, however many; keep the last batch; sort a day again only after a long pause."""
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
 from core.settings import Settings
-from spark_jobs.postgres.upkeep import BATCHES_KEPT, DEAD_LETTERS_KEPT, ROWS_AT_ONCE, one_step
+from spark_jobs.postgres import upkeep
+from spark_jobs.postgres.candle_days import RETENTION, make_days
+from spark_jobs.postgres.upkeep import (
+    BATCHES_KEPT,
+    DEAD_LETTERS_KEPT,
+    ROWS_AT_ONCE,
+    Upkeep,
+    one_step,
+)
 from tests.support.postgres import execute, rows
+from tests.support.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -99,3 +109,43 @@ def test_no_transaction_deletes_more_than_its_part(owner: connection, job: conne
     one_step(job)
     by_transaction = "SELECT sum(number)::int FROM deleted GROUP BY transaction ORDER BY 1"
     assert rows(owner, by_transaction) == [(5,), (ROWS_AT_ONCE,)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_day_whose_sorting_filled_the_disk_is_not_sorted_again_at_the_next_step(
+    owner: connection, database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owner.cursor() as statements:
+        make_days(statements, [(datetime.now(UTC) - timedelta(days=2)).date()])
+    # The sequence counts the attempts: it is not rolled back.
+    execute(
+        owner,
+        """
+        CREATE SEQUENCE attempts;
+        CREATE FUNCTION fill_the_disk() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM nextval('attempts');
+                RAISE disk_full;
+            END
+        $$;
+        CREATE EVENT TRIGGER fill_the_disk ON ddl_command_start WHEN TAG IN ('ALTER TABLE')
+            EXECUTE FUNCTION fill_the_disk()
+        """,
+    )
+    steps = 0
+
+    def count_steps(job: connection, candles_kept: timedelta) -> None:
+        nonlocal steps
+        steps += 1
+        one_step(job, candles_kept)
+        if steps == 4:
+            raise SystemExit  # Nothing else ends the thread.
+
+    monkeypatch.setattr(upkeep, "one_step", count_steps)
+    monkeypatch.setattr(upkeep, "EVERY_SECONDS", 0.01)
+    thread = Upkeep(database.database_url, RETENTION)
+    thread.start()
+    thread.join(DEADLINE)
+    execute(owner, "DROP EVENT TRIGGER fill_the_disk")
+    assert steps == 4
+    assert rows(owner, "SELECT last_value, is_called FROM attempts") == [(1, True)]

@@ -61,8 +61,12 @@ def http_server(
     body: Callable[[], str],
     status: int | Callable[[], int] = 200,
     headers: dict[str, str] | None = None,
+    tls: SSLContext | None = None,
 ) -> Iterator[str]:
-    """Yield http://127.0.0.1:port, where every GET and POST is answered with `body` and `status`."""
+    """Yield http://127.0.0.1:port, or https:// with TLS.
+
+    Every GET and POST is answered with `body` and `status`.
+    """
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -80,10 +84,12 @@ def http_server(
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -107,15 +107,15 @@ class SecureKafka:
         wait_for(lambda: self._rules(operation, name, kind, principal), lambda rules: not rules)
 
     @contextmanager
-    def granted(self, *rights: tuple[str, str]) -> Iterator[None]:
-        """Grant USER rights of (operation, topic) for the block."""
-        for operation, topic in rights:
-            self.grant(operation, topic)
+    def granted(self, *rights: tuple[str, str] | Right) -> Iterator[None]:
+        """Grant USER rights for the block; a pair is an operation and a topic."""
+        for right in rights:
+            self.grant(*right)
         try:
             yield
         finally:
-            for operation, topic in rights:
-                self.revoke(operation, topic)
+            for right in rights:
+                self.revoke(*right)
 
     def _rules(
         self, operation: str, name: str, kind: ResourceType, principal: str

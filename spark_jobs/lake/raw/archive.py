@@ -5,9 +5,9 @@ is moved into `raw/`, to a name with its offsets and the topic's id:
 
     raw/topic=kucoin_raw_data/date=2026-11-22/hour=8/0.120-179_1.98-140.ckVJ5ZWORGWAxTTLoYGQ2A.parquet
 
-A batch makes one object per topic, hour and task. A move on S3 is a copy that appears completely or not
-at all. After a crash, the next start moves the rest of a complete staged batch, and deletes an
-incomplete one. It then resumes after the offsets in the names in `raw/`.
+A batch makes one object per topic, hour, task and eight partitions. A move on S3 is a copy that appears
+completely or not at all. After a crash, the next start moves the rest of a complete staged batch, and
+deletes an incomplete one. It then resumes after the offsets in the names in `raw/`.
 
 The folder of a record depends on its timestamp, which never changes. So the folders of a batch are
 enough to tell whether `raw/` already has its records, even if the broker's clock was changed in the
@@ -27,6 +27,7 @@ from spark_jobs.kafka_source.partitions import OffsetError
 from spark_jobs.kafka_source.topic_ids import TopicIds, refuse_recreated_topics
 from spark_jobs.lake.hadoop_files import HadoopFiles
 from spark_jobs.lake.raw.names import (
+    LONGEST_NAME,
     Name,
     Ranges,
     former_id,
@@ -197,13 +198,31 @@ class Archive(Sink):
 
         If `raw/` has some of its records under other names, that process ended before it noticed, and
         published nothing. The caller then deletes the batch, and its records are read from Kafka again.
+        The same is done with a topic's files if an earlier version staged one whose name is too long,
+        unless `raw/` has another file of the topic: reading might resume after the deleted records.
         """
         staged = self._staged()
         found = {folder: self._names(folder)[folder] for folder in {file.folder for file in staged}}
         # A file that was copied but not yet deleted has the same name in raw/.
         rest = [file for file in staged if file.name not in found[file.folder]]
-        if not any(file.name.repeats(name) for file in rest for name in found[file.folder]):
-            self._publish(rest)
+        if any(file.name.repeats(name) for file in rest for name in found[file.folder]):
+            return
+        unnameable = {
+            file.topic
+            for file in rest
+            if len(file.name.file) > LONGEST_NAME and self._is_read_again(file)
+        }
+        self._publish([file for file in rest if file.topic not in unnameable])
+
+    def _is_read_again(self, file: StagedFile) -> bool:
+        """Return whether `raw/` has no later records of the staged file's partitions."""
+        names = [name for hour in self._names(file.topic).values() for name in hour]
+        own = (name for name in names if name.topic_id == file.name.topic_id)
+        offsets = next_offsets(file.topic, own)
+        return all(
+            offsets.get((file.topic, partition), 0) <= first
+            for partition, (first, _last) in file.name.ranges.items()
+        )
 
     def _publish(self, staged: Sequence[StagedFile]) -> None:
         """Move each staged file to its name in `raw/`."""

@@ -18,6 +18,9 @@ Ranges = Mapping[int, tuple[int, int]]
 
 NO_RECORDS = "begin"
 
+LONGEST_NAME = 255
+"""Maximum length of a name on disks and in MinIO, in bytes."""
+
 RANGE = re.compile(r"(\d+)\.(\d+)-(\d+)")
 TOPIC_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 # Readers skip names that begin with "_" or ".", and S3's own guide advises against "~" in keys.
@@ -69,9 +72,9 @@ def path_in_raw(path: str) -> str:
 def staged_place(path: str) -> tuple[str, str | None]:
     """Return the folder that a staged file belongs to, and its topic's id.
 
-    Version 0.1.0 staged files without an id.
+    Version 0.1.0 staged files without an id, and with all partitions of the topic.
 
-        …/topic=kucoin_raw_data/date=2026-11-22/hour=8/topic_id=ckVJ5ZWORGWAxTTLoYGQ2A/part-0.parquet
+        …/topic=kucoin_raw_data/date=2026-11-22/hour=8/topic_id=ckVJ5ZWORGWAxTTLoYGQ2A/partitions=0/part-0.parquet
     """
     topic, date, hour, below, *_file = path_in_raw(path).split("/")
     topic_id = below.removeprefix("topic_id=")

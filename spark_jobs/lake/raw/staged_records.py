@@ -16,8 +16,12 @@ from spark_jobs.kafka_source.topic_ids import TopicIds
 
 COLUMNS = [field for field in RECORD if field.name not in ("topic", "timestampType")]
 
-STAGED_BY = ("topic", "date", "hour", "topic_id")
-"""Columns that partition a staged batch: three become an object's folder, the last is in its name."""
+PARTITIONS_OF_A_FILE = 8
+"""Maximum number of a topic's partitions in a file. An object's name lists the offsets of each one, and
+neither MinIO nor disks accept names of more than 255 bytes: 8 partitions with offsets of 11 digits."""
+
+STAGED_BY = ("topic", "date", "hour", "topic_id", "partitions")
+"""Columns that partition a staged batch: three become an object's folder, and topic_id is in its name."""
 
 
 def with_folders(records: DataFrame, topic_ids: TopicIds) -> DataFrame:
@@ -33,6 +37,7 @@ def with_folders(records: DataFrame, topic_ids: TopicIds) -> DataFrame:
         F.date_format("timestamp", "yyyy-MM-dd").alias("date"),
         F.hour("timestamp").alias("hour"),
         F.coalesce(*known_ids, F.lit(None).cast("string")).alias("topic_id"),
+        F.expr(f"partition DIV {PARTITIONS_OF_A_FILE}").alias("partitions"),
     )
 
 

@@ -34,7 +34,11 @@ from tests.support.replay_exchange import clear, inflict
 from tests.support.stacks import unavailable
 from tests.support.waiting import wait_for
 
-LIMITS = {"KafkaLag": ("60", "30"), "JobLag": ("300", "60"), "LandingLag": ("300", "90")}
+LIMITS = {
+    "KafkaLag": ("60", "30"),
+    "JobLag": ("job_lag_limit_seconds", "job_lag_limit_seconds - 240"),
+    "LandingLag": ("300", "90"),
+}
 
 SENT = 180.0
 """Seconds from a fault to its alert. Some expressions look back a minute."""

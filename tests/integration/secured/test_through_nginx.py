@@ -1,12 +1,15 @@
 """Read the prices of a secured stack through nginx with TLS: REST, WebSocket and SSE, with the key."""
 
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import requests
 from websockets.exceptions import InvalidStatus
@@ -16,7 +19,8 @@ from infra.stack import Stack
 from infra.up import EXTRACTORS
 from tests.integration.secured.conftest import SITE, STREAMS_PER_ADDRESS
 from tests.support.event_stream import EventStream
-from tests.support.nginx import Nginx
+from tests.support.nginx import Nginx, nginx
+from tests.support.waiting import wait_for
 
 TIMEOUT = 60.0
 HANDSHAKES = 4
@@ -141,3 +145,13 @@ def test_streams_are_limited_by_the_clients_address_which_it_cant_forge(
             pass
         assert refused.value.response.status_code == 429
         streams.enter_context(web_socket(proxy, key(secured), "127.0.0.3"))
+
+
+def test_worker_may_open_two_descriptors_for_each_connection_that_it_accepts(
+    tmp_path: Path,
+) -> None:
+    with nginx(1, tmp_path):
+        master = psutil.Process(int((tmp_path / "nginx.pid").read_text()))
+        (worker,) = wait_for(master.children)
+        limits = Path(f"/proc/{worker.pid}/limits").read_text()
+        assert re.findall(r"^Max open files +(\d+) +(\d+)", limits, re.M) == [("8192", "8192")]

@@ -160,6 +160,13 @@ def test_server_shutdown_is_announced_and_is_no_end() -> None:
         receive('{"e":"serverShutdown","E":1743147448467}')
 
 
+def test_an_error_of_many_lines_is_one_line_of_bounded_length() -> None:
+    error = {"error": {"code": 2, "msg": "a\0\n\ud800b" + "x" * 2_000_000}, "id": 2}
+    with pytest.raises(ExchangeError) as raised:
+        receive(json.dumps(error))
+    assert str(raised.value) == "error_2: a   b" + "x" * 194 + "…"
+
+
 def test_error_ends_the_connection_and_says_why() -> None:
     with pytest.raises(ExchangeError) as error:
         receive('{"error":{"code":2,"msg":"Invalid request"},"id":2}')

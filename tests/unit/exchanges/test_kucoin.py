@@ -120,6 +120,16 @@ def test_error_ends_the_connection_and_its_code_says_what_follows(
     assert isinstance(error.value, ConfigurationError) == is_final
 
 
+def test_an_error_of_two_megabytes_is_cut() -> None:
+    with pytest.raises(ExchangeError) as error:
+        receive(json.dumps({"id": "1", "type": "error", "code": 500, "data": "x" * 2_000_000}))
+    assert str(error.value) == "error_500: " + "x" * 199 + "…"
+    with pytest.raises(ExchangeError) as error:
+        receive(json.dumps({"id": "1", "type": "error", "code": "7\0" * 1_000_000, "data": "a\nb"}))
+    assert error.value.cause == f"error_{'7 ' * 100}"[:199] + "…"
+    assert str(error.value) == f"{error.value.cause}: a b"
+
+
 @pytest.mark.parametrize(
     ("data", "sequence"),
     [

@@ -26,6 +26,14 @@ def test_a_difference_of_one_step_agrees_and_more_is_a_difference() -> None:
     ]
 
 
+def test_prices_of_a_difference_have_all_their_digits() -> None:
+    ours, theirs = "12345678901.123456789012345678", "12345678901.123456789012345671"
+    found = compare("A", {MINUTE: prices(ours)}, {MINUTE: prices(theirs)})
+    assert [*lines("binance", found)][2] == (
+        f"  A 07:37 close: ours {ours}, theirs {theirs}, 7 steps"
+    )
+
+
 def test_minutes_that_only_one_has_are_counted_and_not_compared() -> None:
     found = compare("BTCUSDT", {MINUTE: prices("85")}, {NEXT: prices("85")})
     assert (found.minutes, found.only_ours, found.only_theirs) == (0, 1, 1)

@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from extractors.receive.notices import Ended, Frame
-from extractors.receive.web_socket import READ_SIZE
+from extractors.receive.web_socket import READ_SIZE, closed
 from tests.support.exchange_clients import (
     binance_client,
     kucoin_client,
@@ -333,3 +333,7 @@ def test_frames_before_an_error_frame_in_the_same_packet_are_kept() -> None:
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         assert next_tickers(notices, 50) == NUMBERED
         assert next_of(notices, Ended).cause == "error_2"
+
+
+def test_the_reason_of_a_close_frame_is_one_line_without_control_characters() -> None:
+    assert str(closed(b"\x03\xe9bye\0")) == "closed: 1001 bye"

@@ -1,9 +1,12 @@
 """Test delivery of a journal: in order, resuming after what Kafka has after failures and restarts."""
 
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -12,8 +15,10 @@ from core.settings import Settings
 from exchanges.binance import BINANCE
 from extractors.journal.journal import Journal
 from extractors.journal.reader import JournalReader
+from extractors.journal.replace_file import replace_file
 from extractors.metrics import Metrics
 from extractors.shutdown import Shutdown
+from extractors.to_kafka import delivered as delivered_module
 from extractors.to_kafka import follower as module
 from extractors.to_kafka import producer as producer_module
 from extractors.to_kafka.batcher import Batch
@@ -90,6 +95,11 @@ def deliver(kafka: Settings, folder: Path, count: int) -> None:
         wait_for_delivery(journal, count)
         journal.close()
         following.wait_for_end()
+
+
+def recorded_counts(folder: Path) -> list[int]:
+    """Return the numbers of partitions in the record, oldest first."""
+    return [count for _, count in json.loads((folder / "delivered").read_text())["counts"]]
 
 
 def numbers_in(topic: Topic) -> dict[int, list[int]]:
@@ -271,6 +281,79 @@ def test_nothing_is_sent_before_kafka_has_said_what_it_has(
     assert asked == [0, 0, 0]
     assert caplog.text.count("producer failed retry_in=0.05 reason='no leader'") == 2
     assert numbers_in(topic) == numbers_by_partition(range(100))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Yield an event; while it is set, the record of deliveries can't be written."""
+    is_full = Event()
+
+    def write_record(path: Path, text: str, *, durably: bool = False) -> None:
+        if is_full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace_file(path, text, durably=durably)
+
+    monkeypatch.setattr(delivered_module, "replace_file", write_record)
+    yield is_full
+
+
+def test_a_disk_that_was_full_before_kafka_was_reached_first_holds_nothing_up(
+    kafka: Settings, tmp_path: Path, full_disk: Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    full_disk.set()
+    topic = Topic(kafka, BINANCE.raw_topic)
+    with journal_in(tmp_path / "j") as journal:
+        write(journal, range(100))
+        following = Following(journal, kafka)
+        wait_for_delivery(journal, 100)
+        assert not (tmp_path / "j" / "delivered").exists()
+        full_disk.clear()
+        wait_for((tmp_path / "j" / "delivered").exists)
+        journal.close()
+        following.wait_for_end()
+    assert numbers_in(topic) == numbers_by_partition(range(100))
+    record = json.loads((tmp_path / "j" / "delivered").read_text())
+    assert (record["position"], record["counts"]) == (100, [[0, PARTITIONS]])
+    assert caplog.text.count("partitions not recorded") == 1
+    assert "producer failed" not in caplog.text
+
+
+def test_added_partitions_are_not_used_while_a_full_disk_keeps_them_from_being_recorded(
+    kafka: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full_disk: Event,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Otherwise, after a crash, items would be looked for in partitions that they were not sent to."""
+    topic = Topic(kafka, BINANCE.raw_topic)
+    with monkeypatch.context() as patch, journal_in(tmp_path / "j") as journal:
+        patch.setattr(Producer, "wait_for_topic", lambda producer: 2)
+        following = Following(journal, kafka)
+        write(journal, range(100))
+        wait_for_delivery(journal, 100)
+        journal.close()
+        following.wait_for_end()
+    full_disk.set()
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        wait_for(lambda: "partitions not recorded" in caplog.text)
+        write(journal, range(100, 200))
+        wait_for_delivery(journal, journal.end)
+        journal.close()
+        following.wait_for_end()
+    assert numbers_in(topic).keys() == {0, 1}
+    assert sorted(chain.from_iterable(numbers_in(topic).values())) == list(range(200))
+    full_disk.clear()
+    with journal_in(tmp_path / "j") as journal:
+        following = Following(journal, kafka)
+        wait_for(lambda: recorded_counts(tmp_path / "j"), lambda counts: counts == [2, PARTITIONS])
+        write(journal, range(200, 300))
+        wait_for_delivery(journal, journal.end)
+        journal.close()
+        following.wait_for_end()
+    new = {n: [each for each in found if each >= 200] for n, found in numbers_in(topic).items()}
+    assert new == numbers_by_partition(range(200, 300))
 
 
 def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing_again(

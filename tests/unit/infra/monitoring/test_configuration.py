@@ -31,7 +31,7 @@ def test_programs_that_listen_on_every_address_are_scraped_on_loopback() -> None
     )
     found = targets(configuration.prometheus(settings))
     assert found["server"] == ["127.0.0.1:8001"]
-    assert found["jobs"] == ["127.0.0.1:1"]
+    assert found["jobs"] == ["[::1]:1"]
 
 
 @pytest.mark.parametrize(

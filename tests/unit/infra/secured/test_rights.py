@@ -32,8 +32,16 @@ def test_groups_in_which_the_jobs_publish_their_progress_are_documented() -> Non
     assert listed == ", ".join(f"`{query}`" for query in QUERIES)
 
 
+@pytest.mark.parametrize("user", ["extractors", "jobs"])
+def test_group_that_a_user_describes_is_documented_with_its_command(user: str) -> None:
+    (group,) = (each.name for each in KAFKA_RIGHTS[user] if each.operation == "Describe")
+    assert f"| Describe group `{group}`, which librdkafka looks up" in DOCUMENT
+    assert f"\nacl --operation Describe --group {group}\n" in DOCUMENT
+
+
 def test_jobs_write_no_topic() -> None:
-    operations = {right.operation for right in KAFKA_RIGHTS["jobs"]}
+    on_topics = {each for each in KAFKA_RIGHTS["jobs"] if each.kind is ResourceType.TOPIC}
+    operations = {right.operation for right in on_topics}
     assert operations == {"Read", "Describe_Configs"}
     assert {Right("Describe_Configs", topic) for topic in RAW_TOPICS} < {*KAFKA_RIGHTS["jobs"]}
 

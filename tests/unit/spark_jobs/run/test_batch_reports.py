@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
+from core.settings import Settings
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.run.batch_reports import BatchReports
 from spark_jobs.run.metrics import JobMetrics, outcomes
+from spark_jobs.run.runner import lag_limit
 from spark_jobs.run.sink import Counts, Sink
 from spark_jobs.tickers.reading import LastMinute, Reading, Share
 
@@ -176,8 +178,25 @@ def test_what_could_not_be_read_is_counted_by_exchange_and_cause(
     assert count("unread", "bid is empty") == 24
 
 
+@pytest.mark.parametrize(
+    ("query", "lake_batch_seconds", "limit"),
+    [
+        ("live_prices", 3600, 300),
+        ("raw_archive", 60, 300),
+        ("price_history", 3600, 3840),
+        ("raw_archive", 1, 241),
+    ],
+)
+def test_limit_of_the_lag_is_exported_and_follows_the_batches_of_the_lake(
+    metrics: JobMetrics, query: str, lake_batch_seconds: int, limit: float
+) -> None:
+    settings = Settings(lake_batch_seconds=lake_batch_seconds)
+    metrics.expect(query, lag_limit(query, settings))
+    assert value(metrics, "job_lag_limit_seconds", query=query) == limit
+
+
 def test_errors_are_counted_as_zero_before_the_first_one(metrics: JobMetrics) -> None:
-    metrics.expect("live_prices")
+    metrics.expect("live_prices", lag_limit=300)
     metrics.expect_causes(["sequence is missing"])
     assert value(metrics, "job_failed_attempts_total", query="live_prices") == 0
     assert value(metrics, "job_items_total", query="live_prices", outcome="dead") == 0

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.lake.raw.names import (
+    LONGEST_NAME,
     Name,
     Ranges,
     former_id,
@@ -13,6 +14,7 @@ from spark_jobs.lake.raw.names import (
     path_in_raw,
     staged_place,
 )
+from spark_jobs.lake.raw.staged_records import PARTITIONS_OF_A_FILE
 
 ID, OTHER = "ckVJ5ZWORGWAxTTLoYGQ2A", "_-9nQpXoRkWmE1yT-u3_hg"
 
@@ -31,6 +33,11 @@ def test_offsets_and_id_are_read_back_from_the_name() -> None:
     )
     assert Name.read("0.120-179_1.98-140.parquet") == ({0: (120, 179), 1: (98, 140)}, None)
     assert Name.read(f"begin.{ID}.parquet") == ({}, ID)
+
+
+def test_the_name_of_a_file_with_all_its_partitions_is_accepted_by_disks() -> None:
+    partitions = range(992, 992 + PARTITIONS_OF_A_FILE)
+    assert len(Name(dict.fromkeys(partitions, (10**11 - 2, 10**11 - 1)), ID).file) <= LONGEST_NAME
 
 
 OFFSETS = st.integers(0, 2**63 - 1)
@@ -104,6 +111,8 @@ def test_place_of_a_file_is_the_same_however_its_root_is_written(root: str) -> N
 @pytest.mark.parametrize(
     ("below", "topic_id"),
     [
+        (f"topic_id={OTHER}/partitions=1/part-0.parquet", OTHER),
+        # An earlier version, with all partitions of the topic.
         (f"topic_id={OTHER}/part-0.parquet", OTHER),
         ("topic_id=__HIVE_DEFAULT_PARTITION__/part-0.parquet", None),
         # Version 0.1.0.
