@@ -1,8 +1,8 @@
 """Compute when a feed was connected and when it was interrupted.
 
 A hole is a span without a connection, or an interruption: tickers in it may be missing. A program that
-is killed can't report the end of its connection. Its end is estimated: the end of the last minute with a
-candle before the next connection was opened. Up to a minute of the hole is not counted.
+is killed can't report the end of its connection. Its end is estimated: the end of the last full minute with
+a candle before the next connection was opened. The hole is too short or too long by up to a minute.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,14 @@ from server.rest.query_connection import QueryConnection
 
 MINUTE = timedelta(minutes=1)
 
-# An event whose end was not reported lasts at most until the next one of its kind begins.
+# An event whose end was not reported lasts at most until the next one of its kind begins. Events dated ahead
+# are of an extractor whose clock was.
 SPANS = """
 SELECT exchange, kind, "from", "to" FROM (
     SELECT exchange, kind, "from", "to",
         lead("from") OVER (PARTITION BY exchange, kind ORDER BY "from") AS following
     FROM feed_events
-    WHERE exchange = ANY (%(exchanges)s) AND kind IN ('connection', 'interruption')
+    WHERE exchange = ANY (%(exchanges)s) AND kind IN ('connection', 'interruption') AND "from" <= now()
 ) AS event
 WHERE coalesce("to", following, 'infinity') > %(since)s
 ORDER BY exchange, "from"
@@ -28,8 +29,8 @@ ORDER BY exchange, "from"
 
 # A symbol's newest minute takes one lookup in the index (exchange, symbol, minute), and an exchange has some
 # 1,700 symbols. A killed program is mostly restarted within a minute, so look first for any candle of the
-# last minute: the symbols with the newest prices most likely have one. A span in which no minute starts has
-# no candle.
+# last minute that had ended by then: the symbols with the newest prices most likely have one. The minute of
+# the restart proves nothing, as the next connection makes candles of it too.
 LAST_CANDLES = """
 WITH live AS MATERIALIZED (SELECT exchange, symbol FROM live_prices ORDER BY received_at DESC)
 SELECT span.exchange, span.since, (
@@ -58,7 +59,7 @@ SELECT span.exchange, span.since, (
 )
 FROM unnest(%(exchanges)s, %(since)s::timestamptz[], %(until)s::timestamptz[])
     AS span (exchange, since, until),
-    LATERAL (SELECT date_trunc('minute', span.until - interval '1 microsecond')) AS last (minute)
+    LATERAL (SELECT date_trunc('minute', span.until) - interval '1 minute') AS last (minute)
 """
 
 

@@ -29,13 +29,13 @@ FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
 ORDER BY exchange, "from" DESC, kind
 """
 
-# Only an exchange's newest interruption can be ongoing. An older one without an end is over too: its
-# extractor was killed before it could report the end.
+# Only an exchange's newest interruption can be ongoing, of those that are not dated ahead. An older one is over
+# even without an end: its extractor was killed before it could report that.
 INTERRUPTIONS = """
 SELECT * FROM (
     SELECT DISTINCT ON (exchange) exchange, endpoint, kind, reason, "from", "to", frames
     FROM feed_events
-    WHERE kind = 'interruption'
+    WHERE kind = 'interruption' AND "from" <= now()
     ORDER BY exchange, "from" DESC
 ) AS newest
 WHERE "to" IS NULL

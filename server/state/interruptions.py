@@ -18,11 +18,12 @@ from server.fields import Exchange, Instant
 RECENT_OF_EACH = 20
 """Number of interruptions of each exchange that are read: more than can begin and end between two reads."""
 
+# An event dated ahead is of an extractor whose clock was. It would hide those that really last.
 RECENT = """
 SELECT event.exchange, "from", "to", reason
 FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
     SELECT * FROM feed_events
-    WHERE exchange = feed.name AND kind = 'interruption'
+    WHERE exchange = feed.name AND kind = 'interruption' AND "from" <= now()
     ORDER BY "from" DESC LIMIT %(limit)s
 ) AS event
 ORDER BY exchange, "from"

@@ -10,7 +10,7 @@ from psycopg2.extras import execute_values
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import insert, list_instruments
+from tests.support.live_job import insert, list_instruments, ticker, write_batch
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
@@ -114,6 +114,22 @@ def test_an_interruption_whose_end_was_not_reported_lasts_until_the_next_one(
     event(owner, "interruption", at(-10), at(-5))
 
     assert [each["source"] for each in candles(server, at(0), at(10))] == ["updates"] * 2
+
+
+def test_an_outage_after_a_kill_is_filled_up_to_the_minute_of_the_restart(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
+    event(owner, "connection", at(120), None)
+    event(owner, "connection", at(130.5), at(150))
+    ours(owner, 121, 130, 131)
+    theirs(owner, *range(122, 131))
+
+    assert [each["source"] for each in candles(server, at(121), at(132))] == [
+        "updates",
+        *["exchange"] * 9,
+        "updates",
+    ]
 
 
 def test_without_the_exchanges_minute_an_incomplete_one_of_ours_is_served(

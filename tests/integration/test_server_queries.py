@@ -17,6 +17,7 @@ from psycopg2.extensions import connection
 from core.settings import Settings
 from infra.stack import Stack
 from server.rest.query_connection import DEADLINE, QueryConnection
+from server.state.interruptions import recent_interruptions
 from server.state.listener import connect
 from tests.support.live_job import (
     batch_of,
@@ -221,6 +222,77 @@ def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle
     assert kucoin["days"] == [
         {"day": "2025-03-28", "condition": "holes", "missing_seconds": 2 * 3600 - 60.0}
     ]
+
+
+def test_the_minute_of_a_restart_is_not_taken_for_the_end_of_the_killed_connection(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    midnight, hour = START.replace(hour=0), timedelta(hours=1)
+    restart = midnight + 12 * hour + 30 * SECOND
+    insert_events(
+        owner,
+        ("kucoin", "h", "connection", None, midnight - hour, None, 0),
+        ("kucoin", "h", "connection", "reset", restart, midnight + 30 * hour, 0),
+    )
+    write_batch(database.database_url, [ticker("kucoin", "A-B", "1")])
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+        cursor.execute("DELETE FROM any_day")
+    insert(
+        owner,
+        "INSERT INTO candles_1m VALUES %s",
+        [
+            ("kucoin", "A-B", midnight + hours * hour, 1, 1, 1, 1, 1, 2, 3)
+            for hours in (9, 10, 12, 13)
+        ],
+    )
+
+    span = {"from": "2025-03-28T12:00:00Z", "to": "2025-03-29"}
+    _, kucoin = server.get("/api/feeds", **span).json()["feeds"]
+
+    assert kucoin["days"] == [
+        {"day": "2025-03-28", "condition": "holes", "missing_seconds": 2 * 3600 - 60.0 + 30.0}
+    ]
+
+
+def test_an_interruption_dated_ahead_does_not_hide_the_one_that_lasts(
+    owner: connection, server: ServerProcess
+) -> None:
+    """The extractor's clock was ahead, and was then set back."""
+    now = datetime.now(UTC)
+    ahead, began = now + timedelta(minutes=10), now - timedelta(minutes=1)
+    insert_events(
+        owner,
+        ("kucoin", "h", "interruption", "ahead", ahead, ahead, 0),
+        ("kucoin", "h", "interruption", "silence", began, None, 0),
+    )
+
+    _, kucoin = server.get("/api/feeds").json()["feeds"]
+    assert (kucoin["interruption"]["reason"], kucoin["interruption"]["to"]) == ("silence", None)
+    _, of_status = server.get("/api/status").json()["exchanges"]
+    found = [(each["reason"], each["to"]) for each in of_status["interruptions"]]
+    assert found == [("silence", None)]
+    with owner.cursor() as statements:
+        assert [(each.reason, each.end) for each in recent_interruptions(statements)] == [
+            ("silence", None)
+        ]
+
+
+def test_a_connection_dated_ahead_does_not_end_the_one_that_lasts(
+    owner: connection, server: ServerProcess
+) -> None:
+    now = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    insert_events(
+        owner,
+        ("kucoin", "h", "connection", None, now - 48 * hour, None, 0),
+        ("kucoin", "h", "connection", "reset", now + hour, now + hour, 0),
+    )
+
+    span = {"from": (now - hour).isoformat(), "to": now.isoformat()}
+    _, kucoin = server.get("/api/feeds", **span).json()["feeds"]
+
+    assert {each["condition"] for each in kucoin["days"]} == {"complete"}
 
 
 def test_a_thousand_killed_connections_are_answered_in_time(
