@@ -29,8 +29,8 @@ FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
 ORDER BY exchange, "from" DESC, kind
 """
 
-# Only an exchange's newest interruption can be ongoing, of those that are not dated ahead. An older one is over
-# even without an end: its extractor was killed before it could report that.
+# Only an exchange's newest interruption can be ongoing, of those that are not dated ahead. An older one is
+# over even without an end: its extractor was killed before it could report that.
 INTERRUPTIONS = """
 SELECT * FROM (
     SELECT DISTINCT ON (exchange) exchange, endpoint, kind, reason, "from", "to", frames

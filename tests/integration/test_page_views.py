@@ -389,7 +389,9 @@ def test_the_command_of_a_symbol_that_no_list_has_finds_its_price(
     panel.get_by_role("button", name="Copy as curl").click()
     url = f"{server.page}api/prices?symbol=NEWUSDT"
     expect(page.locator("#said")).to_have_text(f"Copied: curl '{url}'")
-    assert [each["price"] for each in requests.get(url, timeout=DEADLINE).json()["prices"]] == ["1.5"]
+    assert [each["price"] for each in requests.get(url, timeout=DEADLINE).json()["prices"]] == [
+        "1.5"
+    ]
 
 
 def test_exchanges_get_their_titles_although_prices_came_before_the_feeds(
