@@ -132,6 +132,35 @@ def test_an_outage_after_a_kill_is_filled_up_to_the_minute_of_the_restart(
     ]
 
 
+def test_a_day_of_the_exchange_has_24_hours_in_any_time_zone(owner: connection) -> None:
+    """Berlin's day of 2025-03-30 has 23 hours."""
+    spring = datetime(2025, 3, 30, tzinfo=UTC)
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+    last_hour = [spring + timedelta(hours=23) + n * minute for n in range(60)]
+    values = [
+        ("binance", "BTCUSDT", "1d", spring, 20, 22, 19, 21, 100, 2, 5, spring + day),
+        *(
+            ("binance", "BTCUSDT", "1m", start, 20, 22, 19, 21, 1, 2, 5, start + minute)
+            for start in last_hour
+        ),
+        # Requested half an hour before its end.
+        ("binance", "ETHUSDT", "1d", spring, 20, 22, 19, 21, 1, 2, 5, spring + day - 30 * minute),
+    ]
+    with owner.cursor() as statements:
+        execute_values(statements, "INSERT INTO exchange_candles VALUES %s", values)
+        statements.execute("SET timezone = 'Europe/Berlin'")
+        try:
+            statements.execute(
+                "SELECT symbol, base_volume::int FROM unnest(ARRAY['BTCUSDT', 'ETHUSDT']) AS symbol,"
+                " merged_candles('binance', symbol, '24 hours', %(since)s, %(until)s,"
+                " tstzmultirange(tstzrange(%(since)s, %(until)s)), true)",
+                {"since": spring, "until": spring + day},
+            )
+            assert statements.fetchall() == [("BTCUSDT", 100)]
+        finally:
+            statements.execute("RESET timezone")
+
+
 def test_without_the_exchanges_minute_an_incomplete_one_of_ours_is_served(
     owner: connection, server: ServerProcess
 ) -> None:
