@@ -147,7 +147,8 @@ async def feeds(
                 interruptions[each],
                 events[each],
                 days[each],
-                now,
+                # Not `now`: prices may have arrived while Postgres was queried.
+                datetime.now(UTC),
             )
             for each in EXCHANGE
         ],

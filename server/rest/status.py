@@ -181,7 +181,8 @@ async def status(queries: QueryConnection, prices: PriceTable) -> Status:
                 [interruption for interruption in interruptions if interruption.exchange == each],
                 pairs.get(each, 0),
                 filled,
-                now,
+                # Not `now`: prices may have arrived while Postgres was queried.
+                datetime.now(UTC),
             )
             for each in EXCHANGE
         ],

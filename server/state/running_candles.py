@@ -6,6 +6,7 @@
 
 from collections.abc import Collection
 
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor
 
 from server.state.price_table import Key
@@ -44,10 +45,23 @@ GROUP BY exchange, symbol
 """
 
 
+# The query is planned with a lock on every day, also on those that it does not read.
+LIMIT_LOCKS = "SAVEPOINT candles; SET LOCAL lock_timeout = '200ms'"
+
+
 def newest_candles(statements: cursor, wanted: Collection[Key]) -> dict[Key, str]:
-    """Return the JSON of the newest two candles of each symbol: oldest first, with a comma between."""
+    """Return the JSON of the newest two candles of each symbol: oldest first, with a comma between.
+
+    Return none while a finished day is sorted, for which the live job locks it: prices must not wait. The
+    next change of a symbol comes with its candles.
+    """
     if not wanted:
         return {}
     exchanges, symbols = zip(*wanted, strict=True)
-    statements.execute(NEWEST, {"exchanges": list(exchanges), "symbols": list(symbols)})
+    statements.execute(LIMIT_LOCKS)
+    try:
+        statements.execute(NEWEST, {"exchanges": list(exchanges), "symbols": list(symbols)})
+    except LockNotAvailable:
+        statements.execute("ROLLBACK TO SAVEPOINT candles")
+        return {}
     return {(exchange, symbol): text for exchange, symbol, text in statements}

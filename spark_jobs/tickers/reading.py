@@ -92,7 +92,8 @@ class LastMinute:
         """Return the share of each exchange that sent something."""
         while self._readings and self._readings[0][0] < self._clock() - MINUTE:
             self._readings.popleft()
-        return shares_of(reading for _at, reading in self._readings)
+        # Another thread adds readings meanwhile. The copy is made in one step.
+        return shares_of(reading for _at, reading in tuple(self._readings))
 
 
 def shares_of(readings: Iterable[Reading]) -> dict[str, Share]:

@@ -156,6 +156,8 @@ def run_merge(job: Job) -> Result:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # A signal to the job's group is for the job, at whose end the pipe is closed.
+        start_new_session=True,
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         limit = threading.Timer(LONGEST_MERGE_SECONDS, process.kill)
