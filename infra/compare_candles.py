@@ -32,15 +32,20 @@ SHOWN = 10
 SETTLED = timedelta(minutes=2)
 """Age of the newest compared minute: by then, its last updates are in Postgres."""
 
-# A minute of an interruption, or of no connection, is not complete. An event whose end was not reported lasts
-# at most until the next one of its kind begins.
+# A minute of an interruption, or of no connection, is not complete. An interruption whose end was not reported
+# lasts at most until the next one begins. A connection of a killed extractor may have ended at any time.
 COMPLETE = """
 WITH event AS (
-    SELECT kind, "from", coalesce(
-        "to", lead("from") OVER (PARTITION BY kind ORDER BY "from"), 'infinity'
-    ) AS until
-    FROM feed_events
-    WHERE exchange = %(exchange)s
+    SELECT kind, "from", coalesce("to", CASE
+        WHEN following IS NULL THEN 'infinity'
+        WHEN kind = 'connection' THEN "from"
+        ELSE following
+    END) AS until
+    FROM (
+        SELECT kind, "from", "to", lead("from") OVER (PARTITION BY kind ORDER BY "from") AS following
+        FROM feed_events
+        WHERE exchange = %(exchange)s
+    ) AS reported
 )
 SELECT minute
 FROM generate_series(
