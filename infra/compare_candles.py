@@ -32,8 +32,8 @@ SHOWN = 10
 SETTLED = timedelta(minutes=2)
 """Age of the newest compared minute: by then, its last updates are in Postgres."""
 
-# A minute of an interruption, or of no connection, is not complete. An interruption whose end was not reported
-# lasts at most until the next one begins. A connection of a killed extractor may have ended at any time.
+# A minute of an interruption, or of no connection, is not complete. An interruption whose end was not
+# reported lasts at most until the next one begins. A killed extractor's connection may have ended any time.
 COMPLETE = """
 WITH event AS (
     SELECT kind, "from", coalesce("to", CASE
