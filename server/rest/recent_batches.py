@@ -1,5 +1,6 @@
 """Counts and times of the live job's batches in the last hour, by minute."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -14,8 +15,8 @@ SELECT date_trunc('minute', committed_at), count(*), sum(rows_written), sum(dead
     percentile_cont(0.5) WITHIN GROUP (ORDER BY committed_at - started_at),
     percentile_cont(0.95) WITHIN GROUP (ORDER BY committed_at - started_at)
 FROM (SELECT * FROM batches ORDER BY id DESC LIMIT 30000) AS newest
-WHERE committed_at >= date_trunc('minute', now()) - interval '60 minutes'
-    AND committed_at < date_trunc('minute', now())
+WHERE committed_at >= date_trunc('minute', %(now)s::timestamptz) - interval '60 minutes'
+    AND committed_at < date_trunc('minute', %(now)s::timestamptz)
 GROUP BY 1
 ORDER BY 1
 """
@@ -45,8 +46,8 @@ class BatchMinute(BaseModel):
     p95_ms: Annotated[float, Field(description="95th percentile of that time")]
 
 
-async def batch_minutes(queries: QueryConnection) -> list[BatchMinute]:
-    """Return the minutes of the last hour that have a batch, oldest first, by Postgres' clock."""
+async def batch_minutes(queries: QueryConnection, now: datetime) -> list[BatchMinute]:
+    """Return those of the 60 full minutes before `now` that have a batch, oldest first."""
     return [
         BatchMinute(
             minute=minute,
@@ -56,7 +57,9 @@ async def batch_minutes(queries: QueryConnection) -> list[BatchMinute]:
             p50_ms=round(1000 * p50.total_seconds(), 1),
             p95_ms=round(1000 * p95.total_seconds(), 1),
         )
-        for minute, batches, rows, dead_letters, p50, p95 in await queries.rows(MINUTES, {})
+        for minute, batches, rows, dead_letters, p50, p95 in await queries.rows(
+            MINUTES, {"now": now}
+        )
     ]
 
 

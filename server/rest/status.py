@@ -186,7 +186,7 @@ async def status(queries: QueryConnection, prices: PriceTable) -> Status:
             )
             for each in EXCHANGE
         ],
-        minutes=await batch_minutes(queries),
+        minutes=await batch_minutes(queries, now),
         dead_letters=[
             DeadLetterCause(topic=topic, cause=cause, letters=letters, last_written_at=written_at)
             for topic, cause, letters, written_at in dead_letters

@@ -1,6 +1,8 @@
 """Serve the state of the pipeline from the tables that the live job writes."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +12,8 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
+from server.rest.query_connection import QueryConnection
+from server.rest.recent_batches import BatchMinute, batch_minutes
 from tests.support.live_job import insert, list_instruments, ticker, wait_for_batch, write_batch
 from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
@@ -97,6 +101,24 @@ def test_batches_are_counted_by_minute(owner: connection, server: ServerProcess)
         },
     ]
     assert [each["ticks_per_second"] for each in found["exchanges"]] == [10.2, 0.0]
+
+
+@pytest.mark.parametrize("ahead", [-MINUTE, 0 * MINUTE, MINUTE])
+def test_the_minutes_end_at_the_time_that_is_reported(
+    database: Settings, owner: connection, ahead: timedelta
+) -> None:
+    now = datetime.now(UTC)
+    this_minute = now.replace(second=0, microsecond=0)
+    for minutes in range(-1, 63):
+        batch(owner, this_minute - minutes * MINUTE, 100, 1)
+
+    async def read() -> list[BatchMinute]:
+        with closing(QueryConnection(database.reader_database_url)) as queries:
+            return await batch_minutes(queries, now + ahead)
+
+    assert [each.minute for each in asyncio.run(read())] == [
+        this_minute + ahead - minutes * MINUTE for minutes in range(60, 0, -1)
+    ]
 
 
 def test_without_batches_the_rate_is_unknown(server: ServerProcess) -> None:
