@@ -202,6 +202,9 @@ def metadata_consumer(settings: Settings) -> Consumer:
             "group.id": GROUP,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
+            # Errors that matter are raised. A close during the login at the group's coordinator would be
+            # logged as one (level 3), between the lines of a command's output.
+            "log_level": 2,
         }
     )
 
