@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor
@@ -59,9 +60,10 @@ def newest_candles(statements: cursor, wanted: Collection[Key]) -> dict[Key, str
         return {}
     exchanges, symbols = zip(*wanted, strict=True)
     statements.execute(LIMIT_LOCKS)
-    try:
+    found = []
+    with suppress(LockNotAvailable):
         statements.execute(NEWEST, {"exchanges": list(exchanges), "symbols": list(symbols)})
-    except LockNotAvailable:
-        statements.execute("ROLLBACK TO SAVEPOINT candles")
-        return {}
-    return {(exchange, symbol): text for exchange, symbol, text in statements}
+        found = statements.fetchall()
+    # The limit is for this query alone.
+    statements.execute("ROLLBACK TO SAVEPOINT candles")
+    return {(exchange, symbol): text for exchange, symbol, text in found}
