@@ -6,12 +6,12 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg2
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from core.settings import Settings
 from infra.stack import Stack
@@ -54,7 +54,7 @@ def test_compare_lists_the_largest_difference_first_and_no_other_coin(
     rows = page.locator("#compare tbody tr")
     expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
     expect(rows.first.get_by_role("cell")).to_have_text(
-        ["10.0 bp", re.compile(r"^85,439.99 \d s$"), re.compile(r"^85,525.40 \d s$")]
+        ["10.0 bp", re.compile(r"^85,439.99 \d+ s$"), re.compile(r"^85,525.40 \d+ s$")]
     )
     write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "2010")])
     expect(rows.locator("th")).to_have_text(["ETH/USDT", "BTC/USDT"])
@@ -69,6 +69,45 @@ def test_compare_lists_the_largest_difference_first_and_no_other_coin(
     page.get_by_role("button", name="BTC", exact=True).click()
     expect(rows).to_have_count(0)
     assert hash_of(page) == "/compare?quote=BTC"
+
+
+@pytest.mark.parametrize(
+    ("view", "path", "older"),
+    [("compare", "compare?quote=USDT", {"pairs": []}), ("status", "status", None)],
+)
+def test_an_older_answer_is_not_shown_over_a_newer_one(
+    server: ServerProcess, page: Page, view: str, path: str, older: dict[str, Any] | None
+) -> None:
+    held: list[Route] = []
+    page.route(f"**/api/{path}", lambda route: route.continue_() if held else held.append(route))
+    page.goto(f"{server.page}#/{view}")
+    said = page.locator(f"#{view} .said")
+    expect(said).to_have_text("Loading")
+    page.wait_for_load_state()
+    read_again(page, view)
+    newer = re.compile(r"^(As of|2 pairs)")
+    expect(said).to_have_text(newer)
+    page.evaluate(
+        """said => {
+            window.said = [];
+            new MutationObserver(() => window.said.push(said.textContent))
+                .observe(said, { characterData: true, childList: true, subtree: true });
+        }""",
+        said.element_handle(),
+    )
+    held[0].fulfill(json=older, status=200 if older else 503)
+    # The next answer is drawn after the older one.
+    with page.expect_response(f"**/api/{path}"):
+        read_again(page, view)
+    expect(said).to_have_text(newer)
+    assert all(newer.match(each) for each in page.evaluate("window.said"))
+
+
+def read_again(page: Page, view: str) -> None:
+    """Show another view, then this one, which is therefore read at once."""
+    for other in ("movers", view):
+        page.evaluate(f"location.hash = '#/{other}'")
+        expect(page.locator(f"#{other}")).to_be_visible()
 
 
 def test_movers_lists_gainers_losers_and_volume(server: ServerProcess, page: Page) -> None:

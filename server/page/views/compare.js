@@ -1,6 +1,5 @@
 // The view of price differences between exchanges, largest first, from /api/compare.
 
-import { get } from "../api.js";
 import { element, find, nameOf, reconcile, set, write } from "../dom.js";
 import { age, count, points } from "../format.js";
 import { amount } from "../model/digits.js";
@@ -54,8 +53,8 @@ export class Compare extends List {
       quotes.map((value) => ({ value, label: value })),
       [quote],
     );
-    const answer = await get("compare", { quote });
-    if (quote !== this.#quote) return;
+    const answer = await this.read("compare", { quote });
+    if (answer === undefined || quote !== this.#quote) return;
     if (answer === null) {
       write(this.#said, "The differences can't be read now.");
       return;

@@ -1,5 +1,7 @@
 // A view besides the markets: it works only while it is visible.
 
+import { get } from "../api.js";
+
 export class List {
   section;
   shell;
@@ -7,6 +9,8 @@ export class List {
   #filters = "";
   #readAt = Number.NEGATIVE_INFINITY;
   #interval;
+  #requests = 0;
+  #answered = 0;
 
   /** @param {HTMLElement} section @param {import("../shell.js").Shell} shell @param {number} interval milliseconds between two calls of `refresh` */
   constructor(section, shell, interval) {
@@ -41,6 +45,21 @@ export class List {
     if (!this.isVisible || performance.now() - this.#readAt < this.#interval) return;
     this.#readAt = performance.now();
     this.refresh();
+  }
+
+  /**
+   * Resolves to the answer of the REST API as `get` does, or to undefined if a later request of this view was answered
+   * before it: what is shown must not become older.
+   * @param {string} path @param {Record<string, string>} [parameters]
+   * @returns {Promise<any>}
+   */
+  async read(path, parameters) {
+    this.#requests += 1;
+    const request = this.#requests;
+    const answer = await get(path, parameters);
+    if (request < this.#answered) return undefined;
+    this.#answered = request;
+    return answer;
   }
 
   /** Draws the view again. A view overrides it. */

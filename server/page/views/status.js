@@ -1,6 +1,5 @@
 // The view of the pipeline: feeds, batches, latency, dead letters and tables, from /api/status.
 
-import { get } from "../api.js";
 import { lineChart } from "../chart/lines.js";
 import { timeline } from "../chart/timeline.js";
 import { element, write } from "../dom.js";
@@ -24,7 +23,8 @@ export class Status extends List {
   }
 
   async refresh() {
-    const status = await get("status");
+    const status = await this.read("status");
+    if (status === undefined) return;
     if (status === null) {
       const isOld = this.#content.childElementCount > 0;
       write(this.#said, `The status can't be read now.${isOld ? " What follows is older." : ""}`);
