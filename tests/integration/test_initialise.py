@@ -19,6 +19,7 @@ from tests.support.own_minio import own_minio
 from tests.support.postgres import rows
 from tests.support.process import run
 from tests.support.stacks import settings_on
+from tests.support.waiting import wait_for
 
 TABLES = {"live_prices", "candles_1m", "batches", "kafka_progress", "dead_letters", "instruments"}
 
@@ -97,13 +98,20 @@ def test_table_that_cannot_be_read_does_not_prevent_the_start(
     assert printed.endswith(". make doctor checks more\n")
 
 
+def refusal(settings: Settings) -> str:
+    """Return the error with which the store refuses to open a table."""
+    with pytest.raises(OSError) as refused:
+        ticker_table.opened(settings)
+    return str(refused.value)
+
+
 def test_bucket_is_made_in_the_region_that_the_store_requires(
     tmp_path: Path, new: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Amazon refuses a signature for another region; so does MinIO with a region of its own."""
     with own_minio(tmp_path, new, region="eu-central-1") as settings:
-        with pytest.raises(OSError, match="AuthorizationHeaderMalformed"):
-            ticker_table.opened(settings)
+        # MinIO is alive before it has read its region.
+        wait_for(lambda: refusal(settings), lambda text: "AuthorizationHeaderMalformed" in text)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         assert object_store.is_ready(settings)
         object_store.initialise(settings)
