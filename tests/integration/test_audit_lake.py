@@ -35,6 +35,7 @@ from tests.support.lake_queries import (
     put_into_landing,
     run_price_history,
     run_raw_archive,
+    wait_for_time_in_the_hour,
 )
 from tests.support.postgres import execute
 from tests.support.queries import run_live_prices
@@ -53,6 +54,7 @@ class Traffic:
     def __init__(self, spark: SparkSession, lake: Settings, folder: Path) -> None:
         self.first = (time.time_ns() // 1000 // MINUTE - 10) * MINUTE
         self.landed: dict[tuple[str, int], str] = {}
+        wait_for_time_in_the_hour()
         for number, minutes in enumerate((MINUTES[:2], MINUTES[2:])):
             for minute in minutes:
                 self._send(lake, minute)

@@ -19,7 +19,7 @@ from exchanges.binance import BINANCE
 from exchanges.exchange import Addresses, Asking, Instrument
 from extractors.backfill.backfill import Backfill
 from extractors.backfill.candle_producer import CandleProducer, TooLargeError
-from extractors.backfill.holes import DAY, HOUR, MINUTE
+from extractors.backfill.holes import DAY, GRACE, HOUR, MINUTE
 from extractors.backfill.progress import FILE, BackfillProgress
 from extractors.backfill.ranking import ranked
 from extractors.receive.backlog import Backlog
@@ -55,6 +55,16 @@ def topic(settings: Settings) -> Topic:
     return Topic(settings, EXCHANGE_CANDLES)
 
 
+@pytest.fixture
+def at() -> int:
+    """Time of the extractors' clocks: the exchange has the candles of the last minute and hour.
+
+    The clocks stand still, because KuCoin's candles of another hour would be requested when it ends.
+    """
+    ahead = now_us() + 2 * MINUTE
+    return max(ahead, ahead // HOUR * HOUR + GRACE)
+
+
 def client_at(exchange: str, address: str) -> ExchangeClient:
     if exchange == "binance":
         return binance_client(rest_url=f"http://{address}")
@@ -67,9 +77,10 @@ def filling(
     settings: Settings,
     folder: Path,
     progress: BackfillProgress,
+    at: int,
     instruments: Callable[[], list[Instrument]] | None = None,
 ) -> Iterator[Backfill]:
-    """Run the thread until the end of the block, as if the hole's last minute were over."""
+    """Run the thread until the end of the block."""
     stop = Shutdown(7.0)
     source = client.exchange.candles
     assert source
@@ -82,7 +93,7 @@ def filling(
         REACH,
         instruments or (lambda: client.symbol_list().instruments),
         stop,
-        clock=lambda: now_us() + 2 * MINUTE,
+        clock=lambda: at,
     )
     thread.start()
     try:
@@ -92,10 +103,10 @@ def filling(
         thread.join(10)
 
 
-def new_hole(folder: Path) -> BackfillProgress:
-    """Return the progress of a new journal whose first ticker came just now."""
-    progress = BackfillProgress.load(folder)
-    progress.interrupted(now_us() - 1_000_000, now_us())
+def new_hole(at: int) -> BackfillProgress:
+    """Return the progress of a new journal whose first ticker came two minutes before `at`."""
+    progress = BackfillProgress(0, at // HOUR * HOUR, [])
+    progress.interrupted(at - 2 * MINUTE - 1_000_000, at - 2 * MINUTE)
     return progress
 
 
@@ -116,10 +127,10 @@ def messages_of(topic: Topic, exchange: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_a_new_journal_gets_minutes_hours_and_days_of_every_pair_that_trades(
-    exchange: str, address: str, settings: Settings, topic: Topic, tmp_path: Path
+    exchange: str, address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
-    progress = new_hole(tmp_path)
-    with filling(client_at(exchange, address), settings, tmp_path, progress) as thread:
+    progress = new_hole(at)
+    with filling(client_at(exchange, address), settings, tmp_path, progress, at) as thread:
         wait_for(is_filled(progress))
     messages = messages_of(topic, exchange)
     intervals = Counter(each["interval"] for each in messages)
@@ -138,7 +149,7 @@ def half_of_the_symbols(addresses: Addresses) -> Asking[object]:
 
 
 def test_a_faulty_symbol_list_leaves_no_pair_out(
-    address: str, settings: Settings, topic: Topic, tmp_path: Path
+    address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
     known = {each.symbol: each for each in client_at("binance", address).symbol_list().instruments}
     client = binance_client(
@@ -148,8 +159,8 @@ def test_a_faulty_symbol_list_leaves_no_pair_out(
     stop = Event()
     watch = InstrumentWatch(client, lambda: known, Backlog(1_000), stop)
     watch.start()
-    progress = new_hole(tmp_path)
-    with filling(client, settings, tmp_path, progress, lambda: watch.instruments):
+    progress = new_hole(at)
+    with filling(client, settings, tmp_path, progress, at, lambda: watch.instruments):
         wait_for(is_filled(progress))
     stop.set()
     wait_for(watch.is_alive, lambda is_alive: not is_alive)
@@ -158,7 +169,7 @@ def test_a_faulty_symbol_list_leaves_no_pair_out(
 
 
 def test_no_hole_is_filled_before_the_instruments_are_known(
-    address: str, settings: Settings, topic: Topic, tmp_path: Path
+    address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
     client, known = client_at("binance", address), list[Instrument]()
     looks: list[int] = []
@@ -167,8 +178,8 @@ def test_no_hole_is_filled_before_the_instruments_are_known(
         looks.append(len(known))
         return known
 
-    progress = new_hole(tmp_path)
-    with filling(client, settings, tmp_path, progress, instruments) as thread:
+    progress = new_hole(at)
+    with filling(client, settings, tmp_path, progress, at, instruments) as thread:
         wait_for(lambda: len(looks) >= 2)
         assert not is_filled(progress)()
         known += client.symbol_list().instruments
@@ -177,17 +188,17 @@ def test_no_hole_is_filled_before_the_instruments_are_known(
 
 
 def test_a_restart_requests_only_the_pairs_that_are_left(
-    address: str, settings: Settings, topic: Topic, tmp_path: Path
+    address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
     client = client_at("binance", address)
-    progress = new_hole(tmp_path)
-    with filling(client, settings, tmp_path, progress) as thread:
+    progress = new_hole(at)
+    with filling(client, settings, tmp_path, progress, at) as thread:
         wait_for(lambda: thread.done >= 5)
     progress.save(tmp_path)
     first = {each["symbol"] for each in messages_of(topic, "binance")}
 
     resumed = BackfillProgress.load(tmp_path)
-    with filling(client, settings, tmp_path, resumed) as thread:
+    with filling(client, settings, tmp_path, resumed, at) as thread:
         wait_for(is_filled(resumed))
     counts = Counter(
         each["symbol"] for each in messages_of(topic, "binance") if each["interval"] == "1d"
@@ -198,11 +209,11 @@ def test_a_restart_requests_only_the_pairs_that_are_left(
 
 
 def test_a_refused_pair_is_recorded_with_the_reason_and_costs_no_other(
-    address: str, settings: Settings, topic: Topic, tmp_path: Path
+    address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
-    progress = new_hole(tmp_path)
+    progress = new_hole(at)
     inflict(address, "kucoin", CandlesUnknown(), connections=3)
-    with filling(client_at("kucoin", address), settings, tmp_path, progress) as thread:
+    with filling(client_at("kucoin", address), settings, tmp_path, progress, at) as thread:
         wait_for(is_filled(progress))
     messages = messages_of(topic, "kucoin")
     refused = [each for each in messages if each["reason"]]
@@ -215,14 +226,14 @@ def test_a_refused_pair_is_recorded_with_the_reason_and_costs_no_other(
 
 
 def test_a_response_that_kafka_refuses_as_too_large_is_recorded_and_costs_no_other(
-    address: str, one_broker: OwnKafka, tmp_path: Path
+    address: str, one_broker: OwnKafka, at: int, tmp_path: Path
 ) -> None:
     settings = one_broker.settings
     # A pair's 720 hours need 31 to 40 kB after compression, its 360 minutes and 365 days up to 22 kB.
     one_broker.configure(EXCHANGE_CANDLES, "max.message.bytes", "26000")
     topic = Topic(settings, EXCHANGE_CANDLES)
-    progress = new_hole(tmp_path)
-    with filling(client_at("binance", address), settings, tmp_path, progress) as thread:
+    progress = new_hole(at)
+    with filling(client_at("binance", address), settings, tmp_path, progress, at) as thread:
         wait_for(is_filled(progress))
     messages = messages_of(topic, "binance")
     assert 15 < thread.pairs == thread.done
@@ -246,13 +257,14 @@ def test_a_failing_pair_is_requested_again_after_the_others(
     address: str,
     settings: Settings,
     topic: Topic,
+    at: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("extractors.receive.repeated.RETRY_INTERVAL", 0.05)
-    progress = new_hole(tmp_path)
+    progress = new_hole(at)
     inflict(address, exchange, CandlesFail(), connections=2)
-    with filling(client_at(exchange, address), settings, tmp_path, progress) as thread:
+    with filling(client_at(exchange, address), settings, tmp_path, progress, at) as thread:
         wait_for(is_filled(progress))
     messages = messages_of(topic, exchange)
     assert [each["symbol"] for each in messages if each["reason"]] == []
@@ -263,18 +275,18 @@ def test_a_failing_pair_is_requested_again_after_the_others(
 
 
 def test_a_later_fill_does_not_use_a_connection_that_the_exchange_has_closed_meanwhile(
-    settings: Settings, topic: Topic, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    settings: Settings, topic: Topic, at: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     [port] = free_ports(1)
     client = client_at("binance", f"127.0.0.1:{port}")
-    progress = new_hole(tmp_path)
-    with running(*exchanges(Ledger()), port), filling(client, settings, tmp_path, progress):
+    progress = new_hole(at)
+    with running(*exchanges(Ledger()), port), filling(client, settings, tmp_path, progress, at):
         wait_for(is_filled(progress))
         first = len(messages_of(topic, "binance"))
-    progress.interrupted(now_us() - 2 * MINUTE, now_us())
+    progress.interrupted(at - 4 * MINUTE, at - 2 * MINUTE)
     with (
         running(*exchanges(Ledger()), port),
-        filling(client, settings, tmp_path, progress) as thread,
+        filling(client, settings, tmp_path, progress, at) as thread,
     ):
         wait_for(is_filled(progress))
     assert len(messages_of(topic, "binance")) - first == thread.pairs > 15
@@ -283,16 +295,16 @@ def test_a_later_fill_does_not_use_a_connection_that_the_exchange_has_closed_mea
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_a_ban_stops_all_requests_for_as_long_as_the_exchange_demands(
-    exchange: str, address: str, settings: Settings, topic: Topic, tmp_path: Path
+    exchange: str, address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
     client = client_at(exchange, address)
-    progress = new_hole(tmp_path)
-    inflict(address, exchange, CandlesBanned(wait=2.0))
+    progress = new_hole(at)
+    inflict(address, exchange, CandlesBanned(wait=10.0))
     began = time.monotonic()
-    with filling(client, settings, tmp_path, progress):
+    with filling(client, settings, tmp_path, progress, at):
         wait_for(lambda: client.ban.left() > 0)
         wait_for(lambda: messages_of(topic, exchange))
-        assert time.monotonic() - began >= 2
+        assert time.monotonic() - began >= 10
         wait_for(is_filled(progress))
     assert [each for each in messages_of(topic, exchange) if each["reason"]] == []
 
@@ -304,11 +316,12 @@ def test_an_hour_that_ended_is_requested_where_tickers_have_no_volume(
     address: str,
     settings: Settings,
     topic: Topic,
+    at: int,
     tmp_path: Path,
 ) -> None:
-    hour = now_us() // HOUR * HOUR
-    progress = BackfillProgress(now_us(), hour - HOUR, [])
-    with filling(client_at(exchange, address), settings, tmp_path, progress) as thread:
+    hour = at // HOUR * HOUR
+    progress = BackfillProgress(at - 2 * MINUTE, hour - HOUR, [])
+    with filling(client_at(exchange, address), settings, tmp_path, progress, at) as thread:
         wait_for(lambda: (tmp_path / FILE).exists())
         wait_for(is_filled(progress))
     assert thread.done == thread.pairs
@@ -319,12 +332,12 @@ def test_an_hour_that_ended_is_requested_where_tickers_have_no_volume(
 
 
 def test_requests_keep_the_interval_of_the_exchanges_limit(
-    address: str, settings: Settings, topic: Topic, tmp_path: Path
+    address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
-    progress = new_hole(tmp_path)
+    progress = new_hole(at)
     client = client_at("kucoin", address)
     began = time.monotonic()
-    with filling(client, settings, tmp_path, progress) as thread:
+    with filling(client, settings, tmp_path, progress, at) as thread:
         wait_for(is_filled(progress))
     requests = len(messages_of(topic, "kucoin"))
     assert requests == 3 * thread.pairs

@@ -161,25 +161,23 @@ def test_a_refused_request_is_not_repeated(database: Settings) -> None:
 
 
 def test_a_server_that_does_not_answer_is_an_error_after_the_time_to_open() -> None:
-    with pytest.raises(ConnectionError, match=r"no prices in 0\.5 s: .*refused"):
-        Prices("http://127.0.0.1:1", open_timeout=0.5).__enter__()
+    with pytest.raises(ConnectionError, match=r"no prices in 10 s: .*refused"):
+        Prices("http://127.0.0.1:1", open_timeout=10).__enter__()
 
 
 def test_a_server_that_has_not_read_its_database_is_named_after_the_time_to_open(
     database: Settings,
 ) -> None:
-    named = (
-        r"no prices in 3 s: connected, but the server has been unable to read its database since 20"
-    )
+    named = r"no prices in 10 s: connected, but the server has been unable to read its database since 20"
 
     async def follow(url: str) -> None:
         with pytest.raises(ConnectionError, match=named):
-            await AsyncPrices(url, open_timeout=3).__aenter__()
+            await AsyncPrices(url, open_timeout=10).__aenter__()
 
     with running_server(database.reader_database_url + "_of_another_name") as server:
         wait_for(lambda: "read failed" in server.log())
         with pytest.raises(ConnectionError, match=named):
-            Prices(server.page, open_timeout=3).__enter__()
+            Prices(server.page, open_timeout=10).__enter__()
         asyncio.run(follow(server.page))
 
 

@@ -108,13 +108,14 @@ def test_the_readmes_programs_receive_prices(demo: Stack) -> None:
     assert [block.language for block in blocks] == ["sh", "python"]
     commands = blocks[0].text.splitlines()
     program = shlex.join([str(paths.VENV_BIN / "python"), "-c", blocks[1].text])
-    outputs = [
-        # The end of the pipe ends the stream; websockets ends with its input.
-        run(["/bin/sh", "-c", f"sleep 5 | {command} | head -c 2000"]).stdout
-        for command in (text.replace("127.0.0.1:8000", address) for text in (*commands, program))
-    ]
-    assert len(outputs) == 3
-    stream, websocket, rows_of_prices = outputs
+    by_curl, by_websockets, by_program = (
+        text.replace("127.0.0.1:8000", address) for text in (*commands, program)
+    )
+    # The end of the pipe ends a program. websockets ends with its input, and tail with its reader.
+    stream, websocket, rows_of_prices = (
+        run(["/bin/sh", "-c", f"{command} | head -c 2000"]).stdout
+        for command in (by_curl, f"tail -f /dev/null | {by_websockets}", by_program)
+    )
     assert '"symbol":"BTCUSDT"' in stream
     assert '"type":"snapshot"' in websocket and '"exchange":"kucoin"' in websocket
     exchange, _symbol, price = rows_of_prices.splitlines()[0].split()

@@ -335,10 +335,9 @@ def test_old_prices_dead_letters_and_interruptions_are_found(
         " ('kucoin', 'h', 'interruption', 'silence', '2026-11-27T10:00Z', '2026-11-27T11:00Z', 0),"
         " ('kucoin', 'h', 'interruption', 'closed', '2026-11-27T12:00Z', NULL, 0)",
     )
-    assert problems(feeds.prices(database)) == [
-        "the newest price of binance is 3600 s old, the limit 30",
-        "there are no prices of kucoin",
-    ]
+    of_binance, of_kucoin = problems(feeds.prices(database))
+    assert re.fullmatch(r"the newest price of binance is 36\d\d s old, the limit 30", of_binance)
+    assert of_kucoin == "there are no prices of kucoin"
     assert problems(feeds.dead_letters(database)) == [
         "1 items of t could not be read in the last hour: no price"
     ]

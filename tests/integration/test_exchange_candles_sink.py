@@ -23,8 +23,19 @@ from tests.support.frames import record, records
 from tests.support.postgres import execute, rows
 
 KEPT, HOUR = timedelta(days=90), timedelta(hours=1)
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-NINE = TODAY - timedelta(days=1) + timedelta(hours=9)
+
+
+def midnight() -> datetime:
+    """Return the start of the present day in UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def nine_on_the_day_before(day: datetime) -> datetime:
+    return day - timedelta(days=1) + timedelta(hours=9)
+
+
+TODAY = midnight()
+NINE = nine_on_the_day_before(TODAY)
 CANDLES = (
     'SELECT symbol, "interval", start, open::text, close::text, trades'
     " FROM exchange_candles ORDER BY 1, 2, 3"
@@ -212,16 +223,18 @@ def test_a_batch_that_spark_repeats_changes_nothing(
 def test_what_is_too_old_is_skipped_and_dropped(
     spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
 ) -> None:
-    old = TODAY - KEPT
+    # Not those of the module: it may have been imported the day before.
+    today = midnight()
+    nine, old = nine_on_the_day_before(today), today - KEPT
     counts = write(
         spark,
         sink,
-        message(kline(old), kline(old - timedelta(minutes=1)), kline(NINE), received_at=TODAY),
+        message(kline(old), kline(old - timedelta(minutes=1)), kline(nine), received_at=today),
     )
     assert (counts["rows"], counts["old"]) == (2, 1)
     with owner.cursor() as statements:
-        drop_a_partition(statements, TODAY + timedelta(days=1, hours=1), KEPT)
-    assert [row[2] for row in rows(owner, CANDLES)] == [NINE]
+        drop_a_partition(statements, today + timedelta(days=1, hours=1), KEPT)
+    assert [row[2] for row in rows(owner, CANDLES)] == [nine]
     with owner.cursor() as statements:
-        drop_a_partition(statements, TODAY + timedelta(days=1, hours=1), KEPT)
-    assert [row[2] for row in rows(owner, CANDLES)] == [NINE]
+        drop_a_partition(statements, today + timedelta(days=1, hours=1), KEPT)
+    assert [row[2] for row in rows(owner, CANDLES)] == [nine]

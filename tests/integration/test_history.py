@@ -18,7 +18,14 @@ from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.time_span import TimeSpan
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
-from tests.support.lake_queries import copy, delete, in_another_hour, keys, run_raw_archive
+from tests.support.lake_queries import (
+    copy,
+    delete,
+    in_another_hour,
+    keys,
+    run_raw_archive,
+    wait_for_time_in_the_hour,
+)
 from tests.support.waiting import pass_time
 
 FIRST, SECOND = (BINANCE.raw_topic, 0), (KUCOIN.raw_topic, 3)
@@ -135,6 +142,7 @@ def test_records_that_kafka_deletes_before_they_are_archived_are_named(
 def test_an_object_that_is_there_twice_repeats_no_record(
     spark: SparkSession, lake: Settings, produced: Produced
 ) -> None:
+    wait_for_time_in_the_hour()
     produced.send(2)
     produced.archive()
     for key in keys(lake, "raw/"):
@@ -151,6 +159,7 @@ def test_an_object_that_is_there_twice_repeats_no_record(
 def test_a_gap_is_named_and_only_what_follows_it_is_read(
     spark: SparkSession, lake: Settings, produced: Produced
 ) -> None:
+    wait_for_time_in_the_hour()
     for _ in range(3):
         produced.send(2)
         produced.archive()

@@ -60,7 +60,7 @@ def symbols(owner: connection) -> list[str]:
 
 def metrics(database: Settings) -> str:
     address = f"http://127.0.0.1:{database.live_prices_metrics_port}/metrics"
-    return requests.get(address, timeout=5).text
+    return requests.get(address, timeout=DEADLINE).text
 
 
 def reported(text: str) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Page, expect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection
@@ -152,7 +152,7 @@ def first_price(lumen: Running) -> dict[str, Any]:
 
 
 def test_one_file_and_one_name_bring_an_exchange_from_its_socket_to_all_ends(
-    lumen: Running, browser: Browser
+    lumen: Running, page: Page
 ) -> None:
     price = first_price(lumen)
     event_time = datetime.fromisoformat(price["event_time"])
@@ -183,7 +183,7 @@ def test_one_file_and_one_name_bring_an_exchange_from_its_socket_to_all_ends(
     metrics = requests.get(f"http://127.0.0.1:{lumen.metrics_port}/metrics", timeout=10).text
     assert 'extractor_items_total{exchange="lumen"}' in metrics
     assert_is_derived(lumen)
-    assert_is_on_the_page(lumen, browser)
+    assert_is_on_the_page(lumen, page)
     assert_is_in_the_lake(lumen)
     assert_has_candles_of_before_the_start(lumen)
 
@@ -224,15 +224,11 @@ def assert_has_candles_of_before_the_start(lumen: Running) -> None:
     ]
 
 
-def assert_is_on_the_page(lumen: Running, browser: Browser) -> None:
-    page = browser.new_page()
-    try:
-        page.goto(lumen.server.page)
-        expect(page.get_by_role("columnheader", name="Lumen", exact=True)).to_be_visible()
-        page.locator("#exchange-chips button", has_text="Lumen").click()
-        expect(price(page, "BTC/USD", "lumen")).to_have_text(re.compile(r"\d"))
-    finally:
-        page.close()
+def assert_is_on_the_page(lumen: Running, page: Page) -> None:
+    page.goto(lumen.server.page)
+    expect(page.get_by_role("columnheader", name="Lumen", exact=True)).to_be_visible()
+    page.locator("#exchange-chips button", has_text="Lumen").click()
+    expect(price(page, "BTC/USD", "lumen")).to_have_text(re.compile(r"\d"))
 
 
 def assert_is_in_the_lake(lumen: Running) -> None:

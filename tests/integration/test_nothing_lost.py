@@ -31,7 +31,7 @@ KILLS = int(os.environ.get("KILLS", "3"))
 @pytest.mark.parametrize(
     "services", [("kafka",), ("minio",), ("kafka", "minio")], ids=["kafka", "minio", "both"]
 )
-def test_an_unavailable_service_loses_nothing_and_delays_no_other(
+def test_an_unavailable_service_loses_nothing(
     services: tuple[str, ...], market: Market, stack: Stack
 ) -> None:
     market.begin()

@@ -50,6 +50,7 @@ from tests.support.lake_queries import (
     run_all_jobs,
     run_price_history,
     run_raw_archive,
+    wait_for_time_in_the_hour,
 )
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import SOON, execute, rows
@@ -164,6 +165,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
 def test_what_can_not_be_made_anew_stays(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
+    wait_for_time_in_the_hour()
     send(own_lake, 0, 4)
     # The extractor's clock is 14 minutes ahead of Kafka's, and the exchange's 18 minutes.
     ahead = time.time_ns() // 1000 + 14 * MINUTE
@@ -330,6 +332,7 @@ def produce_at(broker: OwnKafka, topic: str, at: datetime, message: Any) -> None
 def test_nothing_changes_where_raw_lacks_records_that_it_names(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
+    wait_for_time_in_the_hour()
     for number in range(2):
         send(own_lake, 4 * number, 4)
         live_and_archive(spark, own_lake, tmp_path / str(number))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,8 +27,13 @@ from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.queries import run_once
+from tests.support.waiting import DEADLINE, wait_for
 
 JOURNAL = "3f9c1a2b00c4d5e6"
+
+HOUR = 3600.0
+TIME_IN_THE_HOUR = 120.0
+"""Seconds in which a test sends all its messages, on a busy machine."""
 
 
 def run_all_jobs(spark: SparkSession, lake: Settings, folder: Path) -> None:
@@ -99,6 +105,18 @@ def delete(lake: Settings, key: str) -> None:
 def copy(lake: Settings, key: str, other: str) -> None:
     object_store.client(lake).copy_object(
         Bucket=lake.s3_bucket, Key=other, CopySource={"Bucket": lake.s3_bucket, "Key": key}
+    )
+
+
+def wait_for_time_in_the_hour() -> None:
+    """Wait until the hour lasts for another TIME_IN_THE_HOUR.
+
+    raw/ has a folder per hour, so a batch that was sent over the end of one has two objects.
+    """
+    wait_for(
+        lambda: HOUR - time.time() % HOUR,
+        lambda left: left > TIME_IN_THE_HOUR,
+        deadline=TIME_IN_THE_HOUR + DEADLINE,
     )
 
 

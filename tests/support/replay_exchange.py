@@ -54,7 +54,7 @@ def settings_at(settings: Settings, address: str, **changed: Any) -> Settings:
 
 def kucoin_url(address: str, connect_id: str = "c1") -> str:
     """Return the URL of KuCoin's WebSocket, with endpoint and token from bullet-public."""
-    answer = requests.post(f"http://{address}/api/v1/bullet-public", timeout=5).json()
+    answer = requests.post(f"http://{address}/api/v1/bullet-public", timeout=TIMEOUT).json()
     endpoint = answer["data"]["instanceServers"][0]["endpoint"]
     token = quote(answer["data"]["token"], safe="")
     return f"{endpoint}?token={token}&connectId={connect_id}"

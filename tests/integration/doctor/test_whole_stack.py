@@ -51,10 +51,15 @@ def stopped(stack: Stack, *programs: str) -> Iterator[None]:
         supervision.start_programs(stack, programs)
 
 
-def test_whole_demo_has_no_finding(demo: Stack) -> None:
-    done = wait_for(
-        partial(doctor, demo), lambda found: found.returncode == 0, deadline=DEADLINE, pause=0
+def no_finding(stack: Stack) -> Printed:
+    """Wait until the command finds nothing."""
+    return wait_for(
+        partial(doctor, stack), lambda found: found.returncode == 0, deadline=DEADLINE, pause=0
     )
+
+
+def test_whole_demo_has_no_finding(demo: Stack) -> None:
+    done = no_finding(demo)
     lines = done.stdout.splitlines()
     assert lines[0] == f"examined: the demo stack in {demo.folder}"
     assert all(line.startswith("ok ") for line in lines[1:-1])
@@ -73,5 +78,7 @@ def test_whole_demo_has_no_finding(demo: Stack) -> None:
     ],
 )
 def test_stopped_program_is_found(demo: Stack, program: str, problem: str) -> None:
+    # The program of the test before has just been started again.
+    no_finding(demo)
     with stopped(demo, program):
         wait_for(partial(doctor, demo), finds(problem), deadline=DEADLINE, pause=0)

@@ -134,7 +134,16 @@ def wait_while_killing(stack: Stack, is_over: Callable[[], bool], deadline: floa
 
 
 def all_filled(stack: Stack) -> bool:
-    return all(event["filled"] for exchange in EXCHANGE for event in interruptions(stack, exchange))
+    """Return whether each exchange has an interruption and all of them are filled."""
+    found = [interruptions(stack, exchange) for exchange in EXCHANGE]
+    return all(found) and all(event["filled"] for events in found for event in events)
+
+
+def end_of_hole(stack: Stack, exchange: str) -> datetime:
+    """Return the end of the minute in which the newest interruption ended."""
+    end = datetime.fromisoformat(interruptions(stack, exchange)[-1]["to"])
+    width = WIDTHS["1m"].total_seconds()
+    return datetime.fromtimestamp(-(-end.timestamp() // width) * width, UTC)
 
 
 def test_ten_minutes_after_the_start_every_pair_has_a_past(demo: Stack) -> None:
@@ -164,6 +173,5 @@ def test_a_long_interruption_leaves_no_hole_and_is_marked_filled(demo: Stack) ->
 
     killed = wait_while_killing(demo, is_over, TEN_MINUTES)
     print("killed", killed)
-    until = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
     for exchange in EXCHANGE:
-        assert missing(demo, exchange, "1m", until) == {}
+        assert missing(demo, exchange, "1m", end_of_hole(demo, exchange)) == {}

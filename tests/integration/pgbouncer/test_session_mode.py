@@ -223,7 +223,7 @@ def test_the_sorting_of_candles_ends_when_a_writer_waits(
     assert rows(owner, is_sorted, table) == [(0,)]
 
 
-def test_the_servers_connection_cancels_a_slow_query_and_is_notified_of_a_batch(
+def test_the_servers_connection_has_a_statement_timeout_and_is_notified_of_a_batch(
     spark: SparkSession, sink: PriceSink, pooled: Settings
 ) -> None:
     with closing(listener.connect(pooled.reader_database_url)) as listening:

@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -51,7 +53,10 @@ from tests.support.lake_queries import (
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import rows
 from tests.support.stacks import new_database
-from tests.support.waiting import wait_for
+from tests.support.waiting import DEADLINE, wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 MESSAGES = 1000
 """Messages that a rebuild reads at once."""
@@ -195,8 +200,17 @@ def test_a_back_up_waits_until_no_batch_is_half_published(
         patch.setattr(backup, "LISTING_DEADLINE", 1.0)
         with pytest.raises(StackError, match="make stop-jobs"):
             backup.back_up(own_lake, tmp_path / "refused")
+    is_listed, listed_keys = Event(), backup._keys  # noqa: SLF001
+
+    def listing(store: "S3Client", bucket: str, prefix: str = "") -> list[str]:
+        found = [*listed_keys(store, bucket, prefix)]
+        is_listed.set()
+        return found
+
+    monkeypatch.setattr(backup, "_keys", listing)
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(backup.back_up, own_lake, tmp_path / "back-up")
+        assert is_listed.wait(DEADLINE)
         # The batch's last object appears before its mark is deleted.
         [source, *_] = keys(own_lake, "raw/")
         last = source.replace("/0.", "/7.")

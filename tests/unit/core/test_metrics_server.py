@@ -26,7 +26,7 @@ def test_metrics_are_served(port: int) -> None:
 def test_connection_that_sends_no_request_is_closed(
     port: int, sent: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Handler, "timeout", 0.05)
+    monkeypatch.setattr(Handler, "timeout", 0.5)
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as connection:
         connection.sendall(sent)
         assert connection.recv(1000) == b""

@@ -62,7 +62,7 @@ def test_settings_that_a_programs_code_names_are_those_that_it_reads(
     read = {name.lower() for name in known if program in known[name].programs}
     named = {
         name
-        for path in Path(PROJECT, folder).glob("*.py")
+        for path in Path(PROJECT, folder).rglob("*.py")
         for name in re.findall(r"\bsettings\.(\w+)", path.read_text())
     }
     assert named & {name.lower() for name in known} <= read

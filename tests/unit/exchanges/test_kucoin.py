@@ -196,6 +196,8 @@ def test_pings_in_text_at_every_interval() -> None:
     session.receive(WELCOME)
     session.receive(ACK)
     session.due(0.0)
-    pings = [json.loads(text) for second in range(61) for text in session.due(float(second))]
+    due = [(second, text) for second in range(61) for text in session.due(float(second))]
+    assert [second for second, _ in due] == [18, 36, 54]
+    pings = [json.loads(text) for _, text in due]
     assert [ping["type"] for ping in pings] == ["ping"] * 3
     assert len({ping["id"] for ping in pings}) == 3

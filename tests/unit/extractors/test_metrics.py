@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from extractors.metrics import Metrics
 from infra.ports import free_ports
+from tests.support.waiting import DEADLINE
 
 Samples = dict[str, float]
 
@@ -20,7 +21,7 @@ def served(metrics: Metrics) -> Samples:
     """Return the samples by name and labels, without the label that all share."""
     [port] = free_ports(1)
     metrics.serve("127.0.0.1", port)
-    answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5)
+    answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE)
     assert answer.status_code == 200
     samples: Samples = {}
     for family in text_string_to_metric_families(answer.text):
@@ -76,7 +77,7 @@ def test_what_happened_is_counted() -> None:
             "extractor_delivery_delay_seconds_bucket{0.5}": 1.0,
         }.items()
     )
-    assert 0.0 <= samples["extractor_last_frame_age_seconds"] < 5.0
+    assert 0.0 <= samples["extractor_last_frame_age_seconds"] < 60.0
     assert (
         metrics.totals()
         == "frames=5 items=3 doubles=1 refused_items=5 messages=4 delivery_errors=1"

@@ -107,7 +107,10 @@ def test_busy_ports_are_refused_by_service_number_setting_and_holder(
     ]
 
 
-def test_port_of_a_program_that_is_just_ending_is_waited_for() -> None:
+def test_port_of_a_program_that_is_just_ending_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ports_module, "BUSY_TIMEOUT", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as ending:
         port = Port("Kafka", "KAFKA_BOOTSTRAP_SERVERS", *ending.getsockname())
         end = Timer(0.5, ending.close)

@@ -12,7 +12,7 @@ from extractors.network.deadline import Deadline
 
 def test_what_is_left_falls_to_nothing_and_no_further() -> None:
     deadline = Deadline(60.0)
-    assert 59.0 < deadline.left() <= 60.0
+    assert 50.0 < deadline.left() <= 60.0
     assert Deadline(0.0).left() == 0.0
 
 

@@ -53,17 +53,16 @@ def test_address_that_never_answers_costs_a_quarter_of_a_second(
         monkeypatch.setattr("socket.getaddrinfo", found)
         started = time.monotonic()
         with connect("exchange.example", port, Deadline(DEADLINE)) as connection:
-            assert 0.25 <= time.monotonic() - started < 5
+            assert 0.25 <= time.monotonic() - started < DEADLINE / 2
             assert connection.recv(4) == b"good"
 
 
-def test_address_that_refuses_costs_nothing() -> None:
+def test_address_that_refuses_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Twenty delays would take longer than the deadline.
+    monkeypatch.setattr("extractors.network.happy_eyeballs.ATTEMPT_DELAY", 10.0)
     with tcp_server(says_its_name) as port:
         addresses = [loopback("127.0.0.3", port)] * 20 + [loopback("127.0.0.1", port)]
-        started = time.monotonic()
         with first_connected("x", addresses, Deadline(DEADLINE)) as connection:
-            # Twenty delays would take 5 s.
-            assert time.monotonic() - started < 2.5
             connection.setblocking(True)
             assert connection.recv(4) == b"good"
 

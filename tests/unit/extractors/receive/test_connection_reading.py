@@ -106,11 +106,11 @@ def test_connection_that_brings_tickers_is_kept() -> None:
         connections.append(connection)
         for _ in range(10):
             connection.send(json.dumps([BTCUSDT]))
-            pass_time(0.2)
+            pass_time(0.5)
         until_closed(connection)
 
     with websocket_server(steady) as url:
-        with listening(binance_client(url, silence_limit=1.5)) as notices:
+        with listening(binance_client(url, silence_limit=4.0)) as notices:
             assert next_tickers(notices, 10) == [BTCUSDT] * 10
             assert len(connections) == 1
 
@@ -137,23 +137,6 @@ def test_full_backlog_holds_the_reading_up_and_loses_nothing(
             with pytest.raises(Empty):
                 notices.get(timeout=0.0)
     assert "backlog drained, reading resumed connection=1" in caplog.text
-
-
-def test_the_time_for_which_a_full_backlog_holds_the_reading_up_is_no_silence(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with websocket_server(sends(*([each] for each in NUMBERED))) as url:
-        with listening(binance_client(url, silence_limit=1.0), limit=2) as notices:
-            wait_for(lambda: FULL in caplog.text)
-            pass_time(1.5)
-            received = notices_until(notices, lambda notice: isinstance(notice, Ended))
-    found = [each for notice in received if isinstance(notice, Frame) for each in tickers(notice)]
-    assert found == NUMBERED
-    # The exchange itself is silent after the last ticker.
-    assert isinstance(received[-1], Ended) and (received[-1].connection, received[-1].cause) == (
-        1,
-        "silence",
-    )
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "TLS"])
@@ -195,6 +178,23 @@ class Burst:
         wait_for(lambda: FULL in caplog.text)
         self._is_held_up.set()
         assert self._gone.wait(DEADLINE)
+
+
+def test_the_time_for_which_a_full_backlog_holds_the_reading_up_is_no_silence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def closes(connection: ServerConnection) -> None:
+        connection.socket.sendall(CLOSE_1001)
+
+    burst = Burst([json.dumps([ticker]) for ticker in NUMBERED], closes)
+    with websocket_server(burst.talk) as url:
+        with listening(binance_client(url, silence_limit=3.0), limit=2) as notices:
+            burst.happens(caplog)
+            pass_time(4.0)
+            received = notices_until(notices, lambda notice: isinstance(notice, Ended))
+    found = [each for notice in received if isinstance(notice, Frame) for each in tickers(notice)]
+    assert found == NUMBERED
+    assert isinstance(received[-1], Ended) and received[-1].cause == "closed"
 
 
 @pytest.mark.parametrize("end", [leaves, aborts])

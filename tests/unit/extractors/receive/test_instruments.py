@@ -271,7 +271,9 @@ def test_list_that_can_not_be_had_is_asked_for_again(
     assert caplog.text.count("instruments unknown reason=") == 1
 
 
-def test_banned_list_is_asked_for_when_the_ban_is_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_banned_list_is_asked_for_again_only_after_the_ban(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     asked = Event()
 
     def body() -> str:
@@ -305,7 +307,11 @@ def test_a_topic_that_can_not_be_read_is_retried_before_anything_is_reported(
             assert next_changes(backlog) == [[ADA]]
 
 
-def test_stop_is_not_held_up_by_a_list_that_can_not_be_had() -> None:
+def test_stop_is_not_held_up_by_a_list_that_can_not_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for interval in ("RETRY_INTERVAL", "LONGEST_RETRY_INTERVAL"):
+        monkeypatch.setattr(f"extractors.receive.repeated.{interval}", 10 * DEADLINE)
     asked = Event()
 
     def body() -> str:

@@ -121,7 +121,7 @@ def test_handshake_that_was_banned_is_not_tried_again_before_the_ban_is_over(
         assert error_of(client).retry_after == pause
         again = error_of(client)
         assert again.cause == "refused"
-        assert pause - 5 < again.retry_after <= pause
+        assert max(0.0, pause - 60) < again.retry_after <= pause
         with pytest.raises(ExchangeError, match=r"^refused: no request for "):
             client.symbol_list()
     assert len(handshakes) == 1
@@ -138,7 +138,7 @@ def test_dead_first_address_costs_a_quarter_of_a_second(monkeypatch: pytest.Monk
             monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
             started = time.monotonic()
             _, opened = connect(binance_client(f"ws://exchange.example:{port}"))
-            assert 0.25 <= time.monotonic() - started < 5
+            assert 0.25 <= time.monotonic() - started < 10
             opened.close()
 
 
@@ -180,25 +180,25 @@ def test_server_that_trickles_can_not_extend_the_deadline(
 
 
 def test_token_and_handshake_have_one_deadline_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractors.receive.open_socket.OPEN_LIMIT", 2.0)
+    monkeypatch.setattr("extractors.receive.open_socket.OPEN_LIMIT", 4.0)
 
     def late_token() -> str:
-        pass_time(1.8)
+        pass_time(3.6)
         return bullet(f"ws://127.0.0.1:{port}", "t")
 
     with tcp_server(stays_silent) as port, http_server(late_token) as url:
         started = time.monotonic()
-        with pytest.raises(TimeoutError, match=r"^no answer within 2 s$"):
+        with pytest.raises(TimeoutError, match=r"^no answer within 4 s$"):
             connect(kucoin_client(url))
-        # Two consecutive deadlines would end after 3.8 s.
-        assert 2.0 <= time.monotonic() - started < 3.7
+        # Two consecutive deadlines would end after 7.6 s.
+        assert 4.0 <= time.monotonic() - started < 7.5
 
 
 def test_opened_websocket_outlives_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractors.receive.open_socket.OPEN_LIMIT", 0.3)
+    monkeypatch.setattr("extractors.receive.open_socket.OPEN_LIMIT", 2.0)
 
     def talk(connection: ServerConnection) -> None:
-        pass_time(0.5)
+        pass_time(2.5)
         connection.send("[1]")
         until_closed(connection)
 

@@ -422,6 +422,8 @@ def test_a_full_local_queue_is_an_error_of_the_producer(monkeypatch: pytest.Monk
 def test_a_topic_is_waited_for_by_its_name(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # It is also the timeout of each request.
+    monkeypatch.setattr(kafka_topics, "RETRY_INTERVAL", 60.0)
     with small_kafka() as kafka:
         stop = Shutdown(10.0)
         producing = Producing(kafka, stop)
@@ -433,7 +435,7 @@ def test_a_topic_is_waited_for_by_its_name(
 
         monkeypatch.setattr(stop, "pause", pause)
         assert producing.producer.wait_for_topic() == PARTITIONS
-    assert pauses == [kafka_topics.RETRY_INTERVAL]
+    assert pauses == [60.0]
     assert f"reason='topic {BINANCE.raw_topic} does not exist" in caplog.text
 
 

@@ -113,9 +113,11 @@ def test_a_backfill_without_a_hole_empties_the_clients_queue_too(
     served: list[int] = []
     poll = kafka.poll
     monkeypatch.setattr(producer, "_kafka", SimpleNamespace(poll=lambda s: served.append(poll(s))))
-    Backfill(binance_client(), candles, producer, progress, tmp_path, reach, list, stop).start()
+    backfill = Backfill(binance_client(), candles, producer, progress, tmp_path, reach, list, stop)
+    backfill.start()
     wait_for(lambda: sum(served) > 2)
     stop.request()
+    wait_for(backfill.is_alive, lambda is_alive: not is_alive)
 
 
 @pytest.mark.parametrize(

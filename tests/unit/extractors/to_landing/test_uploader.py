@@ -13,7 +13,7 @@ from extractors.journal.journal import Journal
 from extractors.journal.segment import Segment
 from extractors.metrics import Metrics
 from extractors.shutdown import Shutdown
-from extractors.to_landing.uploader import S3Uploader, S3UploaderThread
+from extractors.to_landing.uploader import RETRY_INTERVAL, S3Uploader, S3UploaderThread
 from tests.support.journals import (
     RECEIVED_AT,
     append,
@@ -25,7 +25,6 @@ from tests.support.journals import (
     pack_all,
 )
 from tests.support.small_store import Put, Store, small_store
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -192,9 +191,26 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
-def follower(store: Store, journal: Journal) -> S3UploaderThread:
+def follower(store: Store, journal: Journal, metrics: Metrics | None = None) -> S3UploaderThread:
     uploader = S3Uploader(store.settings, "kucoin", journal.id)
-    return S3UploaderThread(journal, uploader, Shutdown(10.0), Metrics("kucoin"))
+    return S3UploaderThread(journal, uploader, Shutdown(10.0), metrics or Metrics("kucoin"))
+
+
+class Clock:
+    """Monotonic clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("extractors.to_landing.uploader.time", clock)
+    return clock
 
 
 def test_segment_is_deleted_when_both_kafka_and_the_store_have_it(
@@ -220,14 +236,16 @@ def test_items_that_wait_are_those_that_are_in_no_object(store: Store, journal: 
 
 
 def test_refusal_of_the_store_is_counted_and_the_rest_waits(
-    store: Store, journal: Journal, caplog: pytest.LogCaptureFixture
+    store: Store, journal: Journal, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    landing = follower(store, journal)
+    metrics = Metrics("kucoin")
+    landing = follower(store, journal, metrics)
     store.status, store.code = 503, "SlowDown"
     journal.delivered = 3
     landing.follow()
+    clock.now += RETRY_INTERVAL - 1
     landing.follow()
-    assert len(store.puts) == 1
+    assert len(store.puts) == metrics.upload_failures._value.get() == 1  # noqa: SLF001
     assert "upload failed retry_in=5 " in caplog.text and "SlowDown" in caplog.text
     assert (landing.items_waiting(), len(journal.segments())) == (3, 3)
 
@@ -289,43 +307,36 @@ def test_segment_that_somebody_deleted_leaves_the_journal_and_is_named(
 
 
 def test_segment_is_uploaded_later_if_there_is_no_descriptor_to_read_it_with(
-    store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    store: Store, journal: Journal, clock: Clock
 ) -> None:
     landing = follower(store, journal)
     journal.delivered = 3
     with no_more_descriptors():
         landing.follow()
     assert landing.items_waiting() == 3
-    monkeypatch.setattr("extractors.to_landing.uploader.RETRY_INTERVAL", 0.05)
-    landing = follower(store, journal)
+    clock.now += RETRY_INTERVAL
     landing.follow()
     assert uploaded_numbers(store) == [items([0]), items([1]), items([2])]
     assert files_in(journal.folder) == []
 
 
 def test_segment_that_can_not_be_deleted_stays_and_is_deleted_later(
-    store: Store,
-    journal: Journal,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    store: Store, journal: Journal, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     landing = follower(store, journal)
     landing.follow()
     oldest = journal.segments()[0]
     make_a_folder_of(oldest)
     journal.delivered = 3
-    monkeypatch.setattr("extractors.to_landing.uploader.RETRY_INTERVAL", 0.5)
     landing.delete_taken()
+    clock.now += RETRY_INTERVAL - 1
     landing.delete_taken()
     assert journal.segments() == [oldest]
     assert caplog.text.count(f"segment not deleted file={oldest.path} ") == 1
     oldest.path.rmdir()
-
-    def segments_left() -> list[Segment]:
-        landing.delete_taken()
-        return journal.segments()
-
-    wait_for(segments_left, lambda left: not left)
+    clock.now += 1
+    landing.delete_taken()
+    assert journal.segments() == []
 
 
 def test_name_has_the_time_to_the_microsecond(store: Store, tmp_path: Path) -> None:

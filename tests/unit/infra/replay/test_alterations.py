@@ -23,6 +23,8 @@ from tests.support.small_exchange import (
     until_the_end,
 )
 
+pytestmark = pytest.mark.long
+
 
 def sent(address: str, ledger: Ledger, exchange: str, fault: Fault, frames: int) -> list[str]:
     """Return the first `frames` data frames sent to a connection with a fault."""

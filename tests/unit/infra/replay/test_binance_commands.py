@@ -16,6 +16,8 @@ from tests.support.replay_exchange import running
 from tests.support.small_exchange import exchanges, text_of, texts
 from tests.support.waiting import DEADLINE, wait_for
 
+pytestmark = pytest.mark.long
+
 STREAM = "!miniTicker@arr"
 SYMBOL = binance_listing()[0].symbol
 ONE = f"{SYMBOL.lower()}@miniTicker"

