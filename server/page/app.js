@@ -8,6 +8,7 @@ import { clockTime, moment } from "./format.js";
 import { Held } from "./held.js";
 import { waitForAccess } from "./key.js";
 import { listenToKeys } from "./keys.js";
+import { pairKey } from "./model/market.js";
 import { onChoice, preferences, storedElsewhere } from "./preferences.js";
 import { Shell } from "./shell.js";
 import { follow } from "./stream.js";
@@ -68,7 +69,7 @@ function show(place, before) {
   panel.show();
   if (place.search !== before.search || place.sort !== before.sort) markets.scrollToTop();
   if (before.view === "pair" && place.view !== "pair") {
-    markets.focusPair([before.base, before.quote].filter(Boolean).join("/"));
+    markets.focusPair(pairKey(before.base, before.quote));
   }
   showTitle();
 }
@@ -136,7 +137,7 @@ async function loadFeeds() {
   updateFeeds();
   if (!hasSnapshot) return;
   if (isChanged) replaced();
-  // The last attempt failed.
+  // The last attempt failed, or is not answered yet.
   if (!hasInstruments) loadInstruments();
 }
 

@@ -29,7 +29,7 @@ function stored() {
   try {
     return JSON.parse(localStorage.getItem(NAME) ?? "{}");
   } catch {
-    // Storage is forbidden, or has something else: the choices last until the page is closed.
+    // Storage is forbidden, or its value is not JSON, which the next choice overwrites.
     return {};
   }
 }
@@ -76,7 +76,7 @@ function change(changed) {
   try {
     localStorage.setItem(NAME, JSON.stringify(preferences));
   } catch {
-    // As above.
+    // Storage is forbidden or full: the choices last until the page is closed.
   }
   for (const each of listeners) each();
 }

@@ -3,6 +3,7 @@
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
@@ -216,6 +217,41 @@ def test_the_legend_follows_the_newest_candle_and_forgets_another_pair(
     page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
     expect(page.locator(".chart-notice")).to_have_text(re.compile("can't be read now"))
     expect(legend).to_have_text("")
+
+
+def test_the_newest_candles_are_read_after_a_price_that_came_while_earlier_ones_were_read(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - MINUTE
+    candle = ("binance", "WBTCUSDT", start, "84000", "84009", "83990", "84005", 1, 2, 3)
+    held: list[Route] = []
+    page.clock.install()
+    page.clock.resume()
+    may_pass = Event()
+
+    def hold(route: Route) -> None:
+        if may_pass.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(re.compile(r"/api/candles/.*limit=1(&|$)"), hold)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        insert(owner, "INSERT INTO candles_1m VALUES %s", [candle])
+    page.goto(f"{server.page}#/pair/WBTC/USDT?interval=1m")
+    panel = page.get_by_role("complementary")
+    expect(panel.locator(".legend")).to_have_text(re.compile("C 84,005"))
+    page.clock.run_for(2_000)
+    write_batch(database.database_url, [quoted("binance", "WBTCUSDT", "84003")])
+    expect(panel.locator(".now")).to_contain_text("84,003")
+    assert held
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        execute(owner, "UPDATE candles_1m SET close = 84008 WHERE symbol = 'WBTCUSDT'")
+    may_pass.set()
+    for route in held:
+        route.continue_()
+    page.clock.fast_forward(16_000)
+    expect(panel.locator(".legend")).to_have_text(re.compile("C 84,008"))
 
 
 def test_candles_before_a_gap_longer_than_a_page_are_found(

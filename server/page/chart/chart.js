@@ -60,6 +60,8 @@ export class Chart {
   #failedAt = Number.NEGATIVE_INFINITY;
   #isReconciling = false;
   #reconciledAt = 0;
+  /** Whether a price arrived after the newest candles were read. */
+  #hasNews = false;
   /** Counts the charts that were opened: an answer for an earlier one is discarded. */
   #turn = 0;
 
@@ -114,27 +116,31 @@ export class Chart {
     this.#isLoading = false;
     this.#isComplete = false;
     this.#isReconciling = false;
+    this.#hasNews = false;
     this.#readFrom = null;
     this.#failedAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Once a second, and when the chart is moved: reads earlier candles if they are about to be seen. */
+  /** Once a second, and when the chart is moved: reads candles that are about to be seen, or that may have changed. */
   tick() {
     if (this.#chart === null) return;
     const range = this.#chart.timeScale().getVisibleLogicalRange();
     const isNeeded = this.#readFrom === null || this.#state === "failed";
     if (isNeeded || (range && range.from < AHEAD)) this.#loadEarlier();
+    this.#reconcileIfDue();
   }
 
   /** Draws the newest prices of the sides into the running candles. @param {Side[]} sides */
   live(sides) {
-    if (this.#chart === null || this.#isLoading) return;
+    if (this.#chart === null) return;
+    this.#hasNews = true;
+    if (this.#isLoading) return;
     for (const side of sides) {
       this.#series.find(({ exchange }) => exchange === side.exchange)?.live(side, this.#width);
     }
     if (this.#readFrom === null) return;
     if (this.#state === "none" && this.#candles.bars.length > 0) this.#show("candles");
-    if (performance.now() - this.#reconciledAt > RECONCILE) this.#reconcile();
+    this.#reconcileIfDue();
   }
 
   /** @param {State} state */
@@ -148,14 +154,20 @@ export class Chart {
     return this.#series[this.#series.length - 1];
   }
 
+  #reconcileIfDue() {
+    if (!this.#hasNews || this.#isReconciling || this.#isLoading || this.#readFrom === null) return;
+    if (performance.now() - this.#reconciledAt > RECONCILE) this.#reconcile();
+  }
+
   async #reconcile() {
-    if (this.#isReconciling) return;
     this.#isReconciling = true;
+    this.#hasNews = false;
     this.#reconciledAt = performance.now();
     const turn = this.#turn;
     for (const each of this.#series) {
-      await each.refresh(this.#firstPage, () => turn === this.#turn);
+      const isRead = await each.refresh(this.#firstPage, () => turn === this.#turn);
       if (turn !== this.#turn) return;
+      this.#hasNews ||= !isRead;
     }
     if (performance.now() - this.#gapsAt > GAPS_AGAIN) {
       await this.#loadGaps(this.#candles.exchange, turn);

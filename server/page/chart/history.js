@@ -41,7 +41,7 @@ export async function earlier(reads, until, now, width) {
 }
 
 /**
- * Reads all candles from `from` on, page by page, up to the first request that fails.
+ * Reads all candles from `from` on, page by page. Resolves to whether no request failed.
  * @param {Read} read @param {string} from ISO 8601 @param {(page: Candle[]) => void} found
  */
 export async function readAll(read, from, found) {
@@ -49,10 +49,11 @@ export async function readAll(read, from, found) {
   let next = from;
   while (next !== null) {
     const answer = await read({ from: next, limit: String(LIMIT) });
-    if (answer === null) return;
+    if (answer === null) return false;
     found(answer.candles);
     next = answer.next;
   }
+  return true;
 }
 
 /** @param {Read[]} reads @param {number} from @param {number | null} to */

@@ -37,14 +37,14 @@ export class Series {
 
   /**
    * Reads the candles that may have changed, from the newest closed one on: no prices arrive while the tab is hidden, the
-   * page is paused or the stream is lost. A failed request is made up for by the next call.
+   * page is paused or the stream is lost. Resolves to whether no request failed.
    * @param {string} first start of the first candle, ISO 8601, if none was read as closed
    * @param {() => boolean} isShown whether the series is still drawn
    */
-  async refresh(first, isShown) {
+  refresh(first, isShown) {
     const read = async (/** @type {Record<string, string>} */ parameters) =>
       isShown() ? this.read(parameters) : null;
-    await readAll(read, this.#settled || first, (candles) => {
+    return readAll(read, this.#settled || first, (candles) => {
       if (isShown()) this.merge(candles);
     });
   }

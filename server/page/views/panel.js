@@ -9,7 +9,7 @@ import { direction, percent } from "../format.js";
 import { INTERVALS } from "../model/address.js";
 import { amount } from "../model/digits.js";
 import { change, isHalted, isStale, mainSide, sidesOn } from "../model/figures.js";
-import { pairKey } from "../model/market.js";
+import { listingKey, pairKey } from "../model/market.js";
 import { preferences, toggleFavourite } from "../preferences.js";
 import { onChip, showChips } from "./chips.js";
 import { icon } from "./icons.js";
@@ -49,6 +49,8 @@ export class Panel {
   #drawn = "";
   #shown = "";
   #detailsAt = 0;
+  /** Keys of the symbols whose prices can be traced. */
+  #listings = "";
 
   /** @param {Shell} shell */
   constructor(shell) {
@@ -119,7 +121,7 @@ export class Panel {
     this.#shown = this.#key;
     if (isOther) {
       this.#name.replaceChildren(...nameOf(place));
-      this.#sources.replaceChildren();
+      this.#listings = "";
       this.#detailsAt = 0;
       this.#panel.scrollTop = 0;
       this.#name.focus({ preventScroll: true });
@@ -144,7 +146,9 @@ export class Panel {
     });
     const candles = this.#ordered(pair)[0].exchange;
     if (this.#choice.value !== candles) this.#choice.value = candles;
-    if (this.#sources.childElementCount !== sides.length) {
+    const listings = sides.map(listingKey).join(" ");
+    if (this.#listings !== listings) {
+      this.#listings = listings;
       this.#sources.replaceChildren(...sides.map(sourceOf));
     }
     this.#update(pair);
@@ -154,7 +158,9 @@ export class Panel {
 
   /** The pairs were replaced. */
   replaced() {
+    const pair = this.#pair;
     if (this.#shell.place.view === "pair") this.show();
+    if (pair) this.#chart.live([...pair.sides.values()]);
   }
 
   /** The system's colours changed: the chart is drawn again. */
@@ -252,7 +258,7 @@ export class Panel {
       pair.places,
       preferences.zone,
       preferences.theme,
-      ...sides.map((each) => each.exchange),
+      ...sides.map(listingKey),
     ].join(" ");
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
