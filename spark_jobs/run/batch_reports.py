@@ -27,6 +27,8 @@ class BatchReports:
         self._metrics = metrics
         self._clocks: defaultdict[str, LagClock] = defaultdict(LagClock)
         self._unreadable: set[str] = set()
+        self._seen: set[str] = set()
+        """Exchanges whose share was reported."""
 
     def watch(self, sink: Sink) -> None:
         self._sinks[sink.query] = sink
@@ -50,7 +52,9 @@ class BatchReports:
         self._metrics.prices(newest)
         for reading in sink.new_readings():
             self._metrics.faults(reading)
-        self._report_unreadable(sink.unreadable())
+        # Only the sink of prices has shares. Batches of the job's other queries change nothing.
+        if shares := sink.unreadable():
+            self._report_unreadable(shares)
         words = {
             "query": query,
             "batch": progress["batchId"],
@@ -69,7 +73,8 @@ class BatchReports:
     def _report_unreadable(self, shares: Mapping[str, Share]) -> None:
         """Log when most items of an exchange become unreadable, and when they can be read again."""
         # An exchange that sent nothing in the last minute has no share.
-        known = {**dict.fromkeys(self._unreadable, NOTHING_SENT), **shares}
+        known = {**dict.fromkeys(self._seen, NOTHING_SENT), **shares}
+        self._seen |= shares.keys()
         self._metrics.unreadable(known)
         for exchange, share in known.items():
             was_unreadable = exchange in self._unreadable

@@ -51,6 +51,10 @@ class SinkOfReadings(Sink):
         raise NotImplementedError
 
 
+class SinkOfSmallTopics(SinkOfReadings):
+    query = "small_topics"
+
+
 @pytest.fixture
 def sink() -> SinkOfReadings:
     return SinkOfReadings()
@@ -241,6 +245,20 @@ def test_an_exchange_that_falls_silent_after_the_fault_has_no_share_any_more(
     reports.report(progress(2))
     assert value(metrics, "job_unreadable_share", exchange="kucoin") == 0
     assert other_records(caplog)[1:] == [("INFO", "readable exchange=kucoin")]
+
+
+def test_a_batch_of_another_query_says_nothing_about_the_shares(
+    sink: SinkOfReadings,
+    metrics: JobMetrics,
+    reports: BatchReports,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reports.watch(SinkOfSmallTopics())
+    sink.wrote(1, kucoin(0, dead=9))
+    reports.report(progress(1))
+    reports.report(progress(1, query="small_topics"))
+    assert value(metrics, "job_unreadable_share", exchange="kucoin") == 1
+    assert [level for level, _text in other_records(caplog)] == ["WARNING"]
 
 
 def test_another_exchange_has_a_share_of_its_own(
