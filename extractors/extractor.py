@@ -140,7 +140,7 @@ class Extractor:
         self._stop = stop
         self._metrics = metrics
         self._duplicates = Duplicates()
-        self._feed_events = FeedEvents(self._name, now_us())
+        self._feed_events = FeedEvents(self._name, now_us(), client.silence_limit)
         self._is_refusing = False
         metrics.watch_queue(self.backlog.__len__)
 

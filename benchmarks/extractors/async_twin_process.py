@@ -59,7 +59,7 @@ class Twin:
         folder = Path(settings.journal_dir) / KUCOIN.name
         self._journal = Journal(folder, settings.journal_limit_bytes)
         self._duplicates = Duplicates()
-        self._feed_events = FeedEvents(KUCOIN.name, now_us())
+        self._feed_events = FeedEvents(KUCOIN.name, now_us(), KUCOIN.silence_limit)
 
     async def run(self) -> None:
         stop = asyncio.Event()

@@ -10,6 +10,9 @@ There are three kinds, with times in microseconds since the epoch:
 interruption includes the exchange's last refusal. An ongoing event is published without `to`, and again
 when it ends. The first interruption begins with the process: earlier processes have published their
 own events. No event ends before its start, even if the clock is set back.
+
+Two tickers further apart than the silence limit have an interruption between them too, though no connection
+ended: the clock was set forward, the process stood still, or a full backlog held up the reading.
 """
 
 from dataclasses import dataclass, field, replace
@@ -64,6 +67,9 @@ class FeedEvents:
 
     exchange: str
     started_at: int
+    silence_limit: float
+    """Maximum seconds from one ticker to the next without an interruption."""
+
     _open_connections: dict[int, _OpenConnection] = field(default_factory=dict, init=False)
     _interruption: FeedEvent | None = field(default=None, init=False)
     _why_interrupted: str = field(default="", init=False)
@@ -86,13 +92,21 @@ class FeedEvents:
         connection.doubled += doubled
         if not frame.has_ticker:
             return []
-        self.last_ticker = frame.at
+        before, self.last_ticker = self.last_ticker, frame.at
         connection.first_ticker = connection.first_ticker or frame.at
         if self._interruption is None:
-            return []
+            return self._unnoticed(before, frame)
         over = replace(self._interruption, endpoint=frame.endpoint)
         self._interruption = None
         return [_with_end(over, frame.at)]
+
+    def _unnoticed(self, before: int, frame: Frame) -> list[FeedEvent]:
+        """Return the interruption between two tickers of open connections, if they are far apart."""
+        seconds = (frame.at - before) / 1e6
+        if seconds <= self.silence_limit:
+            return []
+        reason = f"silence: no ticker for {seconds:.0f} s"
+        return [FeedEvent(self.exchange, frame.endpoint, "interruption", reason, before, frame.at)]
 
     def ended(self, notice: Ended) -> list[FeedEvent]:
         """Return the events of a connection's end; none for a failed attempt, unless it was refused."""

@@ -1,7 +1,8 @@
 """Publish single messages to the small topics, `feed_events` and `instruments`.
 
 Guarantee: each message is written at least once and in order per key, however long Kafka is
-unavailable, unless the process ends first. A duplicate changes nothing for readers.
+unavailable, unless the process ends first. A message that Kafka refuses as too large or invalid is logged
+and not sent again. A duplicate changes nothing for readers.
 """
 
 import logging
@@ -33,6 +34,8 @@ CONFIGURATION = {
     # Keeps the order without idempotence, which can fail for good; duplicates are harmless.
     "max.in.flight.requests.per.connection": 1,
     "message.timeout.ms": 0,
+    # Kafka refuses a batch as a whole, and only a message that is too large by itself may be dropped.
+    "batch.num.messages": 1,
     "log_level": 2,
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from core.message import Item, encode_item
 from core.settings import Settings
-from core.topics import TOPIC_OF_EXCHANGE
+from core.topics import INSTRUMENTS, TOPIC_OF_EXCHANGE
 from exchanges.binance import BINANCE
 from extractors.journal.reader import Line
 from extractors.metrics import Metrics
@@ -17,6 +17,7 @@ from extractors.shutdown import Shutdown
 from extractors.to_kafka.batcher import Batch
 from extractors.to_kafka.delivered import Delivered, PartitionProgress
 from extractors.to_kafka.producer import Producer, TooLargeError
+from extractors.to_kafka.publisher import Publisher
 from tests.support.kafka import Topic
 from tests.support.market import (
     EXCHANGES,
@@ -28,6 +29,7 @@ from tests.support.market import (
     written,
 )
 from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.waiting import DEADLINE
 
 LARGEST = 20_000
 """Maximum bytes of a batch that the topics take."""
@@ -98,3 +100,15 @@ def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: Own
         producer.send(Batch(lines), {})
         producer.flush()
     assert topic.messages() == []
+
+
+def test_instruments_that_are_too_large_only_together_arrive(broker: OwnKafka) -> None:
+    broker.configure(INSTRUMENTS, "max.message.bytes", "1000")
+    topic = Topic(broker.settings, INSTRUMENTS)
+    publisher = Publisher(broker.settings, Shutdown(10.0))
+    for number in range(100):
+        publisher.publish(INSTRUMENTS, b"%d" % number, {"symbol": "A" * 100})
+    publisher.start()
+    publisher.close()
+    publisher.join(DEADLINE)
+    assert {message.key() for message in topic.messages()} == {b"%d" % n for n in range(100)}

@@ -7,6 +7,7 @@ from extractors.receive.feed_events import FeedEvent, FeedEvents
 from extractors.receive.notices import Ended, Frame, Opened
 
 STARTED = 1_743_147_448_000_000
+SILENCE_LIMIT = 15.0
 HOST = "ws-api-spot.kucoin.com"
 OTHER_HOST = "ws-api-spot-2.kucoin.com"
 
@@ -18,7 +19,7 @@ class Story:
     """FeedEvents with times in seconds from the start."""
 
     def __init__(self) -> None:
-        self._feed_events = FeedEvents("kucoin", STARTED)
+        self._feed_events = FeedEvents("kucoin", STARTED, SILENCE_LIMIT)
 
     def start(self) -> list[FeedEvent]:
         return self._feed_events.start()
@@ -98,6 +99,14 @@ def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Story)
     assert flowing.frame(2, 17, endpoint=OTHER_HOST) == [
         event("interruption", "silence: no ticker for 10 s", 5, 17, endpoint=OTHER_HOST)
     ]
+
+
+def test_tickers_far_apart_have_an_interruption_between_them(flowing: Story) -> None:
+    """The clock was set forward, or the process stood still: the connection did not end."""
+    assert flowing.frame(1, 17) == []
+    assert flowing.frame(1, 33) == [event("interruption", "silence: no ticker for 16 s", 17, 33)]
+    assert flowing.frame(1, 34) == []
+    assert flowing.frame(1, 3) == []
 
 
 def test_attempts_that_never_stood_are_no_events(flowing: Story) -> None:
