@@ -42,13 +42,13 @@ class SelectionQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     exchange: Annotated[Sequence[Exchange], Field(max_length=MAX_REPEATS)] = ()
-    base: Annotated[Names, Field(description="As listed by the exchange, in any case")] = ()
-    quote: Annotated[Names, Field(description="As listed by the exchange, in any case")] = ()
+    base: Annotated[Names, Field(description="As listed by the exchange; case-insensitive")] = ()
+    quote: Annotated[Names, Field(description="As listed by the exchange; case-insensitive")] = ()
     symbol: Annotated[Names, Field(description="As the exchange spells it")] = ()
     status: Annotated[
         Name | None,
         Field(
-            description="Trading status, in any case. `trading` leaves out symbols that are halted,"
+            description="Trading status; case-insensitive. `trading` leaves out symbols that are halted,"
             " delisted or not on the exchange's list",
             examples=["trading"],
         ),

@@ -1,16 +1,16 @@
-"""Compare the tables and the lake with Kafka's records, by row or by the number of items per minute.
+"""Compare the tables and the lake with Kafka's records.
 
     spark-submit spark_jobs/audit.py
     spark-submit spark_jobs/audit.py --from 2026-11-25T10:00 --to 2026-11-25T11:00
 
 Read the raw topics from Kafka, and records that Kafka no longer has from `raw/`. Stop exactly at the
-offsets that were committed with the tables, so the jobs may keep running. Prices, candles and dead
-letters are compared row by row; `raw/`, `tickers/` and `landing/` by their number of items, each up to
-its own progress. Print the differences; the exit status is 0 if there are none, else 1. Rows made from
-records that neither Kafka nor `raw/` holds can't be compared: they are listed, but do not count as
-differences. So are rows of records that `raw/` may lose within a day, by its retention. Candles past
-their retention are not compared. With --from and --to, only the records of those minutes are read and
-compared.
+offsets that were committed with the tables, so the jobs may keep running. Prices, candles and dead letters
+are compared row by row, `raw/` record by record, `tickers/` by the number of rows of each message, and
+`landing/` by the number of items per minute; each part of the lake up to its own progress. Print the
+differences; the exit status is 0 if there are none, else 1. Rows made from records that neither Kafka nor
+`raw/` holds can't be compared: they are listed, but do not count as differences. So are rows of records
+that `raw/` may lose within a day, by its retention. Candles past their retention are not compared. With
+--from and --to, only the records of those minutes are read and compared.
 """
 
 import argparse
@@ -148,7 +148,7 @@ def audit(spark: SparkSession, settings: Settings, span: TimeSpan | None = None)
 
 
 def queries(span: TimeSpan | None) -> Mapping[str, str]:
-    """Return the query that copies each table. With a span, copy only its candles."""
+    """Return the query that copies each table. With a span, the copy of candles_1m has only its minutes."""
     if span is None:
         return QUERIES
     minutes = f"minute >= '{span.since.isoformat()}' AND minute < '{span.until.isoformat()}'"

@@ -70,7 +70,7 @@ def rebuild(
 
 
 def newest_stamps() -> list[Column]:
-    """Return the aggregates of Kafka's newest timestamp in records of each raw topic, named after it."""
+    """Return one aggregate per raw topic, named after it: Kafka's newest timestamp of its records."""
     return [
         F.max(F.when(F.col("topic") == topic, F.col("timestamp"))).alias(topic)
         for topic in EXCHANGE_OF_TOPIC

@@ -33,7 +33,9 @@ SHOWN = Decimal("0.01")
 class CompareFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    quote: Annotated[Name, Field(description="As listed by the exchange, in any case")] = "USDT"
+    quote: Annotated[Name, Field(description="As listed by the exchange; case-insensitive")] = (
+        "USDT"
+    )
     include: Annotated[
         Literal["stale", "halted", "stale,halted", "halted,stale"] | None,
         Field(

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from socket import SOCK_STREAM
+from threading import Thread
 from typing import Any
 
 import psycopg2
@@ -18,8 +19,10 @@ DEADLINE = 5.0
 """Timeout of a query in seconds, including the wait for earlier queries and for a connection."""
 
 # statement_timeout ends abandoned queries: Postgres notices a closed connection only when it sends data.
+# lock_timeout ends a query of a day that is being sorted: others wait behind it.
 SESSION = """
 SELECT set_config('statement_timeout', %(timeout)s, false),
+    set_config('lock_timeout', '1s', false),
     set_config('default_transaction_read_only', 'on', false)
 """
 
@@ -90,12 +93,28 @@ async def resolved(url: str) -> dict[str, str]:
 
 
 async def _addresses(host: str) -> list[str]:
-    """Return the addresses of a host; none if it can't be resolved."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return [str(address[0]) for *_, address in found]
+    """Return the addresses of a host; none if it can't be resolved.
+
+    Look them up in a daemon thread: the process would wait at its end for one of the event loop's.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def set_answer(addresses: list[str]) -> None:
+        if not answer.cancelled():
+            answer.set_result(addresses)
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            found = []
+        # The loop may be closed by now.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(set_answer, [str(address[0]) for *_, address in found])
+
+    Thread(target=look_up, name="resolver", daemon=True).start()
+    return await answer
 
 
 async def _fetch(

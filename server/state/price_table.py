@@ -1,4 +1,7 @@
-"""Keep the table live_prices in memory, and find the changes since a batch."""
+"""Keep the table live_prices in memory, each price with the batch that wrote it.
+
+Convert between batches and the ids of streams.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

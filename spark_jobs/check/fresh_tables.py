@@ -1,4 +1,6 @@
-"""Compute the live job's tables from all tickers at once: the result of any division into batches.
+"""Compute the live job's tables from all tickers at once.
+
+The job must get the same result, however it divides the tickers into batches.
 
 `rows` has columns.REDUCED: at least one row per symbol, partition and minute. Rows of other kinds are
 ignored.

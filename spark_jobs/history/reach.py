@@ -1,8 +1,9 @@
 """Determine the offsets of the history that are read, and the minutes that are complete in them.
 
 A candle counts a ticker in the minute of its event_time, but Kafka finds it by its timestamp. An
-event_time may be up to KAFKA_AHEAD_LIMIT after that timestamp. So the first minutes after the first
-record may lack tickers, and so may the last minutes before the last record.
+event_time may be up to KAFKA_AHEAD_LIMIT after that timestamp, so the first minutes after the first record
+may lack tickers. A ticker may be received up to LATE_LIMIT after its event_time, so the last minutes before
+the last record may lack some too.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -39,7 +40,8 @@ class Reach(NamedTuple):
 
     `wanted` are the requested begins. They are lower than `begins` if the records in between are in
     neither Kafka nor `raw/`. Everything that was received from an exchange between `since` and `until`
-    is read. `since` lacks an exchange if its first record is read, `until` if its newest is read.
+    is read. `until` lacks an exchange if its newest record is read. `since` lacks one if everything is to be
+    read and its first record is; that of a span has every exchange.
     """
 
     wanted: Mapping[tuple[str, int], int]

@@ -21,7 +21,7 @@ from spark_jobs.run.consumer_groups import ConsumerGroups
 from spark_jobs.run.entry import run
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.progress_events import listen
-from spark_jobs.run.session import spark_session
+from spark_jobs.run.session import ignore_interrupts, spark_session
 from spark_jobs.run.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -81,9 +81,11 @@ def _run(
 ) -> None:
     settings = Settings.from_environment(JOBS)
     shutdown = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: shutdown.set())
+    signal.signal(signal.SIGTERM, lambda *_: shutdown.set())
     spark = spark_session(name)
+    # After the session, which sets a handler of its own.
+    signal.signal(signal.SIGINT, lambda *_: shutdown.set())
+    ignore_interrupts(spark)
     metrics = JobMetrics()
     reports = BatchReports(metrics)
     listen(spark, reports.report)

@@ -29,6 +29,12 @@ def spark_session(name: str) -> SparkSession:
     return spark
 
 
+def ignore_interrupts(spark: SparkSession) -> None:
+    """Let the JVM ignore SIGINT. A terminal sends it Ctrl-C, and it would stop Spark under the queries."""
+    misc = spark._jvm.sun.misc  # type: ignore[union-attr]  # noqa: SLF001
+    misc.Signal.handle(misc.Signal("INT"), misc.SignalHandler.SIG_IGN)
+
+
 def resolve_endpoint(spark: SparkSession) -> None:
     """Replace ${env.S3_ENDPOINT_URL} by its value: Hadoop would resolve it on the executors, too.
 

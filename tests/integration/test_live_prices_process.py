@@ -143,6 +143,19 @@ def test_instruments_events_and_prices_survive_kill_9_and_sigterm_ends_in_order(
     assert "level=WARNING logger=spark_jobs.postgres.transaction writing to Postgres failed " in log
 
 
+def test_ctrl_c_ends_the_job_without_an_error(
+    database: Settings, owner: connection, tmp_path: Path
+) -> None:
+    """A terminal sends SIGINT to every process of the job."""
+    produce(database, KUCOIN.raw_topic, [item(CRO_USDT, NOW)])
+    with live_job(database, tmp_path) as job:
+        job.wait_for(lambda: symbols(owner), deadline=DEADLINE)
+        job.signal(signal.SIGINT)
+        assert job.wait(DEADLINE) == 0
+    assert "ended queries=exchange_candles,live_prices,small_topics" in job.log()
+    assert "Traceback" not in job.log()
+
+
 def test_a_query_that_fails_ends_the_job_with_its_error(
     database: Settings, owner: connection, tmp_path: Path
 ) -> None:

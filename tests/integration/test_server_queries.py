@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
@@ -31,6 +32,7 @@ from tests.support.live_job import (
 from tests.support.postgres import no_connections, rows
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
+from tests.support.waiting import wait_for
 
 SEEN = datetime(2025, 3, 28, 7, 37, 28, 467000, UTC)
 START = datetime(2025, 3, 28, 12, tzinfo=UTC)
@@ -381,6 +383,27 @@ def test_the_event_loop_runs_while_the_name_of_postgres_is_resolved(
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert asyncio.run(answer()) == [("127.0.0.1",)]
+
+
+def test_a_locked_day_of_candles_holds_other_requests_up_for_a_second_only(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
+    """The live job locks a finished day for as long as it sorts it."""
+    waiting = "SELECT FROM pg_locks WHERE relation = 'any_day'::regclass AND NOT granted"
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+    with (
+        closing(psycopg2.connect(database.database_url)) as job,
+        job.cursor() as statements,
+        ThreadPoolExecutor(1) as client,
+    ):
+        statements.execute("LOCK TABLE any_day IN ACCESS EXCLUSIVE MODE")
+        locked = client.submit(server.get, "/api/candles/binance/BTCUSDT")
+        wait_for(lambda: rows(owner, waiting))
+        answer = server.get("/api/instruments")
+        assert answer.status_code == 200
+        assert answer.elapsed.total_seconds() < 0.9 * DEADLINE
+        assert locked.result().status_code == 503
 
 
 def test_all_queries_share_one_connection(owner: connection, server: ServerProcess) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+import threading
+from threading import Event
 from typing import Any
 
 import psycopg2
 import pytest
 
 from server.rest.query_connection import resolved
+from tests.support.waiting import DEADLINE
 
 ADDRESSES = {"one.invalid": ["192.0.2.1", "2001:db8::1"], "two.invalid": ["192.0.2.2"]}
 
@@ -66,6 +69,33 @@ def test_each_address_of_a_host_is_tried_under_its_name(
         "sslmode": "verify-full",
         **expected,
     }
+
+
+def test_a_look_up_that_hangs_does_not_hold_up_the_end_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_asked, may_answer = Event(), Event()
+
+    def hang(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        is_asked.set()
+        assert may_answer.wait(DEADLINE)
+        return []
+
+    async def asked_and_abandoned() -> None:
+        asking = asyncio.create_task(resolved("postgresql://reader:secret@one.invalid/prices"))
+        while not is_asked.is_set():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        asyncio.run(asked_and_abandoned())
+        assert not may_answer.is_set()
+        (resolver,) = (each for each in threading.enumerate() if each.name == "resolver")
+        assert resolver.daemon
+    finally:
+        may_answer.set()
+    resolver.join(DEADLINE)
 
 
 @pytest.mark.parametrize(
