@@ -11,7 +11,7 @@ MODULES = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
-"""Login module of each mechanism that both Java clients and librdkafka support."""
+"""Login module of each mechanism that authenticates by user and password."""
 
 FLAGS = {"required", "requisite", "sufficient", "optional"}
 
@@ -19,6 +19,8 @@ QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
 OPTION = re.compile(rf"\s+([\w$-]+)\s*=\s*({QUOTED}|[A-Za-z_$][\w$.-]*)", re.DOTALL)
 LOGIN = re.compile(rf"\s*([\w$.]+)\s+(\w+)((?:{OPTION.pattern})*)\s*;\s*", re.DOTALL)
 
+# As java.io.StreamTokenizer reads quoted strings.
+ESCAPE = re.compile(r"\\(?:(?P<octal>[0-3]?[0-7]{1,2})|(?P<other>.))", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "a": "\a", "b": "\b", "v": "\v"}
 
 
@@ -28,7 +30,7 @@ class Login(NamedTuple):
 
 
 def read_login(mechanism: str, jaas_config: str) -> Login:
-    """Return the login. Raise ValueError, which never contains a value of the configuration."""
+    """Return the login. Raise ValueError, whose message contains no part of `jaas_config`."""
     module = MODULES[mechanism]
     found = LOGIN.fullmatch(jaas_config)
     if found is None or found[2].lower() not in FLAGS:
@@ -44,4 +46,10 @@ def read_login(mechanism: str, jaas_config: str) -> Login:
 def _unquoted(value: str) -> str:
     if value[0] not in "\"'":
         return value
-    return re.sub(r"\\(.)", lambda escape: ESCAPED.get(escape[1], escape[1]), value[1:-1])
+    return ESCAPE.sub(_unescaped, value[1:-1])
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if escape["octal"]:
+        return chr(int(escape["octal"], 8))
+    return ESCAPED.get(escape["other"], escape["other"])

@@ -15,7 +15,7 @@ from confluent_kafka import Message
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra.doctor.finding import Finding
-from infra.doctor.newest_records import first_records
+from infra.doctor.first_records import first_records
 from infra.doctor.tables import connected
 from infra.services import object_store
 from spark_jobs.kafka_source.partitions import kept_offsets

@@ -1,4 +1,4 @@
-"""Read single records of a topic by their offsets, without joining a group."""
+"""Read the first record at or after given offsets, without joining a consumer group."""
 
 import time
 from collections.abc import Iterator

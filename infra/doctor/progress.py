@@ -12,7 +12,7 @@ from contextlib import closing
 from core.settings import Settings
 from core.topics import EXCHANGE_CANDLES, EXCHANGE_OF_TOPIC, FEED_EVENTS, INSTRUMENTS
 from infra.doctor.finding import Finding
-from infra.doctor.newest_records import READ_LIMIT, first_records
+from infra.doctor.first_records import READ_LIMIT, first_records
 from infra.doctor.tables import connected
 from infra.services import object_store, ticker_table
 from spark_jobs.kafka_source.offsets import Offsets

@@ -93,7 +93,7 @@ def checks(target: Target) -> list[Check]:
 
 
 def results(target: Target) -> Iterator[Result]:
-    """Run the checks one after the other. If nothing of the stack runs, check its ports at last."""
+    """Run the checks one after the other. If the stack is not up, check its ports last."""
     unavailable: set[str] = set()
     for check in checks(target):
         if missing := [each for each in check.needs if each in unavailable]:

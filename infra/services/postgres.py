@@ -69,7 +69,7 @@ def prepare(stack: Stack) -> None:
 
 
 def _install(stack: Stack) -> None:
-    """Copy Postgres's files to another folder, and rename that at last: a copy may be interrupted."""
+    """Copy Postgres's files to another folder, and rename that last: a copy may be interrupted."""
     complete = stack.postgres_distribution
     if not complete.is_relative_to(stack.folder):
         raise StackError(f"{stack.postgres_bin} is missing: make setup installs it")
@@ -109,7 +109,7 @@ def _require_tls(stack: Stack, data: Path) -> None:
 
 
 def _make_cluster(stack: Stack, complete: Path) -> None:
-    """Make the cluster in another folder, and rename that at last: initdb may be interrupted."""
+    """Make the cluster in another folder, and rename that last: initdb may be interrupted."""
     data = complete.with_name("data.incomplete")
     for left in (data, complete):
         shutil.rmtree(left, ignore_errors=True)

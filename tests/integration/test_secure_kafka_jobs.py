@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from infra.doctor.newest_records import first_records
+from infra.doctor.first_records import first_records
 from infra.secured.rights import KAFKA_RIGHTS
 from spark_jobs.history.kept_messages import KeptMessages, MissingError
 from spark_jobs.kafka_source.partitions import RightError, raise_if_unauthorized

@@ -45,6 +45,17 @@ def test_login_becomes_user_and_password(mechanism: str, module: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("escaped", "password"),
+    [(r"p\101x", "pAx"), (r"\477", "'7"), (r"\18\0", "\x018\0"), (r"\n\q\8", "\nq8")],
+)
+def test_escapes_of_a_password_are_those_of_java(escaped: str, password: str) -> None:
+    """As java.io.StreamTokenizer reads them: up to three octal digits, up to 377, are one character."""
+    jaas_config = f'{SCRAM} required username="me" password="{escaped}";'
+    properties = LOGIN | {"sasl.jaas.config": jaas_config}
+    assert librdkafka(properties)["sasl.password"] == password
+
+
 def test_pem_files_and_tuning_get_librdkafkas_names(pem: str) -> None:
     properties = {
         "security.protocol": "ssl",
