@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+")
-"""Form of the names of Kafka's client properties."""
+NAME = re.compile(r"acks|retries|[a-z0-9]+(\.[a-z0-9]+)+")
+"""Form of the names of Kafka's client properties. Only `acks` and `retries` have no dot."""
 
 # The separator is the first `=`, `:` or blank that no backslash precedes.
 KEY_AND_VALUE = re.compile(r"((?:\\.|[^\\=:\s])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)

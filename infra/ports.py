@@ -58,7 +58,7 @@ class BusyPort:
 
     @property
     def remedy(self) -> str:
-        return f"stop it, or set {self.port.setting} to another"
+        return f"stop it, or set another port in {self.port.setting}"
 
 
 def address_of_url(setting: str, url: str) -> tuple[str, int]:
@@ -82,7 +82,7 @@ def postgres_address(settings: Settings) -> tuple[str, int]:
 
 
 def of_settings(settings: Settings) -> Iterator[Port]:
-    """Yield the ports of the local stack, without those of monitoring.
+    """Yield the ports of the local stack, without SERVER_SHARED_PORT, monitoring and replay exchange.
 
     Raise PortError if Kafka, MinIO or Postgres is not on loopback.
     """
@@ -142,7 +142,7 @@ def free_ports(count: int) -> list[int]:
     random.shuffle(candidates)
     ports = [*itertools.islice(filter(_lease, candidates), count)]
     if len(ports) < count:
-        raise PortError(f"no {count} ports from {LEASED[0]} to {LEASED[-1]} are free")
+        raise PortError(f"fewer than {count} ports from {LEASED[0]} to {LEASED[-1]} are free")
     return ports
 
 

@@ -102,7 +102,13 @@ def submit(master: str, cores: int, page: int) -> list[str]:
 
 def executors(page: int) -> list[dict[str, Any]]:
     """Return the driver's report on its executors. In local mode the driver is the only one."""
+    return [each for each in read_page(page, "executors") if each["totalCores"]]
+
+
+def read_page(page: int, what: str) -> list[dict[str, Any]]:
+    """Return a list, such as `executors`, from the REST API of the driver's page. `page` is its port."""
     applications = f"http://{HOST}:{page}/api/v1/applications"
     (application,) = requests.get(applications, timeout=PAGE_LIMIT).json()
-    found = requests.get(f"{applications}/{application['id']}/executors", timeout=PAGE_LIMIT).json()
-    return [each for each in found if each["totalCores"]]
+    address = f"{applications}/{application['id']}/{what}"
+    found: list[dict[str, Any]] = requests.get(address, timeout=PAGE_LIMIT).json()
+    return found

@@ -5,13 +5,9 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import requests
-
-from infra.spark_cluster import HOST
+from infra.spark_cluster import read_page
 
 NUMBER = re.compile(r"batch = (\d+)")
-LIMIT = 60.0
-"""Timeout in seconds. The page's first answer is slow, because its code is compiled first."""
 
 
 class SparkJobs(NamedTuple):
@@ -28,23 +24,14 @@ class SparkJobs(NamedTuple):
 
 def jobs_of(page: int, query: str) -> dict[int, SparkJobs]:
     """Return the Spark jobs of the query by batch. `page` is the port of the driver's page."""
-    application = f"http://{HOST}:{page}/api/v1/applications"
-    (running,) = requests.get(application, timeout=LIMIT).json()
-    stages = {each["stageId"]: each for each in _read(application, running["id"], "stages")}
+    stages = {each["stageId"]: each for each in read_page(page, "stages")}
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for job in _read(application, running["id"], "jobs"):
+    for job in read_page(page, "jobs"):
         described = job.get("description", "")
         batch = NUMBER.search(described)
         if described.startswith(query) and batch and "completionTime" in job:
             found[int(batch[1])].append(job)
     return {batch: _sum(jobs, stages) for batch, jobs in found.items()}
-
-
-def _read(application: str, number: str, what: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = requests.get(
-        f"{application}/{number}/{what}", timeout=LIMIT
-    ).json()
-    return found
 
 
 def _sum(jobs: list[dict[str, Any]], stages: dict[int, dict[str, Any]]) -> SparkJobs:

@@ -69,7 +69,11 @@ def _rest(exchange: Exchange, settings: Settings) -> Iterator[Finding]:
         path = urlsplit(url).path
         raise refusal(path, url, answer.status_code, headers, answer.content)
     if date := answer.headers.get("Date"):
-        ahead = of_date_header(asked, answered, date)
+        try:
+            ahead = of_date_header(asked, answered, date)
+        except ValueError:
+            # A gateway's malformed date says nothing about the clocks.
+            return
         yield from clock_finding(exchange.title, ahead)
 
 

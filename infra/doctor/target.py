@@ -16,5 +16,5 @@ class Target:
     def remedy(self, program: str, setting: str) -> str:
         """Return what to do if a service is unavailable."""
         if self.stack:
-            return f"make status shows its state, {self.stack.log_folder}/{program}.log the reason"
+            return f"make status shows its state, and {self.stack.log_folder}/{program}.log has the reason"
         return f"start it (the local stack: make up), or correct {setting}"

@@ -22,7 +22,7 @@ from infra.replay.faults.faults import (
 )
 
 LARGEST_BACKLOG_BYTES = 4_000_000
-"""Unsent bytes, some 16,000 KuCoin frames, above which a connection is closed. The exchanges also close
+"""Unsent bytes, some 16,000 KuCoin frames, above which a connection is broken. The exchanges also close
 a socket whose client reads too slowly."""
 SILENCE_CHECK_INTERVAL = 0.02
 """Interval at which a silenced connection checks whether its client has left, in seconds."""
@@ -57,7 +57,7 @@ class Observer(Protocol):
         """Called with data just before it is written to the transport."""
 
     def ended(self, connection: "Connection") -> None:
-        """Called just before the close frame, or before the connection is broken."""
+        """Called before the close frame, before the connection is broken, or once the client has left."""
 
 
 class Connection:
@@ -172,7 +172,10 @@ class Connection:
             self.send(self.envelope(*announcement))
 
     def close(self, code: WSCloseCode, reason: str, delay: float = 0.0) -> None:
-        """Close with a close frame after `delay` seconds; data continues until then."""
+        """Close with a close frame after `delay` seconds; data continues until then.
+
+        A silenced connection is broken at once, without a close frame.
+        """
         if self.ending or self._timer.expired():
             return
         if self._is_silent:

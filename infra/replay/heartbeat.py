@@ -22,7 +22,8 @@ class Heartbeat:
 
     def ping(self, payload: bytes, now: float) -> None:
         self._unanswered[payload] = now
-        # After a late ping not at once: two pings of one millisecond would have the same payload.
+        # Not from when this ping was due: after a late one, the next could follow within the same millisecond
+        # and have the same payload.
         self._next_ping = now + self._interval
 
     def pong(self, payload: bytes) -> bool:

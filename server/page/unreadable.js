@@ -16,6 +16,8 @@ export function showUnreadable(banner, exchanges) {
     const found = exchanges.find(({ exchange }) => exchange === shown.dataset.exchange);
     shown.hidden = !found;
     if (!found) continue;
+    // The title may be known only later.
+    write(find(".title", shown), title(found.exchange));
     write(find(".share", shown), `${Math.round(100 * found.share)} %`);
     write(find(".cause", shown), found.cause);
   }
@@ -29,7 +31,8 @@ function line(exchange) {
     element(
       "strong",
       {},
-      `${title(exchange)}: `,
+      element("span", { class: "title" }),
+      ": ",
       element("span", { class: "share", "aria-live": "off" }),
       " of its items in the last minute can't be read.",
     ),

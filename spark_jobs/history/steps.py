@@ -1,6 +1,6 @@
-"""Read the history in steps of some seconds, because Kafka may delete records meanwhile.
+"""Split the history into steps that are read within seconds, because Kafka may delete records meanwhile.
 
-Each step asks Kafka which offsets it has now, and reads the others from `raw/`.
+For each step, History.records asks Kafka which offsets it has now, and reads the others from `raw/`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ Step = tuple[Offsets, Offsets]
 """The offsets in [begins, ends) of each partition."""
 
 
-class Places(NamedTuple):
+class OffsetSpan(NamedTuple):
     """A span of a partition's offsets, `first` and `last` included. Not every message in it is wanted."""
 
     topic: str
@@ -50,15 +50,15 @@ def in_steps(begins: Offsets, ends: Offsets, size: int) -> Iterator[Step]:
         yield cut(number), cut(number + 1)
 
 
-def spans_by_block(messages: DataFrame) -> list[Places]:
+def spans_by_block(messages: DataFrame) -> list[OffsetSpan]:
     """Return the first and last offset of the messages in each block of offsets."""
     block = F.expr(f"offset DIV {BLOCK}")
     by_block = messages.groupBy("topic", "partition", block.alias("block"))
     rows = by_block.agg(F.min("offset").alias("first"), F.max("offset").alias("last")).collect()
-    return [Places(row["topic"], row["partition"], row["first"], row["last"]) for row in rows]
+    return [OffsetSpan(row["topic"], row["partition"], row["first"], row["last"]) for row in rows]
 
 
-def narrowed(steps: Iterable[Step], wanted: Sequence[Places]) -> Iterator[Step]:
+def narrowed(steps: Iterable[Step], wanted: Sequence[OffsetSpan]) -> Iterator[Step]:
     """Yield each step cut to the span from its first to its last wanted offset; leave out empty ones."""
     for begins, ends in steps:
         firsts: dict[tuple[str, int], int] = {}

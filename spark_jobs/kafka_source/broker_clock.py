@@ -13,7 +13,7 @@ from spark_jobs.kafka_source.admin import kafka_admin
 
 log = logging.getLogger(__name__)
 
-SETTING, BROKERS = "message.timestamp.type", "LogAppendTime"
+SETTING, EXPECTED = "message.timestamp.type", "LogAppendTime"
 TIMEOUT = 30.0
 
 
@@ -24,7 +24,8 @@ class ClockError(JobError):
 def require_broker_timestamps(settings: Settings, topics: Iterable[str]) -> None:
     """Raise ClockError if the messages of a topic carry their producers' timestamps.
 
-    Timestamps would not grow with the offsets of a partition, but `raw/` and the audit rely on that.
+    `raw/` and the audit rely on timestamps that grow with the offsets of a partition. Those of producers may
+    not.
     Without the right to ask, only log the missing right.
     """
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
@@ -41,8 +42,8 @@ def require_broker_timestamps(settings: Settings, topics: Iterable[str]) -> None
             right = missing_right(settings, "DescribeConfigs", topic)
             log.warning("unchecked setting=%s topic=%s reason=%r", SETTING, resource.name, right)
             continue
-        if found != BROKERS:
+        if found != EXPECTED:
             raise ClockError(
                 f"{topic} has {SETTING}={found}, but its messages must be stamped by the broker. Set "
-                f"{SETTING}={BROKERS} on the topic, and restart the job"
+                f"{SETTING}={EXPECTED} on the topic, and restart the job"
             )

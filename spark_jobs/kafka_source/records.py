@@ -14,9 +14,9 @@ from spark_jobs.kafka_source.partitions import starting_offsets
 from spark_jobs.kafka_source.schemas import RECORD
 
 RAW_MESSAGES_PER_BATCH = 2000
-"""A message holds hundreds of tickers. After an outage, two cores update prices every two seconds, and
-the driver's memory is bounded. Half as many messages cost a sixth of the speed: batches have fixed
-costs."""
+"""A message holds hundreds of tickers. With this limit, two cores catch up after an outage in batches of two
+seconds, and the driver's memory is bounded. With half of it they would be a sixth slower, because batches
+have fixed costs."""
 
 MESSAGES_IN_MEMORY = "50"
 """Maximum per partition and query, while the partition's consumer is open. A message may have 0.1 MB;
@@ -34,8 +34,8 @@ def kafka_records(
     """Return a stream of schemas.RECORD. A partition without progress begins at its oldest record.
 
     A batch waits up to `seconds_to_fill` seconds for `messages_per_batch`, and then takes what there is.
-    Raise OffsetError if Kafka does not hold the next offset, ClockError if a raw topic carries its
-    producers' timestamps.
+    Raise OffsetError as `starting_offsets` does, ClockError if a raw topic carries its producers'
+    timestamps.
     """
     starting = starting_offsets(settings, topics, progress)
     require_broker_timestamps(settings, [topic for topic in topics if topic in EXCHANGE_OF_TOPIC])
@@ -60,20 +60,19 @@ def kafka_records(
 
 
 def kept_records(
-    spark: SparkSession, settings: Settings, oldest: Offsets, ends: Offsets
+    spark: SparkSession, settings: Settings, begins: Offsets, ends: Offsets
 ) -> DataFrame:
-    """Return Kafka's records from the oldest offsets up to, not including, the ends.
+    """Return Kafka's records in [`begins`, `ends`), which have the same partitions.
 
-    Return none of a partition without an end. The query fails if the oldest records expire meanwhile.
+    The query fails if the first of them expire meanwhile.
     """
-    ending = {partition: ends.get(partition, low) for partition, low in oldest.items()}
-    topics = by_topic(oldest)
+    topics = by_topic(begins)
     return (
         spark.read.format("kafka")
         .options(**spark_options(settings))
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", json.dumps(topics))
-        .option("endingOffsets", json.dumps(by_topic(ending)))
+        .option("endingOffsets", json.dumps(by_topic(ends)))
         .option("includeHeaders", "true")
         .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()

@@ -17,7 +17,7 @@ from spark_jobs.run.sink import Sink
 # Half a million tickers or more. Limits the batches of a backlog to what two cores and 1 GB can process.
 MESSAGES_PER_BATCH = 2000
 
-# Each task writes separate files, so there are as many tasks as topics.
+# Each task writes separate files: more tasks would write more and smaller ones.
 TASKS = len(EXCHANGE_OF_TOPIC)
 
 # One batch at a time: two would leave no core for the live prices of the same application.

@@ -102,6 +102,12 @@ def test_unreachable_exchange_is_found() -> None:
     assert "KUCOIN_…_URL" in socket.remedy
 
 
+def test_malformed_date_says_nothing_about_the_clock() -> None:
+    with http_server(lambda: "{}", headers={"Date": "today"}) as url:
+        found = findings("binance", settings_at(Settings(), url.removeprefix("http://")))
+    assert [each.problem.partition(":")[0] for each in found] == ["socket"]
+
+
 def test_clock_of_the_exchange_that_differs_is_found() -> None:
     # The header has whole seconds, so the difference that is found is up to a second smaller.
     date = formatdate(time.time() - 3591, usegmt=True)

@@ -27,7 +27,10 @@ class Landing(Protocol):
         """Return the names of the existing objects, unsorted. Raise OSError."""
 
     def read(self, name: str) -> bytes:
-        """Return the whole object, up to some 8 MB as written by an extractor. Raise OSError."""
+        """Return the whole object, still compressed: up to some 8 MB unpacked, as an extractor writes it.
+
+        Raise OSError.
+        """
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ class Recording:
         starts = [first.received_at for each in firsts.values() for first in each]
         if not starts:
             raise ValueError(
-                f"{self.landing}: nothing to play, expected binance/ or kucoin/ with objects "
-                f"below whose names end with {SUFFIX}"
+                f"{self.landing}: nothing to play, expected binance/ or kucoin/ to contain "
+                f"objects whose names end with {SUFFIX}"
             )
         timeline = Timeline(min(starts), self.speed)
         updates = {"binance": RecordedBinance, "kucoin": RecordedKucoin}

@@ -70,7 +70,7 @@ export function withPrice(last, price, time, width) {
 }
 
 /**
- * Returns the starts of the candles, in seconds, that interruptions cover by a tenth or more.
+ * Returns the starts, in seconds, of the candles of which a single interruption covers a tenth or more.
  * @param {Gap[]} gaps @param {number} first start of the first candle, in seconds
  * @param {number} last start of the last candle @param {number} width in seconds
  */

@@ -44,6 +44,10 @@ def test_value_keeps_separators_quotes_and_escaped_characters(tmp_path: Path) ->
     }
 
 
+def test_names_without_a_dot_are_properties_too(tmp_path: Path) -> None:
+    assert read(tmp_path, "acks=all\nretries=3\n") == {"acks": "all", "retries": "3"}
+
+
 def test_u_after_an_escaped_backslash_is_a_letter(tmp_path: Path) -> None:
     assert read(tmp_path, "client.id=CORP\\\\ursula") == {"client.id": "CORP\\ursula"}
 

@@ -101,9 +101,9 @@ def test_busy_ports_are_refused_by_service_number_setting_and_holder(
     holder = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert str(refused.value).splitlines() == [
         f"port {busy[0]} of MinIO's console is taken by {holder}: "
-        "stop it, or set S3_CONSOLE_PORT to another",
+        "stop it, or set another port in S3_CONSOLE_PORT",
         f"port {busy[1]} of the server is taken by {holder}: "
-        "stop it, or set SERVER_PORT to another",
+        "stop it, or set another port in SERVER_PORT",
     ]
 
 

@@ -25,7 +25,7 @@ def test_port_that_another_program_holds_is_found(monkeypatch: pytest.MonkeyPatc
     with socket.create_server(("127.0.0.1", settings.server_port)):
         (found,) = busy_ports(settings)
     assert found.problem.startswith(f"port {settings.server_port} of the server is taken by ")
-    assert found.remedy == "stop it, or set SERVER_PORT to another"
+    assert found.remedy == "stop it, or set another port in SERVER_PORT"
     assert [*busy_ports(settings)] == []
 
 

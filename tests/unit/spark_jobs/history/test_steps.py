@@ -1,6 +1,6 @@
 """Steps of the history have each offset once; narrowed steps end at the first and last wanted offset."""
 
-from spark_jobs.history.steps import Places, in_steps, narrowed
+from spark_jobs.history.steps import OffsetSpan, in_steps, narrowed
 from spark_jobs.kafka_source.offsets import Offsets
 
 BEGINS: Offsets = {("a", 0): 10, ("a", 1): 0, ("b", 0): 5}
@@ -33,7 +33,7 @@ def test_a_partition_without_a_begin_or_an_end_is_in_no_step() -> None:
 
 
 def test_of_a_step_only_the_offsets_between_what_is_wanted_are_read() -> None:
-    wanted = [Places("a", 0, 20, 20), Places("a", 0, 30, 43), Places("a", 1, 3, 4)]
+    wanted = [OffsetSpan("a", 0, 20, 20), OffsetSpan("a", 0, 30, 43), OffsetSpan("a", 1, 3, 4)]
     assert [*narrowed(STEPS, wanted)] == [
         ({("a", 0): 20, ("a", 1): 3}, {("a", 0): 43, ("a", 1): 5}),
         ({("a", 0): 43}, {("a", 0): 44}),
