@@ -219,6 +219,20 @@ def test_the_legend_follows_the_newest_candle_and_forgets_another_pair(
     expect(legend).to_have_text("")
 
 
+def test_candles_before_a_gap_longer_than_a_page_are_found(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """500 minutes are a page."""
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=3)
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        candle = ("binance", "WBTCUSDT", start, "84000", "84000", "84000", "84000", 1, 2, 3)
+        insert(owner, "INSERT INTO candles_1m VALUES %s", [candle])
+    page.goto(f"{server.page}#/pair/WBTC/USDT?interval=1m")
+    panel = page.get_by_role("complementary")
+    expect(panel.locator(".legend")).to_have_text(re.compile("C 84,000"))
+    expect(panel.locator(".chart-notice")).to_have_text("")
+
+
 def test_the_newest_candles_are_read_after_a_price_that_came_while_earlier_ones_were_read(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
@@ -252,20 +266,6 @@ def test_the_newest_candles_are_read_after_a_price_that_came_while_earlier_ones_
         route.continue_()
     page.clock.fast_forward(16_000)
     expect(panel.locator(".legend")).to_have_text(re.compile("C 84,008"))
-
-
-def test_candles_before_a_gap_longer_than_a_page_are_found(
-    database: Settings, server: ServerProcess, page: Page
-) -> None:
-    """500 minutes are a page."""
-    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=3)
-    with closing(psycopg2.connect(database.database_url)) as owner, owner:
-        candle = ("binance", "WBTCUSDT", start, "84000", "84000", "84000", "84000", 1, 2, 3)
-        insert(owner, "INSERT INTO candles_1m VALUES %s", [candle])
-    page.goto(f"{server.page}#/pair/WBTC/USDT?interval=1m")
-    panel = page.get_by_role("complementary")
-    expect(panel.locator(".legend")).to_have_text(re.compile("C 84,000"))
-    expect(panel.locator(".chart-notice")).to_have_text("")
 
 
 def test_the_figures_of_each_exchange_are_exact(

@@ -6,6 +6,7 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 import psycopg2
@@ -79,11 +80,20 @@ def test_an_older_answer_is_not_shown_over_a_newer_one(
     server: ServerProcess, page: Page, view: str, path: str, older: dict[str, Any] | None
 ) -> None:
     held: list[Route] = []
-    page.route(f"**/api/{path}", lambda route: route.continue_() if held else held.append(route))
-    page.goto(f"{server.page}#/{view}")
+    may_pass = Event()
+
+    def hold(route: Route) -> None:
+        if may_pass.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(f"**/api/{path}", hold)
+    with page.expect_request(f"**/api/{path}"):
+        page.goto(f"{server.page}#/{view}")
     said = page.locator(f"#{view} .said")
     expect(said).to_have_text("Loading")
-    page.wait_for_load_state()
+    may_pass.set()
     read_again(page, view)
     newer = re.compile(r"^(As of|2 pairs)")
     expect(said).to_have_text(newer)
@@ -95,7 +105,8 @@ def test_an_older_answer_is_not_shown_over_a_newer_one(
         }""",
         said.element_handle(),
     )
-    held[0].fulfill(json=older, status=200 if older else 503)
+    for route in held:
+        route.fulfill(json=older, status=200 if older else 503)
     # The next answer is drawn after the older one.
     with page.expect_response(f"**/api/{path}"):
         read_again(page, view)
