@@ -85,7 +85,7 @@ def user_of(properties: Mapping[str, str]) -> str:
 
 
 def _refuse_without_effect(properties: Mapping[str, str], protocol: str) -> None:
-    """Raise ValueError for a setting that the protocol ignores: data may be sent unencrypted."""
+    """Raise ValueError for a setting that the protocol ignores: encryption or login would be missing."""
     for name in sorted(properties):
         if name.startswith(_SASL) and not protocol.startswith("SASL_"):
             raise ValueError(f"{name}: no effect, because security.protocol is {protocol}")

@@ -76,7 +76,8 @@ def received_at_of(item: bytes) -> int:
     fields, _, at = item[:-1].rpartition(b":")
     if fields.endswith(b'"received_at"') and at.isdigit():
         return int(at)
-    # In items of version 0.1.0 it is not last if the exchange had a field of that name.
+    # A line with its line break, or an item of version 0.1.0, in which it is not last if the exchange had a
+    # field of that name.
     match json.loads(item):
         case {"received_at": int(received_at)}:
             return received_at

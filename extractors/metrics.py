@@ -115,7 +115,7 @@ class Metrics:
         self._gauge(f"{name}_lag_seconds", f"Age of the oldest item that {name} does not have", age)
 
     def watch_backfill(self, done: Callable[[], int], pairs: Callable[[], int]) -> None:
-        """Export the progress of the newest hole that was begun to be filled."""
+        """Export the progress of the hole that is being filled, or was filled last."""
         self._gauge("backfill_pairs", "Pairs whose candles are requested for a hole", pairs)
         self._gauge("backfill_done_pairs", "Those pairs whose candles Kafka has", done)
 

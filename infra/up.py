@@ -89,9 +89,10 @@ def services_up(stack: Stack, classes: Mode = "read") -> None:
 
 
 def create_folder(stack: Stack) -> None:
-    """Create the stack's folder, in which root runs Postgres as another user.
+    """Create the stack's folder. As root, also set the umask of this process.
 
-    Root's umask may hide new folders from that user. What is secret has its own mode, whatever the umask.
+    Root runs Postgres as another user, from whom its umask may hide new folders. Secret files have a mode of
+    their own.
     """
     if os.geteuid() == 0:
         os.umask(0o022)
@@ -105,15 +106,15 @@ def _create_certificates(stack: Stack) -> None:
         raise StackError(f"the certificates could not be created: {error}") from error
 
 
-def initialise(settings: Settings, advice: str) -> None:
+def initialise(settings: Settings, hint: str) -> None:
     """Create topics, bucket and tables once the services answer. Idempotent.
 
     Print which rows an earlier version computed by other rules.
 
-    Raise StackError with `advice` if a service does not become ready.
+    Raise StackError with `hint` if a service does not become ready.
     """
     with ThreadPoolExecutor() as pool:
-        for line in pool.map(lambda name: _make_ready(settings, name, advice), SERVICES):
+        for line in pool.map(lambda name: _make_ready(settings, name, hint), SERVICES):
             print(line)
     print_advice(settings)
 
@@ -121,22 +122,22 @@ def initialise(settings: Settings, advice: str) -> None:
 def print_advice(settings: Settings) -> None:
     """Print which rows an earlier version computed by other rules, if there are any.
 
-    A table that can't be read is no error: the programs that need it will say so, and others do not.
+    A table that can't be read is no error here: programs that need it report that themselves.
     """
     try:
         text = earlier_rules.advice(settings)
     except (psycopg2.Error, DeltaError, OSError) as error:
         reason = " ".join(str(error).split())
-        text = f"rows of earlier versions: not checked: {reason}. make doctor checks more"
+        text = f"rows of earlier versions: not checked: {reason}. make doctor looks for the cause"
     if text:
         print(text)
 
 
-def _make_ready(settings: Settings, name: str, advice: str) -> str:
+def _make_ready(settings: Settings, name: str, hint: str) -> str:
     service = SERVICES[name]
     began = time.monotonic()
     if not wait_until(lambda: service.is_ready(settings), deadline=READY_DEADLINE):
-        raise StackError(f"{name} is not ready after {READY_DEADLINE:.0f} s; {advice}")
+        raise StackError(f"{name} is not ready after {READY_DEADLINE:.0f} s; {hint}")
     service.initialise(settings)
     return f"{name}: ready after {time.monotonic() - began:.1f} s"
 
@@ -167,7 +168,7 @@ def _refuse_secure_kafka(stack: Stack) -> None:
 
 
 def _refuse_replay_exchange(settings: Settings) -> None:
-    """Raise StackError if an exchange has the demo's address: the shell evaluated its environment."""
+    """Raise StackError if an exchange has the replay exchange's address, as in a shell with `make env`."""
     replay = f"127.0.0.1:{settings.exchange_port}"
     for name, own in settings.exchanges.items():
         for key, url in own.addresses.items():

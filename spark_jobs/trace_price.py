@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from core.message import received_at_of
 from core.settings import JOBS, Settings
-from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
+from core.topics import TOPIC_OF_EXCHANGE
 from spark_jobs.errors import JobError
 from spark_jobs.history.history import History, raw_folders, raw_root, store_errors_converted
 from spark_jobs.lake.raw.objects import RawObject
@@ -39,7 +39,7 @@ FROM live_prices WHERE exchange = %s AND symbol = %s
 
 
 class TraceError(JobError):
-    """The price or its Kafka message was not found. The error's text says which."""
+    """The argument is invalid, or the price or its Kafka message was not found. The text says which."""
 
 
 class Price(NamedTuple):
@@ -88,7 +88,7 @@ def trace(spark: SparkSession, settings: Settings, symbol: str) -> Traced:
 
 
 def exchange_and_symbol(written: str) -> tuple[str, str]:
-    """Return both parts of binance:BTCUSDT. Raise TraceError if `written` is not of this form."""
+    """Return both parts of binance:BTCUSDT. Raise TraceError for another form or exchange."""
     exchange, _, symbol = written.partition(":")
     if exchange not in TOPIC_OF_EXCHANGE or not symbol:
         known = ", ".join(TOPIC_OF_EXCHANGE)
@@ -169,7 +169,7 @@ def item_at(price: Price, message: bytes) -> str | None:
 
 def shown(traced: Traced) -> Iterator[str]:
     price = traced.price
-    yield f"{EXCHANGE_OF_TOPIC[price.topic]}:{price.symbol} {price.price.normalize(EXACT):f}"
+    yield f"{price.exchange}:{price.symbol} {price.price.normalize(EXACT):f}"
     yield f"place:    {price.topic}/{price.partition}, offset {price.offset}, item {price.position}"
     yield f"received: {price.received_at.isoformat()}"
     yield f"endpoint: {price.endpoint or 'not known'}"

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from websockets.exceptions import WebSocketException
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:
@@ -15,7 +17,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection was lost. It will be opened again."""
+    """The connection was lost, or an attempt to open it failed. Another attempt follows."""
 
     reason: str
 
@@ -62,12 +64,13 @@ Event = Connected | Disconnected | Skipped | Interruption | Unreadable | Postgre
 def report(events: Iterable[Event], on_event: Callable[[Event], object] | None) -> None:
     """Call the caller's function with each event.
 
-    Its OSError is raised as RuntimeError: otherwise it would be taken for a lost connection.
+    Its OSError or WebSocketException is raised as RuntimeError: otherwise it would be taken for a lost
+    connection.
     """
     if on_event is None:
         return
     for event in events:
         try:
             on_event(event)
-        except OSError as error:
+        except (OSError, WebSocketException) as error:
             raise RuntimeError(f"on_event failed: {event!r}") from error

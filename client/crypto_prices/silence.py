@@ -1,4 +1,4 @@
-"""Limit the silence on a connection: longer on a slow link, where a large message takes minutes.
+"""Limit the silence on a connection. The limit grows on a slow link, where a large message takes minutes.
 
 A message is seen only when all of it has arrived. Until then a slow link looks like a lost connection.
 """
@@ -22,7 +22,7 @@ class Silence:
 
     @contextmanager
     def wait(self) -> Iterator[float]:
-        """Yield for how many seconds to wait for a message. Wait in the context."""
+        """Yield the timeout of the next message, in seconds. Wait for the message within the context."""
         began = time.monotonic()
         try:
             yield self._limit

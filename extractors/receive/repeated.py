@@ -15,7 +15,7 @@ LONGEST_RETRY_INTERVAL = 60.0
 
 
 def repeat(step: Callable[[], float], stop: Event, failed: str) -> None:
-    """Run the step until `stop` is set. It returns the seconds until it is run again.
+    """Run the step again and again until `stop` is set. The step returns the seconds until its next run.
 
     An error is logged as `failed`, and the step is retried after a pause, which is at least the one that
     the exchange demands.

@@ -14,7 +14,7 @@ from extractors.shutdown import Shutdown
 log = logging.getLogger(__name__)
 
 RETRY_INTERVAL = 2.0
-"""Seconds between two requests."""
+"""Seconds between two requests, and the timeout of each."""
 
 DEFAULTS = {LONGEST_RECONNECT_PAUSE: LONGEST_RECONNECT_PAUSE_MS}
 """Properties of a client that KAFKA_CLIENT_PROPERTIES may change."""
@@ -72,8 +72,8 @@ def wait_for_topics(
 
     Raise KafkaException if the client can't be used again.
     """
+    # After a stop is requested, too: items that were received meanwhile must still be sent.
     while stop.seconds_left():
-        # At the end, what is received meanwhile must still be sent: the deadline counts.
         timeout = min(RETRY_INTERVAL, max(0.1, stop.seconds_left()))
         partitions, problem = find_topics(kafka, topics, settings, timeout, connection_problem)
         if not problem:

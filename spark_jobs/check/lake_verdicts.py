@@ -34,7 +34,7 @@ def lake_verdicts(
     messages = messages_of(rows).where(is_wanted(span))
     if history.raw.objects:
         archived = history.raw.with_duplicates(reach.begins, reach.ends)
-        # The bucket's rule may delete older objects: they are not compared, and holes are no fault.
+        # The bucket's rule may delete older objects: neither they nor holes of their time count.
         lasting = lasting_since(settings, now)
         holes = [hole for hole in history.gaps(reach.wanted, reach.ends) if hole.hour >= lasting]
         nothing = history.records({}, {})

@@ -24,7 +24,7 @@ CANDLE_READ = {
     "last_offset": "BIGINT",
     "timestamp": "TIMESTAMP",
 }
-"""`kind` is IS_CANDLE, IS_SPAN or IS_DEAD_LETTER of spark_jobs.tickers.columns. `received_at` is by the
+"""`kind` is IS_CANDLE, IS_SPAN, or IS_DEAD_LETTER of spark_jobs.tickers.columns. `received_at` is by the
 extractor's clock, `timestamp` by Kafka's."""
 
 IS_CANDLE = "candle"

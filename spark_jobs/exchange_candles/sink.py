@@ -112,7 +112,7 @@ def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> C
     dead = rows.filter(_is(IS_DEAD_LETTER)).to_pylist()
     add_dead_letters(statements, [_letter(row) for row in dead], _dead_letter_spans(dead))
     return {
-        "rows": kept.num_rows,
+        "rows": kept.num_rows + len(dead),
         "old": candles.num_rows - kept.num_rows,
         "requests": spans.num_rows,
         "dead": len(dead),

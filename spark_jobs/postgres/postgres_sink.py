@@ -1,4 +1,4 @@
-"""Base class of the sinks that write to Postgres: what they share besides their rows."""
+"""Base class of the sinks that write to Postgres. A subclass adds the rows that it writes."""
 
 from functools import partial
 

@@ -21,6 +21,7 @@ from crypto_prices import (
     Unreadable,
 )
 from psycopg2.extensions import connection
+from websockets.exceptions import ConnectionClosedError
 
 from core.settings import Settings
 from tests.support.live_job import (
@@ -187,6 +188,7 @@ def test_a_server_that_has_not_read_its_database_is_named_after_the_time_to_open
         (RuntimeError("no event was expected"), "no event was expected"),
         # Of the connection, it would mean another attempt.
         (OSError("disk full"), "on_event failed"),
+        (ConnectionClosedError(None, None), "on_event failed"),
     ],
 )
 def test_a_failure_of_the_callers_function_is_raised_by_the_next_use(

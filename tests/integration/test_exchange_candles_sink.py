@@ -205,7 +205,7 @@ def test_a_batch_that_spark_repeats_changes_nothing(
         message([], kline(NINE), [], offset=1),
         record(b"?", EXCHANGE_CANDLES, offset=2),
     ]
-    assert write(spark, sink, *batch) == {"rows": 3, "old": 0, "requests": 2, "dead": 3}
+    assert write(spark, sink, *batch) == {"rows": 6, "old": 0, "requests": 2, "dead": 3}
     assert write(spark, sink, *batch) == {}
     letters = 'SELECT reason, position FROM dead_letters ORDER BY "offset", position'
     assert rows(owner, letters) == [

@@ -95,7 +95,7 @@ def test_table_that_cannot_be_read_does_not_prevent_the_start(
     print_advice(lake)
     printed = capsys.readouterr().out
     assert printed.startswith("rows of earlier versions: not checked: ")
-    assert printed.endswith(". make doctor checks more\n")
+    assert printed.endswith(". make doctor looks for the cause\n")
 
 
 def refusal(settings: Settings) -> str:

@@ -48,7 +48,7 @@ def nginx(server_port: int, folder: Path) -> Iterator[Nginx]:
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "/etc/nginx/prices.crt": str(made.certificate),
         "/etc/nginx/prices.key": str(made.key),
-        "http://127.0.0.1:8000;": f"http://127.0.0.1:{server_port};",
+        "server 127.0.0.1:8000;": f"server 127.0.0.1:{server_port};",
         "http {\n": f"http {{\n    access_log off;\n{own}",
     }.items():
         assert text.count(documented) == 1, documented

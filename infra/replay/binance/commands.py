@@ -58,6 +58,9 @@ class BinanceCommands:
         except json.JSONDecodeError as wrong:
             where = f"line {wrong.lineno} column {wrong.colno}"
             return refusal(3, f"Invalid JSON: expected value at {where}")
+        except (ValueError, RecursionError):
+            # An integer of thousands of digits, or thousands of levels of nesting.
+            return refusal(3, "Invalid JSON")
         request_id = request.get("id") if isinstance(request, dict) else None
         if not is_request_id(request_id):
             problem = "Invalid request: request ID must be an unsigned integer"

@@ -1,4 +1,4 @@
-"""Apply the faults of a connection to its data. Pure: takes texts, yields texts and strikes."""
+"""Apply the faults of a connection to its data: texts in, texts and strikes out. No clock and no I/O."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -132,7 +132,10 @@ class Alteration(Disturbance):
 
 
 class Reorder(Alteration):
-    """Hold the frame back until after the next frame of its symbol."""
+    """Hold the frame back until after the next frame of its symbol.
+
+    A held frame is dropped if the fault is replaced or removed.
+    """
 
 
 class Repeat(Alteration):

@@ -95,7 +95,8 @@ def parse_command(text: str) -> dict[str, Any]:
     """Return the command, empty if the text is not a JSON object."""
     try:
         command = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
+        # Also for an integer of thousands of digits, or thousands of levels of nesting.
         return {}
     return command if isinstance(command, dict) else {}
 

@@ -1,7 +1,8 @@
 """Simulate the candles of one pair: of its trades, and of the time before the simulation started.
 
 The candles before the start are a random walk backwards from the price at the start. The same seed yields
-the same candles at every request. Pure: no clock and no I/O.
+the same candles at every request, until the minutes with trades are no longer kept: then they are simulated
+from their hour, too. Pure: no clock and no I/O.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from infra.replay.market.day import Hour
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 DAYS_OF_HOURS = 31
-"""Number of days before the start that are simulated hour by hour; earlier ones are, day by day."""
+"""Number of days before the start that are simulated hour by hour. Earlier ones are simulated day by day."""
 
 MINUTES_KEPT = 120
 """Number of minutes with trades that are kept. Earlier minutes are simulated from their hour."""
@@ -44,7 +45,7 @@ class Walk(NamedTuple):
     """Size of a usual trade."""
 
     def before(self, close: int, random: Random, hours: int = 1) -> Iterator[Hour]:
-        """Yield spans of some hours before one that opens at `close`, newest first, without an end."""
+        """Yield spans of `hours` hours each, newest first, without an end. The newest closes at `close`."""
         # A random walk grows with the square root of its steps.
         share = self.swing * sqrt(hours * HOUR)
         while True:
@@ -112,7 +113,7 @@ class Candles:
         return self._walked(self._first_day, opened, count, "days", 24) + days
 
     def _hours_from(self, start: int, end: int) -> list[Candle]:
-        """Return the hours; none of before the first simulated day."""
+        """Return the candles of the hours from `start` on. Days before the first one of hours have none."""
         start = max(start, self._first_day)
         oldest = self._before[0]
         count = max(0, (oldest.start - start) // HOUR)
@@ -145,7 +146,7 @@ class Candles:
         return found
 
     def _walked(self, end: int, close: int, count: int, purpose: str, hours: int) -> list[Candle]:
-        """Return `count` candles of some hours before `end`, oldest first."""
+        """Return `count` candles of `hours` hours each, the last of which ends at `end`, oldest first."""
         candles = []
         for span in islice(self._walk.before(close, self._seed(purpose), hours), count):
             end -= hours * HOUR
@@ -159,7 +160,7 @@ class Candles:
         return Candle(start, *prices, span.base_volume, span.quote_volume, trades)
 
     def _bridge(self, span: Candle, minutes: int) -> list[Candle]:
-        """Return the traded ones of the first minutes of a span; joined they are the span."""
+        """Split a span into candles within its first `minutes` minutes, one per minute with trades."""
         random = self._seed(f"minutes {span.start}")
         count = min(minutes, span.trades, span.base_volume)
         path = [round(span.open + (span.close - span.open) * at / count) for at in range(count + 1)]

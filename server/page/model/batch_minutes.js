@@ -4,7 +4,7 @@ const MINUTE = 60_000;
 const MINUTES = 60;
 
 /**
- * An item of `minutes` in /api/status. The times are null for a minute without a batch.
+ * An item of `minutes` in /api/status, or a minute without a batch, which wholeHour adds: its times are null.
  * @typedef {object} BatchMinute
  * @property {string} minute
  * @property {number} batches

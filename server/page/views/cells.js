@@ -115,7 +115,7 @@ export const CELLS = {
       const side = mainSide(pair, context.exchanges, context.rates);
       const found = side && volumeInUsdt(pair, side, context.rates);
       write(cell, found === null ? "" : rounded(found));
-      marked(cell, side, side && volume(side));
+      marked(cell, side, found === null ? null : side && volume(side));
     },
   },
 };

@@ -18,7 +18,7 @@ const CHIPS_BEFORE_MORE = 6;
 const SORT_INTERVAL = 3000;
 const REST = 1500;
 const STAR_WIDTH = 36;
-/** Width of a table in pixels below which columns become narrower, and by how much at most. */
+/** Width of a table in pixels below which columns become narrower in proportion, and the smallest factor. */
 const NARROW = 480;
 const NARROWEST = 0.74;
 
@@ -41,9 +41,8 @@ export class Markets {
   #filters = "";
   #sortedAt = 0;
   #pointerMovedAt = 0;
-  /** @type {string[]} */
-  #quotes = [];
-  #isFirst = true;
+  /** Whether no snapshot has arrived yet. */
+  #isWaiting = true;
 
   /** @param {Shell} shell */
   constructor(shell) {
@@ -121,16 +120,16 @@ export class Markets {
     this.#pairs = isSorted ? sorted : inOrderOf(sorted, this.#pairs);
     if (isSorted) this.#sortedAt = performance.now();
     this.#table.show(this.#pairs);
-    const isLoaded = market.pairs.size > 0 || !this.#isFirst;
+    const isLoaded = market.pairs.size > 0 || !this.#isWaiting;
     const pairs = this.#pairs.length;
     write(this.#shown, isLoaded ? `${count(pairs)} ${pairs === 1 ? "pair" : "pairs"}` : "");
     this.#empty.hidden = !isLoaded || pairs > 0;
     write(find("p", this.#empty), place.favourites ? "No favourite matches." : "No pair matches.");
   }
 
-  /** Pairs or exchanges were added or removed. The next tick sorts them, if it may. */
+  /** Pairs, exchanges or last days were replaced. The next tick sorts the rows, if it may. */
   replaced() {
-    this.#isFirst = false;
+    this.#isWaiting = false;
     this.#sortedAt = Number.NEGATIVE_INFINITY;
     this.show();
   }
@@ -196,14 +195,14 @@ export class Markets {
 
   #showQuotes() {
     const { place, market } = this.#shell;
-    this.#quotes = quotesOf(market.pairs.values());
-    const chips = quotesWithChip(this.#quotes, place.quotes, CHIPS_BEFORE_MORE);
+    const quotes = quotesOf(market.pairs.values());
+    const chips = quotesWithChip(quotes, place.quotes, CHIPS_BEFORE_MORE);
     showChips(
       this.#quoteChips,
       [{ value: "", label: "All" }, ...chips.map((quote) => ({ value: quote, label: quote }))],
       place.quotes,
     );
-    const options = this.#quotes.filter((quote) => !chips.includes(quote));
+    const options = quotes.filter((quote) => !chips.includes(quote));
     // Options stay: someone may be choosing one.
     reconcile(this.#otherQuotes, ["", ...options], {
       key: (quote) => quote,

@@ -1,6 +1,6 @@
 // One row of the table. A row that leaves the visible part is reused for another pair.
 
-import { element, find, nameOf, set } from "../dom.js";
+import { element, nameOf, set } from "../dom.js";
 import { isAllStale, isHalted } from "../model/figures.js";
 import { CELLS } from "./cells.js";
 import { icon } from "./icons.js";
@@ -14,7 +14,7 @@ export class Row {
   link = element("a", { tabindex: "-1", draggable: "false" });
   /** @type {Pair | null} */
   pair = null;
-  /** Its place among all pairs. */
+  /** Its place among the pairs of the table, with those out of view. */
   index = 0;
   /** @type {[HTMLElement, Column][]} */
   #cells = [];
@@ -56,7 +56,7 @@ export class Row {
     }
     // Of all sides, whatever the filter: the tag belongs to the pair.
     const isAllHalted = [...pair.sides.values()].every(isHalted);
-    const tag = find(".tag", this.link);
+    const tag = this.link.querySelector(".tag");
     if (isAllHalted && !tag) this.link.append(" ", element("span", { class: "tag" }, "halted"));
     else if (!isAllHalted) tag?.remove();
     if (!isSame) this.update(context, isOther);

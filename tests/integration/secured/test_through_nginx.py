@@ -120,6 +120,23 @@ def test_event_stream_sends_prices_as_they_change(secured: Stack, proxy: Nginx) 
         assert_changes_follow(first, events.receive)
 
 
+def connections_to(port: int) -> set[int]:
+    """Return the clients' ports of the open connections to a port of this machine."""
+    return {
+        each.laddr.port
+        for each in psutil.net_connections("tcp")
+        if each.laddr and each.raddr and each.raddr.port == port
+        if each.status == psutil.CONN_ESTABLISHED
+    }
+
+
+def test_connection_to_the_server_stays_open_between_requests(secured: Stack, proxy: Nginx) -> None:
+    assert ask(proxy, "/api/feeds", key(secured)).ok
+    kept = connections_to(secured.settings.server_port)
+    assert ask(proxy, "/api/feeds", key(secured)).ok
+    assert connections_to(secured.settings.server_port) & kept
+
+
 def test_host_of_a_listed_site_is_served_and_another_is_refused(
     secured: Stack, proxy: Nginx
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_batch_has_a_line_in_the_log_and_its_metrics(
         ),
         ({"ticks": 3, "dead": 1}, {"written": 2, "dead": 1}),
         ({"rows": 5, "dead": 0}, {"written": 5, "dead": 0}),
+        ({"rows": 1, "old": 0, "requests": 0, "dead": 1}, {"written": 0, "dead": 1}),
     ],
 )
 def test_each_item_of_a_batch_has_one_outcome(
