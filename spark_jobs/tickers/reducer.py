@@ -9,12 +9,15 @@ import polars as pl
 
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, IS_TICKER, REDUCED, polars_schema
 from spark_jobs.tickers.letters.reducer import reduce_letters
-from spark_jobs.tickers.ticker_order import polars_age_order
+from spark_jobs.tickers.ticker_order import AGE, polars_age_order
 
 AHEAD_LIMIT = timedelta(minutes=5)
 """Maximum lead of an exchange's clock over ours."""
 
 KEY = ("exchange", "symbol", "topic", "partition", "minute")
+
+DECIDING = ("exchange", "symbol", "topic", "price", *AGE)
+"""Columns of tickers that decide about the row of a minute."""
 
 CAUSE = ("exchange", "topic", "partition", "field", "reason")
 """Columns by which fields without a value are counted."""
@@ -55,12 +58,17 @@ def _minutes(tickers: pl.DataFrame) -> pl.DataFrame:
         pl.col("event_time").dt.truncate("1m")
     )
     price, sequence = pl.col("price"), pl.col("sequence")
-    return (
-        tickers.with_columns(minute.alias("minute"))
+    # Only the columns that decide are sorted. The others are taken from the newest tickers alone.
+    minutes = (
+        tickers.select(
+            *DECIDING,
+            minute.alias("minute"),
+            pl.int_range(pl.len()).alias("row"),
+        )
         .sort(polars_age_order())
         .group_by(KEY)
         .agg(
-            pl.all().exclude(KEY).last(),
+            pl.col("row").last(),
             price.filter(sequence == sequence.min()).min().alias("open"),
             price.max().alias("high"),
             price.min().alias("low"),
@@ -70,6 +78,8 @@ def _minutes(tickers: pl.DataFrame) -> pl.DataFrame:
             *COUNTS,
         )
     )
+    newest = tickers[minutes["row"]].drop(KEY[:-1])
+    return pl.concat([minutes.drop("row"), newest], how="horizontal")
 
 
 def _causes(unread: pl.DataFrame) -> pl.DataFrame:
