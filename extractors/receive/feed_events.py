@@ -13,7 +13,7 @@ process has published its own if it stopped in order; after a kill, none covers 
 event ends before its start, even if the clock is set back.
 
 Two tickers further apart than the silence limit have an interruption between them too, though no connection
-ended: the clock was set forward, the process stood still, or a full backlog held up the reading. It is
+ended: the clock was set forward, the process was paused, or a full backlog held up the reading. It is
 published once, with its end.
 """
 

@@ -92,8 +92,7 @@ def _bodies(messages: pl.DataFrame) -> pl.DataFrame:
     """
     text = pl.col("text")
     is_plain = (
-        text.is_not_null()
-        & text.str.starts_with("[{")
+        text.str.starts_with("[{")
         & text.str.ends_with("}]")
         & ~text.str.contains("Inf", literal=True)
     )

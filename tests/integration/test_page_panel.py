@@ -3,7 +3,6 @@
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
@@ -13,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from core.settings import Settings
 from infra.stack import Stack
 from tests.support.live_job import insert, write_batch
-from tests.support.page import hash_of, quoted, row, write_market
+from tests.support.page import HeldRequests, hash_of, quoted, row, write_market
 from tests.support.postgres import execute
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
@@ -238,18 +237,9 @@ def test_the_newest_candles_are_read_after_a_price_that_came_while_earlier_ones_
 ) -> None:
     start = datetime.now(UTC).replace(second=0, microsecond=0) - MINUTE
     candle = ("binance", "WBTCUSDT", start, "84000", "84009", "83990", "84005", 1, 2, 3)
-    held: list[Route] = []
     page.clock.install()
     page.clock.resume()
-    may_pass = Event()
-
-    def hold(route: Route) -> None:
-        if may_pass.is_set():
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route(re.compile(r"/api/candles/.*limit=1(&|$)"), hold)
+    held = HeldRequests(page, re.compile(r"/api/candles/.*limit=1(&|$)"))
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
         insert(owner, "INSERT INTO candles_1m VALUES %s", [candle])
     page.goto(f"{server.page}#/pair/WBTC/USDT?interval=1m")
@@ -258,11 +248,11 @@ def test_the_newest_candles_are_read_after_a_price_that_came_while_earlier_ones_
     page.clock.run_for(2_000)
     write_batch(database.database_url, [quoted("binance", "WBTCUSDT", "84003")])
     expect(panel.locator(".now")).to_contain_text("84,003")
-    assert held
+    assert held.routes
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
         execute(owner, "UPDATE candles_1m SET close = 84008 WHERE symbol = 'WBTCUSDT'")
-    may_pass.set()
-    for route in held:
+    held.let_later_ones_pass()
+    for route in held.routes:
         route.continue_()
     page.clock.fast_forward(16_000)
     expect(panel.locator(".legend")).to_have_text(re.compile("C 84,008"))

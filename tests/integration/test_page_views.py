@@ -6,18 +6,18 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
 from typing import Any, Literal
 
 import psycopg2
 import pytest
 import requests
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from core.settings import Settings
 from infra.stack import Stack
 from tests.support.live_job import insert, list_instruments, write_batch
 from tests.support.page import (
+    HeldRequests,
     hash_of,
     names,
     price,
@@ -79,21 +79,12 @@ def test_compare_lists_the_largest_difference_first_and_no_other_coin(
 def test_an_older_answer_is_not_shown_over_a_newer_one(
     server: ServerProcess, page: Page, view: str, path: str, older: dict[str, Any] | None
 ) -> None:
-    held: list[Route] = []
-    may_pass = Event()
-
-    def hold(route: Route) -> None:
-        if may_pass.is_set():
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route(f"**/api/{path}", hold)
+    held = HeldRequests(page, f"**/api/{path}")
     with page.expect_request(f"**/api/{path}"):
         page.goto(f"{server.page}#/{view}")
     said = page.locator(f"#{view} .said")
     expect(said).to_have_text("Loading")
-    may_pass.set()
+    held.let_later_ones_pass()
     read_again(page, view)
     newer = re.compile(r"^(As of|2 pairs)")
     expect(said).to_have_text(newer)
@@ -105,7 +96,7 @@ def test_an_older_answer_is_not_shown_over_a_newer_one(
         }""",
         said.element_handle(),
     )
-    for route in held:
+    for route in held.routes:
         route.fulfill(json=older, status=200 if older else 503)
     # The next answer is drawn after the older one.
     with page.expect_response(f"**/api/{path}"):

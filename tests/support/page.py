@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Route
 
 from core.settings import Settings
 from tests.support.live_job import Ticker, list_instruments, ticker, write_batch
@@ -94,3 +94,21 @@ def read_often(page: Page) -> None:
         """const original = window.setInterval;
         window.setInterval = (action, delay) => original(action, delay >= 30000 ? 500 : delay);"""
     )
+
+
+class HeldRequests:
+    """Requests of a page to an address, which the test answers."""
+
+    def __init__(self, page: Page, address: str | re.Pattern[str]) -> None:
+        self.routes: list[Route] = []
+        self._is_holding = True
+        page.route(address, self._take)
+
+    def let_later_ones_pass(self) -> None:
+        self._is_holding = False
+
+    def _take(self, route: Route) -> None:
+        if self._is_holding:
+            self.routes.append(route)
+        else:
+            route.continue_()

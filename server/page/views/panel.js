@@ -158,9 +158,9 @@ export class Panel {
 
   /** The pairs were replaced. */
   replaced() {
-    const pair = this.#pair;
-    if (this.#shell.place.view === "pair") this.show();
-    if (pair) this.#chart.live([...pair.sides.values()]);
+    if (this.#shell.place.view !== "pair") return;
+    this.show();
+    if (this.#pair) this.#chart.live([...this.#pair.sides.values()]);
   }
 
   /** The system's colours changed: the chart is drawn again. */

@@ -102,7 +102,7 @@ def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Story)
 
 
 def test_tickers_far_apart_have_an_interruption_between_them(flowing: Story) -> None:
-    """The clock was set forward, or the process stood still: the connection did not end."""
+    """The clock was set forward, or the process was paused: the connection did not end."""
     assert flowing.frame(1, 17) == []
     assert flowing.frame(1, 33) == [event("interruption", "silence: no ticker for 16 s", 17, 33)]
     assert flowing.frame(1, 34) == []
