@@ -41,6 +41,17 @@ class Extractor(Process):
         ended = set(ENDED.findall(log))
         return [number in ended for number in CONNECTED.findall(log)]
 
+    def waited(self) -> int:
+        """Return how long its threads have waited for a processor in total, in microseconds.
+
+        The second number of Linux's schedstat is in nanoseconds.
+        """
+        waits = [
+            int(task.read_text().split()[1])
+            for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        ]
+        return sum(waits) // 1000
+
     def memory(self) -> int:
         """Return the resident memory, in bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
