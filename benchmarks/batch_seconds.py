@@ -36,13 +36,13 @@ PYTHON = str(paths.VENV_BIN / "python")
 SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 
 JOB_WARM_SECONDS = 30.0
-"""Time to wait before the first step, while the JVM compiles."""
+"""Additional time to wait before the first measurement, while the JVM compiles."""
 
 STEP_WARM_SECONDS = 4.0
-"""Time to wait before each step, while extractors connect and the exchange sends all symbols once."""
+"""Time to wait before each measurement, while extractors connect and the exchange sends all symbols once."""
 
 START_LIMIT = 60.0
-CLOCK = 0.002
+CLOCK_TOLERANCE = 0.002
 """Seconds by which an append may seem to precede the send: the broker's timestamps have ms precision."""
 
 
@@ -91,13 +91,13 @@ def main() -> None:
             ]
             sends: Sends = exchange.result()
         rows = [row(each, sends, stack) for each in measured]
-    publish("batch_seconds", f"{seconds:g} s for each step, live_prices beside it", rows)
+    publish("batch_seconds", f"{seconds:g} s per step, with live_prices running", rows)
 
 
 def run(
     step: Step, seconds: float, stack: Stack, job: psutil.Popen, warm_seconds: float
 ) -> Measured:
-    """Run and measure a step. Raise StackError if nothing arrives in Kafka."""
+    """Run and measure a step. Raise StackError if an exchange sends nothing to Kafka."""
     folder = stack.folder / "journals" / str(STEPS.index(step))
     settings = replace(stack.settings, journal_dir=str(folder))
     settings = settings.with_exchange("kucoin", batch_seconds=step.kucoin_batch_seconds)
@@ -120,7 +120,11 @@ def run(
             return all(now[name] != at_first[name] for name in now)
 
         if not wait_until(is_written, deadline=START_LIMIT):
-            raise StackError(f"nothing arrived in Kafka; the logs are in {stack.log_folder}")
+            now = ends(stack)
+            empty = " or ".join(name for name in now if now[name] == at_first[name])
+            raise StackError(
+                f"nothing of {empty} arrived in Kafka; the logs are in {stack.log_folder}"
+            )
         time.sleep(STEP_WARM_SECONDS + warm_seconds)
         before, began = ends(stack), time.monotonic()
         cpu = {name: sample(each).seconds for name, each in programs.items()}
@@ -164,7 +168,7 @@ def latencies(
     for value, appended in messages:
         for item in orjson.loads(value):
             times = sends[exchange][identity(item)]
-            sent = times[bisect_right(times, appended + CLOCK) - 1]
+            sent = times[bisect_right(times, appended + CLOCK_TOLERANCE) - 1]
             found.append(appended - sent)
     return found
 

@@ -3,9 +3,9 @@
     make benchmark-history                        5 million ticks
     make benchmark-history TICKS=1000000
 
-First the jobs write the replay exchange's market from Kafka to Postgres and the bucket. Then each line
-is a separate process, including its cold JVM. An audit compares candles, prices, dead letters, `raw/`
-and `tickers/`; `landing/` is empty here.
+First the jobs write the replay exchange's market from Kafka to Postgres and the bucket. Each line of
+the result then measures a separate process, including the start of its JVM. An audit compares candles,
+prices, dead letters, `raw/` and `tickers/`; `landing/` is empty here.
 """
 
 import argparse
@@ -53,11 +53,11 @@ def main() -> None:
             "--to",
             f"{now + timedelta(minutes=1):%Y-%m-%dT%H:%M}",
         ]
-        found = {"audit, out of Kafka": took(stack, "audit", span)}
+        found = {"audit from Kafka": took(stack, "audit", span)}
         expire(stack.settings)
-        found["audit, out of raw/"] = took(stack, "audit", span)
-        found["rebuild, out of raw/"] = took(stack, "rebuild", [])
-        found["audit, after it"] = took(stack, "audit", span)
+        found["audit from raw/"] = took(stack, "audit", span)
+        found["rebuild from raw/"] = took(stack, "rebuild", [])
+        found["audit after the rebuild"] = took(stack, "audit", span)
     publish(
         "history",
         f"{ticks:,} ticks, one run each",

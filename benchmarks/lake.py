@@ -3,10 +3,10 @@
     make benchmark-lake                        5 million ticks
     make benchmark-lake TICKS=1000000
 
-The messages are as extractors would produce them from the replay exchange's market. Each line is a
-separate process, including its cold JVM, that runs the job's code. A commit writes the ticks of one
-second to the tickers table, measured from reading them on. The first commits are excluded, because the
-JVM compiles.
+The messages are as extractors would produce them from the replay exchange's market. Each line of the
+result measures a separate process that runs the job's code, including the start of its JVM. A commit
+writes the ticks of one second to the tickers table, measured from reading them on. The first commits are
+excluded, because the JVM compiles.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from infra import paths
 
-OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 """Variables that `make` sets for its children. They are for this version's Makefile only."""
 
 
@@ -29,7 +29,7 @@ class Version(NamedTuple):
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "PYSPARK_PYTHON": str(self.bin / "python"),
             "SPARK_CONF_DIR": str(self.folder / ".tools" / "spark-conf"),
-            # Without the class path of this version's archive.
+            # Empty, because the stack's value has the class path of the project that runs the benchmark.
             "SPARK_SUBMIT_OPTS": "",
         }
 
@@ -41,8 +41,8 @@ def version_of(revision: str) -> Version:
     """Set up a git revision, with its requirements.lock installed, and keep it for later runs."""
     commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
     folder = paths.TOOLS / "versions" / commit
-    is_set_up = folder / ".tools" / ".ready"
-    if not is_set_up.exists():
+    ready = folder / ".tools" / ".ready"
+    if not ready.exists():
         with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", commit))) as files:
             files.extractall(folder, filter="data")
         tools = folder / ".tools"
@@ -50,9 +50,11 @@ def version_of(revision: str) -> Version:
         (tools / "bin").mkdir(parents=True, exist_ok=True)
         (tools / "bin" / "minio").unlink(missing_ok=True)
         (tools / "bin" / "minio").symlink_to(paths.TOOLS / "bin" / "minio")
-        environment = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
+        environment = {
+            name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES
+        }
         subprocess.run(["make", "setup"], cwd=folder, env=environment, check=True)
-        is_set_up.touch()
+        ready.touch()
     return Version(revision, folder)
 
 

@@ -77,9 +77,13 @@ def commits(spark: SparkSession, settings: Settings, what: str) -> dict[str, flo
         progress = table.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
         records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, progress, MESSAGES_OF_A_SECOND)
         stream = records.writeStream.option("checkpointLocation", checkpoint).foreachBatch(write)
-        query = stream.start()
-        enough.wait()
+        query = stream.trigger(availableNow=True).start()
+        # This raises the error of a query that failed.
+        while not enough.is_set() and not query.awaitTermination(1):
+            pass
         query.stop()
+    if len(took) < COMMITS:
+        raise SystemExit(f"{len(took)} commits instead of {COMMITS}: Kafka has too few messages")
     warm = took[WARMING:COMMITS]
     return {"median": median(warm), "least": min(warm), "most": max(warm), "commits": len(warm)}
 

@@ -1,7 +1,8 @@
 """Keep the table of prices from the messages of a stream. No I/O.
 
-A snapshot replaces the table; changes are added. `previous` of each message must be the id of the message
-before. After a lost connection, the id of the last message is sent as `since`, and the stream continues.
+A snapshot replaces the table; changes replace the prices of their symbols. Except in a snapshot, `previous`
+must be the id of the message before. After a lost connection, the id of the last message is sent as
+`since`, and the stream continues.
 """
 
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,7 @@ class Table:
             if message["skipped"]:
                 yield Skipped(message["skipped"])
             ongoing = list(map(_interruption, message["interruptions"]))
-            # A connection that lasts has a message about each end.
+            # While a connection stays open, the server sends a message about each end.
             if self._is_new_connection or kind == "snapshot":
                 yield from self._ended(ongoing, datetime.fromisoformat(message["time"]))
             for each in ongoing:
@@ -101,7 +102,7 @@ class Table:
 
     def _interruption_changed(self, interruption: Interruption) -> Iterator[Event]:
         key = _key(interruption)
-        # Both prices and a message of its own may report it.
+        # A message with prices and an "interruption" message may report the same one.
         if self.interruptions.get(key) == interruption:
             return
         if interruption.end is None:

@@ -15,7 +15,7 @@ DROPPED = "extractor_dropped_items"
 
 
 def lost_items(settings: Settings) -> Iterator[Finding]:
-    """Find losses of a full disk or journal. An extractor that does not run has no counts."""
+    """Find items that a journal refused or dropped. An extractor that does not run has no counts."""
     for exchange, own in settings.exchanges.items():
         address = reachable_address(settings.metrics_host, own.metrics_port)
         counts = _counts(f"http://{address}/metrics", exchange)

@@ -3,14 +3,12 @@
 import shlex
 from collections.abc import Iterator
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AclOperation,
-    ConfigResource,
-)
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation
 
 from core.kafka_client import missing_right
 from core.settings import Settings
+from core.topic_settings import MissingRightError, topic_settings
 from infra import paths
 from infra.doctor.finding import Finding
 from infra.doctor.target import Target
@@ -59,19 +57,14 @@ def topics(settings: Settings) -> Iterator[Finding]:
             )
     if found and (without := kafka.leaderless(admin, found)):
         yield Finding(f"no leader: {', '.join(without)}", "start the brokers that hold them")
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic.topic) for topic in found]
-    answers = admin.describe_configs(resources, request_timeout=TIMEOUT) if resources else {}
-    for topic, answer in zip(found, answers.values(), strict=True):
+    for topic in found:
         try:
-            config = answer.result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                raise
-            right = missing_right(settings, "DescribeConfigs", f"topic {topic.topic}")
-            yield Finding(f"settings of topic {topic.topic} were not checked: {right}", "grant it")
+            config = topic_settings(admin, topic.topic, settings)
+        except MissingRightError as error:
+            yield Finding(f"settings of topic {topic.topic} were not checked: {error}", "grant it")
             continue
         for name, expected in (topic.config or {}).items():
-            if (actual := config[name].value) != expected:
+            if (actual := config[name]) != expected:
                 yield Finding(
                     f"topic {topic.topic} has {name}={actual}, expected {expected}",
                     kafka_command(

@@ -71,8 +71,8 @@ class Connections:
     async def accept(self, request: web.Request) -> AsyncIterator[Connection]:
         """Upgrade a request to a WebSocket and keep it open for the block.
 
-        The block is cancelled when the exchange ends the connection. The opening and the end of the
-        connection are logged.
+        The block is cancelled when the exchange closes the connection. When the exchange breaks it, or
+        the client leaves, `receive` returns None. The opening and the end of the connection are logged.
         """
         socket = web.WebSocketResponse(
             autoping=False, autoclose=False, compress=False, timeout=CLOSE_TIMEOUT

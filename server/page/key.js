@@ -6,8 +6,8 @@ import { find } from "./dom.js";
 const ERRORS = { 401: "Wrong key.", 0: "The server does not answer." };
 
 /**
- * Resolves when streams may be opened: to false at once, or to true after the right key was entered in the
- * form. While the form is open, further calls resolve to false.
+ * Resolves to true after the right key was entered in the form, which is shown if the server demands one.
+ * Otherwise resolves to false: no key is needed, the server does not answer, or the form is open already.
  * @param {HTMLFormElement} form
  * @returns {Promise<boolean>}
  */

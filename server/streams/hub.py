@@ -230,10 +230,11 @@ class Hub:
         # After its first prices, a client takes any other message as a sign that no exchange is unreadable.
         if client.unreadable_is_due and client.known is not None:
             self._send_unreadable([client])
+        # A client takes an interruption that a snapshot lacks as ended at the snapshot's time.
+        self._send_interruptions(client)
         if client.is_behind and client.is_ready and self.prices is not None:
             client.is_behind = False
             self._send_prices(self.prices, audience, client)
-        self._send_interruptions(client)
         if client.unreadable_is_due:
             self._send_unreadable([client])
         if client.state_is_due:
@@ -264,9 +265,8 @@ class Hub:
         due = client.interruptions_due
         while due and client.is_ready:
             about = due.pop(next(iter(due)))
-            self._send_now(
-                client, interruption(self._position(client.known, datetime.now(UTC)), about)
-            )
+            position = self._unchanged_position(client.known, datetime.now(UTC))
+            client.send(interruption(position, about))
 
     def _send_if_ready(self, client: Client, message: Callable[[int | None], Message]) -> bool:
         """Send the message if the client is ready, and return whether it was."""

@@ -28,7 +28,7 @@ def gaps(ranges: Iterable[Range], end: int) -> list[Span]:
 
 
 def start_without_gaps(ranges: Iterable[Range], end: int) -> int:
-    """Return the lowest offset from which there is no gap up to `end`; `end` if the last is missing."""
+    """Return the lowest offset from which no offset before `end` is missing; `end` if there is none."""
     known = sorted(ranges)
     missing = gaps(known, end)
     if missing:

@@ -34,9 +34,10 @@ class Field(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether the value is a time since the epoch, which is a JSON number.
+        """Whether the value is a time since the epoch, which column_reader expects as a JSON number.
 
-        Other fields are JSON strings, unless they share a path with such a time, as Binance's sequence.
+        It expects all others as JSON strings, except those that share a path with such a time, as
+        Binance's sequence does.
         """
         return self.read in values.UNIT_OF_TIME
 

@@ -63,16 +63,19 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 
 
 def grouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of at least `rows` rows; the last may have fewer."""
+    """Yield the same rows in tables of exactly `rows` rows; the last may have fewer."""
     waiting: list[pa.Table] = []
     count = 0
     for table in tables:
         waiting.append(table)
         count += len(table)
         if count >= rows:
-            yield pa.concat_tables(waiting)
-            waiting, count = [], 0
-    if waiting:
+            joined = pa.concat_tables(waiting)
+            rest = count % rows
+            for start in range(0, count - rest, rows):
+                yield joined.slice(start, rows)
+            waiting, count = [joined.slice(count - rest)], rest
+    if count:
         yield pa.concat_tables(waiting)
 
 

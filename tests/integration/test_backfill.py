@@ -20,7 +20,7 @@ from exchanges.exchange import Addresses, Asking, Instrument
 from extractors.backfill.backfill import Backfill
 from extractors.backfill.candle_producer import CandleProducer, TooLargeError
 from extractors.backfill.holes import DAY, GRACE, HOUR, MINUTE
-from extractors.backfill.progress import FILE, BackfillProgress
+from extractors.backfill.progress import BackfillProgress
 from extractors.backfill.ranking import ranked
 from extractors.receive.backlog import Backlog
 from extractors.receive.exchange_client import ExchangeClient
@@ -321,8 +321,15 @@ def test_an_hour_that_ended_is_requested_where_tickers_have_no_volume(
 ) -> None:
     hour = at // HOUR * HOUR
     progress = BackfillProgress(at - 2 * MINUTE, hour - HOUR, [])
-    with filling(client_at(exchange, address), settings, tmp_path, progress, at) as thread:
-        wait_for(lambda: (tmp_path / FILE).exists())
+    client, asked = client_at(exchange, address), Event()
+
+    def instruments() -> list[Instrument]:
+        # The backfill asks for them once the hour is among the holes.
+        asked.set()
+        return client.symbol_list().instruments
+
+    with filling(client, settings, tmp_path, progress, at, instruments) as thread:
+        wait_for(asked.is_set)
         wait_for(is_filled(progress))
     assert thread.done == thread.pairs
     messages = messages_of(topic, exchange)

@@ -161,12 +161,12 @@ def test_a_refused_request_is_not_repeated(database: Settings) -> None:
             assert len(prices) == 0
 
 
-def test_a_server_that_does_not_answer_is_an_error_after_the_time_to_open() -> None:
+def test_an_unreachable_server_is_an_error_after_the_open_timeout() -> None:
     with pytest.raises(ConnectionError, match=r"no prices in 10 s: .*refused"):
         Prices("http://127.0.0.1:1", open_timeout=10).__enter__()
 
 
-def test_a_server_that_has_not_read_its_database_is_named_after_the_time_to_open(
+def test_the_error_after_the_open_timeout_says_that_the_server_has_not_read_its_database(
     database: Settings,
 ) -> None:
     named = r"no prices in 10 s: connected, but the server has been unable to read its database since 20"
@@ -186,7 +186,7 @@ def test_a_server_that_has_not_read_its_database_is_named_after_the_time_to_open
     ("error", "raised"),
     [
         (RuntimeError("no event was expected"), "no event was expected"),
-        # Of the connection, it would mean another attempt.
+        # Raised by the connection, these two lead to another attempt.
         (OSError("disk full"), "on_event failed"),
         (ConnectionClosedError(None, None), "on_event failed"),
     ],
@@ -198,7 +198,7 @@ def test_a_failure_of_the_callers_function_is_raised_by_the_next_use(
         raise error
 
     prices = Prices(server.page, on_event=fail)
-    # The thread that calls it is not waited for: opening fails, or the loop.
+    # The function runs in the client's thread, so either the opening or the loop raises its failure.
     with pytest.raises(RuntimeError, match=raised), prices:
         for _ in prices:
             pass

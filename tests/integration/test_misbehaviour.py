@@ -122,7 +122,7 @@ class Trial:
         waited = [each.opened_at / 1e6 - ended_at.timestamp() for each in self.connections()]
         return float(meant), next(seconds for seconds in waited if seconds > 0)
 
-    def story(self) -> list[tuple[str, str | None, bool]]:
+    def feed_events(self) -> list[tuple[str, str | None, bool]]:
         """Return kind and reason of each feed event, and whether it is over."""
         events = [json.loads(each.value() or b"") for each in self._events.messages()]
         assert {each["exchange"] for each in events} == {self.exchange}
@@ -139,8 +139,8 @@ def trial(settings: Settings, extractor: Start) -> Iterator[Begin]:
         yield lambda exchange: Trial(exchange, address, ledger, settings, extractor)
 
 
-STARTED = ("interruption", "start", False)
-STARTED_OVER = ("interruption", "start", True)
+START_OPEN = ("interruption", "start", False)
+START_ENDED = ("interruption", "start", True)
 CONNECTION = ("connection", None, False)
 
 
@@ -154,8 +154,12 @@ def interrupted(reason: str) -> list[tuple[str, str | None, bool]]:
     ]
 
 
-def assert_back_in_time(trial: Trial, demanded: float) -> None:
-    """Assert the pause after a first failure: at least `demanded`, at most 1 s or the longest limit."""
+def assert_reconnected_in_time(trial: Trial, demanded: float) -> None:
+    """Assert the pause after a first failure, in seconds.
+
+    It is at least `demanded`, and at most the longest of 1 s, the exchange's interval of connections and
+    `demanded`.
+    """
     limit = max(1.0, CONNECT_INTERVAL[trial.exchange], demanded)
     meant, waited = trial.first_pause()
     assert demanded <= meant <= limit
@@ -203,11 +207,11 @@ def test_connection_that_ends_costs_no_frame_and_is_followed_by_another(
     it.wait_for_frames(connection=2)
     items = it.end()
     assert_each_once(it.connections(), items)
-    assert_back_in_time(it, demanded)
-    story = it.story()
-    full_reason = story[3][1] or ""
+    assert_reconnected_in_time(it, demanded)
+    events = it.feed_events()
+    full_reason = events[3][1] or ""
     assert full_reason.startswith(reason)
-    assert story[:7] == [STARTED, CONNECTION, STARTED_OVER, *interrupted(full_reason)]
+    assert events[:7] == [START_OPEN, CONNECTION, START_ENDED, *interrupted(full_reason)]
     assert "token=" not in it.extractor.log()
 
 
@@ -240,14 +244,14 @@ def test_attempt_that_brings_no_data_is_followed_by_another(
     it.wait_for_frames()
     items = it.end()
     assert_each_once(it.connections(), items)
-    assert_back_in_time(it, demanded)
-    first, second, *_ = [each for each in it.story() if each[0] == "interruption"]
-    assert first == STARTED
+    assert_reconnected_in_time(it, demanded)
+    first, second, *_ = [each for each in it.feed_events() if each[0] == "interruption"]
+    assert first == START_OPEN
     if reason.startswith("refused"):
         # The exchange gave a reason, so the interruption names it.
         assert (second[1] or "").startswith(f"start; {reason}")
     else:
-        assert second == STARTED_OVER
+        assert second == START_ENDED
 
 
 @pytest.mark.parametrize("code", [400, 404])
@@ -265,7 +269,7 @@ def written_to(connections: list[Written]) -> set[Identity]:
     return {i for each in connections for frame in each.frames for i in frame.identities}
 
 
-def assert_once_without_overlap(
+def assert_once_despite_overlap(
     rotated: list[Written], connections: list[Written], items: list[dict[str, Any]]
 ) -> None:
     """Assert that items of rotated connections arrived once, even if two connections carried them."""
@@ -285,10 +289,10 @@ def test_announced_shutdown_costs_nothing_and_doubles_nothing(trial: Begin) -> N
     first, second = it.connections()[:2]
     assert [first.ending, second.ending] == ["left", "closed"]
     assert second.opened_at < (first.ended_at or 0)
-    assert_once_without_overlap([first, second], it.connections(), items)
-    story = it.story()
-    assert story[:6] == [
-        *(STARTED, CONNECTION, STARTED_OVER, CONNECTION),
+    assert_once_despite_overlap([first, second], it.connections(), items)
+    events = it.feed_events()
+    assert events[:6] == [
+        *(START_OPEN, CONNECTION, START_ENDED, CONNECTION),
         ("connection", "rotated: serverShutdown", True),
         ("rotation", "rotated: serverShutdown", True),
     ]
@@ -306,13 +310,16 @@ def test_connection_of_a_certain_age_is_replaced_without_loss_and_without_double
     endings = [each.ending for each in connections]
     closed = endings.index("closed")
     assert endings[:closed] == ["left"] * closed and closed >= 2
-    assert_once_without_overlap(connections[: closed + 1], connections, items)
+    assert_once_despite_overlap(connections[: closed + 1], connections, items)
     rotated = ("rotation", "rotated: age: 3 s", True)
-    story = it.story()
-    rotations = [index for index, each in enumerate(story) if each == rotated]
+    events = it.feed_events()
+    rotations = [index for index, each in enumerate(events) if each == rotated]
     assert len(rotations) == closed
-    until_the_last = story[: rotations[-1]]
-    assert [each for each in until_the_last if each[0] == "interruption"] == [STARTED, STARTED_OVER]
+    until_the_last = events[: rotations[-1]]
+    assert [each for each in until_the_last if each[0] == "interruption"] == [
+        START_OPEN,
+        START_ENDED,
+    ]
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kucoin"])

@@ -17,7 +17,7 @@ from spark_jobs.tickers.messages import messages, minutes, tickers
 
 RECEIVED_AT = 1743147448501233  # 2025-03-28 07:37:28.501233 UTC
 
-# One element of a !miniTicker@arr frame, recorded 2025-03-28.
+# Two elements of a !miniTicker@arr frame, recorded 2025-03-28.
 BTCUSDT: dict[str, Any] = {
     "e": "24hrMiniTicker",
     "E": 1743147448467,

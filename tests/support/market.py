@@ -40,7 +40,7 @@ SILENCE_LIMIT = 60.0
 """Seconds. The exchanges run in the test's process, which may get no processor for some seconds."""
 
 KILL_MARGIN = 1_000_000
-"""Microseconds of running before a kill in which data that an extractor was sent may be lost."""
+"""Microseconds. What was sent to an extractor later than this before its kill may be lost."""
 
 LEFT_SYMBOLS = 97
 
@@ -148,9 +148,10 @@ class Market:
             assert each.wait(each.stop_limit) == 0, each.log()
 
     def end_with_empty_journals(self) -> None:
-        """Stop the extractors. If a journal is not empty, start them again until it is.
+        """Stop the extractors. If files are left in a journal, start them once more until all are taken.
 
-        On a busy machine the last upload may exceed the stop limit. Connections are still refused.
+        On a busy machine the last upload may exceed the stop limit. Call it after `close`: the extractors
+        must not connect again.
         """
         self.end()
         if self.journal_files():
@@ -264,10 +265,11 @@ def assert_exact(market: Market) -> None:
 def assert_exact_after_kills(
     market: Market, left: Mapping[str, "Counter[str]"] = MappingProxyType({})
 ) -> None:
-    """Assert that no item is duplicated, and that at most the last second before a kill is missing.
+    """Assert that no item is duplicated, and that only items sent just before a kill are missing.
 
-    On a busy machine, more is missing: the second is one in which the extractor ran. The last
-    connections must be closed. `left` are the items in the journals at the start.
+    These are the items of KILL_MARGIN before it. On a busy machine, the time in which the extractor waited
+    for a processor is added, and the longest delay from the writing of a frame to its reading. The last
+    connection of each exchange must be closed. `left` are the items in the journals at the start.
     """
     for exchange in EXCHANGES:
         connections = market.connections(exchange)
@@ -292,5 +294,5 @@ def assert_exact_after_kills(
 
 
 def assert_none(items: "Counter[str]", name: str) -> None:
-    """Assert that there is no item, and show how many there are and the first."""
+    """Assert that there is no item. The error has their number and the first one."""
     assert not items, f"{name}: {items.total()} items, such as {next(iter(items))[:200]}"

@@ -86,12 +86,12 @@ class Kucoin:
             log.info("kucoin %s refused: %s", request.remote, problem)
             return json_answer({"code": "401", "msg": problem}, status=401)
         connect_id = request.query.get("connectId") or secrets.token_hex(8)
-        is_too_often = (
+        exceeds_quota = (
             self._attempts is not None
             and self._attempts.spend(str(request.remote), 1, time.monotonic()) > 0
         )
         async with self.connections.accept(request) as connection:
-            if is_too_often:
+            if exceeds_quota:
                 connection.send(refusal(connect_id, 509))
                 connection.close(WSCloseCode.TRY_AGAIN_LATER, "too many connections")
                 return connection.socket
@@ -120,7 +120,7 @@ class Kucoin:
                 return
             if text is None:
                 return
-            # The meter is of this connection, so its only key is empty.
+            # The meter counts this connection only, so it needs no key.
             if messages and messages.spend("", 1, time.monotonic()):
                 connection.send(refusal(connect_id, 509))
             else:

@@ -44,7 +44,7 @@ class RecordedItem:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """`text` is the frame as the exchange sent it, `items` what it consisted of.
+    """`text` is the frame as the exchange sent it, `items` are its elements.
 
     An unreadable frame of Binance has no items.
     """
@@ -112,7 +112,8 @@ def encodable(unreadable: str) -> str:
 def binance_frames(items: Iterable[RecordedItem]) -> Iterator[RecordedFrame]:
     """Yield frames. Consecutive items with the same `received_at` were one array.
 
-    A single unreadable item was a frame of that text.
+    A single unreadable item is returned as a frame of that text. If it was the only element of an array,
+    the brackets are lost; an extractor makes the same item of both.
     """
     for received_at, group in groupby(items, key=lambda item: item.received_at):
         elements = list(group)

@@ -23,7 +23,8 @@ LONGEST_NAME = 255
 
 RANGE = re.compile(r"(\d+)\.(\d+)-(\d+)")
 TOPIC_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-# Readers skip names that begin with "_" or ".", and S3's own guide advises against "~" in keys.
+# Readers skip names that begin with "_" or ".". The parts are separated by "." and "_", because S3's guide
+# advises against "~".
 NAME = re.compile(
     rf"(?P<ranges>{NO_RECORDS}|{RANGE.pattern}(_{RANGE.pattern})*)"
     rf"(\.(?P<topic_id>{TOPIC_ID.pattern}))?\.parquet"

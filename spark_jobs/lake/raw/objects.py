@@ -50,7 +50,7 @@ class RawFolders:
                         yield from self._objects_in(hour, folder)
 
     def newest(self) -> list[RawObject]:
-        """Return the objects of the newest hour with any."""
+        """Return the objects of the newest folder with any."""
         for day in reversed(self._days()):
             for hour, folder in reversed(self._hours(day)):
                 if found := [*self._objects_in(hour, folder)]:

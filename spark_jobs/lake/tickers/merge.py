@@ -72,7 +72,7 @@ class Result:
 
 
 def rewritten(job: Job) -> Result:
-    """Merge the runs. If files are unsorted, only split each of these into sorted files instead.
+    """Merge the runs. If any file is unsorted, merge nothing: split each unsorted file into sorted ones.
 
     OPTIMIZE, by hand or by version 0.1.0, writes unsorted files. Raise ValueError if rows are missing.
     """

@@ -86,7 +86,7 @@ def test_bad_element_travels_on_and_costs_no_neighbour() -> None:
     ],
     ids=["NaN", "no value", "a brace", "no UTF-8", "deep", "very deep"],
 )
-def test_element_that_is_no_json_is_kept_beside_readable_neighbours(element: str) -> None:
+def test_element_that_can_not_be_read_is_kept_beside_readable_neighbours(element: str) -> None:
     first, last = json.dumps(BTCUSDT), json.dumps(ETHUSDT)
     data = f"[{first},{element},{last}]".encode("utf-8", "surrogatepass")
     raw_data = receive(data)

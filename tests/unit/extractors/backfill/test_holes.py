@@ -1,4 +1,4 @@
-"""Which candles fill a hole."""
+"""Test which candles fill a hole."""
 
 from datetime import UTC, datetime, timedelta
 

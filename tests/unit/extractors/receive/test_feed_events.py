@@ -15,8 +15,8 @@ TICKER = RawData(b'{"subject":"CRO-USDT"}', "CRO-USDT", None)
 UNREADABLE = UnreadableRawData(b"?")
 
 
-class Story:
-    """FeedEvents with times in seconds from the start."""
+class Feed:
+    """FeedEvents of a feed, with times in seconds from the start."""
 
     def __init__(self) -> None:
         self._feed_events = FeedEvents("kucoin", STARTED, SILENCE_LIMIT)
@@ -61,34 +61,34 @@ def event(
 
 
 @pytest.fixture
-def story() -> Story:
-    return Story()
+def feed() -> Feed:
+    return Feed()
 
 
 @pytest.fixture
-def flowing(story: Story) -> Story:
+def flowing(feed: Feed) -> Feed:
     """Connection 1 was opened in second 1, and its first ticker came in second 2."""
-    story.start()
-    story.opened(1, 1)
-    story.frame(1, 2)
-    return story
+    feed.start()
+    feed.opened(1, 1)
+    feed.frame(1, 2)
+    return feed
 
 
-def test_process_begins_with_an_interruption_that_the_first_ticker_ends(story: Story) -> None:
-    assert story.start() == [event("interruption", "start", 0, endpoint=None)]
-    assert story.opened(1, 1) == [event("connection", None, 1)]
-    assert story.frame(1, 2) == [event("interruption", "start", 0, 2)]
-    assert story.frame(1, 3) == []
+def test_process_begins_with_an_interruption_that_the_first_ticker_ends(feed: Feed) -> None:
+    assert feed.start() == [event("interruption", "start", 0, endpoint=None)]
+    assert feed.opened(1, 1) == [event("connection", None, 1)]
+    assert feed.frame(1, 2) == [event("interruption", "start", 0, 2)]
+    assert feed.frame(1, 3) == []
 
 
-def test_what_can_not_be_read_ends_no_interruption(story: Story) -> None:
-    story.start()
-    story.opened(1, 1)
-    assert story.frame(1, 2, UNREADABLE) == []
-    assert story.frame(1, 3, UNREADABLE, TICKER) == [event("interruption", "start", 0, 3)]
+def test_what_can_not_be_read_ends_no_interruption(feed: Feed) -> None:
+    feed.start()
+    feed.opened(1, 1)
+    assert feed.frame(1, 2, UNREADABLE) == []
+    assert feed.frame(1, 3, UNREADABLE, TICKER) == [event("interruption", "start", 0, 3)]
 
 
-def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Story) -> None:
+def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Feed) -> None:
     flowing.frame(1, 5)
     flowing.frame(1, 7, UNREADABLE)
     assert flowing.ended(1, 15, "silence: no ticker for 10 s") == [
@@ -101,7 +101,7 @@ def test_interruption_lasts_from_the_last_ticker_to_the_next_one(flowing: Story)
     ]
 
 
-def test_tickers_far_apart_have_an_interruption_between_them(flowing: Story) -> None:
+def test_tickers_far_apart_have_an_interruption_between_them(flowing: Feed) -> None:
     """The clock was set forward, or the process was paused: the connection did not end."""
     assert flowing.frame(1, 17) == []
     assert flowing.frame(1, 33) == [event("interruption", "silence: no ticker for 16 s", 17, 33)]
@@ -109,7 +109,7 @@ def test_tickers_far_apart_have_an_interruption_between_them(flowing: Story) -> 
     assert flowing.frame(1, 3) == []
 
 
-def test_attempts_that_never_stood_are_no_events(flowing: Story) -> None:
+def test_attempts_that_never_opened_are_no_events(flowing: Feed) -> None:
     flowing.ended(1, 3, "closed: 1001")
     assert flowing.ended(2, 4, "unreadable: no token") == []
     assert flowing.ended(3, 5, "unreachable: ConnectionRefusedError") == []
@@ -118,7 +118,7 @@ def test_attempts_that_never_stood_are_no_events(flowing: Story) -> None:
 
 
 def test_refusal_during_an_interruption_publishes_it_again_once_for_each_reason(
-    flowing: Story,
+    flowing: Feed,
 ) -> None:
     flowing.ended(1, 3, "closed: 1001")
     region = "refused: handshake answered 451: restricted location"
@@ -133,20 +133,20 @@ def test_refusal_during_an_interruption_publishes_it_again_once_for_each_reason(
     assert flowing.ended(7, 11, "closed: 1006")[1:] == [event("interruption", "closed: 1006", 10)]
 
 
-def test_refusal_at_the_start_is_a_reason_of_the_first_interruption(story: Story) -> None:
-    story.start()
-    assert story.ended(1, 1, "refused: bullet-public answered 403") == [
+def test_refusal_at_the_start_is_a_reason_of_the_first_interruption(feed: Feed) -> None:
+    feed.start()
+    assert feed.ended(1, 1, "refused: bullet-public answered 403") == [
         event("interruption", "start; refused: bullet-public answered 403", 0, endpoint=None)
     ]
 
 
-def test_refusal_during_a_rotation_is_no_event(flowing: Story) -> None:
+def test_refusal_during_a_rotation_is_no_event(flowing: Feed) -> None:
     assert flowing.ended(2, 4, "refused: handshake answered 429") == []
     assert flowing.frame(1, 5) == []
     assert flowing.ended(1, 6, "closed: 1001")[1:] == [event("interruption", "closed: 1001", 5)]
 
 
-def test_connection_without_a_ticker_begins_no_second_interruption(flowing: Story) -> None:
+def test_connection_without_a_ticker_begins_no_second_interruption(flowing: Feed) -> None:
     flowing.ended(1, 3, "closed: 1001")
     flowing.opened(2, 4)
     assert flowing.ended(2, 5, "unanswered: no ack within 10 s") == [
@@ -156,7 +156,7 @@ def test_connection_without_a_ticker_begins_no_second_interruption(flowing: Stor
     assert flowing.frame(3, 7) == [event("interruption", "closed: 1001", 2, 7)]
 
 
-def test_second_interruption_has_its_own_beginning_and_reason(flowing: Story) -> None:
+def test_second_interruption_has_its_own_beginning_and_reason(flowing: Feed) -> None:
     flowing.ended(1, 3, "closed: 1001")
     flowing.opened(2, 4)
     flowing.frame(2, 5)
@@ -167,7 +167,7 @@ def test_second_interruption_has_its_own_beginning_and_reason(flowing: Story) ->
 
 
 def test_rotation_lasts_from_the_first_ticker_of_the_new_one_to_the_end_of_the_old(
-    flowing: Story,
+    flowing: Feed,
 ) -> None:
     assert flowing.opened(2, 10, OTHER_HOST) == [event("connection", None, 10, endpoint=OTHER_HOST)]
     assert flowing.frame(1, 11) == []
@@ -185,7 +185,7 @@ def test_rotation_lasts_from_the_first_ticker_of_the_new_one_to_the_end_of_the_o
     ]
 
 
-def test_doubles_of_one_rotation_do_not_count_in_the_next(flowing: Story) -> None:
+def test_doubles_of_one_rotation_do_not_count_in_the_next(flowing: Feed) -> None:
     flowing.opened(2, 10)
     flowing.frame(2, 11, doubled=True)
     flowing.ended(1, 12, "rotated: serverShutdown")
@@ -199,7 +199,7 @@ def test_doubles_of_one_rotation_do_not_count_in_the_next(flowing: Story) -> Non
 
 
 def test_newer_connection_that_ends_first_is_neither_rotation_nor_interruption(
-    flowing: Story,
+    flowing: Feed,
 ) -> None:
     flowing.opened(2, 10)
     flowing.frame(2, 11)
@@ -214,7 +214,7 @@ def test_newer_connection_that_ends_first_is_neither_rotation_nor_interruption(
 
 
 def test_old_connection_that_ends_before_the_new_one_flows_begins_an_interruption(
-    flowing: Story,
+    flowing: Feed,
 ) -> None:
     flowing.opened(2, 10)
     assert flowing.ended(1, 11, "closed: 1001") == [
@@ -224,7 +224,7 @@ def test_old_connection_that_ends_before_the_new_one_flows_begins_an_interruptio
     assert flowing.frame(2, 12) == [event("interruption", "closed: 1001", 2, 12)]
 
 
-def test_stop_begins_an_interruption_that_this_process_does_not_end(flowing: Story) -> None:
+def test_stop_begins_an_interruption_that_this_process_does_not_end(flowing: Feed) -> None:
     assert flowing.ended(1, 3, "stopped") == [
         event("connection", "stopped", 1, 3, frames=1),
         event("interruption", "stopped", 2),
@@ -243,7 +243,7 @@ def test_message_has_the_names_of_the_topic() -> None:
     }
 
 
-def test_message_of_what_goes_on_has_no_end() -> None:
+def test_message_of_an_ongoing_event_has_no_end() -> None:
     assert event("interruption", "start", 0, endpoint=None).message() == {
         "exchange": "kucoin",
         "endpoint": None,
@@ -255,16 +255,16 @@ def test_message_of_what_goes_on_has_no_end() -> None:
     }
 
 
-def test_an_event_never_ends_before_its_start_though_the_clock_is_set_back(story: Story) -> None:
-    story.start()
-    story.opened(1, 1)
-    assert story.frame(1, -3600) == [event("interruption", "start", 0, 0)]
-    story.opened(2, 2)
-    story.frame(2, 3)
-    assert story.ended(1, -3500, "rotated: age") == [
+def test_an_event_never_ends_before_its_start_even_if_the_clock_is_set_back(feed: Feed) -> None:
+    feed.start()
+    feed.opened(1, 1)
+    assert feed.frame(1, -3600) == [event("interruption", "start", 0, 0)]
+    feed.opened(2, 2)
+    feed.frame(2, 3)
+    assert feed.ended(1, -3500, "rotated: age") == [
         event("connection", "rotated: age", 1, 1, frames=1),
         event("rotation", "rotated: age", 3, 3),
     ]
-    assert story.ended(2, 4, "closed: 1001")[1:] == [event("interruption", "closed: 1001", 3)]
-    story.opened(3, 5)
-    assert story.frame(3, 1) == [event("interruption", "closed: 1001", 3, 3)]
+    assert feed.ended(2, 4, "closed: 1001")[1:] == [event("interruption", "closed: 1001", 3)]
+    feed.opened(3, 5)
+    assert feed.frame(3, 1) == [event("interruption", "closed: 1001", 3, 3)]

@@ -80,7 +80,7 @@ def test_the_tickers_of_a_day_are_those_that_the_stream_sent(address: str) -> No
     assert len(state) == 300
     same = [symbol for symbol, ticker in sent.items() if state[symbol]["closeTime"] == ticker["E"]]
     assert len(same) > 50
-    for symbol in same:
+    for symbol in same[:6]:
         ticker, day = sent[symbol], state[symbol]
         names = {"o": "openPrice", "h": "highPrice", "l": "lowPrice", "c": "lastPrice"}
         for letter, name in (names | {"v": "volume", "q": "quoteVolume"}).items():
@@ -88,8 +88,6 @@ def test_the_tickers_of_a_day_are_those_that_the_stream_sent(address: str) -> No
         assert day["closeTime"] - day["openTime"] == 24 * 3600 * 1000
         price = get(address, "ticker/price", symbol=symbol).json()
         assert price == {"symbol": symbol, "price": ticker["c"]}
-        if symbol == same[5]:
-            break
 
 
 def test_the_best_bid_and_ask_are_those_that_the_stream_sent(address: str, ledger: Ledger) -> None:
@@ -116,7 +114,7 @@ def test_mini_tickers_have_no_bid_and_no_ask(address: str) -> None:
     symbols = json.dumps(["BTCUSDT", "ETHUSDT"])
     first, second = get(address, "ticker/24hr", symbols=symbols, type="MINI").json()
     assert (first["symbol"], second["symbol"]) == ("BTCUSDT", "ETHUSDT")
-    assert "bidPrice" not in first
+    assert not {"bidPrice", "askPrice"} & (first.keys() | second.keys())
 
 
 def test_a_listed_symbol_that_does_not_trade_has_zeros(address: str) -> None:

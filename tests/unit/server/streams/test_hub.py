@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from crypto_prices.events import Interruption as EventOfInterruption
+from crypto_prices.table import Table
 
 from server.state.interruptions import Interruption
 from server.state.price_table import Reading
@@ -313,6 +315,24 @@ def test_a_client_that_was_not_ready_gets_the_interruptions_once_it_is(hub: Hub)
         messages = wire.messages()
         assert spans(messages) == [("interruption", "01", "02"), ("interruption", "03", None)]
         assert [m["previous"] for m in messages[1:]] == [m["id"] for m in messages[:-1]]
+
+
+def test_the_end_of_an_interruption_precedes_the_snapshot_that_lacks_it(hub: Hub) -> None:
+    hub.publish(reading(1, None, BTC="1"))
+    hub.interrupted([interruption("binance", 1, None)])
+    with joined(hub, Subscription(interruptions=True)) as wire:
+        table = Table()
+        table.connection_opened()
+        for message in wire.messages():
+            table.take(message)
+        wire.is_stuck = True
+        hub.interrupted([interruption("binance", 1, 2)])
+        hub.publish(reading(1, None, epoch="f", BTC="1"))
+        wire.read()
+
+        events = [event for message in wire.messages() for event in table.take(message)[1]]
+    ended = NOON + timedelta(minutes=2)
+    assert [each.end for each in events if isinstance(each, EventOfInterruption)] == [ended]
 
 
 def test_the_newest_candles_come_with_each_change_to_those_that_want_them(hub: Hub) -> None:

@@ -63,10 +63,13 @@ def test_without_a_row_nothing_is_yielded() -> None:
     assert list(merged([SCHEMA.empty_table().to_batches()])) == []
 
 
-def test_tables_are_put_together_until_they_are_large_enough() -> None:
-    table = run(SYMBOLS, 30, 0)
-    parts = (table.slice(start, 4) for start in range(0, 30, 4))
-    assert [len(group) for group in grouped(parts, 10)] == [12, 12, 6]
+@pytest.mark.parametrize(("part", "count"), [(4, 33), (25, 33), (10, 33), (4, 30)])
+def test_tables_are_put_together_and_split_to_the_size(part: int, count: int) -> None:
+    table = run(SYMBOLS, count, 0)
+    parts = (table.slice(start, part) for start in range(0, count, part))
+    groups = [*grouped(parts, 10)]
+    assert [len(group) for group in groups] == [10, 10, 10, 3][: -(-count // 10)]
+    assert pa.concat_tables(groups) == table
 
 
 def test_a_column_that_an_earlier_version_did_not_have_is_null_and_one_of_a_later_is_refused() -> (
