@@ -29,8 +29,9 @@ same exchange, kind and `from` completes it:
      "reason":"silence: no ticker for 10 s","from":1743147448467000,"to":null,"frames":0}
 
 A message of `exchange_candles` has the exchange's response to a request for candles, unchanged. `from` and
-`to` are the requested span. If the exchange refused the request, or it failed too often, `reason`
-says why, and `response` is null. The key is `binance/BTCUSDT/1m`:
+`to` are the requested span. If the exchange refused the request, the request failed too often, or Kafka
+refused the response as too large, `reason` says why and `response` is null. The key is
+`binance/BTCUSDT/1m`:
 
     {"exchange":"binance","symbol":"BTCUSDT","interval":"1m","from":1743147420000000,
      "to":1743147540000000,"received_at":1743147551000000,"reason":null,"response":[[1743147420000,...]]}

@@ -224,7 +224,10 @@ def _symbol_list(addresses: Addresses) -> Asking[object]:
 
 
 def _instrument(entry: Any) -> Instrument:
-    """Return the instrument of an entry. `name` may change, `symbol` not. enableTrading false is HALT."""
+    """Return the instrument of an entry. Its status is HALT if `enableTrading` is false.
+
+    `name` may change, but `symbol` does not.
+    """
     is_trading = entry["enableTrading"]
     if not isinstance(is_trading, bool):
         raise TypeError(f"enableTrading is {is_trading!r:.20}, not true or false")

@@ -103,8 +103,10 @@ class Metrics:
     def watch_follower(
         self, name: str, lag: Callable[[], int], oldest: Callable[[], int | None]
     ) -> None:
-        """Export a follower's lag. `oldest` returns when the oldest item that it lacks was received, in
-        microseconds since the epoch.
+        """Export a follower's lag.
+
+        `oldest` returns when the oldest item that it lacks was received, in microseconds since the epoch;
+        that of landing looks at closed segments only.
         """
 
         def age() -> float:
@@ -112,7 +114,8 @@ class Metrics:
             return 0.0 if received_at is None else max(0.0, time.time() - received_at / 1e6)
 
         self._gauge(f"{name}_lag_items", f"Items of the journal that {name} does not have", lag)
-        self._gauge(f"{name}_lag_seconds", f"Age of the oldest item that {name} does not have", age)
+        about = f"Age of the oldest item that {name} does not have; for landing, in closed segments"
+        self._gauge(f"{name}_lag_seconds", about, age)
 
     def watch_backfill(self, done: Callable[[], int], pairs: Callable[[], int]) -> None:
         """Export the progress of the hole that is being filled, or was filled last."""

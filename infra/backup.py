@@ -43,7 +43,7 @@ WITHOUT_TLS = ("disable", "allow", "prefer")
 """Values of sslmode with which a client without TLS connects."""
 
 OLDEST_RELEASE = 18
-"""Postgres's release that make setup installs."""
+"""Minimum release of pg_dump and pg_restore: that of the Postgres that make setup installs."""
 
 COPIES = 8
 """Objects that are copied at the same time."""
@@ -103,7 +103,10 @@ def settled_keys(store: "S3Client", bucket: str) -> list[str]:
         if not is_publishing and _in_raw(again) == _in_raw(keys):
             return keys
         if time.monotonic() > deadline:
-            raise StackError("raw_archive publishes without a pause: make stop-jobs, then back up")
+            raise StackError(
+                "raw_archive publishes without a pause: make stop-jobs, then back up. If it was killed while "
+                "it published, make jobs completes the batch"
+            )
         keys = again
 
 
@@ -190,7 +193,10 @@ def _dump(pg_dump: str, settings: Settings, file: Path) -> None:
 def _load(pg_restore: str, settings: Settings, file: Path) -> None:
     """Replace the tables, which have no rows, by those of the dump."""
     # pg_restore --clean can't drop partitioned tables.
-    postgres.make_empty(settings)
+    try:
+        postgres.make_empty(settings)
+    except psycopg2.Error as error:
+        raise StackError(f"the database can't be emptied: {str(error).strip()}") from error
     options = ("--no-owner", "--no-privileges", "--single-transaction")
     _run(pg_restore, settings.database_url, *options, str(file))
 

@@ -1,8 +1,8 @@
 """Archives of the classes that Kafka and the Spark jobs load, with which their JVMs start in half the time.
 
-At each start a JVM reads and verifies some ten thousand classes from jars. HotSpot can map them from a file
-instead (JEP 350, dynamic archives). It ignores a file that is missing, or that another Java or other jars
-have made. `infra/record_classes.py` makes the files.
+At each start a JVM reads and verifies thousands of classes from jars. HotSpot can map them from a file
+instead (JEP 350, dynamic archives). It ignores a file that is missing, or that was made by another Java or
+from other jars. `infra/record_classes.py` makes the files.
 """
 
 import shlex
@@ -34,7 +34,7 @@ def kafka_options(mode: Mode) -> str:
 def spark_options(mode: Mode) -> str:
     """Return a value of SPARK_SUBMIT_OPTS, the JVM's options of spark-submit, quoted for a shell.
 
-    They replace the class path of spark-submit. That begins with the folder of settings, but an archive
+    They replace the class path of spark-submit, which begins with the folder of settings: an archive
     has only classes of jars that precede all folders. The jars of `spark.jars` are on the new path too:
     Spark would load them with a class loader of its own, whose classes are not archived.
     """

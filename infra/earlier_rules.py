@@ -1,4 +1,4 @@
-"""Report rows that were computed with earlier reading rules, so that nobody takes them for right."""
+"""Report rows that were computed with earlier reading rules, so that nobody takes them to be correct."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,13 +12,13 @@ from spark_jobs.lake.tickers.schema import rules_of
 
 
 def advice(settings: Settings) -> str:
-    """Return what to run, and why; empty if all rows are of the present rules."""
+    """Return what to run, and why; empty if all rows were computed with the present rules."""
     stores = [*_tables(settings), *_tickers(settings)]
     if not stores:
         return ""
     return (
         f"{' and '.join(stores)}: computed by an earlier version, which read messages by other rules. New "
-        "messages are read right. Run make rebuild to compute all rows again (docs/history.md)"
+        "messages are read correctly. Run make rebuild to compute all rows again (docs/history.md)"
     )
 
 

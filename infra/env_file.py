@@ -39,12 +39,12 @@ RESERVED = (
 ADVICE = (
     "make, the shell and docker compose read this differently. Put a value with $ # & ; and the like "
     "between single quotes, without spaces, ' or \\; put a comment on a separate line; save the file as "
-    "UTF-8 without a byte order mark, with line ends of Unix"
+    "UTF-8 without a byte order mark, with Unix line endings"
 )
 
 
 class EnvFileError(ValueError):
-    """Raised for a line that not all readers read alike. The message has its number and its name."""
+    """Raised for a line that its readers would read differently. The message has its number and name."""
 
 
 def settings_in(text: str) -> "dict[str, str]":

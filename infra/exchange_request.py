@@ -11,7 +11,7 @@ def get(url: str, timeout: float) -> requests.Response:
     """Return the response, without following a redirect. `timeout` is in seconds.
 
     The system's authorities are trusted, and those in SSL_CERT_FILE. Raise requests.RequestException
-    without a response.
+    if there is no response.
     """
     with requests.Session() as session:
         session.mount("https://", _SystemTrust())

@@ -75,7 +75,7 @@ def diagnosis(stack: Stack, exchanges: list[str]) -> str:
 
 def _part_without_output(stack: Stack, exchanges: list[str]) -> str:
     for program in supervision.programs(stack):
-        if program["statename"] in ("BACKOFF", "EXITED", "FATAL"):
+        if program["statename"] in supervision.FAILED:
             return str(program["name"])
     # A stack that was stopped has messages and prices of its last run.
     since = time.time() - DEADLINE

@@ -54,7 +54,8 @@ def missing_java() -> "str | None":
     elif version[0] in JAVA_VERSIONS:
         return None
     else:
-        found = java + " is version " + str(version[0])
+        # Java 8 prints 1.8.
+        found = java + " is version " + str(version[1] if version[0] == 1 else version[0])
     return "Java 17 or 21: " + found + ". On Debian: apt-get install openjdk-17-jre-headless"
 
 

@@ -33,7 +33,7 @@ class Stack:
     feed: str
     folder: Path
     settings: Settings
-    """Of whoever initialises the stack; in a secured stack they have the administrator's logins."""
+    """Settings for initialising the stack; those of a secured stack have the administrator's logins."""
     secured: bool = False
 
     @property

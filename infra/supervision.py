@@ -27,6 +27,9 @@ EXTRACTOR = paths.PROJECT / "infra" / "extractor.conf"
 ALREADY_STARTED, NOT_RUNNING, SHUTTING_DOWN = 60, 70, 6
 """Codes of supervisord's faults."""
 
+FAILED = ("BACKOFF", "EXITED", "FATAL")
+"""States of a program that has ended by itself. A program that was never started is STOPPED."""
+
 START_DEADLINE = 20.0
 STOP_DEADLINE = 60.0
 SHUTDOWN_DEADLINE = 200.0

@@ -25,7 +25,7 @@ from infra.waiting import wait_until
 
 
 class Service(Protocol):
-    """Interface of each module of infra.services."""
+    """Interface of the modules in SERVICES."""
 
     def prepare(self, stack: Stack) -> None:
         """Prepare the service's folder, before its program starts."""
@@ -43,13 +43,13 @@ READY_DEADLINE = 60.0
 
 
 def everything_up(stack: Stack) -> None:
-    """Start every program: those of `up`, the jobs and the server."""
+    """Start the programs of `up`, then the jobs and the server."""
     up(stack)
     supervision.start_programs(stack, [*JOBS, "server"])
 
 
 def up(stack: Stack) -> None:
-    """Start the services and the extractors; for the demo, start the replay exchange before them."""
+    """Start the services, then the replay exchange if this is the demo, then the extractors."""
     if stack.feed == "live":
         _refuse_replay_exchange(stack.settings)
     services_up(stack)
@@ -59,9 +59,9 @@ def up(stack: Stack) -> None:
 
 
 def services_up(stack: Stack, classes: Mode = "read") -> None:
-    """Start and initialise Kafka, MinIO and Postgres; skip those that are up already.
+    """Start those of Kafka, MinIO and Postgres that are not up yet, and initialise all three.
 
-    Kafka's JVM reads its class archive, or writes it when it ends.
+    `classes` says whether Kafka's JVM reads its class archive or writes it when it ends.
     Raise StackError or PortError, with the remedy. Nothing is started if a port is busy.
     """
     create_folder(stack)

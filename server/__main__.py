@@ -98,7 +98,7 @@ def main() -> int:
         ws_max_size=4096,
         # A ping queues behind data that the kernel has taken and a slow client has not read.
         ws_ping_timeout=60,
-        # Compression would run once per message and client.
+        # uvicorn would compress a message once per client. WebSocketProtocol compresses it once for all.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )

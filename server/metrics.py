@@ -1,4 +1,4 @@
-"""Metrics of the server for Prometheus. Every name begins with `server_`."""
+"""Metrics of the server for Prometheus. Names begin with `server_`, except `process_…` and former names."""
 
 import math
 import time
@@ -130,7 +130,7 @@ class Metrics:
         try:
             # The library takes the quotes around a version, which HTTP allows, as part of it.
             encode, media_type = choose_encoder(accept.replace('"', ""))
-        except TypeError:  # A version is no number.
+        except TypeError:  # A version is not a number.
             encode, media_type = choose_encoder("")
         return encode(self._exported), media_type
 
@@ -164,7 +164,7 @@ class CountRequests:
             # The router stores the matched route in the scope; a mount stores its path alone.
             route = scope.get("route")
             path = route.path if route else scope.get("root_path") or REFUSED
-            # Keep the label from before symbols could contain a slash.
+            # Keep the former label: before symbols could contain a slash, the route had `{symbol}`.
             self._metrics.answered(path.replace("{symbol:path}", "{symbol}"), status)
 
         async def send_counted(message: Message) -> None:

@@ -15,8 +15,8 @@ class BusyPortError(Exception):
 def listening_sockets(settings: Settings) -> list[socket.socket] | None:
     """Return the server's own socket and one on a port that other servers share.
 
-    Return None, for which uvicorn opens the only socket itself, if no port is shared. The kernel spreads
-    new connections over all processes that listen on the shared port (SO_REUSEPORT, socket(7)). Raise
+    Return None if no port is shared: uvicorn then opens the only socket itself. The kernel spreads new
+    connections over all processes that listen on the shared port (SO_REUSEPORT, socket(7)). Raise
     BusyPortError if one of the ports is taken.
     """
     if not settings.server_shared_port:

@@ -35,7 +35,8 @@ ASYNC_PROGRESS = {
     "_asyncProgressTrackingOverrideSinkSupportCheck": "true",
 }
 
-# The next two transform the stream, not each batch: Python takes longer to build a plan than Spark to run it.
+# The next two functions transform the stream, not each batch: Python takes longer to build a plan than
+# Spark to run it.
 
 
 def live_prices(records: DataFrame, sink: PriceSink, checkpoint: str) -> DataStreamWriter:
@@ -62,13 +63,14 @@ def small_topics(records: DataFrame, sink: SmallTopicsSink, checkpoint: str) -> 
 
 
 def start(spark: SparkSession, settings: Settings) -> list[Sink]:
-    """Start the upkeep, and the three queries at the offsets in Postgres. Return the connected sinks."""
+    """Start the upkeep, and two of the queries at the offsets in Postgres. Return the connected sinks."""
     folder = settings.checkpoint_dir
     records = partial(kafka_records, spark, settings)
     candles_kept = settings.candles_retention
     prices = PriceSink(settings.database_url, candles_kept)
     with prices.postgres.begin() as statements:
-        # Its tables may fill the disk. No rebuild is running: it would hold the lock of this sink.
+        # The tables of a rebuild that ended early may fill the disk. No rebuild is running: it would hold
+        # the lock of this sink.
         statements.execute(DROP_LEFT_OVER)
     small = SmallTopicsSink(settings.database_url)
     Upkeep(settings.database_url, candles_kept).start()

@@ -49,7 +49,7 @@ class AsyncPrices:
         try:
             await self._first_message()
         except BaseException:
-            # __aexit__ is not called, also if the caller is cancelled meanwhile.
+            # After an error here, such as the caller's cancellation, __aexit__ is not called.
             await self.close()
             raise
         return self
@@ -66,7 +66,7 @@ class AsyncPrices:
         """Close the connection. A waiting iteration ends."""
         if self._task is not None:
             self._task.cancel()
-            # Unlike `await self._task`, raises CancelledError only if the caller is cancelled.
+            # Unlike `await self._task`, this raises CancelledError only if the caller is cancelled.
             await asyncio.wait({self._task})
 
     def __aiter__(self) -> AsyncIterator[Price]:
@@ -84,7 +84,7 @@ class AsyncPrices:
         return self._pending.pop()
 
     def __getitem__(self, key: Key) -> Price:
-        """Return the newest price of an exchange and symbol. Raise KeyError without one."""
+        """Return the newest price of an exchange and symbol. Raise KeyError if there is none."""
         return self._current().prices[key]
 
     def __contains__(self, key: object) -> bool:

@@ -27,8 +27,9 @@ class Options(TypedDict, total=False):
 
 
 def parameters(options: Options) -> dict[str, tuple[str, ...]]:
-    """Return the values of the query parameters of the stream: a copy, for all of its connections.
+    """Return the stream's query parameters, each with its values.
 
+    The values are copied: an option may be an iterator, and every connection needs its values again.
     Raise TypeError for an unknown option, and ValueError for one without a value.
     """
     for name in options:

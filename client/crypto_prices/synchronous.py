@@ -53,7 +53,7 @@ class Prices:
         try:
             self._first_message()
         except BaseException:
-            # __exit__ is not called, also after KeyboardInterrupt.
+            # After an error here, such as KeyboardInterrupt, __exit__ is not called.
             self.close()
             raise
         return self
@@ -81,7 +81,7 @@ class Prices:
         return self
 
     def __next__(self) -> Price:
-        """Return the next change. Without one, raise what ended the thread, such as RefusedError."""
+        """Return the next change. If there is none, raise what ended the thread, such as RefusedError."""
         self._require_entered()
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._failure or self._closing.is_set())
@@ -92,7 +92,7 @@ class Prices:
             return self._pending.pop()
 
     def __getitem__(self, key: Key) -> Price:
-        """Return the newest price of an exchange and symbol. Raise KeyError without one."""
+        """Return the newest price of an exchange and symbol. Raise KeyError if there is none."""
         with self._current() as table:
             return table.prices[key]
 

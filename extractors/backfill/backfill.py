@@ -148,7 +148,7 @@ class Backfill(Thread):
         log.info("backfill finished pairs=%d", self.pairs)
 
     def _fill_pair(self, symbol: str, parts: list[Part], is_last_attempt: bool) -> bool:
-        """Send the symbol's candles to Kafka, or why the exchange has none or Kafka refuses them.
+        """Send the symbol's candles to Kafka, or the reason why the exchange or Kafka refuses them.
 
         Return False if a stop was requested before all were sent. Raise ExchangeError if a request failed;
         at the last attempt, its reason is sent instead. Raise OSError if Kafka is unavailable.
@@ -173,7 +173,7 @@ class Backfill(Thread):
         return True
 
     def _candles(self, span: CandleSpan) -> str:
-        """Return the exchange's response. Raise ExchangeError, also if there is none."""
+        """Return the exchange's response. Raise ExchangeError if it is unusable, or if there is none."""
         try:
             return self._client.candles(self._source, span)
         except OSError as error:

@@ -26,7 +26,7 @@ class Hole(NamedTuple):
     start: int
     end: int
     only_hours: bool = False
-    """Whether only the volumes of its hours are missing, which the exchange's tickers do not have."""
+    """Whether only the volumes of its hours are missing: the exchange's tickers have none."""
 
     @property
     def due(self) -> int:

@@ -59,7 +59,7 @@ def _plain(path: Path, name: re.Match[str]) -> Segment | None:
 
 
 def _cut_to_whole_lines(path: Path) -> int:
-    """Truncate lines at the end that are not items, as after a crash. Return the lines left."""
+    """Truncate lines at the end that are not items, as after a crash. Return the number of lines left."""
     content = path.read_bytes()
     end = content.rfind(b"\n") + 1
     while end and not _is_item(content[content.rfind(b"\n", 0, end - 1) + 1 : end]):

@@ -55,9 +55,10 @@ def refusal(
     reset_header: str = "",
     at_once: bool = False,
 ) -> ExchangeError:
-    """Return the error for an unsuccessful response. Its text is without_query.
+    """Return the error for an unsuccessful response.
 
-    `asked` names the request. The names of `headers` are in lower case.
+    `asked` names the request. The names of `headers` are in lower case. The server's own text passes
+    through without_query.
     """
     reason = _reason(str(body, "utf-8", "replace"))
     kind = InvalidRequestError if status in INVALID_REQUEST else ExchangeError

@@ -2,8 +2,8 @@
 
 Guarantee: every data frame that is read from a socket enters the backlog once, in order of arrival.
 During a rotation two connections are open: the old one is closed only after data has flowed on the new
-one for OVERLAP seconds, and it is read until the exchange has answered our close frame. Data that an
-exchange sends while no connection is open is not requested later.
+one for OVERLAP seconds, and it is read until the exchange has answered our close frame. Tickers that an
+exchange sends while no connection is open are lost: backfill/ requests only candles.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Request endpoints and symbol lists from an exchange, and obey its bans."""
+"""Request endpoints, symbol lists and candles from an exchange, and obey its bans."""
 
 from collections.abc import Callable, Mapping
 
@@ -60,7 +60,7 @@ class ExchangeClient:
     def candles(self, source: CandleSource, span: CandleSpan) -> str:
         """Request candles over a connection that is kept. Raise ExchangeError or OSError.
 
-        Only one thread may call it, and close_candles() before a longer pause.
+        Only one thread may call it, and must call close_candles() before a longer pause.
         """
         asking, deadline = source.request(self._addresses, span), Deadline(CANDLES_LIMIT)
         return answered(

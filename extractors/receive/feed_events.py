@@ -7,10 +7,10 @@ There are three kinds, with times in microseconds since the epoch:
     rotation      from the successor's first ticker to its predecessor's end; frames received on both
 
 `reason` says why a connection ended, an interruption began or a rotation took place. That of an
-interruption includes the exchange's last refusal. An ongoing connection or interruption is published without
-`to`, and again when it ends; a rotation once. The first interruption begins with the process. An earlier
-process has published its own if it stopped in order; after a kill, none covers the time before the start. No
-event ends before its start, even if the clock is set back.
+interruption includes the exchange's last refusal. An ongoing connection or interruption is published with
+`to` null, and again when it ends; a rotation once. The first interruption begins with the process. An
+earlier process has published its own if it stopped in order; after a kill, none covers the time before the
+start. No event ends before its start, even if the clock is set back.
 
 Two tickers further apart than the silence limit have an interruption between them too, though no connection
 ended: the clock was set forward, the process was paused, or a full backlog held up the reading. It is

@@ -1,4 +1,4 @@
-"""Read a WebSocket as much as the network has at a time, and return all of these frames together."""
+"""Read all that has arrived on a WebSocket at once, and return its frames together."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -75,7 +75,7 @@ class Publisher(Thread):
         self._waiting.append(Outgoing(topic, key, encode_item(message)))
 
     def close(self) -> None:
-        """Accept no more messages; end the thread when all are delivered."""
+        """End the thread when all messages are delivered. The caller must not publish any more."""
         self._is_closed = True
 
     def unpublished(self) -> int:
@@ -93,7 +93,7 @@ class Publisher(Thread):
 
     def _publish_until_closed(self) -> None:
         while self._stop_requested.seconds_left():
-            # Checked first: a closed publisher accepts no more messages.
+            # Checked first: a closed publisher gets no more messages.
             is_closed = self._is_closed
             self._send()
             self._kafka.poll(WAKE_INTERVAL)

@@ -13,7 +13,7 @@ GROUP = "extractors"
 
 
 class TopicError(OSError):
-    """A topic can't be read now."""
+    """A topic can't be read or written now."""
 
 
 def topic_error(error: KafkaException, topic: str, settings: Settings) -> TopicError:

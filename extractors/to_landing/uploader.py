@@ -126,7 +126,7 @@ def _status(error: ClientError) -> int:
 class S3UploaderThread(Thread):
     """Thread that uploads closed segments, and deletes those that Kafka has too.
 
-    It ends once the journal is closed and every segment is uploaded, or the store is unavailable. An
+    Once the journal is closed, it ends as soon as every segment is uploaded or the store is unavailable. An
     unavailable store delays nothing else: segments that are not uploaded stay in the journal.
     """
 

@@ -1,7 +1,7 @@
 """Print what is wrong with the running stack, or with the services that the settings name: make doctor.
 
-Each finding has a remedy. Exit status: 0 if nothing is wrong, otherwise 1. Reads everything, and writes only
-one object below doctor/ in the bucket, which it deletes again.
+Each finding has a remedy. Exit status: 0 if nothing is wrong, otherwise 1. Nothing is changed except for
+one object below doctor/ in the bucket, which is written and deleted again.
 """
 
 import os

@@ -61,19 +61,24 @@ def rights(settings: Settings) -> Iterator[Finding]:
     """List each prefix; write, read and delete an object outside of them."""
     store, bucket = object_store.client(settings), settings.s3_bucket
     probe = f"doctor/{uuid4().hex}"
+    write, read = f"write {probe}", f"read {probe}"
     requests: list[tuple[str, Callable[[], object]]] = [
         *(
             (f"list {each}", partial(store.list_objects_v2, Bucket=bucket, Prefix=each, MaxKeys=1))
             for each in PREFIXES
         ),
-        (f"write {probe}", partial(store.put_object, Bucket=bucket, Key=probe, Body=b"probe")),
-        (f"read {probe}", partial(store.get_object, Bucket=bucket, Key=probe)),
+        (write, partial(store.put_object, Bucket=bucket, Key=probe, Body=b"probe")),
+        (read, partial(store.get_object, Bucket=bucket, Key=probe)),
         (f"delete {probe}", partial(store.delete_object, Bucket=bucket, Key=probe)),
     ]
+    refused: set[str] = set()
     for what, request in requests:
+        if what == read and write in refused:
+            continue
         try:
             request()
         except ClientError as error:
+            refused.add(what)
             if (code := error.response["Error"]["Code"]) == STORE_IS_FULL:
                 yield Finding(
                     f"can't {what} in the bucket {bucket}: the object store's disk is full",

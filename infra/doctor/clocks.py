@@ -27,7 +27,7 @@ REMEDY = "synchronise the clocks of all machines: timedatectl set-ntp true, or c
 
 
 def difference(asked: float, answered: float, earliest: float, latest: float) -> float:
-    """Return how far a server's clock is ahead of ours at least, in seconds; negative if behind.
+    """Return by how many seconds, at least, a server's clock is ahead of ours; negative if it is behind.
 
     The server's time was from `earliest` to `latest` at a moment between `asked` and `answered`.
     """
@@ -44,10 +44,14 @@ def clock_finding(what: str, ahead: float) -> Iterator[Finding]:
         )
 
 
-def of_date_header(asked: float, answered: float, date: str) -> float:
-    """Return the difference of the clock that wrote an HTTP header `Date`, which has whole seconds."""
-    second = parsedate_to_datetime(date).timestamp()
-    return difference(asked, answered, second, second + 1)
+def date_finding(what: str, asked: float, answered: float, date: str | None) -> Iterator[Finding]:
+    """Check the clock that wrote an HTTP header `Date`, which has whole seconds."""
+    try:
+        second = parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        # Without a date, or with a gateway's malformed one, nothing is known about the clock.
+        return
+    yield from clock_finding(what, difference(asked, answered, second, second + 1))
 
 
 def postgres_clock(settings: Settings) -> Iterator[Finding]:
@@ -61,10 +65,8 @@ def postgres_clock(settings: Settings) -> Iterator[Finding]:
 def object_store_clock(settings: Settings) -> Iterator[Finding]:
     asked = time.time()
     answer = object_store.client(settings).list_objects_v2(Bucket=settings.s3_bucket, MaxKeys=1)
-    answered = time.time()
-    if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
-        ahead = of_date_header(asked, answered, date)
-        yield from clock_finding("the object store", ahead)
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    yield from date_finding("the object store", asked, time.time(), date)
 
 
 def kafka_clock(

@@ -15,11 +15,11 @@ from extractors.receive.exchange_client import ExchangeClient, client_of
 from extractors.receive.open_socket import connect
 from extractors.receive.web_socket import Socket
 from infra import exchange_request
-from infra.doctor.clocks import clock_finding, of_date_header
+from infra.doctor.clocks import date_finding
 from infra.doctor.finding import Finding
 
 LIMIT = 30.0
-"""Maximum seconds from the attempt to connect to the first ticker."""
+"""Maximum seconds between the attempt to connect and the first ticker."""
 
 REST_TIMEOUT = 10.0
 
@@ -68,13 +68,7 @@ def _rest(exchange: Exchange, settings: Settings) -> Iterator[Finding]:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         path = urlsplit(url).path
         raise refusal(path, url, answer.status_code, headers, answer.content)
-    if date := answer.headers.get("Date"):
-        try:
-            ahead = of_date_header(asked, answered, date)
-        except ValueError:
-            # A gateway's malformed date says nothing about the clocks.
-            return
-        yield from clock_finding(exchange.title, ahead)
+    yield from date_finding(exchange.title, asked, answered, answer.headers.get("Date"))
 
 
 def _first_ticker(client: ExchangeClient, limit: float) -> None:

@@ -14,8 +14,8 @@ AGES = """
 SELECT exchange, extract(epoch FROM now() - max(received_at))::float FROM live_prices GROUP BY exchange
 """
 
-# A span is written again while it grows. Its count includes its older letters: of up to 1,000 consecutive
-# messages, which may be days in a slow topic.
+# A span is written again while it grows. Its count includes its older letters: those of up to 1,000
+# consecutive messages, which may cover days in a slow topic.
 DEAD_LETTERS = """
 SELECT topic, cause, sum(letters)::bigint FROM dead_letter_spans
 WHERE written_at > now() - interval '1 hour'

@@ -11,9 +11,6 @@ from infra import supervision
 from infra.doctor.finding import Finding
 from infra.stack import Stack
 
-FAILED = ("BACKOFF", "EXITED", "FATAL")
-"""States of a program that has ended by itself. A program that was never started is STOPPED."""
-
 RECENT = 900.0
 """Seconds in which the ends of a program are counted."""
 MOST_ENDS = 2
@@ -28,7 +25,7 @@ EXITED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ exited: (\S+) \((
 
 def failed_programs(stack: Stack) -> Iterator[Finding]:
     for program in supervision.programs(stack):
-        if program["statename"] in FAILED:
+        if program["statename"] in supervision.FAILED:
             yield Finding(
                 f"{program['name']} is {program['statename']}: {program['description']}",
                 f"the end of {stack.log_folder}/{program['name']}.log has the reason",

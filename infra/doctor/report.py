@@ -1,4 +1,4 @@
-"""Run all checks, in an order in which each finding explains those after it, and print the findings."""
+"""Run all checks, in an order in which a finding may explain those after it, and format the findings."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -42,7 +42,7 @@ WIDTH = 24
 
 
 class Check(NamedTuple):
-    """`needs` are the titles of checks without whose success this one can't be done."""
+    """`needs` are the titles of the checks that must succeed before this one can be done."""
 
     title: str
     findings: Callable[[], Iterable[Finding]]
@@ -53,7 +53,7 @@ class Result(NamedTuple):
     title: str
     findings: list[Finding]
     missing: str = ""
-    """Service for lack of which nothing was checked; empty if it was checked."""
+    """Service with a problem, because of which nothing was checked; empty if the check was done."""
 
 
 def checks(target: Target) -> list[Check]:
@@ -93,7 +93,7 @@ def checks(target: Target) -> list[Check]:
 
 
 def results(target: Target) -> Iterator[Result]:
-    """Run the checks one after the other. If the stack is not up, check its ports last."""
+    """Run the checks one after the other. If neither a stack nor a service is up, check the ports last."""
     unavailable: set[str] = set()
     for check in checks(target):
         if missing := [each for each in check.needs if each in unavailable]:

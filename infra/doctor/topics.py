@@ -4,16 +4,16 @@ import shlex
 from collections.abc import Iterator
 
 from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AclOperation
+from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 
 from core.kafka_client import missing_right
 from core.settings import Settings
-from core.topic_settings import MissingRightError, topic_settings
 from infra import paths
 from infra.doctor.finding import Finding
 from infra.doctor.target import Target
 from infra.services import kafka
 from infra.stack import StackError
+from spark_jobs.kafka_source.topic_settings import MissingRightError, topic_settings
 
 TIMEOUT = 30.0
 RIGHTS = {AclOperation.READ: "Read", AclOperation.WRITE: "Write"}
@@ -64,7 +64,7 @@ def topics(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"settings of topic {topic.topic} were not checked: {error}", "grant it")
             continue
         for name, expected in (topic.config or {}).items():
-            if (actual := config[name]) != expected:
+            if (actual := config.get(name)) != expected:
                 yield Finding(
                     f"topic {topic.topic} has {name}={actual}, expected {expected}",
                     kafka_command(

@@ -75,7 +75,7 @@ def add_simulation(parser: ArgumentParser, settings: Settings) -> None:
         type=float,
         default=simulation.binance_changed,
         metavar="SHARE",
-        help="share of symbols that change in a second, above 0 to 1",
+        help="share of symbols that change in a second, above 0, at most 1",
     )
     option(
         "--kucoin-rate",

@@ -93,7 +93,7 @@ class Connection:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Keep the connection open for the block. Cancel the block when the exchange ends it."""
+        """Keep the connection open for the block, which is cancelled if the exchange closes it."""
         if self._observer:
             self._observer.opened(self)
         try:

@@ -50,7 +50,7 @@ def request_of(text: str) -> tuple[Fault, Reach]:
     """
     try:
         body = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{text!r}: expected JSON, {error}") from error
     if not isinstance(body, dict):
         raise ValueError(f"{text!r}: expected an object")

@@ -22,8 +22,8 @@ class Heartbeat:
 
     def ping(self, payload: bytes, now: float) -> None:
         self._unanswered[payload] = now
-        # Not from when this ping was due: after a late one, the next could follow within the same millisecond
-        # and have the same payload.
+        # Count from now, not from the due time: after a late ping, the next could follow within the same
+        # millisecond and have the same payload.
         self._next_ping = now + self._interval
 
     def pong(self, payload: bytes) -> bool:

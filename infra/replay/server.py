@@ -78,7 +78,7 @@ class Simulation:
             coins,
             seed=self.seed,
             period=kucoin_period,
-            changed=self.kucoin_rate * kucoin_period / len(kucoin_pairs),
+            changed=min(1.0, self.kucoin_rate * kucoin_period / len(kucoin_pairs)),
             traded=KUCOIN_TRADED,
             now=now,
         )
@@ -101,9 +101,10 @@ class Simulation:
 
 @asynccontextmanager
 async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> AsyncIterator[int]:
-    """Serve for the block and yield the port. A failed feed cancels the block and is in an ExceptionGroup.
+    """Serve for the block and yield the port.
 
-    Raise OSError if the port is taken.
+    If a feed fails, cancel the block and raise an ExceptionGroup with the feed's error. Raise OSError
+    if the port is taken.
     """
     app = web.Application()
     connections = {"binance": binance.connections, "kucoin": kucoin.connections}
@@ -123,8 +124,8 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
         async with asyncio.TaskGroup() as tasks:
             feeds = [tasks.create_task(exchange.run()) for exchange in (binance, kucoin)]
             yield runner.addresses[0][1]
-            for source in feeds:
-                source.cancel()
+            for feed in feeds:
+                feed.cancel()
     finally:
         await runner.cleanup()
 

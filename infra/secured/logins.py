@@ -42,7 +42,7 @@ def kafka_client_properties(folder: Path, user: str) -> Path:
 
 
 def secured(settings: Settings, folder: Path) -> Settings:
-    """Return the settings of whoever initialises the stack, who knows every login."""
+    """Return the settings with which the stack is initialised, with the administrator's logins."""
     return _as_user(
         replace(
             settings,

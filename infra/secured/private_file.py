@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 in a folder with mode 0700, in one step."""
+    """Write a file with mode 0600 in one step. Create its folder with mode 0700 if it does not exist."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.replace(_written(path.parent, text), path)
 

@@ -145,8 +145,10 @@ def _administrators_login(stack: Stack) -> Iterator[str]:
     write_private(
         arguments, f"--add-scram\n{MECHANISM}=[name={ADMINISTRATOR},password={password}]\n"
     )
-    yield f"@{arguments}"
-    arguments.unlink()
+    try:
+        yield f"@{arguments}"
+    finally:
+        arguments.unlink()
 
 
 def _format(properties: Path, *options: str) -> None:

@@ -1,4 +1,4 @@
-"""Prepare Postgres 18, run from the binaries in a wheel, and create its database, tables and roles."""
+"""Prepare Postgres 18, whose binaries are in a wheel or a jar; create its database, tables and roles."""
 
 import os
 import pwd
@@ -114,13 +114,13 @@ def _make_cluster(stack: Stack, complete: Path) -> None:
     for left in (data, complete):
         shutil.rmtree(left, ignore_errors=True)
     data.mkdir(mode=0o700)
-    owner_url = _initialisers_url(stack.settings)
+    superuser_url = _initialisers_url(stack.settings)
     password_file = data.with_name("password")
     password_file.touch(mode=0o600)
-    password_file.write_text(unquote(urlsplit(owner_url).password or ""))
+    password_file.write_text(unquote(urlsplit(superuser_url).password or ""))
     _give_to(stack.postgres_user, str(data), str(password_file))
     command = [str(stack.postgres_bin / "initdb"), "--pgdata", str(data), "--encoding", "UTF8"]
-    command += ["--locale", "C.UTF-8", "--username", role_of(owner_url), "--no-sync"]
+    command += ["--locale", "C.UTF-8", "--username", role_of(superuser_url), "--no-sync"]
     command += ["--auth", "scram-sha-256", "--pwfile", str(password_file)]
     user = stack.postgres_user if os.geteuid() == 0 else None
     done = subprocess.run(command, cwd=data, user=user, capture_output=True, text=True, check=False)
@@ -268,7 +268,7 @@ def _grant_reading(database: connection, reader_url: str) -> None:
 
 
 def _record_rules(database: connection) -> None:
-    """Record the present reading rules for each exchange without rows."""
+    """Record the present reading rules for each exchange that has none recorded yet."""
     with database.cursor() as cursor:
         for exchange in EXCHANGE:
             cursor.execute(

@@ -124,7 +124,7 @@ function replaced() {
   showTitle();
 }
 
-/** Ages rest during a pause, as the prices do. */
+/** Updates the ages of the feeds, except during a pause: they are frozen then, as the prices are. */
 function updateFeeds() {
   if (!held.isPaused) feeds.update();
 }

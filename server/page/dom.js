@@ -1,6 +1,9 @@
 // Helpers for the DOM.
 
-/** Returns the first element that matches; there must be one. @param {string} selector @param {ParentNode} [within] @returns {any} */
+/**
+ * Returns the first element that matches, or null. The type is `any`, because most callers know the element.
+ * @param {string} selector @param {ParentNode} [within] @returns {any}
+ */
 export function find(selector, within = document) {
   return within.querySelector(selector);
 }

@@ -81,9 +81,8 @@ export function day(time, zone) {
 }
 
 /**
- * "08:37:28" with the day before it, "28 Mar, 08:37:28", if it is not the day of `now`, in milliseconds since the
- * epoch.
- * @param {string} time @param {number} now @param {Zone} zone
+ * "08:37:28" on the day of `now`, otherwise "28 Mar, 08:37:28".
+ * @param {string} time @param {number} now in milliseconds since the epoch @param {Zone} zone
  */
 export function moment(time, now, zone) {
   const clock = clockTime(time, zone);

@@ -36,7 +36,7 @@ export class Shell {
   go(changes, { replace = false } = {}) {
     const hash = format({ ...this.place, ...changes });
     if (hash === format(this.place)) return;
-    // At once, unlike a change of location.hash: what follows may need the view.
+    // Do not set location.hash: its event comes later, and the caller may need the new view at once.
     if (replace) history.replaceState(null, "", hash);
     else history.pushState(null, "", hash);
     this.#read();

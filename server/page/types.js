@@ -25,7 +25,7 @@
  */
 
 /**
- * One item of /api/last-day: the last 24 hours of a symbol, made of hourly candles.
+ * One item of /api/last-day: the last 24 full hours of a symbol, made of hourly candles.
  * @typedef {object} Day
  * @property {string} exchange
  * @property {string} symbol

@@ -1,8 +1,8 @@
 """Return candles of one symbol: ours where the feed was complete, otherwise the exchange's.
 
 Ours are built from ticker updates: a minute without updates has no candle. Ours have no volume, because
-the exchanges' tickers only have volumes of the last 24 hours. The exchange's are built from trades. Larger
-candles are built from both, and nothing counts twice.
+tickers have at most volumes of the last 24 hours. The exchange's are built from trades. Larger candles
+are built from both, and nothing counts twice.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from server.rest.query_connection import QueryConnection
 MINUTE = timedelta(minutes=1)
 
 # An event whose end was not reported lasts at most until the next one of its kind begins. Events dated ahead
-# are of an extractor whose clock was.
+# come from an extractor whose clock was ahead.
 SPANS = """
 SELECT exchange, kind, "from", "to" FROM (
     SELECT exchange, kind, "from", "to",
@@ -28,7 +28,7 @@ ORDER BY exchange, "from"
 """
 
 # A symbol's newest minute takes one lookup in the index (exchange, symbol, minute), and an exchange has some
-# 1,700 symbols. A killed program is mostly restarted within a minute, so look first for any candle of the
+# 1,700 symbols. A killed program is usually restarted within a minute, so look first for any candle of the
 # last minute that had ended by then: the symbols with the newest prices most likely have one. The minute of
 # the restart proves nothing, as the next connection makes candles of it too.
 LAST_CANDLES = """

@@ -29,7 +29,7 @@ FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
 ORDER BY exchange, "from" DESC, kind
 """
 
-# Only an exchange's newest interruption can be ongoing, of those that are not dated ahead. An older one is
+# Of an exchange's interruptions that are not dated ahead, only the newest can be ongoing. An older one is
 # over even without an end: its extractor was killed before it could report that.
 INTERRUPTIONS = """
 SELECT * FROM (
@@ -133,7 +133,7 @@ async def feeds(
     pairs = await pairs_of(queries)
     events = by_exchange(await queries.rows(EVENTS, parameters))
     await count_filled_pairs(queries, events, pairs)
-    interruptions = by_exchange(await queries.rows(INTERRUPTIONS, parameters))
+    interruptions = by_exchange(await queries.rows(INTERRUPTIONS, {}))
     span = shown_days(which.start, until)
     days = await feed_days(queries, span, now)
     return Feeds(

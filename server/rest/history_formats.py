@@ -26,7 +26,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "trades": pa.int64(),
     "closed": pa.bool_(),
 }
-"""Types of the columns that are no amounts."""
+"""Types of the columns that are not amounts."""
 
 SCHEMA = pa.schema([(name, TYPES.get(name, pa.decimal128(38, 18))) for name in COLUMNS])
 """Columns of the Arrow stream and the Parquet file."""

@@ -103,7 +103,8 @@ class Day(BaseModel):
     base_volume: Annotated[
         Amount | None,
         Field(
-            description="null unless the exchange has answered for all 24 hours, each with this volume"
+            description="null unless the exchange has answered for all 24 hours, and at least one of"
+            " them has a candle, each with this volume"
         ),
     ]
     quote_volume: Annotated[

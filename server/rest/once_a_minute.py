@@ -15,7 +15,7 @@ def minute_of(time: datetime) -> datetime:
 class OnceAMinute(Generic[Value]):
     """The value of the current minute, by the server's clock.
 
-    Requests that arrive while it is computed wait for the same computation, also if the next minute has
+    Requests that arrive while it is computed wait for the same computation, even if the next minute has
     begun. The computation goes on if one of them is cancelled; if it fails, the next request repeats it.
     """
 

@@ -36,7 +36,8 @@ class PriceSource(BaseModel):
         str | None,
         Field(
             description="Kafka's id of the topic that the live job reads; null if it is not known,"
-            " or if the price is of a former topic of that name"
+            " or if the price is of a former topic of that name and the new one has not reached its"
+            " offset"
         ),
     ]
     partition: int

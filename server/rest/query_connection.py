@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 import psycopg2
+from psycopg2.errors import LockNotAvailable, QueryCanceled
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, parse_dsn
 
 from server.errors import unavailable
@@ -25,6 +26,10 @@ SELECT set_config('statement_timeout', %(timeout)s, false),
     set_config('lock_timeout', '1s', false),
     set_config('default_transaction_read_only', 'on', false)
 """
+
+
+TIMEOUTS = (LockNotAvailable, QueryCanceled)
+"""Errors of SESSION's timeouts. psycopg2 also counts them as OperationalError."""
 
 
 class QueryConnection:
@@ -53,8 +58,12 @@ class QueryConnection:
         kept, self._postgres = self._postgres, None
         if kept is not None:
             # On a connection lost since the last query, retry once on a new one.
-            with suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
+            try:
                 return await self._run(kept, query, values)
+            except TIMEOUTS:
+                raise
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                pass
         fresh = await _connect(self._url)
         return await self._run(fresh, query, values)
 
@@ -95,7 +104,7 @@ async def resolved(url: str) -> dict[str, str]:
 async def _addresses(host: str) -> list[str]:
     """Return the addresses of a host; none if it can't be resolved.
 
-    Look them up in a daemon thread: the process would wait at its end for one of the event loop's.
+    Look them up in a daemon thread: on exit, the process would wait for one of the event loop's executor.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()

@@ -1,4 +1,4 @@
-"""Return the state of the pipeline on one page: feeds, batches, dead letters and sizes of tables."""
+"""Return the state of the pipeline in one answer: feeds, batches, dead letters and sizes of tables."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ class ExchangeStatus(BaseModel):
     ticks_per_second: Annotated[
         float | None,
         Field(
-            description="Tickers that were read in the last full minute; null if it has no batch"
+            description="Mean of the tickers read in the last full minute; null if it has no batch"
         ),
     ]
     interruptions: Annotated[

@@ -18,7 +18,7 @@ from server.fields import Exchange, Instant
 RECENT_OF_EACH = 20
 """Number of interruptions of each exchange that are read: more than can begin and end between two reads."""
 
-# An event dated ahead is of an extractor whose clock was. It would hide those that really last.
+# An event dated ahead comes from an extractor whose clock was ahead. It would hide a real ongoing one.
 RECENT = """
 SELECT event.exchange, "from", "to", reason
 FROM unnest(%(exchanges)s) AS feed (name), LATERAL (
@@ -56,7 +56,10 @@ def interruptions_of(rows: Iterable[tuple[Any, ...]]) -> list[Interruption]:
 
 
 def with_ends(interruptions: Iterable[Interruption]) -> list[Interruption]:
-    """Return the interruptions with the end of each that was never reported. The order is that of RECENT."""
+    """Return the interruptions. An older one without an end ends where the next one begins.
+
+    Both are in the order of RECENT.
+    """
     ended = []
     for _, of_exchange in groupby(interruptions, attrgetter("exchange")):
         each = list(of_exchange)

@@ -13,7 +13,8 @@ Base, quote and status are those of the instrument; null until the exchange's li
 
 Amounts are strings, exact and without exponent, so that no reader parses them as floats. Times are
 ISO 8601, UTC, with microseconds. Postgres writes the object. The server adds `simulated` and
-otherwise copies the text, so serialising does not hold up the streams; only with `fields=` it encodes again.
+otherwise copies the text, so serialising does not hold up the streams. Only with `fields=` does it
+encode the object again.
 """
 
 from collections.abc import Sequence

@@ -46,7 +46,7 @@ GROUP BY exchange, symbol
 """
 
 
-# The query is planned with a lock on every day, also on those that it does not read.
+# The query is planned with a lock on every day, even on those that it does not read.
 LIMIT_LOCKS = "SAVEPOINT candles; SET LOCAL lock_timeout = '200ms'"
 
 

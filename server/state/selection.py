@@ -8,8 +8,8 @@ from server.state.prices import Price
 class Selection(NamedTuple):
     """Filter of prices. A price must match every part; an empty set, or None, matches all.
 
-    Exchanges and symbols match exactly; bases, quotes and the status are in small letters and
-    match in any case.
+    Exchanges and symbols match exactly. Bases, quotes and the status are lowercase and match
+    case-insensitively.
     """
 
     exchanges: frozenset[str] = frozenset()
@@ -19,7 +19,7 @@ class Selection(NamedTuple):
     status: str | None = None
 
     def matches(self, price: Price) -> bool:
-        """Return whether the price is selected. An unlisted symbol has no base, quote and status."""
+        """Return whether the price is selected. An unlisted symbol has no base, quote or status."""
         return (
             _is_in(price.exchange, self.exchanges)
             and _is_in(price.symbol, self.symbols)

@@ -78,7 +78,7 @@ def unreadable_of(statements: cursor) -> dict[str, Unreadable]:
 
 
 def share_of(tickers: int, causes: Mapping[str, int]) -> Unreadable:
-    """Return share and most frequent cause (the first by name if tied). Not all counts may be 0."""
+    """Return share and most frequent cause (the first by name if tied). The counts must not all be 0."""
     unreadable = sum(causes.values())
     cause = min(causes, key=lambda each: (-causes[each], each), default=None)
     # Round up: just over half must be more than half.

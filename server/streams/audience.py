@@ -15,7 +15,7 @@ MAX_MESSAGES = 8
 """Maximum number of messages kept for one state; most clients are up to date and share one."""
 
 REUSED_FOR = 1.0
-"""Seconds for which a message is sent again. Clients set their clock by its `time`, and a state may last for
+"""Seconds for which a message is reused. Clients set their clock by its `time`, and a state may last for
 hours while the live job is stopped."""
 
 

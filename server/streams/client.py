@@ -64,7 +64,7 @@ class Client:
         return self.channel.ready
 
     def send(self, message: Message) -> None:
-        """Send one message. The client must be ready; it is possibly no longer ready afterwards."""
+        """Send one message. The client must be ready; it may not be ready afterwards."""
         data = self._encode(message)
         self.channel.write(data)
         self.traffic.messages += 1

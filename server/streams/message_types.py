@@ -33,7 +33,7 @@ from server.streams.message import Message
 
 
 class RunningCandle(BaseModel):
-    """A one-minute candle, of ticker updates. The newest one of a symbol is running."""
+    """A one-minute candle, made of ticker updates. The newest one of a symbol is running."""
 
     exchange: Exchange
     symbol: str
@@ -189,7 +189,7 @@ def status(position: Position, postgres: Literal["away", "back"], since: datetim
 
 
 def unreadable(position: Position, exchanges: Mapping[str, Unreadable]) -> Message:
-    """List the mostly unreadable exchanges; an empty list means that none is any more."""
+    """List the mostly unreadable exchanges; an empty list means that there are none."""
     rows = [
         UnreadableExchange(exchange=exchange, **found.model_dump())
         for exchange, found in exchanges.items()

@@ -1,4 +1,4 @@
-"""Extend uvicorn's protocols by a SocketWriter per connection and by limits on idle connections."""
+"""Extend uvicorn's protocols with a SocketWriter per connection and with limits on connections."""
 
 import asyncio
 import zlib
@@ -90,7 +90,7 @@ class HttpProtocol(WithSocketWriter, H11Protocol):
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Leave idle connections to _abort_if_idle: uvicorn does not wait until the answer was read."""
+        """Leave idle connections to _abort_if_idle: uvicorn does not wait until the answer is read."""
 
     def _start_idle_timer(self, unread_before: float = inf) -> None:
         limit = self._limits.idle_timeout

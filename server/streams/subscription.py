@@ -21,14 +21,14 @@ class Subscription(NamedTuple):
 
 
 class StreamQuery(SelectionQuery):
-    """Query parameters of a stream; a missing one matches all."""
+    """Query parameters of a stream. Without any, it sends every field of every price."""
 
     fields: PriceFields | None = None
     events: Annotated[
         Literal["interruptions"] | None,
         Field(
             description="`interruptions`: send a message when an interruption of a selected exchange"
-            " begins and ends, and list the ongoing ones in every message with prices"
+            " begins, ends or gets another reason, and list the ongoing ones in every message with prices"
         ),
     ] = None
     candles: Annotated[
@@ -46,7 +46,8 @@ class StreamQuery(SelectionQuery):
     @field_validator("candles")
     @classmethod
     def candles_need_symbols(cls, candles: str | None, others: ValidationInfo) -> str | None:
-        if candles is not None and not others.data.get("symbol"):
+        # An invalid `symbol` is absent here, and an error of its own.
+        if candles is not None and "symbol" in others.data and not others.data["symbol"]:
             raise ValueError("expected `symbol` as well: candles are sent for named symbols")
         return candles
 

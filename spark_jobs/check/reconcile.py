@@ -113,8 +113,8 @@ def tickers_verdict(messages: DataFrame, tickers: StoredTickers, since: datetime
 def _stored(messages: DataFrame, rows: DataFrame) -> DataFrame:
     """Return the number of rows of each message.
 
-    Rows that were received before the first item of their message belong to a former topic of that name. To
-    the second is enough, because nobody deletes and creates a topic within one.
+    Rows that were received before the first item of their message belong to a former topic of that name.
+    Times are compared in whole seconds: nobody deletes a topic and creates it again within one.
     """
     received = F.date_trunc("second", "received_at")
     counted = rows.groupBy(*MESSAGE_KEY, received.alias("received")).agg(F.count("*").alias("n"))
@@ -133,10 +133,11 @@ def with_faults(found: Verdict, faults: Sequence[str]) -> Verdict:
 def landing_verdict(
     rows: DataFrame, landed: DataFrame, since: Mapping[str, datetime], is_wanted: Column
 ) -> Verdict:
-    """Compare receipts in rows with COUNTED with `landed`: exchange, minute of received_at, items.
+    """Compare the receipts in `rows` with the items in `landed`.
 
-    `since` is, per exchange, the time after which its messages are complete (default: from the first one
-    on). Only minutes that are wanted are compared.
+    `rows` has message_counts.COUNTED; `landed` has exchange, minute of received_at, and items. `since` is,
+    per exchange, the time after which its messages are complete (default: from the first one on). Only
+    minutes that are wanted are compared.
     """
     receipts = rows.where(F.col("kind") == IS_RECEIPT)
     produced = receipts.groupBy(*MINUTE).agg(F.sum("updates").alias("items"))
@@ -191,7 +192,7 @@ def _complete_in_landing(landed: DataFrame) -> DataFrame:
 
 
 def minutes_verdict(name: str, by_minute: DataFrame, differs: Column, text: Column) -> Verdict:
-    """Return the verdict on rows that are one per exchange and minute."""
+    """Return the verdict on `by_minute`, which has one row per exchange and minute."""
     minutes = by_minute.select(*MINUTE, F.when(differs, text).alias("difference")).persist()
     try:
         different = minutes.where("difference IS NOT NULL")

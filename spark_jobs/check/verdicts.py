@@ -68,9 +68,7 @@ def report(verdicts: Iterable[Verdict]) -> Iterable[str]:
         yield f"{table}: {rows} {unit}, {differ} differ"
         yield from _some("", examples, differ)
         if not_compared:
-            yield (
-                f"  {not_compared} can't be compared, neither Kafka nor raw/ holds all that they are made of"
-            )
+            yield (f"  {not_compared} can't be compared: not all that they are made of was read")
             yield from _some("  ", expired, not_compared)
 
 

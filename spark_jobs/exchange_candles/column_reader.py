@@ -1,4 +1,4 @@
-"""Read the candles of a message together, column by column: only if it understands all of them.
+"""Read the candles of a message together, column by column, if this reader understands all of them.
 
 The rows are those of reader.rows_of, the reference.
 """

@@ -1,6 +1,6 @@
 """Transform Kafka records of topic `exchange_candles` into candles, on the executors.
 
-The driver gets them as Arrow streams in a column BINARY: rows with amounts would be converted twice in the
+The driver gets them as Arrow streams in a BINARY column: rows with amounts would be converted twice in the
 JVM, which takes as long as reading them.
 """
 

@@ -1,8 +1,8 @@
 """Read the records of the raw topics, each once: from Kafka if it still has them, otherwise from `raw/`.
 
 Kafka keeps RAW_TOPIC_DAYS, `raw/` keeps RAW_RETENTION_DAYS. Each call of `records` asks Kafka which
-offsets it has now, so a run of hours that reads in steps can continue while Kafka deletes records. No
-gap is hidden: `unbroken` returns the offsets from which on nothing is missing, and `gaps` what is
+offsets it has now, so a program that reads in steps for hours can continue while Kafka deletes records.
+No gap is hidden: `unbroken` returns the offsets from which nothing is missing, and `gaps` what is
 missing.
 """
 
@@ -109,7 +109,7 @@ class History:
         return begins, ends
 
     def unbroken(self, begins: Offsets, ends: Offsets) -> dict[tuple[str, int], int]:
-        """Return, per partition, the lowest offset from which on nothing is missing up to its end.
+        """Return, per partition, the lowest offset from which nothing is missing up to its end.
 
         It is at least that of `begins`. The default of an end is the oldest offset that Kafka has.
         """
@@ -144,20 +144,21 @@ class History:
 
         Partitions without a begin or an end are left out.
         """
-        starting: dict[tuple[str, int], int] = {}
-        in_kafka: dict[tuple[str, int], int] = {}
-        from_raw: dict[tuple[str, int], int] = {}
-        in_raw: dict[tuple[str, int], int] = {}
+        kafka_begins: dict[tuple[str, int], int] = {}
+        kafka_ends: dict[tuple[str, int], int] = {}
+        raw_begins: dict[tuple[str, int], int] = {}
+        raw_ends: dict[tuple[str, int], int] = {}
         for topic_partition, (oldest, _high) in self.kept().items():
             is_read = topic_partition in begins and topic_partition in ends
             begin, end = (
                 (begins[topic_partition], ends[topic_partition]) if is_read else (oldest, oldest)
             )
-            starting[topic_partition] = max(begin, oldest)
-            in_kafka[topic_partition] = max(begin, oldest, end)
-            from_raw[topic_partition], in_raw[topic_partition] = begin, max(begin, min(end, oldest))
-        records = kept_records(self._spark, self._settings, starting, in_kafka)
-        older = self.raw.without_duplicates(from_raw, in_raw)
+            kafka_begins[topic_partition] = max(begin, oldest)
+            kafka_ends[topic_partition] = max(begin, oldest, end)
+            raw_begins[topic_partition] = begin
+            raw_ends[topic_partition] = max(begin, min(end, oldest))
+        records = kept_records(self._spark, self._settings, kafka_begins, kafka_ends)
+        older = self.raw.without_duplicates(raw_begins, raw_ends)
         return records if older is None else older.unionByName(records)
 
     def all_records(self, begins: Offsets, ends: Offsets) -> DataFrame:
@@ -176,7 +177,7 @@ class History:
     def refuse_incomplete(self, begins: Offsets, ends: Offsets) -> None:
         """Raise HistoryError if raw/ lacks records before Kafka's oldest that the objects' names list.
 
-        Only the column of offsets is read.
+        Of the objects, only the columns `partition` and `offset` are read.
         """
         kept = self.kept()
         limits = {
@@ -208,7 +209,10 @@ def end_after(next_offset: int | None, low: int, high: int) -> int:
 
 
 def all_history(spark: SparkSession, settings: Settings, since: datetime | None = None) -> History:
-    """Return the whole history, or that since an hour. Raise StoreError if the store is unavailable."""
+    """Return the whole history, or the part that begins with the hour of `since`.
+
+    Raise StoreError if the store is unavailable.
+    """
     return _history(spark, settings, lambda folders: folders.objects(since))
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Any, Self, cast
 
 import polars as pl
@@ -11,7 +12,12 @@ from core.kafka_client import missing_right
 from core.message import ENDPOINT_HEADER
 from core.settings import Settings
 from spark_jobs.errors import JobError
-from spark_jobs.kafka_source.partitions import GROUP, KAFKA_TIMEOUT, metadata_consumer
+from spark_jobs.kafka_source.partitions import (
+    GROUP,
+    KAFKA_TIMEOUT,
+    metadata_consumer,
+    retry_during_election,
+)
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
 from spark_jobs.tickers.messages import HOST
 
@@ -47,7 +53,8 @@ class KeptMessages:
     def held(self, topic: str, partition: int) -> range:
         """Return the offsets that Kafka has, from the oldest to the newest."""
         asked = TopicPartition(topic, partition)
-        return range(*self._consumer.get_watermark_offsets(asked, timeout=KAFKA_TIMEOUT))
+        ask = partial(self._consumer.get_watermark_offsets, asked, timeout=KAFKA_TIMEOUT)
+        return range(*retry_during_election(ask))
 
     def read(self, topic: str, partition: int, offsets: Collection[int]) -> Iterator[pl.DataFrame]:
         """Yield the messages as DataFrames with columns.MESSAGE, up to MESSAGES_AT_ONCE in each.

@@ -50,7 +50,7 @@ class Reach(NamedTuple):
     since: Mapping[str, datetime]
     until: Mapping[str, datetime]
     followed: Collection[tuple[str, int]] = ()
-    """Partitions that end before the tables' progress."""
+    """Partitions whose end is below the tables' progress."""
     created: Mapping[str, datetime] = {}
     """When Kafka stamped the first record of each topic that was created again, or that has older candles."""
     received: Mapping[tuple[str, int], datetime] = {}
@@ -72,7 +72,7 @@ def whole_reach(
 ) -> Reach:
     """Return the reach of all that can be read without a gap, up to the progress.
 
-    `oldest_candles` are the minutes of each exchange's oldest candle. If that is too old for the first
+    `oldest_candles` has the minute of each exchange's oldest candle. If that is too old for the first
     record, earlier records are missing: they have expired, or the topic was created again, even if `raw/`
     has no object of the former one.
     """
@@ -191,7 +191,7 @@ def _by_topic(
 
 
 def is_outside(reach: Reach, offsets: int = 1) -> Column:
-    """Return whether any of the `offsets` offsets that begin with a row's is not read."""
+    """Return whether any of the `offsets` offsets starting at a row's own is not read."""
     return ~reduce(
         or_, (_is_read(reach, topic_partition, offsets) for topic_partition in reach.begins)
     )
@@ -231,7 +231,10 @@ def is_former(reach: Reach) -> Column:
 
 
 def stamped_since(reach: Reach, messages: DataFrame, since: datetime) -> Reach:
-    """Return the part that Kafka stamped at `since` or later, by messages of reconcile.messages_of."""
+    """Return the part that Kafka stamped at `since` or later.
+
+    `messages` has the columns of reconcile.messages_of.
+    """
     later = messages.where(F.col("minute") >= since).groupBy("topic", "partition")
     rows = later.agg(F.min("offset").alias("first")).collect()
     firsts = {(row["topic"], row["partition"]): row["first"] for row in rows}

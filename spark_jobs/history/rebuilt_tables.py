@@ -136,7 +136,7 @@ ON CONFLICT DO NOTHING
 """
 
 # Servers ask for changes since an id, which do not include deleted prices. When this table gets a new
-# file, they read all prices again. TRUNCATE comes last, because it blocks readers until the commit.
+# file, they read all prices again. TRUNCATE comes late, because it blocks readers until the commit.
 EMPTY_BATCHES = "TRUNCATE batches"
 
 # Servers ask for changes since an id, so the replaced prices need a new one.
@@ -244,7 +244,7 @@ def _day(partition: str) -> date:
 
 
 def _set_limits(statements: cursor, reach: Reach, progress: Offsets) -> None:
-    """Store the first offsets and the last minutes after which everything was read.
+    """Store the first offset that was read of each partition, and the minutes of `complete_after`.
 
     `is_new` is whether all records that were read are after the live tables' progress. Rows that were
     received before the first item that is read, and dead letters from before the topic was created again,

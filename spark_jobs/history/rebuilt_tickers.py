@@ -87,7 +87,7 @@ def rebuild_tickers(
     listed = table.files()
     missing = missing_files(storage, path, (each.path for each in listed))
     for name in sorted(missing):
-        log.warning("the store lacks a file of the table, which is removed from it: %s", name)
+        log.warning("removed from the table, missing in the store file=%s", name)
     gone = [each for each in listed if each.path in missing]
     reach = _with_earliest(spark, path, added, reach)
     present = [each for each in listed if each.path not in missing]

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable
 
 from core.settings import Settings
-from core.topic_settings import MissingRightError, topic_settings
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.admin import kafka_admin
+from spark_jobs.kafka_source.topic_settings import MissingRightError, topic_settings
 
 log = logging.getLogger(__name__)
 

@@ -52,8 +52,8 @@ def _of_partition(offsets: Offsets) -> Column:
     return F.coalesce(*found, F.lit(0))
 
 
-def _arrays(progress: Offsets) -> dict[str, list[int]]:
-    """Return the next offsets of each topic, indexed by partition; 0 if there is none."""
-    count = 1 + max((partition for _topic, partition in progress), default=0)
-    topics = sorted({topic for topic, _partition in progress})
-    return {topic: [progress.get((topic, n), 0) for n in range(count)] for topic in topics}
+def _arrays(offsets: Offsets) -> dict[str, list[int]]:
+    """Return the offsets of each topic, indexed by partition; 0 if there is none."""
+    count = 1 + max((partition for _topic, partition in offsets), default=0)
+    topics = sorted({topic for topic, _partition in offsets})
+    return {topic: [offsets.get((topic, n), 0) for n in range(count)] for topic in topics}

@@ -19,8 +19,8 @@ seconds, and the driver's memory is bounded. With half of it they would be a six
 have fixed costs."""
 
 MESSAGES_IN_MEMORY = "50"
-"""Maximum per partition and query, while the partition's consumer is open. A message may have 0.1 MB;
-with Kafka's default (500), 8 partitions would take most of the driver's memory."""
+"""Maximum per partition and query, while the partition's consumer is open. A message is 0.1 to 1 MB; with
+Kafka's default (500), 8 partitions would take most of the driver's memory."""
 
 
 def kafka_records(

@@ -37,7 +37,7 @@ def _moment(name: str, text: str) -> datetime:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise SpanError(f"{name}={text} is not a time such as 2026-11-25T10:00") from error
-    # The times that are read have a margin, and Kafka refuses those before 1970.
+    # reach.with_margin widens the span, and Kafka refuses times before 1970.
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise SpanError(f"{name}={text} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
     return moment

@@ -13,7 +13,7 @@ from psycopg2.extras import execute_values
 
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.offsets import Offsets
-from spark_jobs.kafka_source.topic_ids import TopicIds
+from spark_jobs.kafka_source.topic_ids import TopicIds, recreated_topics
 
 
 def locked_progress(statements: cursor, topics: Sequence[str]) -> Offsets:
@@ -109,8 +109,6 @@ def delete_replaced_progress(statements: cursor, ids: TopicIds) -> list[str]:
     A partition that has not been read since version 0.1.0 has no id: it is deleted with the others of
     its topic.
     """
-    former = [
-        topic for topic, read in stored_topic_ids(statements, [*ids]).items() if read != ids[topic]
-    ]
+    former = recreated_topics(stored_topic_ids(statements, [*ids]), ids)
     statements.execute("DELETE FROM kafka_progress WHERE topic = ANY(%s)", (former,))
-    return sorted(former)
+    return former

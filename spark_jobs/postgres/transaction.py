@@ -78,7 +78,7 @@ Write = Callable[[cursor, pa.Table, Offsets], Counts]
 class Transactions:
     """The only connection that writes these tables and their progress in Kafka.
 
-    It holds the advisory lock, so neither can be lost without the other.
+    The connection holds the advisory lock, so neither can be lost without the other.
     """
 
     def __init__(
@@ -154,8 +154,8 @@ class Transactions:
     def reset_topics_with_dead_letters(self) -> list[str]:
         """Delete progress and dead letters of the topics with dead letters. Return their names.
 
-        The live job then reads these topics from their oldest records. Messages that can be read by now
-        become rows, the others are counted again. Counts of messages that Kafka no longer has are lost.
+        The live job then reads these topics from their oldest records. Messages that can now be read
+        become rows; the others are counted again. Counts of messages that Kafka no longer has are lost.
         """
         with self.begin() as statements:
             statements.execute(TOPICS_WITH_DEAD_LETTERS, (list(self._tables.topics),))

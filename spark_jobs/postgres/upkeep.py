@@ -78,7 +78,10 @@ class Upkeep(threading.Thread):
 
 
 def one_step(database: connection, candles_kept: timedelta = RETENTION) -> None:
-    """Delete all expired rows, up to ROWS_AT_ONCE per transaction, and drop up to one day of candles."""
+    """Delete all expired rows, and drop up to one expired partition of each table of candles.
+
+    A transaction deletes up to ROWS_AT_ONCE rows.
+    """
 
     def drop_candles(statements: cursor, now: datetime) -> None:
         drop_a_day(statements, now, candles_kept)

@@ -228,7 +228,7 @@ def test_a_bucket_that_was_set_back_under_a_running_job_ends_it_before_it_writes
     archive.write(batch(spark, (0, 1)), 1)
     (lost,) = (tmp_path / "raw").rglob(f"0.1-1.{TOPIC_ID}.parquet")
     lost.unlink()
-    with pytest.raises(OffsetError, match=r"hour=18 lacks 0\.1-1\..* that this job has written"):
+    with pytest.raises(OffsetError, match=r"hour=18 lacks 0\.1-1\..* which this job has written"):
         archive.write(batch(spark, (0, 2)), 2)
     assert places(tmp_path) == [(0, 0)]
     assert resumed(spark, tmp_path).progress() == {(BINANCE.raw_topic, 0): 1}

@@ -232,6 +232,30 @@ def test_candles_before_a_gap_longer_than_a_page_are_found(
     expect(panel.locator(".chart-notice")).to_have_text("")
 
 
+def test_the_chart_opens_at_the_newest_times_of_all_exchanges(
+    database: Settings, server: ServerProcess, page: Page
+) -> None:
+    """Binance's candles are drawn, but it has none in most minutes."""
+    start = datetime.now(UTC).replace(second=0, microsecond=0)
+    amounts = ("2000", "2009", "1990", "2005", 1, 2, 3)
+    frequent = [
+        ("kucoin", "ETH-USDT", start - number * MINUTE, *amounts) for number in range(1, 401)
+    ]
+    with closing(psycopg2.connect(database.database_url)) as owner, owner:
+        execute(owner, "DELETE FROM candles_1m WHERE symbol IN ('ETHUSDT', 'ETH-USDT')")
+        newest = ("binance", "ETHUSDT", start - MINUTE, *amounts)
+        insert(owner, "INSERT INTO candles_1m VALUES %s", [newest, *frequent])
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.clock.install()
+    page.clock.resume()
+    page.goto(f"{server.page}#/pair/ETH/USDT?interval=1m")
+    expect(page.get_by_role("complementary").locator(".legend")).to_have_text(re.compile("C 2,005"))
+    page.clock.run_for(3_000)
+    # Earlier candles are requested, up to an end, once they are about to be seen.
+    assert [url for url in requested if "/candles/" in url and "to=" in url] == []
+
+
 def test_the_newest_candles_are_read_after_a_price_that_came_while_earlier_ones_were_read(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:

@@ -133,8 +133,7 @@ def test_figures_of_candles_are_marked(
     expect(change).to_have_attribute("data-candles", "true")
     expect(change).to_have_attribute(
         "title",
-        "KuCoin, computed from the exchange's candles of the last 24 hours, "
-        "because its ticker lacks this figure",
+        "KuCoin, computed from the candles of the last 24 full hours, because its ticker lacks this figure",
     )
     expect(cell(page, "BSV/USDT", "volume")).to_have_text("5.00K")
     expect(row(page, "BSV/USDT").locator("polyline")).to_have_attribute(

@@ -61,7 +61,7 @@ def test_compare_lists_the_largest_difference_first_and_no_other_coin(
     expect(rows.locator("th")).to_have_text(["ETH/USDT", "BTC/USDT"])
     write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "3000")])
     expect(rows.locator("th")).to_have_text(["BTC/USDT"])
-    expect(page.get_by_text("1 more are over 20 % apart")).to_be_visible()
+    expect(page.get_by_text("1 more is over 20 % apart")).to_be_visible()
 
     rows.first.get_by_role("link").click()
     expect(page.get_by_role("complementary", name="BTC/USDT")).to_be_visible()

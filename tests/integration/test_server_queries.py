@@ -389,7 +389,7 @@ def test_a_locked_day_of_candles_holds_other_requests_up_for_a_second_only(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
     """The live job locks a finished day for as long as it sorts it."""
-    waiting = "SELECT FROM pg_locks WHERE relation = 'any_day'::regclass AND NOT granted"
+    waiting = "SELECT pid FROM pg_locks WHERE relation = 'any_day'::regclass AND NOT granted"
     with owner.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
     with (
@@ -404,6 +404,13 @@ def test_a_locked_day_of_candles_holds_other_requests_up_for_a_second_only(
         assert answer.status_code == 200
         assert answer.elapsed.total_seconds() < 0.9 * DEADLINE
         assert locked.result().status_code == 503
+        again = client.submit(server.get, "/api/candles/binance/BTCUSDT")
+        waited = set()
+        while not again.done():
+            waited |= {pid for (pid,) in rows(owner, waiting)}
+        assert again.result().status_code == 503
+        # A connection whose query timed out was not lost, so the query is not tried on another.
+        assert len(waited) == 1
 
 
 def test_all_queries_share_one_connection(owner: connection, server: ServerProcess) -> None:

@@ -267,7 +267,7 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
 ) -> None:
     for parameter, query in {
         "exchange": [("exchange", "kraken")],
-        "symbol": [("symbol", f"S{number}") for number in range(MAX_REPEATS + 1)],
+        "symbol": [("candles", "1m"), *(("symbol", f"S{each}") for each in range(MAX_REPEATS + 1))],
         "qoute": [("qoute", "USDT")],
         "since": [("since", "x" * 65)],
         "fields": [("fields", "price,prise")],

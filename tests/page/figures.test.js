@@ -76,6 +76,14 @@ test("the main side is the one whose ticker has a volume, even if the candles ha
   assert.equal(mainSide(pair, ["kucoin"], rates).exchange, "kucoin");
 });
 
+test("the main side is one that trades, unless all are halted", () => {
+  const amounts = { price: "1", quote_volume_24h: "7" };
+  const pair = pairOf(amounts, { price: "1" }, "BREAK");
+  const rates = new Map([["USDT", 1]]);
+  assert.equal(mainSide(pair, NAMES, rates).exchange, "kucoin");
+  assert.equal(mainSide(pair, ["binance"], rates).exchange, "binance");
+});
+
 test("volumes of two exchanges are never added", () => {
   const pair = pairOf({ price: "1", quote_volume_24h: "7" }, { price: "1", quote_volume_24h: "9" });
   const rates = new Map([["USDT", 1]]);

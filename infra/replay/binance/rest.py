@@ -178,7 +178,7 @@ class BinanceRest:
 
 def whole(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
-    if not text.isdecimal():
+    if not re.fullmatch("[0-9]{1,19}", text):
         raise BinanceError(-1100, f"Illegal characters found in parameter '{name}'.")
     return int(text)
 
@@ -228,7 +228,7 @@ def listed(text: str) -> list[str]:
     """Parse a JSON list of symbols: ["BTCUSDT","BNBUSDT"]."""
     try:
         symbols = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         symbols = None
     match symbols:
         case [*names] if all(isinstance(name, str) for name in names):

@@ -95,7 +95,7 @@ class Disturbances:
 
 
 def reorder(every: int, key: Callable[[str], str]) -> Step:
-    """Return a step that holds back each n-th text until the next text with its key was sent."""
+    """Return a step that holds back each n-th text until after the next text with its key."""
     numbers = count(1)
     held: dict[str, str] = {}
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
@@ -180,5 +181,5 @@ def check_number(parameter: str, value: object, *, whole: bool) -> None:
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise ValueError(f"{parameter}={value!r}: expected {number}")
     least = LEAST.get(parameter, -math.inf)
-    if not least <= value < math.inf:
+    if not least <= value <= sys.float_info.max:
         raise ValueError(f"{parameter}={value!r}: expected {number} from {least}")

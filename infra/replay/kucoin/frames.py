@@ -107,9 +107,12 @@ def decimal_text(amount: Decimal) -> str:
 
 
 def order_key(text: str) -> str:
-    """Return the topic and symbol of a ticker frame."""
-    frame = json.loads(text)
-    return f"{frame['topic']} {frame['subject']}"
+    """Return the topic and symbol of a ticker frame; an empty key for any other text of a recording."""
+    try:
+        frame = json.loads(text)
+        return f"{frame['topic']} {frame['subject']}"
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 DIALECT = Dialect(

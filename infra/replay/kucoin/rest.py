@@ -3,6 +3,7 @@
 Sources: www.kucoin.com/docs-new; for error codes, github.com/Kucoin/kucoin-api-docs.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -122,7 +123,7 @@ class KucoinRest:
             return unknown_symbol()
         interval, times = request.query.get("type", ""), ("startAt", "endAt")
         given = [request.query.get(name, "0") for name in times]
-        if interval not in TYPES or not all(each.isdecimal() for each in given):
+        if interval not in TYPES or not all(re.fullmatch("[0-9]{1,19}", each) for each in given):
             return invalid_parameter()
         symbol = request.query.get("symbol", "")
         if symbol not in self._listing:

@@ -113,7 +113,7 @@ class Candles:
         return self._walked(self._first_day, opened, count, "days", 24) + days
 
     def _hours_from(self, start: int, end: int) -> list[Candle]:
-        """Return the candles of the hours from `start` on. Days before the first one of hours have none."""
+        """Return the hourly candles from `start` to before `end`, but none before `_first_day`."""
         start = max(start, self._first_day)
         oldest = self._before[0]
         count = max(0, (oldest.start - start) // HOUR)
@@ -200,7 +200,7 @@ def _at_one_price(start: int, price: int, size: int = 0, trades: int = 0) -> Can
 
 
 def _joined(candles: Iterable[Candle]) -> Candle:
-    """Return one candle of candles that follow each other."""
+    """Merge consecutive candles into one."""
     first, *_ = parts = list(candles)
     return Candle(
         first.start,
@@ -215,7 +215,7 @@ def _joined(candles: Iterable[Candle]) -> Candle:
 
 
 def _without_gaps(candles: Iterable[Candle], width: int, end: int) -> Iterator[Candle]:
-    """Yield the candles, and for those that are missing in between and until `end` the last price."""
+    """Yield the candles. Fill the gaps between them and before `end` with candles at the last price."""
     last: Candle | None = None
     for candle in candles:
         if last:

@@ -58,7 +58,7 @@ class Instrument:
             trades_per_hour * self._usual_size,
             self._usual_size,
         )
-        # The same on each exchange, so that the prices of a pair have one past.
+        # The same on each exchange, so that a pair has similar past prices on both.
         origin = f"{pair.base}/{pair.quote} {coins.price(pair)}"
 
         def seed(purpose: str) -> Random:

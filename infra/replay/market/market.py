@@ -34,7 +34,7 @@ class Market:
         The share `traded` of these changes are trades; the others are new bids and asks only.
         """
         if not 0 < changed <= 1:
-            raise ValueError(f"share of changed instruments {changed}: expected above 0 to 1")
+            raise ValueError(f"share of changed instruments {changed}: expected above 0, at most 1")
         self.period = period
         self._oldest_change_ms = 1000 * period * OLDEST_CHANGE
         self._traded = traded

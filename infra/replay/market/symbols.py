@@ -87,7 +87,7 @@ def kucoin_trading(listing: Sequence[dict[str, Any]]) -> list[Pair]:
 def busiest_first(pairs: Sequence[Pair], quotes: Sequence[str]) -> list[Pair]:
     """Sort pairs by quote, in the order of `quotes`; within a quote, the most popular coins first.
 
-    A coin is the more popular the more pairs Binance and the exchange list of it.
+    The more pairs Binance and the exchange list for a coin, the more popular it is.
     """
     listings = Counter(pair.base for pair in [*pairs, *binance_listing()])
     return sorted(pairs, key=lambda p: (quotes.index(p.quote), -listings[p.base], p.symbol))

@@ -55,7 +55,7 @@ class RecordedFrame:
 
 
 def read_items(name: str, content: bytes) -> Iterator[RecordedItem]:
-    """Yield the items of an object. Lines that are no items are skipped and logged with its name."""
+    """Yield the items of an object. Lines that are not items are skipped and logged with `name`."""
     number = 0
     try:
         for number, line in enumerate(read_lines(content), 1):
@@ -113,7 +113,7 @@ def binance_frames(items: Iterable[RecordedItem]) -> Iterator[RecordedFrame]:
     """Yield frames. Consecutive items with the same `received_at` were one array.
 
     A single unreadable item is returned as a frame of that text. If it was the only element of an array,
-    the brackets are lost; an extractor makes the same item of both.
+    the brackets are lost; an extractor writes the same item for both.
     """
     for received_at, group in groupby(items, key=lambda item: item.received_at):
         elements = list(group)

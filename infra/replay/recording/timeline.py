@@ -6,7 +6,7 @@ from infra.replay.streams import Subscriptions
 
 
 class Timeline:
-    """One timeline for all feeds of a recording, so that their frames keep their time distance.
+    """One timeline for all feeds of a recording, so that their frames stay synchronised.
 
     It begins when one of the feeds has a subscriber. Then it continues, even without subscribers.
     """

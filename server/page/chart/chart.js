@@ -13,7 +13,7 @@ import { timeFormats } from "./times.js";
 /** @import { Candle, Gap } from "../model/candles.js" */
 /** @import { Zone } from "../format.js" */
 
-/** Bars left of the visible part from which earlier ones are requested. */
+/** Minimum number of bars to the left of the visible part: with fewer, earlier ones are requested. */
 const AHEAD = 20;
 /** Milliseconds after which the newest candles are read again: the page sees one price per batch. */
 const RECONCILE = 15_000;
@@ -22,7 +22,10 @@ const GAPS_AGAIN = 60_000;
 /** Milliseconds after a failed request until the next one. */
 const RETRY = 5000;
 
-/** What is drawn: "none" if no exchange has a candle. @typedef {"loading" | "candles" | "none" | "failed"} State */
+/**
+ * What is drawn: "none" if no candle was found of the exchange that is drawn as candles.
+ * @typedef {"loading" | "candles" | "none" | "failed"} State
+ */
 
 /**
  * @typedef {object} Shown
@@ -234,9 +237,13 @@ export class Chart {
     this.#shade.setData(times.map((time) => ({ time, value: 1 })));
   }
 
+  /** Returns the range of the newest times. The library counts those of all series, each once. */
   #lastBars() {
-    const count = Math.min(120, Math.max(30, this.#candles.bars.length));
-    return { from: this.#candles.bars.length - count, to: this.#candles.bars.length + 3 };
+    /** @type {{ time: number }[][]} */
+    const drawn = [...this.#series.map(({ bars }) => bars), this.#shade.data()];
+    const times = new Set(drawn.flatMap((bars) => bars.map(({ time }) => time)));
+    const count = Math.min(120, Math.max(30, times.size));
+    return { from: times.size - count, to: times.size + 3 };
   }
 
   /** @param {any} charts */
@@ -287,7 +294,7 @@ export class Chart {
         textColor: colour("quiet", this.#container),
         fontFamily: getComputedStyle(document.body).fontFamily,
         fontSize: 11,
-        // The page's foot names the library: its logo would need an inline style.
+        // The page's footer names the library: its logo would need an inline style.
         attributionLogo: false,
       },
       grid: { vertLines: { visible: false }, horzLines: { color: line } },

@@ -5,7 +5,7 @@
 
 /** Candles of a page, if none is missing. */
 export const PAGE = 500;
-/** Most candles of an answer. */
+/** Maximum number of candles in an answer. */
 const LIMIT = 1000;
 /** No candle is older, in milliseconds since the epoch: there was nothing to trade. */
 const BEGINNING = Date.parse("2009-01-01T00:00:00Z");
@@ -18,9 +18,9 @@ const BEGINNING = Date.parse("2009-01-01T00:00:00Z");
  */
 
 /**
- * Reads the newest candles of all series that are older than `until`: a page, or what is left of it before a gap.
- * Resolves to null if a request failed. `from` of the result is the next `until`: every candle from then on was read. It
- * is null if no series has an older one.
+ * Reads the page of candles before `until` for all series. If no series has a candle in it, reads the newest
+ * page before the gap instead. Resolves to null if a request failed. `from` of the result is the next
+ * `until`: every candle from then on was read. It is null if no series has an older one.
  * @param {Read[]} reads one for each series
  * @param {number | null} until in milliseconds; null for the newest page
  * @param {number} now in milliseconds @param {number} width of a candle, in milliseconds

@@ -1,4 +1,4 @@
-// A small line chart in SVG: one value a minute, with the newest one and its scale in words.
+// A small line chart in SVG: one value a minute, with the newest value and the scale as text.
 
 import { element, svg } from "../dom.js";
 import { MISSING } from "../format.js";

@@ -36,8 +36,8 @@ export class Series {
     get(`candles/${pathOf(this.#side)}`, { interval: this.#interval, ...parameters });
 
   /**
-   * Reads the candles that may have changed, from the newest closed one on: no prices arrive while the tab is hidden, the
-   * page is paused or the stream is lost. Resolves to whether no request failed.
+   * Reads the candles that may have changed, from the newest closed one on: no price reaches the chart while
+   * the tab is hidden, the page is paused or the stream is lost. Resolves to whether no request failed.
    * @param {string} first start of the first candle, ISO 8601, if none was read as closed
    * @param {() => boolean} isShown whether the series is still drawn
    */
@@ -75,7 +75,10 @@ export class Series {
     this.#drawn.update(drawable(running));
   }
 
-  /** Returns the candle of a time, in seconds, or the newest that was read. @param {number | undefined} time */
+  /**
+   * Returns the candle of a time, or the newest that was read if `time` is undefined; null if there is none.
+   * @param {number | undefined} time in seconds
+   */
   candleAt(time) {
     const wanted = time ?? this.bars.findLast((each) => this.#candles.has(each.time))?.time;
     return (wanted !== undefined && this.#candles.get(wanted)) || null;

@@ -5,7 +5,7 @@ import { element, svg } from "../dom.js";
 const WIDTH = 1000;
 const HEIGHT = 20;
 const DAY = 86_400_000;
-/** Smallest width of a mark: an interruption of seconds is to be seen, too. */
+/** Minimum width of a mark, so that an interruption of seconds is visible too. */
 const LEAST = 2;
 
 /** @typedef {{ from: string, to: string | null, reason: string | null, filled?: boolean | null }} Interruption */

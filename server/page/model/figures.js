@@ -33,6 +33,11 @@ export function isHalted(side) {
   return side.status !== null && side.status !== "TRADING";
 }
 
+/** Returns whether the price is shown in grey: stale or halted. @param {Side} side @param {number} now */
+export function isOld(side, now) {
+  return isStale(side, now) || isHalted(side);
+}
+
 /**
  * Returns the change from the price of 24 hours ago in percent, and whether that price is from candles
  * (the exchange's ticker has none); null without one.
@@ -66,9 +71,9 @@ export function volumeInUsdt(pair, side, rates) {
 }
 
 /**
- * Returns the side whose change, volume and sparkline are shown for the pair: one whose ticker has figures of 24 hours
- * before one with candles only, then that with the largest volume.
- * Rolling volumes of two exchanges are never added: they cover different trades of different moments.
+ * Returns the side whose change, volume and sparkline are shown for the pair. A side whose ticker has a
+ * 24-hour volume precedes one that has only candles; otherwise the largest volume in USDT decides.
+ * A halted side counts only if all are. Rolling volumes of two exchanges are never added: they cover different trades of different moments.
  * @param {Pair} pair @param {string[]} exchanges @param {Rates} rates
  * @returns {Side | null}
  */
@@ -77,7 +82,9 @@ export function mainSide(pair, exchanges, rates) {
   let main = null;
   let largest = -1;
   let hasTicker = false;
-  for (const side of sidesOn(pair, exchanges)) {
+  const sides = sidesOn(pair, exchanges);
+  const trading = sides.filter((side) => !isHalted(side));
+  for (const side of trading.length > 0 ? trading : sides) {
     const traded = volumeInUsdt(pair, side, rates) ?? 0;
     const isTicker = side.price.quote_volume_24h !== null;
     if (isTicker === hasTicker ? traded > largest : isTicker) {
@@ -100,9 +107,9 @@ export function spread(side) {
 }
 
 /**
- * Returns the difference of the highest and lowest price in basis points, and their exchanges; null unless two exchanges
- * trade the pair with fresh prices that probably belong to the same coin. Like /api/compare, it counts the
- * age from the last trade where the exchange sends its time.
+ * Returns the difference between the highest and the lowest price in basis points, and their exchanges; null
+ * unless at least two exchanges trade the pair with fresh prices that probably belong to the same coin. Like
+ * /api/compare, it counts the age from the last trade where the exchange sends its time.
  * @param {Pair} pair @param {string[]} exchanges @param {number} now
  */
 export function difference(pair, exchanges, now) {
@@ -127,7 +134,7 @@ export function isAllStale(pair, exchanges, now) {
 }
 
 /**
- * Returns the price of each quote in USDT, as far as a pair of it with USDT, or with BTC, has a price.
+ * Returns the price in USDT of each quote that has a price against USDT or, failing that, against BTC.
  * @param {Map<string, Pair>} pairs
  * @returns {Rates}
  */

@@ -29,7 +29,7 @@ export class Market {
   }
 
   /**
-   * Stores changed prices, and returns the keys of their pairs and whether one of them is new.
+   * Stores changed prices. Returns the keys of their pairs, and whether one of the symbols is new.
    * @param {Price[]} prices
    */
   update(prices) {

@@ -1,6 +1,6 @@
 // The pairs that moved most, and those of the largest volume. Functions are pure.
 
-import { change, isHalted, isStale, mainSide, volumeInUsdt } from "./figures.js";
+import { change, isOld, mainSide, volumeInUsdt } from "./figures.js";
 
 /** @import { Pair } from "../types.js" */
 /** @import { Context } from "./columns.js" */
@@ -20,7 +20,7 @@ export function movers(pairs, quotes, context, count) {
   for (const pair of pairs) {
     if (quotes.length > 0 && !quotes.includes(pair.quote)) continue;
     const side = mainSide(pair, context.exchanges, context.rates);
-    if (side === null || isStale(side, context.now) || isHalted(side)) continue;
+    if (side === null || isOld(side, context.now)) continue;
     const moved = change(side);
     const volume = volumeInUsdt(pair, side, context.rates);
     if (moved === null || volume === null || volume < LEAST_VOLUME) continue;

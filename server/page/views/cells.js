@@ -10,7 +10,7 @@ import {
   change,
   difference,
   isHalted,
-  isStale,
+  isOld,
   mainSide,
   sidesOn,
   spread,
@@ -30,7 +30,7 @@ import { flash } from "./flash.js";
  */
 
 const FROM_CANDLES =
-  "computed from the exchange's candles of the last 24 hours, because its ticker lacks this figure";
+  "computed from the candles of the last 24 full hours, because its ticker lacks this figure";
 
 /** @type {Record<string, Cell>} */
 export const CELLS = {
@@ -49,9 +49,9 @@ export const CELLS = {
       const [same, moved] = split(isNew ? "" : before, text);
       write(cell.firstChild, same);
       write(cell.lastChild, moved);
-      const now = Number(side?.price.price ?? 0);
-      if (!isNew && before !== "") flash(cell.lastChild, direction(now - cell.value));
-      cell.value = now;
+      const price = Number(side?.price.price ?? 0);
+      if (!isNew && before !== "") flash(cell.lastChild, direction(price - cell.value));
+      cell.value = price;
     },
   },
   age: {
@@ -139,7 +139,7 @@ function bookCell(name) {
 
 /** @param {Element} cell @param {Side | null | undefined} side @param {Context} context */
 function staleness(cell, side, { now }) {
-  set(cell, "data-stale", side && (isStale(side, now) || isHalted(side)) ? "true" : null);
+  set(cell, "data-stale", side && isOld(side, now) ? "true" : null);
 }
 
 /** @param {Side} side @param {string} text */

@@ -68,14 +68,16 @@ export class Compare extends List {
     const left = answer.pairs.length - credible.length;
     write(
       this.#doubtful,
-      left ? `${count(left)} more are over 20 % apart: probably two coins of the same name.` : "",
+      left
+        ? `${count(left)} more ${left === 1 ? "is" : "are"} over 20 % apart: probably two coins of the same name.`
+        : "",
     );
   }
 
   /** @param {any[]} pairs */
   #show(pairs) {
     const columns = ["Pair", "Difference", ...this.shell.exchanges.map(({ title }) => title)];
-    // A row has cells for these exchanges.
+    // A row has one cell per exchange: another number of exchanges needs new rows.
     if (this.#head.childElementCount !== columns.length) this.#body.replaceChildren();
     reconcile(this.#head, columns, {
       key: (label) => label,

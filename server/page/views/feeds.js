@@ -23,10 +23,10 @@ export class Feeds {
   /** @param {{ exchange: string, simulated: boolean | null }[]} feeds of /api/feeds */
   load(feeds) {
     this.#simulated = new Set(feeds.filter((each) => each.simulated).map((each) => each.exchange));
-    const areAll = feeds.every((each) => each.simulated);
-    find("#simulated").hidden = !areAll;
+    const areAllSimulated = feeds.every((each) => each.simulated);
+    find("#simulated").hidden = !areAllSimulated;
     // One badge for all is enough.
-    if (areAll) this.#simulated.clear();
+    if (areAllSimulated) this.#simulated.clear();
   }
 
   update() {

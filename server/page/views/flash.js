@@ -1,4 +1,4 @@
-// Colour what changed for a moment. One timer ends all colours: animations would repaint on every frame.
+// Briefly colour text that changed. One timer ends all colours: animations would repaint on every frame.
 
 const DURATION = 700;
 const STEP = 250;

@@ -1,4 +1,4 @@
-// A view besides the markets: it works only while it is visible.
+// Base class of the views Compare, Movers and Status: a view is refreshed only while it is visible.
 
 import { get } from "../api.js";
 

@@ -14,12 +14,14 @@ import { Table } from "./table.js";
 
 /** Number of quotes with a chip of their own; the others are in the list "More". */
 const CHIPS_BEFORE_MORE = 6;
-/** Milliseconds between two sortings, and for which the pointer must rest: rows do not jump under it. */
+/** Milliseconds between two sortings. */
 const SORT_INTERVAL = 3000;
+/** Milliseconds for which the pointer must rest before rows are sorted: they must not jump under it. */
 const REST = 1500;
 const STAR_WIDTH = 36;
-/** Width of a table in pixels below which columns become narrower in proportion, and the smallest factor. */
+/** Width of the table in pixels below which columns become narrower in proportion. */
 const NARROW = 480;
+/** Smallest factor by which a column's width is multiplied. */
 const NARROWEST = 0.74;
 
 export class Markets {
@@ -37,7 +39,7 @@ export class Markets {
   #columns = [];
   /** @type {Pair[]} */
   #pairs = [];
-  /** What the rows were sorted for. */
+  /** Search, order and filters that the rows were last shown for, as JSON. */
   #filters = "";
   #sortedAt = 0;
   #pointerMovedAt = 0;
@@ -90,7 +92,7 @@ export class Markets {
     return { pairs: this.#pairs, columns: this.#columns };
   }
 
-  /** Shows the place: filters, order and the open pair. The rows are sorted only for another order or filter. */
+  /** Shows the place: filters, order and the open pair. Sorts the rows only if order or filters changed. */
   show() {
     const { place, exchanges } = this.#shell;
     if (this.#search.value !== place.search) this.#search.value = place.search;
@@ -110,7 +112,7 @@ export class Markets {
     this.#table.scrollToTop();
   }
 
-  /** Shows the pairs of the place, sorted by their prices now or in their present order. @param {boolean} isSorted */
+  /** Shows the pairs of the place, sorted again or in their present order. @param {boolean} isSorted */
   #arrange(isSorted) {
     const { place, market } = this.#shell;
     const context = this.#shell.context();
@@ -139,7 +141,7 @@ export class Markets {
     this.#table.update(keys);
   }
 
-  /** Once a second: ages, and the order if it is old, the pointer rests and no row is in use by keys. */
+  /** Once a second: ages, and the order if it is old, the pointer rests and no row has the keyboard focus. */
   tick() {
     const now = performance.now();
     const rests = now - this.#pointerMovedAt > REST && !this.#table.isInUse;

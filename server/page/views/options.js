@@ -1,4 +1,4 @@
-// The menu: theme, density, time zone, export and the same prices for programs.
+// The menu: theme, density, time zone, export, and a curl command that requests the prices.
 
 import { address } from "../api.js";
 import { find, set, write } from "../dom.js";

@@ -4,7 +4,7 @@ import { element, find, reconcile, set, write } from "../dom.js";
 import { title } from "../exchanges.js";
 import { age, percent, points, rounded } from "../format.js";
 import { amount } from "../model/digits.js";
-import { change, difference, isHalted, isStale, spread, volume } from "../model/figures.js";
+import { change, difference, isOld, spread, volume } from "../model/figures.js";
 
 /** @import { Pair, Side } from "../types.js" */
 /** @import { Context } from "../model/columns.js" */
@@ -45,7 +45,7 @@ export class PairFigures {
     element(
       "p",
       { class: "hint" },
-      "* computed from the exchange's candles of the last 24 full hours, because its ticker lacks this figure",
+      "* computed from the candles of the last 24 full hours, because its ticker lacks this figure",
     ),
   );
 
@@ -86,8 +86,7 @@ export class PairFigures {
           const cell = row.children[number + 1] ?? row.appendChild(element("td"));
           const details = this.#details.get(side.exchange) ?? {};
           write(cell, textOf(side, details, pair.places, context, pair));
-          const isOld = isStale(side, context.now) || isHalted(side);
-          set(cell, "data-stale", isOld ? "true" : null);
+          set(cell, "data-stale", isOld(side, context.now) ? "true" : null);
         }
         while (row.children.length > sides.length + 1) row.lastElementChild.remove();
       },

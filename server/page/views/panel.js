@@ -8,7 +8,7 @@ import { title } from "../exchanges.js";
 import { direction, percent } from "../format.js";
 import { INTERVALS } from "../model/address.js";
 import { amount } from "../model/digits.js";
-import { change, isHalted, isStale, mainSide, sidesOn } from "../model/figures.js";
+import { change, isOld, mainSide, sidesOn } from "../model/figures.js";
 import { listingKey, pairKey } from "../model/market.js";
 import { preferences, toggleFavourite } from "../preferences.js";
 import { onChip, showChips } from "./chips.js";
@@ -48,7 +48,7 @@ export class Panel {
   /** What the chart shows now, so that only a change draws it again. */
   #drawn = "";
   #shown = "";
-  #detailsAt = 0;
+  #detailsAt = Number.NEGATIVE_INFINITY;
   /** Keys of the symbols whose prices can be traced. */
   #listings = "";
 
@@ -122,7 +122,7 @@ export class Panel {
     if (isOther) {
       this.#name.replaceChildren(...nameOf(place));
       this.#listings = "";
-      this.#detailsAt = 0;
+      this.#detailsAt = Number.NEGATIVE_INFINITY;
       this.#panel.scrollTop = 0;
       this.#name.focus({ preventScroll: true });
       set(this.#star, "aria-label", `Favourite ${this.#key}`);
@@ -224,7 +224,8 @@ export class Panel {
   }
 
   /**
-   * Returns the open pair for the tab's title, or "". Without its price if that may be old: a title can't be grey.
+   * Returns the open pair with its price for the tab's title, or "". A price that may be old is left out: a
+   * title can't be grey.
    * @param {boolean} isLive whether prices arrive
    */
   headline(isLive) {
@@ -296,11 +297,6 @@ const SOURCES = {
   exchange: "exchange's candles",
   both: "both sources",
 };
-
-/** @param {Side} side @param {number} time */
-function isOld(side, time) {
-  return isStale(side, time) || isHalted(side);
-}
 
 /** @param {import("../model/candles.js").Candle} candle @param {number} places */
 function legend({ open, high, low, close, source }, places) {

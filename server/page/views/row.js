@@ -14,7 +14,7 @@ export class Row {
   link = element("a", { tabindex: "-1", draggable: "false" });
   /** @type {Pair | null} */
   pair = null;
-  /** Its place among the pairs of the table, with those out of view. */
+  /** Its index among all pairs of the table, including those out of view. */
   index = 0;
   /** @type {[HTMLElement, Column][]} */
   #cells = [];

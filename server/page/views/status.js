@@ -3,7 +3,7 @@
 import { lineChart } from "../chart/lines.js";
 import { timeline } from "../chart/timeline.js";
 import { element, write } from "../dom.js";
-import { age, bytes, count, MISSING, minute, moment } from "../format.js";
+import { age, bytes, clockTime, count, MISSING, minute, moment } from "../format.js";
 import { wholeHour } from "../model/batch_minutes.js";
 import { preferences } from "../preferences.js";
 import { List } from "./list.js";
@@ -30,7 +30,7 @@ export class Status extends List {
       write(this.#said, `The status can't be read now.${isOld ? " What follows is older." : ""}`);
       return;
     }
-    write(this.#said, `As of ${moment(status.time, Date.parse(status.time), preferences.zone)}`);
+    write(this.#said, `As of ${clockTime(status.time, preferences.zone)}`);
     this.#content.replaceChildren(
       ...status.exchanges.map((/** @type {any} */ feed) => feedCard(feed, Date.parse(status.time))),
       batchCard(wholeHour(status.minutes, Date.parse(status.time))),

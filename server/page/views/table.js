@@ -39,7 +39,7 @@ export class Table {
   #spare = [];
   /** Place of the row that Tab reaches. */
   #active = 0;
-  /** The pair of that row once it was chosen; it keeps that role in another order. @type {string | undefined} */
+  /** Key of its pair, once one was chosen: Tab reaches this pair in any order. @type {string | undefined} */
   #activeKey;
   /** Height of a row in pixels. */
   #height = 40;
@@ -103,7 +103,7 @@ export class Table {
     if (target !== document.activeElement) target.focus({ preventScroll: true });
   }
 
-  /** Whether somebody moves through the rows by keys: then they should keep their places. */
+  /** Whether somebody moves through the rows with the keyboard: the rows should then keep their places. */
   get isInUse() {
     return this.#body.querySelector(":focus-visible") !== null;
   }

@@ -188,7 +188,7 @@ class Archive(Sink):
             # Otherwise the next start would publish the batch, beyond the gap.
             self._storage.delete(self._staging)
             raise OffsetError(
-                f"{self._raw}/topic={folder} lacks {min(gone)}, that this job has written: the bucket was "
+                f"{self._raw}/topic={folder} lacks {min(gone)}, which this job has written: the bucket was "
                 "set back to an older state, or the object was deleted. The next start resumes after the "
                 "newest object"
             )

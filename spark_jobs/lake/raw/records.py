@@ -72,20 +72,11 @@ class RawRecords:
         if repeated is not None:
             distinct = repeated.dropDuplicates([*PLACE])
             found = distinct if found is None else found.unionByName(distinct)
-        return (
-            None
-            if found is None
-            else found.transform(after_progress, begins).transform(before_ends, ends)
-        )
+        return _between(found, begins, ends)
 
     def with_duplicates(self, begins: Offsets, ends: Offsets) -> DataFrame | None:
         """Return the records in [`begins`, `ends`), with duplicates; None if no object has one."""
-        found = self._read(self._holding(begins, ends))
-        return (
-            None
-            if found is None
-            else found.transform(after_progress, begins).transform(before_ends, ends)
-        )
+        return _between(self._read(self._holding(begins, ends)), begins, ends)
 
     def _holding(self, begins: Offsets, ends: Offsets) -> list[RawObject]:
         """Return the objects with an offset in [`begins`, `ends`)."""
@@ -107,3 +98,10 @@ class RawRecords:
         read = self._spark.read.schema(ARCHIVED).option("basePath", self._root).parquet(*paths)
         records = read.withColumn("timestampType", F.lit(None).cast("int"))
         return records.select(*RECORD.fieldNames())
+
+
+def _between(records: DataFrame | None, begins: Offsets, ends: Offsets) -> DataFrame | None:
+    """Return the records in [`begins`, `ends`); None for None."""
+    if records is None:
+        return None
+    return records.transform(after_progress, begins).transform(before_ends, ends)

@@ -44,13 +44,13 @@ def _step(files: Sequence[TableFile], now: datetime, file_bytes: int) -> list[Ru
     return sorted(chained(files), key=_size)[:MAX_RUNS]
 
 
-def _is_over(files: Run, now: datetime) -> bool:
+def _is_over(files: Sequence[TableFile], now: datetime) -> bool:
     at_rest = now - REST
     newest = max(file.modified for file in files)
     return files[0].date < str(at_rest.date()) and newest < at_rest.timestamp() * 1000
 
 
-def _small_files(files: Run, file_bytes: int) -> list[Run]:
+def _small_files(files: Sequence[TableFile], file_bytes: int) -> list[Run]:
     """Return the smallest files, if they are many or would fill a large one: at least two, or none."""
     small = sorted((file for file in files if file.size < file_bytes // 2), key=_size_of_file)
     if len(small) < MAX_RUNS and _size(small) < file_bytes:
@@ -65,7 +65,7 @@ def _small_files(files: Run, file_bytes: int) -> list[Run]:
     return joined
 
 
-def _is_finished(files: Run, file_bytes: int) -> bool:
+def _is_finished(files: Sequence[TableFile], file_bytes: int) -> bool:
     """Return whether the files are one run, in order, and as few as they can be.
 
     Only the last file of a run may be smaller than `file_bytes`.
@@ -80,7 +80,7 @@ def _is_finished(files: Run, file_bytes: int) -> bool:
 
 def chained(files: Iterable[TableFile]) -> list[Run]:
     """Return the fewest runs that the files can form."""
-    # A heap, with the run that ends first on top. The number prevents that files are compared.
+    # A heap, with the run that ends first on top. The number keeps files from being compared.
     runs: list[tuple[str, int, list[TableFile]]] = []
     for number, file in enumerate(sorted(files, key=_symbols)):
         run = heapq.heappop(runs)[2] if runs and runs[0][0] < file.first_symbol else []
@@ -97,5 +97,5 @@ def _size_of_file(file: TableFile) -> int:
     return file.size
 
 
-def _size(files: Run) -> int:
+def _size(files: Sequence[TableFile]) -> int:
     return sum(file.size for file in files)

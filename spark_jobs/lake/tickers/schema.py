@@ -68,8 +68,8 @@ STEPS: tuple[SchemaStep, ...] = (
             "date": "DATE",
         },
         properties={
-            # None for amounts, as nobody asks for a range of them. Other queries need not open every
-            # file.
+            # Queries for a symbol or a span of time need not open every file. Amounts have no statistics:
+            # nobody queries a range of them.
             "delta.dataSkippingStatsColumns": "symbol,received_at,event_time",
             # A checkpoint rewrites the whole list of files. A start reads up to 100 small log files
             # after it.

@@ -156,7 +156,7 @@ def run_merge(job: Job) -> Result:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # A signal to the job's group is for the job, at whose end the pipe is closed.
+        # Signals to the job's process group must not reach the merge: it ends when the job closes the pipe.
         start_new_session=True,
     ) as process:
         assert process.stdin is not None and process.stdout is not None

@@ -67,6 +67,11 @@ def test_java_of_another_version_is_named(tmp_path: Path, version: int) -> None:
     assert check(tmp_path, programs) == (1, NO_JAVA.format(f"java is version {version}"))
 
 
+def test_java_8_is_named(tmp_path: Path) -> None:
+    programs = {"java": JAVA.format("1.8.0_392"), "minio": ""}
+    assert check(tmp_path, programs) == (1, NO_JAVA.format("java is version 8"))
+
+
 def test_java_that_fails_is_none(tmp_path: Path) -> None:
     programs = {"java": JAVA.format("17.0.15") + "; exit 1", "minio": ""}
     assert check(tmp_path, programs) == (1, NO_JAVA.format("none was found"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.doctor.clocks import clock_finding, difference, of_date_header
+from infra.doctor.clocks import clock_finding, date_finding, difference
 
 DATE, SECOND = "Fri, 28 Mar 2025 07:37:28 GMT", 1_743_147_448.0
 
@@ -24,9 +24,16 @@ def test_difference_is_the_least_that_explains_the_answer(
 
 
 def test_date_header_has_whole_seconds() -> None:
-    assert of_date_header(SECOND + 0.9, SECOND + 1.0, DATE) == 0.0
-    assert of_date_header(SECOND - 10.5, SECOND - 10.0, DATE) == 10.0
-    assert of_date_header(SECOND + 11.0, SECOND + 11.5, DATE) == -10.0
+    assert [*date_finding("MinIO", SECOND + 0.9, SECOND + 1.0, DATE)] == []
+    (ahead,) = date_finding("MinIO", SECOND - 10.5, SECOND - 10.0, DATE)
+    (behind,) = date_finding("MinIO", SECOND + 11.0, SECOND + 11.5, DATE)
+    assert ahead.problem == "the clock of MinIO is 10.0 s ahead of this machine's"
+    assert behind.problem == "the clock of MinIO is 10.0 s behind this machine's"
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_missing_or_malformed_date_header_is_no_finding(date: str | None) -> None:
+    assert [*date_finding("MinIO", SECOND - 10.5, SECOND - 10.0, date)] == []
 
 
 def test_small_difference_is_no_finding() -> None:

@@ -124,6 +124,7 @@ def test_binance_refuses_what_it_does_not_know(
         ({"symbol": "NONE"}, 200, "900001"),
         ({"type": "2min"}, 400, "400100"),
         ({"startAt": "now"}, 400, "400100"),
+        ({"startAt": "9" * 5000}, 400, "400100"),
     ],
 )
 def test_kucoin_refuses_what_it_does_not_know(

@@ -33,6 +33,7 @@ def address() -> Iterator[str]:
     ("exchange", "body", "problem"),
     [
         ("kucoin", "what", "'what': expected JSON, Expecting value: line 1 column 1 (char 0)"),
+        ("kucoin", "[" * 100_000, "'[["),
         ("kucoin", "[]", "'[]': expected an object"),
         ("kucoin", "{}", "fault=None: expected one of unauthorized, too_many_requests, "),
         ("kucoin", '{"fault":"rain"}', "fault='rain': expected one of unauthorized, "),
@@ -54,6 +55,7 @@ def address() -> Iterator[str]:
         ),
         ("kucoin", '{"fault":"repeat","every":0}', "every=0: expected a whole number from 1"),
         ("kucoin", '{"fault":"shutdown","lead":NaN}', "lead=nan: expected a number from 0"),
+        ("kucoin", f'{{"fault":"shutdown","lead":{10**310}}}', "lead=10000"),
         ("kucoin", '{"fault":"shutdown","lead":"1"}', "lead='1': expected a number"),
         ("kucoin", '{"fault":"drop","every":2}', "every=2: drop has no such parameter"),
         ("kucoin", '{"fault":"error"}', "code is missing: error needs it"),

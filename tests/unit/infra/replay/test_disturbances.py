@@ -14,6 +14,7 @@ from infra.replay.faults.faults import (
     Strike,
     Unreadable,
 )
+from infra.replay.kucoin.frames import order_key
 
 # A frame is a letter and a number: the letter is its symbol.
 DIALECT = Dialect(
@@ -67,6 +68,12 @@ def test_silence_is_reported() -> None:
 def test_a_frame_that_is_held_comes_behind_the_next_of_its_symbol() -> None:
     frames = passed(suffering(Reorder(every=3)), "a1 b1 a2 b2 c1 a3 b3 c2")
     assert frames == ["a1", "b1", "b2", "c1", "a3", "a2", "b3", "c2"]
+
+
+def test_any_text_of_a_recording_has_a_key_of_order() -> None:
+    ticker = '{"topic":"/market/ticker:all","subject":"BTC-USDT"}'
+    texts = [ticker, "x", "7", "[]", '{"topic":"/market/ticker:all"}']
+    assert [*map(order_key, texts)] == ["/market/ticker:all BTC-USDT", "", "", "", ""]
 
 
 def test_each_nth_frame_comes_twice() -> None:

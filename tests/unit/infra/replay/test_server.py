@@ -138,7 +138,10 @@ def test_the_port_comes_from_the_environment_and_a_busy_one_is_named() -> None:
     ("simulation", "problem"),
     [
         (Simulation(binance_symbols=99999), "99999 Binance symbols: expected 1 to 1"),
-        (Simulation(binance_changed=2), "share of changed instruments 2: expected above 0 to 1"),
+        (
+            Simulation(binance_changed=2),
+            "share of changed instruments 2: expected above 0, at most 1",
+        ),
         (Simulation(kucoin_rate=-1), "-1 KuCoin frames a second: expected above 0"),
     ],
 )
@@ -147,6 +150,11 @@ def test_a_setting_that_can_not_be_is_refused_by_its_value(
 ) -> None:
     with pytest.raises(ValueError, match=f"^{problem}"):
         simulation.exchanges()
+
+
+def test_any_rate_of_kucoin_is_served() -> None:
+    """Rounding makes the share of changed instruments 1.0000000000000002."""
+    Simulation(kucoin_rate=10_048).exchanges()
 
 
 def test_times_and_tokens_are_set_by_options(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from crypto_prices.events import Interruption as EventOfInterruption
-from crypto_prices.table import Table
 
 from server.state.interruptions import Interruption
 from server.state.price_table import Reading
@@ -321,18 +319,17 @@ def test_the_end_of_an_interruption_precedes_the_snapshot_that_lacks_it(hub: Hub
     hub.publish(reading(1, None, BTC="1"))
     hub.interrupted([interruption("binance", 1, None)])
     with joined(hub, Subscription(interruptions=True)) as wire:
-        table = Table()
-        table.connection_opened()
-        for message in wire.messages():
-            table.take(message)
+        wire.messages()
         wire.is_stuck = True
+        hub.publish(reading(2, 1, BTC="2"))
         hub.interrupted([interruption("binance", 1, 2)])
         hub.publish(reading(1, None, epoch="f", BTC="1"))
         wire.read()
 
-        events = [event for message in wire.messages() for event in table.take(message)[1]]
-    ended = NOON + timedelta(minutes=2)
-    assert [each.end for each in events if isinstance(each, EventOfInterruption)] == [ended]
+        _changes, ended, last = wire.messages()
+    assert spans([ended]) == [("interruption", "01", "02")]
+    assert (ended["id"], ended["previous"]) == (None, None)
+    assert (last["type"], last["id"], last["interruptions"]) == ("snapshot", "f-1", [])
 
 
 def test_the_newest_candles_come_with_each_change_to_those_that_want_them(hub: Hub) -> None:
