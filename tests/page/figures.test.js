@@ -78,7 +78,7 @@ test("the main side is the one whose ticker has a volume, even if the candles ha
 
 test("the main side is one that trades, unless all are halted", () => {
   const amounts = { price: "1", quote_volume_24h: "7" };
-  const pair = pairOf(amounts, { price: "1" }, "BREAK");
+  const pair = pairOf(amounts, { price: "1" }, { "binance BTCUSDT": "BREAK" });
   const rates = new Map([["USDT", 1]]);
   assert.equal(mainSide(pair, NAMES, rates).exchange, "kucoin");
   assert.equal(mainSide(pair, ["binance"], rates).exchange, "binance");
