@@ -226,8 +226,8 @@ lock:  ## update requirements.lock from pyproject.toml; needs uv
 benchmark-backlog: setup $(TOOLS)/rivals/.ready  ## throughput of a backlog to Postgres, compared with rivals; TICKS=20000000 ROUNDS=1
 	@$(BIN)/python -m benchmarks.backlog --ticks $(or $(TICKS),20000000) --rounds $(or $(ROUNDS),1)
 
-benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1, BACKFILL=1
-	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST)) $(if $(BACKFILL),--backfill)
+benchmark-latency: setup  ## latency from produced to committed at 4,000 ticks/s; JOB=live_prices or jobs, SECONDS_LONG=600, AGAINST=revision ROUNDS=1, BACKFILL=1 or UPKEEP=1
+	@$(BIN)/python -m benchmarks.latency --job $(or $(JOB),live_prices) --seconds $(or $(SECONDS_LONG),600) --rounds $(or $(ROUNDS),1) $(if $(AGAINST),--against $(AGAINST)) $(if $(BACKFILL),--backfill) $(if $(UPKEEP),--upkeep)
 
 benchmark-streams: setup $(TOOLS)/rivals-async_twin/.ready  ## latency of the server's streams from commit to client, and the number of clients they carry
 	@$(BIN)/python -m benchmarks.streams

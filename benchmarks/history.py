@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 
 from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.past_days import table_options, table_path
 from benchmarks.harness.report import publish
 from benchmarks.harness.simulated import fill
 from core.settings import Settings
@@ -103,14 +104,7 @@ def in_raw(settings: Settings) -> Offsets:
 
 
 def in_tickers(settings: Settings) -> Offsets:
-    path = f"s3://{settings.s3_bucket}/tickers"
-    options = {
-        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }
+    path, options = table_path(settings), table_options(settings)
     if not DeltaTable.is_deltatable(path, options):
         return {}
     return newest_progress(DeltaTable(path, storage_options=options), path).next_offsets

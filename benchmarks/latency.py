@@ -4,11 +4,13 @@
     make benchmark-latency JOB=jobs                 the same with the lake's queries in the application
     make benchmark-latency AGAINST=7ba3d17 ROUNDS=3 SECONDS_LONG=120
     make benchmark-latency BACKFILL=1               the job also while the exchanges' candles arrive
+    make benchmark-latency JOB=jobs UPKEEP=1 SECONDS_LONG=60    the jobs also while tickers/ is sorted
 
 The contestants run in turn, each on a fresh stack: the job; with AGAINST, the same job of that git
 revision, with that revision's libraries and tables; with BACKFILL, the job while topic exchange_candles
-receives messages at the rate of a first start; and a query that does nothing with its batches, which shows
-what Spark itself takes.
+receives messages at the rate of a first start; with UPKEEP, the jobs with past days in tickers/, whose
+upkeep begins a minute after their start, as the measurement does; and a query that does nothing with its
+batches, which shows what Spark itself takes.
 
 Messages are sent on schedule: Binance's once a second, like its feed, and KuCoin's spread over the
 second. A tick's latency is from the call of produce() to the commit of the transaction with its message,
@@ -19,6 +21,7 @@ its processes.
 
 import argparse
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, nullcontext
@@ -28,6 +31,7 @@ from typing import Any, NamedTuple
 import psycopg2
 
 from benchmarks.harness.measuring import own_stack, process, spread, with_database
+from benchmarks.harness.past_days import fill_bucket
 from benchmarks.harness.process_tree import sample
 from benchmarks.harness.report import Rows, publish
 from benchmarks.harness.ticks import TICKS_A_SECOND
@@ -42,6 +46,9 @@ WARM_SECONDS = 60
 COMMIT_LIMIT = 120.0
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
+PAST_DAYS, PAST_MINUTES = 3, 10
+MERGED = re.compile(r"merged table=.* seconds=([\d.]+)")
+
 BATCHES = "SELECT offsets, extract(epoch FROM committed_at)::float8 FROM batches ORDER BY id"
 
 
@@ -53,15 +60,20 @@ class Contestant(NamedTuple):
     version: Version
     committed: Callable[[Settings, Path], Partitions]
     has_backfill: bool = False
+    has_upkeep: bool = False
 
 
 class Result(NamedTuple):
-    """`waited` in seconds by the names of SHARES, `cpu` in s/s, memory `before` and `after` in MB."""
+    """`waited` in seconds by the names of SHARES, `cpu` in s/s, memory `before` and `after` in MB.
+
+    `merged` is the duration of the upkeep's merges, in seconds.
+    """
 
     waited: dict[str, float]
     cpu: float
     before: float
     after: float
+    merged: float
 
 
 def in_postgres(settings: Settings, _log: Path) -> Partitions:
@@ -91,9 +103,11 @@ EMPTY = Contestant("a query that does nothing", "benchmarks/jobs/empty_query.py"
 
 
 def measured(contestant: Contestant, seconds: int) -> Result:
-    _name, program, version, committed, has_backfill = contestant
+    _name, program, version, committed, has_backfill, has_upkeep = contestant
     with own_stack("latency") as stack:
         settings = with_database(stack, "latency", version)
+        if has_upkeep:
+            fill_bucket(settings, PAST_DAYS, PAST_MINUTES)
         load = Load(settings.kafka_bootstrap_servers)
         log = stack.log_folder / "job.log"
         command = [str(version.bin / "spark-submit"), program]
@@ -113,11 +127,15 @@ def measured(contestant: Contestant, seconds: int) -> Result:
                     f" {log.read_text()[-2000:]}"
                 )
             waited = waits(load.sent[warm:], committed(settings, log))
+            merged = sum(map(float, MERGED.findall(log.read_text())))
+        if has_upkeep and not merged:
+            raise StackError(f"the upkeep merged nothing; the log is {log}")
     return Result(
         {name: percentile(waited, share) for name, share in SHARES.items()},
         (after.seconds - before.seconds) / (after.at - before.at),
         before.megabytes,
         after.megabytes,
+        merged,
     )
 
 
@@ -139,6 +157,7 @@ def rows(results: dict[str, list[Result]]) -> Rows:
             "CPU s/s": spread([each.cpu for each in found], 2),
             "MB before": spread([each.before for each in found]),
             "after": spread([each.after for each in found]),
+            "s of merges": spread([each.merged for each in found]),
         }
 
     return [row(name, found) for name, found in results.items()]
@@ -151,6 +170,7 @@ def main() -> None:
     parser.add_argument("--against", type=version_of, help="a git revision")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--backfill", action="store_true")
+    parser.add_argument("--upkeep", action="store_true")
     given = parser.parse_args()
     versions = [THIS, *([given.against] if given.against else [])]
     contestants = [
@@ -160,6 +180,9 @@ def main() -> None:
     if given.backfill:
         job = contestants[0]
         contestants.append(job._replace(name=f"{job.name}, with candles", has_backfill=True))
+    if given.upkeep:
+        job = contestants[0]
+        contestants.append(job._replace(name=f"{job.name}, with upkeep", has_upkeep=True))
     results: dict[str, list[Result]] = defaultdict(list)
     for number in range(1, given.rounds + 1):
         for each in (*contestants, EMPTY):
@@ -167,7 +190,7 @@ def main() -> None:
             p50 = results[each.name][-1].waited["p50"]
             print(f"round {number}: {each.name}: p50 {p50:.2f} s", flush=True)
     conditions = f"{TICKS_A_SECOND:,} ticks/s for {given.seconds} s, {given.rounds} rounds in turn"
-    name = "backfill" if given.backfill else given.job
+    name = "backfill" if given.backfill else "upkeep" if given.upkeep else given.job
     publish(f"latency_{name}", conditions, rows(results))
 
 

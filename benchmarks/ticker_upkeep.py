@@ -11,9 +11,7 @@ must read the row groups whose range of symbols includes it; the share is the me
 import argparse
 import resource
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -22,14 +20,12 @@ from uuid import uuid4
 import polars as pl
 from pyarrow import parquet
 
+from benchmarks.harness.past_days import noon, write_minutes
 from benchmarks.harness.report import publish
-from benchmarks.harness.ticks import SECOND, TICKS_A_SECOND, messages
-from spark_jobs.lake.tickers.log import TableFile, TickerLog, added_file
-from spark_jobs.lake.tickers.progress import Progress
+from benchmarks.harness.ticks import TICKS_A_SECOND
+from spark_jobs.lake.tickers.log import TableFile, TickerLog
 from spark_jobs.lake.tickers.upkeep import TickerUpkeep
-from spark_jobs.tickers.columns import MESSAGE, polars_schema
-from spark_jobs.tickers.files import SCHEMA, ticker_files
-from spark_jobs.tickers.reader import read_messages
+from spark_jobs.tickers.files import SCHEMA
 
 KEPT_DAYS = 90
 SYMBOL = SCHEMA.get_field_index("symbol")
@@ -42,30 +38,6 @@ class Group(NamedTuple):
     last: str
     bytes: int
     rows: int
-
-
-def minutes_of_messages(minutes: int, until: int) -> Iterator[pl.DataFrame]:
-    """Yield the messages of each minute. The last minute ends at `until`, in microseconds."""
-    offsets: Counter[tuple[str, int]] = Counter()
-    for left in reversed(range(minutes)):
-        rows = []
-        for each in messages(60, until - left * 60 * SECOND):
-            offset = offsets[each.topic, each.partition]
-            offsets[each.topic, each.partition] += 1
-            rows.append((each.value, "127.0.0.1", None, each.topic, each.partition, offset))
-        yield pl.DataFrame(rows, polars_schema(MESSAGE), orient="row")
-
-
-def write(log: TickerLog, folder: Path, batch: pl.DataFrame, modified: datetime) -> None:
-    """Commit a batch as price_history does."""
-    added = []
-    for file in ticker_files(read_messages(batch)).to_dicts():
-        added.append(added_file(file, round(modified.timestamp() * 1000)))
-        path = folder / added[-1].path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file["content"])
-    before = log.progress
-    log.append(added, Progress(before.writer, before.batch + 1, before.next_offsets))
 
 
 def groups_of(folder: Path, files: Sequence[TableFile]) -> list[Group]:
@@ -101,12 +73,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the upkeep of the tickers' table takes")
     parser.add_argument("--minutes", type=int, default=60)
     minutes = parser.parse_args().minutes
-    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "tickers"
         log = TickerLog.open(f"file:{folder}", {}, uuid4().hex)
-        for batch in minutes_of_messages(minutes, round(noon.timestamp() * SECOND)):
-            write(log, folder, batch, noon)
+
+        def put(path: str, content: bytes) -> None:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+
+        write_minutes(log, put, minutes, noon(1))
         exchanges = sorted({file.exchange for file in log.files()})
         before = {exchange: of_exchange(log, exchange) for exchange in exchanges}
         shown = {
@@ -115,7 +90,7 @@ def main() -> None:
         }
         upkeep = TickerUpkeep(log, f"file:{folder}", {}, KEPT_DAYS)
         began = time.monotonic()
-        while upkeep.look(noon + timedelta(days=1)):
+        while upkeep.look(noon(0)):
             pass
         took = time.monotonic() - began
         rows = []
