@@ -60,10 +60,9 @@ class QueryConnection:
             # On a connection lost since the last query, retry once on a new one.
             try:
                 return await self._run(kept, query, values)
-            except TIMEOUTS:
-                raise
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                pass
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if isinstance(error, TIMEOUTS):
+                    raise
         fresh = await _connect(self._url)
         return await self._run(fresh, query, values)
 
