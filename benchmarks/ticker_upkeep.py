@@ -104,8 +104,8 @@ def main() -> None:
                     "million rows": f"{sum(group.rows for group in new) / 1e6:.1f}",
                     "files": f"{len(before[exchange])} to {len(after)}",
                     "MB": f"{megabytes(before[exchange])} to {megabytes(after)}",
-                    "read of one symbol": f"{share_of_a_symbol(groups, symbols):.1%} to "
-                    f"{share_of_a_symbol(new, symbols):.2%}",
+                    "read of one symbol": f"{100 * share_of_a_symbol(groups, symbols):.1f} % to "
+                    f"{100 * share_of_a_symbol(new, symbols):.2f} %",
                 }
             )
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
