@@ -9,9 +9,8 @@ replaces the stored one only if it is newer. The progress in the raw topics does
 tickers/ does not change either: a rebuild adds their tickers.
 
 If any message of a span has expired in Kafka, all letters of the span are read from `dead_letters`,
-provided each has a row.
-`written_at` then replaces Kafka's timestamp. A span that neither holds stays unchanged; a rebuild reads
-its messages from `raw/`.
+provided each has a row. `written_at` then replaces Kafka's timestamp. A span that neither holds stays
+unchanged; a rebuild reads its messages from `raw/`.
 
 The live job reads small topics with dead letters again, from their oldest records: see
 Transactions.reset_topics_with_dead_letters.

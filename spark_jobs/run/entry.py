@@ -15,8 +15,8 @@ from spark_jobs.errors import JobError
 def run(name: str, main: Callable[[], None]) -> None:
     """Call `main`. Exit with status 1 and one line if it raises an expected error.
 
-    Expected are a SettingError, a JobError, and errors of Postgres or Kafka. A failure inside a query is
-    raised as Spark's exception, and one of the object store as it is, with the full traceback.
+    Expected are SettingError, JobError, psycopg2.OperationalError and KafkaException. Any other error is
+    raised with the full traceback, such as Spark's exception for a failure inside a query.
     """
     exempt_loopback(os.environ)
     try:

@@ -147,7 +147,7 @@ class JobMetrics:
         self._last_batch.labels(query).set_to_current_time()
 
     def prices(self, newest: Mapping[str, datetime]) -> None:
-        """Set when each exchange's newest price was received. Its age, time() minus this, grows."""
+        """Set when each exchange's newest price was received. Its age is time() minus this."""
         for exchange, received_at in newest.items():
             self._newest.labels(exchange).set(received_at.timestamp())
 
@@ -179,8 +179,8 @@ class JobMetrics:
 def outcomes(counts: Mapping[str, int]) -> dict[str, int]:
     """Return the number of items of a batch by outcome. Each item with a price has one.
 
-    `counts` has the tickers (`ticks`) or rows (`rows`), each with the dead letters, and the `dead` ones;
-    those of prices also have the `written` and the `refused` ones.
+    `counts` has the number of dead letters (`dead`), and that of tickers (`ticks`) or rows (`rows`), which
+    includes them. The counts of prices also have `written` and `refused`.
     """
     dead = counts.get("dead", 0)
     readable = counts.get("ticks", counts.get("rows", 0)) - dead

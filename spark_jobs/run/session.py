@@ -17,8 +17,8 @@ class JarError(JobError):
 def spark_session(name: str) -> SparkSession:
     """Return the session. Set no master and no options: code would override the command line.
 
-    Raise JarError if a jar does not fit. Spark itself would miss a class or a method, perhaps much
-    later.
+    Raise JarError if a jar does not fit. Without this check, Spark would fail for lack of a class or a
+    method, perhaps much later.
     """
     spark = SparkSession.builder.appName(name).getOrCreate()
     # PySpark has no public attribute for the JVM.

@@ -85,8 +85,11 @@ def _items(messages: pl.DataFrame) -> pl.DataFrame | None:
 
 
 def _bodies(messages: pl.DataFrame) -> pl.DataFrame:
-    """Return a row per message that looks like an array of objects: OF_THE_MESSAGE, `message`, `lines`, which
-    has an item per line, and `items`, their number, which is right if nothing in them is odd.
+    """Return a row per message that looks like an array of objects.
+
+    The columns are OF_THE_MESSAGE, `message`, `lines` with an item per line, and `items`, their number.
+    If items are separated by anything but a comma, or contain `},{`, both are wrong, and `_parse` refuses
+    the message.
 
     Refuse Inf: Arrow's reader takes it for a number, but JSON has no such number.
     """
@@ -118,7 +121,9 @@ def _text(values: pl.Series) -> pl.Series:
         return values.cast(pl.String)
     except pl.exceptions.ComputeError:
         # One invalid value fails them all.
-        return pl.Series([each and _decoded(each) for each in values], dtype=pl.String)
+        return pl.Series(
+            [None if each is None else _decoded(each) for each in values], dtype=pl.String
+        )
 
 
 def _decoded(value: bytes) -> str | None:

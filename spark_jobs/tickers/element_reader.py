@@ -44,7 +44,7 @@ CAUSES = (
 """Every cause of a dead letter: its reason without the value."""
 
 ROWS_AT_ONCE = 10_000
-"""Maximum of rows held as Python objects, which take ten times as much memory as rows of a frame."""
+"""Maximum number of rows held as Python objects, which take ten times as much memory as rows of a frame."""
 
 Row = dict[str, Any]
 """A row of columns.READ, with times in microseconds since the epoch. Columns that it lacks are NULL."""

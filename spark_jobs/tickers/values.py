@@ -132,7 +132,7 @@ def name(written: Any) -> str:
 
 
 def text(written: Any) -> str:
-    """Return a text that Postgres accepts: without NUL and lone surrogates."""
+    """Return a text that Postgres accepts: without NUL or lone surrogates."""
     if not isinstance(written, str) or isinstance(written, Number):
         raise Unreadable("is no text")
     if "\0" in written:

@@ -42,7 +42,7 @@ class Stored(NamedTuple):
 
 @dataclass
 class Now:
-    """What the dead letters of spans have become.
+    """Result of reading the dead letters of spans again.
 
     `rows` has columns.REDUCED: the items that can be read, and new dead letters, which are items of
     messages that were a single dead letter before. `new` is the number of these. `dead` has the reason

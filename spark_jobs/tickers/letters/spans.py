@@ -72,7 +72,7 @@ def _continues(span: Span, following: Span) -> bool:
 
 
 def to_bits(positions: Iterable[int]) -> bytes:
-    """Return bytes in which bit `n % 8` of byte `n // 8` is 1 for each position n, for get_bit."""
+    """Return bytes for Postgres's get_bit: bit `n % 8` of byte `n // 8` is 1 for each position n."""
     bits = bytearray()
     for position in positions:
         byte, bit = divmod(position, 8)

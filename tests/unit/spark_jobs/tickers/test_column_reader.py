@@ -193,6 +193,11 @@ def test_what_is_understood_is_read_as_the_reference_reads_it(value: bytes) -> N
     assert in_order(rows)[0]["kind"] == "ticker"
 
 
+def test_an_empty_message_beside_one_that_is_not_utf_8_is_left_to_the_reference() -> None:
+    rows, left = read_columns(frame(message(b""), message(b"\xff"), message(None)))
+    assert (len(rows), len(left)) == (0, 3)
+
+
 @pytest.mark.parametrize(
     "value",
     [
