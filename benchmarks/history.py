@@ -16,16 +16,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg2
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from deltalake import DeltaTable
 
 from benchmarks.harness.measuring import own_stack, process
-from benchmarks.harness.past_days import table_options, table_path
 from benchmarks.harness.report import publish
 from benchmarks.harness.simulated import fill
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra import paths
-from infra.services import object_store
+from infra.services import object_store, ticker_table
 from infra.stack import Stack, StackError
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.partitions import kept_offsets
@@ -104,10 +102,8 @@ def in_raw(settings: Settings) -> Offsets:
 
 
 def in_tickers(settings: Settings) -> Offsets:
-    path, options = table_path(settings), table_options(settings)
-    if not DeltaTable.is_deltatable(path, options):
-        return {}
-    return newest_progress(DeltaTable(path, storage_options=options), path).next_offsets
+    table = ticker_table.opened(settings)
+    return {} if table is None else newest_progress(table, table.table_uri).next_offsets
 
 
 def took(stack: Stack, job: str, arguments: Sequence[str]) -> float:

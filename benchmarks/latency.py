@@ -172,6 +172,8 @@ def main() -> None:
     parser.add_argument("--backfill", action="store_true")
     parser.add_argument("--upkeep", action="store_true")
     given = parser.parse_args()
+    if given.upkeep and given.job != "jobs":
+        parser.error("--upkeep: expected --job jobs, as the other job does not write tickers/")
     versions = [THIS, *([given.against] if given.against else [])]
     contestants = [
         Contestant(f"{given.job}, {each.name}", f"spark_jobs/{given.job}.py", each, in_postgres)

@@ -10,6 +10,7 @@ import polars as pl
 from benchmarks.harness.ticks import SECOND, messages
 from core.settings import Settings
 from infra.services import object_store
+from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.tickers.log import TickerLog, added_file
 from spark_jobs.lake.tickers.progress import Progress
 from spark_jobs.tickers.columns import MESSAGE, polars_schema
@@ -38,7 +39,8 @@ def write_minutes(log: TickerLog, put: Put, minutes: int, until: datetime) -> No
 
 def fill_bucket(settings: Settings, days: int, minutes: int) -> None:
     """Write `minutes` minutes of each of the last `days` days to tickers/ in the bucket."""
-    log = TickerLog.open(table_path(settings), table_options(settings), uuid4().hex)
+    path, options = f"{lake_root(settings)}/tickers", object_store.storage_options(settings)
+    log = TickerLog.open(path, options, uuid4().hex)
     store = object_store.client(settings)
 
     def put(path: str, content: bytes) -> None:
@@ -46,21 +48,6 @@ def fill_bucket(settings: Settings, days: int, minutes: int) -> None:
 
     for days_ago in range(1, days + 1):
         write_minutes(log, put, minutes, noon(days_ago))
-
-
-def table_path(settings: Settings) -> str:
-    return f"s3://{settings.s3_bucket}/tickers"
-
-
-def table_options(settings: Settings) -> dict[str, str]:
-    """Return delta-rs's options for the bucket of a local stack."""
-    return {
-        "AWS_ENDPOINT_URL": settings.s3_endpoint_url,
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }
 
 
 def _messages(minutes: int, until: int) -> Iterator[pl.DataFrame]:

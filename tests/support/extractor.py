@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,11 +47,12 @@ class Extractor(Process):
 
         The second number of Linux's schedstat is in nanoseconds.
         """
-        waits = [
-            int(task.read_text().split()[1])
-            for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        ]
-        return sum(waits) // 1000
+        waited = 0
+        for task in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            # A thread may end meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                waited += int(task.read_text().split()[1])
+        return waited // 1000
 
     def memory(self) -> int:
         """Return the resident memory, in bytes."""
