@@ -1,6 +1,7 @@
 """Run the benchmarks in SIZES, at reduced sizes, which takes up to 45 minutes, and write docs/benchmarks.md.
 
-Measured only by themselves: latency of all jobs, latency with the backfill, and comparisons of versions.
+Measured only by themselves: latency of all jobs, latency with the backfill or with the upkeep, and
+comparisons of versions.
 
 make benchmarks
 """

@@ -2,7 +2,7 @@
 
     make benchmark-document
 
-What was not measured on this machine stays as it is in the document.
+What was not measured on this machine stays as it is in the document, unless its section's text changed.
 """
 
 import os

@@ -4,9 +4,9 @@
     make benchmark-lake TICKS=1000000
 
 The messages are as extractors would produce them from the replay exchange's market. Each line of the
-result measures a separate process that runs the job's code, including the start of its JVM. A commit
-writes the ticks of one second to the tickers table, measured from reading them on. The first commits are
-excluded, because the JVM compiles.
+result measures a separate process that runs the job's code. A backlog is measured from the start of its
+query on, in a JVM that has started but is still cold. A commit writes the ticks of one second to the
+tickers table; its time includes reading them. The first commits are excluded, because the JVM compiles.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     make benchmark-page
 
-Runs a separate Postgres, the server, one process that commits 4,000 ticks per second as the live job does,
+Runs a separate stack, the server, one process that commits 4,000 ticks per second as the live job does,
 and one page of 1440 x 900 in Chromium, without a graphics card. Each round is a new page. `page` is the main
 thread of the page, `browser` all processes of Chromium, in shares of a core. Memory is the page's heap after
 a garbage collection.
@@ -18,7 +18,7 @@ from benchmarks.harness.report import publish, spreads
 from benchmarks.served_page import installed_browser, served_page
 
 SETTLING = 8.0
-"""Seconds after the first rows that are not measured."""
+"""Seconds to wait after the first rows, before the measurement begins."""
 
 ROWS = "#scroller tr[data-pair]"
 

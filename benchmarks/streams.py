@@ -4,13 +4,13 @@
 
 Runs a separate Kafka, MinIO (both idle) and Postgres, the server, one process that commits as the live job
 does, and one process with all clients: 100 that follow everything, 1,000 that follow ten symbols each, then
-two and four times as many. 50 slow clients are always among them. This is repeated with clients that take
+two and four times as many, each time with 50 slow clients. This is repeated with clients that take
 compressed messages: from one server, then from two that share a port. The first step is repeated with
-clients that ask for the page's fields. Then 2,000 clients follow ten symbols each, so that all messages are
-small. Last, bare servers, built with websockets and with picows, send messages of the same sizes to the
-clients of the first step and to those 2,000.
+clients that ask for the page's fields. Then only 2,000 clients follow ten symbols each, so that all
+messages are small. Last, bare servers, built with websockets and with picows, send messages of the same
+sizes to the clients of the first step and to those 2,000.
 
-Time is measured from the moment at which COMMIT is sent; for the bare server, at which the first byte is
+Time is measured from the moment at which COMMIT is sent; for a bare server, at which the first byte is
 sent. `missed` is the share of batches that a client got merged into a later one. CPU is in cores.
 """
 

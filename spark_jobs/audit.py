@@ -177,11 +177,7 @@ def _oldest_candles(spark: SparkSession, snapshot: Snapshot) -> dict[str, dateti
 
 def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:
     for step in steps:
-        records = history.all_records(*step)
-        # One file per core and step.
-        yield records.coalesce(records.sparkSession.sparkContext.defaultParallelism).transform(
-            counted
-        )
+        yield history.all_records(*step).transform(counted)
 
 
 def _letters_again(

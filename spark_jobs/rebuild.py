@@ -22,11 +22,10 @@ from core.topics import EXCHANGE_OF_TOPIC
 from spark_jobs.history.history import all_history
 from spark_jobs.history.reach import NOWHERE, Reach, whole_reach
 from spark_jobs.history.rebuilt_tables import RebuiltTables, unchanged_until
-from spark_jobs.history.rebuilt_tickers import Rebuilt, rebuild_tickers
+from spark_jobs.history.rebuilt_tickers import MESSAGES_PER_STEP, Rebuilt, rebuild_tickers
 from spark_jobs.history.steps import in_steps
 from spark_jobs.kafka_source.partitions import log_lost
 from spark_jobs.kafka_source.topic_ids import topic_ids
-from spark_jobs.lake.query import MESSAGES_PER_BATCH
 from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.run.entry import run
 from spark_jobs.run.runner import lock_job, log_to_stderr
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def rebuild(
-    spark: SparkSession, settings: Settings, messages_per_batch: int = MESSAGES_PER_BATCH
+    spark: SparkSession, settings: Settings, messages_per_step: int = MESSAGES_PER_STEP
 ) -> Reach:
     """Rebuild the tables and return the range that was read.
 
@@ -53,13 +52,11 @@ def rebuild(
         reach = whole_reach(history, ends, now, oldest_candles)
         history.refuse_incomplete(reach.begins, ends)
         log_lost(reach.begins, progress, NOWHERE)
-        steps = [*in_steps(reach.begins, ends, messages_per_batch)]
+        steps = [*in_steps(reach.begins, ends, messages_per_step)]
         for number, (begins, batch_ends) in enumerate(steps):
             stamped = Observation()
             records = history.all_records(begins, batch_ends).observe(stamped, *newest_stamps())
-            cores = spark.sparkContext.defaultParallelism
-            rows = records.coalesce(cores).transform(messages).transform(minutes)
-            tables.sink.write(rows, number)
+            tables.sink.write(records.transform(messages).transform(minutes), number)
             tables.date_dead_letters(stamped.get)
             counts = " ".join(
                 f"{name}={count}" for name, count in tables.sink.counts(number).items()
@@ -102,7 +99,7 @@ def main() -> None:
     lock_job(settings.checkpoint_dir, TickerTable.query)
     reach = rebuild(spark, settings)
     print("\n".join(["rebuilt prices, candles and dead letters", *unchanged_rows(reach)]))
-    of_tickers = rebuild_tickers(spark, settings, datetime.now(UTC), MESSAGES_PER_BATCH)
+    of_tickers = rebuild_tickers(spark, settings, datetime.now(UTC))
     if of_tickers:
         print("\n".join(["rebuilt tickers/", *unchanged_tickers(of_tickers)]))
     spark.stop()

@@ -1,1 +1,1 @@
-"""What every benchmark needs: stacks, child processes, messages, figures and reports."""
+"""Parts that several benchmarks share: stacks, child processes, messages, figures and reports."""

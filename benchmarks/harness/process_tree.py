@@ -54,7 +54,7 @@ def watched(
 ) -> list[Sample]:
     """Return one sample per second until the work is done or `seconds` have passed.
 
-    Raise StackError if the process ends before.
+    Raise StackError if the process ends first.
     """
     limit = time.monotonic() + seconds
     samples = [sample(started)]

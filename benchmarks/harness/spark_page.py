@@ -13,7 +13,8 @@ NUMBER = re.compile(r"batch = (\d+)")
 class SparkJobs(NamedTuple):
     """Spark jobs of a batch. `began` is in seconds since the epoch, the others are in seconds.
 
-    `took` is from start to end, `tasks` the total duration of tasks, `cpu` their CPU time in the JVM.
+    `took` is the total duration of the jobs, `tasks` that of their tasks, `cpu` the tasks' CPU time in
+    the JVM.
     """
 
     began: float

@@ -26,7 +26,7 @@ LENGTHS = {"1m": 361, "1h": 721, "1d": 366}
 
 @contextmanager
 def sending_candles(bootstrap_servers: str) -> Iterator[None]:
-    """Send candles of one pair after the other for the block."""
+    """Send candles of one pair after the other during the block."""
     ended = Event()
     thread = Thread(target=_send, args=(bootstrap_servers, ended))
     thread.start()

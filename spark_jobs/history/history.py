@@ -142,7 +142,8 @@ class History:
     def records(self, begins: Offsets, ends: Offsets) -> DataFrame:
         """Return the records in [`begins`, `ends`), each once, with schemas.RECORD.
 
-        Partitions without a begin or an end are left out.
+        Partitions without a begin or an end are left out. Each source is read by as many tasks as there are
+        cores, so a step has few files and no core waits for another.
         """
         kafka_begins: dict[tuple[str, int], int] = {}
         kafka_ends: dict[tuple[str, int], int] = {}
@@ -157,9 +158,14 @@ class History:
             kafka_ends[topic_partition] = max(begin, oldest, end)
             raw_begins[topic_partition] = begin
             raw_ends[topic_partition] = max(begin, min(end, oldest))
-        records = kept_records(self._spark, self._settings, kafka_begins, kafka_ends)
+        cores = self._spark.sparkContext.defaultParallelism
+        newer = kept_records(self._spark, self._settings, kafka_begins, kafka_ends).coalesce(cores)
         older = self.raw.without_duplicates(raw_begins, raw_ends)
-        return records if older is None else older.unionByName(records)
+        if older is None:
+            return newer
+        # Coalesced together, all records of one source could be in one task.
+        older = older.coalesce(cores)
+        return older if kafka_begins == kafka_ends else older.unionByName(newer)
 
     def all_records(self, begins: Offsets, ends: Offsets) -> DataFrame:
         """Return the same records. Raise HistoryError if neither Kafka nor `raw/` has some of them."""

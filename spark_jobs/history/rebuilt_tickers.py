@@ -36,6 +36,9 @@ from spark_jobs.tickers.messages import files_of_rows, messages, ticker_files
 
 log = logging.getLogger(__name__)
 
+MESSAGES_PER_STEP = 8_000
+"""About two million tickers, whose files take 60 MB in the driver."""
+
 BYTES_PER_TASK = 16 * 1024**2
 """Bytes of the table's files whose rows one task copies. The driver holds the results of two tasks."""
 
@@ -51,7 +54,6 @@ def rebuild_tickers(
     spark: SparkSession,
     settings: Settings,
     now: datetime,
-    messages_per_batch: int,
 ) -> Rebuilt | None:
     """Rebuild the rows of all records up to the table's progress.
 
@@ -76,10 +78,9 @@ def rebuild_tickers(
     log_lost(reach.begins, before.next_offsets, NOWHERE)
     storage = HadoopFiles(spark, path)
     added: list[AddAction] = []
-    steps = [*in_steps(reach.begins, ends, messages_per_batch)]
+    steps = [*in_steps(reach.begins, ends, MESSAGES_PER_STEP)]
     for number, (begins, batch_ends) in enumerate(steps):
-        cores = spark.sparkContext.defaultParallelism
-        records = history.all_records(begins, batch_ends).coalesce(cores)
+        records = history.all_records(begins, batch_ends)
         rebuilt = records.transform(messages).transform(ticker_files)
         files, counts = store_files(files_of_batch(rebuilt), storage, path)
         added += files
@@ -134,10 +135,12 @@ def _replaced(
         return [], None, ()
     rows = _rows(spark, path, files)
     is_read = ~(is_outside(reach) | is_former(reach))
-    counted = rows.groupBy("file").agg(
-        F.count_if(is_read).alias("read"),
-        F.count_if(~is_read).alias("others"),
-        F.collect_set(F.when(~is_read & ~is_before(reach), F.col("topic"))).alias("former"),
+    # Evaluated once per row: a test of every partition's offsets takes longer than the aggregation.
+    seen = rows.select("file", "topic", is_read.alias("is_read"), is_before(reach).alias("before"))
+    counted = seen.groupBy("file").agg(
+        F.count_if("is_read").alias("read"),
+        F.count_if(~F.col("is_read")).alias("others"),
+        F.collect_set(F.when(~F.col("is_read") & ~F.col("before"), F.col("topic"))).alias("former"),
     )
     found = {row["file"]: row for row in counted.collect()}
     former = {topic for row in found.values() for topic in row["former"]}

@@ -57,7 +57,7 @@ def test_it_receives_three_streams_on_a_combined_connection(
     exchange.assert_sent("binance", *tickers, *books, *array)
 
 
-def test_it_lists_its_subscriptions_and_leaves_one(reports: Reports) -> None:
+def test_it_lists_its_subscriptions_and_unsubscribes_from_one(reports: Reports) -> None:
     assert reports.one("subscriptions")["result"] == [
         "btcusdt@miniTicker",
         "ethusdt@bookTicker",

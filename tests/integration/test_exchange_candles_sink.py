@@ -132,7 +132,7 @@ def test_the_version_received_last_wins_in_any_order_and_however_often(
     ] * len(found)
 
 
-def test_both_versions_in_one_batch(
+def test_the_version_received_last_wins_within_one_batch(
     spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
 ) -> None:
     write(
@@ -223,7 +223,7 @@ def test_a_batch_that_spark_repeats_changes_nothing(
 def test_what_is_too_old_is_skipped_and_dropped(
     spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
 ) -> None:
-    # Not those of the module: it may have been imported the day before.
+    # Not the module's TODAY and NINE: the module may have been imported the day before.
     today = midnight()
     nine, old = nine_on_the_day_before(today), today - KEPT
     counts = write(

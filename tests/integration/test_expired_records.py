@@ -51,7 +51,7 @@ def test_records_that_raw_may_have_are_not_skipped(
     assert errors(caplog) == []
 
 
-def test_the_archive_itself_skips_them_and_says_so(
+def test_the_archive_skips_expired_records_and_logs_them_as_lost(
     broker: OwnKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = BINANCE.raw_topic

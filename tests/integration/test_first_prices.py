@@ -1,4 +1,4 @@
-"""Find the first stage of a pipeline without output, although the stack has data of an earlier run."""
+"""Find the first stage of a pipeline without output: output of an earlier run does not count."""
 
 import time
 from dataclasses import replace
@@ -33,5 +33,6 @@ def test_only_prices_that_were_received_since_then_count(database: Settings) -> 
 
 def test_a_service_that_does_not_answer_has_no_output(settings: Settings) -> None:
     [closed] = free_ports(1)
-    away = replace(settings, reader_database_url=f"postgresql://reader:x@127.0.0.1:{closed}/none")
-    assert not has_prices(away, "binance", time.time() - HOUR)
+    no_server = f"postgresql://reader:x@127.0.0.1:{closed}/none"
+    unavailable = replace(settings, reader_database_url=no_server)
+    assert not has_prices(unavailable, "binance", time.time() - HOUR)

@@ -116,7 +116,7 @@ def live(messages: list[Message], started: int) -> list[int]:
     )
 
 
-def test_full_disk_costs_only_what_is_counted_and_is_left_by_what_is_taken(
+def test_full_disk_costs_only_items_that_are_counted_and_kafka_gets_the_others(
     market: Market, stack: Stack
 ) -> None:
     """Files can't grow beyond `ROOM`, so no segment takes a frame of Binance."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
@@ -110,6 +111,17 @@ def test_each_record_comes_once_out_of_kafka_or_raw_with_all_its_parts(
     assert [row[2] for row in rows_of(middle)] == [first + 1, first + 2, first + 3]
 
 
+def test_no_task_is_without_records_if_raw_has_all_of_them(
+    spark: SparkSession, lake: Settings, produced: Produced
+) -> None:
+    produced.send(3)
+    produced.archive()
+    expire_all(lake)
+    records = all_history(spark, lake).records(produced.begins, produced.ends)
+    busy = records.select(F.spark_partition_id()).distinct().count()
+    assert busy == records.rdd.getNumPartitions() == spark.sparkContext.defaultParallelism
+
+
 def test_kafka_may_delete_while_the_history_is_read(
     spark: SparkSession, lake: Settings, produced: Produced
 ) -> None:
@@ -191,7 +203,7 @@ def test_what_was_never_archived_begins_with_kafkas_oldest_record(
 
 
 @pytest.mark.parametrize("expired", [0, 1, 3, 4, 6])
-def test_a_span_of_time_is_found_in_either(
+def test_a_span_of_time_is_found_in_kafka_or_raw(
     spark: SparkSession, lake: Settings, produced: Produced, expired: int
 ) -> None:
     moments = []

@@ -93,7 +93,7 @@ def test_a_job_that_finds_nothing_new_changes_nothing(
     assert rows(owner, "SELECT count(*) FROM batches") == [(1,)]
 
 
-def test_a_topic_that_was_made_anew_and_one_that_expired_are_refused_with_the_offsets() -> None:
+def test_a_next_offset_that_kafka_does_not_hold_is_refused_with_those_it_holds() -> None:
     assert starting_offset("t", 0, None, 5, 9) == 5
     assert starting_offset("t", 0, 9, 5, 9) == 9
     with pytest.raises(OffsetError, match="t/0 ends at offset 9, but the next to read is 10"):
@@ -104,7 +104,7 @@ def test_a_topic_that_was_made_anew_and_one_that_expired_are_refused_with_the_of
         starting_offset("t", 0, 4, 5, 9)
 
 
-def test_messages_that_kafka_lost_are_in_the_tables_if_they_need_no_rebuild() -> None:
+def test_after_kafka_lost_messages_of_a_small_topic_the_error_has_the_offset_to_set() -> None:
     with pytest.raises(
         OffsetError, match="To continue: set its next_offset in kafka_progress to 9"
     ):

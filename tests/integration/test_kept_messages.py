@@ -46,7 +46,7 @@ def test_exactly_the_wanted_messages_are_read(settings: Settings) -> None:
             values(messages, begin + 1)
 
 
-def test_what_does_not_come_is_an_error(
+def test_a_message_that_does_not_arrive_is_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark_jobs.history.kept_messages.KAFKA_TIMEOUT", 1.0)

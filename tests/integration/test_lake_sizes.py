@@ -45,7 +45,7 @@ def test_a_prefix_is_as_large_as_all_objects_below_it(
     assert measured(metrics, "nothing") == (0, 0)
 
 
-def test_a_bucket_that_does_not_answer_is_a_line_in_the_log(
+def test_a_bucket_that_does_not_exist_is_logged(
     spark: SparkSession, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     LakeSizes(

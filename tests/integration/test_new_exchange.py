@@ -1,4 +1,4 @@
-"""An exchange that is one file and one line, from its socket to a client and to all that is derived."""
+"""Add an exchange by one file and one name: its prices reach clients, page and lake without other code."""
 
 import json
 import re
@@ -55,7 +55,6 @@ class Running:
 
     settings: Settings
     environment: dict[str, str]
-    extractor: Process
     server: ServerProcess
     metrics_port: int
 
@@ -73,7 +72,7 @@ def talk(connection: ServerConnection) -> None:
 
 
 def frame(symbol: str, number: int) -> str:
-    """Written by hand: the numbers have digits that a float would lose."""
+    """Return a ticker's frame, without json.dumps: a float would lose digits of its numbers."""
     return (
         f'{{"ticker":{{"at":"{BEGAN}.{number:06}Z","market":{{"id":"{symbol}"}},'
         f'"last":85439.990000000000000{number % 1000:03},"best":{{"bid":85439.5,"ask":8.54401e4}}}}}}'
@@ -114,7 +113,7 @@ def lumen(project: Path, own_lake: Settings, tmp_path: Path) -> Iterator[Running
     with ExitStack() as programs:
         ws_url = programs.enter_context(websocket_server(talk))
         rest_url = programs.enter_context(http_server(documents))
-        # The current folder, which is the project itself, does not come first.
+        # PYTHONSAFEPATH: otherwise Python would import from the current folder, the original project.
         packages = {"PYTHONPATH": str(project), "PYTHONSAFEPATH": "1"}
         environment = own_lake.environment() | packages
         environment |= {
@@ -127,17 +126,15 @@ def lumen(project: Path, own_lake: Settings, tmp_path: Path) -> Iterator[Running
         }
         run([sys.executable, "-m", "infra", "initialise"], environment)
 
-        def start(command: list[str | Path], name: str) -> Process:
-            return programs.enter_context(
-                running(Process(command, tmp_path / f"{name}.log", environment))
-            )
+        def start(command: list[str | Path], name: str) -> None:
+            programs.enter_context(running(Process(command, tmp_path / f"{name}.log", environment)))
 
-        extractor = start([sys.executable, "-m", "extractors", "lumen"], "lumen")
+        start([sys.executable, "-m", "extractors", "lumen"], "lumen")
         start([SPARK_SUBMIT, *QUICK, project / "spark_jobs" / "jobs.py"], "jobs")
         server = programs.enter_context(
             running_server(own_lake.reader_database_url, None, **packages)
         )
-        yield Running(own_lake, environment, extractor, server, metrics_port)
+        yield Running(own_lake, environment, server, metrics_port)
 
 
 def first_price(lumen: Running) -> dict[str, Any]:
@@ -200,7 +197,7 @@ def instruments(server: ServerProcess) -> list[tuple[str, ...]]:
 
 
 def assert_is_derived(lumen: Running) -> None:
-    """Its settings, its port and its program."""
+    """Assert that its metrics port and its extractor are known, and that its settings are checked."""
     printed = run([sys.executable, "-c", DERIVED], lumen.environment).stdout
     assert "'LUMEN_METRICS_PORT'" in printed
     assert "('binance', 'kucoin', 'lumen')" in printed

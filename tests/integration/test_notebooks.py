@@ -1,4 +1,4 @@
-"""Run the notebooks of the lake from top to bottom: that of raw/ on data of the replay exchange."""
+"""Run the notebooks of lake and pipeline from top to bottom; explore_raw on data of the replay exchange."""
 
 import base64
 import io

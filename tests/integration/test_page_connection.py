@@ -20,7 +20,7 @@ from tests.support.stacks import new_database
 from tests.support.waiting import pass_time
 
 SILENCE_LIMIT = 15.0
-"""Seconds after which the page opens a silent connection again."""
+"""Seconds of silence after which the page reconnects."""
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_banner_says_which_exchange_cannot_be_read_and_why_until_it_can_again(
         expect(page.locator("#unreadable [data-exchange=kucoin]")).to_be_hidden()
 
 
-def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it_was(
+def test_the_page_reconnects_after_silence_and_resumes_where_it_was(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
     """The connection stays open but carries nothing. The test moves the page's clock forward."""
@@ -158,7 +158,7 @@ def test_the_page_opens_a_connection_that_went_silent_again_and_goes_on_where_it
 
 
 def messages_of(*lists: list[str]) -> list[dict[str, Any]]:
-    """Return a snapshot of the first list of symbols, and changes or snapshots of the others."""
+    """Return a snapshot of each list of symbols."""
     now = datetime.now(UTC).isoformat()
     shown = {"price": "1"} | dict.fromkeys(
         ("bid", "ask", "open_24h", "quote_volume_24h", "traded_at")

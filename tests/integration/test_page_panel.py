@@ -221,7 +221,7 @@ def test_the_legend_follows_the_newest_candle_and_forgets_another_pair(
 def test_candles_before_a_gap_longer_than_a_page_are_found(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
-    """500 minutes are a page."""
+    """A page has 500 candles, here of a minute each; the gap is three days long."""
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=3)
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
         candle = ("binance", "WBTCUSDT", start, "84000", "84000", "84000", "84000", 1, 2, 3)
@@ -342,7 +342,7 @@ def test_the_chart_has_candles_of_the_chosen_exchange_and_interval(
 
 
 def test_an_interruption_is_shaded(server: ServerProcess, page: Page) -> None:
-    """The colour of the shade is on the chart with it, and not on the chart of KuCoin, which had none."""
+    """Binance's chart has the translucent pixels of a shade; KuCoin was not interrupted and has none."""
     page.goto(f"{server.page}#/pair/BTC/USDT?interval=1m")
     shaded = """() => {
         const drawing = document.querySelector(".chart");

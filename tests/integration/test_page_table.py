@@ -142,7 +142,7 @@ def test_figures_of_candles_are_marked(
     expect(cell(page, "BTC/USDT", "change")).not_to_have_attribute("data-candles", "true")
 
 
-def test_there_is_no_difference_to_a_stale_price_a_halted_one_or_another_coin(
+def test_there_is_no_difference_to_a_stale_price_an_old_trade_or_another_coin(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
     page.goto(server.page)
@@ -436,7 +436,7 @@ def test_a_pair_that_is_listed_later_gets_its_base_and_quote(
     expect(row(page, "NEWUSDT")).to_have_count(0)
 
 
-def test_a_name_is_read_as_base_and_quote_and_moves_no_other(
+def test_base_and_quote_are_read_as_one_name_but_isolated_from_each_other(
     server: ServerProcess, page: Page
 ) -> None:
     page.goto(server.page)

@@ -1,4 +1,4 @@
-"""Create Postgres's cluster although the command was killed while it did so before."""
+"""Create Postgres's cluster after a command that was killed meanwhile, and under a restrictive umask."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def test_a_cluster_that_a_killed_command_left_is_made_again() -> None:
     try:
         kill_while_initdb_runs(stack)
         assert not (folder / "data" / "postgresql.conf").exists()
-        # Only root's Postgres is a copy. Of that, a killed command may have left a part, too.
+        # Only root runs a copy of Postgres's files. A killed command may have left that incomplete too.
         shutil.rmtree(folder / "distribution", ignore_errors=True)
         (folder / "distribution.incomplete").mkdir()
         postgres.prepare(stack)

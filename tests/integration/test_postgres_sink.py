@@ -46,7 +46,7 @@ def prices(owner: connection) -> dict[str, Decimal]:
     return dict(rows(owner, "SELECT symbol, price FROM live_prices"))
 
 
-def test_numbers_stand_in_postgres_as_the_exchange_wrote_them(
+def test_numbers_in_postgres_are_exactly_those_of_the_exchange(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
     written = ["0.00000001", "0.000000000000000001", "99999999999999999999.999999999999999999"]

@@ -159,7 +159,7 @@ def reported(python: Path, program: str, settings: Settings, **also: str) -> dic
     return {f"{reader} {prefix}": rows for reader, prefix, rows in found}
 
 
-def test_both_are_read_by_pandas_and_duckdb_through_s3fs(
+def test_raw_and_tickers_are_read_by_pandas_and_duckdb_through_s3fs(
     bucket: Settings, expected_tickers: list[list[Any]]
 ) -> None:
     assert S3FS.exists(), f"{S3FS} is missing: run make test"
@@ -172,7 +172,7 @@ def test_both_are_read_by_pandas_and_duckdb_through_s3fs(
     }
 
 
-def test_both_are_read_by_spark_without_our_settings_in_another_time_zone(
+def test_raw_and_tickers_are_read_by_spark_without_our_settings_in_another_time_zone(
     bucket: Settings, expected_tickers: list[list[Any]], tmp_path: Path
 ) -> None:
     plain = {"SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": "pyspark-shell"}

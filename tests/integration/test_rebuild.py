@@ -33,7 +33,7 @@ from spark_jobs.history.history import HistoryError
 from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
 from spark_jobs.lake.delta_options import delta_options
-from spark_jobs.lake.query import MESSAGES_PER_BATCH, lake_root
+from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.schema import EARLIER, FORMER
 from spark_jobs.lake.tickers.table import TickerTable
@@ -115,7 +115,7 @@ def state_of(server: connection) -> State:
         return look(statements)
 
 
-def is_left_alone(owner: connection) -> bool:
+def is_cleaned_up(owner: connection) -> bool:
     """Return whether the tables of a rebuild are gone."""
     return rows(owner, "SELECT to_regnamespace('rebuild') IS NULL") == [(True,)]
 
@@ -144,7 +144,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
         "DELETE FROM dead_letter_spans WHERE partition = 1",
     ):
         execute(owner, statement)
-    assert [*unchanged_rows(rebuild(spark, own_lake, messages_per_batch=5))] == []
+    assert [*unchanged_rows(rebuild(spark, own_lake, messages_per_step=5))] == []
 
     after = tables(owner)
     # The missing spans are written again; the others keep their time of arrival, which is not compared.
@@ -154,7 +154,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     assert rows(owner, LAST_BATCH) > batch
     changed = "SELECT count(*) FROM live_prices WHERE batch_id = (SELECT max(id) FROM batches)"
     assert rows(owner, changed) == [(3,)]
-    assert is_left_alone(owner)
+    assert is_cleaned_up(owner)
     assert rows(owner, SORTED_DAYS) == [(0,)]
 
     run_live_prices(spark, own_lake, tmp_path / "third")
@@ -162,7 +162,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     assert str(last[0][0]).startswith("17.5")
 
 
-def test_what_can_not_be_made_anew_stays(
+def test_rows_that_can_not_be_rebuilt_stay(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     wait_for_time_in_the_hour()
@@ -189,7 +189,7 @@ def test_what_can_not_be_made_anew_stays(
 def test_candles_have_the_messages_that_only_the_rebuild_reads(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
-    """Their progress has expired, so the live job resumes after all that the rebuild has read."""
+    """The live job's next offset has expired, so it resumes after all that the rebuild has read."""
     send(own_lake, 0, 4)
     run_live_prices(spark, own_lake, tmp_path / "live")
     send(own_lake, 4, 2)
@@ -203,7 +203,7 @@ def test_candles_have_the_messages_that_only_the_rebuild_reads(
         assert rows(owner, "SELECT max(close) FROM candles_1m") == [(Decimal("9.5"),)]
 
 
-def test_what_was_made_of_a_topic_that_was_deleted_stays(
+def test_rows_of_a_deleted_topic_stay(
     spark: SparkSession,
     own_lake: Settings,
     owner: connection,
@@ -233,7 +233,7 @@ def test_what_was_made_of_a_topic_that_was_deleted_stays(
     assert (prices.differ, candles.differ) == (0, 0)
 
 
-def test_what_was_made_of_a_deleted_topic_stays_without_its_objects_in_raw(
+def test_rows_of_a_deleted_topic_stay_without_its_objects_in_raw(
     spark: SparkSession,
     own_lake: Settings,
     owner: connection,
@@ -258,7 +258,7 @@ def test_what_was_made_of_a_deleted_topic_stays_without_its_objects_in_raw(
 
     execute(owner, "UPDATE live_prices SET price = 7 WHERE symbol IN ('S0', 'S1')")
     rebuild(spark, own_lake)
-    rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+    rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC))
 
     assert tables(owner) == before
     assert tickers_of(spark, own_lake)[0] == in_lake
@@ -307,7 +307,7 @@ def test_dead_letters_that_are_written_again_are_dated_by_kafkas_clock(
     for table in ("dead_letters", "dead_letter_spans"):
         execute(owner, f"DELETE FROM {table}")
 
-    rebuild(spark, own_lake, messages_per_batch=1)
+    rebuild(spark, own_lake, messages_per_step=1)
 
     assert [row[:7] for row in rows(owner, SPANS)] == [row[:7] for row in live[1]]
     assert len(rows(owner, LETTERS)) == len(live[0]) == 3
@@ -348,7 +348,7 @@ def test_nothing_changes_where_raw_lacks_records_that_it_names(
     assert tables(owner) == before
 
 
-def test_an_end_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_anew(
+def test_a_failure_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_anew(
     spark: SparkSession, own_lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     send(own_lake, 0, 4)
@@ -358,14 +358,14 @@ def test_an_end_in_the_last_step_changes_nothing_and_the_next_rebuild_begins_ane
     with pytest.raises(psycopg2.errors.RaiseException, match="refused"):
         rebuild(spark, own_lake)
     assert tables(owner) == before
-    assert not is_left_alone(owner)
+    assert not is_cleaned_up(owner)
     execute(owner, "DROP TRIGGER refuse ON batches")
     with closing(server_connection(own_lake.reader_database_url)) as server:
         known = state_of(server)
         rebuild(spark, own_lake)
         assert state_of(server).epoch == known.epoch
     assert tables(owner) == before
-    assert is_left_alone(owner)
+    assert is_cleaned_up(owner)
 
 
 def test_the_live_job_drops_the_tables_of_a_rebuild_that_ended_early(
@@ -381,14 +381,14 @@ def test_the_live_job_drops_the_tables_of_a_rebuild_that_ended_early(
     execute(owner, REFUSE_BATCHES)
     with pytest.raises(psycopg2.errors.RaiseException, match="refused"):
         rebuild(spark, own_lake)
-    assert not is_left_alone(owner)
+    assert not is_cleaned_up(owner)
 
     # Nothing would end this thread.
     monkeypatch.setattr(Upkeep, "start", lambda upkeep: None)
     live_prices.start(spark, replace(own_lake, checkpoint_dir=str(tmp_path / "second")))
     for query in spark.streams.active:
         query.stop()
-    assert is_left_alone(owner)
+    assert is_cleaned_up(owner)
     assert tables(owner) == before
 
 
@@ -418,7 +418,7 @@ def test_servers_read_all_prices_again_where_one_is_gone(
     assert sorted(price.symbol for price in found.prices) == ["CRO-USDT", "S0", "S1"]
 
 
-def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
+def test_a_rebuild_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     spark: SparkSession, own_lake: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transaction, "LOCK_LIMIT", SOON)
@@ -428,7 +428,7 @@ def test_it_is_refused_beside_a_live_job_and_for_a_topic_that_was_created_again(
     execute(owner, former, BINANCE.raw_topic)
     with pytest.raises(TopicError, match="created again"):
         rebuild(spark, own_lake)
-    assert is_left_alone(owner)
+    assert is_cleaned_up(owner)
 
 
 def opened(spark: SparkSession, lake: Settings) -> deltalake.DeltaTable:
@@ -458,7 +458,7 @@ def test_rows_are_replaced_where_the_clock_was_ahead_at_the_first_message_that_i
     before, _sizes = tickers_of(spark, own_lake)
     delete_records(own_lake, {(BINANCE.raw_topic, 0): 1})
 
-    rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+    rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC))
 
     assert rebuilt is not None
     assert [*unchanged_tickers(rebuilt)] == [
@@ -507,7 +507,7 @@ def test_the_rows_that_a_rebuild_keeps_need_not_fit_into_the_driver(
 
     monkeypatch.setattr(rebuilt_tickers, "BYTES_PER_TASK", max(sizes))
     with largest_results(spark, sum(sizes) // 2):
-        rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES_PER_BATCH)
+        rebuilt = rebuild_tickers(spark, own_lake, datetime.now(UTC))
 
     assert rebuilt is not None and rebuilt.begins[BINANCE.raw_topic, 0] == 2
     after, sizes = tickers_of(spark, own_lake)

@@ -1,4 +1,4 @@
-"""Connect each client of the project to a Kafka with TLS, logins and access rights, by one file."""
+"""Connect each client of the project to a Kafka with TLS, logins and rights: one file configures all."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 
 
 def is_kept(settings: Settings, sent: tuple[str, int, int]) -> bool:
-    """Return whether the jobs' client, which asks for the oldest offset, finds the message's topic."""
+    """Return whether the message is among the offsets that the jobs' client reads from the broker."""
     topic, partition, offset = sent
     found = starting_offsets(settings, [topic], {(topic, partition): offset + 1})
     return found[topic, partition] == offset + 1

@@ -17,13 +17,12 @@ from infra.secured.rights import KAFKA_RIGHTS
 from spark_jobs.history.kept_messages import KeptMessages, MissingError
 from spark_jobs.kafka_source.partitions import RightError, raise_if_unauthorized
 from spark_jobs.kafka_source.records import kafka_records
-from tests.support.frames import BTCUSDT
+from tests.support.frames import BTCUSDT, item
 from tests.support.kafka import produce
 from tests.support.postgres import rows
 from tests.support.queries import run_live_prices, run_once
 from tests.support.secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
 
-RECEIVED_AT = 1743147448501233
 PARTITIONS = 4
 RIGHTS = (("Read", BINANCE.raw_topic), ("Read", KUCOIN.raw_topic))
 
@@ -31,7 +30,7 @@ RIGHTS = (("Read", BINANCE.raw_topic), ("Read", KUCOIN.raw_topic))
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
-        produce(broker.owner, BINANCE.raw_topic, [BTCUSDT | {"received_at": RECEIVED_AT}])
+        produce(broker.owner, BINANCE.raw_topic, [item(BTCUSDT)])
         yield broker
 
 
@@ -88,7 +87,7 @@ def test_right_that_single_messages_need_is_named(broker: SecureKafka) -> None:
             MissingError, match=f"^Kafka: user {USER} needs Describe on group spark_jobs"
         ),
     ):
-        # No message is there, which could arrive before the refusal.
+        # At the end offset there is no message yet that could arrive before the refusal.
         [*messages.read(BINANCE.raw_topic, 0, [messages.held(BINANCE.raw_topic, 0).stop])]
 
 

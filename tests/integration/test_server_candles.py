@@ -23,7 +23,7 @@ def database(stack: Stack) -> Settings:
 
 @pytest.fixture(autouse=True)
 def empty_tables(owner: connection) -> None:
-    """Empty the tables before each test. The server reads them again for every answer."""
+    """Empty the tables before each test. The server keeps only the newest prices in memory."""
     with owner.cursor() as cursor:
         cursor.execute("TRUNCATE candles_1m, instruments, live_prices")
 

@@ -1,4 +1,4 @@
-"""Run the commands of README and docs/server.md unchanged, except for the port."""
+"""Run the commands of both READMEs and docs/server.md unchanged, except for the port."""
 
 import re
 import shlex

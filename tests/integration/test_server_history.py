@@ -52,7 +52,7 @@ def server(filled: Settings) -> Iterator[ServerProcess]:
 
 
 def fill(database: Settings) -> None:
-    """Insert MINUTES candles of ours, whose close is their number and a digit at every decimal."""
+    """Insert MINUTES candles of ours. The close of each is its number, with 18 decimals."""
     owner: connection = psycopg2.connect(database.database_url)
     owner.autocommit = True
     values = [
@@ -114,7 +114,7 @@ def test_an_answer_that_postgres_interrupts_is_not_taken_for_whole(
     filled: Settings, server: ServerProcess
 ) -> None:
     address = f"http://127.0.0.1:{server.port}{PATH}"
-    # So long a span takes seconds, and the answer begins at once.
+    # A span this long takes seconds, and the answer begins at once.
     span = {"from": (DAY - timedelta(days=690)).isoformat(), "to": SPAN["from"]}
     with requests.get(address, params=span, stream=True, timeout=DEADLINE) as answer:
         assert answer.status_code == 200
@@ -127,7 +127,7 @@ def test_an_answer_that_postgres_interrupts_is_not_taken_for_whole(
 def test_without_an_answer_from_postgres_it_is_unavailable(
     filled: Settings, server: ServerProcess
 ) -> None:
-    """What precedes the candles can still be read, so only their first query fails."""
+    """Earlier queries of the same request succeed: only the first one for candles fails."""
     with closing(psycopg2.connect(filled.database_url)) as owner:
         execute(owner, "LOCK TABLE candles_1m IN ACCESS EXCLUSIVE MODE")
         answer = server.get(PATH, **SPAN)

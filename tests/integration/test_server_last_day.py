@@ -45,7 +45,8 @@ def start() -> datetime:
 def database(stack: Stack, start: datetime) -> Settings:
     """The feed of Binance was connected in the last two hours, with an interruption in the first of them.
 
-    BTCUSDT has all hours of the exchange before, ETHEUR all 24 hours but the first two. KuCoin has none.
+    BTCUSDT has the exchange's candles of all hours before, ETHEUR those of all 24 hours but the first two.
+    KuCoin has no candles.
     """
     database = new_database(stack)
     with closing(psycopg2.connect(database.database_url)) as owner, owner:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
 
 from core.settings import Settings
 from infra.stack import Stack
@@ -52,8 +51,7 @@ def at(minutes: float) -> datetime:
 def ours(owner: connection, *minutes: int) -> None:
     """Insert candles of ours that open at 10 and close at 11."""
     values = [("binance", "BTCUSDT", at(each), 10, 12, 9, 11, 1, 2, 3) for each in minutes]
-    with owner.cursor() as statements:
-        execute_values(statements, "INSERT INTO candles_1m VALUES %s", values)
+    insert(owner, "INSERT INTO candles_1m VALUES %s", values)
 
 
 def theirs(
@@ -65,8 +63,7 @@ def theirs(
         ("binance", "BTCUSDT", interval, at(each), 20, 22, 19, 21, 1, 2, 5, at(each) + late)
         for each in minutes
     ]
-    with owner.cursor() as statements:
-        execute_values(statements, "INSERT INTO exchange_candles VALUES %s", values)
+    insert(owner, "INSERT INTO exchange_candles VALUES %s", values)
 
 
 def candles(
@@ -146,8 +143,8 @@ def test_a_day_of_the_exchange_has_24_hours_in_any_time_zone(owner: connection) 
         # Requested half an hour before its end.
         ("binance", "ETHUSDT", "1d", spring, 20, 22, 19, 21, 1, 2, 5, spring + day - 30 * minute),
     ]
+    insert(owner, "INSERT INTO exchange_candles VALUES %s", values)
     with owner.cursor() as statements:
-        execute_values(statements, "INSERT INTO exchange_candles VALUES %s", values)
         statements.execute("SET timezone = 'Europe/Berlin'")
         try:
             statements.execute(

@@ -1,4 +1,4 @@
-"""Send generated requests to every path of the OpenAPI document: the server conforms to it."""
+"""Send generated requests to all paths of the OpenAPI document but /stream: the server conforms to it."""
 
 import sys
 from pathlib import Path

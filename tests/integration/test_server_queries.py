@@ -147,7 +147,7 @@ def test_a_feed_lists_its_newest_events_and_the_open_interruption(
 
     assert batch_of(answer["id"]) == batch_id
     binance, kucoin = answer["feeds"]
-    # Binance's connection is open since March 2025.
+    # Binance's connection has been open since March 2025.
     assert [day["condition"] for day in kucoin.pop("days")] == ["missing"] * 8
     assert [day["condition"] for day in binance.pop("days")] == ["complete"] * 8
     assert 0 <= binance.pop("age_seconds") < 60
@@ -496,7 +496,8 @@ def test_a_postgres_that_hangs_holds_up_neither_the_rest_nor_the_end(
                 asked.append(time.monotonic() - began)
                 assert server.get("/healthz").ok
 
-        # One more was asked in between, so the one before was answered while the first one hung.
+        # A request to /healthz begins only after the answer to the previous one. So one that began halfway
+        # shows that /healthz was answered while the query hung.
         assert any(0.1 * DEADLINE < each < 0.9 * DEADLINE for each in asked)
         assert hanging.result().status_code == 503
         assert hanging.result().elapsed.total_seconds() >= DEADLINE

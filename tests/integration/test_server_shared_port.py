@@ -11,7 +11,7 @@ from tests.support.live_job import batch_of, ticker, wait_for_batch, write_batch
 from tests.support.server import ServerProcess, free_port, metrics, running_server
 
 STREAMS = 32
-"""A server gets none of them with a probability of 1 to 2 ** 31."""
+"""Number of streams. The probability that one of the servers gets none of them is 1 in 2 ** 31."""
 
 
 def test_two_servers_share_a_port_and_a_client_resumes_on_either(

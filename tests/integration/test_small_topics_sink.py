@@ -47,6 +47,7 @@ def events(*messages: dict[str, Any], first: int = 0) -> list[Row]:
 
 
 def forget(owner: connection, sink: SmallTopicsSink) -> None:
+    """Empty the tables. Then read the progress again: the sink refuses progress behind its last commit."""
     execute(owner, "TRUNCATE instruments, feed_events, kafka_progress")
     sink.postgres.progress()
 

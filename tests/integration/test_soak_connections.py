@@ -33,8 +33,8 @@ LIFETIME = 40.0
 EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
 DEADLINE = 120.0
 GROWTH_LIMIT = 24 * 1024 * 1024
-"""Maximum growth in bytes from the second to the last third. In 10 minutes, a leak of one KuCoin frame in
-five would exceed it; a run of 20 s is too short to show one."""
+"""Maximum growth of memory in bytes from the second to the last third of the run. In 10 minutes, a leak of
+one KuCoin frame in five would exceed it; a run of 20 s is too short to show one."""
 
 SIMULATION = Simulation(
     binance_symbols=300,
@@ -47,7 +47,7 @@ SIMULATION = Simulation(
 )
 
 
-def test_random_misbehaviour_loses_nothing_kills_nobody_and_grows_nothing(
+def test_random_faults_lose_no_item_end_no_extractor_and_leak_no_memory(
     settings: Settings, extractor: Callable[[str, Settings], Extractor]
 ) -> None:
     seed = random.randrange(1_000_000)

@@ -1,4 +1,4 @@
-"""Reach an object store on loopback although HTTP_PROXY names a proxy, from programs without exemptions."""
+"""Reach an object store on loopback although HTTP_PROXY names a proxy and NO_PROXY is empty."""
 
 import sys
 

@@ -290,7 +290,7 @@ def test_a_wrong_subscription_is_refused_by_the_name_of_its_parameter(
     )
 
 
-def test_who_says_what_it_should_not_is_closed_and_no_other(
+def test_a_client_that_sends_messages_or_garbage_is_disconnected_and_no_other(
     database: Settings, server: ServerProcess
 ) -> None:
     with connect(server.stream) as quiet:

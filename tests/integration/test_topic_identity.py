@@ -1,6 +1,5 @@
 """Refuse a topic that was deleted and created again, at any end offset, until it is accepted."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,25 +17,11 @@ from spark_jobs.kafka_source.partitions import OffsetError
 from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
 from tests.support.frames import BTCUSDT, item, record
-from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import execute, rows
 from tests.support.queries import price_sink, write
 
 TOPIC_PARTITION = (BINANCE.raw_topic, 0)
-
-
-@pytest.fixture(scope="module")
-def shared_broker(
-    tmp_path_factory: pytest.TempPathFactory, settings: Settings
-) -> Iterator[OwnKafka]:
-    with own_kafka(tmp_path_factory.mktemp("kafka"), settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-def broker(shared_broker: OwnKafka) -> OwnKafka:
-    shared_broker.renew_topics()
-    return shared_broker
 
 
 def fill(settings: Settings, messages: int) -> None:
@@ -121,7 +106,7 @@ def test_without_ids_nothing_is_accepted(database: Settings) -> None:
         assert sink.postgres.accept({}) == []
 
 
-def test_ids_are_known_to_a_broker_that_was_restarted(broker: OwnKafka) -> None:
+def test_ids_are_the_same_after_a_restart_of_the_broker(broker: OwnKafka) -> None:
     before = topic_ids(broker.settings, EXCHANGE_OF_TOPIC)
     assert set(before) == set(EXCHANGE_OF_TOPIC)
     broker.process.kill()

@@ -79,10 +79,10 @@ def test_a_price_is_shown_with_all_its_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("messages", "place", "reason"),
+    ("messages", "problem"),
     [
-        pytest.param(0, "is not in Kafka, which ends at 0, nor in raw/", "created again", id="end"),
-        pytest.param(1, "has another item 2", "created again", id="offset"),
+        pytest.param(0, "is not in Kafka, which ends at 0, nor in raw/", id="end"),
+        pytest.param(1, "has another item 2", id="offset"),
     ],
 )
 def test_a_price_of_a_topic_that_was_created_again_is_found_in_raw(
@@ -90,8 +90,7 @@ def test_a_price_of_a_topic_that_was_created_again_is_found_in_raw(
     traced: Settings,
     broker: OwnKafka,
     messages: int,
-    place: str,
-    reason: str,
+    problem: str,
 ) -> None:
     broker.renew_topics()
     for _ in range(messages):
@@ -101,7 +100,7 @@ def test_a_price_of_a_topic_that_was_created_again_is_found_in_raw(
     assert (found.item, found.found_in) == (WORDS, f"s3a://{traced.s3_bucket}/{key}")
 
     delete(traced, key)
-    with pytest.raises(TraceError, match=f"{place}.*{reason}"):
+    with pytest.raises(TraceError, match=f"{problem}.*created again"):
         trace(spark, traced, "binance:BTCUSDT")
 
 

@@ -28,7 +28,7 @@ test("a late price moves no bar", () => {
   assert.equal(withPrice(FLAT, 4, 599_000, 60), null);
 });
 
-test("candles are shaded of which an interruption covers a tenth", () => {
+test("a candle is shaded if an interruption covers at least a tenth of it", () => {
   assert.deepEqual(shadedTimes([{ from: 655_000, to: 785_000 }], 600, 840, 60), [660, 720]);
   assert.deepEqual(shadedTimes([{ from: 654_000, to: 726_000 }], 600, 840, 60), [600, 660, 720]);
   assert.deepEqual(shadedTimes([{ from: 0, to: 10_000 }], 0, 0, 86_400), []);

@@ -14,7 +14,7 @@ function arrive(built, arrival) {
   setClock(new Date(built).toISOString());
 }
 
-test("a message that was long under way does not set the clock back", () => {
+test("a delayed message does not set the clock back", () => {
   arrive(START + 10 * MINUTE, START);
   arrive(START + 10 * MINUTE, START + 20 * SECOND);
   assert.equal(now(), START + 10 * MINUTE + 20 * SECOND);

@@ -49,7 +49,7 @@ test("a halted side has no difference", () => {
   assert.equal(difference(pair, NAMES, NOW), null);
 });
 
-test("prices of more than 20 % apart are probably of two coins and have no difference", () => {
+test("prices more than 20 % apart are probably of two coins and have no difference", () => {
   assert.equal(difference(pairOf({ price: "1" }, { price: "1.21" }), NAMES, NOW), null);
   assert.notEqual(difference(pairOf({ price: "1" }, { price: "1.2" }), NAMES, NOW), null);
 });

@@ -71,7 +71,7 @@ test("a pair keeps the most decimals that it has had", () => {
   assert.equal(created.pairs.get("BTC/USDT").places, 3);
 });
 
-test("the last day is of the side, also of one that arrives later", () => {
+test("a last day is kept for a side that arrives later", () => {
   const created = market([], BOTH);
   created.setDays([day("kucoin", "BTC-USDT", { open: "1" })]);
   created.update([price("kucoin", "BTC-USDT", "2")]);

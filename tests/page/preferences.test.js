@@ -37,7 +37,7 @@ test("a choice keeps what another tab has stored since", () => {
   assert.deepEqual(preferences, stored());
 });
 
-test("an item is in its list once, and none is no item", () => {
+test("an item is in its list once, and an empty one is ignored", () => {
   elsewhere({ favourites: ["BTC/USDT"] });
   choose("favourites", "BTC/USDT", true);
   assert.deepEqual(preferences.favourites, ["BTC/USDT"]);

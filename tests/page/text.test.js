@@ -5,7 +5,7 @@ import { age, bytes, moment, percent, points, rounded } from "../../server/page/
 import { toCsv } from "../../server/page/model/csv.js";
 import { amount, split } from "../../server/page/model/digits.js";
 
-test("an amount keeps every digit and gets zeros only", () => {
+test("an amount keeps every digit, and only zeros are added to it", () => {
   assert.equal(amount("85440.000000000000000001"), "85,440.000000000000000001");
   assert.equal(amount("1234567.5", 2), "1,234,567.50");
   assert.equal(amount("0.00000001", 2), "0.00000001");
@@ -31,7 +31,7 @@ test("figures are short and have their sign", () => {
   assert.equal(bytes(0), "0 B");
 });
 
-test("ages are never negative", () => {
+test("ages are rounded down, and never negative", () => {
   assert.equal(age(-5000), "0 s");
   assert.equal(age(59_999), "59 s");
   assert.equal(age(60_000), "1 min");
@@ -55,7 +55,7 @@ test("a file quotes what needs it, and runs no formula", () => {
   );
 });
 
-test("a sparkline bridges hours without a close and needs two", () => {
+test("a sparkline bridges hours without a close, and needs two closes", () => {
   assert.equal(linePoints([null, "1", null]), "");
   assert.equal(linePoints(["1", null, "2"]), "0.0,22.0 96.0,2.0");
   assert.equal(linePoints(["1", "1"]), "0.0,22.0 96.0,22.0");

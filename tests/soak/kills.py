@@ -29,7 +29,10 @@ NEWEST = "SELECT exchange, max(received_at) FROM live_prices GROUP BY 1"
 
 
 def plan(kills: int, seconds: float, chance: random.Random) -> list[tuple[float, str]]:
-    """Return moments, in seconds from the start, and programs to kill. All are killed equally often."""
+    """Return moments, in seconds from the start, and the program to kill at each.
+
+    The numbers of kills of any two programs differ by at most one.
+    """
     order = chance.sample(PROGRAMS, len(PROGRAMS))
     programs = [order[number % len(order)] for number in range(kills)]
     chance.shuffle(programs)
@@ -61,7 +64,7 @@ def kill_at_random(
 
 
 def kill(stack: Stack, program: str, chance: random.Random) -> int:
-    """Kill a program once it runs, and return its pid. For the jobs, kill sometimes only the JVM."""
+    """Kill a program once it runs, and return its pid. For the jobs, sometimes kill only the JVM."""
     process = wait_for(partial(process_of, stack, program), deadline=DEADLINE, pause=PAUSE)
     assert process is not None
     children = process.children() if program == "jobs" and chance.random() < 0.5 else []

@@ -21,8 +21,8 @@ LEAD = 3
 ON_THE_WAY = timedelta(milliseconds=400)
 """Time of a ticker from Binance to the extractor."""
 
-OF_A_MESSAGE = 60
-"""Seconds of a message."""
+SECONDS_PER_MESSAGE = 60
+"""Number of seconds whose tickers share a message."""
 
 
 def prices(seconds: int) -> dict[str, list[float]]:
@@ -38,8 +38,8 @@ def send(
     settings: Settings, start: datetime, seconds: Sequence[int], course: dict[str, list[float]]
 ) -> None:
     """Send a ticker of each exchange for each of these seconds after `start`, a minute in a message."""
-    for first in range(0, len(seconds), OF_A_MESSAGE):
-        minute = seconds[first : first + OF_A_MESSAGE]
+    for first in range(0, len(seconds), SECONDS_PER_MESSAGE):
+        minute = seconds[first : first + SECONDS_PER_MESSAGE]
         for topic, make in ((BINANCE.raw_topic, of_binance), (KUCOIN.raw_topic, of_kucoin)):
             name = topic.removesuffix("_raw_data")
             items = [make(start, second, course[name][second]) for second in minute]

@@ -37,8 +37,10 @@ class Frame(NamedTuple):
 
 @dataclass
 class Written:
-    """Frames written to one connection. `ended_at` and `ending` are None while it is open; then `ending`
-    is "closed" or "broken" (by the exchange) or "left" (by the client).
+    """Frames written to one connection.
+
+    `ended_at` and `ending` are None while it is open; then `ending` is "closed" or "broken" (by the
+    exchange) or "left" (by the client).
     """
 
     exchange: str
@@ -153,8 +155,11 @@ def lateness(connections: Iterable[Written], items: Iterable[dict[str, Any]]) ->
 
 
 def surely_received(connection: Written, late: int = 0) -> list[Identity]:
-    """Return the identities that must have arrived: all frames of a connection that the exchange closed,
-    or those until 1 s before it was broken, and `late` microseconds earlier if they were read late.
+    """Return the identities that must have arrived.
+
+    If the exchange closed the connection, these are all. If the exchange broke it, these are the ones
+    written until 1 s before its end, and `late` microseconds earlier if frames were read late. Otherwise
+    there are none.
     """
     if connection.ending == "closed":
         end = connection.ended_at
@@ -171,7 +176,7 @@ def surely_received(connection: Written, late: int = 0) -> list[Identity]:
 
 
 def assert_each_once(connections: Sequence[Written], items: Iterable[dict[str, Any]]) -> None:
-    """Assert that all identities surely received are there, none that was not written, and no duplicate.
+    """Assert that no identity surely received is missing, and that none is made up or duplicated.
 
     For consecutive connections: what the exchange wrote twice counts twice.
     """

@@ -40,7 +40,7 @@ SILENCE_LIMIT = 60.0
 """Seconds. The exchanges run in the test's process, which may get no processor for some seconds."""
 
 KILL_MARGIN = 1_000_000
-"""Microseconds. What was sent to an extractor later than this before its kill may be lost."""
+"""Microseconds before a kill. Items sent to the extractor in this time may be lost."""
 
 LEFT_SYMBOLS = 97
 
@@ -267,8 +267,8 @@ def assert_exact_after_kills(
 ) -> None:
     """Assert that no item is duplicated, and that only items sent just before a kill are missing.
 
-    These are the items of KILL_MARGIN before it. On a busy machine, the time in which the extractor waited
-    for a processor is added, and the longest delay from the writing of a frame to its reading. The last
+    Just before means within KILL_MARGIN, plus the time in which the extractor waited for a processor, plus
+    the longest delay from the writing of a frame to its reading. Both are long on a busy machine. The last
     connection of each exchange must be closed. `left` are the items in the journals at the start.
     """
     for exchange in EXCHANGES:

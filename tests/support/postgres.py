@@ -93,9 +93,9 @@ def no_connections(
 
 @contextmanager
 def dies_at_commit(database: Settings, *, arrives: bool) -> Iterator[tuple[Settings, Event]]:
-    """Yield settings whose next COMMIT after the event is set breaks its connection; later ones work.
+    """Yield settings and an event. The first COMMIT after the event is set breaks its connection.
 
-    If it `arrives`, Postgres commits and only the answer is lost.
+    Later ones work. If the COMMIT `arrives`, Postgres commits and only the answer is lost.
     """
     url = urlsplit(database.database_url)
     is_armed = Event()

@@ -1,4 +1,4 @@
-"""Start, watch and stop a program as a child process. Tests start processes only through this module."""
+"""Start, watch and stop a program as a child process, or run one to its end."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ class Process:
         return self._log.read_text()
 
     def is_running(self) -> bool:
-        """Return whether the process runs. Nothing of one that has ended stays open."""
+        """Return whether the process runs. Close the standard input of one that has ended."""
         has_ended = self._process.poll() is not None
         if has_ended:
             self._close_stdin()

@@ -38,8 +38,10 @@ def faults_of(exchange: str) -> list[Fault]:
 
 
 def strike(address: str, exchange: str, fault: Fault) -> None:
-    """Inflict a disturbance on the open connections. Inflict another fault on the next connection, and
-    break the open ones to provoke it.
+    """Inflict a fault, and provoke its effect.
+
+    A disturbance is inflicted on the open connections. Any other fault is inflicted on the next connection,
+    and the open ones are broken so that one follows.
     """
     if isinstance(fault, Disturbance):
         inflict(address, exchange, fault, "open")

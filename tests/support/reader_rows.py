@@ -31,7 +31,7 @@ def _raw_row(row: Mapping[str, Any]) -> list[Any]:
 
 
 def ticker_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
-    """Return offset, symbol, price and time of each ticker as a list of JSON values, sorted."""
+    """Return the tickers as lists of JSON values, sorted."""
     return sorted((_ticker_row(row) for row in rows), key=str)
 
 

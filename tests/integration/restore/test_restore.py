@@ -58,9 +58,6 @@ from tests.support.waiting import DEADLINE, wait_for
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MESSAGES = 1000
-"""Messages that a rebuild reads at once."""
-
 TORN_BYTES = 10
 """Bytes cut from the end of a partition's file: Kafka then discards the last message."""
 
@@ -249,7 +246,7 @@ def test_with_kafka_lost_too_the_new_topics_are_accepted_and_nothing_of_the_old_
 
     before = tickers(empty)
     rebuild(spark, empty)
-    rebuild_tickers(spark, empty, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, empty, datetime.now(UTC))
     assert tickers(empty) == before
     assert differences(spark, empty) == NONE
 
@@ -314,7 +311,7 @@ def test_tickers_at_an_older_state_get_what_kafka_no_longer_holds_from_raw_by_a_
     with pytest.raises(OffsetError, match=r"have expired unread.*make rebuild"):
         run_price_history(spark, older, tmp_path / "refused")
     copy_raw(own_lake, older)
-    assert rebuild_tickers(spark, older, datetime.now(UTC), MESSAGES)
+    assert rebuild_tickers(spark, older, datetime.now(UTC))
     run_jobs(older)
 
     assert len(tickers(older)) == len(archived(older, "raw")) == 12
@@ -338,7 +335,7 @@ def test_after_records_expired_unread_a_rebuild_is_enough_for_all_jobs_to_run(
             job(spark, own_lake, tmp_path / "refused")
 
     rebuild(spark, own_lake)
-    rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, own_lake, datetime.now(UTC))
     caplog.clear()
     run_live(spark, own_lake, tmp_path / "live")
     run_price_history(spark, own_lake, tmp_path / "history")
@@ -380,7 +377,7 @@ def test_after_kafka_lost_its_newest_records_the_documented_steps_make_all_store
     for key in keys(own_lake, "raw/"):
         delete(own_lake, key)
     rebuild(spark, own_lake)
-    rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, own_lake, datetime.now(UTC))
     run_jobs(own_lake)
 
     assert newest(own_lake) == [("BTCUSDT", "5.5"), ("CRO-USDT", "5.25")]
@@ -419,7 +416,7 @@ def test_deleted_files_of_tickers_are_rebuilt_from_kafka(
     delete(own_lake, deleted)
     assert differences(spark, own_lake) != NONE
 
-    rebuild_tickers(spark, own_lake, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, own_lake, datetime.now(UTC))
 
     assert deleted.removeprefix("tickers/") in caplog.text
     assert len(tickers(own_lake)) == 4
@@ -439,7 +436,7 @@ def test_a_rebuild_names_the_messages_that_are_lost(
     send(own_lake, 4)
     backup.restore(empty, tmp_path / "back-up")
     rebuild(spark, empty)
-    rebuild_tickers(spark, empty, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, empty, datetime.now(UTC))
     lost = [each.getMessage() for each in caplog.records if "lost" in each.getMessage()]
     named = f"lost topic={KUCOIN.raw_topic} partition=3 first=2 last=3"
     assert len([message for message in lost if message.startswith(named)]) == 2

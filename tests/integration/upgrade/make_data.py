@@ -4,7 +4,7 @@
     python -m tests.integration.upgrade.make_data /tmp/earlier tests/integration/upgrade/data/other
 
 The services, extractors and jobs are those of the earlier version, in a new stack. The exchange is this
-version's replay exchange with few symbols. Messages by hand have prices and numbers that the two
+version's replay exchange with few symbols. Messages produced by hand have prices and numbers that the two
 versions read differently. At the end the extractors are killed while Kafka is unavailable, so that a
 journal is left.
 """
@@ -61,7 +61,7 @@ def odd_items(at: int) -> Iterator[tuple[str, list[Any]]]:
     """Yield messages that version 2f1e7d2 and this one read differently; `at` is in microseconds.
 
     A price of zero was a price. A number with an exponent, an empty one, and a size with nineteen decimals
-    made their ticker a dead letter.
+    made their ticker a dead letter. Neither version can read the last message.
     """
     e = at // 1000
     for odd in (
@@ -87,7 +87,7 @@ def produce_odd(settings: Settings, at: int) -> None:
     assert producer.flush(30) == 0
 
 
-def started(clone: Path, stack: Stack) -> None:
+def start_services(clone: Path, stack: Stack) -> None:
     """Start the earlier version's services."""
     command = [str(clone / ".venv/bin/python"), "-c", START]
     subprocess.run(command, cwd=clone, env=in_clone(clone, stack.settings), check=True)
@@ -96,7 +96,7 @@ def started(clone: Path, stack: Stack) -> None:
 def in_clone(clone: Path, settings: Settings) -> Mapping[str, str]:
     """Return the environment of the earlier version's programs."""
     environment = {name: value for name, value in settings.environment().items() if value}
-    # Its `stack_of` adds the feed's folder to STACK_DIR.
+    # STACK_DIR remains the base folder: the earlier version's `stack_of` adds the feed's folder.
     return os.environ | environment | {"PATH": f"{clone}/.venv/bin:{os.environ['PATH']}"}
 
 
@@ -134,26 +134,26 @@ def run_extractors(clone: Path, stack: Stack, settings: Settings) -> None:
         wait_for(lambda: received(3), deadline=DEADLINE)
         wait_for(lambda: state_after_stop(stack, "kafka"), lambda state: state == "STOPPED")
         journals = [Path(settings.journal_dir) / name for name in ITEMS]
-        sizes = [written(journal) for journal in journals]
+        sizes = [size_of(journal) for journal in journals]
         wait_for(
-            lambda: [written(journal) for journal in journals],
+            lambda: [size_of(journal) for journal in journals],
             lambda now: all(new > old + 2000 for new, old in zip(now, sizes, strict=True)),
         )
 
 
-def written(journal: Path) -> int:
-    """Return the bytes of the journal."""
+def size_of(journal: Path) -> int:
+    """Return the size of the journal in bytes."""
     return sum(path.stat().st_size for path in journal_files(journal))
 
 
 def make(clone: Path, version: Version) -> None:
     with own_stack("upgrade-data") as plain:
         stack = replace(plain, settings=replace(plain.settings, lake_batch_seconds=1))
-        started(clone, stack)
+        start_services(clone, stack)
         produce_odd(stack.settings, time.time_ns() // 1000 - 2 * MINUTE)
         with running(*exchanges()) as address:
             run_extractors(clone, stack, settings_at(stack.settings, address))
-        started(clone, stack)
+        start_services(clone, stack)
         records = records_in_kafka(stack.settings)
         run_jobs(stack, records)
         version.folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Results that stay in the document of the benchmarks when others are measured."""
+"""Test which results stay in the document of the benchmarks when others are measured."""
 
 from benchmarks.document import answers_in
 

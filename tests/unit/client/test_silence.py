@@ -1,4 +1,4 @@
-"""Servers that say nothing, or take long to send one message."""
+"""Test clients of servers that send nothing, or take long to send one message."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.support.loopback import websocket_server
 from tests.support.waiting import pass_time
 
 LIMIT = 1.0
-"""Seconds that stand for SILENCE_LIMIT."""
+"""Replacement for SILENCE_LIMIT, in seconds."""
 
 TO_SEND = 1.5 * LIMIT
 """Seconds that each frame of the slow server takes."""
@@ -104,7 +104,7 @@ def test_messages_that_take_longer_than_the_limit_arrive(slow_server: str) -> No
 
 
 @pytest.mark.long
-def test_with_asyncio_too_they_arrive(slow_server: str) -> None:
+def test_messages_that_take_longer_than_the_limit_arrive_with_asyncio(slow_server: str) -> None:
     events: list[Event] = []
 
     async def follow() -> None:

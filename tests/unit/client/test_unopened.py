@@ -1,4 +1,4 @@
-"""Use a client outside `with`: an error, never an endless wait."""
+"""Test that using a client outside `with` is an error, never an endless wait."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def test_a_use_outside_with_is_an_error(use: Callable[[Any], object]) -> None:
 
 
 @pytest.mark.parametrize("use", [lambda prices: asyncio.run(anext(prices)), *LOOKUPS])
-def test_with_asyncio_too_it_is_one(use: Callable[[Any], object]) -> None:
+def test_a_use_outside_async_with_is_an_error(use: Callable[[Any], object]) -> None:
     with pytest.raises(
         RuntimeError, match=r"not open: use `async with AsyncPrices\(…\) as prices`"
     ):

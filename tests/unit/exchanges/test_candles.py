@@ -1,4 +1,4 @@
-"""Requests for the exchanges' own candles, and for what is traded most."""
+"""Test requests for the exchanges' own candles, and for the turnover of each symbol."""
 
 import json
 from urllib.parse import parse_qsl, urlsplit

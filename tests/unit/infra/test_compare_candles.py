@@ -1,4 +1,4 @@
-"""Our candles beside the exchange's."""
+"""Test the comparison of our candles with the exchange's."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -127,9 +127,9 @@ def test_make_stops_with_the_line_that_is_refused(tmp_path: Path) -> None:
 def compose_value(text: str) -> str:
     """Return the value that docker compose reads after NAME=, for values of one line.
 
-    By docs.docker.com/compose/how-tos/environment-variables/variable-interpolation, "Env-file syntax": a
-    text in single quotes is literal but for \\'. In a text without quotes ` #` begins a comment, spaces
-    around it are left out, and $ begins a variable.
+    Source: docs.docker.com/compose/how-tos/environment-variables/variable-interpolation, "Env-file
+    syntax". Text in single quotes is literal except for \\'. In text without quotes, ` #` begins a
+    comment, surrounding spaces are removed, and $ begins a variable.
     """
     if text.startswith("'"):
         closing = re.fullmatch(r"'((?:\\'|[^'])*)'\s*(?:#.*)?", text)

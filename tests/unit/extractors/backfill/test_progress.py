@@ -1,4 +1,4 @@
-"""Which holes are left to fill, across restarts."""
+"""Test which holes are left to fill, across restarts."""
 
 from pathlib import Path
 

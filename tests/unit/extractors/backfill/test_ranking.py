@@ -1,4 +1,4 @@
-"""The most traded pairs come first, whatever currency they are traded in."""
+"""Test that the most traded pairs come first, whatever currency they are traded in."""
 
 from exchanges.exchange import Instrument, Turnover
 from extractors.backfill.ranking import ranked
@@ -39,6 +39,6 @@ def test_volumes_are_compared_in_one_currency() -> None:
     ]
 
 
-def test_a_price_of_nothing_is_no_price() -> None:
+def test_a_price_of_zero_is_no_price() -> None:
     turnovers = {"USDTTRY": Turnover(0.0, 0.0), "ADATRY": Turnover(30.0, 1.0)}
     assert ranked(INSTRUMENTS, turnovers)[0] == "ADABTC"

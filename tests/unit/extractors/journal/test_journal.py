@@ -425,7 +425,7 @@ def test_full_disk_is_tried_once_a_second_and_no_file_is_created_meanwhile(tmp_p
         with files_of_at_most(0):
             refusal = journal.append("one", items([10]), RECEIVED_AT, now=100.0)
             assert str(folder) in refusal
-            # Set, because the clock of file systems is coarse.
+            # Set the time to 0: two real ones may be equal, because the clock of file systems is coarse.
             os.utime(folder, ns=(0, 0))
             for now in (100.0, 100.5, 100.999):
                 assert journal.append("one", items([11]), RECEIVED_AT, now) == refusal
@@ -497,7 +497,7 @@ def test_segment_of_a_position_is_found_in_a_few_steps_among_thousands(tmp_path:
         assert journal.segment_at(count) is None
 
 
-def test_reader_that_saw_a_write_being_taken_back_reads_on_behind_it(tmp_path: Path) -> None:
+def test_reader_that_saw_a_write_being_taken_back_reads_on_after_it(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
         append(journal, [10])
         (path,) = tmp_path.glob("j/*.jsonl")
@@ -557,7 +557,7 @@ def test_journal_without_segments_is_a_new_one(tmp_path: Path) -> None:
         assert [each.position for each in lines_of(second)] == [0]
 
 
-def test_journal_with_segments_keeps_its_id_and_goes_on_far_behind_them(tmp_path: Path) -> None:
+def test_journal_with_segments_keeps_its_id_and_goes_on_far_after_them(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as first:
         append(first, [1], endpoint="one")
         append(first, [2, 3], endpoint="two")
@@ -621,18 +621,18 @@ def test_lost_position_is_not_given_again_after_a_process_that_passed_the_record
         assert lines_of(journal)[-1].position > lost
 
 
-def test_lost_position_is_not_given_again_by_a_clock_that_was_set_back(tmp_path: Path) -> None:
-    folder, future = tmp_path / "j", 10**18
+def test_lost_position_far_beyond_the_recorded_one_is_not_given_again(tmp_path: Path) -> None:
+    folder, far = tmp_path / "j", 10**18
     with journal_in(folder) as journal:
         append(journal, [1, 2, 3])
     (path,) = folder.glob("*.jsonl")
-    path.rename(folder / path.name.replace(f"{0:020}", f"{future:020}"))
+    path.rename(folder / path.name.replace(f"{0:020}", f"{far:020}"))
     with next(folder.glob("*.jsonl")).open("r+b") as file:
         file.truncate(2 * (BYTES - 1))
     with journal_in(folder) as journal:
         append(journal, [4])
         assert numbers(journal) == [1, 2, 4]
-        assert lines_of(journal)[-1].position > future + 2
+        assert lines_of(journal)[-1].position > far + 2
 
 
 def test_segment_that_is_set_aside_while_it_is_written_ends_there(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ STEPS = st.lists(
 )
 
 
-class Life:
+class Processes:
     """Successive processes on one journal, and the items that it must have: {number: position}."""
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +90,7 @@ class Life:
         self._appended = 0
         self._now = 0.0
 
-    def live(self, steps: list[Step]) -> None:
+    def run(self, steps: list[Step]) -> None:
         """Run all steps, and then start one more process."""
         while steps:
             steps = self._run_process(steps)
@@ -174,7 +174,7 @@ def test_what_was_not_lost_stays_in_order_at_its_position_whatever_ends_a_proces
     steps: list[Step],
 ) -> None:
     with TemporaryDirectory() as folder:
-        Life(Path(folder) / "j").live(steps)
+        Processes(Path(folder) / "j").run(steps)
 
 
 APPEND = Append(1, "one", 0)
@@ -184,9 +184,9 @@ APPEND = Append(1, "one", 0)
 @example([APPEND, Terminate(), APPEND, Terminate(), APPEND, PowerFailure(0.0), APPEND])
 def test_no_two_items_ever_have_the_same_position(steps: list[Step]) -> None:
     with TemporaryDirectory() as folder:
-        life = Life(Path(folder) / "j")
-        life.live(steps)
-        assert len(set(life.given)) == len(life.given)
+        processes = Processes(Path(folder) / "j")
+        processes.run(steps)
+        assert len(set(processes.given)) == len(processes.given)
 
 
 @given(STEPS, st.integers(0, 30), st.integers(1, 100))
@@ -194,13 +194,13 @@ def test_batches_have_what_is_left_once_and_in_the_order_of_each_symbol(
     steps: list[Step], skipped: int, most: int
 ) -> None:
     with TemporaryDirectory() as folder:
-        life = Life(Path(folder) / "j")
-        life.live(steps)
-        wanted = sorted(life.kept.values())[skipped:]
+        processes = Processes(Path(folder) / "j")
+        processes.run(steps)
+        wanted = sorted(processes.kept.values())[skipped:]
         batcher = Batcher(1.0)
         batches: list[Batch] = []
         with (
-            journal_in(life.folder) as journal,
+            journal_in(processes.folder) as journal,
             closing(JournalReader(journal, wanted[0] if wanted else 0, symbol_of)) as reader,
         ):
             now = 0.0

@@ -93,7 +93,7 @@ def test_reading_begins_at_any_position(journal: Journal, position: int) -> None
         assert numbers(packed, position) == list(range(position, 7))
 
 
-def test_reading_goes_on_behind_what_was_deleted(journal: Journal) -> None:
+def test_reading_goes_on_after_what_was_deleted(journal: Journal) -> None:
     for number, endpoint in enumerate(["one", "two", "three"]):
         append(journal, [number], endpoint=endpoint)
     journal.delete(journal.segments()[0])
@@ -214,7 +214,7 @@ def test_corrupt_packed_segment_is_set_aside_and_the_rest_is_read(
     assert corrupt(PACKED, content, tmp_path / "j", caplog) == [0, 1, 2, 6, 7, 8]
 
 
-def test_packed_segment_without_its_last_lines_is_set_aside_behind_those_it_has(
+def test_packed_segment_without_its_last_lines_is_set_aside_once_the_others_are_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = gzip.compress(b"".join(THREE[:2]))

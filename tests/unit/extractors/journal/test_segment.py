@@ -126,7 +126,7 @@ def test_crash_before_the_plain_one_was_gone_doubles_nothing(tmp_path: Path) -> 
     assert content_of(segment) == b"".join(LINES)
 
 
-def test_plain_one_counts_where_the_packed_one_beside_it_is_none(
+def test_plain_file_counts_where_the_packed_one_beside_it_is_corrupt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     closed_segment(tmp_path)

@@ -89,7 +89,7 @@ def test_host_without_addresses_is_an_error() -> None:
         first_connected("x", [], Deadline(DEADLINE))
 
 
-def test_name_that_is_none_is_an_os_error() -> None:
+def test_invalid_host_name_is_an_os_error() -> None:
     with pytest.raises(OSError, match=r" is not a host name: "):
         connect("x" * 70, 1, Deadline(DEADLINE))
 

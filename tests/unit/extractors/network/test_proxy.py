@@ -231,7 +231,7 @@ def test_tunnel_that_a_proxy_refuses_is_named_with_the_proxy_and_its_answer(
     )
 
 
-def test_proxy_that_is_none_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_another_protocol_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def talk(connection: socket.socket) -> None:
         connection.recv(1_000)
         connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")

@@ -26,7 +26,7 @@ def get(url: str, seconds: float = DEADLINE) -> str:
 
 
 def answers(*parts: bytes, between: float = 0.0) -> Talk:
-    """Send the parts after the request, with pauses in seconds between them."""
+    """Return a talk that sends the parts after the request, with pauses in seconds between them."""
 
     def talk(connection: socket.socket) -> None:
         head_of(connection)

@@ -159,9 +159,12 @@ def body_of(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", LISTS.values(), ids=LISTS.keys())
-def test_symbol_list(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+def test_symbols_are_listed_or_the_error_has_reason_and_pause(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
     with http_server(lambda: body_of(case), case.status, case.headers) as url:
         client = client_at(url, case)
+        # Twice, because an invalid entry is logged only once.
         for _ in range(2):
             if case.error and not client.ban.left():
                 assert refused(client.symbol_list) == (case.error, case.pause)
@@ -173,7 +176,7 @@ def test_symbol_list(case: Case, caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("case", TOKENS.values(), ids=TOKENS.keys())
-def test_token(case: Case) -> None:
+def test_response_without_an_endpoint_is_an_error_with_reason_and_pause(case: Case) -> None:
     with http_server(lambda: body_of(case), case.status, case.headers) as url:
         client = client_at(url, case)
         assert refused(lambda: client.endpoint(Deadline(DEADLINE))) == (case.error, case.pause)

@@ -20,7 +20,7 @@ Talk = Callable[[socket.socket], None]
 
 
 def answering(connections: list[int], *answers: bytes) -> Talk:
-    """Answer one request with each of the answers, and note the number of each connection's requests."""
+    """Return a talk that sends one answer per request, and counts the requests of each connection."""
 
     def talk(connection: socket.socket) -> None:
         number = len(connections)

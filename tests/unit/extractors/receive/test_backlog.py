@@ -97,7 +97,7 @@ def test_writers_that_wait_together_all_get_their_turn() -> None:
     assert sorted(zip(numbers[1::2], numbers[2::2], strict=True)) == [(1, 2), (3, 4), (5, 6)]
 
 
-def test_nothing_is_lost_or_turned_round_between_two_threads() -> None:
+def test_nothing_is_lost_or_reordered_between_two_threads() -> None:
     backlog = Backlog(7)
     count = 5_000
 

@@ -37,7 +37,7 @@ TICKER = json.dumps([BTCUSDT])
 RESET = "broken: ConnectionResetError: [Errno 104] Connection reset by peer"
 
 
-def lived(client: ExchangeClient) -> tuple[list[Notice], ExchangeError]:
+def notices_and_error(client: ExchangeClient) -> tuple[list[Notice], ExchangeError]:
     """Return the notices of one connection, and the error that ended it."""
     backlog = Backlog(1_000)
     connection = Connection(1, client, backlog, Event(), Metrics(client.exchange.name), [], Event())
@@ -53,7 +53,7 @@ def lived(client: ExchangeClient) -> tuple[list[Notice], ExchangeError]:
 
 
 def end_of(client: ExchangeClient) -> ExchangeError:
-    return lived(client)[1]
+    return notices_and_error(client)[1]
 
 
 def after_a_ticker(end: Talk) -> Talk:
@@ -97,7 +97,7 @@ def test_end_that_the_exchange_made_is_named_and_its_frames_are_kept(
     end: Talk, cause: str, reason: str, at_once: bool
 ) -> None:
     with websocket_server(after_a_ticker(end)) as url:
-        seen, error = lived(binance_client(url))
+        seen, error = notices_and_error(binance_client(url))
     assert (error.cause, str(error)) == (cause, reason)
     assert (error.at_once, error.retry_after) == (at_once, 0.0)
     assert [type(notice) for notice in seen] == [Opening, Opened, Frame, Ended]
@@ -158,14 +158,14 @@ def test_connection_without_tickers_is_silent_however_lively_it_is(talk: Talk) -
     assert 0.3 <= lasted < 10.0
 
 
-def test_refused_handshake_is_an_attempt_that_never_stood() -> None:
+def test_refused_handshake_is_an_attempt_that_never_opened() -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
         response = connection.respond(429, "")
         response.headers["Retry-After"] = "7"
         return response
 
     with websocket_server(until_closed, refuse) as url:
-        seen, error = lived(binance_client(url))
+        seen, error = notices_and_error(binance_client(url))
     assert (error.cause, str(error)) == ("refused", "refused: handshake answered 429")
     assert (error.at_once, error.retry_after) == (False, 7.0)
     assert [type(notice) for notice in seen] == [Opening, Ended]
@@ -173,16 +173,16 @@ def test_refused_handshake_is_an_attempt_that_never_stood() -> None:
 
 @pytest.mark.parametrize("client", [binance_client(), kucoin_client()], ids=["binance", "kucoin"])
 def test_port_where_nobody_listens_is_unreachable(client: ExchangeClient) -> None:
-    seen, error = lived(client)
+    seen, error = notices_and_error(client)
     assert error.cause == "unreachable"
     assert "Connection refused" in str(error)
     assert (error.at_once, error.retry_after) == (False, 0.0)
     assert [type(notice) for notice in seen] == [Opening, Ended]
 
 
-def test_refused_bullet_is_an_attempt_that_never_stood() -> None:
+def test_refused_bullet_is_an_attempt_that_never_opened() -> None:
     with http_server(lambda: "", status=429, headers={"gw-ratelimit-reset": "14000"}) as url:
-        seen, error = lived(kucoin_client(url))
+        seen, error = notices_and_error(kucoin_client(url))
     assert (error.cause, str(error)) == (
         "refused",
         "refused: /api/v1/bullet-public answered 429",

@@ -212,7 +212,7 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
     assert isinstance(received[-1], Ended) and received[-1].cause == "broken"
 
 
-def test_pings_in_text_that_can_not_be_sent_hide_none_either(
+def test_pings_in_text_that_can_not_be_sent_hide_no_frames_either(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     numbered = [{**CRO_USDT, "subject": f"S{number}"} for number in range(50)]

@@ -72,9 +72,9 @@ def test_what_one_connection_repeats_is_kept() -> None:
 
 def test_what_has_no_sequence_is_kept_on_both_connections() -> None:
     doubles = opened(1, 2)
-    nameless = (UnreadableRawData(b"?"), ticker("A", None))
+    unnumbered = (UnreadableRawData(b"?"), ticker("A", None))
     for connection in (1, 2):
-        assert doubles.without(frame(connection, *nameless)) == frame(connection, *nameless)
+        assert doubles.without(frame(connection, *unnumbered)) == frame(connection, *unnumbered)
 
 
 def test_connection_after_an_interruption_brings_all_again() -> None:

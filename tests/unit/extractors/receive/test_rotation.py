@@ -184,17 +184,17 @@ def test_old_connection_stays_until_a_new_one_holds(
 
 def test_old_connection_that_the_exchange_closes_meanwhile_leaves_the_work_to_the_new_one() -> None:
     market = Market()
-    new_stands, old_is_closed = Event(), Event()
+    new_is_open, old_is_closed = Event(), Event()
 
     def old(connection: ServerConnection) -> None:
         connection.send(json.dumps([{**BTCUSDT, "E": 1}]))
         connection.send(SHUTDOWN)
-        new_stands.wait(DEADLINE)
+        new_is_open.wait(DEADLINE)
         connection.close(1001, "going away")
         old_is_closed.set()
 
     def new(connection: ServerConnection) -> None:
-        new_stands.set()
+        new_is_open.set()
         old_is_closed.wait(DEADLINE)
         market.steady(connection)
 

@@ -3,7 +3,6 @@
 import errno
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -416,9 +415,9 @@ def test_without_kafka_the_stop_ends_it_and_the_journal_keeps_everything(tmp_pat
 
 
 def test_without_kafka_from_the_start_the_lag_is_that_of_the_oldest_item(tmp_path: Path) -> None:
-    away = Settings(kafka_bootstrap_servers=NOWHERE)
+    unavailable = Settings(kafka_bootstrap_servers=NOWHERE)
     with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, away, limit=0.1)
+        following = Following(journal, unavailable, limit=0.1)
         assert following.thread.oldest_undelivered() is None
         write(journal, range(10))
         assert journal.items_from(journal.delivered) == 10
@@ -489,7 +488,7 @@ def test_a_topic_that_takes_only_smaller_messages_gets_smaller_ones(
 def test_a_local_queue_that_is_full_costs_nothing(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first symbol's message fits; the second one's does not until the queue is larger."""
+    """The first partition's message fits; the next one's does not until the queue is larger."""
     topic = Topic(kafka, BINANCE.raw_topic)
     monkeypatch.setitem(producer_module.CONFIGURATION, "queue.buffering.max.messages", 1)
     monkeypatch.setitem(producer_module.CONFIGURATION, "linger.ms", 1000)
@@ -506,7 +505,7 @@ def test_a_local_queue_that_is_full_costs_nothing(
 
 def test_the_record_says_what_kafka_has(kafka: Settings, tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
-        following = Following(journal, replace(kafka))
+        following = Following(journal, kafka)
         write(journal, range(100))
         wait_for_delivery(journal, 100)
         journal.close()

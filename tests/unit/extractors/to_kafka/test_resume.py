@@ -196,7 +196,7 @@ def test_only_the_end_of_a_partition_that_has_lost_messages_is_read(
     assert asked == read
 
 
-def test_the_record_then_ends_where_the_topic_ends(kafka: Settings) -> None:
+def test_after_catching_up_the_record_ends_where_the_topic_ends(kafka: Settings) -> None:
     send_positions(kafka, 0, 17, 42)
     delivered = record()
     catch_up(BINANCE.raw_topic, kafka, delivered)

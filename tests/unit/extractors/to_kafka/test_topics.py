@@ -1,4 +1,4 @@
-"""Test what the extractors say while Kafka can't be reached, and that they keep nothing of it."""
+"""Test what extractors report while Kafka is unavailable, and that no error stays in a client's queue."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -93,7 +93,7 @@ def test_a_handshake_that_fails_is_the_reason_why_no_candles_are_sent(no_tls: Se
 def test_no_error_of_a_connection_stays_in_the_clients_queue(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client queues one for each failed attempt until poll() has run their callback."""
+    """The client queues an error for each failed attempt until poll() passes it to the callback."""
     monkeypatch.setattr("extractors.to_kafka.topics.Shutdown.pause", lambda *_: None)
     producer = producer_of(Settings(kafka_bootstrap_servers=NOWHERE), stopped_after(2.0))
     assert producer.wait_for_topic() is None

@@ -33,7 +33,7 @@ def get(address: str, path: str, **parameters: str) -> requests.Response:
     return requests.get(f"http://{address}/api/v3/{path}", params=parameters, timeout=DEADLINE)
 
 
-def test_ping_and_time(address: str) -> None:
+def test_ping_is_an_empty_object_and_time_has_the_server_time(address: str) -> None:
     assert get(address, "ping").json() == {}
     assert list(get(address, "time").json()) == ["serverTime"]
 

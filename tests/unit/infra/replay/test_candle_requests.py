@@ -1,4 +1,4 @@
-"""Both exchanges' candles by REST: their forms, spans, limits, errors and faults."""
+"""Test both exchanges' candles by REST: their forms, spans, limits, errors and faults."""
 
 import time
 from collections.abc import Iterator

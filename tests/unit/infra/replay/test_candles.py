@@ -1,4 +1,4 @@
-"""The candles of the simulated market agree with each other, and with its trades."""
+"""Test that the candles of the simulated market agree with each other and with its trades."""
 
 from itertools import islice, pairwise
 from random import Random
@@ -10,7 +10,7 @@ from infra.replay.market.candles import DAY, HOUR, Candle, Candles, Walk
 from infra.replay.market.day import HOURS
 
 NOW = 1_764_250_640
-"""Within an hour and a minute."""
+"""In the middle of an hour and of a minute."""
 PRICE = 10_000
 
 

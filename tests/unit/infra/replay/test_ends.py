@@ -66,7 +66,7 @@ def test_drop_ends_a_connection_after_a_number_of_frames_without_a_close_frame(
 
 
 START_OF_FRAME = b"\x81\x7e"
-"""A whole message of text whose length is in the next two bytes."""
+"""First two bytes of an unfragmented text frame whose length is in the next two."""
 
 
 class Recorder(socket.socket):

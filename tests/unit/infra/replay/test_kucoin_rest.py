@@ -36,7 +36,7 @@ def data(address: str, path: str, **parameters: str) -> Any:
     return answer["data"]
 
 
-def test_the_time_and_the_status(address: str) -> None:
+def test_the_time_is_a_whole_number_and_the_status_is_open(address: str) -> None:
     assert isinstance(data(address, "v1/timestamp"), int)
     assert data(address, "v1/status") == {"status": "open", "msg": ""}
 
@@ -89,10 +89,8 @@ def test_prices_are_those_that_the_topic_sent(address: str, ledger: Ledger) -> N
         "bestBidSize": "bestBidSize",
         "bestAskSize": "bestAskSize",
     }
-    moved = 0
-    for symbol, ticker in tickers.items():
-        state = data(address, "v1/market/orderbook/level1", symbol=symbol) if moved < 5 else None
-        moved += 1
+    for number, (symbol, ticker) in enumerate(tickers.items()):
+        state = data(address, "v1/market/orderbook/level1", symbol=symbol) if number < 5 else None
         for name, field in names.items():
             assert ticker[name] == sent[symbol][field]
         assert state is None or state == sent[symbol]

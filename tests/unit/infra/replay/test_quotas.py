@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from infra.replay.faults.limits import (
     BINANCE_QUOTAS,
@@ -128,7 +128,7 @@ def test_kucoin_answers_a_message_too_many_by_an_error_and_goes_on_with_data() -
         client.send(SUBSCRIBE)
         for number in range(3):
             client.send(json.dumps({"id": f"p{number}", "type": "ping"}))
-        answers = [each for each in map(json.loads, client_texts(client)) if "id" in each]
+        answers = [each for each in map(json.loads, texts_until_error(client)) if "id" in each]
     assert [(each["id"], each["type"]) for each in answers] == [
         ("1", "ack"),
         ("p0", "pong"),
@@ -138,9 +138,9 @@ def test_kucoin_answers_a_message_too_many_by_an_error_and_goes_on_with_data() -
     assert answers[-1]["code"] == 509
 
 
-def client_texts(client: object) -> Iterator[str]:
+def texts_until_error(client: ClientConnection) -> Iterator[str]:
     """Yield the texts up to the first error."""
-    for text in texts(client):  # type: ignore[arg-type]
+    for text in texts(client):
         yield text
         if '"type":"error"' in text:
             return

@@ -55,7 +55,7 @@ def test_a_symbols_stream_and_the_rest_answers_have_what_was_recorded(tmp_path: 
     assert price == {"symbol": "BTCUSDT", "price": "85441.1"}
     bitcoin = days["BTCUSDT"]
     assert (bitcoin["lastPrice"], bitcoin["openPrice"]) == ("85441.1", "87304.3500")
-    # The stream of mini tickers does not have this field.
+    # The stream of mini tickers does not have these fields.
     assert (bitcoin["bidPrice"], bitcoin["lastQty"]) == ("0.00000000", "0.00000000")
 
 

@@ -150,7 +150,7 @@ def test_a_damaged_object_is_named_and_the_rest_goes_on(
     assert f"{named}: unreadable after line {read}: " in caplog.text
 
 
-def test_faults_are_suffered_as_ever(tmp_path: Path) -> None:
+def test_faults_affect_a_recording_too(tmp_path: Path) -> None:
     write(tmp_path, "kucoin", 0, [line(kucoin_text(n), START + n) for n in range(50)])
     with running(*Recording(landing=Folder(tmp_path)).exchanges()) as address:
         inflict(address, "kucoin", Close(after_frames=20))

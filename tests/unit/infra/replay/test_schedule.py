@@ -37,7 +37,7 @@ def test_turns_that_were_missed_are_made_up_for(monkeypatch: pytest.MonkeyPatch)
     assert asyncio.run(measure()) < 1.3
 
 
-def test_after_a_long_stand_still_missed_turns_are_left_out(
+def test_after_a_long_pause_missed_turns_are_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "LARGEST_LAG", 0.0)

@@ -1,4 +1,4 @@
-"""Create certificates with the programs of this machine."""
+"""Test which keytool creates the truststore, and the error if it is missing."""
 
 import shutil
 from pathlib import Path
