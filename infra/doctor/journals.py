@@ -41,7 +41,7 @@ def journals(
             )
         if corrupt := [*folder.glob("*.corrupt")]:
             yield Finding(
-                f"{len(corrupt)} segments of {folder} could not be read and were set aside, such as "
+                f"{len(corrupt)} segment(s) of {folder} could not be read and were set aside, such as "
                 f"{corrupt[0].name}",
                 "check the disk; keep the files for inspection, or delete them",
             )

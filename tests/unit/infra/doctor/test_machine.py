@@ -65,7 +65,7 @@ def test_journal_that_is_large_or_old_or_has_corrupt_files_is_found(tmp_path: Pa
         assert " bytes of 100; " in large.problem
     (folder / "00000000000000000000-a.jsonl.corrupt").touch()
     (corrupt,) = journals(settings, oldest=1e12)
-    assert corrupt.problem.startswith(f"1 segments of {folder} could not be read")
+    assert corrupt.problem.startswith(f"1 segment(s) of {folder} could not be read")
 
 
 def test_jar_of_another_version_or_without_a_version_is_found(tmp_path: Path) -> None:

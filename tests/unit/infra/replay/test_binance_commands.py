@@ -25,11 +25,6 @@ BOOK = f"{SYMBOL.lower()}@bookTicker"
 
 
 @pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return Ledger()
-
-
-@pytest.fixture(scope="module")
 def address(ledger: Ledger) -> Iterator[str]:
     """Run an exchange with 20 symbols and 50 arrays per second."""
     with running(*exchanges(ledger)) as address:

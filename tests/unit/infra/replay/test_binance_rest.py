@@ -19,11 +19,6 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return Ledger()
-
-
-@pytest.fixture(scope="module")
 def address(ledger: Ledger) -> Iterator[str]:
     with running(*Simulation(binance_symbols=300).exchanges(ledger)) as address:
         yield address

@@ -16,11 +16,6 @@ from tests.support.waiting import DEADLINE
 
 
 @pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return Ledger()
-
-
-@pytest.fixture(scope="module")
 def address(ledger: Ledger) -> Iterator[str]:
     with running(*Simulation(binance_symbols=1).exchanges(ledger)) as address:
         yield address

@@ -205,9 +205,9 @@ def test_a_feed_that_fails_ends_the_program_with_the_reason_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def serve(*_arguments: object) -> None:
-        raise ExceptionGroup("feeds", [OSError("the store is away")])
+        raise ExceptionGroup("feeds", [OSError("the store is unavailable")])
 
     monkeypatch.setattr("infra.replay.__main__.serve", serve)
     monkeypatch.setattr(sys, "argv", ["infra.replay"])
-    with pytest.raises(SystemExit, match=r"^infra\.replay: the store is away$"):
+    with pytest.raises(SystemExit, match=r"^infra\.replay: the store is unavailable$"):
         main()
