@@ -14,9 +14,10 @@ that `raw/` may lose within a day, by its retention. Candles past their retentio
 """
 
 import argparse
+import logging
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +65,8 @@ from spark_jobs.run.session import spark_session
 from spark_jobs.tickers.columns import CANDLE, IS_TICKER, TICKER, ddl
 from spark_jobs.tickers.letters.spans import BLOCK
 from spark_jobs.tickers.messages import messages
+
+log = logging.getLogger(__name__)
 
 KEYS = {
     "live_prices": ("exchange", "symbol"),
@@ -175,8 +178,9 @@ def _oldest_candles(spark: SparkSession, snapshot: Snapshot) -> dict[str, dateti
     return {row["exchange"]: row["oldest"].astimezone(UTC) for row in rows}
 
 
-def _counted(history: History, steps: Iterable[Step]) -> Iterator[DataFrame]:
-    for step in steps:
+def _counted(history: History, steps: Sequence[Step]) -> Iterator[DataFrame]:
+    for number, step in enumerate(steps):
+        log.info("reading step=%d of=%d", number + 1, len(steps))
         yield history.all_records(*step).transform(counted)
 
 
