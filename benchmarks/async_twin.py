@@ -16,12 +16,9 @@ from benchmarks.extractors.load import source_of
 from benchmarks.extractors.result import row
 from benchmarks.extractors.round import Contestant, rounds
 from benchmarks.extractors.topic import arrays
-from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.measuring import TWIN_PYTHON, own_stack
 from benchmarks.harness.report import publish
 from exchanges.kucoin import KUCOIN
-from infra import paths
-
-TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 TWIN = Contestant(
     "its twin in asyncio",

@@ -8,9 +8,9 @@ process, including a cold JVM, to the commit of the last tick. A contestant that
 seconds is stopped and measured up to its last commit. CPU is user and system time of the process tree.
 
 The live job does all of its work: prices, candles and dead letters, each number checked. The rivals do
-less. Quix Streams keeps all fields as text, of the latest ticker or, without a key, of every ticker. The
-three Spark rivals keep price, sequence and time of the latest. None makes candles or dead letters:
-unreadable data is lost, or stops the rival.
+less. Quix Streams keeps nearly all fields as text, of the latest ticker or, without a key, of every
+ticker. The three Spark rivals keep price, sequence and time of the latest. None makes candles or dead
+letters: unreadable data is lost, or stops the rival.
 """
 
 import argparse
@@ -21,7 +21,14 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.harness.measuring import own_stack, process, spread, with_database
+from benchmarks.harness.measuring import (
+    PYTHON,
+    SPARK_SUBMIT,
+    own_stack,
+    process,
+    spread,
+    with_database,
+)
 from benchmarks.harness.process_tree import watched
 from benchmarks.harness.report import publish
 from benchmarks.jobs.backlog_parts import (
@@ -40,8 +47,6 @@ from infra import paths
 from infra.ports import free_ports
 from infra.stack import Stack, StackError
 
-PYTHON = str(paths.VENV_BIN / "python")
-SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 QUIX_PYTHON = str(paths.TOOLS / "rivals" / "bin" / "python")
 IVY_SETTINGS = str(paths.PROJECT / "infra" / "jars" / "ivysettings.xml")
 JDBC = [

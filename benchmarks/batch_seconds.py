@@ -24,16 +24,13 @@ import psutil
 from benchmarks.extractors.batch_seconds_exchange import Sends, identity
 from benchmarks.extractors.topic import Offsets, messages_between, offsets
 from benchmarks.harness.child import child
-from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.measuring import PYTHON, SPARK_SUBMIT, own_stack, process
 from benchmarks.harness.process_tree import sample
 from benchmarks.harness.report import publish
 from core.topics import TOPIC_OF_EXCHANGE
-from infra import paths, supervision
+from infra import supervision
 from infra.stack import Stack, StackError
 from infra.waiting import wait_until
-
-PYTHON = str(paths.VENV_BIN / "python")
-SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 
 JOB_WARM_SECONDS = 30.0
 """Additional time to wait before the first measurement, while the JVM compiles."""

@@ -35,6 +35,10 @@ TEMPLATE = paths.PROJECT / "benchmarks" / "template.md"
 PLACE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
 """Placeholder of the machine's description or of a benchmark's tables."""
 
+MACHINE = "(.+?)"
+ANSWER = "((?:`|Not measured).+?)"
+"""What replaces a placeholder. An answer begins with its command, so two in a row can be told apart."""
+
 SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 
 
@@ -57,8 +61,11 @@ def answers_in(former: str, template: str) -> dict[str, str]:
     answers: dict[str, str] = {}
     for section in SECTION.split(template):
         texts, names = PLACE.split(section.rstrip())[::2], PLACE.findall(section)
-        pattern = "(.+?)".join(map(re.escape, texts)) + r"\s*(?=\n## |\Z)"
-        if names and (found := re.search(pattern, former, re.DOTALL)):
+        answers_between = zip(map(re.escape, texts[1:]), names, strict=True)
+        pattern = re.escape(texts[0]) + "".join(
+            f"{MACHINE if name == 'machine' else ANSWER}{text}" for text, name in answers_between
+        )
+        if names and (found := re.search(pattern + r"\s*(?=\n## |\Z)", former, re.DOTALL)):
             answers |= zip(names, found.groups(), strict=True)
     return answers
 

@@ -26,13 +26,12 @@ from benchmarks.extractors.load import Load, source_of
 from benchmarks.extractors.result import Result, row
 from benchmarks.extractors.round import Contestant, rounds
 from benchmarks.extractors.topic import arrays, in_order
-from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.measuring import PYTHON, own_stack
 from benchmarks.harness.report import publish
 from exchanges.kucoin import KUCOIN
 from infra import paths
 from infra.stack import Stack
 
-PYTHON = str(paths.VENV_BIN / "python")
 CRYPTOFEED_PYTHON = str(paths.TOOLS / "rivals-cryptofeed" / "bin" / "python")
 CRYPTOFEED_TOPIC = "cryptofeed"
 

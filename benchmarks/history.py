@@ -17,12 +17,11 @@ import psycopg2
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.measuring import SPARK_SUBMIT, own_stack, process
 from benchmarks.harness.report import publish
 from benchmarks.harness.simulated import fill
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
-from infra import paths
 from infra.services import object_store, ticker_table
 from infra.stack import Stack, StackError
 from spark_jobs.kafka_source.offsets import Offsets
@@ -30,7 +29,6 @@ from spark_jobs.kafka_source.partitions import kept_offsets
 from spark_jobs.lake.raw.names import Name, next_offsets
 from spark_jobs.lake.tickers.progress import newest_progress
 
-SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 MILLION = 1_000_000
 LIMIT = 1800.0
 PAUSE = 1.0

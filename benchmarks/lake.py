@@ -15,13 +15,11 @@ import json
 import time
 from typing import Any
 
-from benchmarks.harness.measuring import own_stack, process
+from benchmarks.harness.measuring import SPARK_SUBMIT, own_stack, process
 from benchmarks.harness.report import publish
 from benchmarks.harness.simulated import fill, simulated_seconds
-from infra import paths
 from infra.stack import Stack, StackError
 
-SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
 WRITER = "benchmarks/jobs/lake_writer.py"
 MILLION = 1_000_000
 

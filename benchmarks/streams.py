@@ -31,14 +31,12 @@ import requests
 
 from benchmarks.clients.stream_clients import Arrival
 from benchmarks.harness.child import Child, child
-from benchmarks.harness.measuring import own_stack
+from benchmarks.harness.measuring import TWIN_PYTHON, own_stack
 from benchmarks.harness.report import publish
 from benchmarks.jobs.batch_writer import BATCHES_A_SECOND, ROWS, SYMBOLS
 from infra import paths, ports
 from infra.stack import Stack
 from infra.waiting import wait_until
-
-TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 EVERYTHING, TEN, SLOW = 100, 1000, 50
 

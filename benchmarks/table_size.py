@@ -25,6 +25,7 @@ from psycopg2.extensions import connection
 from pyspark.sql import DataFrame
 
 from benchmarks.harness.report import publish
+from benchmarks.jobs.batch_writer import BATCHES_A_SECOND
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
@@ -36,7 +37,6 @@ from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.upkeep import one_step
 from spark_jobs.tickers.columns import AMOUNTS, IS_TICKER, REDUCED, arrow_schema
 
-BATCHES_PER_SECOND = 3.5
 CHANGED = (1000, 1300)
 SYMBOLS = {BINANCE.raw_topic: 1440, KUCOIN.raw_topic: 634}
 VERSIONS = 16
@@ -166,8 +166,8 @@ def run(settings: Settings, minutes: int) -> None:
         number = 0
         for minute in range(1, minutes + 1):
             rows = 0
-            while number < minute * 60 * BATCHES_PER_SECOND:
-                time.sleep(max(0.0, began + number / BATCHES_PER_SECOND - time.monotonic()))
+            while number < minute * 60 * BATCHES_A_SECOND:
+                time.sleep(max(0.0, began + number / BATCHES_A_SECOND - time.monotonic()))
                 batch = tickers.batch(number, random.randint(*CHANGED))
                 sink.write(cast(DataFrame, Rows(batch)), number)
                 rows += batch.num_rows

@@ -113,7 +113,9 @@ def in_kafka_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
         while not places <= found.keys():
             message = consumer.poll(SILENCE)
             if message is None or message.error():
-                raise StackError(f"read {len(found)} of {len(places)} messages: {message}")
+                raise StackError(
+                    f"read {len(places & found.keys())} of {len(places)} messages: {message}"
+                )
             _kind, milliseconds = message.timestamp()
             found[message.partition() or 0, message.offset() or 0] = milliseconds / 1000
     return found

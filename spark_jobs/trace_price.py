@@ -162,7 +162,7 @@ def item_at(price: Price, message: bytes) -> str | None:
         elements, _rest = elements_of(message)
         text = elements[price.position].text
         received_at = EPOCH + timedelta(microseconds=received_at_of(text.encode()))
-    except (ValueError, RecursionError, IndexError):
+    except (ValueError, RecursionError, IndexError, OverflowError):
         return None
     return text if received_at == price.received_at else None
 

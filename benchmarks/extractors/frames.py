@@ -36,9 +36,6 @@ class Frames:
             end += len(frame)
             self._starts.append(end)
 
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
     def part(self, first: int, end: int) -> memoryview:
         """Return the bytes of the frames `first` to `end` - 1."""
         return self._bytes[self._starts[first] : self._starts[end]]

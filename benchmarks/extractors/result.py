@@ -79,7 +79,10 @@ def sent_at(sent: Sequence[Sent], at: float) -> int:
 
 
 def delays(appended: Sequence[Appended], sent: Sequence[Sent]) -> tuple[float, float]:
-    """Return p50 and p99 in ms of all frames due after WARM_SECONDS. Missing frames are infinite."""
+    """Return p50 and p99 in ms of all frames due after WARM_SECONDS. Missing frames are infinite.
+
+    Raise ValueError if no frame was due after WARM_SECONDS.
+    """
     at = {each.number: each.at for each in appended}
     began = sent[0].due + WARM_SECONDS
     found: list[float] = []
@@ -88,6 +91,10 @@ def delays(appended: Sequence[Appended], sent: Sequence[Sent]) -> tuple[float, f
         if each.due >= began:
             found += [at.get(number, inf) - each.due for number in range(first, each.frames)]
         first = each.frames
+    if not found:
+        raise ValueError(
+            f"frames were due for {sent[-1].due - sent[0].due:.1f} s: too short to measure"
+        )
     found.sort()
     last = len(found) - 1
     return 1000 * found[last // 2], 1000 * found[last * 99 // 100]

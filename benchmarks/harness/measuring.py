@@ -15,9 +15,13 @@ import psutil
 
 from benchmarks.harness.versions import THIS, Version
 from core.settings import Settings
-from infra import first_prices, supervision
+from infra import first_prices, paths, supervision
 from infra.stack import Stack, StackError, delete, stack_on_free_ports
 from infra.up import EXTRACTORS, everything_up, services_up
+
+PYTHON = str(paths.VENV_BIN / "python")
+SPARK_SUBMIT = str(paths.VENV_BIN / "spark-submit")
+TWIN_PYTHON = str(paths.TOOLS / "rivals-async_twin" / "bin" / "python")
 
 STOP_LIMIT = 60.0
 

@@ -21,6 +21,7 @@ from infra.replay.kucoin.frames import ticker
 from infra.replay.market.coins import Coins
 from infra.replay.market.market import Market
 from infra.replay.market.symbols import (
+    BINANCE_SYMBOLS,
     binance_listing,
     binance_trading,
     kucoin_listing,
@@ -28,7 +29,6 @@ from infra.replay.market.symbols import (
 )
 
 PARTITIONS = 4
-BINANCE_SYMBOLS = 1440
 FEWEST_A_SECOND = 2000
 ENDPOINT = b"127.0.0.1:8090"
 

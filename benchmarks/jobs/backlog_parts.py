@@ -20,8 +20,13 @@ from benchmarks.harness.report import Rows
 from benchmarks.harness.spark_page import jobs_of
 from benchmarks.jobs.backlog_run import Run
 from core.settings import Settings
+from infra.stack import StackError
+from infra.waiting import wait_until
 
 LIVE_JOB = "live_prices"
+
+REPORT_LIMIT = 30.0
+"""Maximum seconds from a batch's commit until the job's log and Spark's page report it."""
 
 BATCHES = """
 SELECT
@@ -74,7 +79,17 @@ def logged(log: Path) -> list[dict[str, float]]:
 
 
 def parts_of(run: Run, settings: Settings, log: Path, page: int) -> Parts:
-    """Return the parts of a finished run while its driver's page, at port `page`, is still up."""
+    """Return the parts of a finished run while its driver's page, at port `page`, is still up.
+
+    Raise StackError if the log or the page does not report the second batch within REPORT_LIMIT.
+    """
+
+    def reported() -> tuple[int, int]:
+        return len(logged(log)), len(jobs_of(page, LIVE_JOB))
+
+    if not wait_until(lambda: min(reported()) >= 2, deadline=REPORT_LIMIT):
+        in_log, on_page = reported()
+        raise StackError(f"{in_log} batches in the log, {on_page} on Spark's page: two are needed")
     lines, batches, jobs = logged(log), batches_of(settings), jobs_of(page, LIVE_JOB)
     # The newest batches may not be reported yet. Exclude the first, in which the JVM compiles.
     later = range(1, min(len(lines), len(batches), len(jobs)))
@@ -99,10 +114,10 @@ def parts_of(run: Run, settings: Settings, log: Path, page: int) -> Parts:
 
     in_tasks = 1e6 * sum(jobs[n].cpu for n in later) / ticks
     first_trigger = lines[0]["at"] - lines[0]["triggerExecution"]
+    start = first_trigger - run.began
     return Parts(
         {
-            "the process starts to its first batch begins: JVM, session, Kafka asked": first_trigger
-            - run.began,
+            "from the start of the process to that of its first batch: JVM, session, Kafka asked": start,
             "the first batch, up to its commit: code is compiled, workers start": first.committed_at
             - first_trigger,
         },

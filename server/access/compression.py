@@ -6,6 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.access.stream_limits import EVENTS_PATH
 from server.streams.stream import accepts_gzip
 
 SMALLEST = 1_000
@@ -13,8 +14,6 @@ SMALLEST = 1_000
 
 LEVEL = 1
 """Level of zlib: an answer with all prices takes some 10 ms, in a thread."""
-
-STREAM_PATH = "/stream"
 
 
 class Compression:
@@ -25,7 +24,7 @@ class Compression:
         self._compressing = GZipMiddleware(app, minimum_size=SMALLEST, compresslevel=LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == STREAM_PATH:
+        if scope["type"] != "http" or scope["path"] == EVENTS_PATH:
             await self._app(scope, receive, send)
         else:
             # In place, because CountRequests reads the route that is set on this scope.

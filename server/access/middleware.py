@@ -42,7 +42,7 @@ def protect(app: FastAPI, settings: Settings, metrics: Metrics, open_paths: Set[
     app.add_middleware(Compression)
     app.add_middleware(
         StreamLimits,
-        in_all=settings.server_stream_limit,
+        total=settings.server_stream_limit,
         per_address=settings.server_stream_limit_per_address,
     )
     if key is not None:

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.errors import problem
 
-SSE_PATH = "/stream"
+EVENTS_PATH = "/stream"
 
 
 class StreamLimits:
@@ -17,14 +17,14 @@ class StreamLimits:
     Beyond the limit the answer is 429 (limit per address) or 503 (limit in total).
     """
 
-    def __init__(self, app: ASGIApp, *, in_all: int, per_address: int) -> None:
+    def __init__(self, app: ASGIApp, *, total: int, per_address: int) -> None:
         self._app = app
-        self._in_all = in_all
+        self._total = total
         self._per_address = per_address
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (scope["type"] == "websocket" or scope.get("path") == SSE_PATH):
+        if not (scope["type"] == "websocket" or scope.get("path") == EVENTS_PATH):
             await self._app(scope, receive, send)
             return
         address = scope["client"][0] if scope["client"] else ""
@@ -47,10 +47,10 @@ class StreamLimits:
                 f"{address} has {self._per_address} open streams, which is the limit per address",
                 {"Retry-After": "10"},
             )
-        if self._open.total() >= self._in_all:
+        if self._open.total() >= self._total:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the server has {self._in_all} open streams, which is the limit",
+                f"the server has {self._total} open streams, which is the limit",
                 {"Retry-After": "10"},
             )
         return None

@@ -162,7 +162,7 @@ def _received_at(item: Any) -> int | None:
     """Return the time of receipt; None if it can't be read."""
     try:
         return values.microseconds(item["received_at"])
-    except (Unreadable, KeyError, TypeError, IndexError):
+    except (Unreadable, KeyError, TypeError):
         return None
 
 

@@ -15,8 +15,8 @@ from exchanges.binance import BINANCE
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
-from spark_jobs.trace_price import Price, Traced, TraceError, shown, trace
-from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item
+from spark_jobs.trace_price import Price, Traced, TraceError, item_at, shown, trace
+from tests.support.frames import BTCUSDT, ETHUSDT, RECEIPT, RECEIVED_AT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake_queries import delete, keys, run_raw_archive
 from tests.support.own_kafka import OwnKafka
@@ -113,6 +113,12 @@ def test_a_price_of_a_former_topic_is_told_from_the_same_offset_of_the_new_one(
     run_raw_archive(spark, traced, tmp_path / "new")
     expire_all(traced)
     assert trace(spark, traced, "binance:BTCUSDT").item == WORDS
+
+
+def test_an_item_received_after_the_year_9999_is_another() -> None:
+    price = Price("binance", "BTCUSDT", Decimal(1), BINANCE.raw_topic, 0, 0, 0, RECEIPT, None)
+    message = b'[{"s":"BTCUSDT","received_at":999999999999999999}]'
+    assert item_at(price, message) is None
 
 
 @pytest.mark.parametrize(

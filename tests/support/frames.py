@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from exchanges.binance import BINANCE
 from spark_jobs.kafka_source.schemas import RECORD
 from spark_jobs.tickers.messages import messages, minutes, tickers
 
-RECEIVED_AT = 1743147448501233  # 2025-03-28 07:37:28.501233 UTC
+RECEIVED_AT = 1743147448501233
+RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
+"""The same time as RECEIVED_AT."""
 
 # Two elements of a !miniTicker@arr frame, recorded 2025-03-28.
 BTCUSDT: dict[str, Any] = {

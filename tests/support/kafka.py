@@ -88,6 +88,11 @@ def produce(settings: Settings, topic: str, *messages: Any, partition: int = 0) 
     assert producer.flush(DEADLINE) == 0
 
 
+def forget_producers() -> None:
+    """Use new producers: one that saw a topic deleted refuses messages for the topic of that name."""
+    _producer.cache_clear()
+
+
 @cache
 def _producer(servers: str) -> Producer:
     # A test may stop Kafka for a moment. By default, pauses between attempts grow to 10 s.

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET
-from ssl import SSLContext
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from termios import TIOCOUTQ
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +19,9 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from tests.support.waiting import DEADLINE, wait_for
+
+CLOSE_1001 = b"\x88\x02\x03\xe9"
+"""Close frame of a WebSocket server, with code 1001 and no reason."""
 
 Talk = Callable[[ServerConnection], None]
 
@@ -54,6 +57,13 @@ def certificate(folder: Path) -> Path:
     with path.open("a") as pem:
         pem.write(path.with_suffix(".crt").read_text())
     return path
+
+
+def server_tls(pem: Path) -> SSLContext:
+    """Return the TLS context of a server with the key and certificate in a PEM file."""
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
 
 
 @contextmanager

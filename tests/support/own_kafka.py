@@ -28,6 +28,7 @@ from core.settings import Settings
 from infra.ports import free_ports
 from infra.services import kafka
 from tests.support.broker import JAVA, broker, format_data
+from tests.support.kafka import forget_producers
 from tests.support.process import run
 from tests.support.waiting import wait_for
 
@@ -109,6 +110,7 @@ class OwnKafka:
         self.create_topics()
         for each in kafka.TOPICS:
             wait_for(partial(self._led, each.topic), partial(has_length, each.num_partitions))
+        forget_producers()
 
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to a topic; return when each has a leader."""

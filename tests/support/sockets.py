@@ -1,16 +1,20 @@
-"""Run plain TCP servers on loopback, and a listener that never accepts."""
+"""Run plain TCP servers on loopback, and a listener that never accepts; resolve host names to them."""
 
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
 
+from tests.support.waiting import pass_time
+
+Talk = Callable[[socket.socket], None]
+
 CONNECTIONS_TO_FILL = 2
 """Connections that fill a listener with a backlog of 0: one that the kernel accepts, and one more."""
 
 
 @contextmanager
-def tcp_server(talk: Callable[[socket.socket], None], host: str = "127.0.0.1") -> Iterator[int]:
+def tcp_server(talk: Talk, host: str = "127.0.0.1") -> Iterator[int]:
     """Yield the port. Run `talk` in a separate thread per connection, then close the connection."""
 
     def serve(connection: socket.socket) -> None:
@@ -69,3 +73,27 @@ def head_of(connection: socket.socket) -> str:
             raise ConnectionError(f"closed after {head!r}")
         head += byte
     return head.decode()
+
+
+def answers(*parts: bytes, between: float = 0.0) -> Talk:
+    """Return a talk that sends the parts after the request, with pauses in seconds between them."""
+
+    def talk(connection: socket.socket) -> None:
+        head_of(connection)
+        for part in parts:
+            connection.sendall(part)
+            pass_time(between)
+
+    return talk
+
+
+def stays_silent(connection: socket.socket) -> None:
+    """Send nothing more and read until the client closes the connection."""
+    while connection.recv(1_000):
+        pass
+
+
+def resolving_to(port: int, *hosts: str) -> Callable[..., object]:
+    """Return a replacement for getaddrinfo that resolves every name to these IPv4 addresses."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+    return lambda *_, **__: found

@@ -1,4 +1,4 @@
-"""Poll a value until it is as expected. Tests poll only through this module."""
+"""Poll a value until it is as expected. Tests poll only through this module, except in coroutines."""
 
 import time
 from collections.abc import Callable

@@ -19,6 +19,14 @@ from crypto_prices.table import MissedMessageError, Table
 NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
 Message = dict[str, Any]
 
+BEGUN: Message = {
+    "exchange": "kucoin",
+    "from": "2025-03-28T12:00:00Z",
+    "to": None,
+    "reason": "silence",
+}
+"""Interruption that began at NOON and has not ended."""
+
 
 def row(symbol: str, price: str) -> dict[str, str]:
     return {"exchange": "binance", "symbol": symbol, "price": price}
@@ -119,8 +127,7 @@ def test_a_server_that_has_not_read_its_database_has_no_id() -> None:
 
 
 def test_events_are_distinguished_from_prices() -> None:
-    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
-    ended = begun | {"to": "2025-03-28T12:01:00Z"}
+    ended = BEGUN | {"to": "2025-03-28T12:01:00Z"}
     ongoing = Interruption("kucoin", NOON, None, "silence")
     over = Interruption("kucoin", NOON, NOON.replace(minute=1), "silence")
     away = without_prices("status", "e-2", "e-2", postgres="away", since="2025-03-28T12:00:00Z")
@@ -132,8 +139,8 @@ def test_events_are_distinguished_from_prices() -> None:
     steps: list[tuple[Message, list[Event]]] = [
         (snapshot("e-1"), [Connected(resumed=False)]),
         (changes("e-2", "e-1", skipped=7), [Skipped(7)]),
-        (without_prices("interruption", "e-2", "e-2", **begun), [ongoing]),
-        (changes("e-2", "e-2", interruptions=[begun]), []),
+        (without_prices("interruption", "e-2", "e-2", **BEGUN), [ongoing]),
+        (changes("e-2", "e-2", interruptions=[BEGUN]), []),
         (without_prices("interruption", "e-2", "e-2", **ended), [over]),
         (unreadable, [Unreadable(("kucoin",))]),
         (away, [PostgresAway(NOON)]),
@@ -147,14 +154,13 @@ def test_events_are_distinguished_from_prices() -> None:
 
 
 def test_a_new_connection_reports_what_is_ongoing_and_resumes_while_postgres_is_away() -> None:
-    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
     away = without_prices("status", "e-1", "e-1", postgres="away", since="2025-03-28T12:00:00Z")
     table = Table()
     table.take(snapshot("e-1"))
     table.take(away)
     table.connection_opened()
 
-    assert table.take(changes("e-1", "e-1", interruptions=[begun]))[1] == [
+    assert table.take(changes("e-1", "e-1", interruptions=[BEGUN]))[1] == [
         Connected(resumed=True),
         Interruption("kucoin", NOON, None, "silence"),
     ]
@@ -162,13 +168,12 @@ def test_a_new_connection_reports_what_is_ongoing_and_resumes_while_postgres_is_
 
 
 def test_an_interruption_that_ended_during_a_break_ends_with_the_next_connection() -> None:
-    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
-    later = begun | {"from": "2025-03-28T12:04:00Z"}
+    later = BEGUN | {"from": "2025-03-28T12:04:00Z"}
     over = Interruption("kucoin", NOON, NOON.replace(minute=5), "silence")
     next_one = Interruption("kucoin", NOON.replace(minute=4), None, "silence")
     next_over = Interruption("kucoin", NOON.replace(minute=4), NOON.replace(minute=5), "silence")
     table = Table()
-    table.take(snapshot("e-1", interruptions=[begun]))
+    table.take(snapshot("e-1", interruptions=[BEGUN]))
 
     table.connection_opened()
     connected = Connected(resumed=True)
@@ -185,13 +190,12 @@ def test_an_interruption_that_ended_during_a_break_ends_with_the_next_connection
 
 
 def test_an_interruption_ends_with_its_message_on_a_connection_that_lasts() -> None:
-    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
-    later = begun | {"from": "2025-03-28T12:04:00Z"}
-    ended = begun | {"to": "2025-03-28T12:01:00Z"}
+    later = BEGUN | {"from": "2025-03-28T12:04:00Z"}
+    ended = BEGUN | {"to": "2025-03-28T12:01:00Z"}
     over = Interruption("kucoin", NOON, NOON.replace(minute=1), "silence")
     next_one = Interruption("kucoin", NOON.replace(minute=4), None, "silence")
     table = Table()
-    table.take(snapshot("e-1", interruptions=[begun]))
+    table.take(snapshot("e-1", interruptions=[BEGUN]))
 
     # A slow client gets the merged prices before the messages about the interruptions.
     assert table.take(changes("e-2", "e-1", interruptions=[later]))[1] == [next_one]
@@ -201,9 +205,8 @@ def test_an_interruption_ends_with_its_message_on_a_connection_that_lasts() -> N
 
 
 def test_prices_of_another_database_end_the_interruptions_that_they_do_not_list() -> None:
-    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
     table = Table()
-    table.take(snapshot("e-1", interruptions=[begun]))
+    table.take(snapshot("e-1", interruptions=[BEGUN]))
 
     assert table.take(snapshot("f-1"))[1] == [
         Interruption("kucoin", NOON, NOON.replace(minute=5), "silence")
@@ -281,11 +284,10 @@ def test_exchanges_that_stay_unreadable_are_reported_once() -> None:
 
 
 def test_an_interruption_that_prices_listed_is_reported_once() -> None:
-    begun = {"exchange": "kucoin", "from": "2025-03-28T12:00:00Z", "to": None, "reason": "silence"}
     table = Table()
     table.take(snapshot("e-1"))
 
     # A slow client gets the merged prices before the message about the interruption.
-    _, events = table.take(changes("e-2", "e-1", interruptions=[begun]))
+    _, events = table.take(changes("e-2", "e-1", interruptions=[BEGUN]))
     assert events == [Interruption("kucoin", NOON, None, "silence")]
-    assert table.take(without_prices("interruption", "e-2", "e-2", **begun))[1] == []
+    assert table.take(without_prices("interruption", "e-2", "e-2", **BEGUN))[1] == []

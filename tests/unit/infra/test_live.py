@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 import pytest
 
 from infra.__main__ import is_reachable
 from infra.stack import Stack, stack_on_free_ports
-from tests.support.loopback import certificate, http_server
+from tests.support.loopback import certificate, http_server, server_tls
 
 
 def stack_at(rest: str) -> Stack:
@@ -41,9 +40,7 @@ def test_exchange_whose_certificate_the_system_trusts_is_reachable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = certificate(tmp_path)
-    tls = SSLContext(PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(own)
-    with http_server(lambda: "{}", tls=tls) as url:
+    with http_server(lambda: "{}", tls=server_tls(own)) as url:
         assert not is_reachable(stack_at(url), "binance")
         assert f"{url}/api/v3/ping is unreachable (SSLError)" in capsys.readouterr().out
         monkeypatch.setenv("SSL_CERT_FILE", str(own.with_suffix(".crt")))

@@ -36,7 +36,7 @@ stopwaitsecs = 60
 
 @contextmanager
 def with_slow_program(folder: Path) -> Iterator[Stack]:
-    """Run a stack whose only program runs and ends slowly."""
+    """Run a stack whose only program ignores SIGTERM and ends once the file `end` exists."""
     configuration = folder / "supervisord.conf"
     configuration.write_text(SECTIONS + PROGRAM)
     with pytest.MonkeyPatch.context() as patched:

@@ -1,4 +1,4 @@
-"""Count requests by route and status."""
+"""Test that a request that fails is counted once: with the status that was sent, otherwise with 500."""
 
 import asyncio
 from contextlib import suppress

@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Callable
 from threading import Event
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from extractors.network.deadline import Deadline
 from extractors.network.happy_eyeballs import Address, connect, first_connected, interleaved
-from tests.support.sockets import dead_address, tcp_server
+from tests.support.sockets import dead_address, resolving_to, tcp_server
 from tests.support.waiting import DEADLINE
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -22,12 +21,6 @@ def says_its_name(connection: socket.socket) -> None:
 
 def loopback(host: str, port: int) -> Address:
     return Address(V4, (host, port))
-
-
-def resolving_to(*addresses: Address) -> Callable[..., list[Any]]:
-    """Return a replacement for getaddrinfo."""
-    found = [(each.family, socket.SOCK_STREAM, 6, "", each.sockaddr) for each in addresses]
-    return lambda *_, **__: found
 
 
 def test_families_alternate_and_the_systems_first_choice_stays_first() -> None:
@@ -49,7 +42,7 @@ def test_address_that_never_answers_costs_a_quarter_of_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with tcp_server(says_its_name) as port, dead_address("127.0.0.2", port):
-        found = resolving_to(loopback("127.0.0.2", port), loopback("127.0.0.1", port))
+        found = resolving_to(port, "127.0.0.2", "127.0.0.1")
         monkeypatch.setattr("socket.getaddrinfo", found)
         started = time.monotonic()
         with connect("exchange.example", port, Deadline(DEADLINE)) as connection:

@@ -18,7 +18,13 @@ from extractors.network.proxy import Proxy, proxy_of
 from extractors.network.rest import ask
 from extractors.receive.open_socket import connect
 from tests.support.exchange_clients import binance_client
-from tests.support.loopback import certificate, http_server, until_closed, websocket_server
+from tests.support.loopback import (
+    certificate,
+    http_server,
+    server_tls,
+    until_closed,
+    websocket_server,
+)
 from tests.support.small_proxy import small_proxy
 from tests.support.sockets import tcp_server
 from tests.support.waiting import DEADLINE
@@ -197,11 +203,9 @@ def test_tls_is_with_the_exchange_and_not_with_the_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pem = certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     monkeypatch.setattr("extractors.network.proxy.is_loopback", lambda host: False)
-    with websocket_server(until_closed, tls=context) as url:
+    with websocket_server(until_closed, tls=server_tls(pem)) as url:
         address = address_in(url)
         with small_proxy({address: address}) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")

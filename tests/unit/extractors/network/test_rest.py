@@ -2,9 +2,7 @@
 
 import gzip
 import socket
-import ssl
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,32 +12,13 @@ from extractors.network.ban import Ban
 from extractors.network.deadline import Deadline
 from extractors.network.rest import ask
 from tests.support.exchange_clients import NOWHERE
-from tests.support.loopback import certificate, http_server
-from tests.support.sockets import head_of, tcp_server
-from tests.support.waiting import DEADLINE, pass_time
-
-Talk = Callable[[socket.socket], None]
+from tests.support.loopback import certificate, http_server, server_tls
+from tests.support.sockets import Talk, answers, head_of, stays_silent, tcp_server
+from tests.support.waiting import DEADLINE
 
 
 def get(url: str, seconds: float = DEADLINE) -> str:
     return ask("GET", url, Ban(), Deadline(seconds))
-
-
-def answers(*parts: bytes, between: float = 0.0) -> Talk:
-    """Return a talk that sends the parts after the request, with pauses in seconds between them."""
-
-    def talk(connection: socket.socket) -> None:
-        head_of(connection)
-        for part in parts:
-            connection.sendall(part)
-            pass_time(between)
-
-    return talk
-
-
-def stays_silent(connection: socket.socket) -> None:
-    while connection.recv(1_000):
-        pass
 
 
 def test_text_of_the_answer_comes_as_it_is() -> None:
@@ -152,8 +131,7 @@ def test_tls_handshake_is_within_the_deadline() -> None:
 
 
 def tls_server(pem: Path) -> Talk:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context = server_tls(pem)
 
     def talk(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:

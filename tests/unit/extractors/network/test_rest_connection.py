@@ -1,8 +1,6 @@
 """Test a connection that is kept for several requests."""
 
 import socket
-import ssl
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,11 +10,9 @@ from exchanges.exchange import ExchangeError
 from extractors.network.ban import Ban
 from extractors.network.deadline import Deadline
 from extractors.network.rest import RestConnection
-from tests.support.loopback import certificate
-from tests.support.sockets import head_of, tcp_server
+from tests.support.loopback import certificate, server_tls
+from tests.support.sockets import Talk, head_of, stays_silent, tcp_server
 from tests.support.waiting import DEADLINE
-
-Talk = Callable[[socket.socket], None]
 
 
 def answering(connections: list[int], *answers: bytes) -> Talk:
@@ -26,8 +22,7 @@ def answering(connections: list[int], *answers: bytes) -> Talk:
         number = len(connections)
         connections.append(0)
         for answer in answers:
-            if not head_of(connection):
-                return
+            head_of(connection)
             connections[number] += 1
             connection.sendall(answer)
 
@@ -84,8 +79,7 @@ def test_a_deadline_ends_a_request_on_a_kept_connection() -> None:
     def talk(connection: socket.socket) -> None:
         head_of(connection)
         connection.sendall(ok(b"[1]"))
-        while connection.recv(1_000):
-            pass
+        stays_silent(connection)
 
     with tcp_server(talk) as port, closing(RestConnection(Ban())) as kept:
         url = f"http://127.0.0.1:{port}/list"
@@ -97,8 +91,7 @@ def test_a_deadline_ends_a_request_on_a_kept_connection() -> None:
 def test_tls_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pem = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(pem)
+    tls = server_tls(pem)
     connections: list[int] = []
     talk = answering(connections, ok(b"[1]"), ok(b"[2]"))
 

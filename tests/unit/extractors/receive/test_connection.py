@@ -25,6 +25,7 @@ from tests.support.exchange_clients import (
 )
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.loopback import (
+    CLOSE_1001,
     aborts,
     http_server,
     kucoin,
@@ -163,7 +164,7 @@ def test_topic_that_the_exchange_does_not_know_ends_all_attempts(code: int, prob
 def test_topic_that_has_worked_is_tried_again_though_the_exchange_does_not_know_it() -> None:
     def works(connection: ServerConnection) -> None:
         # In one packet: the end of the connection comes with its only ticker.
-        connection.socket.sendall(encode_frames([json.dumps(CRO_USDT)]) + b"\x88\x02\x03\xe9")
+        connection.socket.sendall(encode_frames([json.dumps(CRO_USDT)]) + CLOSE_1001)
         until_closed(connection)
 
     error = {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"}

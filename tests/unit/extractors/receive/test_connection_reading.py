@@ -5,13 +5,14 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 from queue import Empty, Queue
-from ssl import PROTOCOL_TLS_SERVER, SSLContext
+from ssl import SSLContext
 from threading import Event
+from typing import Any
 
 import pytest
 from websockets.sync.server import ServerConnection
 
-from extractors.receive.notices import Ended, Frame
+from extractors.receive.notices import Ended, Frame, Notice
 from extractors.receive.web_socket import READ_SIZE, closed
 from tests.support.exchange_clients import (
     binance_client,
@@ -24,12 +25,14 @@ from tests.support.exchange_clients import (
 )
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.loopback import (
+    CLOSE_1001,
     Talk,
     aborts,
     certificate,
     kucoin,
     leaves,
     sends,
+    server_tls,
     until_closed,
     websocket_server,
 )
@@ -38,9 +41,6 @@ from tests.support.waiting import DEADLINE, pass_time, wait_for
 pytestmark = [pytest.mark.independent, pytest.mark.long]
 
 FULL = "backlog full, reading paused connection=1"
-
-
-CLOSE_1001 = b"\x88\x02\x03\xe9"
 
 NUMBERED = [{**BTCUSDT, "E": number} for number in range(50)]
 
@@ -54,6 +54,11 @@ def websocket_frame(payload: bytes) -> bytes:
 def websocket_frames(tickers: Iterable[object]) -> bytes:
     """Return each ticker as a frame of Binance."""
     return b"".join(websocket_frame(json.dumps([each]).encode()) for each in tickers)
+
+
+def all_tickers(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """Return the tickers of all frames among the notices."""
+    return [each for frame in notices if isinstance(frame, Frame) for each in tickers(frame)]
 
 
 def test_frame_that_comes_in_pieces_with_pauses_arrives_whole() -> None:
@@ -148,9 +153,7 @@ def tls(
         return None
     pem = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    context = SSLContext(PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
+    return server_tls(pem)
 
 
 class Burst:
@@ -192,8 +195,7 @@ def test_the_time_for_which_a_full_backlog_holds_the_reading_up_is_no_silence(
             burst.happens(caplog)
             pass_time(4.0)
             received = notices_until(notices, lambda notice: isinstance(notice, Ended))
-    found = [each for notice in received if isinstance(notice, Frame) for each in tickers(notice)]
-    assert found == NUMBERED
+    assert all_tickers(received) == NUMBERED
     assert isinstance(received[-1], Ended) and received[-1].cause == "closed"
 
 
@@ -206,9 +208,7 @@ def test_pongs_that_can_not_be_sent_hide_none_of_the_frames_that_came_before_the
         with listening(binance_client(url), limit=2) as notices:
             burst.happens(caplog)
             received = notices_until(notices, lambda notice: isinstance(notice, Ended))
-    assert [
-        each for frame in received if isinstance(frame, Frame) for each in tickers(frame)
-    ] == NUMBERED
+    assert all_tickers(received) == NUMBERED
     assert isinstance(received[-1], Ended) and received[-1].cause == "broken"
 
 
@@ -304,9 +304,7 @@ def test_close_frame_ends_the_connection_after_the_frames_of_its_packet_though_i
 
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         received = notices_until(notices, lambda notice: isinstance(notice, Ended))
-    assert [
-        each for frame in received if isinstance(frame, Frame) for each in tickers(frame)
-    ] == NUMBERED
+    assert all_tickers(received) == NUMBERED
     assert isinstance(received[-1], Ended)
     assert (received[-1].cause, received[-1].reason) == ("closed", "closed: 1001")
 
@@ -319,9 +317,7 @@ def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
 
     with websocket_server(talk) as url, listening(binance_client(url)) as notices:
         received = notices_until(notices, lambda notice: isinstance(notice, Ended))
-    assert [
-        each for frame in received if isinstance(frame, Frame) for each in tickers(frame)
-    ] == NUMBERED[:3]
+    assert all_tickers(received) == NUMBERED[:3]
 
 
 def test_frames_before_an_error_frame_in_the_same_packet_are_kept() -> None:

@@ -1,6 +1,7 @@
 """Test reading the exchanges' symbol lists, and detecting their changes."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -272,18 +273,24 @@ def test_list_that_can_not_be_had_is_asked_for_again(
 
 
 def test_banned_list_is_asked_for_again_only_after_the_ban(
-    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = Event()
+    for interval in ("RETRY_INTERVAL", "LONGEST_RETRY_INTERVAL"):
+        monkeypatch.setattr(f"extractors.receive.repeated.{interval}", 0.01)
+    asked_at: list[float] = []
 
-    def body() -> str:
-        asked.set()
-        return ""
+    def status() -> int:
+        asked_at.append(time.monotonic())
+        return 418 if len(asked_at) == 1 else 200
 
-    with http_server(body, 418, {"Retry-After": "259200"}) as url:
-        with watching(binance_client(rest_url=url)):
-            assert asked.wait(DEADLINE)
-            wait_for(lambda: "answered 418' retry_in=259200" in caplog.text)
+    with http_server(lambda: exchange_info(BTC), status, {"Retry-After": "0.3"}) as url:
+        with watching(binance_client(rest_url=url)) as backlog:
+            assert next_changes(backlog) == [[BTC]]
+    first, second = asked_at
+    assert second - first >= 0.3
+    # Attempts during the ban would be logged, though no request is sent.
+    assert caplog.text.count("instruments unknown reason=") == 1
+    assert "retry_in=0.3" in caplog.text
 
 
 class ForeseenByNobody(Exception):

@@ -22,7 +22,15 @@ from tests.support.loopback import (
     until_closed,
     websocket_server,
 )
-from tests.support.sockets import dead_address, head_of, tcp_server
+from tests.support.sockets import (
+    Talk,
+    answers,
+    dead_address,
+    head_of,
+    resolving_to,
+    stays_silent,
+    tcp_server,
+)
 from tests.support.waiting import pass_time
 
 pytestmark = [pytest.mark.independent, pytest.mark.long]
@@ -131,48 +139,32 @@ def test_dead_first_address_costs_a_quarter_of_a_second(monkeypatch: pytest.Monk
     with websocket_server(until_closed) as url:
         port = int(url.rpartition(":")[2])
         with dead_address("127.0.0.2", port):
-            found = [
-                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
-                for host in ("127.0.0.2", "127.0.0.1")
-            ]
-            monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+            found = resolving_to(port, "127.0.0.2", "127.0.0.1")
+            monkeypatch.setattr("socket.getaddrinfo", found)
             started = time.monotonic()
             _, opened = connect(binance_client(f"ws://exchange.example:{port}"))
             assert 0.25 <= time.monotonic() - started < 10
             opened.close()
 
 
-def stays_silent(connection: socket.socket) -> None:
-    while connection.recv(1_000):
-        pass
-
-
-def trickles(*parts: bytes) -> Callable[[socket.socket], None]:
-    def talk(connection: socket.socket) -> None:
-        head_of(connection)
-        for part in parts:
-            connection.sendall(part)
-            pass_time(0.02)
-
-    return talk
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9999\r\n\r\n"
 
 
 @pytest.mark.usefixtures("short_limit")
-@pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize(
-    "talk",
+    ("scheme", "talk"),
     [
-        stays_silent,
-        trickles(*[b"H"] * 10_000),
-        trickles(b"HTTP/1.1 101 Switching Protocols\r\n", *[b"X-Y: z\r\n"] * 10_000),
-        trickles(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9999\r\n\r\n", *[b"n"] * 10_000),
+        ("ws", stays_silent),
+        ("ws", answers(*[b"H"] * 10_000, between=0.02)),
+        ("ws", answers(SWITCHING, *[b"X-Y: z\r\n"] * 10_000, between=0.02)),
+        ("ws", answers(FORBIDDEN, *[b"n"] * 10_000, between=0.02)),
+        ("wss", stays_silent),
     ],
-    ids=["silent", "status line", "headers", "refusal"],
+    ids=["silent", "status line", "headers", "refusal", "TLS handshake"],
 )
-def test_server_that_trickles_can_not_extend_the_deadline(
-    scheme: str, talk: Callable[[socket.socket], None]
-) -> None:
-    with tcp_server(stays_silent if scheme == "wss" else talk) as port:
+def test_server_that_trickles_can_not_extend_the_deadline(scheme: str, talk: Talk) -> None:
+    with tcp_server(talk) as port:
         started = time.monotonic()
         with pytest.raises(TimeoutError, match=r"^no answer within 0\.5 s$"):
             connect(binance_client(f"{scheme}://127.0.0.1:{port}"))
@@ -220,6 +212,6 @@ def test_opened_websocket_outlives_the_deadline(monkeypatch: pytest.MonkeyPatch)
     ids=["page", "redirect", "half a handshake", "another protocol", "nothing"],
 )
 def test_answer_that_is_no_handshake_is_an_error(answer: bytes) -> None:
-    with tcp_server(trickles(answer)) as port:
+    with tcp_server(answers(answer)) as port:
         with pytest.raises((WebSocketException, ExchangeError, OSError)):
             connect(binance_client(f"ws://127.0.0.1:{port}"))

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Event
 
@@ -92,6 +92,12 @@ def produced(seen: list[Notice]) -> list[int]:
     return numbers
 
 
+def assert_no_gap(numbers: Iterable[int]) -> None:
+    """Raise AssertionError if a number is missing between the smallest and the largest, or is repeated."""
+    ordered = sorted(numbers)
+    assert ordered == list(range(ordered[0], ordered[-1] + 1))
+
+
 @pytest.mark.parametrize(
     ("reason", "age_limit"),
     [("serverShutdown", 3600.0), (f"age: {AGE_LIMIT:g} s", AGE_LIMIT)],
@@ -114,8 +120,7 @@ def test_old_connection_ends_when_data_has_flowed_on_the_new_one_and_nothing_is_
     assert OVERLAP <= overlap < OVERLAP + 9.0
     last_of_the_old = (frames(seen, 1)[-1].at - frames(seen, 2)[0].at) / 1e6
     assert last_of_the_old > 0
-    numbers = sorted(produced(seen))
-    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert_no_gap(produced(seen))
 
 
 def test_old_connection_that_lags_by_more_than_the_overlap_is_read_to_its_end() -> None:
@@ -129,8 +134,7 @@ def test_old_connection_that_lags_by_more_than_the_overlap_is_read_to_its_end() 
     assert isinstance(ended, Ended) and ended.cause == "rotated"
     first_of_the_new = frames(seen, 2)[0].raw_data[0].sequence or 0
     assert (frames(seen, 1)[-1].raw_data[0].sequence or 0) > first_of_the_new
-    numbers = sorted(produced(seen))
-    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert_no_gap(produced(seen))
 
 
 def test_connection_is_replaced_once_for_many_announcements(
@@ -178,8 +182,7 @@ def test_old_connection_stays_until_a_new_one_holds(
         "closed: 1012 restarting",
         "rotated: serverShutdown",
     ]
-    numbers = sorted(number for number in produced(seen) if number != BTCUSDT["E"])
-    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert_no_gap(number for number in produced(seen) if number != BTCUSDT["E"])
 
 
 def test_old_connection_that_the_exchange_closes_meanwhile_leaves_the_work_to_the_new_one() -> None:

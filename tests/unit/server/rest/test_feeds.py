@@ -48,7 +48,7 @@ def test_an_ongoing_interruption_is_separate_from_the_events() -> None:
     assert (connection.end, connection.frames) == (NOON, 7)
 
 
-def test_a_week_is_shown_unless_another_start_is_given() -> None:
+def test_a_week_is_shown_unless_another_start_is_given_and_at_most_92_days() -> None:
     assert shown_days(None, NOON) == Span(NOON - 7 * DAY, NOON)
     assert shown_days(NOON - 30 * DAY, NOON) == Span(NOON - 30 * DAY, NOON)
     assert shown_days(NOON - 365 * DAY, NOON) == Span(NOON - 92 * DAY, NOON)

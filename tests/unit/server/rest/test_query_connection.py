@@ -17,7 +17,7 @@ ADDRESSES = {"one.invalid": ["192.0.2.1", "2001:db8::1"], "two.invalid": ["192.0
 
 @pytest.fixture(autouse=True)
 def resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let names have ADDRESSES and no others; addresses are their own."""
+    """Resolve names below .invalid to ADDRESSES only, and everything else as usual."""
     original = socket.getaddrinfo
 
     def resolve(host: str, *parameters: Any, **options: Any) -> list[tuple[Any, ...]]:
@@ -83,14 +83,14 @@ def test_a_look_up_that_hangs_does_not_hold_up_the_end_of_the_process(
 
     async def asked_and_abandoned() -> None:
         asking = asyncio.create_task(resolved("postgresql://reader:secret@one.invalid/prices"))
-        while not is_asked.is_set():
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(DEADLINE):
+            while not is_asked.is_set():
+                await asyncio.sleep(0.01)
         asking.cancel()
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
         asyncio.run(asked_and_abandoned())
-        assert not may_answer.is_set()
         (resolver,) = (each for each in threading.enumerate() if each.name == "resolver")
         assert resolver.daemon
     finally:

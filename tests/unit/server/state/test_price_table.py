@@ -8,10 +8,6 @@ def price(symbol: str, amount: str, batch_id: int, exchange: str = "binance") ->
     return live_job.price(exchange, symbol, amount, batch_id=batch_id)
 
 
-def row(symbol: str, amount: str, exchange: str = "binance") -> dict[str, str]:
-    return {"exchange": exchange, "symbol": symbol, "price": amount}
-
-
 def test_rows_are_filtered_and_in_order() -> None:
     btc, eth = price("BTC", "3", 7, "kucoin"), price("ETH", "2", 7, "kucoin")
     eth_of_binance = price("ETH", "1", 7)

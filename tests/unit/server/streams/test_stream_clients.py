@@ -142,7 +142,8 @@ def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(
     serving: Serving, kind: str
 ) -> None:
     traffic = serving.hub.traffic[kind]
-    message = len(json.dumps(SYMBOLS)) * 2
+    # In bytes: more than one message, less than two.
+    limit = len(json.dumps(SYMBOLS)) * 2
     with (
         open_without_reading(serving, kind),
         connect(f"ws://127.0.0.1:{serving.port}/ws", max_size=None) as quick,
@@ -156,7 +157,7 @@ def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(
             while json.loads(quick.recv(DEADLINE))["id"] != f"e-{serving.batch}":
                 pass
             took.append(time.monotonic() - began)
-            assert max(each.get_write_buffer_size() for each in serving.transports()) < message
+            assert max(each.get_write_buffer_size() for each in serving.transports()) < limit
             return traffic.stalled
 
         wait_for(stalled_after_a_batch, pause=0)
@@ -207,7 +208,7 @@ def test_a_websocket_that_reads_slowly_may_answer_pings_late() -> None:
         assert not transport.is_closing()
 
 
-def test_the_kernel_closes_a_vanished_peer_and_buffers_little(
+def test_the_kernel_is_told_to_close_a_vanished_peer_and_to_buffer_little(
     serving: Serving,
 ) -> None:
     with event_stream(serving.port) as stream:

@@ -8,7 +8,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from exchanges.kucoin import KUCOIN
 from spark_jobs.check.fresh_tables import fresh_candles, fresh_live_prices
-from tests.support.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item, record, reduced, table
+from tests.support.frames import (
+    BTCUSDT,
+    CRO_USDT,
+    RECEIPT,
+    RECEIVED_AT,
+    item,
+    record,
+    reduced,
+    table,
+)
 
 AMOUNT = "DECIMAL(38,18)"
 PRICES = (
@@ -30,7 +39,6 @@ MINUTE = 60_000_000
 # Of the frames in tests/support/frames.py.
 FIRST_MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
 SECOND_MINUTE = datetime(2025, 3, 28, 7, 38, tzinfo=UTC)
-RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 
 
 def rows(spark: SparkSession) -> DataFrame:

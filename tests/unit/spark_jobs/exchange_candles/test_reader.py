@@ -1,4 +1,4 @@
-"""How an exchange's candles are read: to the letter, and one by one."""
+"""Candles of an exchange are read exactly, and one that can't be read costs no other."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def fields(**changed: Any) -> dict[str, Any]:
 
 
 def record(offset: int = 7) -> dict[str, Any]:
-    """Return what a Kafka record has beside its value."""
+    """Return the fields of a Kafka record except its value."""
     timestamp = RECEIVED_AT + 2000
     return {"topic": EXCHANGE_CANDLES, "partition": 0, "offset": offset, "timestamp": timestamp}
 

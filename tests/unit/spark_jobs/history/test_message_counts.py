@@ -9,12 +9,11 @@ from exchanges.kucoin import KUCOIN
 from spark_jobs.history.message_counts import COUNTED, IS_MESSAGE, IS_RECEIPT, read_and_count
 from spark_jobs.tickers.columns import polars_schema
 from spark_jobs.tickers.messages import read_and_reduce
-from tests.support.frames import BTCUSDT, CRO_USDT, RECEIVED_AT, item
+from tests.support.frames import BTCUSDT, CRO_USDT, RECEIPT, RECEIVED_AT, item
 from tests.support.messages import frame, message
 
 STAMP = datetime(2025, 3, 28, 7, 38, tzinfo=UTC)
 MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
-RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 LATER = RECEIVED_AT + 60_000_000
 
 

@@ -1,4 +1,4 @@
-"""A query's failure for want of a right is explained with user and topic."""
+"""A missing right is named with user and topic; during an election, a partition is asked again."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -19,7 +19,7 @@ RECEIVED_AT = datetime(2025, 3, 28, 7, 37, 28, tzinfo=UTC)
 
 
 class SinkOfReadings(Sink):
-    """Returns the readings that a test passes to `wrote`; keeps the last minute as PriceSink does."""
+    """Sink that returns the readings passed to `wrote`, and keeps the last minute as PriceSink does."""
 
     query = "live_prices"
 
@@ -233,7 +233,7 @@ def test_more_than_half_of_a_minute_unreadable_is_a_warning_with_its_cause_and_s
     assert other_records(caplog)[1:] == [("INFO", "readable exchange=kucoin")]
 
 
-def test_an_exchange_that_falls_silent_after_the_fault_has_no_share_any_more(
+def test_an_exchange_that_falls_silent_after_the_fault_has_a_share_of_zero(
     sink: SinkOfReadings,
     metrics: JobMetrics,
     reports: BatchReports,

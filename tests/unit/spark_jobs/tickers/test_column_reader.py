@@ -12,7 +12,7 @@ from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.column_reader import read_columns
 from spark_jobs.tickers.columns import READ, polars_schema
 from spark_jobs.tickers.element_reader import read_elements
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIPT, RECEIVED_AT, item
 from tests.support.messages import (
     HOST,
     at_the_depth_limit,
@@ -24,7 +24,6 @@ from tests.support.messages import (
     short,
 )
 
-RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
 
 BTC = encoded(item(BTCUSDT))

@@ -14,10 +14,9 @@ from exchanges.kucoin import KUCOIN
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, READ, polars_schema
 from spark_jobs.tickers.element_reader import CAUSES, ROWS_AT_ONCE, read_elements
 from spark_jobs.tickers.reading import cause_of
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIPT, RECEIVED_AT, item
 from tests.support.messages import HOST, at_the_depth_limit, frame, message, short
 
-RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 NOTHING = dict.fromkeys(READ)
 
 

@@ -23,7 +23,7 @@ CACHED = (
     column_reader._number_paths,  # noqa: SLF001
     column_reader._plain_values,  # noqa: SLF001
 )
-"""They keep what depends on the fields, which do not change in a process."""
+"""Functions whose results depend on the fields. They are cached: outside tests, fields never change."""
 
 TICKER = item(BTCUSDT)
 

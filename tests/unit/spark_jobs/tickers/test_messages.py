@@ -14,6 +14,7 @@ from spark_jobs.tickers.messages import messages, minutes
 from tests.support.frames import (
     BTCUSDT,
     CRO_USDT,
+    RECEIPT,
     item,
     read,
     record,
@@ -41,7 +42,6 @@ MESSAGE = (
 
 EVENT = datetime(2025, 3, 28, 7, 37, 28, 467000, tzinfo=UTC)
 TRADE = datetime(2025, 3, 28, 7, 33, 18, 992000, tzinfo=UTC)
-RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
 BINANCE_HOST, KUCOIN_HOST = "stream.binance.com", "ws-api-spot.kucoin.com"
 

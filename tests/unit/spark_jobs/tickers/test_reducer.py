@@ -14,15 +14,14 @@ from spark_jobs.tickers.columns import READ, REDUCED, polars_schema
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reducer import reduce_to_minutes
 from spark_jobs.tickers.ticker_order import polars_age_order
-from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
+from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIPT, RECEIVED_AT, item
 from tests.support.messages import HOST, encoded, frame, message
 
 MINUTE = 60_000_000
 SMALLEST, WIDEST = "0.000000000000000001", "99999999999999999999.999999999999999999"
 
-# Minute, receipt and event_time (in ms) of the frames in tests/support/frames.py.
+# Minute and event_time (in ms) of the frames in tests/support/frames.py.
 FIRST_MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
-RECEIPT = datetime(2025, 3, 28, 7, 37, 28, 501233, tzinfo=UTC)
 START = BTCUSDT["E"]
 NOTHING = dict.fromkeys(REDUCED)
 
@@ -259,13 +258,13 @@ def test_an_event_far_ahead_of_its_receipt_has_a_price_and_no_candle() -> None:
         item(ETHUSDT, received_at),
     ]
     rows = reduced(message(items))
-    at_limit = datetime(2025, 3, 28, 7, 42, 28, 502000, tzinfo=UTC)
+    beyond_limit = datetime(2025, 3, 28, 7, 42, 28, 502000, tzinfo=UTC)
     assert [only(row, "symbol", "minute", "updates") for row in rows] == [
         ("BTCUSDT", datetime(2025, 3, 28, 7, 42, tzinfo=UTC), 1),
         ("ETHUSDT", None, 1),
         ("ETHUSDT", FIRST_MINUTE, 1),
     ]
-    assert only(rows[1], "price", "event_time") == (Decimal(7), at_limit)
+    assert only(rows[1], "price", "event_time") == (Decimal(7), beyond_limit)
 
 
 def test_a_price_of_zero_between_two_others_is_in_no_candle() -> None:

@@ -18,7 +18,7 @@ def progress(batch: int) -> Progress:
 
 
 class LateLock:
-    """A lock before which another thread is: `first` runs when it is taken for the first time."""
+    """Lock that another thread gets first: `first` runs before it is taken for the first time."""
 
     def __init__(self, first: Callable[[], None]) -> None:
         self._lock = Lock()
@@ -48,7 +48,7 @@ def test_upkeep_that_waited_for_a_batch_keeps_the_progress_of_that_batch(
 
 @pytest.fixture
 def log(tmp_path: Path) -> TickerLog:
-    """The log of a job that has committed four batches, of which the newest two are gone."""
+    """Return the log of a job that has committed four batches, of which the newest two are gone."""
     opened = TickerLog.open(f"file:{tmp_path}", {}, "w")
     for batch in range(1, 5):
         opened.append([], progress(batch))

@@ -1,4 +1,4 @@
-"""The choice of the files of the tickers' table to merge, and that merging ends."""
+"""Test which files of the tickers' table are merged next, and that merging comes to an end."""
 
 from collections.abc import Sequence
 from dataclasses import replace

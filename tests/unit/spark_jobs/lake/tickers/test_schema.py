@@ -138,8 +138,8 @@ def test_a_rebuild_records_which_rows_are_of_earlier_rules(tmp_path: Path) -> No
     first = {(binance, 0): 0, (kucoin, 0): 7}
     of_kucoin = f'{{"{kucoin}": {{"0": 7}}}}'
     assert recorded(first, [binance]) == (rules, of_kucoin, f'["{binance}"]')
-    # The rows of a topic that is created again later were of the present rules, or below the offsets.
     assert recorded(first, [binance]) == (rules, of_kucoin, f'["{binance}"]')
+    # A topic that was created again since then is recorded only if it had rows below the offsets.
     again = {(binance, 0): 0, (kucoin, 0): 0}
     without = f'{{"{kucoin}": {{"0": 0}}}}'
     assert recorded(again, [kucoin]) == (rules, without, f'["{kucoin}"]')
