@@ -3,27 +3,32 @@
     make benchmark-history                        5 million ticks
     make benchmark-history TICKS=1000000
 
-First the jobs write the replay exchange's market from Kafka to Postgres and the bucket. Each line of
-the result then measures a separate process, including the start of its JVM. An audit compares candles,
-prices, dead letters, `raw/` and `tickers/`; `landing/` is empty here.
+The last line is the limit: the audit's reader alone on every core, with messages in memory, without Kafka,
+Spark and comparison. Each line above it measures a separate process, including the start of its JVM, after
+the jobs have written the replay exchange's market from Kafka to Postgres and the bucket. An audit compares
+candles, prices, dead letters, `raw/` and `tickers/`; `landing/` is empty here.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import psycopg2
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.harness.measuring import SPARK_SUBMIT, own_stack, process
+from benchmarks.harness.past_days import minutes_of_messages
 from benchmarks.harness.report import publish
 from benchmarks.harness.simulated import fill
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
 from infra.services import object_store, ticker_table
 from infra.stack import Stack, StackError
+from spark_jobs.history.message_counts import read_and_count
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.kafka_source.partitions import kept_offsets
 from spark_jobs.lake.raw.names import Name, next_offsets
@@ -55,6 +60,9 @@ def main() -> None:
         found["audit from raw/"] = took(stack, "audit", span)
         found["rebuild from raw/"] = took(stack, "rebuild", [])
         found["audit after the rebuild"] = took(stack, "audit", span)
+    found["limit: the reader alone on every core"] = ticks / (
+        rate_of_reader() * (os.cpu_count() or 1)
+    )
     publish(
         "history",
         f"{ticks:,} ticks, one run each",
@@ -63,6 +71,18 @@ def main() -> None:
             for what, seconds in found.items()
         ],
     )
+
+
+def rate_of_reader() -> float:
+    """Return the ticks per second that one core reads and counts, as the audit does."""
+    (minute,) = minutes_of_messages(1, time.time_ns() // 1000)
+    parts = minute.with_columns(digest=pl.lit(0, pl.Int64)).partition_by("topic", "partition")
+    # The first time, memory and caches are cold.
+    for _ in range(2):
+        began = time.process_time()
+        ticks = sum(int(read_and_count(each)["tickers"].sum()) for each in parts)
+        seconds = time.process_time() - began
+    return ticks / seconds
 
 
 def run_jobs(stack: Stack) -> None:

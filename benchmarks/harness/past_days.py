@@ -28,7 +28,7 @@ def noon(days_ago: int) -> datetime:
 
 def write_minutes(log: TickerLog, put: Put, minutes: int, until: datetime) -> None:
     """Write and commit the tickers of `minutes` minutes before `until`, a minute at a time."""
-    for batch in _messages(minutes, round(until.timestamp() * SECOND)):
+    for batch in minutes_of_messages(minutes, round(until.timestamp() * SECOND)):
         added = []
         for file in ticker_files(read_messages(batch)).to_dicts():
             added.append(added_file(file, round(until.timestamp() * 1000)))
@@ -50,8 +50,11 @@ def fill_bucket(settings: Settings, days: int, minutes: int) -> None:
         write_minutes(log, put, minutes, noon(days_ago))
 
 
-def _messages(minutes: int, until: int) -> Iterator[pl.DataFrame]:
-    """Yield the messages of each minute. The last minute ends at `until`, in microseconds."""
+def minutes_of_messages(minutes: int, until: int) -> Iterator[pl.DataFrame]:
+    """Yield the messages of each minute, with columns.MESSAGE but without Kafka's timestamp.
+
+    The last minute ends at `until`, in microseconds.
+    """
     offsets: Counter[tuple[str, int]] = Counter()
     for left in reversed(range(minutes)):
         rows = []
