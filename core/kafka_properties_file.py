@@ -1,8 +1,9 @@
 """Read a file of Java client properties, in the syntax that java.util.Properties defines.
 
-Comments, the separators `=`, `:` and blank, continuation lines and escapes are supported. Three mistakes
+Comments, the separators `=`, `:` and blank, continuation lines and escapes are supported. Four mistakes
 raise an error with the line's number: a character outside ASCII and a value that continues without a
-backslash, which Java would read as something else, and an incomplete escape, which Java refuses too.
+backslash, which Java would read as something else; an incomplete escape, which Java refuses too; and half
+of a surrogate pair, which no client can send.
 Messages never contain a value, because any value may be a secret.
 """
 
@@ -36,7 +37,11 @@ def read_properties(path: Path) -> dict[str, str]:
             raise ValueError(
                 f"line {number}: \\u needs four hexadecimal digits; write \\\\ for a backslash"
             )
-        key, value = _key_and_value(line)
+        try:
+            key, value = _key_and_value(line)
+        except UnicodeDecodeError:
+            # Without its cause, which contains the value.
+            raise ValueError(f"line {number}: one \\uXXXX of a surrogate pair is missing") from None
         if not NAME.fullmatch(key):
             raise ValueError(
                 f"line {number}: expected name=value; a value that continues on the next line "
@@ -80,4 +85,6 @@ def _unescaped(text: str) -> str:
             return chr(int(code[1:], 16))
         return ESCAPED.get(code, code)
 
-    return ESCAPE.sub(character, text)
+    # A character beyond U+FFFF is written as two escapes: a surrogate pair.
+    halves = ESCAPE.sub(character, text)
+    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le")

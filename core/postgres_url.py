@@ -4,7 +4,8 @@
 
 libpq's errors quote parts of a URL that it can't parse, and a character that is not
 percent-encoded may move a part of the password to where libpq expects a host or a parameter. So a URL
-that is not exactly of this form is refused here. No error contains any part of the URL.
+of any other form is refused here. User, password, port and parameters are optional; the scheme may also be
+`postgres`. No error contains any part of the URL.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Configure every S3 client of the project."""
+"""Configure the project's boto3 clients of the object store."""
 
 from typing import Required, TypedDict
 

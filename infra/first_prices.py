@@ -59,7 +59,7 @@ def served(settings: Settings, since: float) -> set[str]:
     return {p["exchange"] for p in response.json()["prices"] if p["received_at"] >= moment}
 
 
-def diagnosis(stack: Stack, exchanges: list[str]) -> str:
+def diagnosis(stack: Stack, exchanges: list[str], deadline: float = DEADLINE) -> str:
     """Return a message with the first stage of the pipeline without output, and the end of its log."""
     part = _part_without_output(stack, exchanges)
     log = stack.log_folder / f"{part}.log"
@@ -68,7 +68,7 @@ def diagnosis(stack: Stack, exchanges: list[str]) -> str:
     )
     missing = " and ".join(exchanges)
     return (
-        f"no prices of {missing} after {DEADLINE:.0f} s. The part that did not come up: {part}. "
+        f"no prices of {missing} after {deadline:.0f} s. The part that did not come up: {part}. "
         f"The end of {log}:\n{tail.stdout}"
     )
 

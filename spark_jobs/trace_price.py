@@ -124,8 +124,8 @@ def sources(
 
 def archived_objects(spark: SparkSession, settings: Settings, price: Price) -> Iterator[RawObject]:
     """Yield the objects of `raw/` with the price's offset, from its time of receipt on."""
-    # The time of receipt is the extractor's, whose clock may be ahead of Kafka's, which names the
-    # folders.
+    # The time of receipt is by the extractor's clock, which may be ahead of Kafka's; the folders are named
+    # by Kafka's.
     since = price.received_at - timedelta(microseconds=CLOCK_LIMIT)
     with store_errors_converted(settings):
         folders, _topic_id = raw_folders(spark, settings, price.topic)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from exchanges.exchange import Instrument, Turnover
 
 COMMON = "USDT"
-"""Currency in which volumes are compared: both exchanges have pairs with it for every other quote."""
+"""Currency in which volumes are compared. The volume of a pair whose quote has no pair with it, such as
+Binance's JPY, counts as 0."""
 
 TRADING = "TRADING"
 

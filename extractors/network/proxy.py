@@ -53,7 +53,7 @@ def proxy_of(url: str) -> Proxy | None:
     address = urlsplit(url)
     host = address.hostname or ""
     proxies = request.getproxies_environment()
-    # typeshed knows this function on macOS only.
+    # typeshed does not know this function.
     is_bypassed = request.proxy_bypass_environment(host, proxies)  # type: ignore[attr-defined]
     if is_loopback(host) or is_bypassed or _is_in(host, proxies):
         return None

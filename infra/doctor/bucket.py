@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -21,26 +22,31 @@ def connection(target: Target) -> Iterator[Finding]:
     try:
         object_store.client(settings).head_bucket(Bucket=settings.s3_bucket)
     except ClientError as error:
-        yield _refused(settings, int(error.response["ResponseMetadata"]["HTTPStatusCode"]))
+        yield _refused(target, int(error.response["ResponseMetadata"]["HTTPStatusCode"]))
     except NoCredentialsError:
         yield Finding(
             "no credentials for the object store were found",
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run it with a profile or a role",
         )
     except BotoCoreError as error:
-        yield Finding(
-            f"the object store at {settings.s3_endpoint_url} is unavailable: {error}",
-            target.remedy("minio", "S3_ENDPOINT_URL"),
-        )
+        yield _unavailable(target, str(error))
 
 
-def _refused(settings: Settings, status: int) -> Finding:
-    if status == 404:
-        return Finding(
-            f"the bucket {settings.s3_bucket} does not exist", "make initialise creates it"
-        )
+def _unavailable(target: Target, reason: str) -> Finding:
     return Finding(
-        f"the object store refuses access to the bucket {settings.s3_bucket}: HTTP {status}",
+        f"the object store at {target.settings.s3_endpoint_url} is unavailable: {reason}",
+        target.remedy("minio", "S3_ENDPOINT_URL"),
+    )
+
+
+def _refused(target: Target, status: int) -> Finding:
+    bucket = target.settings.s3_bucket
+    if status == HTTPStatus.NOT_FOUND:
+        return Finding(f"the bucket {bucket} does not exist", "make initialise creates it")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unavailable(target, f"HTTP {status}")
+    return Finding(
+        f"the object store refuses access to the bucket {bucket}: HTTP {status}",
         "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or grant their user the bucket",
     )
 

@@ -55,9 +55,9 @@ class Simulation:
 
         Raise ValueError for an invalid setting.
         """
-        binance_symbols, kucoin_symbols = binance_listing(), kucoin_listing()
-        binance_pairs = binance_trading(binance_symbols, self.binance_symbols)
-        kucoin_pairs = kucoin_trading(kucoin_symbols)
+        binance_listed, kucoin_listed = binance_listing(), kucoin_listing()
+        binance_pairs = binance_trading(binance_listed, self.binance_symbols)
+        kucoin_pairs = kucoin_trading(kucoin_listed)
         if not self.kucoin_rate > 0:
             raise ValueError(f"{self.kucoin_rate} KuCoin frames a second: expected above 0")
         # A shorter period generates more load than KuCoin's limit of frames per symbol allows.
@@ -85,14 +85,14 @@ class Simulation:
         return (
             Binance(
                 SimulatedSource(binance, BinanceUpdate),
-                binance_symbols,
+                binance_listed,
                 binance_pairs,
                 self.binance,
                 observer,
             ),
             Kucoin(
                 SimulatedSource(kucoin, KucoinUpdate, KUCOIN_PARTS),
-                kucoin_symbols,
+                kucoin_listed,
                 self.kucoin,
                 observer,
             ),
@@ -131,7 +131,7 @@ async def serving(binance: Binance, kucoin: Kucoin, host: str, port: int) -> Asy
 
 
 def unknown_paths() -> list[web.RouteDef]:
-    """Return routes with each exchange's answer to unknown paths. Add them last: they match any path."""
+    """Return routes with each exchange's answer to unknown paths below /api. Add them after all others."""
 
     async def binance(request: web.Request) -> web.Response:
         text = "<html><body><h2>404 Not found</h2></body></html>"

@@ -30,7 +30,9 @@ extractor's clock, `timestamp` by Kafka's."""
 IS_CANDLE = "candle"
 """A candle, with the columns of the table exchange_candles."""
 IS_SPAN = "span"
-"""The span from `start` to `until` that was requested. `reason` is that of a refusal."""
+"""The span from `start` to `until` that was requested. `reason` says why there is no response: the
+exchange refused the request, the request failed too often, or Kafka refused the response as too large. NULL
+if there is a response."""
 
 CANDLE_COLUMNS = ("exchange", "symbol", "interval", "start", *PRICES, *OPTIONAL, "received_at")
 SPAN_COLUMNS = ("exchange", "symbol", "interval", "start", "until", "received_at", "reason")

@@ -30,7 +30,7 @@ def spark_session(name: str) -> SparkSession:
 
 
 def ignore_interrupts(spark: SparkSession) -> None:
-    """Let the JVM ignore SIGINT. A terminal sends it Ctrl-C, and it would stop Spark under the queries."""
+    """Let the JVM ignore SIGINT: Ctrl-C in a terminal reaches it, and would stop Spark too early."""
     misc = spark._jvm.sun.misc  # type: ignore[union-attr]  # noqa: SLF001
     misc.Signal.handle(misc.Signal("INT"), misc.SignalHandler.SIG_IGN)
 

@@ -41,3 +41,9 @@ def exchange() -> Iterator[Exchange]:
     )
     with running(*simulation.exchanges(ledger)) as address:
         yield Exchange(address, ledger)
+
+
+@pytest.fixture(scope="module")
+def binance_before(exchange: Exchange) -> dict[str, dict[str, str]]:
+    """Prices of Binance by symbol, before the program runs. They do not change until it subscribes."""
+    return {each["symbol"]: each for each in exchange.get("/api/v3/ticker/24hr")}

@@ -5,24 +5,16 @@ import pytest
 from tests.clients.conftest import Exchange
 from tests.clients.program import Reports, run_program
 
-DAY = "/api/v3/ticker/24hr"
-
 
 @pytest.fixture(scope="module")
-def before(exchange: Exchange) -> dict[str, dict[str, str]]:
-    """Prices before the program runs; it reads the same prices until it subscribes."""
-    return {each["symbol"]: each for each in exchange.get(DAY)}
-
-
-@pytest.fixture(scope="module")
-def reports(exchange: Exchange, before: object) -> Reports:
+def reports(exchange: Exchange, binance_before: object) -> Reports:
     return run_program("binance_connector", exchange.address)
 
 
 def test_it_reads_time_symbols_and_its_used_weight(reports: Reports) -> None:
     assert reports.one("ping") == {}
     assert isinstance(reports.one("time")["serverTime"], int)
-    # Weights: 80 for all prices, which `before` requested; 3 for a ping and two times.
+    # Weights: 80 for all prices, which `binance_before` requested; 3 for a ping and two times.
     assert reports.one("used weight") == 83
     (symbol,) = reports.one("one symbol")
     assert (symbol["symbol"], symbol["baseAsset"], symbol["quoteAsset"]) == (
@@ -37,13 +29,14 @@ def test_it_reads_time_symbols_and_its_used_weight(reports: Reports) -> None:
 
 
 def test_it_reads_the_prices_that_the_exchange_has(
-    reports: Reports, before: dict[str, dict[str, str]]
+    reports: Reports, binance_before: dict[str, dict[str, str]]
 ) -> None:
-    assert reports.one("day") == before["BTCUSDT"]
+    assert reports.one("day") == binance_before["BTCUSDT"]
+    assert [each["symbol"] for each in reports.one("mini day")] == ["BTCUSDT", "ETHUSDT"]
     for each in reports.one("mini day"):
-        assert each == {name: before[each["symbol"]][name] for name in each}
+        assert each == {name: binance_before[each["symbol"]][name] for name in each}
     assert reports.one("book") == {
-        name: before["BTCUSDT"][name]
+        name: binance_before["BTCUSDT"][name]
         for name in ("symbol", "bidPrice", "bidQty", "askPrice", "askQty")
     }
 

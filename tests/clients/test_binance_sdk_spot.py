@@ -9,12 +9,7 @@ from tests.clients.program import Reports, run_program
 
 
 @pytest.fixture(scope="module")
-def before(exchange: Exchange) -> dict[str, dict[str, str]]:
-    return {each["symbol"]: each for each in exchange.get("/api/v3/ticker/24hr")}
-
-
-@pytest.fixture(scope="module")
-def reports(exchange: Exchange, before: object) -> Reports:
+def reports(exchange: Exchange, binance_before: object) -> Reports:
     return run_program("binance_sdk_spot", exchange.address)
 
 
@@ -32,12 +27,12 @@ def test_it_reads_time_symbols_and_rate_limits(reports: Reports) -> None:
 
 
 def test_it_reads_the_prices_that_the_exchange_has(
-    reports: Reports, before: dict[str, dict[str, str]]
+    reports: Reports, binance_before: dict[str, dict[str, str]]
 ) -> None:
-    assert own(reports.one("day")) == before["BTCUSDT"]
+    assert own(reports.one("day")) == binance_before["BTCUSDT"]
     assert own(reports.one("price")) == {
         "symbol": "ETHUSDT",
-        "price": before["ETHUSDT"]["lastPrice"],
+        "price": binance_before["ETHUSDT"]["lastPrice"],
     }
 
 

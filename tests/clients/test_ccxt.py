@@ -12,11 +12,6 @@ Prices = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def binance_before(exchange: Exchange) -> Prices:
-    return {each["symbol"]: each for each in exchange.get("/api/v3/ticker/24hr")}
-
-
-@pytest.fixture(scope="module")
 def kucoin_before(exchange: Exchange) -> Prices:
     answer = exchange.get("/api/v1/market/allTickers")
     return {each["symbol"]: each for each in answer["data"]["ticker"]}

@@ -7,6 +7,8 @@ import pytest
 from tests.clients.conftest import Exchange
 from tests.clients.program import Reports, run_program
 
+SYMBOLS = {"BTC-USDT", "ETH-USDT"}
+
 
 @pytest.fixture(scope="module")
 def reports(exchange: Exchange) -> Reports:
@@ -25,6 +27,7 @@ def test_it_receives_every_symbol_that_it_asks_for(reports: Reports) -> None:
 def test_it_receives_the_best_bids_and_asks_of_binance(
     reports: Reports, exchange: Exchange
 ) -> None:
+    assert {symbol for symbol, *_ in reports.of("BINANCE")} == SYMBOLS
     for symbol, bid, ask, raw in reports.of("BINANCE"):
         exchange.assert_sent("binance", raw)
         assert symbol.replace("-", "") == raw["s"]
@@ -32,6 +35,7 @@ def test_it_receives_the_best_bids_and_asks_of_binance(
 
 
 def test_it_receives_the_tickers_of_kucoin(reports: Reports, exchange: Exchange) -> None:
+    assert {symbol for symbol, *_ in reports.of("KUCOIN")} == SYMBOLS
     for symbol, bid, ask, raw in reports.of("KUCOIN"):
         exchange.assert_sent("kucoin", raw)
         assert raw["topic"] == f"/market/ticker:{symbol}"

@@ -67,7 +67,7 @@ def test_it_receives_the_topics_of_single_symbols(reports: Reports, exchange: Ex
 
 
 def test_it_receives_an_error_for_an_unknown_symbol(reports: Reports) -> None:
-    assert reports.one("refused") == "TypeError"
+    assert reports.one("refused") == ["TypeError", "exceptions must derive from BaseException"]
 
 
 def frame(topic: str, subject: str, data: dict[str, object]) -> object:

@@ -7,13 +7,7 @@ from tests.clients.program import Reports, run_program
 
 
 @pytest.fixture(scope="module")
-def before(exchange: Exchange) -> list[dict[str, str]]:
-    tickers: list[dict[str, str]] = exchange.get("/api/v3/ticker/24hr")
-    return tickers
-
-
-@pytest.fixture(scope="module")
-def reports(exchange: Exchange, before: object) -> Reports:
+def reports(exchange: Exchange, binance_before: object) -> Reports:
     return run_program("python_binance", exchange.address)
 
 
@@ -26,13 +20,12 @@ def test_it_reads_time_and_a_symbol(reports: Reports) -> None:
 
 
 def test_it_reads_the_prices_that_the_exchange_has(
-    reports: Reports, before: list[dict[str, str]]
+    reports: Reports, binance_before: dict[str, dict[str, str]]
 ) -> None:
-    assert reports.one("all days") == before
-    assert len(before) == 1440
-    days = {each["symbol"]: each for each in before}
-    assert reports.one("day") == days["BTCUSDT"]
-    ether = days["ETHUSDT"]
+    assert reports.one("all days") == list(binance_before.values())
+    assert len(binance_before) == 1440
+    assert reports.one("day") == binance_before["BTCUSDT"]
+    ether = binance_before["ETHUSDT"]
     assert reports.one("price") == {"symbol": "ETHUSDT", "price": ether["lastPrice"]}
     book = ("symbol", "bidPrice", "bidQty", "askPrice", "askQty")
     assert reports.one("book") == {name: ether[name] for name in book}

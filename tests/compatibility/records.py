@@ -13,7 +13,7 @@ from core.settings import Settings
 from exchanges.binance import BINANCE
 from spark_jobs.kafka_source.offsets import Offsets
 from tests.compatibility.kept import Place, Record
-from tests.support.frames import BTCUSDT, item
+from tests.support.frames import BTCUSDT, item, microseconds
 from tests.support.postgres import rows
 
 ALL_DAYS = timedelta(days=365 * 100)
@@ -42,7 +42,7 @@ def as_read(kept: Iterable[Record]) -> list[Row]:
 
 def ticker_record(ends: Offsets, sequence: int, received_at: datetime) -> Record:
     """Return a message with one Binance ticker and the next offset of partition 0."""
-    received = micros(received_at)
+    received = microseconds(received_at)
     items = [item(BTCUSDT, received, E=sequence, c="1.5")]
     return Record(
         BINANCE.raw_topic,
@@ -63,11 +63,6 @@ def newest_record(ends: Offsets) -> Record:
 def item_received_at(record: Record) -> datetime:
     [found] = json.loads(record.value or b"")
     return datetime.fromtimestamp(found["received_at"] / 1e6, UTC)
-
-
-def micros(time: datetime) -> int:
-    """Return microseconds since the epoch."""
-    return round(time.timestamp() * 1e6)
 
 
 def kept_rows(database: connection, table: str) -> list[dict[str, Any]]:

@@ -127,6 +127,13 @@ def broker(one_broker: OwnKafka) -> OwnKafka:
 
 
 @pytest.fixture
+def own_market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
+    """`market` with the separate Kafka of the module or test."""
+    with market_of(broker.settings, extractor) as market:
+        yield market
+
+
+@pytest.fixture
 def own_lake(lake: Settings, broker: OwnKafka) -> Settings:
     """`lake` with the module's separate Kafka, whose topics hold only this test's records."""
     return replace(lake, kafka_bootstrap_servers=broker.settings.kafka_bootstrap_servers)

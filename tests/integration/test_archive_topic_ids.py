@@ -57,7 +57,7 @@ def test_accepted_topic_begins_anew_beside_the_former_ones_equal_offsets(
     }
 
 
-def test_what_says_that_a_topic_begins_has_the_columns_of_an_object(
+def test_object_that_marks_a_new_topic_has_the_columns_of_the_others_and_no_row(
     archive: Archive, tmp_path: Path
 ) -> None:
     archive.accept(NEW_IDS)

@@ -30,7 +30,7 @@ def kucoin(symbol: str, sequence: int, microseconds: int) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("agreeing_clocks")
-def test_it_is_silent_about_what_is_right_and_names_what_is_not_and_what_it_can_not_know(
+def test_correct_rows_are_not_reported_and_faults_and_expired_rows_are_named(
     spark: SparkSession, database: Settings, owner: connection, tmp_path: Path
 ) -> None:
     now = time.time_ns() // 1000

@@ -200,7 +200,7 @@ def test_each_fault_of_tables_and_bucket_is_found(
     )
 
 
-def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
+def test_records_that_kafka_has_deleted_are_read_from_raw(
     spark: SparkSession,
     own_lake: Settings,
     owner: connection,
@@ -226,7 +226,7 @@ def test_records_that_kafka_has_deleted_are_compared_out_of_raw(
     assert differing(audit(spark, own_lake)) == {"candles_1m": len(MINUTES)}
 
 
-def test_an_object_of_raw_that_expires_during_the_audit_was_not_to_be_read(
+def test_an_object_of_raw_that_expires_during_the_audit_is_no_fault(
     spark: SparkSession, own_lake: Settings, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expire_all(own_lake)
@@ -260,7 +260,7 @@ def test_a_topic_or_an_exchange_of_which_a_prefix_has_nothing_is_a_fault(
     assert differing([*verdicts.values()]) == {"raw/": 1, "landing/": 1}
 
 
-def test_without_the_oldest_records_of_raw_their_candles_are_named_and_a_gap_is_a_fault(
+def test_oldest_records_that_raw_lacks_are_no_fault_and_their_candles_are_not_compared(
     spark: SparkSession, own_lake: Settings, traffic: Traffic
 ) -> None:
     expire_all(own_lake)

@@ -98,9 +98,11 @@ def test_a_job_that_catches_up_never_waits_for_the_sorting(
 
     upkeep = Thread(target=sort)
     upkeep.start()
-    took = catch_up(job)
-    ended.set()
-    upkeep.join()
+    try:
+        took = catch_up(job)
+    finally:
+        ended.set()
+        upkeep.join()
     print(f"{len(took)} batches, the longest took {max(took):.2f} s")
     assert max(took) < LONGEST_WAIT
     # All batches are stored, although sorting was cancelled.

@@ -1,4 +1,4 @@
-"""JVMs load classes from the archives of set-up, not from jars."""
+"""Check that JVMs load classes from the archives that make setup writes, not from jars."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ LOADED = re.compile(r"(\S+) source: shared objects file \(top\)$", re.MULTILINE)
 
 
 def loaded_from_archive(log: Path) -> set[str]:
-    """Return the names of the classes that the JVM has loaded from the archive of set-up."""
+    """Return the names of the classes that the JVM has loaded from the archive of make setup."""
     return set(LOADED.findall(log.read_text()))
 
 

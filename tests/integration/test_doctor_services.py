@@ -39,13 +39,12 @@ from spark_jobs.lake.raw.names import Name
 from spark_jobs.lake.tickers.progress import Progress, commit_properties
 from tests.support.kafka import all_ends, delete_records, produce
 from tests.support.live_job import write_batch
+from tests.support.loopback import http_server
 from tests.support.postgres import execute
 from tests.support.waiting import wait_for
 
 BEYOND = 10**12
 """An offset that no topic reaches."""
-
-TABLES_OF_A_NEW_DATABASE = ("prices", "dead letters", "interruptions")
 
 
 def problems(findings: Iterable[Finding]) -> list[str]:
@@ -77,7 +76,7 @@ def configure(settings: Settings, topic: str, name: str, value: str) -> None:
 
 @pytest.fixture
 def altered(settings: Settings) -> Iterator[Callable[[str, str, str], None]]:
-    """A function that alters a topic's configuration; the former value returns after the test."""
+    """A function that alters a topic's configuration; the expected value is restored after the test."""
     expected = {each.topic: each.config or {} for each in kafka.TOPICS}
     changed: list[tuple[str, str]] = []
 
@@ -96,7 +95,7 @@ def test_services_as_initialise_makes_them_have_no_finding(lake: Settings, stack
         check.title: problems(check.findings())
         for check in checks(target)
         # Neither extractors nor jobs run here.
-        if check.title not in {*TABLES_OF_A_NEW_DATABASE, "Binance", "KuCoin", "disks", "programs"}
+        if check.title not in {"prices", "Binance", "KuCoin", "disks", "programs"}
         and check.title not in {"live_prices", "raw_archive", "price_history", "clock of Kafka"}
     }
     assert {title: each for title, each in found.items() if each} == {}
@@ -221,6 +220,13 @@ def test_missing_bucket_and_wrong_keys_are_found(settings: Settings) -> None:
     assert problems(bucket.connection(Target(wrong))) == [
         f"the object store refuses access to the bucket {settings.s3_bucket}: HTTP 403"
     ]
+
+
+def test_store_that_answers_with_a_fault_of_its_own_is_unavailable(settings: Settings) -> None:
+    with http_server(lambda: "", status=503) as url:
+        assert problems(bucket.connection(Target(replace(settings, s3_endpoint_url=url)))) == [
+            f"the object store at {url} is unavailable: HTTP 503"
+        ]
 
 
 def test_probe_of_rights_leaves_nothing_in_the_bucket(lake: Settings) -> None:

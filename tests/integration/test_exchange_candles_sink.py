@@ -19,7 +19,7 @@ from spark_jobs.exchange_candles.messages import candles
 from spark_jobs.exchange_candles.sink import ExchangeCandlesSink
 from spark_jobs.postgres.exchange_candle_partitions import drop_a_partition
 from spark_jobs.tickers.letters.spans import THE_MESSAGE, to_bits
-from tests.support.frames import record, records
+from tests.support.frames import microseconds, record, records
 from tests.support.postgres import execute, rows
 
 KEPT, HOUR = timedelta(days=90), timedelta(hours=1)
@@ -48,13 +48,9 @@ def sink(database: Settings) -> Iterator[ExchangeCandlesSink]:
         yield opened
 
 
-def us(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)
-
-
 def kline(start: datetime, close: str = "2", trades: int = 7) -> list[Any]:
     prices = ("1", "3", "0.5", close)
-    return [us(start) // 1000, *prices, "10", 0, "20.5", trades, "0", "0", "0"]
+    return [microseconds(start) // 1000, *prices, "10", 0, "20.5", trades, "0", "0", "0"]
 
 
 def message(
@@ -70,9 +66,9 @@ def message(
         "exchange": "binance",
         "symbol": symbol,
         "interval": interval,
-        "from": us(start),
-        "to": us(start + timedelta(minutes=10)),
-        "received_at": us(received_at),
+        "from": microseconds(start),
+        "to": microseconds(start + timedelta(minutes=10)),
+        "received_at": microseconds(received_at),
         "reason": None,
     }
     value = candles_message(fields, json.dumps(klines))

@@ -18,6 +18,7 @@ from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import ports
 from infra.replay.server import Simulation
+from infra.services.kafka import RAW_TOPIC_PARTITIONS
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.kafka import Topic, all_items, items_of
@@ -25,8 +26,6 @@ from tests.support.loopback import kucoin, websocket_server
 from tests.support.process import run
 from tests.support.replay_exchange import running, settings_at
 from tests.support.waiting import DEADLINE
-
-PARTITIONS = 4
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def assert_contract(exchange: str, messages: list[Message]) -> None:
         assert list(headers) == ["endpoint", "journal", "position"]
         assert headers["endpoint"] == b"127.0.0.1"
         for item in items_of(message):
-            assert partition_of(symbol_of(item), PARTITIONS) == partition
+            assert partition_of(symbol_of(item), RAW_TOPIC_PARTITIONS) == partition
             assert abs(item["received_at"] / 1_000_000 - time.time()) < 2 * DEADLINE
 
 
@@ -165,7 +164,7 @@ def test_message_that_kafka_refuses_is_named_and_costs_no_other(
         "BTCUSDT": [BTCUSDT],
         "ETHUSDT": [ETHUSDT],
     }
-    partition = partition_of("HUGEUSDT", PARTITIONS)
+    partition = partition_of("HUGEUSDT", RAW_TOPIC_PARTITIONS)
     named = f"message refused topic=binance_raw_data partition={partition} items=1 first="
     assert named in process.log()
 

@@ -6,7 +6,6 @@ A foreign producer in a raw topic causes no delay and no duplicate.
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,12 +15,10 @@ from core.topics import TOPIC_OF_EXCHANGE
 from tests.support.market import (
     EXCHANGES,
     Market,
-    Start,
     assert_exact,
     assert_exact_after_kills,
     counted,
     everything,
-    market_of,
     written,
 )
 from tests.support.own_kafka import OwnKafka, foreign_producer, values_in
@@ -33,12 +30,6 @@ OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "5"))
 KILLS = int(os.environ.get("KILLS", "2"))
 LOST_BYTES = 20_000
 """Bytes cut from the end of each partition's file: some of its last messages."""
-
-
-@pytest.fixture
-def market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
-    with market_of(broker.settings, extractor) as market:
-        yield market
 
 
 def items_in(partitions: list[Path]) -> "Counter[str]":
@@ -56,80 +47,80 @@ def items_in_last_messages(partitions: list[Path]) -> "Counter[str]":
 
 
 def test_broker_without_room_on_its_disk_costs_nothing_once_it_has_some(
-    market: Market, broker: OwnKafka
+    own_market: Market, broker: OwnKafka
 ) -> None:
-    market.begin()
-    market.wait_for_log("delivering topic=")
+    own_market.begin()
+    own_market.wait_for_log("delivering topic=")
     broker.limit_files(200_000)
     # Kafka exits when its only disk fails.
     wait_for(broker.process.is_running, lambda is_running: not is_running)
     pass_time(OUTAGE)
-    market.wait_for_frames()
+    own_market.wait_for_frames()
     broker.restart()
-    market.wait_for_frames()
-    market.close()
-    market.wait_for_kafka()
-    market.end_with_empty_journals()
-    assert_exact(market)
+    own_market.wait_for_frames()
+    own_market.close()
+    own_market.wait_for_kafka()
+    own_market.end_with_empty_journals()
+    assert_exact(own_market)
 
 
 def test_topic_that_is_deleted_and_created_again_gets_what_the_old_one_had_not_confirmed(
-    market: Market, broker: OwnKafka
+    own_market: Market, broker: OwnKafka
 ) -> None:
-    market.begin()
-    market.wait_for_log("delivering topic=")
-    market.wait_for_frames(5)
+    own_market.begin()
+    own_market.wait_for_log("delivering topic=")
+    own_market.wait_for_frames(5)
     old = {each: broker.delete(TOPIC_OF_EXCHANGE[each]) for each in EXCHANGES}
-    market.wait_for_frames()
+    own_market.wait_for_frames()
     pass_time(OUTAGE)
     broker.create_topics()
-    market.wait_for_frames()
-    market.close()
-    market.wait_for_kafka()
-    market.end_with_empty_journals()
+    own_market.wait_for_frames()
+    own_market.close()
+    own_market.wait_for_kafka()
+    own_market.end_with_empty_journals()
     for each in EXCHANGES:
-        sent = written(market.connections(each), everything)
-        got = market.in_topic(each) + items_in(old[each])
+        sent = written(own_market.connections(each), everything)
+        got = own_market.in_topic(each) + items_in(old[each])
         assert sent - got == Counter()
         assert got - sent <= items_in_last_messages(old[each])
-        assert market.in_landing(each) == sent
+        assert own_market.in_landing(each) == sent
 
 
 def test_messages_that_kafka_confirmed_and_lost_are_sent_again_by_another_producer(
-    market: Market, broker: OwnKafka
+    own_market: Market, broker: OwnKafka
 ) -> None:
     """A power failure can lose the last confirmed messages, because Kafka does not wait for its disk.
 
     The next message then has a sequence that does not follow, which is fatal for an idempotent producer.
     """
-    market.begin()
-    market.wait_for_log("delivering topic=")
-    market.wait_for_frames(5)
+    own_market.begin()
+    own_market.wait_for_log("delivering topic=")
+    own_market.wait_for_frames(5)
     broker.process.kill()
     for topic in TOPIC_OF_EXCHANGE.values():
         broker.lose(topic, LOST_BYTES)
     broker.restart()
-    market.wait_for_log("OUT_OF_ORDER_SEQUENCE_NUMBER")
-    market.wait_for_frames()
-    market.close()
-    market.wait_for_kafka()
-    market.end_with_empty_journals()
-    assert_exact(market)
+    own_market.wait_for_log("OUT_OF_ORDER_SEQUENCE_NUMBER")
+    own_market.wait_for_frames()
+    own_market.close()
+    own_market.wait_for_kafka()
+    own_market.end_with_empty_journals()
+    assert_exact(own_market)
 
 
 def test_foreign_producer_delays_no_start_and_doubles_nothing(
-    market: Market, broker: OwnKafka
+    own_market: Market, broker: OwnKafka
 ) -> None:
     with ExitStack() as foreign:
         for topic in TOPIC_OF_EXCHANGE.values():
             foreign.enter_context(foreign_producer(broker.settings, topic))
-        market.begin()
+        own_market.begin()
         for kills in range(KILLS):
-            market.wait_for_log("delivering topic=", times=kills + 1)
+            own_market.wait_for_log("delivering topic=", times=kills + 1)
             pass_time(1.0)
-            market.kill()
-            market.begin()
-        market.close()
-        market.wait_for_kafka()
-        market.end_with_empty_journals()
-    assert_exact_after_kills(market)
+            own_market.kill()
+            own_market.begin()
+        own_market.close()
+        own_market.wait_for_kafka()
+        own_market.end_with_empty_journals()
+    assert_exact_after_kills(own_market)

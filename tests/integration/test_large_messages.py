@@ -22,10 +22,8 @@ from tests.support.kafka import Topic
 from tests.support.market import (
     EXCHANGES,
     Market,
-    Start,
     everything,
     leave_in_journal,
-    market_of,
     written,
 )
 from tests.support.own_kafka import OwnKafka, own_kafka
@@ -48,30 +46,26 @@ def broker(tmp_path: Path, settings: Settings) -> Iterator[OwnKafka]:
         yield broker
 
 
-@pytest.fixture
-def market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
-    with market_of(broker.settings, extractor) as market:
-        yield market
-
-
 def test_messages_become_small_and_only_items_that_are_too_large_by_themselves_are_left_out(
-    market: Market, tmp_path: Path
+    own_market: Market, tmp_path: Path
 ) -> None:
     left = {each: leave_in_journal(tmp_path / "journal" / each, each, SIZES) for each in EXCHANGES}
-    market.begin()
-    market.wait_for_log("message refused", times=TOO_LARGE)
-    market.wait_for_frames()
-    market.close()
-    market.wait_for_kafka()
-    refused = {each: market.extractors[each].metric("delivery_errors_total") for each in EXCHANGES}
-    market.end_with_empty_journals()
+    own_market.begin()
+    own_market.wait_for_log("message refused", times=TOO_LARGE)
+    own_market.wait_for_frames()
+    own_market.close()
+    own_market.wait_for_kafka()
+    refused = {
+        each: own_market.extractors[each].metric("delivery_errors_total") for each in EXCHANGES
+    }
+    own_market.end_with_empty_journals()
     for each in EXCHANGES:
-        sent = left[each] + written(market.connections(each), everything)
+        sent = left[each] + written(own_market.connections(each), everything)
         too_large = {item for item in left[each] if len(item) > LARGEST}
-        assert set(sent - market.in_topic(each)) == too_large
-        assert not market.in_topic(each) - sent
+        assert set(sent - own_market.in_topic(each)) == too_large
+        assert not own_market.in_topic(each) - sent
         assert refused[each] == len(too_large) == TOO_LARGE
-        assert market.in_landing(each) == sent
+        assert own_market.in_landing(each) == sent
 
 
 def test_nothing_behind_a_first_message_that_is_too_large_is_written(broker: OwnKafka) -> None:

@@ -8,7 +8,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from tests.support.live_job import list_instruments, ticker, write_batch
-from tests.support.notebooks import executed, shown
+from tests.support.notebooks import executed, printed, shown
 from tests.support.server import running_server
 
 BATCH_SECONDS = 0.5
@@ -35,7 +35,7 @@ def test_live_prices_compares_the_exchanges(database: Settings, owner: connectio
             ended.set()
 
     assert batches.result() > 10
-    [followed] = [output.text for cell in cells for output in cell.outputs if "text" in output]
+    [followed] = printed(cells)
     assert " prices of BTC/USDT on 2 exchanges, state " in followed
     [table] = [text for cell in cells for text in shown(cell, "text/plain") if "exchange" in text]
     assert [line.split()[1:3] for line in table.splitlines()[1:]] == [

@@ -17,10 +17,8 @@ from tests.support.ledger import Identity, identities
 from tests.support.market import (
     EXCHANGES,
     Market,
-    Start,
     assert_exact_after_kills,
     leave_in_journal,
-    market_of,
 )
 from tests.support.own_kafka import OwnKafka
 from tests.support.waiting import pass_time
@@ -31,12 +29,6 @@ KILLS = int(os.environ.get("KILLS", "3"))
 LEFT = 20_000
 BEFORE, AFTER = 4, 6
 """Number of partitions."""
-
-
-@pytest.fixture
-def market(broker: OwnKafka, extractor: Start) -> Iterator[Market]:
-    with market_of(broker.settings, extractor) as market:
-        yield market
 
 
 def grow(broker: OwnKafka) -> None:
@@ -62,7 +54,7 @@ def places(messages: list[Message]) -> dict[str, dict[int, list[int]]]:
 
 @pytest.mark.parametrize("is_running", [False, True], ids=["between processes", "under load"])
 def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_killed(
-    is_running: bool, market: Market, broker: OwnKafka, tmp_path: Path
+    is_running: bool, own_market: Market, broker: OwnKafka, tmp_path: Path
 ) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
@@ -71,34 +63,34 @@ def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_
         each: leave_in_journal(tmp_path / "journal" / each, each, [900] * LEFT)
         for each in EXCHANGES
     }
-    market.start()
+    own_market.start()
     # From here on, a part of the left items is sent.
-    market.wait_for_log("delivering topic=")
+    own_market.wait_for_log("delivering topic=")
     if is_running:
         grow(broker)
-        market.wait_for_frames()
-        market.kill()
+        own_market.wait_for_frames()
+        own_market.kill()
     else:
-        market.kill()
+        own_market.kill()
         grow(broker)
-    sent = {each: len(all_items(market.messages(each))) for each in EXCHANGES}
+    sent = {each: len(all_items(own_market.messages(each))) for each in EXCHANGES}
     print(f"sent at the kill: {sent}")
     for _ in range(KILLS - 1):
-        market.start()
+        own_market.start()
         pass_time(chance.uniform(1.0, 3.0))
-        market.kill()
-    market.start()
+        own_market.kill()
+    own_market.start()
     # Items received before this line go to the partitions that the former process knew.
-    market.wait_for_log(f"_raw_data': {AFTER}}}")
+    own_market.wait_for_log(f"_raw_data': {AFTER}}}")
     known_at = time.time_ns() // 1000
-    market.wait_for_frames()
-    market.close()
-    market.wait_for_kafka()
-    market.end_with_empty_journals()
-    assert_exact_after_kills(market, left)
+    own_market.wait_for_frames()
+    own_market.close()
+    own_market.wait_for_kafka()
+    own_market.end_with_empty_journals()
+    assert_exact_after_kills(own_market, left)
     for each in EXCHANGES:
-        found = places(market.messages(each))
-        last = market.connections(each)[-1]
+        found = places(own_market.messages(each))
+        last = own_market.connections(each)[-1]
         frames = [frame for frame in last.frames if frame.written_at > known_at]
         assert frames
         new = {symbol for frame in frames for symbol, _ in pairs(frame.identities)}

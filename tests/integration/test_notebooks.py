@@ -8,9 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.colors
 import matplotlib.image
@@ -26,29 +24,21 @@ from exchanges.kucoin import KUCOIN
 from infra.replay.server import Simulation
 from infra.services import object_store
 from infra.stack import Stack
-from spark_jobs.kafka_source.checkpoint_offsets import checkpoint_offsets
-from spark_jobs.kafka_source.offsets import Offsets
-from spark_jobs.kafka_source.records import kafka_records
-from spark_jobs.kafka_source.topic_ids import topic_ids
-from spark_jobs.lake.query import lake_query, lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.run.consumer_groups import commit, member_of_no_group
-from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.extractor import Extractor
 from tests.support.followed_pair import LEAD, ON_THE_WAY, SYMBOL_OF, prices, send
 from tests.support.kafka import Topic, all_ends, all_items, ends, produce
 from tests.support.lake import archived
+from tests.support.lake_queries import run_price_history, run_raw_archive
 from tests.support.live_job import insert, list_instruments
-from tests.support.notebooks import executed, shown
+from tests.support.notebooks import executed, printed, shown
 from tests.support.postgres import execute, start_at
-from tests.support.queries import run_live_prices, run_once
+from tests.support.queries import run_live_prices
 from tests.support.replay_exchange import running, settings_at
 from tests.support.stacks import new_database
 from tests.support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 SECONDS = 5
 DEADLINE = 120.0
@@ -80,17 +70,8 @@ def lake(
             pause=0.5,
         )
         assert [process.terminate() for process in processes] == [0, 0]
-    write_raw(spark, own, before, tmp_path)
+    run_raw_archive(spark, own, tmp_path, before)
     return own
-
-
-def write_raw(spark: SparkSession, settings: Settings, before: Offsets, folder: Path) -> Archive:
-    """Write what Kafka has after `before` to `raw/`."""
-    archive = Archive(spark, lake_root(settings))
-    written = archive.resume(list(before), topic_ids(settings, EXCHANGE_OF_TOPIC))
-    records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, {**before, **written})
-    run_once(lake_query(records, archive, str(folder / "checkpoint")))
-    return archive
 
 
 def seconds_of(topic: Topic) -> float:
@@ -199,11 +180,11 @@ def followed(
     seconds = range(MINUTES * 60)
     half = len(seconds) // 2
     send(own, start, seconds[:half], course)
-    write_tickers(spark, own, before, folder)
+    run_price_history(spark, own, folder, before)
     send(own, start, seconds[half:], course)
     produce(own, BINANCE.raw_topic, ["bad", "bad"], b"no JSON")
-    table = write_tickers(spark, own, before, folder)
-    archive = write_raw(spark, own, before, folder)
+    run_price_history(spark, own, folder, before)
+    run_raw_archive(spark, own, folder, before)
     run_live_prices(spark, own, folder)
     with closing(psycopg2.connect(own.database_url)) as owner, owner:
         committed = end - 4 * MINUTE
@@ -215,27 +196,9 @@ def followed(
         )
     progress = all_ends(own)
     produce(own, KUCOIN.raw_topic, b"not read yet")
-    commit(member_of_no_group(own, "live_prices"), progress)
-    for sink in (table, archive):
-        commit(member_of_no_group(own, sink.query), {**before, **sink.progress()})
+    for query in ("live_prices", TickerTable.query, Archive.query):
+        commit(member_of_no_group(own, query), progress)
     return own
-
-
-def write_tickers(
-    spark: SparkSession, settings: Settings, before: Offsets, folder: Path
-) -> TickerTable:
-    """Write what Kafka has after `before`, or after the newest commit, to `tickers/`."""
-    checkpoint = fresh_checkpoint(str(folder), TickerTable.query)
-    end_of_batch = partial(checkpoint_offsets, checkpoint)
-    table = TickerTable(spark, lake_root(settings), end_of_batch, retention_days=90)
-    written = table.resume(topic_ids(settings, EXCHANGE_OF_TOPIC))
-    records = kafka_records(spark, settings, EXCHANGE_OF_TOPIC, {**before, **written})
-    run_once(lake_query(records, table, checkpoint))
-    return table
-
-
-def printed(cells: "list[NotebookNode]") -> list[str]:
-    return [output.text for cell in cells for output in cell.outputs if "text" in output]
 
 
 def test_price_history_finds_which_exchange_leads(

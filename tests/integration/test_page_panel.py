@@ -11,8 +11,8 @@ from playwright.sync_api import Page, Route, expect
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import insert, write_batch
-from tests.support.page import HeldRequests, hash_of, quoted, row, write_market
+from tests.support.live_job import accept_any_time, insert, write_batch
+from tests.support.page import HeldRequests, hash_of, let_draw, quoted, row, write_market
 from tests.support.postgres import execute
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
@@ -27,7 +27,7 @@ def database(stack: Stack) -> Settings:
     this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
     minutes = [this_minute - number * MINUTE for number in range(1, 31)]
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
-        execute(owner, "CREATE TABLE candles_1m_any PARTITION OF candles_1m DEFAULT")
+        accept_any_time(owner, "candles_1m")
         for exchange, symbol in (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")):
             insert(
                 owner,
@@ -360,11 +360,7 @@ def test_an_interruption_is_shaded(server: ServerProcess, page: Page) -> None:
     feeds.value.finished()
     legend = page.get_by_role("complementary").locator(".legend")
     expect(legend).to_have_text(re.compile("85,450.25"))
-    page.evaluate(
-        """async () => {
-            for (let frame = 0; frame < 10; frame += 1) await new Promise(requestAnimationFrame);
-        }"""
-    )
+    let_draw(page)
     assert page.evaluate(shaded) == 0
 
 

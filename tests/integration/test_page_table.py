@@ -302,6 +302,7 @@ def test_rows_do_not_move_while_one_has_the_focus(
     """Otherwise Enter or f hits another pair than the one that was read."""
     focus_the_highest_price(database, server, page)
     write_batch(database.database_url, [quoted("binance", "S0199", "1")])
+    expect(price(page, "S0199", "binance")).to_have_text("1")
     page.wait_for_timeout(5000)
     expect(names(page).first).to_have_text("S0199")
     page.keyboard.press("f")

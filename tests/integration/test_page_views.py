@@ -19,12 +19,15 @@ from tests.support.live_job import insert, list_instruments, write_batch
 from tests.support.page import (
     HeldRequests,
     hash_of,
+    let_draw,
+    let_read,
     names,
     price,
     quoted,
     read_often,
     row,
     write_market,
+    write_price,
 )
 from tests.support.server import DEADLINE, ServerProcess
 from tests.support.stacks import new_database
@@ -282,12 +285,13 @@ def test_a_pause_holds_the_differences_too(
 ) -> None:
     """Feeds and last days are read during a pause, which must not draw the view again."""
     read_often(page)
-    page.goto(f"{server.page}#/compare")
+    with page.expect_websocket() as socket:
+        page.goto(f"{server.page}#/compare")
     rows = page.locator("#compare tbody tr")
     expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
     page.keyboard.press("p")
-    write_batch(database.database_url, [quoted("kucoin", "ETH-USDT", "2010")])
-    page.wait_for_timeout(2000)
+    write_price(database, socket.value, quoted("kucoin", "ETH-USDT", "2010"))
+    let_read(page, 4)
     expect(rows.locator("th")).to_have_text(["BTC/USDT", "ETH/USDT"])
     # Opening a pair beside the list does not read it again either.
     rows.first.get_by_role("link").click()
@@ -310,23 +314,25 @@ def test_a_list_is_not_rebuilt_while_someone_chooses_from_it(
     page.goto(f"{server.page}#/pair/BTC/USDT")
     expect(page.get_by_label("Candles of").locator("option")).to_have_count(2)
     expect(page.get_by_label("More quotes").locator("option[value=ZAR]")).to_have_count(1)
-    page.wait_for_timeout(1000)
+    let_read(page)
     page.evaluate(
         "window.options = [...document.querySelectorAll('#other-quotes option, #panel option')]"
     )
-    page.wait_for_timeout(2000)
+    let_read(page, 4)
+    assert page.evaluate("window.options.length") > 0
     assert page.evaluate("window.options.every((each) => each.isConnected)")
 
 
 def test_a_pause_holds_prices_until_it_ends(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
-    page.goto(server.page)
+    with page.expect_websocket() as socket:
+        page.goto(server.page)
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0234")
     page.get_by_role("button", name="Pause").click()
-    write_batch(database.database_url, [quoted("binance", "ETHBTC", "0.0235")])
-    write_batch(database.database_url, [quoted("binance", "ETHBTC", "0.0236")])
-    page.wait_for_timeout(1500)
+    for amount in ("0.0235", "0.0236"):
+        write_price(database, socket.value, quoted("binance", "ETHBTC", amount))
+    let_draw(page)
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0234")
     page.keyboard.press("p")
     expect(price(page, "ETH/BTC", "binance")).to_have_text("0.0236")
@@ -350,7 +356,8 @@ def test_a_phone_has_the_pause_the_columns_and_all_quotes(
 ) -> None:
     write_quotes(database)
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(server.page)
+    with page.expect_websocket() as socket:
+        page.goto(server.page)
     page.get_by_label("More quotes").select_option("ZAR")
     expect(names(page)).to_have_text(["ETH/ZAR"])
 
@@ -362,8 +369,8 @@ def test_a_phone_has_the_pause_the_columns_and_all_quotes(
     page.get_by_role("button", name="Options").click()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_in_viewport(ratio=1)
-    write_batch(database.database_url, [quoted("binance", "ETHZAR", "8")])
-    page.wait_for_timeout(1500)
+    write_price(database, socket.value, quoted("binance", "ETHZAR", "8"))
+    let_draw(page)
     expect(price(page, "ETH/ZAR", "binance")).to_have_text("7")
     page.get_by_role("button", name="Resume").click()
     expect(price(page, "ETH/ZAR", "binance")).to_have_text("8")
@@ -477,7 +484,7 @@ def test_every_view_is_accessible(
         expect(page.locator("#compare tbody tr").first).to_be_visible()
     if view.startswith("#/pair"):
         expect(page.locator(".chart canvas").first).to_be_visible()
-    # In the page's own world, its Content-Security-Policy forbids the script.
+    # Evaluated, because the page's Content-Security-Policy forbids an added script element.
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     violations = {

@@ -13,8 +13,15 @@ from psycopg2.extensions import connection
 from core.settings import Settings
 from exchanges import EXCHANGE
 from tests.support.last_day import start_of_last_day
-from tests.support.live_job import insert, list_instruments, ticker, wait_for_batch, write_batch
-from tests.support.postgres import execute, rows
+from tests.support.live_job import (
+    accept_any_time,
+    insert,
+    list_instruments,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
+from tests.support.postgres import rows
 from tests.support.server import running_server
 
 HOUR = timedelta(hours=1)
@@ -56,7 +63,7 @@ def test_a_pair_is_one_row_with_the_figures_of_each_exchange(
     write(database, "kucoin", "KCS-BTC", "0.00012", received_at=datetime.now(UTC))
     # The exchange does not list this symbol, so its base and quote are unknown.
     write(database, "kucoin", "NEW-USDT", "1")
-    execute(owner, "CREATE TABLE any_day PARTITION OF candles_1m DEFAULT")
+    accept_any_time(owner, "candles_1m")
     start = start_of_last_day()
     candles = [
         ("kucoin", "BTC-USDT", start + 50 * MINUTE, 160, 170, 150, 160, 3, 4, 2),
@@ -109,8 +116,7 @@ def test_the_change_is_that_of_the_last_day_also_in_an_interruption(
     database: Settings, owner: connection, reader: connection
 ) -> None:
     list_instruments(owner, ("kucoin", "BTC-USDT", "BTC", "USDT", "TRADING"))
-    execute(owner, "CREATE TABLE any_day PARTITION OF candles_1m DEFAULT")
-    execute(owner, "CREATE TABLE any_month PARTITION OF exchange_candles_1h DEFAULT")
+    accept_any_time(owner, "candles_1m", "exchange_candles_1h")
     start = start_of_last_day()
     ours = ("kucoin", "BTC-USDT", start + 10 * MINUTE, 100, 100, 100, 100, 1, 2, 2)
     insert(owner, "INSERT INTO candles_1m VALUES %s", [ours])

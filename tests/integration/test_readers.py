@@ -32,6 +32,7 @@ from tests.support.frames import BTCUSDT, CRO_USDT, item, record, records
 from tests.support.jobs import QUICK_START
 from tests.support.lake import archive_dataset
 from tests.support.lake import ticker_rows as tickers_by_delta_rs
+from tests.support.lake_queries import objects
 from tests.support.process import run
 from tests.support.reader_rows import raw_rows, ticker_rows
 
@@ -185,13 +186,8 @@ def test_raw_and_tickers_are_read_by_spark_without_our_settings_in_another_time_
 
 
 def test_no_object_is_empty_and_none_is_a_placeholder_of_a_folder(bucket: Settings) -> None:
-    pages = object_store.client(bucket).get_paginator("list_objects_v2")
     for prefix in ("raw/", "tickers/"):
-        found = [
-            each
-            for page in pages.paginate(Bucket=bucket.s3_bucket, Prefix=prefix)
-            for each in page.get("Contents", [])
-        ]
+        found = objects(bucket, prefix)
         assert found
         assert [each["Key"] for each in found if each["Size"] == 0] == []
 

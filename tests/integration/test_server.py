@@ -2,17 +2,18 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 import pytest
+from psycopg2.extensions import connection
 from websockets.sync.client import ClientConnection, connect
 
 from core.settings import Settings
 from tests.support.live_job import batch_of, ticker, write_batch
+from tests.support.postgres import end_sessions, execute
 from tests.support.server import DEADLINE, ServerProcess, running_server
 from tests.support.waiting import wait_for
 
@@ -61,12 +62,6 @@ def places(message: Message) -> tuple[str, int, int | None]:
     """Return the message's type, its batch and the batch of `previous`."""
     previous = message["previous"]
     return message["type"], batch_of(message["id"]), previous and batch_of(previous)
-
-
-def execute(database_url: str, statement: str) -> None:
-    with closing(psycopg2.connect(database_url)) as postgres:
-        with postgres, postgres.cursor() as cursor:
-            cursor.execute(statement)
 
 
 def test_every_digit_of_a_price_arrives(database: Settings, server: ServerProcess) -> None:
@@ -177,17 +172,13 @@ def test_a_price_says_whether_it_is_simulated(database: Settings, server: Server
 
 
 def test_a_lost_connection_to_postgres_costs_a_stream_nothing(
-    database: Settings, server: ServerProcess
+    database: Settings, owner: connection, server: ServerProcess
 ) -> None:
     with client_of(server) as client:
         write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
         receive_until(client, 1)
         for price in ("2", "3", "4"):
-            execute(
-                database.reader_database_url,
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE application_name = 'server' AND datname = current_database()",
-            )
+            end_sessions(owner, "server")
             batch_id = write_batch(database.database_url, [ticker("binance", "BTCUSDT", price)])
 
             changes = receive(client)
@@ -197,12 +188,14 @@ def test_a_lost_connection_to_postgres_costs_a_stream_nothing(
     assert server.get("/healthz").status_code == 200
 
 
-def test_another_database_is_read_from_its_start(database: Settings, server: ServerProcess) -> None:
+def test_another_database_is_read_from_its_start(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
     with client_of(server) as client:
         write_batch(database.database_url, [ticker("binance", "OLD", "1")])
         write_batch(database.database_url, [ticker("binance", "BTCUSDT", "2")])
         receive_until(client, 2)
-        execute(database.database_url, "TRUNCATE batches, live_prices RESTART IDENTITY")
+        execute(owner, "TRUNCATE batches, live_prices RESTART IDENTITY")
         assert write_batch(database.database_url, [ticker("binance", "BTCUSDT", "3")]) == 1
 
         message = receive(client)
@@ -212,20 +205,22 @@ def test_another_database_is_read_from_its_start(database: Settings, server: Ser
     assert prices_in(server.get("/api/prices").json()) == prices_in(message)
 
 
-def test_the_server_waits_for_tables_that_are_not_there_yet(database: Settings) -> None:
-    execute(database.database_url, "ALTER TABLE live_prices RENAME TO not_yet")
+def test_the_server_waits_for_tables_that_are_not_there_yet(
+    database: Settings, owner: connection
+) -> None:
+    execute(owner, "ALTER TABLE live_prices RENAME TO not_yet")
     with running_server(database.reader_database_url) as server, client_of(server) as client:
         assert server.get("/api/prices").status_code == 503
 
-        execute(database.database_url, "ALTER TABLE not_yet RENAME TO live_prices")
+        execute(owner, "ALTER TABLE not_yet RENAME TO live_prices")
 
         assert places(receive(client)) == ("snapshot", 0, None)
 
 
 def test_a_server_that_can_no_longer_read_is_not_healthy(
-    database: Settings, server: ServerProcess
+    database: Settings, owner: connection, server: ServerProcess
 ) -> None:
-    execute(database.database_url, "ALTER TABLE live_prices ALTER endpoint TYPE integer USING 1")
+    execute(owner, "ALTER TABLE live_prices ALTER endpoint TYPE integer USING 1")
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1", endpoint=1)])
 
     answer = wait_for(lambda: server.get("/healthz"), lambda answer: answer.status_code != 200)
@@ -239,24 +234,24 @@ def test_clients_that_come_at_any_moment_end_with_the_table(
     symbols = [f"S{number}" for number in range(10)]
     last = 40
 
-    def write() -> None:
+    def follow() -> list[Message]:
+        with client_of(server) as client:
+            return receive_until(client, last)
+
+    with ThreadPoolExecutor(last) as clients:
+        following = []
         for number in range(last):
+            following.append(clients.submit(follow))
             rows = [ticker("binance", symbol, str(number)) for symbol in symbols[number % 7 :: 3]]
             write_batch(database.database_url, rows)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    states = []
-    while writer.is_alive():
-        with client_of(server) as client:
-            states.append(prices_after(receive_until(client, last)))
-    writer.join()
+        heard = [each.result() for each in following]
     with client_of(server) as client:
         table = prices_in(receive(client))
 
     assert len(table) == len(symbols)
-    assert states
-    assert all(state == table for state in states)
+    assert all(prices_after(messages) == table for messages in heard)
+    # The clients did not all come before the first batch, or after the last.
+    assert len({messages[0]["id"] for messages in heard}) > 2
 
 
 def test_a_slow_client_misses_versions_but_no_price_and_slows_nobody(

@@ -4,11 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.live_job import (
+    accept_any_time,
+    insert,
+    list_instruments,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
@@ -36,9 +42,14 @@ def write_minutes(
 ) -> None:
     """Insert minutes of any day: start, open, high, low, close."""
     values = [(exchange, symbol, *each, 1, 2, 3) for each in minutes]
-    with owner.cursor() as cursor:
-        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
-        execute_values(cursor, "INSERT INTO candles_1m VALUES %s", values)
+    accept_any_time(owner, "candles_1m")
+    insert(owner, "INSERT INTO candles_1m VALUES %s", values)
+
+
+def receive_price(database: Settings, server: ServerProcess, received_at: datetime) -> None:
+    """Write a price of another symbol of Binance, and wait until the server has read it."""
+    price = ticker("binance", "ETHUSDT", "1", received_at=received_at)
+    wait_for_batch(server, write_batch(database.database_url, [price]))
 
 
 def at(hour: int, minute: int) -> datetime:
@@ -51,9 +62,12 @@ def starts(server: ServerProcess, **span: str) -> list[str]:
     return [candle["start"][11:16] for candle in answer.json()["candles"]]
 
 
-def test_a_minute_is_returned_with_every_digit(owner: connection, server: ServerProcess) -> None:
+def test_a_minute_is_returned_with_every_digit(
+    database: Settings, owner: connection, server: ServerProcess
+) -> None:
     digits = ("85439.990", "99999999999999999999.999999999999999999", "0.00000001", "120")
     write_minutes(owner, (at(9, 0), *digits))
+    receive_price(database, server, DAY + timedelta(days=1))
 
     answer = server.get("/api/candles/binance/BTCUSDT", **{"from": NINE}).json()
 
@@ -73,7 +87,7 @@ def test_a_minute_is_returned_with_every_digit(owner: connection, server: Server
                 "base_volume": None,
                 "quote_volume": None,
                 "trades": None,
-                "closed": False,
+                "closed": True,
             }
         ],
         "next": None,
@@ -93,7 +107,7 @@ def test_a_minute_is_returned_with_every_digit(owner: connection, server: Server
     ],
 )
 def test_larger_candles_are_made_of_minutes(
-    owner: connection, server: ServerProcess, interval: str, start: str
+    database: Settings, owner: connection, server: ServerProcess, interval: str, start: str
 ) -> None:
     write_minutes(
         owner,
@@ -101,6 +115,7 @@ def test_larger_candles_are_made_of_minutes(
         (at(9, 11), "2", "5.5", "2", "4"),
         (at(9, 14), "4", "4", "0.5", "0.75"),
     )
+    receive_price(database, server, DAY + timedelta(days=1))
 
     answer = server.get(
         "/api/candles/binance/BTCUSDT", **{"interval": interval, "from": "2025-03-28"}
@@ -119,7 +134,7 @@ def test_larger_candles_are_made_of_minutes(
             "base_volume": None,
             "quote_volume": None,
             "trades": None,
-            "closed": False,
+            "closed": True,
         }
     ]
 
@@ -182,11 +197,9 @@ def test_a_candle_is_closed_when_a_later_price_of_its_exchange_arrived(
         answer = server.get("/api/candles/binance/BTCUSDT", limit="3").json()
         return [candle["closed"] for candle in answer["candles"]]
 
-    late = ticker("binance", "ETHUSDT", "1", received_at=this_minute - timedelta(seconds=1))
-    wait_for_batch(server, write_batch(database.database_url, [late]))
+    receive_price(database, server, this_minute - timedelta(seconds=1))
     assert closed()[:2] == [False, False]
-    on_time = ticker("binance", "ETHUSDT", "1", received_at=this_minute)
-    wait_for_batch(server, write_batch(database.database_url, [on_time]))
+    receive_price(database, server, this_minute)
     assert closed()[:2] == [True, False]
 
 

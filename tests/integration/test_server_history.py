@@ -14,12 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 from psycopg2.extensions import connection
-from psycopg2.extras import execute_values
 
 from core.settings import Settings
 from infra.stack import Stack
 from server.rest.history import CANDLES_AT_ONCE, MAX_CANDLES
-from tests.support.live_job import list_instruments, ticker, wait_for_batch, write_batch
+from tests.support.live_job import (
+    accept_any_time,
+    insert,
+    list_instruments,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
 from tests.support.postgres import execute, no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
@@ -59,9 +65,8 @@ def fill(database: Settings) -> None:
         ("binance", "BTCUSDT", DAY + timedelta(minutes=n), 1, close(n) + 1, 0.5, close(n), 1, 2, 3)
         for n in range(MINUTES)
     ]
-    with owner.cursor() as statements:
-        statements.execute("CREATE TABLE any_day PARTITION OF candles_1m DEFAULT")
-        execute_values(statements, "INSERT INTO candles_1m VALUES %s", values)
+    accept_any_time(owner, "candles_1m")
+    insert(owner, "INSERT INTO candles_1m VALUES %s", values)
     list_instruments(owner, ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"))
     owner.close()
 

@@ -20,6 +20,7 @@ from server.rest.query_connection import QueryConnection
 from server.state.price_table import PriceTable, Reading
 from tests.support.last_day import start_of_last_day
 from tests.support.live_job import (
+    accept_any_time,
     insert,
     list_instruments,
     price,
@@ -27,7 +28,7 @@ from tests.support.live_job import (
     wait_for_batch,
     write_batch,
 )
-from tests.support.postgres import execute, no_connections
+from tests.support.postgres import no_connections
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
 from tests.support.waiting import wait_for
@@ -50,8 +51,7 @@ def database(stack: Stack, start: datetime) -> Settings:
     """
     database = new_database(stack)
     with closing(psycopg2.connect(database.database_url)) as owner, owner:
-        for table in ("candles_1m", "exchange_candles_1m", "exchange_candles_1h"):
-            execute(owner, f"CREATE TABLE {table}_any PARTITION OF {table} DEFAULT")
+        accept_any_time(owner, "candles_1m", "exchange_candles_1m", "exchange_candles_1h")
         list_instruments(
             owner,
             ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"),
@@ -228,7 +228,7 @@ def test_days_are_read_again_only_if_something_has_changed(stack: Stack, start: 
     assert closes(first, "BTCUSDT")[0] is first
     with closing(psycopg2.connect(database.database_url)) as owner:
         owner.autocommit = True
-        execute(owner, "CREATE TABLE any_hour PARTITION OF exchange_candles_1h DEFAULT")
+        accept_any_time(owner, "exchange_candles_1h")
         for symbol in ("BTCUSDT", "ETHEUR"):
             theirs(owner, symbol, "1h", [start])
         # The request is recorded together with the candles, so without it they are not looked for.

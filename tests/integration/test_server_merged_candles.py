@@ -9,7 +9,7 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
-from tests.support.live_job import insert, list_instruments, ticker, write_batch
+from tests.support.live_job import accept_any_time, insert, list_instruments, ticker, write_batch
 from tests.support.server import ServerProcess
 from tests.support.stacks import new_database
 
@@ -30,10 +30,7 @@ def connected_at_noon(owner: connection) -> None:
         statements.execute(
             "TRUNCATE candles_1m, exchange_candles, exchange_candle_spans, instruments, feed_events"
         )
-        for table in ("candles_1m", *(f"exchange_candles_{interval}" for interval in WIDTHS)):
-            statements.execute(
-                f"CREATE TABLE IF NOT EXISTS {table}_any PARTITION OF {table} DEFAULT"
-            )
+    accept_any_time(owner, "candles_1m", *(f"exchange_candles_{interval}" for interval in WIDTHS))
     list_instruments(owner, ("binance", "BTCUSDT", "BTC", "USDT", "TRADING"))
     event(owner, "connection", NOON, NOON + timedelta(hours=1))
 

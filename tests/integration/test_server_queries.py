@@ -22,6 +22,7 @@ from server.rest.query_connection import DEADLINE, QueryConnection
 from server.state.interruptions import recent_interruptions
 from server.state.listener import connect
 from tests.support.live_job import (
+    accept_any_time,
     batch_of,
     insert,
     list_instruments,
@@ -29,7 +30,7 @@ from tests.support.live_job import (
     wait_for_batch,
     write_batch,
 )
-from tests.support.postgres import no_connections, rows
+from tests.support.postgres import execute, no_connections, rows
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import new_database
 from tests.support.waiting import wait_for
@@ -206,8 +207,7 @@ def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle
         ("kucoin", "h", "connection", "reset", midnight + 12 * hour, midnight + 30 * hour, 0),
     )
     write_batch(database.database_url, [ticker("kucoin", "A-B", "1"), ticker("kucoin", "C-D", "1")])
-    with owner.cursor() as cursor:
-        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+    accept_any_time(owner, "candles_1m")
     candle = (1, 1, 1, 1, 1, 2, 3)
     insert(
         owner,
@@ -238,9 +238,8 @@ def test_the_minute_of_a_restart_is_not_taken_for_the_end_of_the_killed_connecti
         ("kucoin", "h", "connection", "reset", restart, midnight + 30 * hour, 0),
     )
     write_batch(database.database_url, [ticker("kucoin", "A-B", "1")])
-    with owner.cursor() as cursor:
-        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
-        cursor.execute("DELETE FROM any_day")
+    accept_any_time(owner, "candles_1m")
+    execute(owner, "DELETE FROM candles_1m")
     insert(
         owner,
         "INSERT INTO candles_1m VALUES %s",
@@ -311,8 +310,7 @@ def test_a_thousand_killed_connections_are_answered_in_time(
     )
     quiet = [ticker("binance", f"A{n}", "1", received_at=now - SECOND) for n in range(2000)]
     write_batch(database.database_url, [*quiet, ticker("binance", "B", "1", received_at=now)])
-    with owner.cursor() as cursor:
-        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+    accept_any_time(owner, "candles_1m")
     candles = [("binance", "B", minute, 1, 1, 1, 1, 1, 2, 3) for minute in minutes]
     insert(owner, "INSERT INTO candles_1m VALUES %s", candles[:500] + candles[501:])
     with owner.cursor() as cursor:
@@ -389,15 +387,14 @@ def test_a_locked_day_of_candles_holds_other_requests_up_for_a_second_only(
     database: Settings, owner: connection, server: ServerProcess
 ) -> None:
     """The live job locks a finished day for as long as it sorts it."""
-    waiting = "SELECT pid FROM pg_locks WHERE relation = 'any_day'::regclass AND NOT granted"
-    with owner.cursor() as cursor:
-        cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
+    waiting = "SELECT pid FROM pg_locks WHERE relation = 'candles_1m_any'::regclass AND NOT granted"
+    accept_any_time(owner, "candles_1m")
     with (
         closing(psycopg2.connect(database.database_url)) as job,
         job.cursor() as statements,
         ThreadPoolExecutor(1) as client,
     ):
-        statements.execute("LOCK TABLE any_day IN ACCESS EXCLUSIVE MODE")
+        statements.execute("LOCK TABLE candles_1m_any IN ACCESS EXCLUSIVE MODE")
         locked = client.submit(server.get, "/api/candles/binance/BTCUSDT")
         wait_for(lambda: rows(owner, waiting))
         answer = server.get("/api/instruments")

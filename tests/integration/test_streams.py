@@ -19,8 +19,15 @@ from websockets.sync.client import connect
 from core.settings import Settings
 from server.fields import MAX_REPEATS
 from tests.support.event_stream import event_stream
-from tests.support.live_job import insert, list_instruments, ticker, wait_for_batch, write_batch
-from tests.support.postgres import no_connections
+from tests.support.live_job import (
+    accept_any_time,
+    insert,
+    list_instruments,
+    ticker,
+    wait_for_batch,
+    write_batch,
+)
+from tests.support.postgres import execute, no_connections
 from tests.support.server import DEADLINE, ServerProcess, running_server
 
 Message = dict[str, Any]
@@ -153,15 +160,14 @@ def test_the_running_candle_is_sent_with_each_change_of_a_named_symbol(
     database: Settings, owner: connection, server: ServerProcess, stream: OpenStream
 ) -> None:
     minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    accept_any_time(owner, "candles_1m")
 
     def write(price: str) -> None:
         rows = [
             ("binance", "BTCUSDT", minute - timedelta(minutes=age), *[price] * 4, 1, 2, age + 1)
             for age in range(3)
         ]
-        with owner.cursor() as cursor:
-            cursor.execute("CREATE TABLE IF NOT EXISTS any_day PARTITION OF candles_1m DEFAULT")
-            cursor.execute("DELETE FROM candles_1m")
+        execute(owner, "DELETE FROM candles_1m")
         insert(owner, "INSERT INTO candles_1m VALUES %s", rows)
         write_batch(database.database_url, [ticker("binance", "BTCUSDT", price)])
 

@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.topics import TOPIC_OF_EXCHANGE
 from infra import first_prices, supervision
-from infra.services import object_store
 from infra.stack import Stack
 from tests.soak.record import Kill
+from tests.support.lake_queries import objects
 from tests.support.postgres import rows
 from tests.support.waiting import pass_time, wait_for
 
@@ -130,13 +130,6 @@ def serves(stack: Stack, since: datetime) -> bool:
 def archives(stack: Stack, since: datetime) -> bool:
     """Return whether raw/ has an object written after `since`."""
     try:
-        pages = (
-            object_store.client(stack.settings)
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=stack.settings.s3_bucket, Prefix="raw/")
-        )
-        return any(
-            each["LastModified"] > since for page in pages for each in page.get("Contents", [])
-        )
+        return any(each["LastModified"] > since for each in objects(stack.settings, "raw/"))
     except (BotoCoreError, ClientError):
         return False

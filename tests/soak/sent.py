@@ -8,8 +8,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.receive.notices import now_us
 from infra.replay.connection import Connection
-from tests.support.ledger import identities_in, now_us
+from tests.support.ledger import identities_in
 
 MARGIN = 5_000_000
 """Microseconds before a connection's end in which items may be lost. Extractors buffer read data for up

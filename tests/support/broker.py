@@ -1,13 +1,12 @@
 """Run a Kafka broker as a child process, with a configuration that a test writes."""
 
 import shlex
-import subprocess
 from pathlib import Path
 
 from infra import paths
 from infra.class_archives import kafka_options
 from infra.services import kafka
-from tests.support.process import Process
+from tests.support.process import Process, run
 
 JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", *shlex.split(kafka_options("read")))
 
@@ -15,9 +14,7 @@ JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", *shlex.split(kafka_option
 def format_data(properties: Path) -> None:
     """Format the data folder that a configuration names."""
     command = [*JAVA, "-cp", kafka.CLASSPATH, "kafka.tools.StorageTool", "format"]
-    command += ["--cluster-id", kafka.CLUSTER_ID, "--config", str(properties)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr or done.stdout
+    run([*command, "--cluster-id", kafka.CLUSTER_ID, "--config", properties])
 
 
 def broker(properties: Path, log: Path) -> Process:

@@ -1,14 +1,12 @@
 """Run the lake's queries over what is in Kafka now, and edit objects of the lake."""
 
-import gzip
 import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
@@ -27,9 +25,11 @@ from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.run.runner import fresh_checkpoint
 from tests.support.queries import run_once
+from tests.support.recordings import landing_object
 from tests.support.waiting import DEADLINE, wait_for
 
-JOURNAL = "3f9c1a2b00c4d5e6"
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 HOUR = 3600.0
 TIME_IN_THE_HOUR = 120.0
@@ -44,7 +44,10 @@ def run_all_jobs(spark: SparkSession, lake: Settings, folder: Path) -> None:
 
 
 def run_live(spark: SparkSession, settings: Settings, folder: Path) -> None:
-    """Run the live job once, as at a start: with the ids of the topics."""
+    """Run the live job once, as at a start: with the ids of the topics and the retention in `settings`.
+
+    Raise TopicError if a topic was created again; `run_live_prices` of queries.py would read on.
+    """
     with closing(PriceSink(settings.database_url, settings.candles_retention)) as sink:
         progress = sink.postgres.resume(topic_ids(settings, sink.topics))
         records = kafka_records(spark, settings, sink.topics, progress)
@@ -62,40 +65,44 @@ def run_raw_archive(
     run_once(lake_query(records, archive, fresh_checkpoint(str(folder), "raw_archive")))
 
 
-def run_price_history(spark: SparkSession, lake: Settings, folder: Path) -> None:
-    """Write the tickers of new records, one file per exchange and day."""
+def run_price_history(
+    spark: SparkSession, lake: Settings, folder: Path, start: Offsets | None = None
+) -> None:
+    """Write the tickers of new records, one file per exchange and day.
+
+    Partitions of which no record is written begin at `start`.
+    """
     checkpoint = fresh_checkpoint(str(folder), "price_history")
     end_of_batch = partial(checkpoint_offsets, checkpoint)
     table = TickerTable(spark, lake_root(lake), end_of_batch, lake.tickers_retention_days)
-    progress = table.resume(topic_ids(lake, EXCHANGE_OF_TOPIC))
+    progress = {**(start or {}), **table.resume(topic_ids(lake, EXCHANGE_OF_TOPIC))}
     records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, progress).coalesce(1)
     run_once(lake_query(records, table, checkpoint))
 
 
 def put_into_landing(lake: Settings, exchange: str, items: Sequence[dict[str, Any]]) -> str:
     """Put an object with these items, named and written as by the extractor. Return its key."""
-    at = datetime.fromtimestamp(items[0]["received_at"] / 1e6, UTC)
-    key = (
-        f"landing/{exchange}/{at:%Y/%m/%d/%H}/{at:%Y%m%dT%H%M%S.%fZ}-{JOURNAL}"
-        f"-{0:020}-{len(items) - 1:020}.jsonl.gz"
-    )
-    lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in items)
-    object_store.client(lake).put_object(
-        Bucket=lake.s3_bucket, Key=key, Body=gzip.compress(lines.encode())
-    )
+    lines = [json.dumps(each, separators=(",", ":")) for each in items]
+    name, content = landing_object(exchange, 0, lines)
+    key = f"landing/{name}"
+    object_store.client(lake).put_object(Bucket=lake.s3_bucket, Key=key, Body=content)
     return key
 
 
 def keys(lake: Settings, prefix: str) -> list[str]:
     """Return the keys of the parquet files below a prefix, oldest first."""
+    found = sorted(objects(lake, prefix), key=lambda each: each["LastModified"])
+    return [each["Key"] for each in found if each["Key"].endswith(".parquet")]
+
+
+def objects(lake: Settings, prefix: str = "") -> "list[ObjectTypeDef]":
+    """Return key, size and time of the last change of each object below a prefix."""
     pages = object_store.client(lake).get_paginator("list_objects_v2")
-    found = [
+    return [
         each
         for page in pages.paginate(Bucket=lake.s3_bucket, Prefix=prefix)
         for each in page.get("Contents", [])
-        if each["Key"].endswith(".parquet")
     ]
-    return [each["Key"] for each in sorted(found, key=lambda each: each["LastModified"])]
 
 
 def delete(lake: Settings, key: str) -> None:

@@ -1,7 +1,6 @@
 """Record what the replay exchange writes to each connection, and compare it with what arrived."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from sys import intern
 from threading import Lock
 from typing import Any, NamedTuple
 
+from extractors.receive.notices import now_us
 from infra.replay.connection import Connection
 
 Identity = tuple[str, int] | str
@@ -114,10 +114,6 @@ def identities_in(text: str) -> Iterator[Identity]:
                         yield json.dumps(element)
         case _:
             yield text
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def identities(items: Iterable[dict[str, Any]]) -> list[Identity]:

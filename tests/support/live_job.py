@@ -17,6 +17,7 @@ from psycopg2.sql import SQL, Identifier
 
 from core.topics import TOPIC_OF_EXCHANGE
 from server.state.prices import Price
+from tests.support.postgres import execute
 from tests.support.server import ServerProcess
 
 Ticker = dict[str, Any]
@@ -102,6 +103,12 @@ def list_instruments(
     """Insert rows of exchange, symbol, base, quote and status."""
     moment = seen_at or datetime.now(UTC)
     insert(owner, "INSERT INTO instruments VALUES %s", [(*each, moment) for each in instruments])
+
+
+def accept_any_time(owner: connection, *tables: str) -> None:
+    """Add the default partition of each table, TABLE_any, for rows of times without their own partition."""
+    for table in tables:
+        execute(owner, f"CREATE TABLE IF NOT EXISTS {table}_any PARTITION OF {table} DEFAULT")
 
 
 def insert(owner: connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:

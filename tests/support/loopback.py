@@ -75,7 +75,7 @@ def http_server(
 ) -> Iterator[str]:
     """Yield http://127.0.0.1:port, or https:// with TLS.
 
-    Every GET and POST is answered with `body` and `status`.
+    Every GET and POST is answered with `body` and `status`, every HEAD with `status`.
     """
 
     class Answer(BaseHTTPRequestHandler):
@@ -86,9 +86,10 @@ def http_server(
             for name, value in {**(headers or {}), "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
-        do_POST = do_GET
+        do_POST = do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -6,7 +6,6 @@ All that the exchanges wrote is compared item by item: nothing is lost or duplic
 import json
 import secrets
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,12 +22,13 @@ from core.message import JOURNAL_HEADER, encode_item
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from extractors.journal.journal import Journal
+from extractors.receive.notices import now_us
 from infra.replay.faults.faults import Close, Unauthorized
 from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing
-from tests.support.ledger import Ledger, Written, lateness, now_us
+from tests.support.ledger import Ledger, Written, lateness
 from tests.support.replay_exchange import clear, inflict, running, settings_at
 from tests.support.waiting import wait_for
 
@@ -208,7 +208,7 @@ def leave_in_journal(folder: Path, exchange: str, sizes: Sequence[int]) -> "Coun
     The items have 97 symbols in turn, a sequence, and about these sizes in bytes. They can't be
     compressed by more than half.
     """
-    now = time.time_ns() // 1000
+    now = now_us()
     symbols = [f"LEFT{number % LEFT_SYMBOLS}" for number in range(len(sizes))]
     items: list[dict[str, Any]] = [
         {"s": symbol, "E": number}

@@ -1,7 +1,5 @@
 """Run a real nginx with the configuration in infra/nginx.conf.example, on a free port."""
 
-import os
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +8,9 @@ from pathlib import Path
 from infra.paths import PROJECT
 from infra.ports import free_ports
 from infra.secured.certificates import Authority
-from tests.support.process import Process, running
+from tests.support.process import Process, installed, running
 
 EXAMPLE = PROJECT / "infra" / "nginx.conf.example"
-
-# Debian installs it in a folder that only root's PATH contains.
-FOLDERS = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
 
 # nginx's default folders for temporary files belong to the system, so each gets a folder of the test.
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -36,8 +31,7 @@ class Nginx:
 @contextmanager
 def nginx(server_port: int, folder: Path) -> Iterator[Nginx]:
     """Yield an nginx in front of the server. Fail if nginx is not installed."""
-    program = shutil.which("nginx", path=FOLDERS)
-    assert program is not None, "nginx is not installed: apt-get install nginx-light"
+    program = installed("nginx", "nginx-light")
     (port,) = free_ports(1)
     authority = Authority(folder / "certificates")
     made = authority.sign("nginx")

@@ -29,3 +29,7 @@ def executed(name: str, settings: Settings) -> "list[NotebookNode]":
 
 def shown(cell: "NotebookNode", form: str) -> list[str]:
     return [each.data[form] for each in cell.outputs if form in each.get("data", {})]
+
+
+def printed(cells: "list[NotebookNode]") -> list[str]:
+    return [output.text for cell in cells for output in cell.outputs if "text" in output]

@@ -1,12 +1,13 @@
 """Write a small market to Postgres, and find its rows on the page."""
 
+import json
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
-from playwright.sync_api import Locator, Page, Route
+from playwright.sync_api import Locator, Page, Route, WebSocket
 
 from core.settings import Settings
 from tests.support.live_job import Ticker, list_instruments, ticker, write_batch
@@ -94,6 +95,38 @@ def read_often(page: Page) -> None:
         """const original = window.setInterval;
         window.setInterval = (action, delay) => original(action, delay >= 30000 ? 500 : delay);"""
     )
+
+
+def let_read(page: Page, times: int = 1) -> None:
+    """Wait until the page of read_often has read its feeds and last days, `times` in a row."""
+    for _ in range(times):
+        with (
+            page.expect_response("**/api/feeds*") as feeds,
+            page.expect_response("**/api/last-day") as days,
+        ):
+            pass
+        feeds.value.finished()
+        days.value.finished()
+
+
+def let_draw(page: Page) -> None:
+    """Wait until the page has drawn ten frames."""
+    page.evaluate(
+        """async () => {
+            for (let frame = 0; frame < 10; frame += 1) await new Promise(requestAnimationFrame);
+        }"""
+    )
+
+
+def write_price(database: Settings, socket: WebSocket, ticker: Ticker) -> None:
+    """Write a price, and wait until the page has received it."""
+
+    def has_price(frame: str | bytes) -> bool:
+        prices = json.loads(frame).get("prices", [])
+        return any(each["price"] == ticker["price"] for each in prices)
+
+    with socket.expect_event("framereceived", has_price):
+        write_batch(database.database_url, [ticker])
 
 
 class HeldRequests:

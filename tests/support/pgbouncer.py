@@ -13,13 +13,10 @@ from core.settings import Settings
 from infra.paths import PROJECT
 from infra.ports import free_ports, postgres_address
 from infra.stack import Stack
-from tests.support.process import Process
+from tests.support.process import Process, installed
 from tests.support.waiting import shown
 
 DOCUMENT = PROJECT / "docs" / "managed-postgres.md"
-
-# Debian installs it in a folder that only root's PATH contains.
-FOLDERS = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
 
 
 class Pgbouncer:
@@ -100,6 +97,4 @@ def documented_settings() -> str:
 
 def find_pgbouncer() -> str:
     """Return the path of the program. Raise AssertionError if it is not installed."""
-    program = shutil.which("pgbouncer", path=FOLDERS)
-    assert program is not None, "pgbouncer is not installed: apt-get install pgbouncer"
-    return program
+    return installed("pgbouncer", "pgbouncer")

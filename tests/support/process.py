@@ -1,6 +1,7 @@
 """Start, watch and stop a program as a child process, or run one to its end."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -135,3 +136,12 @@ def run(
     )
     assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
     return done
+
+
+def installed(program: str, package: str) -> str:
+    """Return the path of a program. Raise AssertionError with its Debian package if it is not installed."""
+    # Debian installs servers in a folder that only root's PATH contains.
+    folders = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+    path = shutil.which(program, path=folders)
+    assert path is not None, f"{program} is not installed: apt-get install {package}"
+    return path

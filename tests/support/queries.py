@@ -29,7 +29,10 @@ def run_once(query: DataStreamWriter) -> None:
 def run_live_prices(
     spark: SparkSession, database: Settings, folder: Path, candles_kept: timedelta = RETENTION
 ) -> None:
-    """Run the live job once. It resumes at the offsets in Postgres, with a new checkpoint."""
+    """Run the live job once. It resumes at the offsets in Postgres, with a new checkpoint.
+
+    Unlike `run_live` of lake_queries.py, it neither compares nor stores the ids of the topics.
+    """
     with closing(PriceSink(database.database_url, candles_kept)) as sink:
         records = kafka_records(spark, database, EXCHANGE_OF_TOPIC, sink.postgres.progress())
         run_once(live_prices(records, sink, fresh_checkpoint(str(folder), "live_prices")))

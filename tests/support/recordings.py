@@ -30,8 +30,9 @@ def landing_object(exchange: str, first: int, lines: Sequence[str]) -> tuple[str
     """Return an object's name below the root and its content. `first` is the first line's position."""
     at = datetime.fromtimestamp(json.loads(lines[0])["received_at"] / 1e6, UTC)
     last = first + len(lines) - 1
+    content = "".join(f"{each}\n" for each in lines)
     name = f"{at:%Y%m%dT%H%M%S.%fZ}-{JOURNAL}-{first:020}-{last:020}.jsonl.gz"
-    return f"{exchange}/{at:%Y/%m/%d/%H}/{name}", gzip.compress("\n".join(lines).encode())
+    return f"{exchange}/{at:%Y/%m/%d/%H}/{name}", gzip.compress(content.encode())
 
 
 def write(root: Path, exchange: str, first: int, lines: Sequence[str]) -> Path:

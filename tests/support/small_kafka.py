@@ -11,7 +11,7 @@ from tests.support.kafka import Topic
 
 TIMEOUT = 30.0
 PARTITIONS = 4
-"""Number of partitions of each topic."""
+"""Number of partitions of each topic: librdkafka's default for its mock broker."""
 
 SYMBOLS = [f"S{number}USDT" for number in range(20)]
 """Symbols of numbered items, used in turn."""

@@ -68,7 +68,7 @@ def streams(socket: Any) -> None:
         socket.ticker(["NO-SUCH"], put_one)
     except Exception as error:
         # The library raises the exchange's message, a str, so Python raises TypeError.
-        report("refused", type(error).__name__)
+        report("refused", [type(error).__name__, str(error)])
     socket.stop()
 
 

@@ -130,7 +130,7 @@ def that_read_all(jobs: list[Submitted]) -> list[Submitted]:
 
 
 def assert_both_executors_worked(submitted: Submitted) -> None:
-    """Assert it, and that jobs which read tickers did so in a Python without the project's packages."""
+    """Assert that both ran tasks, and that jobs which read tickers used the Python without packages."""
     found = executors(submitted.page)
     processes = executor_processes()
     children = [child.exe() for each in processes for child in each.children()]

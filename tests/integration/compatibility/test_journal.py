@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,9 +84,6 @@ def landing_key(exchange: str, journal: str, first: int, lines: Sequence[bytes])
     return f"landing/{exchange}/{at:%Y/%m/%d/%H}/{name}"
 
 
-def by_symbol(items: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Group items by symbol. Only the order within a symbol is guaranteed."""
-    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for each in items:
-        found[each.get("s") or each.get("subject") or ""].append(each)
-    return dict(found)
+def by_symbol(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort items by symbol, and keep the order within a symbol: only that is guaranteed."""
+    return sorted(items, key=lambda each: each.get("s") or each.get("subject") or "")

@@ -20,9 +20,9 @@ from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.small_topics import parse_small_topics
 from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from tests.compatibility.kept import Record, Version, next_offsets
-from tests.compatibility.records import ALL_DAYS, as_read, item_received_at, micros, ticker_record
+from tests.compatibility.records import ALL_DAYS, as_read, item_received_at, ticker_record
 from tests.support.event_stream import event_stream
-from tests.support.frames import records
+from tests.support.frames import microseconds, records
 from tests.support.live_job import batch_of, wait_for_batch
 from tests.support.postgres import rows
 from tests.support.queries import write
@@ -131,7 +131,7 @@ def test_newer_messages_of_the_small_topics_are_written_on_top(
     old = version.records(SMALL_TOPICS)
     [(exchange, start), *others] = rows(kept, OPEN_INTERRUPTIONS)
     end = start + timedelta(seconds=1)
-    over = feed_event(exchange=exchange, start=micros(start), end=micros(end))
+    over = feed_event(exchange=exchange, start=microseconds(start), end=microseconds(end))
     new = [
         small_record(old, INSTRUMENTS, instrument(status="HALT", seen_at=LATEST)),
         small_record(old, FEED_EVENTS, over),

@@ -115,15 +115,15 @@ def missing(stack: Stack, exchange: str, interval: str, until: datetime) -> dict
 
 
 def kill_one(stack: Stack) -> str:
-    name = random.choice(VICTIMS)
+    """Kill a random program of those that run. Return its name."""
     pids = {each["name"]: each["pid"] for each in supervision.programs(stack)}
-    if pids[name]:
-        os.kill(pids[name], signal.SIGKILL)
+    name = random.choice([each for each in VICTIMS if pids[each]])
+    os.kill(pids[name], signal.SIGKILL)
     return name
 
 
 def wait_while_killing(stack: Stack, is_over: Callable[[], bool], deadline: float) -> list[str]:
-    """Kill a program every KILL_INTERVAL until it is over. Return what was killed."""
+    """Kill a program every KILL_INTERVAL until `is_over` returns True. Return the programs' names."""
     began, killed = time.monotonic(), list[str]()
     while not is_over():
         assert time.monotonic() - began < deadline, f"not over after {deadline} s, killed {killed}"
@@ -146,7 +146,7 @@ def end_of_hole(stack: Stack, exchange: str) -> datetime:
     return datetime.fromtimestamp(-(-end.timestamp() // width) * width, UTC)
 
 
-def test_ten_minutes_after_the_start_every_pair_has_a_past(demo: Stack) -> None:
+def test_within_ten_minutes_the_most_traded_pairs_have_candles_of_the_past(demo: Stack) -> None:
     killed = wait_while_killing(demo, lambda: all_filled(demo), TEN_MINUTES)
     print("killed", killed)
     # The newest candles may not have arrived: programs were killed until now.

@@ -61,7 +61,7 @@ def quick(demo: Stack) -> None:
 
 @pytest.fixture
 def expect(receiver: Webhook) -> Callable[..., Alert]:
-    """Return a function that waits for an alert that began after the test."""
+    """A function that waits for an alert that began after the start of the test."""
     began = datetime.now(UTC)
 
     def wait_for_alert(name: str, **labels: str) -> Alert:

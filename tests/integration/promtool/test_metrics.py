@@ -1,4 +1,4 @@
-"""Check the metrics of every program of a running demo with promtool, as make test-metrics does."""
+"""Check the metrics of every program of a running demo with promtool. `make test-metrics` runs it."""
 
 import subprocess
 from collections.abc import Iterator

@@ -102,7 +102,7 @@ def accept(spark: SparkSession, settings: Settings) -> None:
 
 
 def send(settings: Settings, first: int) -> None:
-    """Send two messages of each exchange with increasing prices, some of them dead letters."""
+    """Send two messages of each exchange with increasing prices. Binance's also have a dead letter each."""
     at = time.time_ns() // 1000
     for number in (first, first + 1):
         ticker = item(BTCUSDT, at, E=at // 1000 + number, c=f"{number}.5")

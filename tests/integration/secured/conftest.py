@@ -18,7 +18,7 @@ SITE = "https://prices.example.org"
 STREAMS_PER_ADDRESS = 2
 
 START_DEADLINE = 1200.0
-"""Seconds until the first prices. Spark starts in half a minute, on a busy machine in many."""
+"""Seconds until the first prices. Spark starts in half a minute, but takes minutes on a busy machine."""
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def serving(secured: Stack) -> Stack:
             pause=1,
         )
     except AssertionError as late:
-        raise AssertionError(diagnosis(secured, [*EXTRACTORS])) from late
+        raise AssertionError(diagnosis(secured, [*EXTRACTORS], START_DEADLINE)) from late
     return secured
 
 

@@ -84,7 +84,7 @@ def test_no_command_line_has_a_password(secured: Stack) -> None:
 
 
 def produce(settings: Settings, topic: str) -> int:
-    """Return the error's code of an attempt to produce."""
+    """Try to produce a message. Return the code of the error, or 0 without an error."""
     errors: list[KafkaError | None] = []
 
     def done(error: KafkaError | None, _message: Message) -> None:
@@ -156,6 +156,15 @@ def test_jobs_may_not_write_to_landing_nor_change_the_bucket(secured: Stack) -> 
     assert ask("delete_object", Key="landing/test") == 403
     assert ask("list_objects_v2", Prefix="") == 403
     assert ask("get_bucket_lifecycle_configuration") == 403
+    rule = {
+        "ID": "raw",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "raw/"},
+        "Expiration": {"Days": 1},
+    }
+    shorter = {"Rules": [rule]}
+    assert ask("put_bucket_lifecycle_configuration", LifecycleConfiguration=shorter) == 403
+    assert ask("delete_bucket") == 403
 
 
 def test_replay_exchange_has_no_key_of_the_object_store(secured: Stack) -> None:

@@ -42,5 +42,4 @@ def test_the_doctor_finds_nothing_wrong(serving: Stack) -> None:
         return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True).stdout
 
     # The lake's first batches may not be written yet.
-    found = wait_for(examined, lambda printed: printed.endswith("findings: 0\n"), deadline=300)
-    assert "wrong" not in found
+    wait_for(examined, lambda printed: printed.endswith("findings: 0\n"), deadline=300)

@@ -33,7 +33,7 @@ def by_program(command: list[str | Path], address: str) -> Iterator[Receive]:
     ) as program:
         assert program.stdout is not None
         lines = program.stdout
-        # Its end also ends the wait for a line that does not come.
+        # Killing the program also ends the wait for a line that does not come.
         end = Timer(DEADLINE, program.kill)
         end.start()
         try:

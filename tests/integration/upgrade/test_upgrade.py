@@ -34,7 +34,7 @@ from tests.compatibility.make_data import journal_files
 from tests.support.exchange_clients import NOWHERE
 from tests.support.extractor import Extractor
 from tests.support.kafka import expire_all
-from tests.support.lake_queries import delete, keys, run_all_jobs
+from tests.support.lake_queries import delete, keys, objects, run_all_jobs
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import execute, rows
 from tests.support.process import run
@@ -45,9 +45,6 @@ KEPT = Version(Path(__file__).parent / "data" / "2f1e7d2")
 
 DAYS = 3650
 """Retention of everything, because the kept data grow old."""
-
-MESSAGES = 1000
-"""Messages that a rebuild reads at once."""
 
 RULES = "SELECT exchange, rules FROM reading_rules ORDER BY exchange"
 MARKS = "SELECT exchange, earlier_until IS NOT NULL FROM reading_rules ORDER BY exchange"
@@ -125,13 +122,12 @@ def fill_tables(stack: Stack, settings: Settings) -> None:
 def fill_bucket(settings: Settings) -> None:
     object_store.initialise(settings)
     store = object_store.client(settings)
-    for page in store.get_paginator("list_objects_v2").paginate(Bucket=settings.s3_bucket):
-        for each in page.get("Contents", []):
-            delete(settings, each["Key"])
+    for each in objects(settings):
+        delete(settings, each["Key"])
     for prefix in ("landing", "raw", "tickers"):
-        objects = KEPT.objects(prefix)
-        assert objects, prefix
-        for key, content in objects.items():
+        kept = KEPT.objects(prefix)
+        assert kept, prefix
+        for key, content in kept.items():
             store.put_object(Bucket=settings.s3_bucket, Key=key, Body=content)
 
 
@@ -178,7 +174,7 @@ def test_its_data_are_carried_over_and_its_rows_computed_again(
 
     rebuild(spark, carried)
     assert advice(carried).startswith("tickers/: ")
-    rebuild_tickers(spark, carried, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, carried, datetime.now(UTC))
 
     assert differences(spark, carried) == dict.fromkeys(before, 0)
     assert rows(owner, ODD) == [("0.10604",)]
@@ -196,7 +192,7 @@ def test_rows_that_can_not_be_computed_again_are_marked(
     delete(carried, first)
     expire_all(carried)
     rebuild(spark, carried)
-    rebuild_tickers(spark, carried, datetime.now(UTC), MESSAGES)
+    rebuild_tickers(spark, carried, datetime.now(UTC))
 
     assert rows(owner, RULES) == [("binance", READING_RULES), ("kucoin", READING_RULES)]
     assert rows(owner, MARKS) == [("binance", True), ("kucoin", False)]

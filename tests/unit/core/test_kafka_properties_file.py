@@ -52,6 +52,10 @@ def test_u_after_an_escaped_backslash_is_a_letter(tmp_path: Path) -> None:
     assert read(tmp_path, "client.id=CORP\\\\ursula") == {"client.id": "CORP\\ursula"}
 
 
+def test_two_escapes_of_a_surrogate_pair_are_one_character(tmp_path: Path) -> None:
+    assert read(tmp_path, "client.id=\\ud83d\\ude00") == {"client.id": "\U0001f600"}
+
+
 def test_two_backslashes_at_the_end_of_a_line_do_not_continue_it(tmp_path: Path) -> None:
     assert read(tmp_path, "client.id=me\\\\\nclient.rack=a") == {
         "client.id": "me\\",
@@ -68,6 +72,7 @@ def test_two_backslashes_at_the_end_of_a_line_do_not_continue_it(tmp_path: Path)
         ("client.id=tr0ub4dör", "line 1: write a character outside ASCII as"),
         ("client.id=CORP\\utr0ub4dor", "line 1: \\u needs four hexadecimal digits"),
         ("client.id=me\\\\\\u00e", "line 1: \\u needs four hexadecimal digits"),
+        ("client.id=tr0ub4dor\\ud83d", "line 1: one \\uXXXX of a surrogate pair is missing"),
     ],
 )
 def test_wrong_line_is_named_by_its_number_and_never_shown(
