@@ -80,7 +80,7 @@ def fill(settings: Settings, ticks: int) -> int:
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "compression.type": "zstd"}
     )
     produced = 0
-    # Start in the past, so that no tick is received after the broker's clock.
+    # Start in the past, so that no tick's time of receipt is ahead of the broker's clock.
     began = time.time_ns() // 1_000_000 - 1000 * ticks // FEWEST_A_SECOND
     for messages in simulated_seconds(began):
         for topic, key, partition, value, count in messages:

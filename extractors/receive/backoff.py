@@ -34,10 +34,18 @@ class Backoff:
         the pause that the exchange demanded; all in seconds. `at_once` skips the random pause on the
         first failure after a healthy connection; rate limits still apply.
         """
-        if healthy_for >= HEALTHY_AFTER:
-            self._failures = 0
+        self._forget_failures(healthy_for)
         ceiling = min(LAST_CEILING, FIRST_CEILING * 2 ** min(self._failures, _DOUBLINGS))
         if at_once and not self._failures:
             ceiling = 0.0
         self._failures += 1
         return max(self._uniform(0.0, ceiling), self._interval - since_attempt, demanded)
+
+    def pause_of_rotation(self, since_attempt: float, healthy_for: float) -> float:
+        """Return the seconds to wait before the successor of a connection that works."""
+        self._forget_failures(healthy_for)
+        return max(0.0, self._interval - since_attempt)
+
+    def _forget_failures(self, healthy_for: float) -> None:
+        if healthy_for >= HEALTHY_AFTER:
+            self._failures = 0

@@ -66,8 +66,7 @@ def stay_connected(
             break
         since_attempt = time.monotonic() - attempted
         if error is None and connection.has_ticker:
-            # A rotation: the connection works, so earlier failures do not count.
-            pause = max(0.0, client.connect_interval - since_attempt)
+            pause = backoff.pause_of_rotation(since_attempt, connection.healthy_for)
         else:
             pause = backoff.pause(
                 since_attempt,

@@ -25,7 +25,8 @@ class _Run:
     def take(self, limit: Key) -> pa.RecordBatch:
         """Remove and return the rows up to the limit. Load the next batch if no row is left."""
         rows = self._loaded()
-        # Take all rows if the limit is this run's last row, so each round takes at least one batch.
+        # Take all rows if the limit is this run's last row: then each round takes at least one batch, even
+        # from a file that says falsely that its rows are in ORDER.
         count = (
             len(rows)
             if self.last() <= limit

@@ -1,5 +1,5 @@
-// Figures of a pair that are computed from its sides. Functions are pure. Results are rounded for
-// display; the amounts themselves stay text.
+// Figures of a pair that are computed from its sides. Functions are pure. The views round
+// the results for display; the amounts themselves stay text.
 
 /** @import { Pair, Side } from "../types.js" */
 /** @typedef {Map<string, number>} Rates price of a quote in USDT, by quote */

@@ -14,7 +14,7 @@ YEAR = 365 * 24 * HOUR
 
 
 def holes(progress: BackfillProgress, now: int = LATER) -> list[Hole]:
-    """Return the holes that are left and due, newest first."""
+    """Remove and return the holes that are left and due, newest first."""
     found = []
     while filling := progress.next(now):
         found.append(filling.hole)

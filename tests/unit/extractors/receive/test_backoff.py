@@ -73,3 +73,13 @@ def test_failure_counts_though_the_next_attempt_was_at_once() -> None:
 def test_at_once_keeps_to_the_limits_of_the_exchange() -> None:
     assert pause(Backoff(interval=2.0), since_attempt=0.5, at_once=True) == 1.5
     assert pause(Backoff(interval=2.0), at_once=True, demanded=45.0) == 45.0
+
+
+def test_a_rotation_of_a_healthy_connection_forgets_failures_too() -> None:
+    backoff = Backoff(interval=2.0, uniform=longest)
+    for _ in range(4):
+        pause(backoff)
+    assert backoff.pause_of_rotation(since_attempt=0.5, healthy_for=59.9) == 1.5
+    assert pause(backoff, at_once=True) == 16.0
+    assert backoff.pause_of_rotation(since_attempt=82_800.0, healthy_for=82_800.0) == 0.0
+    assert pause(backoff, since_attempt=2.0, at_once=True) == 0.0
