@@ -85,7 +85,10 @@ def items_in(kept: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 def produce(settings: Settings, kept: Sequence[Record]) -> dict[Place, Place]:
-    """Produce the records to their partitions. Return the new topic, partition and offset of each."""
+    """Produce the records to their partitions, with their timestamps if the topic keeps them.
+
+    Return the new topic, partition and offset of each.
+    """
     moved: dict[Place, Place] = {}
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
     for record in kept:
@@ -101,6 +104,7 @@ def produce(settings: Settings, kept: Sequence[Record]) -> dict[Place, Place]:
             record.key,
             record.partition,
             on_delivery=delivered,
+            timestamp=record.timestamp,
             headers=headers,
         )
     assert producer.flush(30) == 0

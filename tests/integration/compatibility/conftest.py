@@ -10,8 +10,8 @@ from psycopg2.extensions import connection
 
 from core.settings import Settings
 from infra.stack import Stack
+from tests.compatibility.carry import restore_tables
 from tests.compatibility.kept import Version, versions
-from tests.support.process import run
 from tests.support.stacks import settings_on
 
 VERSIONS = versions()
@@ -29,10 +29,7 @@ def version(request: pytest.FixtureRequest) -> Version:
 def restored(version: Version, stack: Stack) -> Settings:
     """The database as the earlier version left it, without any newer migration."""
     settings = settings_on(stack, f"kept_{next(DATABASE_NUMBERS)}")
-    server, _, name = settings.database_url.rpartition("/")
-    psql = [str(stack.postgres_bin / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
-    run([*psql, f"{server}/postgres", "--command", f"CREATE DATABASE {name}"])
-    run([*psql, settings.database_url, "--file", str(version.tables)])
+    restore_tables(stack, settings, version)
     return settings
 
 

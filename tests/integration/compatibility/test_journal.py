@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
@@ -10,13 +11,13 @@ from typing import Any
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
+from tests.compatibility.carry import deliver_journals
 from tests.compatibility.kept import Version
+from tests.compatibility.make_data import journal_files
 from tests.compatibility.records import items_in, produce
-from tests.support.exchange_clients import NOWHERE
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing
-from tests.support.replay_exchange import settings_at
 
 
 def test_an_extractor_sends_what_a_journal_holds_and_kafka_does_not(
@@ -29,17 +30,7 @@ def test_an_extractor_sends_what_a_journal_holds_and_kafka_does_not(
     landings = {name: Landing(lake, name) for name in TOPIC_OF_EXCHANGE}
     produce(lake, version.records(EXCHANGE_OF_TOPIC))
     topics = {name: Topic(lake, topic) for name, topic in TOPIC_OF_EXCHANGE.items()}
-    from_nowhere = settings_at(
-        lake,
-        NOWHERE,
-    )
-
-    processes = [extractor(name, from_nowhere) for name in TOPIC_OF_EXCHANGE]
-    for process in processes:
-        process.wait_for(
-            lambda: list((tmp_path / "journal").rglob("*.jsonl*")), lambda left: not left
-        )
-    assert [process.terminate() for process in processes] == [0, 0]
+    deliver_journals(replace(lake, journal_dir=str(tmp_path / "journal")), extractor)
 
     for name, topic in TOPIC_OF_EXCHANGE.items():
         segments = segments_of(version.journals / name)
@@ -72,7 +63,7 @@ def segments_of(journal: Path) -> list[tuple[str, int, list[bytes]]]:
             int(path.name[:20]),
             (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines(),
         )
-        for path in sorted(journal.glob("*.jsonl*"))
+        for path in journal_files(journal)
         for content in [path.read_bytes()]
     ]
 

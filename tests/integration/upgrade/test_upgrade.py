@@ -11,13 +11,12 @@ from pathlib import Path
 import deltalake
 import psycopg2
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
 from psycopg2.extensions import connection
 from pyspark.sql import SparkSession
 
 from core.reading_rules import READING_RULES
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC, TOPIC_OF_EXCHANGE
+from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from infra.earlier_rules import advice
 from infra.services import object_store
@@ -29,16 +28,14 @@ from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.tickers.schema import EARLIER
 from spark_jobs.rebuild import rebuild
+from tests.compatibility.carry import deliver_journals, restore_tables
 from tests.compatibility.kept import Record, Version
-from tests.compatibility.make_data import journal_files
-from tests.support.exchange_clients import NOWHERE
+from tests.compatibility.records import produce
 from tests.support.extractor import Extractor
 from tests.support.kafka import expire_all
 from tests.support.lake_queries import delete, keys, objects, run_all_jobs
 from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import execute, rows
-from tests.support.process import run
-from tests.support.replay_exchange import settings_at
 from tests.support.stacks import settings_on
 
 KEPT = Version(Path(__file__).parent / "data" / "2f1e7d2")
@@ -69,7 +66,7 @@ def carried(stack: Stack, broker: OwnKafka, tmp_path: Path) -> Settings:
         landing_retention_days=DAYS,
     )
     fill_topics(broker, KEPT.records(EXCHANGE_OF_TOPIC))
-    fill_tables(stack, settings)
+    restore_tables(stack, settings, KEPT)
     fill_bucket(settings)
     shutil.copytree(KEPT.journals, settings.journal_dir)
     return settings
@@ -87,36 +84,10 @@ def fill_topics(broker: OwnKafka, records: list[Record]) -> None:
     for topic in EXCHANGE_OF_TOPIC:
         broker.configure(topic, "retention.ms", "-1")
         broker.configure(topic, "message.timestamp.type", "CreateTime")
-    found: list[tuple[str | None, int | None, int | None]] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        assert error is None, error
-        found.append((message.topic(), message.partition(), message.offset()))
-
-    producer = Producer({"bootstrap.servers": broker.settings.kafka_bootstrap_servers})
-    for record in records:
-        headers: list[tuple[str, str | bytes | None]] = [*record.headers]
-        producer.produce(
-            record.topic,
-            record.value,
-            record.key,
-            record.partition,
-            on_delivery=delivered,
-            timestamp=record.timestamp,
-            headers=headers,
-        )
-    assert producer.flush(60) == 0
-    assert sorted(map(str, found)) == sorted(str(record.place) for record in records)
+    moved = produce(broker.settings, records)
+    assert all(before == after for before, after in moved.items())
     for topic in EXCHANGE_OF_TOPIC:
         broker.configure(topic, "message.timestamp.type", "LogAppendTime")
-
-
-def fill_tables(stack: Stack, settings: Settings) -> None:
-    server, _, name = settings.database_url.rpartition("/")
-    psql = [str(stack.postgres_bin / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
-    for statement in (f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"):
-        run([*psql, f"{server}/postgres", "--command", statement])
-    run([*psql, settings.database_url, "--file", str(KEPT.tables)])
 
 
 def fill_bucket(settings: Settings) -> None:
@@ -129,19 +100,6 @@ def fill_bucket(settings: Settings) -> None:
         assert kept, prefix
         for key, content in kept.items():
             store.put_object(Bucket=settings.s3_bucket, Key=key, Body=content)
-
-
-def deliver_journals(settings: Settings, extractor: Callable[[str, Settings], Extractor]) -> None:
-    """Run the extractors, without an exchange, until Kafka and `landing/` have the kept journals."""
-    journals = [Path(settings.journal_dir) / name for name in TOPIC_OF_EXCHANGE]
-    assert all(journal_files(journal) for journal in journals)
-    processes = [extractor(name, settings_at(settings, NOWHERE)) for name in TOPIC_OF_EXCHANGE]
-    for process in processes:
-        process.wait_for(
-            lambda: [path for journal in journals for path in journal_files(journal)],
-            lambda left: not left,
-        )
-    assert [process.terminate() for process in processes] == [0, 0]
 
 
 def differences(spark: SparkSession, settings: Settings) -> dict[str, int]:
