@@ -180,7 +180,8 @@ def _oldest_candles(spark: SparkSession, snapshot: Snapshot) -> dict[str, dateti
 
 def _counted(history: History, steps: Sequence[Step]) -> Iterator[DataFrame]:
     for number, step in enumerate(steps):
-        log.info("reading step=%d of=%d", number + 1, len(steps))
+        if len(steps) > 1:
+            log.info("reading step=%d of=%d", number + 1, len(steps))
         yield history.all_records(*step).transform(counted)
 
 
