@@ -107,7 +107,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     ],
     ids=["group", "topic"],
 )
-def test_missing_right_is_logged_once_and_no_longer_needed_after_a_grant(
+def test_missing_right_is_logged_once_and_offsets_are_published_after_a_grant(
     secured: SecureKafka,
     caplog: pytest.LogCaptureFixture,
     name: str,

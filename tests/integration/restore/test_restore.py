@@ -1,7 +1,7 @@
-"""Back up and restore bucket and database; restore only one of them; lose Kafka's topics.
+"""Back up and restore bucket and database; restore only one; lose topics, records or files of `tickers/`.
 
-After each, the jobs resume by themselves or by the command that docs/backup.md names, and the audit finds
-no difference.
+After each, the jobs resume by themselves or by the documented steps. The audit then finds no difference,
+except in `raw/` if records expired before they were archived.
 """
 
 import itertools

@@ -4,6 +4,7 @@ import gzip
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,6 +15,7 @@ from extractors.journal.segment import Segment
 from extractors.metrics import Metrics
 from extractors.shutdown import Shutdown
 from extractors.to_landing.uploader import RETRY_INTERVAL, S3Uploader, S3UploaderThread
+from tests.support.clock import Clock
 from tests.support.journals import (
     RECEIVED_AT,
     append,
@@ -196,20 +198,10 @@ def follower(store: Store, journal: Journal, metrics: Metrics | None = None) -> 
     return S3UploaderThread(journal, uploader, Shutdown(10.0), metrics or Metrics("kucoin"))
 
 
-class Clock:
-    """Monotonic clock that only the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("extractors.to_landing.uploader.time", clock)
+    monkeypatch.setattr("extractors.to_landing.uploader.time", SimpleNamespace(monotonic=clock))
     return clock
 
 
