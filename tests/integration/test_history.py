@@ -122,6 +122,20 @@ def test_no_task_is_without_records_if_raw_has_all_of_them(
     assert busy == records.rdd.getNumPartitions() == spark.sparkContext.defaultParallelism
 
 
+def test_raw_is_read_by_as_many_tasks_as_there_are_cores_however_many_objects_it_has(
+    spark: SparkSession, lake: Settings, produced: Produced
+) -> None:
+    """Each task has messages of a megabyte in memory."""
+    for _ in range(3):
+        produced.send(1)
+        produced.archive()
+    raw = all_history(spark, lake).raw
+    assert len(raw.objects) > spark.sparkContext.defaultParallelism
+    copies = raw.with_duplicates(produced.begins, produced.ends)
+    assert copies is not None
+    assert copies.rdd.getNumPartitions() == spark.sparkContext.defaultParallelism
+
+
 def test_kafka_may_delete_while_the_history_is_read(
     spark: SparkSession, lake: Settings, produced: Produced
 ) -> None:
