@@ -37,7 +37,8 @@ PLACE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
 
 MACHINE = "(.+?)"
 ANSWER = "((?:`|Not measured).+?)"
-"""What replaces a placeholder. An answer begins with its command, so two in a row can be told apart."""
+"""Patterns of the text that replaces a placeholder. An answer begins with its command, so two in a row are
+separated."""
 
 SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 

@@ -179,9 +179,9 @@ def _oldest_candles(spark: SparkSession, snapshot: Snapshot) -> dict[str, dateti
 
 
 def _counted(history: History, steps: Sequence[Step]) -> Iterator[DataFrame]:
-    for number, step in enumerate(steps):
+    for number, step in enumerate(steps, start=1):
         if len(steps) > 1:
-            log.info("reading step=%d of=%d", number + 1, len(steps))
+            log.info("reading step=%d of=%d", number, len(steps))
         yield history.all_records(*step).transform(counted)
 
 

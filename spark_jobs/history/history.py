@@ -158,13 +158,10 @@ class History:
             kafka_ends[topic_partition] = max(begin, oldest, end)
             raw_begins[topic_partition] = begin
             raw_ends[topic_partition] = max(begin, min(end, oldest))
-        cores = self._spark.sparkContext.defaultParallelism
-        newer = kept_records(self._spark, self._settings, kafka_begins, kafka_ends).coalesce(cores)
+        newer = kept_records(self._spark, self._settings, kafka_begins, kafka_ends)
         older = self.raw.without_duplicates(raw_begins, raw_ends)
         if older is None:
             return newer
-        # Coalesced together, all records of one source could be in one task.
-        older = older.coalesce(cores)
         return older if kafka_begins == kafka_ends else older.unionByName(newer)
 
     def all_records(self, begins: Offsets, ends: Offsets) -> DataFrame:

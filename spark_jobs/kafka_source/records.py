@@ -64,7 +64,7 @@ def kept_records(
 ) -> DataFrame:
     """Return Kafka's records in [`begins`, `ends`), which have the same partitions.
 
-    The query fails if the first of them expire meanwhile.
+    They are read by as many tasks as there are cores. The query fails if the first of them expire meanwhile.
     """
     topics = by_topic(begins)
     return (
@@ -76,5 +76,6 @@ def kept_records(
         .option("includeHeaders", "true")
         .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
+        .coalesce(spark.sparkContext.defaultParallelism)
         .select(*RECORD.fieldNames())
     )
