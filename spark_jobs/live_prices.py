@@ -33,6 +33,8 @@ SMALL_MESSAGES_PER_BATCH = 4000
 ASYNC_PROGRESS = {
     "asyncProgressTrackingEnabled": "true",
     "_asyncProgressTrackingOverrideSinkSupportCheck": "true",
+    # Nothing reads the files, and each starts programs that set its permissions.
+    "asyncProgressTrackingCheckpointIntervalMs": "60000",
 }
 
 # The next two functions transform the stream, not each batch: Python takes longer to build a plan than

@@ -51,8 +51,9 @@ def kafka_records(
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", str(messages_per_batch))
         .options(**(fill if seconds_to_fill else {}))
-        # A batch waits for the slowest fetch. Without new messages, a fetch takes this long.
-        .option("kafka.fetch.max.wait.ms", "20")
+        # After a batch, the consumer already fetches what follows it. Its other requests to the broker wait
+        # for the answer, which takes this long without new messages: once per partition and batch.
+        .option("kafka.fetch.max.wait.ms", "1")
         .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
         .select(*RECORD.fieldNames())
