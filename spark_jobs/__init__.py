@@ -1,1 +1,1 @@
-"""Spark jobs from Kafka to Postgres and S3: a thin spark-submit entry per job, and pure functions."""
+"""Spark jobs from Kafka to Postgres and S3, and commands that check, trace and rebuild what they wrote."""

@@ -2,9 +2,11 @@
 
     spark-submit spark_jobs/accept_topics.py
 
-Run it while the jobs are stopped; otherwise it refuses. Data from a deleted topic is kept: prices and
-candles in Postgres, `raw/` and `tickers/` in the bucket. Its dead letters are deleted, because they
-can no longer be replayed. Topics whose id has not changed are skipped, so running it again is safe.
+Run it while the jobs are stopped. It refuses to run beside a live job of the same database, or a job of
+the lake that has the same CHECKPOINT_DIR on this machine; it can't notice one elsewhere. Data from a
+deleted topic is kept: prices and candles in Postgres, `raw/` and `tickers/` in the bucket. Its dead
+letters are deleted, because they can no longer be replayed. Topics whose id has not changed are skipped,
+so running it again is safe.
 """
 
 import logging
@@ -30,7 +32,7 @@ def accept_topics(settings: Settings) -> None:
     """Make every sink accept the current topics.
 
     Raise SecondLiveJobError if a live job is running. Raise JobError if a job of the lake is running
-    on this machine.
+    on this machine with the same CHECKPOINT_DIR.
     """
     for query in (Archive.query, TickerTable.query):
         lock_job(settings.checkpoint_dir, query)

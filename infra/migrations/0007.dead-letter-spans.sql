@@ -1,6 +1,7 @@
 -- All dead letters, counted. Only some of them are rows of dead_letters, as examples with their bytes. A row here stands
 -- for messages that follow each other in a partition, each with dead letters of one cause at the same positions. It lies
--- within a block of 1,000 offsets, so that the end of what Kafka still holds cuts a small part.
+-- within a block of 1,000 offsets: if the first record that Kafka still has cuts a block, only that block can't be
+-- compared.
 CREATE TABLE dead_letter_spans (
     topic             text        NOT NULL,
     partition         integer     NOT NULL,

@@ -96,11 +96,13 @@ class EventStream(Response):
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Return whether a header such as `gzip, deflate;q=0.5` accepts gzip (RFC 9110, section 12.5.3)."""
+    weights: dict[str, str] = {}
     for each in accept_encoding.lower().split(","):
         coding, _, weight = each.partition(";")
-        if coding.strip() in ("gzip", "x-gzip"):
-            return weight.replace(" ", "").rstrip("0.") != "q="
-    return False
+        weights[coding.strip()] = "".join(weight.split())
+    # An asterisk stands for every coding that is not listed.
+    listed = [weights[coding] for coding in ("gzip", "x-gzip", "*") if coding in weights]
+    return bool(listed) and listed[0].rstrip("0.") != "q="
 
 
 async def _disconnect(receive: Receive) -> AsgiMessage:

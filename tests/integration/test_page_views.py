@@ -14,6 +14,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from core.settings import Settings
+from infra.paths import TOOLS
 from infra.stack import Stack
 from tests.support.live_job import insert, list_instruments, write_batch
 from tests.support.page import (
@@ -32,8 +33,7 @@ from tests.support.page import (
 from tests.support.server import DEADLINE, ServerProcess
 from tests.support.stacks import new_database
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / ".tools" / "page_tools" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = TOOLS / "page_tools" / "node_modules" / "axe-core" / "axe.min.js"
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

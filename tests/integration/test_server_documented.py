@@ -1,4 +1,4 @@
-"""Run the commands of both READMEs and docs/server.md unchanged, except for the port."""
+"""Run the examples of clients in README.md, client/README.md and docs/server.md, with another port."""
 
 import re
 import shlex

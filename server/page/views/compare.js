@@ -27,7 +27,8 @@ export class Compare extends List {
       element(
         "p",
         { class: "lead" },
-        "Fresh prices of pairs that trade on two exchanges or more; each with the time since its last trade.",
+        "Fresh prices of pairs that trade on two exchanges or more, each with its age: since its last trade, " +
+          "or since its arrival if the exchange sends no time of the trade.",
       ),
       element("div", { class: "page-bar" }, this.#quotes, this.#said),
       element(

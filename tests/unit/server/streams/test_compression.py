@@ -81,6 +81,11 @@ def test_events_of_any_messages_make_one_gzip_stream() -> None:
         ("gzip;q=0.001", True),
         ("gzip;q=1.0", True),
         ("deflate, zstd", False),
+        ("gzip;\tq=0", False),
+        ("*", True),
+        ("br, *;q=0.5", True),
+        ("*;q=0", False),
+        ("*, gzip;q=0", False),
     ],
 )
 def test_gzip_is_used_where_it_is_accepted(header: str, expected: bool) -> None:
