@@ -19,7 +19,7 @@ def test_an_example_is_an_answer_in_every_field(model: type[BaseModel]) -> None:
     assert model.model_validate(example).model_dump(mode="json", by_alias=True) == example
 
 
-def test_the_example_of_a_price_has_the_fields_that_postgres_writes() -> None:
+def test_the_example_of_a_price_has_every_field_of_its_json() -> None:
     (example,) = PriceRow.model_json_schema()["examples"]
 
     assert set(example) == set(FIELDS)
