@@ -1,7 +1,7 @@
-"""Run the benchmarks in SIZES, most at reduced sizes, which takes up to 45 minutes, and write docs/benchmarks.md.
+"""Run the benchmarks in SIZES, most at reduced sizes, in up to 45 minutes, and write docs/benchmarks.md.
 
-Measured only by themselves: latency of all jobs, latency with the backfill or with the upkeep, and
-comparisons of versions.
+Not included: latency of all jobs, latency with the backfill or with the upkeep, and comparisons of
+versions.
 
 make benchmarks
 """
