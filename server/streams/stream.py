@@ -100,9 +100,9 @@ def accepts_gzip(accept_encoding: str) -> bool:
     for each in accept_encoding.lower().split(","):
         coding, _, weight = each.partition(";")
         weights[coding.strip()] = "".join(weight.split())
-    # An asterisk stands for every coding that is not listed.
-    listed = [weights[coding] for coding in ("gzip", "x-gzip", "*") if coding in weights]
-    return bool(listed) and listed[0].rstrip("0.") != "q="
+    # An asterisk matches every coding that is not listed.
+    matching = (weights[coding] for coding in ("gzip", "x-gzip", "*") if coding in weights)
+    return next(matching, "q=0").rstrip("0.") != "q="
 
 
 async def _disconnect(receive: Receive) -> AsgiMessage:

@@ -18,9 +18,16 @@ RAW_MESSAGES_PER_BATCH = 2000
 seconds, and the driver's memory is bounded. With half of it they would be a sixth slower, because batches
 have fixed costs."""
 
-MESSAGES_IN_MEMORY = "50"
-"""Maximum per partition and query, while the partition's consumer is open. A message is 0.1 to 1 MB; with
-Kafka's default (500), 8 partitions would take most of the driver's memory."""
+CONSUMER = {
+    "includeHeaders": "true",
+    # Messages in memory per partition and query, while the partition's consumer is open. A message is 0.1 to
+    # 1 MB; with Kafka's default (500), 8 partitions would take most of the driver's memory.
+    "kafka.max.poll.records": "50",
+    # Once a consumer has messages, it fetches those after them. Its next requests to the broker wait for the
+    # answer, which takes this long if there are none: once per partition and batch.
+    "kafka.fetch.max.wait.ms": "1",
+}
+"""Options of streams and of ranges."""
 
 
 def kafka_records(
@@ -46,15 +53,11 @@ def kafka_records(
     return (
         spark.readStream.format("kafka")
         .options(**spark_options(settings))
+        .options(**CONSUMER)
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", json.dumps(by_topic(starting)))
-        .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", str(messages_per_batch))
         .options(**(fill if seconds_to_fill else {}))
-        # After a batch, the consumer already fetches what follows it. Its other requests to the broker wait
-        # for the answer, which takes this long without new messages: once per partition and batch.
-        .option("kafka.fetch.max.wait.ms", "1")
-        .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
         .select(*RECORD.fieldNames())
     )
@@ -71,11 +74,10 @@ def kept_records(
     return (
         spark.read.format("kafka")
         .options(**spark_options(settings))
+        .options(**CONSUMER)
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", json.dumps(topics))
         .option("endingOffsets", json.dumps(by_topic(ends)))
-        .option("includeHeaders", "true")
-        .option("kafka.max.poll.records", MESSAGES_IN_MEMORY)
         .load()
         .coalesce(spark.sparkContext.defaultParallelism)
         .select(*RECORD.fieldNames())
