@@ -139,7 +139,7 @@ def measured(contestant: Contestant, seconds: int) -> Result:
     )
 
 
-def rows(results: dict[str, list[Result]]) -> Rows:
+def rows(results: dict[str, list[Result]], has_upkeep: bool) -> Rows:
     first, *_, empty = results.values()
 
     def row(name: str, found: Sequence[Result]) -> dict[str, str]:
@@ -157,7 +157,7 @@ def rows(results: dict[str, list[Result]]) -> Rows:
             "CPU s/s": spread([each.cpu for each in found], 2),
             "MB before": spread([each.before for each in found]),
             "after": spread([each.after for each in found]),
-            "s of merges": spread([each.merged for each in found]),
+            **({"s of merges": spread([each.merged for each in found])} if has_upkeep else {}),
         }
 
     return [row(name, found) for name, found in results.items()]
@@ -193,7 +193,7 @@ def main() -> None:
             print(f"round {number}: {each.name}: p50 {p50:.2f} s", flush=True)
     conditions = f"{TICKS_A_SECOND:,} ticks/s for {given.seconds} s, {given.rounds} rounds in turn"
     name = "backfill" if given.backfill else "upkeep" if given.upkeep else given.job
-    publish(f"latency_{name}", conditions, rows(results))
+    publish(f"latency_{name}", conditions, rows(results, given.upkeep))
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The upsert alone, beside execute_values and COPY")
     parser.add_argument("--rounds", type=int, default=100)
     rounds = parser.parse_args().rounds
+    if rounds < 2:
+        parser.error(f"--rounds: expected at least 2, got {rounds}")
     took: dict[str, list[float]] = {name: [] for name in WAYS}
     tickers = Tickers()
     symbols = sum(SYMBOLS.values())

@@ -43,8 +43,9 @@ WHERE EXISTS (
 def sort_a_day(database_url: str) -> None:
     """Sort the oldest finished day that is not sorted yet. Readers of that day wait for some seconds.
 
-    The server's queries wait for up to one second. Give up when a writer waits for that day: the next call
-    retries. Raise psycopg2.Error if Postgres is unavailable.
+    A query of the server that waits longer than one second is answered with 503; a stream goes on without
+    candles. Give up when a writer waits for that day: the next call retries. Raise psycopg2.Error if
+    Postgres is unavailable.
     """
     with closing(connect(database_url, "upkeep")) as database:
         with database, database.cursor() as statements:

@@ -104,8 +104,8 @@ def test_segments_of_a_small_journal_are_small_so_that_there_are_closed_ones_to_
     tmp_path: Path, limit: int, size: int
 ) -> None:
     with journal_in(tmp_path / "j", limit) as journal:
-        for item, closed in ((b"x" * (size - 2), 0), (b"", 1)):
-            assert not journal.append("kucoin.com", [item], RECEIVED_AT, now=0.0)
+        for line, closed in ((b"x" * (size - 2), 0), (b"", 1)):
+            assert journal.append("kucoin.com", [line], RECEIVED_AT, now=0.0) == ""
             assert len(journal.closed_segments()) == closed
 
 
