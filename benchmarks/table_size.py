@@ -35,6 +35,7 @@ from infra.stack import StackError, delete, stack_on_free_ports
 from infra.waiting import wait_until
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.upkeep import one_step
+from spark_jobs.tickers.arrow_streams import as_streams
 from spark_jobs.tickers.columns import AMOUNTS, IS_TICKER, REDUCED, arrow_schema
 
 CHANGED = (1000, 1300)
@@ -66,13 +67,13 @@ HEADINGS = (
 
 
 class Rows:
-    """Replaces the Spark DataFrame of a batch with these rows."""
+    """Replaces the Spark DataFrame of a batch, an Arrow stream of these rows."""
 
     def __init__(self, rows: pa.Table) -> None:
         self._rows = rows
 
     def toArrow(self) -> pa.Table:
-        return self._rows
+        return pa.Table.from_batches(as_streams([self._rows]))
 
 
 class Tickers:

@@ -21,19 +21,20 @@ from pyspark.sql import DataFrame
 from core.topics import EXCHANGE_CANDLES
 from spark_jobs.exchange_candles.columns import (
     CANDLE_COLUMNS,
+    CANDLE_READ,
     IS_CANDLE,
     IS_SPAN,
     OPTIONAL,
     PRICES,
     SPAN_COLUMNS,
 )
-from spark_jobs.exchange_candles.messages import collected
 from spark_jobs.kafka_source.offsets import Offsets
 from spark_jobs.postgres.dead_letters import DeadLetter, add_dead_letters
 from spark_jobs.postgres.exchange_candle_partitions import kept_since, make_partitions
 from spark_jobs.postgres.postgres_sink import PostgresSink
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
 from spark_jobs.run.sink import Counts
+from spark_jobs.tickers.arrow_streams import collected
 from spark_jobs.tickers.columns import IS_DEAD_LETTER, as_frame
 from spark_jobs.tickers.element_reader import WHOLE_MESSAGE
 from spark_jobs.tickers.letters.spans import THE_MESSAGE, Span, to_bits
@@ -94,7 +95,7 @@ class ExchangeCandlesSink(PostgresSink):
         def write(statements: cursor, rows: pa.Table, reached: Offsets) -> Counts:
             return write_rows(statements, rows, self._minutes_kept)
 
-        return self.postgres.write(collected(batch), write, self._stopping)
+        return self.postgres.write(collected(batch, CANDLE_READ), write, self._stopping)
 
 
 def write_rows(statements: cursor, rows: pa.Table, minutes_kept: timedelta) -> Counts:

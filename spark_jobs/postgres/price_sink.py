@@ -24,7 +24,15 @@ from spark_jobs.postgres.postgres_sink import PostgresSink
 from spark_jobs.postgres.transaction import Tables, Transactions, copy_into
 from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.run.sink import Counts
-from spark_jobs.tickers.columns import IS_DEAD_SPAN, IS_TICKER, IS_UNREAD, TICKER, as_frame
+from spark_jobs.tickers.arrow_streams import collected
+from spark_jobs.tickers.columns import (
+    IS_DEAD_SPAN,
+    IS_TICKER,
+    IS_UNREAD,
+    REDUCED,
+    TICKER,
+    as_frame,
+)
 from spark_jobs.tickers.element_reader import CAUSES
 from spark_jobs.tickers.reading import LastMinute, Reading, Share, reading_of
 from spark_jobs.tickers.ticker_order import polars_age_order, sql_age_order
@@ -58,7 +66,7 @@ TABLES = Tables(
 
 
 class PriceSink(PostgresSink):
-    """Sink for batches of rows with columns.REDUCED."""
+    """Sink for batches that messages.minutes returns."""
 
     query = "live_prices"
     topics = TABLES.topics
@@ -94,7 +102,8 @@ class PriceSink(PostgresSink):
 
     def _write_batch(self, batch: DataFrame) -> Counts:
         # Spark computes the batch once, before the first attempt.
-        counts = self.postgres.write(batch.toArrow(), self._write_rows, self._stopping)
+        rows = collected(batch, REDUCED)
+        counts = self.postgres.write(rows, self._write_rows, self._stopping)
         if counts:
             self._new_readings.append(self._written.reading)
             self._last_minute.add(self._written.reading)

@@ -83,6 +83,9 @@ def _run(
     shutdown = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: shutdown.set())
     spark = spark_session(name)
+    # A batch has few rows: messages, files, or Arrow streams. To generate code for them, which each task
+    # does again, takes longer than to interpret the plan.
+    spark.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     # After the session, which sets a handler of its own.
     signal.signal(signal.SIGINT, lambda *_: shutdown.set())
     ignore_interrupts(spark)

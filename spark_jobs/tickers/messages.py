@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from core.message import ENDPOINT_HEADER
 from spark_jobs.tickers import files
+from spark_jobs.tickers.arrow_streams import SCHEMA, as_streams
 from spark_jobs.tickers.columns import (
     IS_TICKER,
     MESSAGE,
@@ -52,12 +53,17 @@ def tickers(messages: DataFrame) -> DataFrame:
 
 
 def minutes(messages: DataFrame) -> DataFrame:
-    """Return columns.REDUCED: a row per symbol and minute of each Arrow batch, and what can't be read.
+    """Return Arrow streams with columns.REDUCED: a row per symbol and minute, and what can't be read.
 
-    A symbol stays in one partition, and a partition in one task, so nothing is shuffled. A symbol in two
-    Arrow batches, which is rare, has a row from each; the sink merges them.
+    Each Arrow batch of messages is one stream. A symbol stays in one partition, and a partition in one
+    task, so nothing is shuffled. A symbol in two streams, which is rare, has a row in each; the sink merges
+    them.
     """
-    return messages.mapInArrow(partial(read_batches, read_and_reduce, REDUCED), ddl(REDUCED))
+    return messages.mapInArrow(_minutes, SCHEMA)
+
+
+def _minutes(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    return as_streams(read_tables(read_and_reduce, REDUCED, batches))
 
 
 def ticker_files(messages: DataFrame) -> DataFrame:
@@ -119,6 +125,16 @@ def read_batches(
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Apply `transform` to each Arrow batch, as mapInArrow calls it. `columns` are those of the result."""
+    for table in read_tables(transform, columns, batches):
+        yield from table.to_batches()
+
+
+def read_tables(
+    transform: Callable[[pl.DataFrame], pl.DataFrame],
+    columns: Mapping[str, str],
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[pa.Table]:
+    """Apply `transform` to each Arrow batch. `columns` are those of the result."""
     _freeze_imports()
     for batch in batches:
-        yield from as_table(transform(as_frame(batch)), columns).to_batches()
+        yield as_table(transform(as_frame(batch)), columns)

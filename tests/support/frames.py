@@ -139,5 +139,5 @@ def read(spark: SparkSession, *rows: Row) -> DataFrame:
 
 
 def reduced(spark: SparkSession, *rows: Row) -> DataFrame:
-    """Return the same, reduced to one row per symbol and minute, as the live job writes them."""
+    """Return the same, reduced to one row per symbol and minute, as the live job's sink gets them."""
     return records(spark, *rows).transform(messages).transform(minutes)
