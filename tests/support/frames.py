@@ -13,6 +13,8 @@ from pyspark.sql.types import StructType
 
 from exchanges.binance import BINANCE
 from spark_jobs.kafka_source.schemas import RECORD
+from spark_jobs.tickers.arrow_streams import collected
+from spark_jobs.tickers.columns import REDUCED, ddl
 from spark_jobs.tickers.messages import messages, minutes, tickers
 
 RECEIVED_AT = 1743147448501233
@@ -141,3 +143,9 @@ def read(spark: SparkSession, *rows: Row) -> DataFrame:
 def reduced(spark: SparkSession, *rows: Row) -> DataFrame:
     """Return the same, reduced to one row per symbol and minute, as the live job's sink gets them."""
     return records(spark, *rows).transform(messages).transform(minutes)
+
+
+def reduced_rows(spark: SparkSession, streams: DataFrame) -> DataFrame:
+    """Return the rows of the Arrow streams that `minutes` returned."""
+    frame: DataFrame = spark.createDataFrame(collected(streams, REDUCED), ddl(REDUCED))
+    return frame

@@ -16,6 +16,7 @@ from tests.support.frames import (
     item,
     record,
     reduced,
+    reduced_rows,
     table,
 )
 
@@ -48,7 +49,7 @@ def rows(spark: SparkSession) -> DataFrame:
     def coin(price: str, event: int, received_at: int = RECEIVED_AT) -> dict[str, object]:
         return item(BTCUSDT, received_at, s="币安人生USDT", c=price, E=event, v=WIDEST, q=None)
 
-    return reduced(
+    streams = reduced(
         spark,
         record([coin("7", e + MINUTE // 1000, RECEIVED_AT + MINUTE)], offset=8),
         record([coin("3", e), coin(SMALLEST, e), coin("bad", e), "bad"], offset=7),
@@ -58,6 +59,7 @@ def rows(spark: SparkSession) -> DataFrame:
             [item(CRO_USDT, size=None, bestAskSize=WIDEST)] * 2, KUCOIN.raw_topic, endpoint=None
         ),
     )
+    return reduced_rows(spark, streams)
 
 
 def test_the_newest_ticker_of_each_symbol_with_all_its_columns(spark: SparkSession) -> None:

@@ -6,12 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from chispa import assert_df_equality
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
-from spark_jobs.tickers import columns
-from spark_jobs.tickers.arrow_streams import collected
 from spark_jobs.tickers.messages import messages, minutes
 from tests.support.frames import (
     BTCUSDT,
@@ -22,6 +20,7 @@ from tests.support.frames import (
     record,
     records,
     reduced,
+    reduced_rows,
     table,
 )
 from tests.support.spark_settings import spark_settings
@@ -84,11 +83,6 @@ UNREAD_ROW = (
 ORDER = ("exchange", "kind", "offset")
 
 
-def as_rows(spark: SparkSession, streams: DataFrame) -> DataFrame:
-    frame: DataFrame = spark.createDataFrame(collected(streams, columns.REDUCED), REDUCED)
-    return frame
-
-
 def test_a_record_becomes_a_message_with_the_host_that_its_header_says(spark: SparkSession) -> None:
     stamp = datetime(2025, 3, 28, 7, 37, 29, tzinfo=UTC)
     actual = messages(
@@ -127,7 +121,7 @@ def test_records_become_a_row_per_symbol_and_minute_of_each_arrow_batch(
 ) -> None:
     newer = record([item(BTCUSDT, c="2", E=SEQUENCE + 1)], partition=3, offset=18)
     with spark_settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": "1"}):
-        actual = as_rows(spark, reduced(spark, *RECORDS, newer)).orderBy(*ORDER)
+        actual = reduced_rows(spark, reduced(spark, *RECORDS, newer)).orderBy(*ORDER)
         price, second, one = Decimal("85439.99"), Decimal(2), (1, 17, 17)
         newer_row = (
             *("binance", "BTCUSDT", second, *[None] * 5, *DAY, None),
@@ -151,13 +145,13 @@ def test_records_become_a_row_per_symbol_and_minute_of_each_arrow_batch(
 
 def test_records_of_one_arrow_batch_are_reduced_to_one_row_of_a_symbol(spark: SparkSession) -> None:
     rows = [record([item(BTCUSDT, c=str(n), E=SEQUENCE + n)], offset=n) for n in (1, 3, 2)]
-    names = ("price", "open", "close", "updates", "first_offset", "last_offset")
+    columns = ("price", "open", "close", "updates", "first_offset", "last_offset")
     streams = minutes(messages(records(spark, *rows).coalesce(1)))
-    found = as_rows(spark, streams).select(*names).collect()
+    found = reduced_rows(spark, streams).select(*columns).collect()
     assert found == [(Decimal(3), Decimal(1), Decimal(3), 3, 1, 3)]
 
 
 def test_records_without_any_item_become_no_rows(spark: SparkSession) -> None:
     assert read(spark, record([])).collect() == []
     assert reduced(spark, record([])).collect() == []
-    assert as_rows(spark, reduced(spark, record([]))).collect() == []
+    assert reduced_rows(spark, reduced(spark, record([]))).collect() == []
