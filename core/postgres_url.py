@@ -31,7 +31,7 @@ PARAMETERS = frozenset(
     "ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslmode "
     "sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout".split()
 )
-"""libpq's parameters, except `replication` and those that replace a part of the URL, such as `host`."""
+"""libpq's parameters, except `service`, `replication` and those that replace a part of the URL."""
 
 EXPECTED = "expected postgresql://user:password@host:port/database"
 ENCODING = (

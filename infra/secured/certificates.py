@@ -12,7 +12,7 @@ from pathlib import Path
 from infra import paths
 
 STORE_PASSWORD = "changeit"
-"""Password of PKCS12 files, which need one. It protects nothing: they are private files, or public."""
+"""Password of PKCS12 files, which need one. It protects nothing: files with a key are in a private folder."""
 
 PACKAGE = {"openssl": "openssl", "keytool": "openjdk-17-jre-headless"}
 """Debian's package of each program."""

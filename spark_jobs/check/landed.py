@@ -22,7 +22,8 @@ def landed(
 ) -> DataFrame | None:
     """Return exchange, minute and items received from `since` to `until`; None if there are none.
 
-    Up to an hour before and after is included: an object is in the folder of its first item's hour.
+    Folders are read whole, from the hour before that of `since` to the hour after that of `until`, so up to
+    two hours more are included on each side. An object is in the folder of its first item's hour.
     """
     found: DataFrame | None = None
     with store_errors_converted(settings):

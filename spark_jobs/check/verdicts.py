@@ -1,4 +1,4 @@
-"""Verdict of the audit on a table or a prefix: rows compared, and those that differ."""
+"""Verdict of the audit on a table or a prefix: rows that differ, or that can't be compared."""
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -68,7 +68,7 @@ def report(verdicts: Iterable[Verdict]) -> Iterable[str]:
         yield f"{table}: {rows} {unit}, {differ} differ"
         yield from _some("", examples, differ)
         if not_compared:
-            yield (f"  {not_compared} can't be compared: not all that they are made of was read")
+            yield f"  {not_compared} can't be compared: some of the records they are made of were not read"
             yield from _some("  ", expired, not_compared)
 
 

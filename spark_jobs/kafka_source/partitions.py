@@ -35,7 +35,7 @@ ELECTION_PAUSE = 0.2
 """Pause before a retry, in seconds."""
 
 ONLY_IN_KAFKA = (INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
-"""Topics whose records no other store keeps. What has expired unread is lost: waiting would not help."""
+"""Topics whose records no other store keeps. A job that stopped would not bring back expired ones."""
 
 EXPIRED = "expired unread"
 """Why messages that a job skips are lost."""
@@ -68,7 +68,7 @@ def starting_offsets(settings: Settings, topics: Iterable[str], progress: Offset
 def skip_expired(settings: Settings, progress: Offsets) -> Offsets:
     """Return the progress, or Kafka's oldest offset where the next record has expired. Log what is lost.
 
-    Only for `raw/`: what neither it nor Kafka has can't be read from anywhere.
+    Only for `raw/`: a record that has expired in Kafka and is not in `raw/` is lost.
     """
     kept = kept_offsets(settings, sorted({topic for topic, _partition in progress}))
     starting = {
@@ -102,7 +102,8 @@ def starting_offset(
         raise OffsetError(
             f"{topic}/{partition} ends at offset {high}, but the next to read is {next_offset}: Kafka "
             f"has lost its newest messages. To continue: {after_loss(topic, high)}. If the topic was created "
-            "again, and Kafka is too old for topic ids, delete its rows in kafka_progress"
+            "again, and Kafka is too old for topic ids, delete its rows in kafka_progress, and let the "
+            "lake's jobs write to a new S3_BUCKET"
         )
     if next_offset < low and topic not in ONLY_IN_KAFKA:
         raise OffsetError(
@@ -202,8 +203,8 @@ def metadata_consumer(settings: Settings) -> Consumer:
             "group.id": GROUP,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
-            # Errors that matter are raised. A close during the login at the group's coordinator would be
-            # logged as one (level 3), between the lines of a command's output.
+            # Errors that matter are raised. If the consumer is closed while it logs in at the group's
+            # coordinator, librdkafka would log an error (level 3) between the lines of a command's output.
             "log_level": 2,
         }
     )

@@ -161,7 +161,7 @@ def _spans_before(statements: cursor, new: Sequence[Span]) -> list[Span]:
     found = execute_values(
         statements, SPANS_BEFORE, [*first.values()], page_size=len(first), fetch=True
     )
-    return [as_span(row) for row in found or ()]
+    return [as_span(row) for row in found]
 
 
 def as_span(row: Sequence[Any]) -> Span:

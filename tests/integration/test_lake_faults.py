@@ -81,7 +81,7 @@ def jobs(lake: Settings, tmp_path: Path) -> Iterator[Jobs]:
 
 @contextmanager
 def load(settings: Settings) -> Iterator[None]:
-    """Send up to 20 messages/s to all partitions of both topics, with two tickers and a bad item."""
+    """Send up to 20 messages/s to each topic, each with two tickers and a bad item."""
     ended = Event()
 
     def send() -> None:

@@ -147,7 +147,7 @@ def test_tables_are_the_same_after_a_rebuild_out_of_raw_and_kafka(
     assert [*unchanged_rows(rebuild(spark, own_lake, messages_per_step=5))] == []
 
     after = tables(owner)
-    # The missing spans are written again; the others keep their time of arrival, which is not compared.
+    # Missing spans are written again, with other times of writing, which are not compared.
     spans = [[row[:7] for row in each.pop(SPANS)] for each in (before, after)]
     assert spans[0] == spans[1]
     assert after == before
@@ -312,7 +312,8 @@ def test_dead_letters_that_are_written_again_are_dated_by_kafkas_clock(
     assert [row[:7] for row in rows(owner, SPANS)] == [row[:7] for row in live[1]]
     assert len(rows(owner, LETTERS)) == len(live[0]) == 3
     written = rows(owner, WRITTEN)
-    # Each letter has a cause of its own, and each span two times.
+    # The two letters of the first message have different causes, so each has its own span. WRITTEN lists both
+    # times of a span.
     assert written[:6] == [("letter", 0, earlier)] * 2 + [("span", 0, earlier)] * 4
     assert [row[:2] for row in written[6:]] == [("letter", 2), ("span", 2), ("span", 2)]
     assert all(start <= row[2] <= datetime.now(UTC) for row in written[6:])
@@ -487,7 +488,7 @@ def test_the_rows_that_a_rebuild_keeps_need_not_fit_into_the_driver(
     spark: SparkSession, own_lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, numbers = time.time_ns() // 1000, random.Random(1)
-    # A file per day, sorted by symbol, so messages that expired have rows in all of each file.
+    # One file per day, sorted by symbol, so the rows of expired messages are spread over each whole file.
     for _ in range(3):
         items = [
             item(
