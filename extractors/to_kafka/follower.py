@@ -65,7 +65,10 @@ class KafkaFollower(Thread):
         journal.delivered = self._delivered.position
 
     def oldest_undelivered(self) -> int | None:
-        """Return when the oldest item that Kafka lacks was received, in microseconds since the epoch."""
+        """Return when the oldest item that Kafka lacks was received, in microseconds since the epoch.
+
+        While no producer follows the journal, return when the first item of its segment was received.
+        """
         return self._undelivered()
 
     def run(self) -> None:

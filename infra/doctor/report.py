@@ -53,7 +53,7 @@ class Result(NamedTuple):
     title: str
     findings: list[Finding]
     missing: str = ""
-    """Service with a problem, because of which nothing was checked; empty if the check was done."""
+    """Check that failed, because of which this one was not done; empty if it was done."""
 
 
 def checks(target: Target) -> list[Check]:
@@ -74,7 +74,7 @@ def checks(target: Target) -> list[Check]:
         Check("lifecycle rules", partial(bucket.lifecycle, settings), (STORE,)),
         Check("rights in the store", partial(bucket.rights, settings), (STORE,)),
         Check("migrations", partial(tables.migrations, settings), (POSTGRES,)),
-        Check("tables", partial(tables.tables, settings), (POSTGRES,)),
+        Check("tables", partial(tables.tables, settings), (POSTGRES, "migrations")),
         Check("rights in Postgres", partial(tables.rights, settings), (POSTGRES,)),
         Check("clock of Postgres", partial(clocks.postgres_clock, settings), (POSTGRES,)),
         Check("clock of the store", partial(clocks.object_store_clock, settings), (STORE,)),
@@ -122,7 +122,7 @@ def _findings(check: Check) -> Iterator[Finding]:
 def lines(result: Result) -> Iterator[str]:
     """Yield the lines of a result, aligned."""
     if result.missing:
-        yield f"{'-':<6} {result.title:<{WIDTH}} not checked: {result.missing} has a problem"
+        yield f"{'-':<6} {result.title:<{WIDTH}} not checked: see {result.missing}"
     elif not result.findings:
         yield f"{'ok':<6} {result.title}"
     for finding in result.findings:

@@ -103,8 +103,8 @@ class Day(BaseModel):
     base_volume: Annotated[
         Amount | None,
         Field(
-            description="null unless the exchange has answered for all 24 hours, and at least one of"
-            " them has a candle, each with this volume"
+            description="null unless the exchange has answered for all 24 hours, at least one of them"
+            " has a candle, and every candle has this volume"
         ),
     ]
     quote_volume: Annotated[
@@ -133,7 +133,10 @@ class LastDay(BaseModel):
 
 
 class State(NamedTuple):
-    """Everything that the days depend on: equal states have equal days."""
+    """What decides whether the days are read again.
+
+    A replay of dead letters does not change it: its candles appear in the next hour at the latest.
+    """
 
     epoch: str
     span: Span

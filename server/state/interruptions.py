@@ -58,7 +58,7 @@ def interruptions_of(rows: Iterable[tuple[Any, ...]]) -> list[Interruption]:
 def with_ends(interruptions: Iterable[Interruption]) -> list[Interruption]:
     """Return the interruptions. An older one without an end ends where the next one begins.
 
-    Both are in the order of RECENT.
+    Argument and result are in the order of RECENT.
     """
     ended = []
     for _, of_exchange in groupby(interruptions, attrgetter("exchange")):

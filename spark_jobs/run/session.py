@@ -36,9 +36,9 @@ def ignore_interrupts(spark: SparkSession) -> None:
 
 
 def resolve_endpoint(spark: SparkSession) -> None:
-    """Replace ${env.S3_ENDPOINT_URL} by its value: Hadoop would resolve it on the executors, too.
+    """Replace ${env.S3_ENDPOINT_URL} by its value: executors would resolve it in their own environments.
 
-    The keys do not need this: Spark itself copies them from the driver's environment to this
+    The access keys do not need this: Spark itself copies them from the driver's environment to this
     configuration.
     """
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001

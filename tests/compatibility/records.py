@@ -65,7 +65,7 @@ def item_received_at(record: Record) -> datetime:
     return datetime.fromtimestamp(found["received_at"] / 1e6, UTC)
 
 
-def kept_rows(database: connection, table: str) -> list[dict[str, Any]]:
+def rows_by_messages(database: connection, table: str) -> list[dict[str, Any]]:
     """Return a table's rows without the columns in NOT_BY_MESSAGES. Numbers are exact."""
     return [
         {name: value for name, value in row.items() if name not in NOT_BY_MESSAGES}

@@ -167,6 +167,18 @@ def test_dropped_table_is_found(database: Settings, owner: connection) -> None:
     ]
 
 
+def test_table_of_a_migration_that_is_not_applied_is_not_called_lost(
+    database: Settings, owner: connection
+) -> None:
+    execute(owner, "DROP TABLE reading_rules")
+    execute(owner, "DELETE FROM _yoyo_migration WHERE migration_id = '0013.reading-rules'")
+    found = {result.title: result for result in results(Target(database))}
+    assert problems(found["migrations"].findings) == ["migrations not applied: 0013.reading-rules"]
+    assert [*lines(found["tables"])] == [
+        "-      tables                   not checked: see migrations"
+    ]
+
+
 def test_migration_that_is_missing_or_unknown_is_found(
     database: Settings, owner: connection
 ) -> None:
@@ -370,9 +382,7 @@ def test_without_a_service_its_checks_are_skipped_and_the_others_done(settings: 
     broken = replace(settings, kafka_bootstrap_servers=f"127.0.0.1:{port}")
     found = {result.title: result for result in results(Target(broken))}
     assert found["Kafka"].findings[0].problem == f"Kafka at 127.0.0.1:{port} is unavailable"
-    assert [*lines(found["topics"])] == [
-        "-      topics                   not checked: Kafka has a problem"
-    ]
+    assert [*lines(found["topics"])] == ["-      topics                   not checked: see Kafka"]
     assert [*lines(found["migrations"])] == ["ok     migrations"]
     # Two of the three services are up, so their ports are not another program's.
     assert "ports" not in found

@@ -20,7 +20,7 @@ class Extractor(Process):
     """The extractor of one exchange."""
 
     stop_limit = 15.0
-    """The supervisor's limit (stopwaitsecs), in seconds. On an idle machine it ends within 10 s."""
+    """The supervisor's limit (stopwaitsecs), in seconds. On an idle machine an extractor ends within 10 s."""
 
     def __init__(self, exchange: str, settings: Settings, log: Path) -> None:
         self.journal = Path(settings.journal_dir)

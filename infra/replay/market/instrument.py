@@ -18,8 +18,8 @@ PREMIUM = 5e-4
 
 
 class Instrument:
-    """Prices are integers in price increments, and sizes in size increments: times the increment, they
-    are exact amounts. Times are milliseconds since the epoch.
+    """Prices are integers in price increments, sizes in size increments: products with the increment are
+    exact amounts. Times are in milliseconds since the epoch.
     """
 
     def __init__(

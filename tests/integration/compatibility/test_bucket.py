@@ -20,7 +20,7 @@ from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.table import TickerTable
 from tests.compatibility.kept import Record, Version, next_offsets
-from tests.compatibility.records import as_read, items_in, kept_rows, newest_record
+from tests.compatibility.records import as_read, items_in, newest_record, rows_by_messages
 from tests.support.archive import TOPIC_ID
 from tests.support.frames import records
 from tests.support.lake import archived, archived_records, ticker_rows
@@ -103,7 +103,7 @@ def readable_places(
     """Return topic, partition, offset and position of each item that is not a dead letter."""
     dead = {
         place_of(letter)
-        for letter in kept_rows(database, "dead_letters")
+        for letter in rows_by_messages(database, "dead_letters")
         if letter["topic"] in EXCHANGE_OF_TOPIC
     }
     unread = {place[:3] for place in dead if place[3] == -1}

@@ -14,7 +14,7 @@ from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.live_prices import small_topics
 from spark_jobs.postgres.small_topics_sink import SmallTopicsSink
 from tests.compatibility.kept import TOPICS, Place, Version
-from tests.compatibility.records import ALL_DAYS, kept_rows, produce
+from tests.compatibility.records import ALL_DAYS, produce, rows_by_messages
 from tests.support.kafka import all_ends
 from tests.support.postgres import start_at
 from tests.support.queries import run_live_prices, run_once
@@ -38,9 +38,9 @@ def test_the_live_job_makes_the_same_tables_of_the_topics(
     run_small_topics(spark, database, tmp_path)
 
     for table in TABLES:
-        expected = kept_rows(kept, table)
+        expected = rows_by_messages(kept, table)
         assert expected, table
-        found = kept_rows(owner, table)
+        found = rows_by_messages(owner, table)
         columns = expected[0].keys()
         assert ordered({name: row[name] for name in columns} for row in found) == ordered(
             moved_row(row, moved) for row in expected

@@ -76,7 +76,7 @@ def test_only_loopback_is_loopback(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2"])
-def test_every_loopback_address_is_taken(host: str) -> None:
+def test_every_loopback_address_is_accepted(host: str) -> None:
     settings = Settings(kafka_bootstrap_servers=f"{host}:9092")
     assert next(of_settings(settings)).host == host
 

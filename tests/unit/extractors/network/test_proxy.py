@@ -43,7 +43,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("url", [BINANCE, KUCOIN])
-def test_rest_and_websocket_have_the_proxy_of_their_encryption(
+def test_https_and_wss_use_the_proxy_of_encrypted_or_all_connections(
     url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "http://proxy.example:3128")

@@ -48,7 +48,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make only failures that are retried at once be retried before a test's deadline."""
+    """Make pauses longer than a test's deadline: only immediate retries happen in a test."""
     monkeypatch.setattr("extractors.receive.backoff.FIRST_CEILING", 100_000.0)
     monkeypatch.setattr("extractors.receive.backoff.LAST_CEILING", 100_000.0)
 

@@ -23,7 +23,7 @@ def without(*symbols: str) -> set[str]:
     return KNOWN.keys() - set(symbols)
 
 
-def test_symbol_by_symbol_is_gone_at_once(clock: Clock) -> None:
+def test_single_missing_symbol_is_gone_at_once(clock: Clock) -> None:
     assert Delisting(clock).gone(KNOWN, without("C01")) == ({"C01"}, set())
 
 

@@ -39,7 +39,7 @@ def price(exchange: str, symbol: str, amount: str, **columns: Any) -> Price:
         ("85439.99", "85440", "0"),
         ("85439.99", "85439.99", "0"),
         ("3", "4", "3333.33"),
-        # In floats 0.29 * 10000 is 2899.9999999999995.
+        # In floats (1.29 - 1) * 10000 is 2900.0000000000005.
         ("1", "1.29", "2900"),
         # A tie is rounded to the even hundredth; any further digit breaks the tie.
         ("1", "1.0000005", "0"),
