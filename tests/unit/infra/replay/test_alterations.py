@@ -45,8 +45,8 @@ def test_reorder_exchanges_neighbouring_frames_of_a_symbol(address: str, ledger:
     swapped = 0
     for each in sequences.values():
         swapped += sum(later < earlier for earlier, later in pairwise(each))
-        # No frame is missing: with the swaps undone, sequences grow by KuCoin's steps. The last frame but one
-        # may be a swapped one, whose neighbour was not received.
+        # No frame is missing: with the swaps undone, sequences grow by KuCoin's steps. The last step is left
+        # out, because the second of two swapped frames may not have been received.
         steps = [later - earlier for earlier, later in pairwise(sorted(each))]
         assert all(1 <= step <= 33 for step in steps[:-1])
     assert swapped > 15
