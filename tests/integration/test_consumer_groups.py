@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import AdminClient, ResourceType  # type: ignore[attr-defined]
 from pyspark.sql import DataFrame
 
@@ -16,7 +16,14 @@ from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from infra.ports import free_ports
 from spark_jobs.kafka_source.offsets import Offsets
-from spark_jobs.run.consumer_groups import PAUSE, RENEWAL, TIMEOUT, ConsumerGroup, ConsumerGroups
+from spark_jobs.run.consumer_groups import (
+    PAUSE,
+    RENEWAL,
+    STARTING,
+    TIMEOUT,
+    ConsumerGroup,
+    ConsumerGroups,
+)
 from spark_jobs.run.sink import Counts, Sink
 from tests.support.consumer_groups import described
 from tests.support.kafka import all_ends, produce
@@ -46,10 +53,15 @@ class SinkAt(Sink):
 
 
 def committed(settings: Settings) -> Offsets:
-    """Return the group's offsets."""
+    """Return the group's offsets; none while a new broker still loads them."""
     client = AdminClient({**client_configuration(settings), "log_level": 0})
     asked = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])
-    found = asked[GROUP].result(timeout=30).topic_partitions
+    try:
+        found = asked[GROUP].result(timeout=30).topic_partitions
+    except KafkaException as error:
+        if error.args[0].code() not in STARTING:
+            raise
+        return {}
     return {(each.topic, each.partition): each.offset for each in found}
 
 
