@@ -2,12 +2,13 @@
 
 A hole is a span without a connection, or an interruption: tickers in it may be missing. A program that
 is killed can't report the end of its connection. Its end is estimated: the end of the last full minute with
-a candle before the next connection was opened. The hole is too short or too long by up to a minute.
+a candle before the next connection was opened. The hole is too short or too long by up to a minute. If no
+full minute lies between the two openings, the connection counts as ended at its start, and the hole is too
+long by up to two minutes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import NamedTuple
 
 from server.rest.query_connection import QueryConnection
@@ -17,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 # An event whose end was not reported lasts at most until the next one of its kind begins. Events dated ahead
 # come from an extractor whose clock was ahead.
 SPANS = """
-SELECT exchange, kind, "from", "to" FROM (
+SELECT exchange, kind, "from", "to", following FROM (
     SELECT exchange, kind, "from", "to",
         lead("from") OVER (PARTITION BY exchange, kind ORDER BY "from") AS following
     FROM feed_events
@@ -69,12 +70,13 @@ class Span(NamedTuple):
 
 
 class FeedSpan(NamedTuple):
-    """A row of SPANS: a connection or an interruption."""
+    """A row of SPANS: a connection or an interruption. `following` is the next start of its kind."""
 
     exchange: str
     kind: str
     start: datetime
     end: datetime | None
+    following: datetime | None
 
 
 class FeedTimes(NamedTuple):
@@ -117,14 +119,12 @@ async def feed_times(
 def unreported_ends(events: Sequence[FeedSpan]) -> list[tuple[str, Span]]:
     """Return exchange and span of each connection whose end was not reported, up to the next connection.
 
-    `events` are sorted by exchange and start. The newest connection of an exchange counts as open, even if
-    its program was killed.
+    The newest connection of an exchange counts as open, even if its program was killed.
     """
-    connections = [each for each in events if each.kind == "connection"]
     return [
-        (each.exchange, Span(each.start, following.start))
-        for each, following in pairwise(connections)
-        if each.end is None and each.exchange == following.exchange
+        (each.exchange, Span(each.start, each.following))
+        for each in events
+        if each.kind == "connection" and each.end is None and each.following is not None
     ]
 
 
@@ -138,14 +138,15 @@ def times_of(
 
     `last_candles` has the newest minute of each of `unreported_ends`, by exchange and start.
     """
-    own = [each for each in events if each.exchange == exchange]
     connected, interrupted = [], []
-    for each in own:
+    for each in events:
+        if each.exchange != exchange:
+            continue
         if each.kind == "connection":
             end = each.end or _end_by_candles(each, last_candles, now)
             connected.append(Span(each.start, end))
         else:
-            interrupted.append(Span(each.start, each.end or _next_start(each, own, now)))
+            interrupted.append(Span(each.start, each.end or each.following or now))
     return FeedTimes(connected, interrupted)
 
 
@@ -159,19 +160,6 @@ def _end_by_candles(
         return now
     last = last_candles[key]
     return connection.start if last is None else last + MINUTE
-
-
-def _next_start(interruption: FeedSpan, events: Sequence[FeedSpan], now: datetime) -> datetime:
-    """Return the end of an interruption whose end was not reported.
-
-    It is the start of the next one, or `now` if there is none.
-    """
-    later = (
-        each.start
-        for each in events
-        if each.kind == "interruption" and each.start > interruption.start
-    )
-    return min(later, default=now)
 
 
 def clipped(spans: Iterable[Span], limits: Span) -> list[Span]:

@@ -23,8 +23,9 @@ CONSUMER = {
     # Messages in memory per partition and query, while the partition's consumer is open. A message is 0.1 to
     # 1 MB; with Kafka's default (500), 8 partitions would take most of the driver's memory.
     "kafka.max.poll.records": "50",
-    # Once a consumer has messages, it fetches those after them. Its next requests to the broker wait for the
-    # answer, which takes this long if there are none: once per partition and batch.
+    # After a consumer has received messages, it requests the following ones in advance. If there are none
+    # yet, the broker holds that request for this long, and the consumer's later requests wait behind it:
+    # once per partition and batch.
     "kafka.fetch.max.wait.ms": "1",
 }
 """Options of streams and of ranges."""

@@ -18,11 +18,13 @@ from infra.services import object_store
 from infra.stack import Stack
 from infra.up import services_up
 from spark_jobs.history import reach
+from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.tickers.reducer import AHEAD_LIMIT
 from tests.conftest import STACK
 from tests.support.extractor import Extractor
 from tests.support.market import Market, Start, market_of
 from tests.support.own_kafka import OwnKafka, own_kafka
+from tests.support.queries import price_sink
 from tests.support.server import ServerProcess, running_server
 from tests.support.stacks import end_and_delete, new_database
 from tests.support.waiting import shown
@@ -79,6 +81,20 @@ def owner(database: Settings) -> Iterator[connection]:
     """A connection to `database` as its owner, in autocommit mode."""
     with closing(psycopg2.connect(database.database_url)) as opened:
         opened.autocommit = True
+        yield opened
+
+
+@pytest.fixture
+def job(database: Settings) -> Iterator[connection]:
+    """A connection to `database` like that of a job's upkeep."""
+    with closing(psycopg2.connect(database.database_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sink(database: Settings) -> Iterator[PriceSink]:
+    """The live job's sink, which writes to `database`."""
+    with price_sink(database) as opened:
         yield opened
 
 

@@ -1,12 +1,9 @@
 """Sort a finished day of candles while a job that is catching up still writes to it."""
 
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
-import psycopg2
 import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection
@@ -47,12 +44,11 @@ def a_day(owner: connection) -> None:
 
 
 @pytest.fixture
-def job(database: Settings) -> Iterator[connection]:
+def job(job: connection) -> connection:
     """A connection like that of the price sink."""
-    with closing(psycopg2.connect(database.database_url)) as opened:
-        with opened, opened.cursor() as statements:
-            statements.execute(CREATE_INCOMING_CANDLES)
-        yield opened
+    with job, job.cursor() as statements:
+        statements.execute(CREATE_INCOMING_CANDLES)
+    return job
 
 
 def late_candles(minute: datetime) -> pa.Table:

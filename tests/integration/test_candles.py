@@ -1,6 +1,5 @@
 """Write candles to a real Postgres: merged over batches, stored by day, read at larger intervals."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +18,7 @@ from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.postgres.upkeep import one_step
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, item, microseconds, record
 from tests.support.postgres import execute, rows
-from tests.support.queries import price_sink, write
+from tests.support.queries import write
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -32,19 +31,6 @@ DAYS = (
     " WHERE inhparent = 'candles_1m'::regclass ORDER BY 1"
 )
 READ = "SELECT * FROM candles(%s, %s, %s, %s, %s)"
-
-
-@pytest.fixture
-def sink(database: Settings) -> Iterator[PriceSink]:
-    with price_sink(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-def job(database: Settings) -> Iterator[connection]:
-    """A connection like that of the upkeep."""
-    with closing(psycopg2.connect(database.database_url)) as opened:
-        yield opened
 
 
 def cro(moment: datetime, price: str, sequence: int) -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """Split tickers into arbitrary batches: the tables equal those of one sorted pass over all tickers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg2.extensions import connection
@@ -12,7 +11,6 @@ from psycopg2.extras import execute_values
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
-from core.settings import Settings
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.kafka_source.offsets import Offsets
@@ -33,7 +31,7 @@ from tests.support.plain_tables import (
     tickers_of,
 )
 from tests.support.postgres import execute, rows
-from tests.support.queries import price_sink, write
+from tests.support.queries import write
 
 START = round((datetime.now(UTC) - timedelta(hours=2)).timestamp()) * SECOND // MINUTE * MINUTE
 
@@ -128,12 +126,6 @@ def beyond(batch: Iterable[Row], progress: Offsets) -> list[Row]:
 
 def without_updates(found: Iterable[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
     return {candle[:-1] for candle in found}
-
-
-@pytest.fixture
-def sink(database: Settings) -> Iterator[PriceSink]:
-    with price_sink(database) as opened:
-        yield opened
 
 
 @FEW_EXAMPLES

@@ -1,6 +1,5 @@
 """Count each dead letter once in few rows of Postgres, and keep some as examples."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -20,18 +19,12 @@ from spark_jobs.tickers.letters.spans import BLOCK, EVERY_ITEM, THE_MESSAGE, Spa
 from tests.support.dead_letters import insert_as_before, places_of_letters, stored_spans
 from tests.support.frames import BTCUSDT, item, record, records
 from tests.support.postgres import contents, execute, rows
-from tests.support.queries import price_sink, write
+from tests.support.queries import write
 from tests.support.spark_settings import spark_settings
 
 TOPIC = "binance_raw_data"
 NO_OBJECT, NO_ARRAY = "the item is no JSON object", "the message is no JSON array"
 GOOD = item(BTCUSDT)
-
-
-@pytest.fixture
-def sink(database: Settings) -> Iterator[PriceSink]:
-    with price_sink(database) as opened:
-        yield opened
 
 
 def flood(offset: int, count: int = 7, partition: int = 0) -> Row:

@@ -131,7 +131,7 @@ def moments(bucket: Bucket) -> Iterator[Callable[[], object]]:
     while True:
         yield appearing(bucket.staged)
         yield appearing(bucket.data_files)
-        yield bucket.staged_whole
+        yield appearing_again(bucket.staged_whole)
         yield partial(is_past, time.monotonic() + random.uniform(5, 30))
 
 
@@ -139,6 +139,18 @@ def appearing(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
     """Return a function that returns only new keys: a killed application leaves staged files behind."""
     known = read()
     return lambda: read() - known
+
+
+def appearing_again(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
+    """Return a function that returns a key that a killed application left only after it was deleted."""
+    left = read()
+
+    def found() -> set[str]:
+        present = read()
+        left.intersection_update(present)
+        return present - left
+
+    return found
 
 
 def is_past(end: float) -> bool:

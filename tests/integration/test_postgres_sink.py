@@ -36,12 +36,6 @@ from tests.support.queries import price_sink, write
 TABLES = ("live_prices", "kafka_progress", "dead_letters", "batches")
 
 
-@pytest.fixture
-def sink(database: Settings) -> Iterator[PriceSink]:
-    with price_sink(database) as opened:
-        yield opened
-
-
 def prices(owner: connection) -> dict[str, Decimal]:
     return dict(rows(owner, "SELECT symbol, price FROM live_prices"))
 

@@ -36,7 +36,6 @@ from spark_jobs.lake.delta_options import delta_options
 from spark_jobs.lake.query import lake_root
 from spark_jobs.lake.raw.archive import Archive
 from spark_jobs.lake.tickers.schema import EARLIER, FORMER
-from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.postgres import transaction
 from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.postgres.upkeep import Upkeep
@@ -44,6 +43,7 @@ from spark_jobs.rebuild import rebuild, unchanged_rows, unchanged_tickers
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import all_ends, delete_records, expire_all, produce
 from tests.support.lake_queries import (
+    accept_topics,
     copy,
     delete,
     keys,
@@ -246,7 +246,7 @@ def test_rows_of_a_deleted_topic_stay_without_its_objects_in_raw(
     run_all_jobs(spark, own_lake, tmp_path / "former")
     broker.delete(BINANCE.raw_topic)
     broker.create_topics()
-    accept(spark, own_lake)
+    assert accept_topics(spark, own_lake) == [[BINANCE.raw_topic]] * 3
     for key in keys(own_lake, f"raw/topic={BINANCE.raw_topic}/"):
         delete(own_lake, key)
     send(own_lake, 0, 4)
@@ -271,15 +271,6 @@ def test_rows_of_a_deleted_topic_stay_without_its_objects_in_raw(
     assert {each.table: each.differ for each in audit(spark, own_lake)} == dict.fromkeys(
         ("live_prices", "candles_1m", "dead_letters", "dead_letter_spans", "raw/", "tickers/"), 0
     )
-
-
-def accept(spark: SparkSession, lake: Settings) -> None:
-    """Accept the topics that were created again, as accept_topics.py does."""
-    ids = topic_ids(lake, EXCHANGE_OF_TOPIC)
-    with price_sink(lake) as sink:
-        assert sink.postgres.accept(ids) == [BINANCE.raw_topic]
-    Archive(spark, lake_root(lake)).accept(ids)
-    TickerTable(spark, lake_root(lake), dict, lake.tickers_retention_days).accept(ids)
 
 
 def mark_as_of_earlier_rules(spark: SparkSession, lake: Settings) -> None:

@@ -1,7 +1,6 @@
 """Retry a batch only after a lost connection, a deadlock or a serialisation failure."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -46,12 +45,6 @@ CREATE TRIGGER fail_at_first BEFORE INSERT ON batches FOR EACH ROW EXECUTE FUNCT
 
 
 NOW = time.time_ns() // 1000
-
-
-@pytest.fixture
-def sink(database: Settings) -> Iterator[PriceSink]:
-    with price_sink(database) as opened:
-        yield opened
 
 
 def write_one(spark: SparkSession, sink: PriceSink, offset: int = 0) -> None:

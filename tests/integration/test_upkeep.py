@@ -1,10 +1,7 @@
 """Delete expired rows, however many; keep the last batch; sort a day again only after a long pause."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
@@ -20,12 +17,6 @@ from spark_jobs.postgres.upkeep import (
 )
 from tests.support.postgres import execute, rows
 from tests.support.waiting import DEADLINE
-
-
-@pytest.fixture
-def job(database: Settings) -> Iterator[connection]:
-    with closing(psycopg2.connect(database.database_url)) as opened:
-        yield opened
 
 
 def insert_batches(owner: connection, count: int, age: str) -> None:

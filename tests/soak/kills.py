@@ -100,11 +100,15 @@ def wait_for_recovery(stack: Stack, kill: Kill, pid: int) -> None:
     with suppress(AssertionError):
         wait_for(has_recovered, deadline=DEADLINE, pause=PAUSE)
         kill.seconds = time.monotonic() - began
-    print(f"recovered program={kill.program} seconds={kill.seconds}", flush=True)
+    event = "not recovered" if kill.seconds is None else "recovered"
+    print(f"{event} program={kill.program} seconds={kill.seconds}", flush=True)
 
 
 def flows_again(stack: Stack, program: str) -> Callable[[datetime], bool]:
-    """Return a predicate that is true once data received after a given moment has passed the program."""
+    """Return a predicate that is true once data received after a given moment has passed the program.
+
+    For MinIO, it is true once an object was written after the moment.
+    """
     if program == "server":
         return lambda moment: serves(stack, moment)
     if program == "minio":

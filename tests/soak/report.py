@@ -21,11 +21,11 @@ NOT_SEEN = "not in time"
 WIDTH = 120
 
 HOW_IT_RAN = """
-Both exchanges are simulated, send about {rate:,.0f} items per second throughout, and misbehave at
-random. Extractors, Kafka, MinIO, Postgres, the Spark jobs and the server run under the local stack's
-supervisor, which restarts programs that end. Programs are killed with `kill -9` at random moments, even
-while another one is still recovering. At the end the exchanges close, everything is drained, and the
-data of all parts is compared.
+Both exchanges are simulated, send about {rate:,.0f} items per second to connections without faults, and
+misbehave at random, so that fewer items are sent. Extractors, Kafka, MinIO, Postgres, the Spark jobs
+and the server run under the local stack's supervisor, which restarts programs that end. Programs are
+killed with `kill -9` at random moments, even while another one is still recovering. At the end the
+exchanges close, everything is drained, and the data of all parts is compared.
 """
 
 RECOVERED = """

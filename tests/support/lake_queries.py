@@ -24,7 +24,7 @@ from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.live_prices import live_prices
 from spark_jobs.postgres.price_sink import PriceSink
 from spark_jobs.run.runner import fresh_checkpoint
-from tests.support.queries import run_once
+from tests.support.queries import price_sink, run_once
 from tests.support.recordings import landing_object
 from tests.support.waiting import DEADLINE, wait_for
 
@@ -78,6 +78,18 @@ def run_price_history(
     progress = {**(start or {}), **table.resume(topic_ids(lake, EXCHANGE_OF_TOPIC))}
     records = kafka_records(spark, lake, EXCHANGE_OF_TOPIC, progress).coalesce(1)
     run_once(lake_query(records, table, checkpoint))
+
+
+def accept_topics(spark: SparkSession, lake: Settings) -> list[list[str]]:
+    """Accept topics that were created again, as accept_topics.py does, in the session of the tests.
+
+    Return the accepted topics of the live job, `raw/` and `tickers/`.
+    """
+    ids = topic_ids(lake, EXCHANGE_OF_TOPIC)
+    table = TickerTable(spark, lake_root(lake), dict, lake.tickers_retention_days)
+    with price_sink(lake) as sink:
+        live = sink.postgres.accept(ids)
+    return [live, Archive(spark, lake_root(lake)).accept(ids), table.accept(ids)]
 
 
 def put_into_landing(lake: Settings, exchange: str, items: Sequence[dict[str, Any]]) -> str:

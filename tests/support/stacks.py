@@ -90,6 +90,16 @@ def settings_on(stack: Stack, database: str) -> Settings:
 
 
 @contextmanager
+def stopped(stack: Stack, *programs: str) -> Iterator[None]:
+    """Stop programs for the block; then start them again."""
+    supervision.stop_programs(stack, programs)
+    try:
+        yield
+    finally:
+        supervision.start_programs(stack, programs)
+
+
+@contextmanager
 def unavailable(stack: Stack, *programs: str) -> Iterator[None]:
     """Kill programs with SIGKILL and keep them down for the block; then start them again."""
     for program in programs:

@@ -1,4 +1,7 @@
-"""Build the texts that Binance sends: tickers, errors, announcements. Pure."""
+"""Build the texts that Binance sends: tickers, errors, announcements.
+
+Pure, except that an announcement has the current time.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
@@ -15,7 +18,7 @@ STREAM = "!miniTicker@arr"
 # The second name is not in Binance's documents; python-binance uses it, from Binance's page.
 ALL_MINI_TICKERS = frozenset({STREAM, f"{STREAM}@1000ms"})
 BUSY = "Service is busy"
-"""Message of every error that a fault causes, whatever its code."""
+"""Message of every error frame that a fault causes, whatever its code."""
 
 
 class BinanceUpdate(Update):

@@ -3,15 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
 
-from infra import supervision
 from infra.paths import PROJECT
 from infra.stack import Stack
-from tests.support.stacks import demo_stack
+from tests.support.stacks import demo_stack, stopped
 from tests.support.waiting import wait_for
 
 DEADLINE = 300.0
@@ -40,15 +38,6 @@ def doctor(stack: Stack) -> Printed:
 
 def finds(problem: str) -> Callable[[Printed], bool]:
     return lambda done: done.returncode == 1 and problem in done.stdout
-
-
-@contextmanager
-def stopped(stack: Stack, *programs: str) -> Iterator[None]:
-    supervision.stop_programs(stack, programs)
-    try:
-        yield
-    finally:
-        supervision.start_programs(stack, programs)
 
 
 def no_finding(stack: Stack) -> Printed:

@@ -88,7 +88,7 @@ def most_traded(stack: Stack, exchange: str) -> list[str]:
 def missing(stack: Stack, exchange: str, interval: str, until: datetime) -> dict[str, list[str]]:
     """Return the starts that the series of each of the most traded pairs lacks.
 
-    The series begins as long before the first ticker as candles are requested.
+    The series begins SPANS[interval] before the first ticker, because candles are requested from then on.
     """
     width = WIDTHS[interval]
     started = datetime.fromisoformat(interruptions(stack, exchange)[0]["to"])
@@ -140,8 +140,9 @@ def all_filled(stack: Stack) -> bool:
 
 
 def end_of_hole(stack: Stack, exchange: str) -> datetime:
-    """Return the end of the minute in which the newest interruption ended."""
-    end = datetime.fromisoformat(interruptions(stack, exchange)[-1]["to"])
+    """Return the end of the minute in which the newest interruption that is over ended."""
+    ends = [each["to"] for each in interruptions(stack, exchange) if each["to"]]
+    end = datetime.fromisoformat(ends[-1])
     width = WIDTHS["1m"].total_seconds()
     return datetime.fromtimestamp(-(-end.timestamp() // width) * width, UTC)
 

@@ -31,7 +31,7 @@ from tests.support.extractor import Extractor
 from tests.support.frames import CRO_USDT, item
 from tests.support.kafka import produce
 from tests.support.replay_exchange import clear, inflict
-from tests.support.stacks import unavailable
+from tests.support.stacks import stopped, unavailable
 from tests.support.waiting import wait_for
 
 LIMITS = {
@@ -84,15 +84,6 @@ def inflicted(stack: Stack, exchange: str, fault: Any) -> Iterator[None]:
         yield
     finally:
         clear(address, exchange)
-
-
-@contextmanager
-def stopped(stack: Stack, program: str) -> Iterator[None]:
-    supervision.stop_programs(stack, [program])
-    try:
-        yield
-    finally:
-        supervision.start_programs(stack, [program])
 
 
 def test_growing_lag_of_a_job(demo: Stack, expect: Callable[..., Alert]) -> None:

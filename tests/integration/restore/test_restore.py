@@ -31,17 +31,14 @@ from spark_jobs import raw_archive
 from spark_jobs.audit import audit
 from spark_jobs.history.rebuilt_tickers import rebuild_tickers
 from spark_jobs.kafka_source.partitions import OffsetError
-from spark_jobs.kafka_source.topic_ids import TopicError, topic_ids
-from spark_jobs.lake.query import lake_root
-from spark_jobs.lake.raw.archive import Archive
-from spark_jobs.lake.tickers.table import TickerTable
-from spark_jobs.postgres.price_sink import PriceSink
+from spark_jobs.kafka_source.topic_ids import TopicError
 from spark_jobs.rebuild import rebuild
 from spark_jobs.run.runner import Start
 from tests.support.frames import BTCUSDT, CRO_USDT, item
 from tests.support.kafka import expire_all, produce
 from tests.support.lake import archived, tickers
 from tests.support.lake_queries import (
+    accept_topics,
     copy,
     delete,
     keys,
@@ -89,16 +86,6 @@ def run_jobs(spark: SparkSession, tmp_path: Path) -> RunJobs:
         run_all_jobs(spark, settings, folder)
 
     return run
-
-
-def accept(spark: SparkSession, settings: Settings) -> None:
-    """Accept the topics as `make accept-topics` does, in the session of the tests."""
-    ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
-    with closing(PriceSink(settings.database_url)) as sink:
-        assert sink.postgres.accept(ids) == sorted(EXCHANGE_OF_TOPIC)
-    assert Archive(spark, lake_root(settings)).accept(ids) == sorted(EXCHANGE_OF_TOPIC)
-    table = TickerTable(spark, lake_root(settings), dict, settings.tickers_retention_days)
-    assert table.accept(ids) == sorted(EXCHANGE_OF_TOPIC)
 
 
 def send(settings: Settings, first: int) -> None:
@@ -237,7 +224,7 @@ def test_with_kafka_lost_too_the_new_topics_are_accepted_and_nothing_of_the_old_
     for job in (run_live, run_raw_archive, run_price_history):
         with pytest.raises(TopicError, match="make accept-topics"):
             job(spark, empty, tmp_path / "refused")
-    accept(spark, empty)
+    assert accept_topics(spark, empty) == [sorted(EXCHANGE_OF_TOPIC)] * 3
     run_jobs(empty)
 
     assert newest(empty) == [("BTCUSDT", "3.5"), ("CRO-USDT", "3.25")]

@@ -191,7 +191,7 @@ def test_no_two_items_ever_have_the_same_position(steps: list[Step]) -> None:
 
 @given(STEPS, st.integers(0, 30), st.integers(1, 100))
 def test_batches_have_what_is_left_once_and_in_the_order_of_each_symbol(
-    steps: list[Step], skipped: int, most: int
+    steps: list[Step], skipped: int, fiftieths: int
 ) -> None:
     with TemporaryDirectory() as folder:
         processes = Processes(Path(folder) / "j")
@@ -205,7 +205,7 @@ def test_batches_have_what_is_left_once_and_in_the_order_of_each_symbol(
         ):
             now = 0.0
             while wanted and (lines := reader.read()):
-                now += most / 50
+                now += fiftieths / 50
                 batches += batcher.add(lines, now)
         batches += batcher.flush()
         lines = [line for batch in batches for line in batch.lines]

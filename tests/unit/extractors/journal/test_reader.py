@@ -248,7 +248,7 @@ def test_line_of_a_real_feed_that_is_no_item_sets_its_segment_aside(
     assert files_in(tmp_path / "j") == [f"{path.name}.corrupt"]
 
 
-def test_segment_that_was_deleted_before_a_reader_came_is_passed_over(journal: Journal) -> None:
+def test_reader_continues_after_the_segment_that_it_has_read_is_deleted(journal: Journal) -> None:
     append(journal, [1], endpoint="one")
     append(journal, [2], endpoint="two")
     with closing(JournalReader(journal, 0, symbol_of)) as reader:

@@ -44,7 +44,7 @@ def passed(disturbances: Disturbances, frames: str) -> list[Strike | str]:
     ]
 
 
-def test_a_strike_comes_once_before_the_frame_with_the_given_number() -> None:
+def test_a_strike_comes_once_after_the_given_number_of_frames() -> None:
     drop, error = Drop(after_frames=2), Error(code=500)
     assert passed(suffering(drop, error), "a1 a2 a3 a4") == [error, "a1", "a2", drop, "a3", "a4"]
 

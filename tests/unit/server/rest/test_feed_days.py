@@ -13,12 +13,18 @@ def at(hour: float) -> datetime:
     return DAY + timedelta(hours=hour)
 
 
-def connection(start: float, end: float | None, exchange: str = "kucoin") -> FeedSpan:
-    return FeedSpan(exchange, "connection", at(start), None if end is None else at(end))
+def connection(
+    start: float, end: float | None, exchange: str = "kucoin", following: float | None = None
+) -> FeedSpan:
+    return FeedSpan(exchange, "connection", at(start), at_or_none(end), at_or_none(following))
 
 
-def interruption(start: float, end: float | None) -> FeedSpan:
-    return FeedSpan("kucoin", "interruption", at(start), None if end is None else at(end))
+def interruption(start: float, end: float | None, following: float | None = None) -> FeedSpan:
+    return FeedSpan("kucoin", "interruption", at(start), at_or_none(end), at_or_none(following))
+
+
+def at_or_none(hour: float | None) -> datetime | None:
+    return None if hour is None else at(hour)
 
 
 def condition(*events: FeedSpan, now: datetime = NOW) -> tuple[str, float]:
@@ -40,7 +46,10 @@ def condition(*events: FeedSpan, now: datetime = NOW) -> tuple[str, float]:
         ([connection(-1, 30), interruption(-1, 0.5)], ("holes", 1800)),
         ([connection(-1, 30), interruption(30, 31)], ("complete", 0)),
         # The end of the first interruption was not reported.
-        ([connection(-1, 30), interruption(1, None), interruption(2, 3)], ("holes", 7200)),
+        (
+            [connection(-1, 30), interruption(1, None, following=2), interruption(2, 3)],
+            ("holes", 7200),
+        ),
         ([connection(23, None)], ("holes", 23 * 3600)),
         ([interruption(-1, None)], ("missing", 24 * 3600)),
         ([connection(-1, 30, "binance")], ("missing", 24 * 3600)),
@@ -61,7 +70,7 @@ def test_today_counts_as_far_as_it_has_passed() -> None:
 
 
 def test_a_connection_without_an_end_lasts_until_its_last_candle() -> None:
-    events = [connection(-1, None), connection(12, 30), connection(12, 30, "lumen")]
+    events = [connection(-1, None, following=12), connection(12, 30), connection(12, 30, "lumen")]
     killed = unreported_ends(events)
     assert killed == [("kucoin", Span(at(-1), at(12)))]
 
