@@ -45,7 +45,8 @@ def main() -> None:
         results |= rounds([BARE, *RECEIVERS], brief, stack, source, 1)
     publish(
         "async_twin",
-        f"{load}; {number} rounds in turn: median (least to most)",
+        f"{load}; {number} rounds in turn: median (least to most); receiving alone: once, "
+        f"{brief.seconds:g} s",
         [row(name, each) for name, each in results.items()],
     )
 

@@ -119,9 +119,8 @@ def run(
         if not wait_until(is_written, deadline=START_LIMIT):
             now = ends(stack)
             empty = " or ".join(name for name in now if now[name] == at_first[name])
-            raise StackError(
-                f"nothing of {empty} arrived in Kafka; the logs are in {stack.log_folder}"
-            )
+            logs = [(stack.log_folder / f"{name}.log").read_text()[-2000:] for name in commands]
+            raise StackError(f"nothing of {empty} arrived in Kafka: {' '.join(logs)}")
         time.sleep(STEP_WARM_SECONDS + warm_seconds)
         before, began = ends(stack), time.monotonic()
         cpu = {name: sample(each).seconds for name, each in programs.items()}

@@ -157,7 +157,7 @@ def is_active(database: connection) -> bool:
 
 
 def rows(job: str, runs: dict[str, list[Run]]) -> Rows:
-    """Return the medians; if runs differ, also the minimum and the maximum."""
+    """Return the medians; of rates and times per tick, also minimum and maximum if runs differ."""
     one = median(run.rate for run in runs[ONE])
     return [
         {

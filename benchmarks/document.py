@@ -105,7 +105,9 @@ def processor() -> str:
 
 
 def java() -> str:
-    said = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr
+    said = subprocess.run(
+        [paths.java(), "-version"], check=True, capture_output=True, text=True
+    ).stderr
     found = re.search(r'version "(.*?)"', said)
     return found[1] if found else said
 

@@ -129,7 +129,7 @@ def measured(contestant: Contestant, seconds: int) -> Result:
             waited = waits(load.sent[warm:], committed(settings, log))
             merged = sum(map(float, MERGED.findall(log.read_text())))
         if has_upkeep and not merged:
-            raise StackError(f"the upkeep merged nothing; the log is {log}")
+            raise StackError(f"the upkeep merged nothing: {log.read_text()[-2000:]}")
     return Result(
         {name: percentile(waited, share) for name, share in SHARES.items()},
         (after.seconds - before.seconds) / (after.at - before.at),

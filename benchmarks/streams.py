@@ -126,7 +126,7 @@ def bare(
     port = ports.free_ports(1)[0]
     arguments = (port, BATCHES_A_SECOND, *sizes)
     with child(module, *arguments, environment=os.environ, python=python) as process:
-        return measured(name, [process.usage], process, port, load, "plain", seconds)
+        return measured(name, [process.running], process, port, load, "plain", seconds)
 
 
 @contextmanager
@@ -179,9 +179,9 @@ def measured(
         connected = time.monotonic()
         # The clients' connections cost CPU that the steady state does not.
         time.sleep(2)
-        before = usage(*serving), usage(clients.usage)
+        before = usage(*serving), usage(clients.running)
         time.sleep(seconds)
-        after = usage(*serving), usage(clients.usage)
+        after = usage(*serving), usage(clients.running)
         counted = time.monotonic() - connected
         received = clients.result()
     committed = {int(batch): at for batch, at in source.result().items()}

@@ -67,7 +67,7 @@ HEADINGS = (
 
 
 class Rows:
-    """Replaces the Spark DataFrame of a batch, an Arrow stream of these rows."""
+    """Replaces the Spark DataFrame of a batch: `toArrow` returns these rows as an Arrow stream."""
 
     def __init__(self, rows: pa.Table) -> None:
         self._rows = rows

@@ -113,8 +113,9 @@ def settled_keys(store: "S3Client", bucket: str) -> list[str]:
 def restore(settings: Settings, folder: Path) -> int:
     """Fill an empty bucket and an empty database from the folder. Return the number of objects.
 
-    No job and no server may run. A restore that was interrupted can be repeated. Raise StackError if the
-    folder is incomplete, if the bucket or the tables have other data, or if pg_restore is missing or fails.
+    No job and no server may run. A restore that was interrupted can be repeated, unless the database is
+    already loaded: then everything is restored. Raise StackError if the folder is incomplete, if the bucket
+    or the tables have other data, or if pg_restore is missing or fails.
     """
     if not (folder / DATABASE).exists():
         raise StackError(f"{folder} has no {DATABASE}: not a back-up, or one that was interrupted")

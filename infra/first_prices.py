@@ -55,8 +55,12 @@ def served(settings: Settings, since: float) -> set[str]:
         response.raise_for_status()
     except requests.RequestException:
         return set()
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since))
-    return {p["exchange"] for p in response.json()["prices"] if p["received_at"] >= moment}
+    moment = datetime.fromtimestamp(since, UTC)
+    return {
+        price["exchange"]
+        for price in response.json()["prices"]
+        if datetime.fromisoformat(price["received_at"]) >= moment
+    }
 
 
 def diagnosis(stack: Stack, exchanges: list[str], deadline: float = DEADLINE) -> str:

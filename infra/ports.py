@@ -84,6 +84,7 @@ def postgres_address(settings: Settings) -> tuple[str, int]:
 def of_settings(settings: Settings) -> Iterator[Port]:
     """Yield the ports of the local stack, without SERVER_SHARED_PORT, monitoring and replay exchange.
 
+    The ports of raw_archive and price_history are reserved: only a job that runs alone listens there.
     Raise PortError if Kafka, MinIO or Postgres is not on loopback.
     """
     kafka = kafka_address(settings)

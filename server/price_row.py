@@ -1,4 +1,4 @@
-"""Schema of a price in answers and streams. server.state.prices writes the text."""
+"""Schema of a price in answers and streams. The text comes from server.state.prices."""
 
 from typing import Annotated
 

@@ -42,7 +42,7 @@ def rebuild(
 
     Raise SecondLiveJobError if a live job is running, OffsetError or TopicError if the topics are not
     those that were read before, HistoryError if an object of `raw/` lacks records that its name
-    promises. An error changes nothing.
+    promises, or Kafka deleted records meanwhile that `raw/` lacks. An error changes nothing.
     """
     ids = topic_ids(settings, EXCHANGE_OF_TOPIC)
     with closing(RebuiltTables(settings.database_url, settings.candles_retention)) as tables:

@@ -12,7 +12,7 @@ If any message of a span has expired in Kafka, all letters of the span are read 
 provided each has a row. `written_at` then replaces Kafka's timestamp. A span that neither holds stays
 unchanged; a rebuild reads its messages from `raw/`.
 
-The live job reads small topics with dead letters again, from their oldest records: see
+The live job reads the other topics with dead letters again, from their oldest records: see
 Transactions.reset_topics_with_dead_letters.
 """
 

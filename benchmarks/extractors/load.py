@@ -10,8 +10,8 @@ from benchmarks.extractors.source import Sent, State
 from benchmarks.harness.child import child
 from infra import ports
 
-UNLIMITED = 40_000
-"""Frames per second of a run without a rate."""
+ASSUMED_RATE = 40_000
+"""Frames per second for which a run without a rate is sized."""
 
 
 class Load(NamedTuple):
@@ -21,7 +21,7 @@ class Load(NamedTuple):
 
     @property
     def frames(self) -> int:
-        return int((self.rate or UNLIMITED) * self.seconds)
+        return int((self.rate or ASSUMED_RATE) * self.seconds)
 
     def __str__(self) -> str:
         if self.rate:

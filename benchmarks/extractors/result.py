@@ -30,7 +30,7 @@ class Result(NamedTuple):
     """Frames per second that arrived in Kafka; without Kafka, that were read."""
     cpu: float
     """Microseconds of user and system time per frame. If the contestant falls behind, or the run has no
-    rate: the time of the whole round per frame that arrived in Kafka."""
+    rate: the time of the whole round per frame that arrived in Kafka; without Kafka, that was sent."""
     megabytes: float
     """Peak of resident memory."""
     calls: float | None
@@ -43,7 +43,7 @@ class Result(NamedTuple):
 
 
 def rate_of_appends(appended: Sequence[Appended]) -> float:
-    """Return frames per second without the first batch and the last, which waits for frames in vain."""
+    """Return frames per second without the first and the last batch, which waits for more frames."""
     times = sorted(each.at for each in appended)
     if not times:
         return 0.0

@@ -94,8 +94,8 @@ def _round(contestant: Contestant, load: Load, stack: Stack, source: Source, nam
         delay_50, delay_99 = delays(appended, sent)
     keeps_pace = load.rate and not missing
     cpu = steady_cpu(samples, sent) if keeps_pace else whole_cpu(samples, frames)
-    each = calls.count / frames if calls.count is not None and frames else None
-    return Result(rate, cpu, memory, each, delay_50, delay_99, missing)
+    calls_per_frame = calls.count / frames if calls.count is not None and frames else None
+    return Result(rate, cpu, memory, calls_per_frame, delay_50, delay_99, missing)
 
 
 def _wait_until_subscribed(

@@ -60,8 +60,6 @@ class State(NamedTuple):
     """Whether a client has subscribed and waits for its frames."""
     began: float
     """When the latest run began."""
-    sent: int
-    """Frames sent in that run."""
     read_at: float | None
     """When the client had read all frames."""
 
@@ -85,8 +83,7 @@ class Source:
         return self._made[make]
 
     def state(self) -> State:
-        sent = self.sent[-1].frames if self.sent else 0
-        return State(self._is_waiting, self._began, sent, self._read_at)
+        return State(self._is_waiting, self._began, self._read_at)
 
     def run(self, order: Order) -> None:
         with self._changed:

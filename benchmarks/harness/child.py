@@ -15,7 +15,7 @@ from infra import paths
 class Child:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self.usage = psutil.Process(process.pid)
+        self.running = psutil.Process(process.pid)
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
             raise RuntimeError(f"{process.args!r} did not become ready")

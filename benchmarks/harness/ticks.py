@@ -1,6 +1,6 @@
 """Generate Kafka messages of a random market quickly: an hour of ticks in a minute.
 
-Symbols, fields and widths are as on the exchanges; each tick has a different price, sequence and time.
+Symbols, fields and widths are as on the exchanges. Prices are random; sequence and time increase.
 Each exchange has half of the ticks, in one message per partition and second, or in several if one would
 be too large.
 """

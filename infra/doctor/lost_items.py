@@ -23,8 +23,8 @@ def lost_items(settings: Settings) -> Iterator[Finding]:
         if refused := counts.get(REFUSED):
             yield Finding(
                 f"the journal refused {refused:.0f} items of {exchange}: neither Kafka nor landing/ has them",
-                f"{log} (journal refuses items); make compare-candles shows the minutes. The count begins "
-                "at the extractor's start",
+                f"{log} (journal refuses items); make compare-candles counts the missing minutes. The "
+                "count of items begins at the extractor's start",
             )
         if dropped := counts.get(DROPPED):
             yield Finding(

@@ -19,7 +19,7 @@ LOG_END = 1 << 20
 """Bytes of supervisord's log that are read."""
 
 # 2026-11-28 10:18:38,765 WARN exited: jobs (exit status 1; not expected)
-# The time has all its digits: the text begins in the middle of a line.
+# The year needs all its digits: the text that is read may begin in the middle of a line.
 EXITED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ exited: (\S+) \(([^;]*);")
 
 

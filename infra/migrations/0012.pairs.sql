@@ -11,7 +11,7 @@ figures AS (
         round(100 * (sides.price - before.price) / nullif(before.price, 0), 2) AS change_24h,
         round(extract(epoch FROM statement_timestamp() - received_at), 3) AS age
     FROM sides
-    -- As in /api/last-day, whose first hour also takes the exchange's candle where one was requested.
+    -- As in /api/last-day, but a candle of the exchange replaces ours even where the feed was complete.
     LEFT JOIN LATERAL (
         SELECT first_hour.open
         FROM date_trunc('hour', statement_timestamp(), 'UTC') AS until, merged_candles(

@@ -59,7 +59,7 @@ class Connections:
             connection.recover()
 
     def take_refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
-        """Take the pending fault that refuses the current request; None if there is none."""
+        """Take the pending fault of this kind for the current request; None if there is none."""
         return next(iter(self._waiting.take(kind)), None)
 
     def shut_down(self) -> None:

@@ -1,6 +1,7 @@
 """Serve both exchanges on one port, and set up the simulation of their markets."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -58,8 +59,10 @@ class Simulation:
         binance_listed, kucoin_listed = binance_listing(), kucoin_listing()
         binance_pairs = binance_trading(binance_listed, self.binance_symbols)
         kucoin_pairs = kucoin_trading(kucoin_listed)
-        if not self.kucoin_rate > 0:
-            raise ValueError(f"{self.kucoin_rate} KuCoin frames a second: expected above 0")
+        if not 0 < self.kucoin_rate < math.inf:
+            raise ValueError(
+                f"{self.kucoin_rate} KuCoin frames a second: expected a finite number above 0"
+            )
         # A shorter period generates more load than KuCoin's limit of frames per symbol allows.
         kucoin_period = min(KUCOIN_PERIOD, len(kucoin_pairs) / self.kucoin_rate)
         coins = Coins([*binance_pairs, *kucoin_pairs], self.seed)

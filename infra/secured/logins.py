@@ -1,6 +1,6 @@
 """Return the settings of each program of a secured stack: TLS, and a login of its own.
 
-Users, hosts, ports and the database's name come from the settings. The passwords are random; each is in a
+Hosts, ports, and the database's name and roles come from the settings. The passwords are random; each is in a
 file of the stack's folder `secrets`, which is created at the first start.
 """
 

@@ -1,4 +1,4 @@
-"""Run Kafka in KRaft mode, one process as broker and controller, and create the topics."""
+"""Configure Kafka in KRaft mode, one process as broker and controller, and create the topics."""
 
 import shlex
 import subprocess

@@ -1,1 +1,1 @@
-"""Access control: API key, Host and Origin checks, stream limits, security headers."""
+"""Middleware of every request: form, Host and Origin checks, API key, stream limits, compression."""

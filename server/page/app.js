@@ -52,7 +52,7 @@ let changed = new Set();
 let frame = 0;
 let hasSnapshot = false;
 let hasInstruments = false;
-/** Number of times that the instruments changed. */
+/** Number of times that the instruments may have changed. */
 let listings = 0;
 /** Whether something was replaced that is not drawn yet, because the page is paused. */
 let isOld = false;

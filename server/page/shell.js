@@ -54,14 +54,19 @@ export class Shell {
 
   /** What the figures of a pair depend on. @returns {Context} */
   context() {
-    const wanted = this.place.exchanges;
-    const names = this.exchanges.map(({ name }) => name);
-    const chosen = names.filter((name) => wanted.includes(name));
     if (performance.now() - this.#ratesAt > RATES_LIFETIME) {
       this.#rates = usdtRates(this.market.pairs);
       this.#ratesAt = performance.now();
     }
-    return { exchanges: chosen.length ? chosen : names, rates: this.#rates, now: now() };
+    const chosen = this.chosenExchanges();
+    const exchanges = chosen.length ? chosen : this.exchanges.map(({ name }) => name);
+    return { exchanges, rates: this.#rates, now: now() };
+  }
+
+  /** Exchanges of the address that the server has; none means all. @returns {string[]} */
+  chosenExchanges() {
+    const names = this.exchanges.map(({ name }) => name);
+    return names.filter((name) => this.place.exchanges.includes(name));
   }
 
   /** Makes the next context() compute the rates again. Call it after the pairs were replaced. */

@@ -13,8 +13,8 @@ const LONGEST_DELAY = 10_000;
 const SILENCE_LIMIT = 15_000;
 const LONGEST_SILENCE = 240_000;
 
-// What the table shows. All fields would take four times as many bytes; base, quote and status come once,
-// from /api/instruments.
+// What the table shows. All fields would take two to three times as many bytes. Base, quote and status
+// come from /api/instruments.
 const FIELDS = ["price", "bid", "ask", "open_24h", "quote_volume_24h", "traded_at", "received_at"];
 
 /**

@@ -12,8 +12,8 @@
     {"type":"interruption","id":…,"previous":…,"time":…,
      "exchange":"kucoin","from":"2025-03-28T07:37:28.501233Z","to":null,"reason":"silence: …"}
 
-In a snapshot, and before the server has read Postgres, `previous` is null. In the first message of a resumed
-stream it is the id in `since`, and in any other the id of the message before on the same stream.
+`previous` is null in a snapshot and while `id` is null. In any other message it is the last `id` on the same
+stream that was not null, or at first the one in `since`.
 The models are the schema: /asyncapi.json is made from them. The rows of `prices` are text that Postgres
 wrote, so messages with prices are joined as text.
 """
@@ -52,7 +52,10 @@ class StreamMessage(BaseModel):
 
     id: Annotated[
         str | None,
-        Field(description="State of the table; null until the server has read Postgres"),
+        Field(
+            description="State of the table; null until the server has read Postgres, and while a new"
+            " snapshot is due"
+        ),
     ]
     previous: Annotated[
         str | None,

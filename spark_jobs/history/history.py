@@ -35,7 +35,7 @@ class StoreError(JobError):
 
 
 class HistoryError(JobError):
-    """Records are missing: neither `raw/`, despite the names of its objects, nor Kafka has them."""
+    """Records are missing: neither Kafka nor `raw/` has them."""
 
 
 class Hole(NamedTuple):
@@ -98,7 +98,7 @@ class History:
         ends: dict[tuple[str, int], int] = {}
         for topic_partition, (low, _high) in kept.items():
             first, after = archived.get(topic_partition, (low, low))
-            # If the span has Kafka's oldest record, it begins there or in raw/.
+            # If the span begins no later than Kafka's oldest record, it begins there or in raw/.
             begins[topic_partition] = (
                 min(first, low) if firsts[topic_partition] == low else firsts[topic_partition]
             )

@@ -40,8 +40,8 @@ class Reach(NamedTuple):
 
     `wanted` are the requested begins. They are lower than `begins` if the records in between are in
     neither Kafka nor `raw/`. Everything that was received from an exchange between `since` and `until`
-    is read. `until` lacks an exchange if its newest record is read. `since` lacks one if everything is to be
-    read and its first record is; that of a span has every exchange.
+    is read. `until` lacks an exchange if its newest record is read. For a span, `since` has every exchange;
+    otherwise only those that lack earlier records.
     """
 
     wanted: Mapping[tuple[str, int], int]
@@ -235,7 +235,7 @@ def stamped_since(reach: Reach, messages: DataFrame, since: datetime) -> Reach:
 
     `messages` has the columns of reconcile.messages_of.
     """
-    later = messages.where(F.col("minute") >= since).groupBy("topic", "partition")
+    later = messages.where(F.col("stamped_at") >= since).groupBy("topic", "partition")
     rows = later.agg(F.min("offset").alias("first")).collect()
     firsts = {(row["topic"], row["partition"]): row["first"] for row in rows}
     begins = {

@@ -59,7 +59,7 @@ def rebuild_tickers(
 
     Return None if there is no table. Rows of other records stay. If records after the progress have
     expired in Kafka, all records up to Kafka's end are read, and the progress moves there. Files that the
-    store lacks are removed from the table; of their rows, those of the range are rebuilt.
+    store lacks are removed from the table; their rows are rebuilt as far as their records are read.
     Raise TopicError, OffsetError and HistoryError as `rebuild` does, and TableError if price_history writes
     meanwhile.
     """

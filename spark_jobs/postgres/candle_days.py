@@ -33,7 +33,7 @@ ORDER BY relname LIMIT 1
 
 OLDEST_BEFORE = """
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-WHERE inhparent = 'candles_1m'::regclass AND relname < %s
+WHERE inhparent = %s::regclass AND relname < %s
 ORDER BY relname LIMIT 1
 """
 
@@ -67,7 +67,12 @@ def next_unsorted_day(statements: cursor, until: datetime) -> str | None:
 def drop_a_day(statements: cursor, now: datetime, kept: timedelta = RETENTION) -> None:
     """Drop the partition of the oldest day if it is older than `kept`."""
     since, _until = retained_span(now, kept)
-    statements.execute(OLDEST_BEFORE, (_partition(since.date()),))
+    drop_oldest_before(statements, "candles_1m", _partition(since.date()))
+
+
+def drop_oldest_before(statements: cursor, table: str, partition: str) -> None:
+    """Drop the table's first partition by name, if its name sorts before `partition`."""
+    statements.execute(OLDEST_BEFORE, (table, partition))
     for (name,) in statements.fetchall():
         statements.execute(f"DROP TABLE {name}")
 

@@ -1,4 +1,4 @@
-"""Store dead letters: messages and items that are neither a ticker nor a row of a small topic.
+"""Store dead letters: messages and items of any topic that could not be read.
 
 `dead_letter_spans` counts each dead letter once, with its offset. `dead_letters` keeps a few examples of
 each cause, with their bytes.

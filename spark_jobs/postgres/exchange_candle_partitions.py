@@ -11,6 +11,8 @@ from typing import NamedTuple
 import pyarrow as pa
 from psycopg2.extensions import cursor
 
+from spark_jobs.postgres.candle_days import drop_oldest_before
+
 HOURS_KEPT = timedelta(days=366)
 """Retention of candles of an hour. That of minutes is CANDLES_RETENTION_DAYS."""
 DAYS_KEPT = timedelta(days=3653)
@@ -52,12 +54,6 @@ WHERE ctid = ANY (ARRAY(
 ))
 """
 
-OLDEST = """
-SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-WHERE inhparent = %s::regclass AND relname < %s
-ORDER BY relname LIMIT 1
-"""
-
 
 def kept_since(now: datetime, minutes_kept: timedelta) -> dict[str, datetime]:
     """Return the start of the oldest partition that is kept, by interval. `now` is Postgres's time."""
@@ -83,9 +79,7 @@ def make_partitions(statements: cursor, candles: pa.Table) -> None:
 def drop_a_partition(statements: cursor, now: datetime, minutes_kept: timedelta) -> None:
     """Drop the oldest partition of each interval if all its candles are too old."""
     for interval, since in kept_since(now, minutes_kept).items():
-        statements.execute(OLDEST, (f"exchange_candles_{interval}", partition(interval, since)))
-        for (name,) in statements.fetchall():
-            statements.execute(f"DROP TABLE {name}")
+        drop_oldest_before(statements, f"exchange_candles_{interval}", partition(interval, since))
 
 
 def delete_old_spans(statements: cursor, until: datetime, rows: int) -> bool:

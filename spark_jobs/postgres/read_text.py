@@ -48,7 +48,7 @@ def missing(name: str) -> Column:
 
 
 def unusable(name: str) -> Column:
-    """Return the fault of a field that is present, but whose value, column `name`, is NULL: it can't be read.
+    """Return the fault of a field that is present but can't be read: its value, column `name`, is NULL.
 
     NUL is replaced, because Postgres refuses it.
     """

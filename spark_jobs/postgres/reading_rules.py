@@ -22,7 +22,7 @@ END
 def record_rebuild(statements: cursor, unchanged_until: Mapping[str, datetime | None]) -> None:
     """Record that the rows of these exchanges are of the present rules.
 
-    Rows up to a time that is not None were left unchanged; they keep the rules that they had.
+    An exchange's rows up to the time in `unchanged_until`, if any, keep the rules that they had.
     """
     for exchange, until in unchanged_until.items():
         statements.execute(

@@ -227,7 +227,7 @@ COPIED_TIME = "%Y-%m-%d %H:%M:%S%.6fZ"
 
 
 def copy_into(statements: cursor, table: str, rows: pl.DataFrame) -> None:
-    """Copy rows into a table. Only texts are quoted, so an empty text differs from NULL."""
+    """Copy rows into a table. Texts are quoted and NULL is not, so an empty text differs from NULL."""
     columns = ", ".join(f'"{name}"' for name in rows.columns)
     lines = io.BytesIO()
     rows.write_csv(

@@ -135,7 +135,7 @@ def commit(consumer: Consumer, offsets: Offsets) -> None:
     try:
         committed = consumer.commit(offsets=partitions, asynchronous=False)
     except KafkaException:
-        # Why there is no coordinator, such as a missing right, is an event of the consumer.
+        # The cause, such as a missing right, may be in an event of the consumer instead of this error.
         event = consumer.poll(0)
         if event is not None and (error := event.error()) is not None:
             raise KafkaException(error) from None

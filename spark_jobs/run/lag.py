@@ -1,11 +1,9 @@
 """Compute how far a query lags behind Kafka, in messages and in seconds. Pure."""
 
 from collections import deque
-from collections.abc import Mapping
 from typing import NamedTuple
 
-TopicOffsets = Mapping[str, Mapping[str, int]]
-"""Next offsets as Spark writes them: topic -> partition -> offset."""
+from spark_jobs.kafka_source.offsets import PartitionOffsets
 
 
 class Lag(NamedTuple):
@@ -20,9 +18,9 @@ class LagClock:
     """
 
     def __init__(self) -> None:
-        self._ends: deque[tuple[float, TopicOffsets]] = deque()
+        self._ends: deque[tuple[float, PartitionOffsets]] = deque()
 
-    def after_batch(self, now: float, reached: TopicOffsets, end: TopicOffsets) -> Lag:
+    def after_batch(self, now: float, reached: PartitionOffsets, end: PartitionOffsets) -> Lag:
         """Return the lag after a batch, given the topics' ends when it began. `now` is in seconds."""
         if not self._ends or self._ends[-1][1] != end:
             self._ends.append((now, end))
@@ -32,7 +30,7 @@ class LagClock:
         return Lag(_behind(reached, end), seconds)
 
 
-def _behind(reached: TopicOffsets, end: TopicOffsets) -> int:
+def _behind(reached: PartitionOffsets, end: PartitionOffsets) -> int:
     """Return the number of messages between the offsets."""
     return sum(
         max(0, offset - reached[topic][partition])

@@ -13,7 +13,7 @@ from spark_jobs.run.metrics import JobMetrics
 from spark_jobs.tickers.reading import Reading, Share
 
 Counts = Mapping[str, int]
-"""Counts of a batch for its log line, such as {"written": 1240, "refused": 3}."""
+"""Counts of a batch for its log line and the metrics, such as {"written": 1240, "refused": 3}."""
 
 
 class Sink(ABC):
@@ -57,7 +57,7 @@ class Sink(ABC):
         return {}
 
     def report_to(self, metrics: JobMetrics) -> None:  # noqa: B027
-        """Start to report values that change between batches, such as sizes. Most sinks have none."""
+        """Start to report what `counts` lacks, such as failed attempts and sizes."""
 
     def stop_soon(self) -> None:
         """Skip all further batches."""

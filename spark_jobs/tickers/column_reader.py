@@ -294,7 +294,7 @@ def _is_absent(topic: str, name: str) -> pl.Expr:
 
 
 def _rows(read: pl.DataFrame, topic: str) -> pl.DataFrame:
-    """Return tickers, and a row for each field that is written but can't be read."""
+    """Return tickers, and the rows of `_unread`."""
     tickers = read.select(_columns(topic, pl.lit(IS_TICKER), [*FIELDS[topic]]))
     unread = [*_unread(read, topic)]
     if not unread:

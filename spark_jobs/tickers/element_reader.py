@@ -130,8 +130,8 @@ def _required(written: Row, fields: Mapping[str, Field], timestamp: int | None) 
 def _optional(written: Row, fields: Mapping[str, Field]) -> tuple[Row, dict[str, str]]:
     """Return the other values, and the reason of each field that is written but can't be read.
 
-    A ticker needs a price, but an exchange may not have one yet: it is absent or zero. That is no dead
-    letter.
+    An exchange may not have a price yet: it is absent or zero. That is no dead letter, but the price then
+    has a reason, too.
     """
     found: Row = {}
     faults: dict[str, str] = {}

@@ -413,8 +413,23 @@ def test_the_filtered_rows_are_exported_with_every_digit(server: ServerProcess, 
     assert in_btc["turnover"] == "8"
     assert float(in_btc["volume"]) == pytest.approx(8 * 85439.99)
     assert [each["pair"] for each in rows] == ["BTC/USDT", "WBTC/USDT"]
+    assert "change" in rows[0]
+    assert "day" not in rows[0], "a drawing is no figure"
     assert (rows[0]["price_binance"], rows[0]["price_kucoin"]) == ("85439.99", "85525.4")
     assert (rows[1]["price_kucoin"], rows[1]["volume"]) == ("", "600000")
+
+
+def test_an_unknown_exchange_in_the_address_counts_as_none(
+    server: ServerProcess, page: Page
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{server.page}#/?quote=USDT&exchange=kraken")
+    expect(price(page, "BTC/USDT", "kucoin")).to_have_text("85,525.40")
+    every = page.get_by_role("group", name="Exchange").get_by_role("button", name="All")
+    expect(every).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("button", name="Copy as curl").first.click()
+    expect(page.locator("#said")).to_have_text(f"Copied: curl '{server.page}api/prices?quote=USDT'")
 
 
 def test_the_same_prices_are_copied_as_a_command(server: ServerProcess, page: Page) -> None:

@@ -11,14 +11,13 @@ import pytest
 
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
-from infra.replay.faults.faults import Close, Unauthorized
 from infra.replay.faults.limits import BinanceLimits, KucoinLimits
 from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.ledger import Identity, Ledger, Written, identities, lateness, surely_received
 from tests.support.random_faults import faults_of, strike
-from tests.support.replay_exchange import clear, inflict, running, settings_at
+from tests.support.replay_exchange import clear, close, running, settings_at
 from tests.support.waiting import pass_time, wait_for
 
 pytestmark = pytest.mark.fault
@@ -68,9 +67,7 @@ def test_random_faults_lose_no_item_end_no_extractor_and_leak_no_memory(
             clear(address, each)
         for each in EXCHANGES:
             _wait_for_every_symbol(ledger, each)
-        for each in EXCHANGES:
-            inflict(address, each, Unauthorized(), "every")
-            inflict(address, each, Close(), "open")
+        close(address)
         for each, process in processes.items():
             _wait_until_all_is_read(ledger, each, process)
         for process in processes.values():

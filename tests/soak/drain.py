@@ -13,9 +13,9 @@ from infra import paths, supervision
 from infra.stack import Stack, StackError
 from infra.up import EXTRACTORS, JOBS
 from tests.soak.counts import messages_in_raw, progress, rows_in_tickers, tickers_in_postgres
-from tests.soak.misbehaviour import close
 from tests.support.kafka import ends
 from tests.support.market import REFUSED
+from tests.support.replay_exchange import close
 from tests.support.waiting import Value, wait_for
 
 DEADLINE = 600.0
@@ -23,7 +23,7 @@ DEADLINE = 600.0
 
 PAUSE = 2.0
 STARTS = 3
-"""Starts of extractors to empty their journals. On a stop, an extractor has 10 s for its last upload."""
+"""Starts of extractors to empty their journals. On a stop, an extractor has 7 s for its last upload."""
 
 DIFFERS = re.compile(r"^\S.*, (\d+) differ$", re.MULTILINE)
 NOT_COMPARED = re.compile(r"^  (\d+) can't be compared", re.MULTILINE)

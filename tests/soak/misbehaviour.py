@@ -10,9 +10,8 @@ from threading import Event
 import requests
 
 from core.topics import TOPIC_OF_EXCHANGE
-from infra.replay.faults.faults import Close, Unauthorized
 from tests.support.random_faults import faults_of, strike
-from tests.support.replay_exchange import clear, inflict
+from tests.support.replay_exchange import clear
 
 PAUSES = (2.0, 12.0)
 """Range of seconds between two faults. An extractor may need 10 s to reconnect before data flows."""
@@ -42,10 +41,3 @@ def misbehaving(address: str, chance: random.Random) -> Iterator[dict[str, Count
             done.result()
             for exchange in inflicted:
                 clear(address, exchange)
-
-
-def close(address: str) -> None:
-    """Close all connections of both exchanges with a close frame, and refuse new ones."""
-    for exchange in TOPIC_OF_EXCHANGE:
-        inflict(address, exchange, Unauthorized(), "every")
-        inflict(address, exchange, Close(), "open")

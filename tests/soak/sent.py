@@ -13,8 +13,8 @@ from infra.replay.connection import Connection
 from tests.support.ledger import identities_in
 
 MARGIN = 5_000_000
-"""Microseconds before a connection's end in which items may be lost. Extractors buffer read data for up
-to 1 s, and read late while a Spark driver starts on the same machine."""
+"""Microseconds before a connection's end in which items may be lost: extractors read late while a Spark
+driver starts on the same machine."""
 
 Hashes = NDArray[np.int64]
 """Hashes of items' identities, such as symbol and sequence. Collisions are unlikely among millions."""

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import requests
@@ -14,6 +13,7 @@ import yaml
 from infra.monitoring.monitor import RULES, prometheus_url
 from infra.ports import free_ports
 from infra.stack import Stack
+from tests.support.sockets import serving
 
 Alert = dict[str, Any]
 
@@ -50,14 +50,8 @@ def webhook() -> Iterator[Webhook]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Answer) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", port), Answer)):
+        yield receiver
 
 
 def query(stack: Stack, expression: str) -> list[dict[str, Any]]:

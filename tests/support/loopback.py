@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
+from tests.support.sockets import serving
 from tests.support.waiting import DEADLINE, wait_for
 
 CLOSE_1001 = b"\x88\x02\x03\xe9"
@@ -94,16 +95,11 @@ def http_server(
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        if tls:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    with serving(server):
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
 
 
 def bullet(endpoint: str, token: str, ping_interval: float = 18.0) -> str:

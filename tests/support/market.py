@@ -23,13 +23,12 @@ from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
 from extractors.journal.journal import Journal
 from extractors.receive.notices import now_us
-from infra.replay.faults.faults import Close, Unauthorized
 from infra.replay.server import Simulation
 from tests.support.extractor import Extractor
 from tests.support.kafka import Topic, all_items
 from tests.support.landing import Landing
 from tests.support.ledger import Ledger, Written, lateness
-from tests.support.replay_exchange import clear, inflict, running, settings_at
+from tests.support.replay_exchange import clear, close, running, settings_at
 from tests.support.waiting import wait_for
 
 EXCHANGES = tuple(TOPIC_OF_EXCHANGE)
@@ -105,9 +104,7 @@ class Market:
     def close(self) -> None:
         """Close all connections and refuse new ones. Return when the extractors have read everything."""
         refused = {each: self.extractors[each].log().count(REFUSED) for each in EXCHANGES}
-        for each in EXCHANGES:
-            inflict(self.address, each, Unauthorized(), "every")
-            inflict(self.address, each, Close(), "open")
+        close(self.address)
         for each in EXCHANGES:
             self._wait_for_log(each, REFUSED, refused[each] + 1)
 

@@ -1,4 +1,4 @@
-"""Run a Kafka for one test, which may kill it, fill its disk and truncate its data.
+"""Run a Kafka for tests that kill it, fill its disk or truncate its data.
 
 with own_kafka(tmp_path, settings) as broker:
     …broker.settings are the settings with its address…

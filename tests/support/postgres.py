@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from psycopg2.extensions import connection
 from core.settings import Settings
 from infra import paths
 from spark_jobs.kafka_source.offsets import Offsets
+from tests.support.sockets import serving
 
 SOON = timedelta(milliseconds=100)
 """Lock timeout for tests in which the lock is never released."""
@@ -120,13 +121,8 @@ def dies_at_commit(database: Settings, *, arrives: bool) -> Iterator[tuple[Setti
             (postgres if source is client else client).sendall(said)
             return bool(said)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            there = f"127.0.0.1:{server.server_address[1]}"
-            through = database.database_url.replace(f"{url.hostname}:{url.port}", there)
-            yield replace(database, database_url=through), is_armed
-        finally:
-            server.shutdown()
-            thread.join()
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+    there = f"127.0.0.1:{server.server_address[1]}"
+    through = database.database_url.replace(f"{url.hostname}:{url.port}", there)
+    with serving(server):
+        yield replace(database, database_url=through), is_armed

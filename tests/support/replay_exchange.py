@@ -11,9 +11,10 @@ from urllib.parse import quote
 import requests
 
 from core.settings import Settings
+from core.topics import TOPIC_OF_EXCHANGE
 from infra.replay.binance.exchange import Binance
 from infra.replay.connections import Reach
-from infra.replay.faults.faults import Fault
+from infra.replay.faults.faults import Close, Fault, Unauthorized
 from infra.replay.kucoin.exchange import Kucoin
 from infra.replay.server import serving
 
@@ -23,7 +24,7 @@ TIMEOUT = 60.0
 
 @contextmanager
 def running(binance: Binance, kucoin: Kucoin, port: int = 0) -> Iterator[str]:
-    """Yield `127.0.0.1:port`; without a port, with a free one. Errors of the server are raised here."""
+    """Yield `127.0.0.1:port`, with a free port if `port` is 0. Errors of the server are raised here."""
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
@@ -70,3 +71,10 @@ def inflict(address: str, exchange: str, fault: Fault, connections: Reach = 1) -
 def clear(address: str, exchange: str) -> None:
     answer = requests.delete(f"http://{address}/control/{exchange}", timeout=TIMEOUT)
     assert answer.status_code == 204, answer.text
+
+
+def close(address: str) -> None:
+    """Close all connections of both exchanges with a close frame, and refuse new ones."""
+    for exchange in TOPIC_OF_EXCHANGE:
+        inflict(address, exchange, Unauthorized(), "every")
+        inflict(address, exchange, Close(), "open")

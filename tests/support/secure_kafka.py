@@ -1,4 +1,4 @@
-"""Run a Kafka for one test with TLS, logins and access rights, as in managed services.
+"""Run a Kafka with TLS, logins and access rights, as in managed services.
 
 with secure_kafka(tmp_path) as broker:
     broker.grant("Write", "binance_raw_data")

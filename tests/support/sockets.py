@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from socketserver import BaseServer
 from threading import Thread
 
 from tests.support.waiting import pass_time
@@ -42,6 +43,19 @@ def tcp_server(talk: Talk, host: str = "127.0.0.1") -> Iterator[int]:
                 shut_down(connection)
             for thread in threads:
                 thread.join()
+
+
+@contextmanager
+def serving(server: BaseServer) -> Iterator[None]:
+    """Run a server of the standard library in a thread for the block, then close it."""
+    with server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def shut_down(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Simulate a connection whose peer reads only on request, and create a client on it."""
+"""Simulate a connection whose peer may stop reading, and create a client on it."""
 
 import asyncio
 import json

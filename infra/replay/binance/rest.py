@@ -130,7 +130,7 @@ class BinanceRest:
         width = CANDLE_SECONDS[interval] * 1000
         # The first candle starts at startTime or later, the last one at endTime or earlier.
         end = whole(request, "endTime", now_ms()) // width * width + width
-        start = -(-whole(request, "startTime", end - limit * width) // width) * width
+        start = -(-whole(request, "startTime", max(0, end - limit * width)) // width) * width
         end = min(end, start + limit * width)
         found = self._source.candles(symbols[0], interval, start // 1000, end // 1000)
         if self._connections.take_refusal(CandlesChange):

@@ -68,7 +68,7 @@ class KucoinCommands:
         had = self._subscriptions.of(connection)
         for topic in topics:
             if topic not in had:
-                # The first data is a burst with the last ticker of every symbol.
+                # The first data is a burst: the last ticker of each symbol of the topic.
                 texts = self._source.greeting(topic)
                 connection.send_data(texts, encode_frames(texts))
         self._subscriptions.add(connection, topics)

@@ -111,7 +111,7 @@ def order_key(text: str) -> str:
     try:
         frame = json.loads(text)
         return f"{frame['topic']} {frame['subject']}"
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ""
 
 

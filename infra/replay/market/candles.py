@@ -85,7 +85,8 @@ class Candles:
         self._forgotten_until = 0
 
     def trade(self, at: int, price: int, size: int) -> None:
-        """Add a trade. Times, in seconds, never decrease."""
+        """Add a trade. Times, in seconds, never decrease. A trade before the start counts at the start."""
+        at = max(at, self._now)
         _add(self._minutes, at // MINUTE * MINUTE, price, size)
         _add(self._hours, at // HOUR * HOUR, price, size)
         if len(self._minutes) > MINUTES_KEPT:

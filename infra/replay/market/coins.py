@@ -50,9 +50,9 @@ class Coins:
         """Estimate unknown coins' values: exchanges choose increments that leave some four digits."""
         increments = defaultdict(list)
         for pair in pairs:
+            if pair.quote not in self.dollars:
+                raise ValueError(f"{pair.symbol}: data/coins.csv has no {pair.quote}")
             if pair.base not in self.dollars:
-                if pair.quote not in self.dollars:
-                    raise ValueError(f"{pair.symbol}: data/coins.csv has no {pair.quote}")
                 increments[pair.base].append(float(pair.price_increment) * self.dollars[pair.quote])
         for coin, dollars in increments.items():
             digits = self._random.uniform(2.5, 4)

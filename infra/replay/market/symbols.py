@@ -1,4 +1,4 @@
-"""Read the symbols that the exchanges list from `data/`, and select those that trade, busiest first."""
+"""Read the exchanges' symbol lists from `data/`, and select the symbols that trade, busiest first."""
 
 import csv
 import json

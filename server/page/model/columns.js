@@ -27,7 +27,7 @@ import {
  * @property {string} kind the id without its exchange
  * @property {string} exchange its exchange if each exchange has such a column, otherwise ""
  * @property {string} label
- * @property {string} hint a sentence
+ * @property {string} hint what the column shows, in a few words
  * @property {number} width minimum width in pixels
  * @property {number} rank columns of a higher rank leave a narrow table first
  * @property {(pair: Pair, context: Context) => number | string | null} value to sort by; also exported, unless plainText has a case for the kind

@@ -29,7 +29,8 @@ import { flash } from "./flash.js";
  * `isNew` if the cell showed another pair before
  */
 
-const FROM_CANDLES =
+/** Why a figure is marked. */
+export const FROM_CANDLES =
   "computed from the candles of the last 24 full hours, because its ticker lacks this figure";
 
 /** @type {Record<string, Cell>} */

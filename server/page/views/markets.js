@@ -97,7 +97,8 @@ export class Markets {
     const { place, exchanges } = this.#shell;
     if (this.#search.value !== place.search) this.#search.value = place.search;
     const named = exchanges.map(({ name, title }) => ({ value: name, label: title }));
-    showChips(this.#exchangeChips, [{ value: "", label: "All" }, ...named], place.exchanges);
+    const chips = [{ value: "", label: "All" }, ...named];
+    showChips(this.#exchangeChips, chips, this.#shell.chosenExchanges());
     set(this.#favourites, "aria-pressed", String(place.favourites));
     this.#showQuotes();
     this.#layOut();
@@ -175,12 +176,12 @@ export class Markets {
 
   #layOut() {
     const { place, exchanges } = this.#shell;
-    const isShown = (/** @type {string} */ name) =>
-      place.exchanges.length === 0 || place.exchanges.includes(name);
-    const possible = columnsOf(exchanges.filter(({ name }) => isShown(name)));
+    const shown = this.#shell.context().exchanges;
+    const possible = columnsOf(exchanges.filter(({ name }) => shown.includes(name)));
+    // With one exchange, nothing can be compared.
+    const isSingle = shown.length < 2;
     const wanted = possible.filter(
-      ({ id, kind }) =>
-        !preferences.hidden.includes(id) && !(kind === "difference" && this.#isSingle()),
+      ({ id, kind }) => !preferences.hidden.includes(id) && !(kind === "difference" && isSingle),
     );
     const width = this.#scroller.clientWidth;
     const share = Math.max(NARROWEST, Math.min(1, width / NARROW));
@@ -188,11 +189,6 @@ export class Markets {
     this.#columns = fitting(scaled, width - STAR_WIDTH);
     this.#table.setColumns(this.#columns, place.sort);
     this.#showColumnChoice(columnsOf(exchanges));
-  }
-
-  /** Returns whether only one exchange is shown: then nothing can be compared. */
-  #isSingle() {
-    return this.#shell.context().exchanges.length < 2;
   }
 
   #showQuotes() {

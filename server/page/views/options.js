@@ -45,7 +45,9 @@ export class Options {
   }
 
   #export() {
-    const { pairs, columns } = this.#content();
+    const { pairs, columns: shown } = this.#content();
+    // The last day is a drawing.
+    const columns = shown.filter(({ kind }) => kind !== "day");
     const context = this.#shell.context();
     const rows = pairs.map((pair) => columns.map((column) => plainText(pair, column, context)));
     const names = columns.map(({ id }) => id.replace(":", "_"));
@@ -60,7 +62,7 @@ export class Options {
   #pricesAddress() {
     const { place } = this.#shell;
     const query = new URLSearchParams();
-    for (const exchange of place.exchanges) query.append("exchange", exchange);
+    for (const exchange of this.#shell.chosenExchanges()) query.append("exchange", exchange);
     for (const quote of place.quotes) query.append("quote", quote);
     const text = query.toString();
     return address("prices") + (text && `?${text}`);

@@ -5,6 +5,7 @@ import { title } from "../exchanges.js";
 import { age, percent, points, rounded } from "../format.js";
 import { amount } from "../model/digits.js";
 import { change, difference, isOld, spread, volume } from "../model/figures.js";
+import { FROM_CANDLES } from "./cells.js";
 
 /** @import { Pair, Side } from "../types.js" */
 /** @import { Context } from "../model/columns.js" */
@@ -42,11 +43,7 @@ export class PairFigures {
     { "aria-label": "Figures" },
     element("table", { class: "figures" }, element("thead", {}, this.#head), this.#body),
     this.#difference,
-    element(
-      "p",
-      { class: "hint" },
-      "* computed from the candles of the last 24 full hours, because its ticker lacks this figure",
-    ),
+    element("p", { class: "hint" }, `* ${FROM_CANDLES}`),
   );
 
   /** Forgets the details of another pair. */

@@ -151,7 +151,6 @@ export class Panel {
       this.#listings = listings;
       this.#sources.replaceChildren(...sides.map(sourceOf));
     }
-    this.#update(pair);
     this.#draw(pair);
     this.tick();
   }

@@ -199,7 +199,7 @@ class Archive(Sink):
         If `raw/` has some of its records under other names, that process ended before it noticed, and
         published nothing. The caller then deletes the batch, and its records are read from Kafka again.
         The same is done with a topic's files if an earlier version staged one whose name is too long,
-        unless `raw/` has another file of the topic: reading might resume after the deleted records.
+        unless `raw/` has later records of its partitions: reading would resume after the deleted ones.
         """
         staged = self._staged()
         found = {folder: self._names(folder)[folder] for folder in {file.folder for file in staged}}

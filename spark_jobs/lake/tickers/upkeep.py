@@ -120,7 +120,7 @@ class TickerUpkeep(threading.Thread):
             )
 
     def _merge(self, runs: Sequence[Run]) -> None:
-        """Replace several runs with one."""
+        """Replace the files that merge.py has rewritten: all files of the runs, or only the unsorted ones."""
         began = time.monotonic()
         files = {file.path: file for run in runs for file in run}
         folder = runs[0][0].path.rpartition("/")[0]

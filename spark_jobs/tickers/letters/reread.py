@@ -85,10 +85,12 @@ def reread_letters(was: Sequence[Span], read: pl.DataFrame) -> Now:
     is_dead = pl.col("kind") == IS_DEAD_LETTER
     dead = marked.filter(was_dead & is_dead).select(*READ)
 
-    # Some of their items were dead letters; now the whole message is unreadable. Keep their spans.
+    # Messages of which some items were dead letters, and which are now unreadable as a whole: keep their
+    # spans.
     lost = marked.filter(~was_dead & is_dead & (pl.col("position") == WHOLE_MESSAGE))
     unchanged = set(lost["offset"])
-    # EVERY_ITEM needs a message that was read as a whole, so count the others as having other rows.
+    # Messages of which only some items were dead letters count as having other rows, so that none of their
+    # spans gets EVERY_ITEM.
     others = pl.concat(
         [marked.filter(~is_dead).select("topic", "partition", "offset"), _messages(was, places)]
     )

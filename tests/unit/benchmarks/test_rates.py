@@ -44,7 +44,7 @@ def test_messages_are_divided_by_the_seconds_in_which_they_were_counted(
                 "bytes": {"everything": 0, "ten": 100 * messages, "slow": 0},
             }
 
-        yield SimpleNamespace(usage=None, result=result)
+        yield SimpleNamespace(running=None, result=result)
 
     monkeypatch.setattr(streams, "time", clock)
     monkeypatch.setattr(streams, "child", clients)

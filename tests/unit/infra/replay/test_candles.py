@@ -78,6 +78,13 @@ def test_trades_make_the_candle_of_their_minute_and_a_minute_without_any_repeats
     ]
 
 
+@pytest.mark.parametrize("interval", ["1m", "1h"])
+def test_a_trade_before_the_start_makes_no_second_candle(candles: Candles, interval: str) -> None:
+    candles.trade(NOW // HOUR * HOUR - 1, 10_010, 5)
+    starts = [each.start for each in candles.of(interval, NOW - DAY, NOW + 1, NOW)]
+    assert starts == sorted(set(starts))
+
+
 def test_minutes_of_hours_without_a_trade_repeat_the_price(candles: Candles) -> None:
     hour = NOW // HOUR * HOUR
     (last,) = candles.of("1m", NOW // 60 * 60, NOW, NOW)

@@ -72,8 +72,8 @@ def test_a_frame_that_is_held_comes_behind_the_next_of_its_symbol() -> None:
 
 def test_any_text_of_a_recording_has_a_key_of_order() -> None:
     ticker = '{"topic":"/market/ticker:all","subject":"BTC-USDT"}'
-    texts = [ticker, "x", "7", "[]", '{"topic":"/market/ticker:all"}']
-    assert [*map(order_key, texts)] == ["/market/ticker:all BTC-USDT", "", "", "", ""]
+    texts = [ticker, "x", "7", "[]", '{"topic":"/market/ticker:all"}', "[" * 100_000]
+    assert [*map(order_key, texts)] == ["/market/ticker:all BTC-USDT", "", "", "", "", ""]
 
 
 def test_each_nth_frame_comes_twice() -> None:

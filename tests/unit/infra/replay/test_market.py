@@ -204,9 +204,10 @@ def test_a_share_that_can_not_be_is_refused_by_its_value(changed: float) -> None
         market(changed=changed)
 
 
-def test_a_pair_with_an_unknown_quote_is_refused_by_name() -> None:
-    pair = Pair("AAABBB", "AAA", "BBB", Decimal("0.01"), Decimal("0.1"))
-    with pytest.raises(ValueError, match=r"^AAABBB: data/coins\.csv has no BBB$"):
+@pytest.mark.parametrize("base", ["AAA", "BTC"])
+def test_a_pair_with_an_unknown_quote_is_refused_by_name(base: str) -> None:
+    pair = Pair(f"{base}BBB", base, "BBB", Decimal("0.01"), Decimal("0.1"))
+    with pytest.raises(ValueError, match=rf"^{base}BBB: data/coins\.csv has no BBB$"):
         Coins([pair], seed=1)
 
 

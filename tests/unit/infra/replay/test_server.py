@@ -1,6 +1,7 @@
 """Test `python -m infra.replay` as a process."""
 
 import json
+import math
 import re
 import signal
 import socket
@@ -142,7 +143,8 @@ def test_the_port_comes_from_the_environment_and_a_busy_one_is_named() -> None:
             Simulation(binance_changed=2),
             "share of changed instruments 2: expected above 0, at most 1",
         ),
-        (Simulation(kucoin_rate=-1), "-1 KuCoin frames a second: expected above 0"),
+        (Simulation(kucoin_rate=-1), "-1 KuCoin frames a second: expected a finite number above 0"),
+        (Simulation(kucoin_rate=math.inf), "inf KuCoin frames a second: expected a finite"),
     ],
 )
 def test_a_setting_that_can_not_be_is_refused_by_its_value(
@@ -196,7 +198,8 @@ def test_a_time_that_can_not_be_is_refused_by_name_and_value() -> None:
 
 def test_a_wrong_option_ends_it_with_the_reason_alone() -> None:
     ended = run([*COMMAND, "--port", "0", "--kucoin-rate", "0"], status=1)
-    assert ended.stderr == "infra.replay: 0.0 KuCoin frames a second: expected above 0\n"
+    problem = "0.0 KuCoin frames a second: expected a finite number above 0"
+    assert ended.stderr == f"infra.replay: {problem}\n"
     ended = run([*COMMAND, "--port", "70000"], status=2)
     assert "argument --port: 70000: expected a port" in ended.stderr
 
