@@ -54,7 +54,10 @@ def port(value: str) -> int:
 
 
 def port_or_none(value: str) -> int:
-    return 0 if value == "0" else port(value)
+    try:
+        return 0 if value == "0" else port(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 0 for none") from error
 
 
 def count(maximum: int, *, minimum: int = 1) -> Callable[[str], int]:
@@ -75,8 +78,8 @@ def raw_days(maximum: int) -> Callable[[str], int]:
         days = count(maximum)(value)
         if days <= RAW_TOPIC_DAYS:
             raise ValueError(
-                f"expected more than {RAW_TOPIC_DAYS}, Kafka's retention in days: raw/ shows what was "
-                "archived"
+                f"expected more than {RAW_TOPIC_DAYS}, Kafka's retention in days: a restart looks in "
+                "raw/ for what is archived"
             )
         return days
 
@@ -118,7 +121,7 @@ http_base = base_url("http", "https")
 
 
 def http_url(value: str) -> str:
-    expected = "expected http:// or https://, a host and a path"
+    expected = "expected http:// or https:// and a host"
     try:
         url = urlsplit(value)
         number = url.port

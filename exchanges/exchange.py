@@ -260,7 +260,7 @@ class Exchange:
     """Description of an exchange. Times and limits stay within the exchange's documented figures."""
 
     name: str
-    """Lower case; part of the names of topics, settings and metrics."""
+    """Lower case; part of the names of topics and settings, and a label of metrics."""
     title: str
     """Display name."""
     domains: tuple[str, ...]

@@ -14,7 +14,7 @@ DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 
 
 
 class Metrics:
-    """Metrics of one process and one exchange. Every name begins with `extractor_`."""
+    """Metrics of one process and one exchange. Every name defined here begins with `extractor_`."""
 
     def __init__(self, exchange: str) -> None:
         self._registry = new_registry("extractor")

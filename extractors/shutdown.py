@@ -6,7 +6,7 @@ from threading import Event
 
 
 class Shutdown:
-    """Request to shut down. The process must end within `limit` seconds of the request."""
+    """Request to shut down. All deliveries must end within `limit` seconds of it."""
 
     def __init__(self, limit: float) -> None:
         self.requested = Event()

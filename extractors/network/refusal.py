@@ -74,9 +74,11 @@ def refusal(
 def without_query(text: str, url: str) -> str:
     """Return the text on one line, without values of the URL's query that may be secret.
 
-    A server may echo them. A value shorter than SHORTEST_SECRET is kept.
+    A server may echo them, decoded or as in the URL. A value shorter than SHORTEST_SECRET is kept.
     """
-    for _, value in parse_qsl(urlsplit(url).query):
+    query = urlsplit(url).query
+    encoded = [part.partition("=")[2] for part in query.split("&")]
+    for value in (*encoded, *(value for _, value in parse_qsl(query))):
         if len(value) >= SHORTEST_SECRET:
             text = text.replace(value, CUT)
     return one_line(text)
@@ -117,9 +119,9 @@ def _seconds_until(date: str, now: str | None) -> float:
     """Return the seconds until a date (0 if invalid). `now` is the server's: our clock may be wrong."""
     try:
         then = parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     try:
         return then - parsedate_to_datetime(now or "").timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return then - time.time()

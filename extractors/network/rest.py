@@ -81,7 +81,8 @@ class RestConnection:
                 raise ConnectionError(f"{urlsplit(url).path}: {error!r:.200}") from error
         if len(body) > LONGEST_BODY:
             raise ConnectionError(f"{urlsplit(url).path}: more than {LONGEST_BODY} bytes")
-        if answer.headers.get("Connection", "").lower() == "close":
+        # The client has closed the stream if the server keeps no connection, as with HTTP/1.0.
+        if self._stream.fileno() < 0:
             self.close()
         return answer, body
 

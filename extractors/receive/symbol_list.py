@@ -39,7 +39,7 @@ class SymbolReader:
     def read_list(self, entries: object) -> SymbolList:
         """Return the instruments of the readable entries, and the symbols of the others.
 
-        Raise ExchangeError if no entry is readable: an empty list would delist every known symbol.
+        Raise ExchangeError if no entry is readable: two empty lists would delist every known symbol.
         """
         if not isinstance(entries, list):
             raise ExchangeError("unreadable", f"symbol list: {type(entries).__name__}, not a list")

@@ -1,7 +1,7 @@
 """Record on disk which items of a journal Kafka has. A restart then reads only a topic's last second.
 
-The record is a file `delivered` in the journal's folder, written once a second without fsync. An older
-record is harmless: the next process reads a little more of the topic.
+The record is a file `delivered` in the journal's folder, written once a second, with fsync only when the
+number of partitions changed. An older record is harmless: the next process reads a little more of the topic.
 """
 
 import json
@@ -21,7 +21,7 @@ class PartitionProgress:
     """The last confirmed message of a partition."""
 
     next_offset: int
-    """Offset after that message."""
+    """Offset from which a restart reads: after that message, or later."""
     position: int
     """Position in the journal after its last item (0 before the first message)."""
 

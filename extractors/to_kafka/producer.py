@@ -57,7 +57,7 @@ CONFIGURATION = {
     # A message waits for Kafka without a limit.
     "message.timeout.ms": 0,
     "message.max.bytes": MAX_MESSAGE_BYTES + FRAMING,
-    # Its log repeats each failed attempt to connect; _on_error logs what matters.
+    # The client's log repeats each failed attempt to connect; _on_error logs what matters.
     "log_level": 2,
 }
 

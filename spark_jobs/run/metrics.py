@@ -17,7 +17,7 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 5, 10, 30, 60, 12
 
 
 class JobMetrics:
-    """Metrics of one process. Every name begins with `job_`."""
+    """Metrics of one process. Every name defined here begins with `job_`."""
 
     def __init__(self) -> None:
         self.registry = registry = new_registry("job")

@@ -82,7 +82,7 @@ def test_full_journal_keeps_the_oldest_and_counts_what_it_refuses(
     market: Market, stack: Stack, tmp_path: Path
 ) -> None:
     with unavailable(stack, "kafka", "minio"):
-        # Room comes from deleting closed segments; the open one is closed only after a minute.
+        # These oldest items fill more than half of the journal.
         left = {
             each: leave_in_journal(tmp_path / "journal" / each, each, [900] * 900)
             for each in EXCHANGES

@@ -268,7 +268,7 @@ def test_a_lost_network_is_shown_at_once_and_old_prices_are_grey_until_it_is_bac
 def test_a_tab_that_was_frozen_shows_the_newest_price_at_once(
     database: Settings, server: ServerProcess, page: Page
 ) -> None:
-    """Browsers stop the timers and the messages of hidden tabs, longer than a stream may be silent."""
+    """Browsers may freeze a hidden tab's timers and messages for longer than a stream may be silent."""
     write_batch(database.database_url, [bitcoin("1")])
     page.goto(server.page)
     expect(shown_price(page)).to_have_text("1")

@@ -166,7 +166,7 @@ def test_after_a_pause_the_chart_reads_all_candles_since_the_last_closed_one(
     page.get_by_role("button", name="Pause").first.click()
     page.clock.fast_forward(60_000)
     write_batch(database.database_url, [quoted("binance", "BTCUSDT", "85441.5")])
-    # Earlier candles, which are read until there is none, have an end.
+    # Requests for earlier candles, which go on until there is none, have `to`.
     with page.expect_request(
         lambda request: "/candles/binance/" in request.url and "to=" not in request.url
     ) as request:

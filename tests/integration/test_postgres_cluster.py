@@ -1,4 +1,4 @@
-"""Create Postgres's cluster after a command that was killed meanwhile, and under a restrictive umask."""
+"""Create Postgres's cluster after an earlier attempt was killed, and under a restrictive umask."""
 
 import os
 import shutil

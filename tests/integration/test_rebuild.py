@@ -222,7 +222,7 @@ def test_rows_of_a_deleted_topic_stay(
     live_and_archive(spark, own_lake, tmp_path / "new")
     before = tables(owner)
     assert "GONE" in str(before[PRICES])
-    # The new topic's items were received before Kafka had it.
+    # The new topic's items were received before the topic was created.
     execute(owner, "UPDATE live_prices SET price = 7 WHERE symbol IN ('S0', 'S1')")
     rebuild(spark, own_lake)
     after = tables(owner)

@@ -52,9 +52,9 @@ def exchange(settings: Settings, log: Path, *options: str) -> Iterator[tuple[Pro
 def test_a_prefix_plays_every_frame_of_both_exchanges_in_order(
     settings: Settings, root: str, tmp_path: Path
 ) -> None:
-    # KuCoin's first frame. 100 s later, when Binance has a subscriber too, ten seconds begin, each with
-    # 2,000 frames and two arrays of 300 items. More than 1,000 objects, so that listing them takes two
-    # pages.
+    # After KuCoin's first frame there is a pause of 100 s, in which Binance gets its subscriber. Then both
+    # send for ten seconds: 2,000 frames and two arrays of 300 items a second. There are more than 1,000
+    # objects, so listing them takes two pages.
     later = START + 100 * SECOND
     kucoin = [
         (START, kucoin_text(0)),

@@ -98,8 +98,8 @@ def test_lost_connection_is_opened_again_and_nothing_counts_twice(
         PriceSink(database.database_url)
 
 
-@pytest.mark.parametrize("arrives", [True, False], ids=["its answer", "it"])
-def test_batch_counts_once_when_the_connection_dies_at_its_commit_and_takes_along(
+@pytest.mark.parametrize("arrives", [True, False], ids=["answer lost", "commit lost"])
+def test_batch_counts_once_when_the_connection_dies_at_its_commit(
     spark: SparkSession, owner: connection, database: Settings, arrives: bool
 ) -> None:
     with (

@@ -101,9 +101,7 @@ def test_extractor_delivers_with_the_rights_that_the_document_names(
     broker: SecureKafka, tmp_path: Path
 ) -> None:
     received = Topic(broker.owner, BINANCE.raw_topic)
-    topics = [each for each in KAFKA_RIGHTS["extractors"] if each.kind is ResourceType.TOPIC]
-    rights = [(each.operation, each.name) for each in topics if each.name != KUCOIN.raw_topic]
-    broker.grant("Describe", "extractors", ResourceType.GROUP)
+    rights = [each for each in KAFKA_RIGHTS["extractors"] if each.name != KUCOIN.raw_topic]
     with broker.granted(*rights), extractor_of(broker.settings, tmp_path) as process:
         process.wait_for(received.messages)
         assert process.terminate() == 0

@@ -93,7 +93,7 @@ def test_right_that_single_messages_need_is_named(broker: SecureKafka) -> None:
         [*messages.read(BINANCE.raw_topic, 0, [messages.held(BINANCE.raw_topic, 0).stop])]
 
 
-def test_query_that_may_read_no_longer_names_the_missing_right(
+def test_query_that_has_lost_its_right_to_read_names_it(
     spark: SparkSession, broker: SecureKafka, tmp_path: Path
 ) -> None:
     with broker.granted(("Read", BINANCE.raw_topic)):

@@ -58,7 +58,7 @@ def receive_until(client: ClientConnection, batch_id: int) -> list[Message]:
     return messages
 
 
-def places(message: Message) -> tuple[str, int, int | None]:
+def type_and_batches(message: Message) -> tuple[str, int, int | None]:
     """Return the message's type, its batch and the batch of `previous`."""
     previous = message["previous"]
     return message["type"], batch_of(message["id"]), previous and batch_of(previous)
@@ -108,24 +108,24 @@ def test_a_stream_is_a_snapshot_and_then_what_each_batch_changed(
     database: Settings, server: ServerProcess
 ) -> None:
     with client_of(server) as early:
-        assert places(receive(early)) == ("snapshot", 0, None)
+        assert type_and_batches(receive(early)) == ("snapshot", 0, None)
         first = write_batch(
             database.database_url,
             [ticker("binance", "BTCUSDT", "1"), ticker("kucoin", "BTC-USDT", "2")],
         )
         both = {("binance", "BTCUSDT"): "1", ("kucoin", "BTC-USDT"): "2"}
         changes = receive(early)
-        assert places(changes) == ("changes", first, 0)
+        assert type_and_batches(changes) == ("changes", first, 0)
         assert prices_in(changes) == both
 
         with client_of(server) as late:
             snapshot = receive(late)
-            assert places(snapshot) == ("snapshot", first, None)
+            assert type_and_batches(snapshot) == ("snapshot", first, None)
             assert prices_in(snapshot) == both
 
             second = write_batch(database.database_url, [ticker("kucoin", "BTC-USDT", "3")])
             changes = receive(late)
-            assert places(changes) == ("changes", second, first)
+            assert type_and_batches(changes) == ("changes", second, first)
             assert prices_in(changes) == {("kucoin", "BTC-USDT"): "3"}
             assert receive(early) == changes
 
@@ -183,7 +183,7 @@ def test_a_lost_connection_to_postgres_costs_a_stream_nothing(
 
             changes = receive(client)
 
-            assert places(changes) == ("changes", batch_id, batch_id - 1)
+            assert type_and_batches(changes) == ("changes", batch_id, batch_id - 1)
             assert prices_in(changes) == {("binance", "BTCUSDT"): price}
     assert server.get("/healthz").status_code == 200
 
@@ -201,7 +201,7 @@ def test_another_database_is_read_from_its_start(
         messages = receive_until(client, 1)
 
     # A server that reads between the two statements sends a snapshot of the empty tables, then the change.
-    assert [places(message) for message in messages] in (
+    assert [type_and_batches(message) for message in messages] in (
         [("snapshot", 1, None)],
         [("snapshot", 0, None), ("changes", 1, 0)],
     )
@@ -218,7 +218,7 @@ def test_the_server_waits_for_tables_that_are_not_there_yet(
 
         execute(owner, "ALTER TABLE not_yet RENAME TO live_prices")
 
-        assert places(receive(client)) == ("snapshot", 0, None)
+        assert type_and_batches(receive(client)) == ("snapshot", 0, None)
 
 
 def test_a_server_that_can_no_longer_read_is_not_healthy(

@@ -228,7 +228,7 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(
                 lambda: data_files(table) - known,
                 lambda: newest_version(table) > version,
             )
-            program.wait_for(moments[number % 3])
+            program.wait_for(moments[number])
             children = parent.children()
             os.kill(program.pid, signal.SIGKILL)
             program.wait()

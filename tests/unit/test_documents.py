@@ -1,4 +1,4 @@
-"""Documents name only what exists: files, commands, and the functions in docs/architecture.md."""
+"""Documents name only what exists: files, sections, commands, and the names in docs/architecture.md."""
 
 import re
 from importlib.util import find_spec

@@ -61,7 +61,7 @@ def test_one_text_is_one_value() -> None:
 
 @pytest.mark.parametrize("name", ["exchange", "base", "quote", "symbol", "fields"])
 def test_an_option_without_values_is_refused_by_name(name: str) -> None:
-    """Left out, it would mean all prices."""
+    """Left out, it would mean all prices, or all fields."""
     empty: list[str] = []
     for values in (empty, iter(empty)):
         with pytest.raises(ValueError, match=f"{name} is empty: expected at least one value"):

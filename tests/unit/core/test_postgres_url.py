@@ -15,7 +15,7 @@ SECRET = "tr0ub4dor"
 
 
 def refusal(value: str) -> str:
-    """Return the message with which the URL is refused. Assert that nothing of it is shown."""
+    """Return the message with which the URL is refused. Assert that SECRET is not shown."""
     with pytest.raises(ValueError) as refused:
         postgres_url(value)
     assert SECRET not in "".join(traceback.format_exception(refused.value))

@@ -11,7 +11,7 @@ from infra.stack import LOCAL_KEYS
 ENV_EXAMPLE = PROJECT / ".env.example"
 
 
-def test_defaults_are_the_addresses_that_the_documents_name() -> None:
+def test_defaults_are_those_that_the_documents_name() -> None:
     assert Settings.from_environment(STACK, {}) == Settings()
     assert Settings().environment() == {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
@@ -115,7 +115,9 @@ def test_variables_of_others_are_passed_over() -> None:
 
 PORT = "expected a port from 1 to 65535"
 DAYS = "expected a whole number from 1 to 3650"
-RAW_DAYS = "expected more than 7, Kafka's retention in days: raw/ shows what was archived"
+RAW_DAYS = (
+    "expected more than 7, Kafka's retention in days: a restart looks in raw/ for what is archived"
+)
 SECONDS = "expected a number of seconds greater than 0, up to 3600"
 AGE = "expected a number of seconds greater than 0, up to 86400"
 BYTES = "expected a whole number from 1 to 100000000000000"
@@ -133,7 +135,7 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
     ("name", "value", "reason"),
     [
         ("SERVER_PORT", "http", PORT),
-        ("SERVER_SHARED_PORT", "-1", PORT),
+        ("SERVER_SHARED_PORT", "-1", f"{PORT}, or 0 for none"),
         ("SERVER_PORT", "0", PORT),
         ("RAW_RETENTION_DAYS", "0", DAYS),
         ("RAW_RETENTION_DAYS", "7", RAW_DAYS),
@@ -211,7 +213,7 @@ def test_wrong_webhook_is_refused_and_never_shown(value: str) -> None:
     with pytest.raises(SettingError) as refused:
         Settings.from_environment(STACK, {"ALERT_WEBHOOK_URL": value})
     assert str(refused.value) == (
-        "ALERT_WEBHOOK_URL=(a secret, not shown): expected http:// or https://, a host and a path"
+        "ALERT_WEBHOOK_URL=(a secret, not shown): expected http:// or https:// and a host"
     )
 
 
@@ -234,15 +236,15 @@ def test_value_that_may_contain_a_password_is_refused_by_name_and_never_shown(
     assert "tr0ub4dor" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_largest_values_are_accepted() -> None:
-    largest = {
+def test_values_at_an_end_of_their_range_are_accepted() -> None:
+    ends = {
         "RAW_RETENTION_DAYS": "3650",
         "BACKFILL_1M_HOURS": "0",
         "CONNECTION_AGE_LIMIT": "86400",
         "KUCOIN_SILENCE_LIMIT": "3600.0",
         "JOURNAL_LIMIT_BYTES": "100000000000000",
     }
-    settings = Settings.from_environment(STACK, largest)
+    settings = Settings.from_environment(STACK, ends)
     assert (settings.raw_retention_days, settings.backfill_1m_hours) == (3650, 0)
     assert (settings.connection_age_limit, settings.journal_limit_bytes) == (86_400, 10**14)
     assert settings.exchanges["kucoin"].silence_limit == 3600

@@ -37,7 +37,6 @@ def test_item_is_the_exchanges_text_and_received_at(frame: dict[str, Any]) -> No
     [raw_data] = receive(text)
     sequence = int(frame["data"]["sequence"])
     assert raw_data == RawData(text.encode(), frame["subject"], sequence)
-    assert raw_data.symbol == frame["subject"]
     assert item_of(raw_data) == item(text)
 
 

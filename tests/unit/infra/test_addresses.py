@@ -1,4 +1,4 @@
-"""Connect to programs that listen on every address, at the address that reaches them."""
+"""Test that programs that listen on every address are reached on loopback."""
 
 import socket
 

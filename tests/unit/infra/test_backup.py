@@ -1,4 +1,4 @@
-"""Choose the programs of Postgres before anything is copied."""
+"""Test which program of Postgres is used, and that without one nothing is copied."""
 
 from pathlib import Path
 

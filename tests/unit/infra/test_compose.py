@@ -15,7 +15,7 @@ TEXT = (paths.PROJECT / "infra" / "compose.yaml").read_text()
 SERVICES = ("kafka", "minio", "postgres")
 DEFAULTS = Settings()
 
-# Settings that differ in a container: other paths, or all of its addresses.
+# Settings with paths or addresses, which differ in a container.
 KAFKA_PLACES = {"listeners", "controller.quorum.voters", "log.dirs"}
 POSTGRES_PLACES = {"listen_addresses", "port", "unix_socket_directories"}
 

@@ -196,7 +196,7 @@ def test_each_value_that_is_accepted_is_the_same_in_make(values: list[str]) -> N
         assert values_of(done.stdout, [*lines]) == [*settings_in(text).values()]
 
 
-def test_make_reads_a_character_that_the_locale_lacks(tmp_path: Path) -> None:
+def test_reader_for_make_prints_a_character_that_the_locale_lacks(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("STACK_DIR=/srv/börse€\n", encoding="utf-8")
     done = subprocess.run(
         ["python3", str(PROJECT / "infra" / "env_file.py"), ".env"],

@@ -1,4 +1,4 @@
-"""Test the commands on a stack whose supervisord still waits for the end of a program."""
+"""Test the commands on a stack whose only program ignores SIGTERM, mostly while it shuts down."""
 
 import os
 import signal

@@ -55,6 +55,7 @@ def test_reason_has_status_code_and_message(status: int, body: str, expected: st
     [
         "not with /ws/?token=s3cret%2Fpart&connectId=c0ffee",
         "no s3cret/part here",
+        "no s3cret%2Fpart here",
         json.dumps({"code": "400", "msg": "token s3cret/part is invalid"}),
         "<p>GET https://host.example/ws/?token=s3cret%2Fpart</p>",
     ],
@@ -92,6 +93,7 @@ def test_bytes_that_are_no_text_are_still_a_reason() -> None:
         (429, {"retry-after": "1.5"}, 1.5),
         (429, {"retry-after": "-5"}, 0.0),
         (429, {"retry-after": "soon"}, 0.0),
+        (429, {"retry-after": "Thu, 99999999999 Nov 2026 11:00:00 GMT"}, 0.0),
         (429, {"retry-after": ""}, 0.0),
         (429, {"retry-after": "Thu, 26 Nov 2026 12:01:30 GMT", "date": NOW}, 90.0),
         (429, {"retry-after": "Thu, 26 Nov 2026 11:00:00 GMT", "date": NOW}, 0.0),

@@ -49,10 +49,15 @@ def test_requests_share_one_connection_also_after_a_refusal() -> None:
     assert connections == [3]
 
 
-def test_a_connection_that_the_server_closes_is_replaced() -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [ok(b"[1]", b"Connection: close"), b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n[1]"],
+    ids=["HTTP/1.1", "HTTP/1.0"],
+)
+def test_a_connection_that_the_server_closes_is_replaced(answer: bytes) -> None:
     connections: list[int] = []
     with (
-        tcp_server(answering(connections, ok(b"[1]", b"Connection: close"))) as port,
+        tcp_server(answering(connections, answer)) as port,
         closing(RestConnection(Ban())) as kept,
     ):
         url = f"http://127.0.0.1:{port}/list"

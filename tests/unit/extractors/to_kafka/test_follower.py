@@ -222,7 +222,7 @@ def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
     assert starts == [1000]
 
 
-def test_items_keep_the_partitions_of_the_time_when_they_were_sent_first(
+def test_items_keep_the_partitions_of_the_time_when_they_were_first_sent(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first process knew two partitions. Items that it left keep theirs and are not sent twice."""
@@ -293,7 +293,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     yield is_full
 
 
-def test_a_disk_that_was_full_before_kafka_was_reached_first_holds_nothing_up(
+def test_a_disk_that_is_full_when_kafka_is_first_reached_holds_nothing_up(
     kafka: Settings, tmp_path: Path, full_disk: Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     full_disk.set()
@@ -374,7 +374,7 @@ def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing_again(
 
 
 def test_a_stop_before_the_topic_was_known_still_sends_what_the_time_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     with small_kafka() as kafka, journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
@@ -386,7 +386,7 @@ def test_a_stop_before_the_topic_was_known_still_sends_what_the_time_allows(
         assert journal.delivered == 100
 
 
-def test_a_new_journal_is_not_asked_for_at_kafka(
+def test_a_new_journal_is_not_looked_for_in_kafka(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def catch_up(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Test the configuration of Prometheus and Alertmanager for other settings than the defaults."""
+"""Test the configuration of Prometheus and Alertmanager for the default and for other settings."""
 
 from typing import Any
 

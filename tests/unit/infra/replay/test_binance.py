@@ -1,4 +1,4 @@
-"""Test Binance's protocol on the real server, with the libraries that clients use."""
+"""Test Binance's protocol on the replay exchange's server, with the libraries that clients use."""
 
 import json
 import re

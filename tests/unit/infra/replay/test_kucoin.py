@@ -1,4 +1,4 @@
-"""Test KuCoin's protocol on the real server, with the libraries that clients use."""
+"""Test KuCoin's protocol on the replay exchange's server, with the libraries that clients use."""
 
 import json
 import re

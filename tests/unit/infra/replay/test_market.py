@@ -218,10 +218,10 @@ def test_the_past_of_a_pair_is_the_same_on_both_exchanges() -> None:
     for days, interval in ((1, "1h"), (30, "1h"), (300, "1d")):
         closes = [
             [
-                each.close * float(each_of.pair.price_increment)
-                for each in each_of.candles.of(interval, end - days * 86_400, end, end)
+                each.close * float(instrument.pair.price_increment)
+                for each in instrument.candles.of(interval, end - days * 86_400, end, end)
             ]
-            for each_of in (binance["BTCUSDT"], kucoin["BTC-USDT"])
+            for instrument in (binance["BTCUSDT"], kucoin["BTC-USDT"])
         ]
         assert len(closes[0]) >= min(days * 24, 300)
         assert closes[0] == pytest.approx(closes[1], rel=0.002)

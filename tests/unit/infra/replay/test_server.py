@@ -1,4 +1,4 @@
-"""Test `python -m infra.replay` as a process."""
+"""Test `python -m infra.replay`: its answers, its end, and the errors of its settings."""
 
 import json
 import math
@@ -205,7 +205,7 @@ def test_a_wrong_option_ends_it_with_the_reason_alone() -> None:
 
 
 def test_a_feed_that_fails_ends_the_program_with_the_reason_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def serve(*_arguments: object) -> None:
         raise ExceptionGroup("feeds", [OSError("the store is unavailable")])

@@ -58,7 +58,7 @@ def test_addresses_and_names_are_those_of_the_settings_and_passwords_are_not(
 
 
 def test_stack_is_the_same_after_its_settings_went_through_the_environment(stack: Stack) -> None:
-    # The file is checked, and written when the stack starts.
+    # from_environment() reads this file, which is written only when the stack starts.
     environment = stack.settings.environment() | {"KAFKA_CLIENT_PROPERTIES": ""}
     again = Settings.from_environment(STACK, environment)
     assert stack_of("demo", again, secured=True) == stack

@@ -37,7 +37,7 @@ WIDEST = "99999999999999999999.999999999999999999"
 SMALLEST = "0.000000000000000001"
 MINUTE = 60_000_000
 
-# Of the frames in tests/support/frames.py.
+# Minute of the frames in tests/support/frames.py, and the one after it.
 FIRST_MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
 SECOND_MINUTE = datetime(2025, 3, 28, 7, 38, tzinfo=UTC)
 

@@ -32,6 +32,17 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 KLINES: dict[str, list[Any]] = {"binance": KLINE, "kucoin": KUCOIN_CANDLE}
 
 
+def message(exchange: str, found: list[Any], **changed: Any) -> dict[str, Any]:
+    response = found if exchange == "binance" else {"code": "200000", "data": found}
+    value = candles_message(fields(exchange=exchange, **changed), json.dumps(response))
+    return {"value": value, **record()}
+
+
+def assert_read_alike(read: dict[str, Any]) -> None:
+    one_by_one = pa.Table.from_pylist([*rows_of(read)], SCHEMA)
+    assert read_candles(pa.RecordBatch.from_pylist([read])).equals(one_by_one)
+
+
 @st.composite
 def candles(draw: st.DrawFn, exchange: str) -> list[Any]:
     """Return a candle, usually a right one."""
@@ -51,7 +62,6 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
         found = [
             [*each[:position], odd, *each[position + 1 :]] for each in found if type(each) is list
         ]
-    response = found if exchange == "binance" else {"code": "200000", "data": found}
     changed: dict[str, Any] = draw(
         st.sampled_from(
             [
@@ -60,31 +70,24 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
             ]
         )
     )
-    value = candles_message(fields(exchange=exchange, **changed), json.dumps(response))
-    return {"value": value, **record()}
+    return message(exchange, found, **changed)
 
 
 @given(messages())
-def test_both_readers_return_the_same_rows(message: dict[str, Any]) -> None:
-    one_by_one = pa.Table.from_pylist([*rows_of(message)], SCHEMA)
-    assert read_candles(pa.RecordBatch.from_pylist([message])).equals(one_by_one)
+def test_both_readers_return_the_same_rows(drawn: dict[str, Any]) -> None:
+    assert_read_alike(drawn)
 
 
 @pytest.mark.parametrize("written", [0, 7, MINUTE])
 @pytest.mark.parametrize("position", range(7))
 def test_a_column_of_whole_numbers_is_read_by_both_alike(position: int, written: int) -> None:
     for exchange, candle in KLINES.items():
-        found = [[*candle[:position], written, *candle[position + 1 :]]] * 2
-        response = found if exchange == "binance" else {"code": "200000", "data": found}
-        value = candles_message(fields(exchange=exchange), json.dumps(response))
-        message = {"value": value, **record()}
-        one_by_one = pa.Table.from_pylist([*rows_of(message)], SCHEMA)
-        assert read_candles(pa.RecordBatch.from_pylist([message])).equals(one_by_one)
+        changed = [*candle[:position], written, *candle[position + 1 :]]
+        assert_read_alike(message(exchange, [changed] * 2))
 
 
 def test_candles_in_their_usual_form_are_read_together() -> None:
-    responses = {"binance": [KLINE] * 3, "kucoin": {"code": "200000", "data": [KUCOIN_CANDLE] * 3}}
-    for exchange, response in responses.items():
-        value = candles_message(fields(exchange=exchange), json.dumps(response))
+    for exchange, candle in KLINES.items():
+        value = message(exchange, [candle] * 3)["value"]
         read = read_columns(value, origin_of(record()))
         assert read is not None and read[1].height == 3

@@ -1,4 +1,4 @@
-"""Steps of the history have each offset once; narrowed steps end at the first and last wanted offset."""
+"""Steps of the history have each offset once; narrowed steps have the first to the last wanted offset."""
 
 from spark_jobs.history.steps import OffsetSpan, in_steps, narrowed
 from spark_jobs.kafka_source.offsets import Offsets

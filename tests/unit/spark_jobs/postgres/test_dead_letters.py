@@ -1,4 +1,4 @@
-"""An example of a dead letter has the exact bytes of the message; spans count all dead letters."""
+"""An example of a dead letter has its exact bytes; spans count all dead letters."""
 
 from datetime import UTC, datetime
 

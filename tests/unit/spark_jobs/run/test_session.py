@@ -47,7 +47,7 @@ def test_jar_of_a_class_is_the_file_that_it_would_be_loaded_from(spark: SparkSes
     assert jar_of(spark, "no.such.Class") is None
 
 
-def test_what_is_shipped_to_executors_names_no_environment_of_the_driver(
+def test_configuration_of_executors_has_values_and_no_variables_of_the_driver(
     spark: SparkSession,
 ) -> None:
     session = spark_session("any").newSession()

@@ -41,7 +41,7 @@ def examples(*messages: Message) -> list[tuple[Any, ...]]:
     return rows.select("topic", "partition", "offset", "position", "updates").rows()
 
 
-def test_positions_are_those_in_each_message_of_the_cause() -> None:
+def test_messages_with_letters_of_a_cause_at_the_same_positions_are_one_span() -> None:
     found = spans(
         message([7, GOOD, item(BTCUSDT, c="x"), 8], offset=5),
         message([9, GOOD, GOOD, 9], offset=6),

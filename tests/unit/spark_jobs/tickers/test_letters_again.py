@@ -167,7 +167,7 @@ MESSAGES = st.lists(st.lists(st.tuples(ITEM, st.booleans()), max_size=4), min_si
 
 
 @given(MESSAGES)
-def test_whatever_an_earlier_version_could_not_read_both_readings_together_are_one(
+def test_the_earlier_reading_and_the_second_one_add_up_to_a_reading_of_everything_now(
     messages: list[list[tuple[Any, bool]]],
 ) -> None:
     then = read_messages(

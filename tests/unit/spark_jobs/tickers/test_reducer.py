@@ -20,7 +20,7 @@ from tests.support.messages import HOST, encoded, frame, message
 MINUTE = 60_000_000
 SMALLEST, WIDEST = "0.000000000000000001", "99999999999999999999.999999999999999999"
 
-# Minute and event_time (in ms) of the frames in tests/support/frames.py.
+# Minute of the frames in tests/support/frames.py, and event_time (in ms) of BTCUSDT.
 FIRST_MINUTE = datetime(2025, 3, 28, 7, 37, tzinfo=UTC)
 START = BTCUSDT["E"]
 NOTHING = dict.fromkeys(REDUCED)
