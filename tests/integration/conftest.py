@@ -176,7 +176,7 @@ def promtool() -> str:
 # Module scope: with session scope, Playwright's event loop would still run when others start.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium. The run fails if none is installed; `infra/browser.py` prints what to install."""
+    """A real Chromium. The run fails if none is installed; `infra/browser.py` installs one."""
     path = installed_browser.find()
     assert path is not None, "no Chromium: run python infra/browser.py"
     with sync_playwright() as playwright:

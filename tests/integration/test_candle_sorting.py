@@ -52,7 +52,7 @@ def job(job: connection) -> connection:
 
 
 def late_candles(minute: datetime) -> pa.Table:
-    """Return one ticker of each symbol in this minute."""
+    """Return a candle of this minute, made of one ticker, for each symbol."""
     count = SYMBOLS
     price = pa.array([2] * count, pa.decimal128(38, 18))
     sequence = pa.array([0] * count, pa.int64())

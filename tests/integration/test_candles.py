@@ -22,8 +22,14 @@ from tests.support.queries import write
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+
+
+def midnight() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 NOW = datetime.now(UTC)
-TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+TODAY = midnight()
 NOON = TODAY - DAY / 2
 
 DAYS = (
@@ -120,13 +126,14 @@ def test_an_absurd_event_time_has_a_price_and_no_candle_and_is_counted(
 def test_the_first_and_the_last_day_that_are_kept_have_candles(
     spark: SparkSession, sink: PriceSink, owner: connection
 ) -> None:
-    first, last = TODAY - RETENTION, TODAY + 2 * DAY - MINUTE
-    write(spark, sink, record([btc(first, NOW), btc(last, last)]))
+    today = midnight()
+    first, last = today - RETENTION, today + 2 * DAY - MINUTE
+    write(spark, sink, record([btc(first, datetime.now(UTC)), btc(last, last)]))
     assert rows(owner, "SELECT minute FROM candles_1m ORDER BY 1") == [(first,), (last,)]
 
 
 def test_a_reader_of_candles_does_not_hold_up_a_new_day(
-    spark: SparkSession, sink: PriceSink, owner: connection, database: Settings
+    spark: SparkSession, sink: PriceSink, database: Settings
 ) -> None:
     with closing(psycopg2.connect(database.reader_database_url)) as reader:
         assert rows(reader, "SELECT count(*) FROM candles_1m") == [(0,)]
@@ -137,7 +144,7 @@ def test_a_reader_of_candles_does_not_hold_up_a_new_day(
 def test_days_are_dropped_when_they_are_too_old_one_at_a_time(
     owner: connection, job: connection
 ) -> None:
-    kept = TODAY - RETENTION
+    kept = midnight() - RETENTION
     with owner.cursor() as statements:
         make_days(statements, [(kept - n * DAY).date() for n in range(3)])
     one_step(job)
@@ -151,7 +158,7 @@ def test_a_day_that_is_being_read_is_dropped_the_next_time(
     owner: connection, job: connection, database: Settings
 ) -> None:
     with owner.cursor() as statements:
-        make_days(statements, [(TODAY - RETENTION - DAY).date()])
+        make_days(statements, [(midnight() - RETENTION - DAY).date()])
     with closing(psycopg2.connect(database.reader_database_url)) as reader:
         rows(reader, "SELECT count(*) FROM candles_1m")
         one_step(job)

@@ -165,8 +165,7 @@ def test_the_command_says_what_can_be_read_now_and_that_tickers_lacks_it(
 def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:
-    expire_all(database)
-    begin = all_ends(database)[BINANCE.raw_topic, PARTITION]
+    begin = expired_up_to_one_block(database, 5)
     # Later than any minute in which a ticker of an expired message may count.
     later = (time.time_ns() // 1000 - NOW + 600 * 1_000_000) // 60_000_000 * 60_000
     btc = {n: ticker(BTCUSDT, str(n), later + n) for n in range(1, 6)}
@@ -196,6 +195,20 @@ def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     tables = contents(owner, TABLES)
     assert replay_dead_letters(database) == Replayed(letters=2, readable=0, expired=0)
     assert contents(owner, TABLES) == tables
+
+
+def expired_up_to_one_block(database: Settings, messages: int) -> int:
+    """Expire all records, and return the next offset of PARTITION. The next `messages` are in one block.
+
+    If the current block has no room for them, it is filled first.
+    """
+    begin = all_ends(database)[BINANCE.raw_topic, PARTITION]
+    room = -begin % BLOCK
+    if 0 < room < messages:
+        produce(database, BINANCE.raw_topic, *[[]] * room, partition=PARTITION)
+        begin += room
+    expire_all(database)
+    return begin
 
 
 def message(items: Any, offset: int) -> Row:
@@ -260,14 +273,10 @@ def test_messages_that_are_arrays_now_keep_few_examples_of_their_unreadable_item
     spark: SparkSession, database: Settings, owner: connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark_jobs.history.kept_messages.MESSAGES_AT_ONCE", 4)
-    expire_all(database)
     letters = 2 * EXAMPLES
-    end = all_ends(database)[BINANCE.raw_topic, PARTITION]
-    # Fill the current block if needed, so that all letters are in one block.
-    before: list[Any] = [[]] * max(0, end % BLOCK + letters - BLOCK)
+    begin = expired_up_to_one_block(database, letters)
     now = [[ticker(BTCUSDT, "1", n), 7] for n in range(letters)]
-    produce(database, BINANCE.raw_topic, *before, *now, partition=PARTITION)
-    begin = end + len(before)
+    produce(database, BINANCE.raw_topic, *now, partition=PARTITION)
     with price_sink(database) as sink:
         write(spark, sink, *(message(b"?", begin + n) for n in range(letters)))
 

@@ -111,7 +111,8 @@ def test_the_readmes_programs_receive_prices(demo: Stack) -> None:
     by_curl, by_websockets, by_program = (
         text.replace("127.0.0.1:8000", address) for text in (*commands, program)
     )
-    # The end of the pipe ends a program. websockets ends with its input, and tail with its reader.
+    # `head` ends each program by closing the pipe. `tail` keeps open the input of websockets, which would
+    # end with it.
     stream, websocket, rows_of_prices = (
         run(["/bin/sh", "-c", f"{command} | head -c 2000"]).stdout
         for command in (by_curl, f"tail -f /dev/null | {by_websockets}", by_program)
@@ -237,7 +238,8 @@ def test_after_kill_9_of_everything_the_same_command_starts_it_and_the_data_is_t
         # A child may have ended by itself after its parent was killed.
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    # A backend that Postgres was starting may survive and wait for a lock that nobody holds.
+    # A backend that Postgres was starting may survive and wait for a lock that nobody holds: the command
+    # ends it first.
     infra(demo, "demo")
     assert last_batch(demo) > before
 

@@ -117,7 +117,7 @@ def live(messages: list[Message], started: int) -> list[int]:
 
 
 def test_full_disk_costs_only_items_that_are_counted_and_kafka_gets_the_others(
-    market: Market, stack: Stack
+    market: Market,
 ) -> None:
     """Files can't grow beyond `ROOM`, so no segment takes a frame of Binance."""
     market.begin()

@@ -125,7 +125,7 @@ def test_no_task_is_without_records_if_raw_has_all_of_them(
 def test_raw_is_read_by_as_many_tasks_as_there_are_cores_however_many_objects_it_has(
     spark: SparkSession, lake: Settings, produced: Produced
 ) -> None:
-    """Each task has messages of a megabyte in memory."""
+    """Each task has some 100 MB of messages in memory."""
     for _ in range(3):
         produced.send(1)
         produced.archive()

@@ -1,4 +1,4 @@
-"""Take a producer's state, the disk or a topic from Kafka: each unconfirmed item arrives once.
+"""Fill Kafka's disk, delete a topic or truncate its files: unconfirmed and truncated items arrive once.
 
 A foreign producer in a raw topic causes no delay and no duplicate.
 """

@@ -40,7 +40,7 @@ DEADLINE = 240.0
 
 
 class Jobs:
-    """The application under a supervisor, which restarts it when it exits."""
+    """The application; `run_until` starts it, and restarts it when it exits, as a supervisor does."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._environment = settings.environment()
@@ -142,7 +142,7 @@ def appearing(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
 
 
 def appearing_again(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
-    """Return a function that returns a key that a killed application left only after it was deleted."""
+    """Return a function that returns only new keys, and keys that were deleted and then written again."""
     left = read()
 
     def found() -> set[str]:

@@ -13,7 +13,7 @@ from tests.support.stacks import demo_stack, stopped
 from tests.support.waiting import wait_for
 
 DEADLINE = 300.0
-"""Seconds until a finding appears or disappears: the limits of ages and lags are up to a minute."""
+"""Seconds until a finding appears or disappears: the limits that are exceeded here are up to a minute."""
 
 Printed = subprocess.CompletedProcess[str]
 

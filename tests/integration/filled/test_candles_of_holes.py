@@ -140,7 +140,7 @@ def all_filled(stack: Stack) -> bool:
 
 
 def end_of_hole(stack: Stack, exchange: str) -> datetime:
-    """Return the end of the minute in which the newest interruption that is over ended."""
+    """Return the end of the minute in which the newest finished interruption ended."""
     ends = [each["to"] for each in interruptions(stack, exchange) if each["to"]]
     end = datetime.fromisoformat(ends[-1])
     width = WIDTHS["1m"].total_seconds()

@@ -38,7 +38,7 @@ def direct(stack: Stack) -> Settings:
 
 @pytest.fixture
 def pooled(pgbouncer: Pgbouncer, direct: Settings) -> Settings:
-    """Settings that connect to the same database through pgbouncer. It is created the same way."""
+    """Settings that connect to the same database through pgbouncer, which is also used to create it."""
     settings = pgbouncer.through(direct)
     postgres.initialise(settings)
     return settings

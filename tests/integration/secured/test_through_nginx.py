@@ -42,8 +42,8 @@ def ask(proxy: Nginx, path: str, headers: dict[str, str]) -> requests.Response:
 def web_socket(proxy: Nginx, headers: dict[str, str], source: str) -> Iterator[ClientConnection]:
     """Open the WebSocket from an address of this machine, such as 127.0.0.2.
 
-    websockets' blocking client misses the answer to about one of 150 handshakes over TLS. A client that
-    reads the TLS socket itself gets each of them, so the handshake is repeated.
+    websockets' blocking client misses the answer to about one of 150 handshakes over TLS, so repeat the
+    handshake. nginx is not at fault: a client that reads the TLS socket itself gets every answer.
     """
     for attempt in range(HANDSHAKES):
         try:

@@ -31,7 +31,7 @@ def test_audit_agrees_in_the_environment_that_make_env_prints(
     script.write_text(f"{exports}\nexec spark-submit spark_jobs/audit.py\n")
     script.chmod(0o700)
     done = run(["sh", str(script)], QUICK_JAVA, deadline=AUDIT_DEADLINE)
-    # The bucket's lines follow; a difference in them, too, would end the audit with another status.
+    # Lines of the other tables and of the bucket follow. With a difference in any, the exit status is 1.
     assert re.match(r"live_prices: [1-9]\d* rows, 0 differ\n", done.stdout), done.stdout
 
 
