@@ -14,12 +14,7 @@ import deltalake
 import psycopg2
 import pyarrow as pa
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-)
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from psycopg2.extensions import connection
 
@@ -37,7 +32,7 @@ from infra.stack import Stack
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.raw.names import Name
 from spark_jobs.lake.tickers.progress import Progress, commit_properties
-from tests.support.kafka import all_ends, delete_records, produce
+from tests.support.kafka import all_ends, configure_topic, delete_records, produce
 from tests.support.live_job import write_batch
 from tests.support.loopback import http_server
 from tests.support.postgres import execute
@@ -61,32 +56,20 @@ def topic(settings: Settings) -> str:
     return name
 
 
-def configure(settings: Settings, topic: str, name: str, value: str) -> None:
-    """Set a topic's configuration, and return when the broker reports it."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin.incremental_alter_configs([resource])[resource].result(timeout=30)
-    asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    wait_for(
-        lambda: admin.describe_configs([asked])[asked].result(timeout=30)[name].value,
-        lambda found: found == value,
-    )
-
-
 @pytest.fixture
 def altered(settings: Settings) -> Iterator[Callable[[str, str, str], None]]:
     """A function that alters a topic's configuration; the expected value is restored after the test."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     expected = {each.topic: each.config or {} for each in kafka.TOPICS}
     changed: list[tuple[str, str]] = []
 
     def alter(topic: str, name: str, value: str) -> None:
         changed.append((topic, name))
-        configure(settings, topic, name, value)
+        configure_topic(admin, topic, name, value)
 
     yield alter
     for topic, name in changed:
-        configure(settings, topic, name, expected[topic][name])
+        configure_topic(admin, topic, name, expected[topic][name])
 
 
 def test_services_as_initialise_makes_them_have_no_finding(lake: Settings, stack: Stack) -> None:

@@ -7,7 +7,13 @@ from functools import cache
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from core.settings import Settings
 from core.topics import EXCHANGE_OF_TOPIC
@@ -175,4 +181,17 @@ def _consumer(settings: Settings) -> Consumer:
             # Do not log that a test's Kafka ended before the test.
             "log_level": 2,
         }
+    )
+
+
+def configure_topic(admin: AdminClient, topic: str, name: str, value: str) -> None:
+    """Change a topic's setting. Return when the broker answers with the new value."""
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([changed])[changed].result(timeout=DEADLINE)
+    asked = ConfigResource(ResourceType.TOPIC, topic)
+    # The controller has the new value first.
+    wait_for(
+        lambda: admin.describe_configs([asked])[asked].result(timeout=DEADLINE)[name].value,
+        lambda found: found == value,
     )

@@ -16,11 +16,7 @@ from threading import Event, Thread
 from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     NewPartitions,
-    ResourceType,
 )
 
 from core.kafka_client import client_configuration
@@ -28,7 +24,7 @@ from core.settings import Settings
 from infra.ports import free_ports
 from infra.services import kafka
 from tests.support.broker import JAVA, broker, format_data
-from tests.support.kafka import forget_producers
+from tests.support.kafka import configure_topic, forget_producers
 from tests.support.process import run
 from tests.support.waiting import wait_for
 
@@ -124,17 +120,7 @@ class OwnKafka:
 
     def configure(self, topic: str, name: str, value: str) -> None:
         """Change a topic's setting. Return when the broker answers with the new value."""
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        topic_resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        done = self._admin.incremental_alter_configs([topic_resource])
-        done[topic_resource].result(timeout=TIMEOUT)
-        # The controller has the new value first.
-        wait_for(partial(self._setting, topic, name), lambda found: found == value)
-
-    def _setting(self, topic: str, name: str) -> str:
-        asked = ConfigResource(ResourceType.TOPIC, topic)
-        found = self._admin.describe_configs([asked])[asked].result(timeout=TIMEOUT)
-        return str(found[name].value)
+        configure_topic(self._admin, topic, name, value)
 
     def _server_properties(self) -> str:
         return f"""\
