@@ -53,6 +53,9 @@ SUMMARY_INTERVAL = 60.0
 MAX_ITEMS_PER_WRITE = 5_000
 """Maximum number of items in one write to the journal: about 1 MB."""
 
+WORKED = "worked"
+"""Empty file in the journal's folder. A process that had received a ticker left it when it stopped."""
+
 STOPPED, FAILED, HOPELESS = 0, 1, 2
 """Exit statuses: stopped as requested; failed, a restart may help; failed, a restart is useless."""
 
@@ -147,7 +150,9 @@ class Extractor:
     def run(self, threads: Sequence[Thread]) -> None:
         """Move notices from the backlog to the journal until the connections' threads have ended."""
         has_worked = Event()
-        if self._holes.has_flowed or self._journal.has_items_left:
+        mark = self._journal.folder / WORKED
+        # A killed process leaves no mark, but items, or a record of the backfill.
+        if mark.exists() or self._holes.has_flowed or self._journal.has_items_left:
             has_worked.set()
         arguments = (self._client, self.backlog, self._stop.requested, self._metrics, has_worked)
         # A daemon, because a name lookup can't be interrupted.
@@ -170,6 +175,11 @@ class Extractor:
         if not self._stop.requested.is_set():
             log.error("connections ended without a stop")
             self.status = FAILED
+        if has_worked.is_set():
+            try:
+                mark.touch()
+            except OSError as error:
+                log.warning("not marked as having worked file=%s reason=%r", mark, str(error))
 
     def _watch(self, threads: Sequence[Thread]) -> None:
         """Stop if a thread died; nothing else would notice before the journal fills."""

@@ -1,7 +1,8 @@
 """Keep received items on local disk until both Kafka and the object store have them.
 
 A journal is a folder with its id, its segments (segment.py) and a record of what Kafka has
-(to_kafka/delivered.py). The record of the backfill (backfill/progress.py) is in the same folder.
+(to_kafka/delivered.py). The record of the backfill (backfill/progress.py) and the mark of an extractor that
+has worked (extractor.py) are in the same folder.
 Positions number the items from 0. A restart skips at least 10^9 positions: Kafka may hold items that the
 disk lost in a power failure, and no two items may share a position. A folder without segments begins a
 new journal with a new id.

@@ -290,6 +290,23 @@ def test_a_stream_that_worked_before_a_restart_is_retried(
     assert extracting.wait() == STOPPED
 
 
+def test_a_stream_that_worked_is_retried_after_a_stop_that_left_nothing(
+    kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    without_backfill = replace(kafka, backfill_1m_hours=0, backfill_1h_days=0, backfill_1d_days=0)
+    with small_store() as store, websocket_server(sends_frames) as url:
+        settings = replace(without_backfill, s3_endpoint_url=store.settings.s3_endpoint_url)
+        extracting = Extracting(binance_client(url), settings, tmp_path)
+        extracting.stop_when(caplog, RESUMED)
+        assert extracting.wait() == STOPPED
+    assert items_left(tmp_path) == 0
+    client = binance_client(exchange=replace(BINANCE, endpoint=unknown))
+    extracting = Extracting(client, without_backfill, tmp_path)
+    wait_for(lambda: caplog.text, lambda text: "connecting again connection=3" in text)
+    extracting.stop.request()
+    assert extracting.wait() == STOPPED
+
+
 def test_a_journal_that_another_process_uses_ends_it_before_anything_is_received(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
