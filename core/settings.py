@@ -3,7 +3,7 @@
 Each setting names the programs that read it. A program checks only the settings that it reads, so a
 wrong setting of the server does not stop the extractors.
 
-The settings of an exchange begin with its name; their defaults are in its file in exchanges/.
+The settings of an exchange begin with its name; their defaults are in exchanges/.
 `.env.example` lists the same names.
 """
 

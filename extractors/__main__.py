@@ -2,7 +2,7 @@
 
 Exit status: 0 after SIGTERM or SIGINT; 1 after a failure, so that a supervisor restarts the process; 2
 if a restart is useless: an argument or a setting is invalid, or the exchange does not know the topic
-that the extractor subscribes to.
+that the extractor subscribes to and has never sent a ticker.
 """
 
 import argparse
