@@ -5,9 +5,9 @@
 
 It shares all of the extractor's code that does not use threads: session, duplicates, feed events,
 journal, journal reader, batcher, messages and librdkafka's settings. Where the extractor has a thread,
-the twin has a task on one uvloop. Once connected, only gzip runs in a thread: it would block the socket
-for 0.1 s. Other parts of a real extractor, such as rotation, are omitted: they would only make the twin
-slower.
+the twin has a task on one uvloop. Once connected, only the metrics server and gzip run in threads: gzip
+would block the socket for 0.1 s. Other parts of a real extractor, such as rotation, are omitted: they
+would only make the twin slower.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Read many messages into rows at once, column by column: only messages that it understands completely.
 
-Arrow's JSON reader knows the expected types. It refuses whatever element_reader would read differently:
-a duplicate key, an amount without quotes, a text instead of a time.
+Arrow's JSON reader knows the expected types. It refuses a duplicate key and a value of another type, such
+as an amount without quotes or a text instead of a time: such messages are left to element_reader. What it
+would wrongly accept, such as invalid UTF-8 and Inf, is left out before.
 
 The rows are the same as element_reader's, with one exception: for a value nested a thousand levels deep,
 Python's JSON reader refuses the whole message. Here only that value is skipped.

@@ -37,8 +37,8 @@ class Dialect:
     """Ordering key of a data frame. Frames with the same key are ordered."""
 
     spoilt: Sequence[Callable[[str, int], list[str]]]
-    """Ways to make a frame unreadable: from a valid frame and a number to identify it, the texts
-    to send instead of the frame."""
+    """Ways to add something unreadable after a frame or inside it. Each takes a valid frame and a number
+    that identifies the addition, and returns the texts to send instead of the frame."""
 
 
 Step = Callable[[str], list[str]]
@@ -117,7 +117,7 @@ def repeat(every: int) -> Step:
 
 
 def spoil(every: int, ways: Sequence[Callable[[str, int], list[str]]]) -> Step:
-    """Return a step that makes each n-th text unreadable, using the ways in turn."""
+    """Return a step that adds something unreadable to each n-th text, using the ways in turn."""
     numbers = count(1)
 
     def step(text: str) -> list[str]:

@@ -55,8 +55,8 @@ def test_the_archive_is_read_and_resumed(
     assert archived(lake, "raw") == archived_rows([*old, new])
 
 
-def archived_rows(kept: Iterable[Record]) -> list[tuple[Any, ...]]:
-    return sorted((*record.place, record.value, record.key) for record in kept)
+def archived_rows(old: Iterable[Record]) -> list[tuple[Any, ...]]:
+    return sorted((*record.place, record.value, record.key) for record in old)
 
 
 def record_of(row: dict[str, Any]) -> Record:
@@ -97,9 +97,7 @@ def place_of(row: dict[str, Any]) -> tuple[str, int, int, int]:
     return row["topic"], row["partition"], row["offset"], row["position"]
 
 
-def readable_places(
-    kept: Iterable[Record], database: connection
-) -> list[tuple[str, int, int, int]]:
+def readable_places(old: Iterable[Record], database: connection) -> list[tuple[str, int, int, int]]:
     """Return topic, partition, offset and position of each item that is not a dead letter."""
     dead = {
         place_of(letter)
@@ -109,7 +107,7 @@ def readable_places(
     unread = {place[:3] for place in dead if place[3] == -1}
     return sorted(
         place
-        for record in kept
+        for record in old
         if record.place not in unread
         for position in range(len(json.loads(record.value or b"")))
         if (place := (*record.place, position)) not in dead
