@@ -61,8 +61,8 @@ class CandleProducer:
     def send(self, key: bytes, value: bytes) -> None:
         """Send one message, and return when Kafka has it.
 
-        Raise TooLargeError if Kafka refuses it for its size, TopicError if Kafka does not have it for
-        another reason.
+        Raise TooLargeError if Kafka refuses it for its size, and TopicError if it is not confirmed for any
+        other reason. After a TopicError, Kafka may have it nevertheless.
         """
         failures: list[KafkaError] = []
 

@@ -206,7 +206,7 @@ def test_nothing_is_written_twice_after_a_clock_went_back_by_days(
     assert places(tmp_path) == sorted([*both, (0, 5)])
 
 
-def test_a_staged_batch_that_is_written_already_is_thrown_away(
+def test_a_staged_batch_of_which_raw_has_some_records_is_thrown_away_and_read_again(
     spark: SparkSession, archive: Archive, tmp_path: Path
 ) -> None:
     back = with_clock_set_back_by_days(spark, archive)

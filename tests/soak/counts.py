@@ -1,4 +1,4 @@
-"""Count the exchanges' items in each part of a stack, once everything is drained."""
+"""Count the exchanges' items in each part of a stack, while it drains and afterwards."""
 
 import gzip
 from array import array
@@ -24,7 +24,9 @@ from tests.support.lake import archive_dataset
 from tests.support.ledger import identities
 from tests.support.postgres import rows
 
-DEAD_LETTERS = "SELECT topic, sum(letters)::bigint FROM dead_letter_spans GROUP BY 1"
+DEAD_LETTERS = """
+SELECT topic, sum(letters)::bigint FROM dead_letter_spans WHERE topic = ANY (%s) GROUP BY 1
+"""
 
 PROGRESS = "SELECT topic, partition, next_offset FROM kafka_progress WHERE topic = ANY (%s)"
 
@@ -103,7 +105,8 @@ def not_in_tickers(settings: Settings) -> tuple[dict[str, int], dict[str, int]]:
     """Return the dead letters of each exchange, and its items without a price."""
     with closing(psycopg2.connect(settings.database_url)) as database:
         letters = {
-            EXCHANGE_OF_TOPIC[topic]: int(count) for topic, count in rows(database, DEAD_LETTERS)
+            EXCHANGE_OF_TOPIC[topic]: int(count)
+            for topic, count in rows(database, DEAD_LETTERS, list(EXCHANGE_OF_TOPIC))
         }
         return letters, dict(rows(database, NO_PRICE))
 

@@ -130,13 +130,15 @@ def columns(record: Record) -> Iterator[Sequence[str]]:
 
 
 def recoveries(kills: Iterable[Kill]) -> Iterator[Sequence[str]]:
-    """Yield one row per program, and one for all."""
+    """Yield one row per program, and one for all. Without a kill there is no row."""
     of_program: dict[str, list[float | None]] = defaultdict(list)
     for kill in kills:
         of_program[TITLES[kill.program]].append(kill.seconds)
+    if not of_program:
+        return
     every = [seconds for each in of_program.values() for seconds in each]
     for name, found in [*sorted(of_program.items()), ("all", every)]:
-        times = [inf if seconds is None else seconds for seconds in found] or [inf]
+        times = [inf if seconds is None else seconds for seconds in found]
         yield name, str(len(found)), shown(median(times)), shown(max(times))
 
 

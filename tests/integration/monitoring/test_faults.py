@@ -40,8 +40,8 @@ LIMITS = {
     "LandingLag": ("300", "90"),
 }
 
-SENT = 180.0
-"""Seconds from a fault to its alert. Some expressions look back a minute."""
+DEADLINE = 180.0
+"""Maximum seconds from a fault, or from its end, to the alert. Some expressions look back a minute."""
 
 GIGABYTE = 10**9
 
@@ -69,7 +69,7 @@ def expect(receiver: Webhook) -> Callable[..., Alert]:
             alerts = receiver.alerts(name, **labels)
             return [each for each in alerts if datetime.fromisoformat(each["startsAt"]) > began]
 
-        return wait_for(sent, deadline=SENT)[0]
+        return wait_for(sent, deadline=DEADLINE)[0]
 
     return wait_for_alert
 
@@ -112,7 +112,7 @@ def test_silent_feed(demo: Stack, receiver: Webhook, expect: Callable[..., Alert
     with inflicted(demo, "kucoin", Silence()):
         expect("FeedSilent", exchange="kucoin")
         expect("PricesOld", exchange="kucoin")
-    wait_for(partial(receiver.alerts, "FeedSilent", "resolved"), deadline=SENT)
+    wait_for(partial(receiver.alerts, "FeedSilent", "resolved"), deadline=DEADLINE)
 
 
 def test_most_of_a_feed_unreadable(demo: Stack, expect: Callable[..., Alert]) -> None:

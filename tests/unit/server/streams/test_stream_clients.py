@@ -168,7 +168,7 @@ def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(
 
 def test_a_client_that_pings_without_reading_is_closed_before_answers_pile_up() -> None:
     ping = b"\x89\x80\0\0\0\0"
-    # Later, it would be closed by the kernel, for the server's ping that it does not answer, and as stalled.
+    # Before any other limit closes the client: the kernel's ACK timeout, the ping timeout, the stall limit.
     before_others = ACK_TIMEOUT_MS / 1000 / 2
     patient = Serving(
         ping_interval=0.5, ping_timeout=UNANSWERED_PING, stalled_after=2 * UNANSWERED_PING

@@ -28,21 +28,21 @@ both_ways = pytest.mark.parametrize("read", READERS)
 
 
 def kucoin(**texts: str) -> bytes:
-    """Return a message of one item. `texts` are values of its data as written in JSON."""
-    text = encoded(item(CRO_USDT)).decode()
-    for key, written in texts.items():
-        before, _, behind = text.partition(f'"{key}":')
-        value, comma, rest = behind.partition("," if key != "time" else "}")
-        assert value, f"no {key}"
-        text = f'{before}"{key}":{written}{comma}{rest}'
-    return f"[{text}]".encode()
+    return message_with(CRO_USDT, texts)
 
 
 def binance(**texts: str) -> bytes:
-    text = encoded(item(BTCUSDT)).decode()
+    return message_with(BTCUSDT, texts)
+
+
+def message_with(ticker: dict[str, Any], texts: Mapping[str, str]) -> bytes:
+    """Return a message of one item. `texts` are values of its fields as written in JSON."""
+    text = encoded(item(ticker)).decode()
     for key, written in texts.items():
         before, _, behind = text.partition(f'"{key}":')
-        text = f'{before}"{key}":{written},{behind.partition(",")[2]}'
+        value, end, rest = behind.partition("," if key != "time" else "}")
+        assert value, f"no {key}"
+        text = f'{before}"{key}":{written}{end}{rest}'
     return f"[{text}]".encode()
 
 
