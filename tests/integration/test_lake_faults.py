@@ -131,18 +131,12 @@ def moments(bucket: Bucket) -> Iterator[Callable[[], object]]:
     while True:
         yield appearing(bucket.staged)
         yield appearing(bucket.data_files)
-        yield appearing_again(bucket.staged_whole)
+        yield appearing(bucket.staged_whole)
         yield partial(is_past, time.monotonic() + random.uniform(5, 30))
 
 
 def appearing(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
-    """Return a function that returns only new keys: a killed application leaves staged files behind."""
-    known = read()
-    return lambda: read() - known
-
-
-def appearing_again(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
-    """Return a function that returns only new keys, and keys that were deleted and then written again."""
+    """Return a function that returns only new keys. A key that was left is new once it was deleted."""
     left = read()
 
     def found() -> set[str]:
