@@ -112,6 +112,8 @@ def base_url(*schemes: str) -> Callable[[str], str]:
         is_complete = url.hostname and number != 0
         if url.scheme not in schemes or has_login or not is_complete or not is_base:
             raise ValueError(expected)
+        if not value.isascii():
+            raise ValueError("expected a host in ASCII, such as xn--brse-5qa.com for börse.com")
         return value
 
     return check

@@ -121,7 +121,7 @@ class Endpoint:
     """Address and protocol of one connection.
 
     `repr` shows only the host, because the URL may contain a token. Raise ValueError if the URL is
-    not that of a WebSocket.
+    not that of a WebSocket, with a host in ASCII.
     """
 
     url: str = field(repr=False)
@@ -131,7 +131,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         address = urlsplit(self.url)
-        if address.scheme not in ("ws", "wss") or not address.hostname or address.port == 0:
+        is_usable = address.hostname and address.netloc.isascii() and address.port != 0
+        if address.scheme not in ("ws", "wss") or not is_usable:
             raise ValueError(f"{address.scheme}://{address.hostname} is not a WebSocket address")
         object.__setattr__(self, "host", address.hostname)
 

@@ -122,7 +122,6 @@ class Producer:
                 **DEFAULTS,
                 **client_configuration(settings),
                 **CONFIGURATION,
-                "batch.size": limit,
                 "error_cb": self._on_error,
             }
         )
@@ -309,9 +308,7 @@ class Producer:
     def _failed(self, error: KafkaError, message: Message, lines: list[Line]) -> None:
         """Record a failure. The first one is the cause; later ones are its consequences."""
         is_too_large = error.code() == KafkaError.MSG_SIZE_TOO_LARGE
-        # The client adds no other message to a batch that one message fills.
-        is_alone = len(lines) == 1 and len(message) >= self._limit
-        if error.code() == KafkaError.INVALID_RECORD or (is_too_large and is_alone):
+        if error.code() == KafkaError.INVALID_RECORD or (is_too_large and len(lines) == 1):
             self._refuse(error, message.partition(), lines, len(message))
             is_too_large = False
         if not self._error:

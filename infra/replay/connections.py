@@ -9,7 +9,7 @@ from aiohttp import WSCloseCode, web
 
 from infra.replay.connection import Connection, Observer
 from infra.replay.faults.disturbances import Dialect
-from infra.replay.faults.faults import Disturbance, Fault, Opening, Refusal
+from infra.replay.faults.faults import Disturbance, Fault, Opening, RequestFault
 from infra.replay.faults.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ CLOSE_TIMEOUT = 5.0
 Reach = int | Literal["every", "open"]
 """Connections that a fault affects: the next n, every new one, or all that are open now."""
 
-RefusalFault = TypeVar("RefusalFault", bound=Refusal)
+TakenFault = TypeVar("TakenFault", bound=RequestFault)
 
 
 class Connections:
@@ -58,7 +58,7 @@ class Connections:
         for connection in self._open:
             connection.recover()
 
-    def take_refusal(self, kind: type[RefusalFault]) -> RefusalFault | None:
+    def take_request_fault(self, kind: type[TakenFault]) -> TakenFault | None:
         """Take the pending fault of this kind for the current request; None if there is none."""
         return next(iter(self._waiting.take(kind)), None)
 

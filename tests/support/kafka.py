@@ -88,10 +88,17 @@ def produce(settings: Settings, topic: str, *messages: Any, partition: int = 0) 
     """Send messages, JSON-encoded unless bytes, and return when Kafka has acknowledged them."""
     producer = _producer(settings.kafka_bootstrap_servers)
     headers: dict[str, str | bytes | None] = {"endpoint": b"127.0.0.1:8090"}
+    refusals: list[KafkaError] = []
+
+    def on_delivery(error: KafkaError | None, message: Message) -> None:
+        if error:
+            refusals.append(error)
+
     for message in messages:
         value = message if isinstance(message, bytes) else json.dumps(message).encode()
-        producer.produce(topic, value, b"key", partition, headers=headers)
+        producer.produce(topic, value, b"key", partition, on_delivery, headers=headers)
     assert producer.flush(DEADLINE) == 0
+    assert not refusals
 
 
 def forget_producers() -> None:

@@ -66,9 +66,9 @@ class Binance:
     async def _serve(
         self, request: web.Request, streams: str, *, is_combined: bool
     ) -> web.StreamResponse:
-        if self.connections.take_refusal(Unauthorized):
+        if self.connections.take_request_fault(Unauthorized):
             return json_answer({"code": -1002, "msg": "Unauthorized"}, status=401)
-        if busy := self.connections.take_refusal(TooManyRequests):
+        if busy := self.connections.take_request_fault(TooManyRequests):
             return too_many_requests(busy.wait)
         if request.query.get("timeUnit", "millisecond").lower() != "millisecond":
             # Timestamps here have millisecond precision; a client would read them as microseconds.

@@ -113,12 +113,12 @@ class BinanceRest:
 
     async def _klines(self, request: web.Request) -> web.Response:
         check_parameters(request, {"symbol", "interval", "startTime", "endTime", "limit"})
-        if failed := self._connections.take_refusal(CandlesFail):
+        if failed := self._connections.take_request_fault(CandlesFail):
             content = {"code": -1001, "msg": "Internal error; unable to process your request."}
             return json_answer(content, status=failed.status)
-        if banned := self._connections.take_refusal(CandlesBanned):
+        if banned := self._connections.take_request_fault(CandlesBanned):
             return too_much_weight(self._weights.quota.amount, banned.wait)
-        if self._connections.take_refusal(CandlesUnknown):
+        if self._connections.take_request_fault(CandlesUnknown):
             raise BinanceError(-1121, "Invalid symbol.")
         symbols = self._asked(request)
         if symbols is None:
@@ -133,7 +133,7 @@ class BinanceRest:
         start = -(-whole(request, "startTime", max(0, end - limit * width)) // width) * width
         end = min(end, start + limit * width)
         found = self._source.candles(symbols[0], interval, start // 1000, end // 1000)
-        if self._connections.take_refusal(CandlesChange):
+        if self._connections.take_request_fault(CandlesChange):
             found = [each.doubled() for each in found]
         return json_answer([kline(each, width) for each in found])
 

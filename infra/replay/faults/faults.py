@@ -17,40 +17,40 @@ class Fault:
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
-class Refusal(Fault):
+class RequestFault(Fault):
     """Fault of a request, such as the one that opens a connection."""
 
 
-class Unauthorized(Refusal):
+class Unauthorized(RequestFault):
     """HTTP 401 at the handshake."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TooManyRequests(Refusal):
+class TooManyRequests(RequestFault):
     """HTTP 429 at KuCoin's bullet-public or Binance's handshake, with a retry delay of `wait` s."""
 
     wait: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandlesFail(Refusal):
+class CandlesFail(RequestFault):
     """HTTP `status` in answer to a request for candles."""
 
     status: int = 503
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandlesBanned(Refusal):
+class CandlesBanned(RequestFault):
     """HTTP 429 in answer to a request for candles, with a retry delay of `wait` s."""
 
     wait: float = 1.0
 
 
-class CandlesUnknown(Refusal):
+class CandlesUnknown(RequestFault):
     """A request for candles is answered as if the symbol did not exist."""
 
 
-class CandlesChange(Refusal):
+class CandlesChange(RequestFault):
     """The candles of one response have twice their volume and trades."""
 
 

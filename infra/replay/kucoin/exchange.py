@@ -63,7 +63,7 @@ class Kucoin:
 
     async def _bullet_public(self, request: web.Request) -> web.Response:
         """Return a token, and an endpoint on the host of the request."""
-        if busy := self.connections.take_refusal(TooManyRequests):
+        if busy := self.connections.take_request_fault(TooManyRequests):
             return too_many_requests(busy.wait)
         server = {
             "endpoint": f"ws://{request.host}/",
@@ -78,7 +78,7 @@ class Kucoin:
         )
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        if self.connections.take_refusal(Unauthorized):
+        if self.connections.take_request_fault(Unauthorized):
             problem: str | None = PROBLEMS[401]
         else:
             problem = self._tokens.use(request.query.get("token", ""), time.monotonic())

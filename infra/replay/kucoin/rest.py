@@ -67,16 +67,15 @@ class KucoinRest:
         async def answer(request: web.Request) -> web.Response:
             address, now = str(request.remote), time.monotonic()
             wait = self._weights.spend(address, weight, now)
-            if wait and self._refuses:
-                return too_many_requests(wait)
-            response = await handler(request)
+            is_refused = wait and self._refuses
+            response = too_many_requests(wait) if is_refused else await handler(request)
             limit = self._weights.quota.amount
             rates = {
                 "gw-ratelimit-limit": str(limit),
                 "gw-ratelimit-remaining": str(max(0, limit - self._weights.used(address, now))),
                 "gw-ratelimit-reset": str(round(self._weights.left(address, now) * 1000)),
             }
-            # A refusal by a fault already has these headers; keep them.
+            # A refusal already has some of these headers; keep them.
             response.headers.extend({k: v for k, v in rates.items() if k not in response.headers})
             return response
 
@@ -114,12 +113,12 @@ class KucoinRest:
 
     async def _candles(self, request: web.Request) -> web.Response:
         """Return up to 1,500 candles, newest first. One without trades is missing."""
-        if failed := self._connections.take_refusal(CandlesFail):
+        if failed := self._connections.take_request_fault(CandlesFail):
             content = {"code": "500000", "msg": "Internal Server Error"}
             return json_answer(content, status=failed.status)
-        if banned := self._connections.take_refusal(CandlesBanned):
+        if banned := self._connections.take_request_fault(CandlesBanned):
             return too_many_requests(banned.wait)
-        if self._connections.take_refusal(CandlesUnknown):
+        if self._connections.take_request_fault(CandlesUnknown):
             return unknown_symbol()
         interval, times = request.query.get("type", ""), ("startAt", "endAt")
         given = [request.query.get(name, "0") for name in times]
@@ -132,7 +131,7 @@ class KucoinRest:
         end = end or now_ms() // 1000
         width = CANDLE_SECONDS[TYPES[interval]]
         found = self._source.candles(symbol, TYPES[interval], max(start, end - 1500 * width), end)
-        if self._connections.take_refusal(CandlesChange):
+        if self._connections.take_request_fault(CandlesChange):
             found = [each.doubled() for each in found]
         return success([candle(each) for each in reversed(found) if each.trades])
 
@@ -198,7 +197,6 @@ def too_many_requests(wait: float) -> web.Response:
         {"code": "429000", "msg": "too many requests"},
         status=429,
         headers={
-            "gw-ratelimit-limit": "2000",
             "gw-ratelimit-remaining": "0",
             "gw-ratelimit-reset": str(round(wait * 1000)),
         },

@@ -186,6 +186,10 @@ WS = "expected ws://host:port or wss://host:port without a path, the port from 1
         ("KUCOIN_BATCH_SECONDS", "61", "expected a number of seconds greater than 0, up to 60"),
         ("LAKE_BATCH_SECONDS", "3601", "expected a whole number from 1 to 3600"),
         ("S3_ENDPOINT_URL", "s3a://127.0.0.1:9000", HTTP),
+        (
+            *("KUCOIN_REST_URL", "https://börse.com"),
+            "expected a host in ASCII, such as xn--brse-5qa.com for börse.com",
+        ),
         ("SERVER_ORIGINS", "*", HTTP),
         ("SERVER_ORIGINS", "https://one.example,https://two.example/", HTTP),
         ("SERVER_ORIGINS", "https://One.example", "expected lower case"),

@@ -80,6 +80,7 @@ NO_WEBSOCKETS: list[Any] = [
     {**SERVER, "endpoint": "http://host.example/"},
     {**SERVER, "endpoint": "wss://"},
     {**SERVER, "endpoint": "wss://host.example:99999/"},
+    {**SERVER, "endpoint": "wss://hösts.example/"},
     {**SERVER, "endpoint": None},
     {**SERVER, "endpoint": 7},
     without("endpoint"),

@@ -354,18 +354,19 @@ def test_a_topic_with_a_smaller_message_limit_is_distinguished_from_other_failur
     held_back: HeldBack,
 ) -> None:
     producing = Producing(Settings())
-    producing.send(Batch([large_line(0, 10)]))
+    producing.send(Batch([large_line(0, 10), large_line(1, 10)]))
     held_back.report(0, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
     with pytest.raises(TooLargeError):
         producing.producer.poll()
     assert producing.refused == set()
 
 
+@pytest.mark.parametrize("limit", [100, 1000])
 def test_an_item_that_is_too_large_for_the_topic_by_itself_is_named_and_counted(
-    held_back: HeldBack,
+    held_back: HeldBack, limit: int
 ) -> None:
-    """The message fills its batch, so no other message made the batch too large."""
-    producing = Producing(Settings(), limit=100)
+    """The topic may accept less than the producer's limit."""
+    producing = Producing(Settings(), limit=limit)
     producing.send(Batch([large_line(0, 50), large_line(10, 200), large_line(20, 50)]))
     held_back.report(1, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
     with pytest.raises(ProducerError) as failure:

@@ -154,5 +154,6 @@ def test_kucoin_refuses_a_request_whose_weight_is_too_much() -> None:
         refused = requests.post(f"{url}/bullet-public", timeout=DEADLINE)
     assert refused.status_code == 429
     assert refused.json()["code"] == "429000"
+    assert refused.headers["gw-ratelimit-limit"] == "25"
     assert refused.headers["gw-ratelimit-remaining"] == "0"
     assert 0 < int(refused.headers["gw-ratelimit-reset"]) <= 60_000
