@@ -20,17 +20,15 @@ OLDEST = 600.0
 """Maximum age of the oldest item, in seconds. A segment is uploaded within minutes and then deleted."""
 
 
-def journals(
-    settings: Settings, share: float = LARGEST_SHARE, oldest: float = OLDEST
-) -> Iterator[Finding]:
+def journals(settings: Settings, oldest: float = OLDEST) -> Iterator[Finding]:
     for exchange in EXCHANGE:
         folder = Path(settings.journal_dir) / exchange
         paths = [each for each in sorted(folder.glob("*.jsonl*")) if _is_segment(each)]
         size = sum(map(_size, paths))
-        if size > share * settings.journal_limit_bytes:
+        if size > LARGEST_SHARE * settings.journal_limit_bytes:
             yield Finding(
                 f"the journal {folder} has {size} bytes of {settings.journal_limit_bytes}; when it is full, "
-                "items are refused",
+                "items are lost",
                 "bring back Kafka and the object store, or raise JOURNAL_LIMIT_BYTES",
             )
         age = time.time() - min(map(_received_at, paths), default=time.time())

@@ -1,4 +1,4 @@
-"""Base class of the sinks that write to Postgres. A subclass adds the rows that it writes."""
+"""Base class of the sinks that write to Postgres. A subclass defines `query` and writes the rows."""
 
 from functools import partial
 

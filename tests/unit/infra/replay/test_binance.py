@@ -37,12 +37,10 @@ STREAM = "!miniTicker@arr"
 FIELDS = ["e", "E", "s", "c", "o", "h", "l", "v", "q"]
 
 
-def binance(
-    period: float = 0.05, symbols: int = 300, limits: BinanceLimits | None = None
-) -> Binance:
+def binance(period: float = 0.05, limits: BinanceLimits | None = None) -> Binance:
     """Return an exchange with a short period, so that tests need not wait for full seconds."""
     listing = binance_listing()
-    pairs = binance_trading(listing, symbols)
+    pairs = binance_trading(listing, 300)
     coins = Coins(pairs, seed=1)
     market = Market(pairs, coins, seed=1, period=period, changed=0.6, traded=1, now=0)
     return Binance(SimulatedSource(market, BinanceUpdate), listing, pairs, limits)

@@ -1,4 +1,4 @@
-"""Test the faults that replace the data: refusals, missing answers, errors."""
+"""Test refusals, missing answers, and errors in place of the data or between it."""
 
 import json
 

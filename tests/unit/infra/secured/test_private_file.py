@@ -1,4 +1,4 @@
-"""Test that files with secrets are private, and that the first of several writers wins."""
+"""Test that files with secrets are private, and that write_once keeps the first writer's text."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -122,10 +122,11 @@ BAD_VALUES: list[tuple[str, dict[str, Any], str]] = [
     (INSTRUMENTS, instrument(base="x" * 101), "base can't be read: " + "x" * 100),
     (INSTRUMENTS, instrument(seen_at="yesterday"), "seen_at can't be read: yesterday"),
     (INSTRUMENTS, instrument(seen_at={"at": 1}), 'seen_at can\'t be read: {"at":1}'),
-    # Milliseconds: 1970. Nanoseconds: the year 57208.
+    # Milliseconds: read as microseconds they are in 1970.
     (INSTRUMENTS, instrument(seen_at=1743147448467), "seen_at can't be read: 1743147448467"),
     (INSTRUMENTS, instrument(seen_at=10**25), f"seen_at can't be read: {10**25}"),
     (FEED_EVENTS, feed_event(start=-1), "from can't be read: -1"),
+    # Nanoseconds: read as microseconds they are in the year 57208.
     (FEED_EVENTS, feed_event(end=1743147448467000000), "to can't be read: 1743147448467000000"),
     (FEED_EVENTS, feed_event(end="soon"), "to can't be read: soon"),
     (FEED_EVENTS, feed_event(reason="a\0b"), "reason can't be read: a\ufffdb"),
