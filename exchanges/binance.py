@@ -147,7 +147,7 @@ def _candles(addresses: Addresses, span: CandleSpan) -> Asking[str]:
 
 
 def _turnovers(addresses: Addresses) -> Asking[dict[str, Turnover]]:
-    """Return the turnover of each symbol that was traded in the last 24 hours.
+    """Return the turnover of each symbol, also of one that was not traded in the last 24 hours.
 
     [{"symbol":"BTCUSDT","lastPrice":"85439.99000000","quoteVolume":"1754434346.25694750",...}, ...]
     """

@@ -336,7 +336,7 @@ def read_turnovers(entries: Sequence[Any], price: str, volume: str) -> dict[str,
         try:
             turnover = Turnover(float(entry[price]), float(entry[volume]))
             symbol = entry["symbol"]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, OverflowError):
             continue
         # NaN can't be ranked.
         if isinstance(symbol, str) and all(map(isfinite, turnover)):

@@ -176,7 +176,7 @@ def read_bullet(text: str) -> Endpoint:
     for server in servers:
         try:
             endpoints.append(_endpoint(server, query))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             problem = one_line(repr(error))
     if not endpoints:
         raise ExchangeError("unreadable", f"{BULLET_PATH}: no WebSocket server: {problem}")

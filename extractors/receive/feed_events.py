@@ -84,6 +84,10 @@ class FeedEvents:
 
     def opened(self, notice: Opened) -> list[FeedEvent]:
         event = FeedEvent(self.exchange, notice.endpoint, "connection", None, notice.at)
+        if len(self._open_connections) == 1:
+            # Frames doubled so far are not of a rotation to this connection.
+            for predecessor in self._open_connections.values():
+                predecessor.doubled = 0
         self._open_connections[notice.connection] = _OpenConnection(event)
         return [event]
 

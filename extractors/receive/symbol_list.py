@@ -10,7 +10,7 @@ from exchanges.exchange import ExchangeError, Instrument
 log = logging.getLogger(__name__)
 
 LIST_LIMIT = 60.0
-"""Timeout in seconds of a symbol list, from the name lookup to the last byte."""
+"""Timeout in seconds of a symbol list or of all turnovers, from the name lookup to the last byte."""
 
 LONGEST_ENTRY = 200
 """Maximum number of characters logged of an invalid entry."""

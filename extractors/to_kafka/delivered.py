@@ -43,7 +43,7 @@ class Delivered:
 
     @classmethod
     def load(cls, folder: Path, journal_id: str) -> Self:
-        """Return the record; an empty one if it is missing, or corrupt after a power failure."""
+        """Return the record; an empty one if it is missing, unreadable, or of another journal."""
         try:
             record = json.loads((folder / "delivered").read_bytes())
             if record["journal"] != journal_id:

@@ -67,7 +67,7 @@ class KafkaFollower(Thread):
     def oldest_undelivered(self) -> int | None:
         """Return when the oldest item that Kafka lacks was received, in microseconds since the epoch.
 
-        While no producer follows the journal, return when the first item of its segment was received.
+        While no producer follows the journal, return when the first item of that item's segment was received.
         """
         return self._undelivered()
 
@@ -154,11 +154,11 @@ class KafkaFollower(Thread):
                 raise
             log.error("partitions not recorded reason=%r", str(error))
             if len(self._delivered.counts) > 1:
-                # Keep the former number. If this process were killed, the next one would look for items in
-                # the former partitions: some would be sent twice, or never.
+                # Keep the former number. If this process used the new one and were killed, the next would
+                # look for items in the former partitions: some would be sent twice, or never.
                 self._delivered.counts.pop()
-            # Otherwise nothing is recorded yet. If this process were killed, the next one would take the
-            # topic's number for that of all items: right, unless partitions are added in between.
+            # Otherwise no number of this topic is recorded. If this process were killed, the next one would
+            # take the topic's number for that of all items: right, unless partitions are added in between.
 
     def _record_if_due(self, now: float) -> None:
         self._journal.delivered = self._delivered.position

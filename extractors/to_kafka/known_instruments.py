@@ -37,10 +37,10 @@ def _messages(settings: Settings) -> list[tuple[bytes, bytes]]:
     """Return keys and values, in order per key."""
     with closing(groupless_consumer(settings)) as consumer:
         try:
-            partitions = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
-            if partitions.error:
-                raise KafkaException(partitions.error)
-            starts = dict.fromkeys(partitions.partitions, OFFSET_BEGINNING)
+            topic = consumer.list_topics(INSTRUMENTS, timeout=TIMEOUT).topics[INSTRUMENTS]
+            if topic.error:
+                raise KafkaException(topic.error)
+            starts = dict.fromkeys(topic.partitions, OFFSET_BEGINNING)
             return [
                 (message.key() or b"", message.value() or b"")
                 for message in messages_to_the_end(consumer, INSTRUMENTS, starts, TIMEOUT)

@@ -2,10 +2,11 @@
 
 Guarantee of one producer: each item passed to send() is written once and in order per partition,
 however long Kafka is unavailable (idempotence, acks=all, no timeout). A partition has one message in
-flight, so the guarantee does not depend on what Kafka remembers of the producer. A message that Kafka
-refuses as too large or invalid is logged, counted and not sent again. If the client refuses it before
-sending, the producer goes on. After a refusal by the broker, or any other failure, nothing more is
-written to that partition and the producer can't be used again; a new one resumes after what Kafka has.
+flight, so the guarantee does not depend on what Kafka remembers of the producer. An item that Kafka
+refuses as too large, or a message that it refuses as invalid, is logged, counted and not sent again. If the
+client refuses it before sending, the producer goes on. After a refusal by the broker, or any other failure,
+nothing more is written to that partition and the producer can't be used again; a new one resumes after
+what Kafka has, with smaller messages after a TooLargeError.
 """
 
 import logging
@@ -47,7 +48,7 @@ REPORTS_LIMIT = 1.0
 
 CONFIGURATION = {
     "enable.idempotence": True,
-    # Otherwise messages after a failed one would be written, and their positions would hide the gap.
+    # A second safeguard: the client stops after a failed message, as later positions would hide the gap.
     "enable.gapless.guarantee": True,
     "acks": "all",
     # Compresses these messages 5.2 : 1 for 3.3 ms of CPU per MB; lz4 2.9 : 1 for 2.0, gzip 5.2 : 1 for 40.

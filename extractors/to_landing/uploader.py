@@ -199,9 +199,7 @@ class S3UploaderThread(Thread):
         try:
             self._uploader.upload(segment, body)
         except (BotoCoreError, ClientError, OSError) as error:
-            # The journal may have dropped it meanwhile, for lack of space.
-            if segment in self._journal.segments():
-                self._failed(error)
+            self._failed(error)
         else:
             segment.is_uploaded = True
             self._metrics.uploads.inc()

@@ -147,7 +147,7 @@ def add_markets(api: APIRouter, hub: Hub, queries: QueryConnection) -> None:
         asked: Annotated[CandleQuery, Query()],
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """Return candles: ours of ticker updates, and the exchange's of trades where ours are missing."""
+        """Return candles: ours where the feed was complete, otherwise the exchange's."""
         newest = None if hub.prices is None else hub.prices.newest_received(exchange)
         return answer_with(await candles(queries, exchange, symbol, asked, newest), if_none_match)
 

@@ -1,10 +1,11 @@
 """Compute when a feed was connected and when it was interrupted.
 
 A hole is a span without a connection, or an interruption: tickers in it may be missing. A program that
-is killed can't report the end of its connection. Its end is estimated: the end of the last full minute with
-a candle before the next connection was opened. The hole is too short or too long by up to a minute. If no
-full minute lies between the two openings, the connection counts as ended at its start, and the hole is too
-long by up to two minutes.
+is killed can't report the end of its connections. A connection without a reported end counts as open until
+the next program starts. Then its end is estimated: the end of the last full minute with a candle before that
+start. The hole is too short or too long by up to a minute. Without such a minute, the connection counts as
+ended at its start. The hole is then too long by up to two minutes, or by more if the candles have been
+deleted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,21 +16,26 @@ from server.rest.query_connection import QueryConnection
 
 MINUTE = timedelta(minutes=1)
 
-# An event whose end was not reported lasts at most until the next one of its kind begins. Events dated ahead
-# come from an extractor whose clock was ahead.
+# If the end of an interruption was not reported, it lasts at most until the next one begins. If that of a
+# connection was not, it lasts at most until the next program starts: connections overlap at a rotation. The
+# reason of a program's first interruption is "start", alone or with a refusal: "start; ...".
+# Events dated ahead are left out: their extractor's clock was ahead.
 SPANS = """
-SELECT exchange, kind, "from", "to", following FROM (
-    SELECT exchange, kind, "from", "to",
-        lead("from") OVER (PARTITION BY exchange, kind ORDER BY "from") AS following
+SELECT exchange, kind, "from", "to", latest_end FROM (
+    SELECT exchange, kind, "from", "to", CASE kind
+        WHEN 'interruption' THEN lead("from") OVER (PARTITION BY exchange, kind ORDER BY "from")
+        ELSE min("from") FILTER (WHERE kind = 'interruption' AND split_part(reason, ';', 1) = 'start')
+            OVER (PARTITION BY exchange ORDER BY "from" DESC, kind ROWS UNBOUNDED PRECEDING)
+    END AS latest_end
     FROM feed_events
     WHERE exchange = ANY (%(exchanges)s) AND kind IN ('connection', 'interruption') AND "from" <= now()
 ) AS event
-WHERE coalesce("to", following, 'infinity') > %(since)s
+WHERE coalesce("to", latest_end, 'infinity') > %(since)s
 ORDER BY exchange, "from"
 """
 
-# A symbol's newest minute takes one lookup in the index (exchange, symbol, minute), and an exchange has some
-# 1,700 symbols. A killed program is usually restarted within a minute, so look first for any candle of the
+# A symbol's newest minute takes one lookup in the index (exchange, symbol, minute), and an exchange has over
+# 1,000 symbols. A killed program is usually restarted within a minute, so look first for any candle of the
 # last minute that had ended by then: the symbols with the newest prices most likely have one. The minute of
 # the restart proves nothing, as the next connection makes candles of it too.
 LAST_CANDLES = """
@@ -70,13 +76,16 @@ class Span(NamedTuple):
 
 
 class FeedSpan(NamedTuple):
-    """A row of SPANS: a connection or an interruption. `following` is the next start of its kind."""
+    """A row of SPANS: a connection or an interruption.
+
+    `latest_end` is when it had ended even if no end was reported; None if it may still last.
+    """
 
     exchange: str
     kind: str
     start: datetime
     end: datetime | None
-    following: datetime | None
+    latest_end: datetime | None
 
 
 class FeedTimes(NamedTuple):
@@ -117,14 +126,14 @@ async def feed_times(
 
 
 def unreported_ends(events: Sequence[FeedSpan]) -> list[tuple[str, Span]]:
-    """Return exchange and span of each connection whose end was not reported, up to the next connection.
+    """Return exchange and span of each connection of a killed program, up to the next program's start.
 
-    The newest connection of an exchange counts as open, even if its program was killed.
+    Until another program starts, a connection counts as open.
     """
     return [
-        (each.exchange, Span(each.start, each.following))
+        (each.exchange, Span(each.start, each.latest_end))
         for each in events
-        if each.kind == "connection" and each.end is None and each.following is not None
+        if each.kind == "connection" and each.end is None and each.latest_end is not None
     ]
 
 
@@ -146,7 +155,7 @@ def times_of(
             end = each.end or _end_by_candles(each, last_candles, now)
             connected.append(Span(each.start, end))
         else:
-            interrupted.append(Span(each.start, each.end or each.following or now))
+            interrupted.append(Span(each.start, each.end or each.latest_end or now))
     return FeedTimes(connected, interrupted)
 
 

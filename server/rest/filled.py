@@ -1,6 +1,6 @@
 """Count the pairs that are filled for an interruption.
 
-Their candles were requested for all of its time, even if the exchange had none or refused.
+A pair is filled once its candles were requested for the whole interruption, whatever the exchange answered.
 """
 
 from collections.abc import Mapping, Sequence

@@ -35,8 +35,14 @@ def connected_at_noon(owner: connection) -> None:
     event(owner, "connection", NOON, NOON + timedelta(hours=1))
 
 
-def event(owner: connection, kind: str, start: datetime, end: datetime | None) -> None:
-    row = ("binance", None, kind, None, start, end, 0)
+def event(
+    owner: connection,
+    kind: str,
+    start: datetime,
+    end: datetime | None,
+    reason: str | None = None,
+) -> None:
+    row = ("binance", None, kind, reason, start, end, 0)
     insert(owner, "INSERT INTO feed_events VALUES %s", [row])
 
 
@@ -110,11 +116,24 @@ def test_an_interruption_whose_end_was_not_reported_lasts_until_the_next_one(
     assert [each["source"] for each in candles(server, at(0), at(10))] == ["updates"] * 2
 
 
+def test_a_connection_lasts_beside_the_successor_of_a_rotation(
+    owner: connection, server: ServerProcess
+) -> None:
+    event(owner, "connection", at(60), None)
+    event(owner, "connection", at(64.5), at(64.6))
+    ours(owner, *range(61, 70))
+    theirs(owner, *range(61, 70))
+
+    assert [each["source"] for each in candles(server, at(61), at(70))] == ["updates"] * 9
+
+
+@pytest.mark.parametrize("reason", ["start", "start; refused: HTTP 429"])
 def test_an_outage_after_a_kill_is_filled_up_to_the_minute_of_the_restart(
-    database: Settings, owner: connection, server: ServerProcess
+    database: Settings, owner: connection, server: ServerProcess, reason: str
 ) -> None:
     write_batch(database.database_url, [ticker("binance", "BTCUSDT", "1")])
     event(owner, "connection", at(120), None)
+    event(owner, "interruption", at(130.4), at(130.6), reason)
     event(owner, "connection", at(130.5), at(150))
     ours(owner, 121, 130, 131)
     theirs(owner, *range(122, 131))

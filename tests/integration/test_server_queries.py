@@ -204,6 +204,7 @@ def test_the_end_of_a_killed_connection_is_that_of_its_last_minute_with_a_candle
     insert_events(
         owner,
         ("kucoin", "h", "connection", None, midnight - hour, None, 0),
+        ("kucoin", "h", "interruption", "start", midnight + 12 * hour, midnight + 12 * hour, 0),
         ("kucoin", "h", "connection", "reset", midnight + 12 * hour, midnight + 30 * hour, 0),
     )
     write_batch(database.database_url, [ticker("kucoin", "A-B", "1"), ticker("kucoin", "C-D", "1")])
@@ -235,6 +236,7 @@ def test_the_minute_of_a_restart_is_not_taken_for_the_end_of_the_killed_connecti
     insert_events(
         owner,
         ("kucoin", "h", "connection", None, midnight - hour, None, 0),
+        ("kucoin", "h", "interruption", "start", restart, restart, 0),
         ("kucoin", "h", "connection", "reset", restart, midnight + 30 * hour, 0),
     )
     write_batch(database.database_url, [ticker("kucoin", "A-B", "1")])
@@ -306,6 +308,7 @@ def test_a_thousand_killed_connections_are_answered_in_time(
     insert_events(
         owner,
         *(("binance", "h", "connection", None, minute, None, 0) for minute in minutes[:-1]),
+        *(("binance", "h", "interruption", "start", minute, minute, 0) for minute in minutes),
         ("binance", "h", "connection", "reset", minutes[-1], day + timedelta(days=1), 0),
     )
     quiet = [ticker("binance", f"A{n}", "1", received_at=now - SECOND) for n in range(2000)]

@@ -73,9 +73,9 @@ def path_in_raw(path: str) -> str:
 def staged_place(path: str) -> tuple[str, str | None]:
     """Return the folder that a staged file belongs to, and its topic's id.
 
-    Version 0.1.0 staged files without an id, and with all partitions of the topic.
+        …/topic=kucoin_raw_data/date=2026-11-22/hour=8/topic_id=<id>/partitions=0/part-0.parquet
 
-        …/topic=kucoin_raw_data/date=2026-11-22/hour=8/topic_id=ckVJ5ZWORGWAxTTLoYGQ2A/partitions=0/part-0.parquet
+    Version 0.1.0 staged files without an id, and with all partitions of the topic.
     """
     topic, date, hour, below, *_file = path_in_raw(path).split("/")
     topic_id = below.removeprefix("topic_id=")

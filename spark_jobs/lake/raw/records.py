@@ -93,15 +93,15 @@ class RawRecords:
     def _read(self, objects: Iterable[RawObject]) -> DataFrame | None:
         """Return the objects' records with schemas.RECORD; None if there are no objects.
 
-        They are read by as many tasks as there are cores: a task has some 100 MB of messages in memory, and
-        local[4] would run four at once.
+        They are read by as many tasks as spark.default.parallelism says, not by one per slot of the master:
+        a task has some 100 MB of messages in memory, and local[4] would run four at once.
         """
         paths = sorted(each.path for each in objects)
         if not paths:
             return None
         read = self._spark.read.schema(ARCHIVED).option("basePath", self._root).parquet(*paths)
-        cores = self._spark.sparkContext.defaultParallelism
-        records = read.coalesce(cores).withColumn("timestampType", F.lit(None).cast("int"))
+        tasks = self._spark.sparkContext.defaultParallelism
+        records = read.coalesce(tasks).withColumn("timestampType", F.lit(None).cast("int"))
         return records.select(*RECORD.fieldNames())
 
 

@@ -60,7 +60,7 @@ class TableFile:
 
     @property
     def is_unsorted(self) -> bool:
-        """Return whether Spark or OPTIMIZE wrote the file: both use this prefix, and do not sort."""
+        """Return whether Spark or OPTIMIZE wrote the file: both use this prefix, and declare no order."""
         return self.path.rpartition("/")[2].startswith("part-")
 
     @property

@@ -74,7 +74,8 @@ class Result:
 def rewritten(job: Job) -> Result:
     """Merge the runs. If any file is unsorted, merge nothing: split each unsorted file into sorted ones.
 
-    OPTIMIZE, by hand or by version 0.1.0, writes unsorted files. Raise ValueError if rows are missing.
+    Unsorted is a file whose metadata declares no order, such as those of Spark (version 0.1.0) and of
+    OPTIMIZE. Raise ValueError if rows are missing.
     """
     store, table = file_system(job.table, job.options)
     rows_of: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Choose which files of the tickers' table to merge next: a pure function of the list of files.
+"""Choose which files of the tickers' table to merge next: a pure function of the list of files and the time.
 
 While a day is in progress, small files are joined so that their number stays below MAX_RUNS. Once a day
 is over, all its files become one run, sorted by symbol. The list of files shows whether this was done.

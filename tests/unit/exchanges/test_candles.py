@@ -134,6 +134,7 @@ def test_turnover_is_the_last_price_and_the_volume_in_the_quote(
         {"symbol": "B", "last": "2", "volValue": None, "lastPrice": "2", "quoteVolume": None},
         {"symbol": "B", "last": "?", "volValue": "1", "lastPrice": "?", "quoteVolume": "1"},
         {"symbol": "B", "last": "2", "volValue": "NaN", "lastPrice": "2", "quoteVolume": "NaN"},
+        {"symbol": "B", "last": 10**400, "volValue": 1, "lastPrice": 10**400, "quoteVolume": 1},
         {"symbol": "B"},
         {"symbol": ["B"], "last": "2", "volValue": "1", "lastPrice": "2", "quoteVolume": "1"},
         {"symbol": None, "last": "2", "volValue": "1", "lastPrice": "2", "quoteVolume": "1"},

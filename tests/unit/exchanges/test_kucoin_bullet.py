@@ -86,6 +86,7 @@ NO_WEBSOCKETS: list[Any] = [
     without("endpoint"),
     {**SERVER, "pingInterval": 0},
     {**SERVER, "pingInterval": "soon"},
+    {**SERVER, "pingInterval": 10**400},
     without("pingInterval"),
     None,
     [],

@@ -198,6 +198,32 @@ def test_doubles_of_one_rotation_do_not_count_in_the_next(flowing: Feed) -> None
     ]
 
 
+def test_doubles_after_a_rotation_do_not_count_in_the_next(flowing: Feed) -> None:
+    flowing.opened(2, 10)
+    flowing.frame(2, 11)
+    flowing.ended(1, 12, "rotated: serverShutdown")
+    flowing.frame(2, 13, doubled=True)
+    flowing.opened(3, 20)
+    flowing.frame(3, 21, doubled=True)
+    assert flowing.ended(2, 23, "rotated: serverShutdown") == [
+        event("connection", "rotated: serverShutdown", 10, 23, frames=2),
+        event("rotation", "rotated: serverShutdown", 21, 23, frames=1),
+    ]
+
+
+def test_doubles_beside_a_failed_successor_do_not_count_in_the_next_rotation(flowing: Feed) -> None:
+    flowing.opened(2, 10)
+    flowing.frame(2, 11)
+    flowing.frame(1, 12, doubled=True)
+    flowing.ended(2, 13, "broken: reset")
+    flowing.opened(3, 20)
+    flowing.frame(3, 21, doubled=True)
+    assert flowing.ended(1, 23, "rotated: serverShutdown") == [
+        event("connection", "rotated: serverShutdown", 1, 23, frames=2),
+        event("rotation", "rotated: serverShutdown", 21, 23, frames=1),
+    ]
+
+
 def test_newer_connection_that_ends_first_is_neither_rotation_nor_interruption(
     flowing: Feed,
 ) -> None:

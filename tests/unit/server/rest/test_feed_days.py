@@ -14,13 +14,13 @@ def at(hour: float) -> datetime:
 
 
 def connection(
-    start: float, end: float | None, exchange: str = "kucoin", following: float | None = None
+    start: float, end: float | None, exchange: str = "kucoin", latest_end: float | None = None
 ) -> FeedSpan:
-    return FeedSpan(exchange, "connection", at(start), at_or_none(end), at_or_none(following))
+    return FeedSpan(exchange, "connection", at(start), at_or_none(end), at_or_none(latest_end))
 
 
-def interruption(start: float, end: float | None, following: float | None = None) -> FeedSpan:
-    return FeedSpan("kucoin", "interruption", at(start), at_or_none(end), at_or_none(following))
+def interruption(start: float, end: float | None, latest_end: float | None = None) -> FeedSpan:
+    return FeedSpan("kucoin", "interruption", at(start), at_or_none(end), at_or_none(latest_end))
 
 
 def at_or_none(hour: float | None) -> datetime | None:
@@ -47,7 +47,7 @@ def condition(*events: FeedSpan, now: datetime = NOW) -> tuple[str, float]:
         ([connection(-1, 30), interruption(30, 31)], ("complete", 0)),
         # The end of the first interruption was not reported.
         (
-            [connection(-1, 30), interruption(1, None, following=2), interruption(2, 3)],
+            [connection(-1, 30), interruption(1, None, latest_end=2), interruption(2, 3)],
             ("holes", 7200),
         ),
         ([connection(23, None)], ("holes", 23 * 3600)),
@@ -70,7 +70,7 @@ def test_today_counts_as_far_as_it_has_passed() -> None:
 
 
 def test_a_connection_without_an_end_lasts_until_its_last_candle() -> None:
-    events = [connection(-1, None, following=12), connection(12, 30), connection(12, 30, "lumen")]
+    events = [connection(-1, None, latest_end=12), connection(12, 30), connection(12, 30, "lumen")]
     killed = unreported_ends(events)
     assert killed == [("kucoin", Span(at(-1), at(12)))]
 
