@@ -101,7 +101,7 @@ class Contest(NamedTuple):
     def _run(
         self, command: list[str], progress: Callable[[Settings, Path], list[Progress]]
     ) -> Iterator[tuple[Run, Settings, Path]]:
-        """Run a contestant to its end or LIMIT. The process is stopped at the end of the block."""
+        """Run a contestant until the last tick is committed, or LIMIT. Stop it at the end of the block."""
         name = f"run_{next(self.numbers)}"
         settings = with_database(self.stack, name)
         log = self.stack.log_folder / f"{name}.log"

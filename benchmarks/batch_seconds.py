@@ -36,7 +36,7 @@ JOB_WARM_SECONDS = 30.0
 """Additional time to wait before the first measurement, while the JVM compiles."""
 
 STEP_WARM_SECONDS = 4.0
-"""Time to wait before each measurement, while extractors connect and the exchange sends all symbols once."""
+"""Time to wait before each measurement, once both exchanges' first messages are in Kafka."""
 
 START_LIMIT = 60.0
 CLOCK_TOLERANCE = 0.002
@@ -94,7 +94,7 @@ def main() -> None:
 def run(
     step: Step, seconds: float, stack: Stack, job: psutil.Popen, warm_seconds: float
 ) -> Measured:
-    """Run and measure a step. Raise StackError if an exchange sends nothing to Kafka."""
+    """Run and measure a step. Raise StackError if nothing of an exchange arrives in Kafka."""
     folder = stack.folder / "journals" / str(STEPS.index(step))
     settings = replace(stack.settings, journal_dir=str(folder))
     settings = settings.with_exchange("kucoin", batch_seconds=step.kucoin_batch_seconds)

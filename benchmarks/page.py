@@ -100,7 +100,8 @@ def usage(devtools: CDPSession) -> Figures:
 
 
 def shown(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    # From 99.5 on, .2g would show 1e+02.
+    return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
 
 
 if __name__ == "__main__":

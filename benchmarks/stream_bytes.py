@@ -2,12 +2,11 @@
 
     make benchmark-stream-bytes
 
-Runs a separate demo. One client of each form reads at the same time: WebSocket and server-sent events,
-plain and compressed, with all fields and with the page's. Counts the bytes of the sockets, without the
-snapshot.
+Runs a separate demo. One client of each form reads at the same time: WebSocket and server-sent events with
+all fields, and WebSocket with the page's fields, each plain and compressed. Counts the bytes of the sockets,
+without the snapshot.
 """
 
-import argparse
 import socket
 import time
 from collections.abc import Mapping
@@ -25,6 +24,9 @@ from core.settings import Settings
 SNAPSHOT_SECONDS = 10.0
 """Seconds for the snapshot, and for the first batches of the jobs."""
 
+SECONDS = 60.0
+"""Seconds of the measurement. These clients answer no ping, so the server closes them after 80 s."""
+
 READ_SIZE = 1 << 20
 
 PAGE = f"?{urlencode({'fields': PAGE_FIELDS})}"
@@ -41,30 +43,27 @@ REQUESTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Bytes per minute of one client of all prices")
-    parser.add_argument("--seconds", type=float, default=60)
-    seconds = parser.parse_args().seconds
     with running_demo("stream_bytes") as stack:
         with ThreadPoolExecutor(len(REQUESTS)) as pool:
             reading = {
-                form: pool.submit(bytes_received, stack.settings.server_port, *request, seconds)
+                form: pool.submit(bytes_received, stack.settings.server_port, *request)
                 for form, request in REQUESTS.items()
             }
             received = {form: each.result() for form, each in reading.items()}
-        rows = rows_written(stack.settings, seconds)
+        rows = rows_written(stack.settings)
     publish(
         "stream_bytes",
-        f"{60 * rows / seconds:,.0f} changed rows a minute, for {seconds:.0f} s",
-        table(received, seconds),
+        f"{60 * rows / SECONDS:,.0f} changed rows a minute, for {SECONDS:.0f} s",
+        table(received),
     )
 
 
-def bytes_received(port: int, target: str, headers: str, seconds: float) -> int:
-    """Return the bytes that a client receives in this time, after its snapshot."""
+def bytes_received(port: int, target: str, headers: str) -> int:
+    """Return the bytes that a client receives in SECONDS, after its snapshot."""
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode())
         read_for(client, SNAPSHOT_SECONDS)
-        return read_for(client, seconds)
+        return read_for(client, SECONDS)
 
 
 def read_for(client: socket.socket, seconds: float) -> int:
@@ -81,25 +80,25 @@ def read_for(client: socket.socket, seconds: float) -> int:
     return received
 
 
-def rows_written(settings: Settings, seconds: float) -> int:
-    """Return the number of rows that the batches of the last `seconds` wrote."""
+def rows_written(settings: Settings) -> int:
+    """Return the number of rows that the batches of the last SECONDS wrote."""
     with closing(psycopg2.connect(settings.database_url)) as database:
         with database, database.cursor() as statements:
             statements.execute(
                 "SELECT sum(rows_written) FROM batches"
                 " WHERE committed_at > now() - make_interval(secs => %s)",
-                [seconds],
+                [SECONDS],
             )
             [(rows,)] = statements.fetchall()
     return int(rows or 0)
 
 
-def table(received: Mapping[str, int], seconds: float) -> list[dict[str, str]]:
+def table(received: Mapping[str, int]) -> list[dict[str, str]]:
     largest = max(received.values())
     return [
         {
             "client of all prices": form,
-            "MB per minute": f"{60 * size / seconds / 1e6:.2f}",
+            "MB per minute": f"{60 * size / SECONDS / 1e6:.2f}",
             "share": f"{size / largest:.1%}",
         }
         for form, size in received.items()

@@ -84,7 +84,7 @@ def main() -> None:
         write_minutes(log, put, minutes, noon(1))
         exchanges = sorted({file.exchange for file in log.files()})
         before = {exchange: of_exchange(log, exchange) for exchange in exchanges}
-        shown = {
+        layout_before = {
             exchange: (groups_of(folder, files), symbols_of(folder, files))
             for exchange, files in before.items()
         }
@@ -95,7 +95,7 @@ def main() -> None:
         took = time.monotonic() - began
         rows = []
         for exchange in exchanges:
-            groups, symbols = shown[exchange]
+            groups, symbols = layout_before[exchange]
             after = of_exchange(log, exchange)
             new = groups_of(folder, after)
             rows.append(

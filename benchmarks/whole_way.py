@@ -100,7 +100,7 @@ def sent_at(arrivals: Iterable[Arrival]) -> dict[float, float]:
 
 
 def in_kafka_at(settings: Settings, places: set[Place]) -> dict[Place, float]:
-    """Return when the broker appended these messages of Binance. Raise StackError if one is missing."""
+    """Return when the broker appended these messages of Binance. Raise StackError if reading fails."""
     consumer = Consumer(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "whole-way"}
     )

@@ -152,7 +152,7 @@ class Extractor:
         has_worked = Event()
         mark = self._journal.folder / WORKED
         # A killed process leaves no mark, but items, or a record of the backfill.
-        if mark.exists() or self._holes.has_flowed or self._journal.has_items_left:
+        if mark.exists() or self._holes.has_flowed or self._journal.had_items:
             has_worked.set()
         arguments = (self._client, self.backlog, self._stop.requested, self._metrics, has_worked)
         # A daemon, because a name lookup can't be interrupted.

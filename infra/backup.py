@@ -192,7 +192,7 @@ def _dump(pg_dump: str, settings: Settings, file: Path) -> None:
 
 
 def _load(pg_restore: str, settings: Settings, file: Path) -> None:
-    """Replace the tables, which have no rows, by those of the dump."""
+    """Replace the tables, to which no job has written yet, by those of the dump."""
     # pg_restore --clean can't drop partitioned tables.
     try:
         postgres.make_empty(settings)

@@ -33,16 +33,19 @@ SETTLED = timedelta(minutes=2)
 """Age of the newest compared minute: by then, its last updates are in Postgres."""
 
 # A minute of an interruption, or of no connection, is not complete. An interruption whose end was not
-# reported lasts at most until the next one begins. A killed extractor's connection may have ended any time.
+# reported lasts at most until the next one begins. A killed extractor's connection may have ended any time
+# before the next extractor started: that one's first interruption has the reason "start".
 COMPLETE = """
 WITH event AS (
     SELECT kind, "from", coalesce("to", CASE
-        WHEN following IS NULL THEN 'infinity'
-        WHEN kind = 'connection' THEN "from"
-        ELSE following
+        WHEN kind = 'interruption' THEN coalesce(following, 'infinity')
+        WHEN has_restarted THEN "from"
+        ELSE 'infinity'
     END) AS until
     FROM (
-        SELECT kind, "from", "to", lead("from") OVER (PARTITION BY kind ORDER BY "from") AS following
+        SELECT kind, "from", "to", lead("from") OVER (PARTITION BY kind ORDER BY "from") AS following,
+            bool_or(kind = 'interruption' AND split_part(reason, ';', 1) = 'start')
+                OVER (ORDER BY "from" DESC, kind ROWS UNBOUNDED PRECEDING) AS has_restarted
         FROM feed_events
         WHERE exchange = %(exchange)s
     ) AS reported

@@ -12,8 +12,10 @@ from confluent_kafka import KafkaException
 
 from core.settings import Settings
 from core.topics import TOPIC_OF_EXCHANGE
+from exchanges import EXCHANGE
 from infra import supervision
 from infra.addresses import reachable_address
+from infra.monitoring import monitor
 from infra.stack import Stack, StackError
 from spark_jobs.errors import JobError
 from spark_jobs.kafka_source.partitions import kept_offsets, offsets_at
@@ -79,8 +81,11 @@ def diagnosis(stack: Stack, exchanges: list[str], deadline: float = DEADLINE) ->
 
 def _part_without_output(stack: Stack, exchanges: list[str]) -> str:
     for program in supervision.programs(stack):
-        if program["statename"] in supervision.FAILED:
-            return str(program["name"])
+        name = str(program["name"])
+        # An extractor that is not waited for, or a program of the monitoring, is not the reason.
+        is_concerned = name in exchanges or name not in (*EXCHANGE, *monitor.PROGRAMS)
+        if is_concerned and program["statename"] in supervision.FAILED:
+            return name
     # A stack that was stopped has messages and prices of its last run.
     since = time.time() - DEADLINE
     for exchange in exchanges:

@@ -23,7 +23,7 @@ from infra.waiting import wait_until
 PROGRAMS = ("kafka", "spark")
 
 LAKE_DEADLINE = 600.0
-"""Maximum seconds until the lake has its first objects: one minute, or many on a busy machine."""
+"""Maximum seconds until the lake has its first objects. Usually it takes a minute, on a busy machine more."""
 
 END_DEADLINE = 300.0
 """Maximum seconds until the JVM of the jobs has written its archive and ended."""

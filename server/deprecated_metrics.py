@@ -11,7 +11,6 @@ FORMER_NAMES = {
     "server_requests": "rest_requests",
     "server_database_up": "database_up",
     "server_newest_price_age_seconds": "newest_price_age_seconds",
-    "server_unreadable_share": "unreadable_share",
     "server_price_age_seconds": "price_age_seconds",
     "server_stream_clients": "stream_clients",
     "server_stream_messages": "stream_messages",

@@ -9,8 +9,9 @@ are compared row by row, `raw/` record by record, `tickers/` by the number of ro
 `landing/` by the number of items per minute; each part of the lake up to its own progress. Print the
 differences; the exit status is 0 if there are none, else 1. Rows made from records that neither Kafka nor
 `raw/` holds can't be compared: they are listed, but do not count as differences. So are rows of records
-that `raw/` may lose within a day, by its retention. Candles past their retention are not compared. With
---from and --to, only the records of those minutes are read and compared.
+that `raw/` may lose within a day, by its retention, dead letters that are deleted within a day, and candles
+past their retention. With --from and --to, only records that Kafka stamped in or near those minutes are read
+and compared.
 """
 
 import argparse

@@ -2,4 +2,4 @@
 
 
 class JobError(RuntimeError):
-    """The program can't continue. The message says why and what to do."""
+    """The program can't continue. The message says why and, if possible, what to do."""

@@ -243,7 +243,7 @@ def portions(spans: Iterable[Span]) -> Iterator[list[Span]]:
         yield portion
 
 
-def other_topics_again(settings: Settings) -> list[str]:
+def reread_other_topics(settings: Settings) -> list[str]:
     """Make the live job read the other topics with dead letters again. Return their names.
 
     Raise SecondLiveJobError if a live job is running.
@@ -264,11 +264,11 @@ def main() -> None:
     print(f"{letters} dead letters, {readable} can be read now")
     if readable:
         print(
-            "tickers/ still lacks them, which make audit reports as too few rows; make rebuild adds them"
+            "tickers/ still lacks them: make audit reports too few rows until make rebuild adds them"
         )
     if expired:
         print(f"{expired} dead letters have expired in Kafka; make rebuild reads them from raw/")
-    for topic in other_topics_again(settings):
+    for topic in reread_other_topics(settings):
         print(f"{topic}: the live job reads it again from its oldest record")
 
 

@@ -52,7 +52,7 @@ def of_single_symbols(count: int) -> Frames:
 
 
 def symbols_of_cryptofeed() -> list[Pair]:
-    """Return the pairs that cryptofeed can subscribe to: it omits those that do not trade."""
+    """Return the busiest pairs that cryptofeed can subscribe to: it omits those that do not trade."""
     listing = [each for each in kucoin_listing() if each["enableTrading"]]
     return kucoin_trading(listing)[:SYMBOLS_OF_CRYPTOFEED]
 

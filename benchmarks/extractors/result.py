@@ -29,7 +29,7 @@ class Result(NamedTuple):
     rate: float
     """Frames per second that arrived in Kafka; without Kafka, that were read."""
     cpu: float
-    """Microseconds of user and system time per frame. If the contestant falls behind, or the run has no
+    """Microseconds of user and system time per frame. If frames are missing in Kafka, or the run has no
     rate: the time of the whole round per frame that arrived in Kafka; without Kafka, that was sent."""
     megabytes: float
     """Peak of resident memory."""

@@ -34,7 +34,7 @@ def child(
     python: str = sys.executable,
 ) -> Iterator[Child]:
     """Run `python -m module` and yield once it is ready. Kill it at the end if it still runs."""
-    # Keep stdout buffered: an unbuffered print writes once, and loses what does not fit into the pipe.
+    # Keep stdout buffered: an unbuffered print writes once, and loses the rest if a signal interrupts it.
     process = subprocess.Popen(
         [python, "-m", module, *map(str, arguments)],
         env={**environment, "PYTHONUNBUFFERED": ""},

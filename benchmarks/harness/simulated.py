@@ -27,8 +27,8 @@ from infra.replay.market.symbols import (
     kucoin_listing,
     kucoin_trading,
 )
+from infra.services.kafka import RAW_TOPIC_PARTITIONS
 
-PARTITIONS = 4
 FEWEST_A_SECOND = 2000
 ENDPOINT = b"127.0.0.1:8090"
 
@@ -52,13 +52,13 @@ def simulated_seconds(now: int) -> Iterator[list[Message]]:
         now += 1000
         items: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         for instrument in binance.turn(binance.instruments, now):
-            partition = "binance", partition_of(instrument.pair.symbol, PARTITIONS)
+            partition = "binance", partition_of(instrument.pair.symbol, RAW_TOPIC_PARTITIONS)
             text = encode_item(mini_ticker(instrument))
             items[partition].append(ticker_item(text, now * 1000))
         for tenth in range(10):
             moment = now + 100 * tenth
             for instrument in kucoin.turn(kucoin.instruments, moment):
-                partition = "kucoin", partition_of(instrument.pair.symbol, PARTITIONS)
+                partition = "kucoin", partition_of(instrument.pair.symbol, RAW_TOPIC_PARTITIONS)
                 text = encode_item(ticker(instrument))
                 items[partition].append(ticker_item(text, moment * 1000))
         yield [

@@ -1,4 +1,4 @@
-"""Read the durations of a query's Spark jobs, by batch, from the driver's page."""
+"""Read the durations and CPU times of a query's Spark jobs, by batch, from the driver's page."""
 
 import re
 from collections import defaultdict
@@ -13,13 +13,11 @@ NUMBER = re.compile(r"batch = (\d+)")
 class SparkJobs(NamedTuple):
     """Spark jobs of a batch. `began` is in seconds since the epoch, the others are in seconds.
 
-    `took` is the total duration of the jobs, `tasks` that of their tasks, `cpu` the tasks' CPU time in
-    the JVM.
+    `took` is the total duration of the jobs, `cpu` their tasks' CPU time in the JVM.
     """
 
     began: float
     took: float
-    tasks: float
     cpu: float
 
 
@@ -41,7 +39,6 @@ def _sum(jobs: list[dict[str, Any]], stages: dict[int, dict[str, Any]]) -> Spark
     return SparkJobs(
         min(moment(job["submissionTime"]) for job in jobs),
         took,
-        sum(stage["executorRunTime"] for stage in of_jobs) / 1e3,
         sum(stage["executorCpuTime"] for stage in of_jobs) / 1e9,
     )
 

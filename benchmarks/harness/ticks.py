@@ -23,8 +23,8 @@ from infra.replay.market.symbols import (
     kucoin_listing,
     kucoin_trading,
 )
+from infra.services.kafka import RAW_TOPIC_PARTITIONS
 
-PARTITIONS = 4
 TICKS_A_SECOND = 4000
 SECOND = 1_000_000
 
@@ -54,13 +54,13 @@ def messages(
             (BINANCE.raw_topic, binance, mini_ticker),
             (KUCOIN.raw_topic, kucoin, ticker),
         ):
-            parts: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+            parts: list[list[bytes]] = [[] for _ in range(RAW_TOPIC_PARTITIONS)]
             step = 2 * SECOND // rate
             for number, pair in enumerate(islice(pairs, rate // 2)):
                 sequence += 1
                 increments = 50_000 + int(1000 * random.random())
                 item = text(pair, increments, sequence, second + number * step)
-                parts[partition_of(pair.symbol, PARTITIONS)].append(item.encode())
+                parts[partition_of(pair.symbol, RAW_TOPIC_PARTITIONS)].append(item.encode())
             for partition, items in enumerate(parts):
                 for part in split_messages(items):
                     yield Ticks(topic, partition, encode_message(part), len(part))

@@ -1,7 +1,7 @@
 """Commit batches to Postgres as the live job does, and report when each was committed.
 
-python -m benchmarks.jobs.batch_writer: run until its input ends, then print one line of JSON:
-{"batch": seconds since the epoch when COMMIT was sent}.
+python -m benchmarks.jobs.batch_writer: print "ready" after the first batch, run until the input ends, then
+print one line of JSON: {"<id of a batch>": seconds since the epoch when its COMMIT was sent, …}.
 """
 
 import json

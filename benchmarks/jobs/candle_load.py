@@ -1,4 +1,4 @@
-"""Send messages of topic `exchange_candles` as both extractors do at the first start of a stack."""
+"""Send Binance's candles to topic `exchange_candles`, at the rate of both extractors' first start."""
 
 import json
 import time

@@ -14,7 +14,8 @@ def main() -> None:
     consumer = Consumer(
         {
             "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
-            "group.id": "bare",
+            # A new group in each round: an old one would continue after the offsets it committed.
+            "group.id": f"bare-{time.time_ns()}",
             "auto.offset.reset": "earliest",
         }
     )

@@ -1,10 +1,10 @@
-"""Run Quix Streams with its PostgreSQL sink: no candles, tickers only in order of arrival.
+"""Run Quix Streams with its PostgreSQL sink: no candles, and the last ticker read counts as the newest.
 
 quix.py upsert    the last ticker of each symbol
 quix.py append    every ticker, as the sink does without a key
 
-The sink writes every 5 s (the default). With a key it first keeps only the last row of each key and
-partition in memory, so few rows of a backlog reach Postgres.
+The sink writes every 5 s (the default). With a key, it first reduces its buffer to the last row of each
+key and partition, so few rows of a backlog reach Postgres.
 """
 
 import os
@@ -81,7 +81,8 @@ def main() -> None:
     database = urlsplit(os.environ["DATABASE_URL"])
     application = Application(
         broker_address=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
-        consumer_group=f"quix-{way}",
+        # A new group in each round: an old one would continue after the offsets it committed.
+        consumer_group=f"quix-{way}-{time.time_ns()}",
         auto_offset_reset="earliest",
     )
     sink = CountingSink(

@@ -1,4 +1,4 @@
-"""A tuned version of `spark_sink.py execute_values` that writes only price, sequence and time.
+"""A tuned version of `spark_sink.py execute_values`, with the same columns: price, sequence and time.
 
     spark-submit spark_tuned.py
 

@@ -25,7 +25,7 @@ from exchanges.exchange import (
 from extractors.backfill.candle_producer import CandleProducer, TooLargeError
 from extractors.backfill.holes import DAY, HOUR, SECOND, Part, parts_of
 from extractors.backfill.progress import BackfillProgress, Filling
-from extractors.backfill.ranking import ranked
+from extractors.backfill.ranking import TRADING, ranked
 from extractors.receive.exchange_client import ExchangeClient
 from extractors.receive.notices import now_us
 from extractors.receive.repeated import repeat, retry_pause
@@ -58,7 +58,8 @@ def reach_of(settings: Settings) -> dict[str, int]:
 class Backfill(Thread):
     """Thread that fills the holes of `progress`, which is recorded in `folder`.
 
-    `instruments` returns those that are known; while there are none, no hole is filled.
+    `instruments` returns those that are known. While none of them trades, as in an exchange's maintenance, no
+    hole is filled.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Backfill(Thread):
             self._progress.end_hours(now)
         filling = self._progress.next(now)
         instruments = self._instruments()
-        if filling and instruments:
+        if filling and any(each.status == TRADING for each in instruments):
             self._producer.check_topic()
             try:
                 self._fill(filling, instruments)

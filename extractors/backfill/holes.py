@@ -1,6 +1,6 @@
 """Define the holes of a feed: spans in which tickers may be missing, and the candles that fill them.
 
-The first hole of a new journal reaches from the epoch to the first ticker.
+Without a record of an earlier process, the first hole reaches from the epoch to the first ticker.
 """
 
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ class Filling:
     def up_to(self, now: int) -> "Filling":
         """Return the same filling, or a new one up to `now` if the clock was ahead when the hole ended.
 
-        The candles that Kafka has are then of times that have not come yet.
+        The new one has no symbols: their candles were requested up to a time that has not come yet.
         """
         if self.hole.end <= now:
             return self
@@ -57,7 +57,7 @@ class BackfillProgress:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Return the recorded progress; that of a new journal if the record is missing or corrupt."""
+        """Return the recorded progress; that of a first start if the record is missing or corrupt."""
         try:
             record = json.loads((folder / FILE).read_bytes())
             fillings = [
@@ -115,7 +115,7 @@ class BackfillProgress:
             hole = Hole(start if self._before is None else min(start, self._before), end)
             self._before = None
             self._flowing_until = end
-            # The first hole of a journal covers all hours up to its end; end_hours continues there.
+            # The first hole ever covers all hours up to its end; end_hours continues there.
             self._hours_until = self._hours_until or end // HOUR * HOUR
             if is_first or hole.end - hole.start >= SHORTEST:
                 self._fillings.append(Filling(hole))

@@ -7,8 +7,8 @@ Positions number the items from 0. A restart skips at least 10^9 positions: Kafk
 disk lost in a power failure, and no two items may share a position. A folder without segments begins a
 new journal with a new id.
 
-A segment is closed after 60 s, at 8 MB (in a small journal at an eighth of its limit), at the full
-hour and when the endpoint changes.
+A segment is closed after 60 s, at 8 MB (in a small journal at an eighth of its limit, but not below
+100 kB), at the full hour and when the endpoint changes.
 
 Guarantee: kill -9 loses no item that append() has accepted; a power failure may lose the last seconds.
 The next start truncates a torn end. A segment that can't be read is renamed to *.corrupt and logged.
@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES = 8_000_000
 LEAST_SEGMENT_BYTES = 100_000
 SEGMENTS_WITHIN_LIMIT = 8
-"""Minimum number of segments in a full journal: the open one can't be dropped."""
+"""Minimum number of segments in a full journal, unless LEAST_SEGMENT_BYTES allows fewer: the open one can't
+be dropped."""
 
 SEGMENT_SECONDS = 60.0
 HOUR = 3_600_000_000
@@ -50,7 +51,8 @@ DISK_RETRY = 1.0
 """Seconds from a failed write to the next attempt."""
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors after which dropping a segment may help. After any other, it would only lose data."""
+"""Errors of a full disk: dropping a segment may help. After any other, it would only lose data. EFBIG is one,
+because tests imitate a full disk by limiting the size of files."""
 
 GAP = 1_000_000_000
 """Minimum number of positions that a restart skips: more items than a power failure can lose."""
@@ -97,7 +99,7 @@ class Journal:
         self._retry_disk_at = 0.0
         self.is_closed = False
         """Whether appending has ended."""
-        self.has_items_left = bool(self._segments)
+        self.had_items = bool(self._segments)
         """Whether a previous process left items."""
         self.start = self._segments[0].first if self._segments else 0
         """Position of the oldest item that was left (0 if none)."""

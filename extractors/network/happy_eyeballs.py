@@ -1,8 +1,8 @@
 """Connect to the first address of a host that answers, as in RFC 8305 ("Happy Eyeballs").
 
 A name may have several addresses, and some may never answer, for example behind a broken IPv6 route.
-Each further address is tried 250 ms after the previous one, in parallel, so an unreachable address
-costs 250 ms.
+Each further address is tried in parallel, 250 ms after the previous one or as soon as an attempt fails,
+so an unreachable address costs at most 250 ms.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Find the HTTP proxy for an address in HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+"""Determine the HTTP proxy of an address from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 
 REST and WebSocket both use it, with HTTP CONNECT. Credentials never appear in an error or a log.
 """

@@ -116,7 +116,7 @@ class Connection(Thread):
         self._first_ticker: float | None = None
         self._last_ticker = 0.0
         self._silent_since = 0.0
-        """Time of the last ticker, or when a full backlog last stopped blocking, if that is later."""
+        """Latest of: the opening, the last ticker, the end of the last wait for a full backlog."""
 
     @property
     def has_ticker(self) -> bool:
@@ -174,7 +174,7 @@ class Connection(Thread):
         try:
             log.info("connected connection=%d endpoint=%s", self._number, endpoint.host)
             self._put(Opened(self._number, now_us(), endpoint.host))
-            opened = self._last_ticker = self._silent_since = time.monotonic()
+            opened = self._silent_since = time.monotonic()
             session = endpoint.session(opened)
             while not (self._stop_requested.is_set() or self._replaced.is_set()):
                 now = time.monotonic()

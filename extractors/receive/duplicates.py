@@ -1,4 +1,4 @@
-"""Discard tickers that two connections delivered during a rotation."""
+"""Discard the second copy of a ticker that two connections delivered during a rotation."""
 
 import itertools
 from dataclasses import replace

@@ -133,7 +133,7 @@ class KafkaFollower(Thread):
 
     def _resume(self, partitions: int) -> None:
         """Update the record with what Kafka has. Raise OSError."""
-        is_new = not (self._journal.has_items_left or self._delivered.partitions)
+        is_new = not (self._journal.had_items or self._delivered.partitions)
         self._delivered.set_partitions(partitions, self._journal.end)
         if self._delivered.counts != self._saved_counts:
             self._save_counts()

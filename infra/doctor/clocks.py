@@ -48,7 +48,7 @@ def date_finding(what: str, asked: float, answered: float, date: str | None) -> 
     """Check the clock that wrote an HTTP header `Date`, which has whole seconds."""
     try:
         second = parsedate_to_datetime(date or "").timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         # Without a date, or with a gateway's malformed one, nothing is known about the clock.
         return
     yield from clock_finding(what, difference(asked, answered, second, second + 1))
@@ -72,7 +72,7 @@ def object_store_clock(settings: Settings) -> Iterator[Finding]:
 def kafka_clock(
     settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC)
 ) -> Iterator[Finding]:
-    """Compare the newest record's timestamp with our clock and with its extractor's."""
+    """Compare the timestamp of each partition's newest record with our clock and with its extractor's."""
     offsets = kept_offsets(settings, topics)
     newest = {partition: high - 1 for partition, (low, high) in offsets.items() if high > low}
     records = [*first_records(settings, newest)]

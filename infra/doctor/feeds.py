@@ -57,7 +57,7 @@ def dead_letters(settings: Settings) -> Iterator[Finding]:
         statements.execute(DEAD_LETTERS)
         for topic, cause, letters in statements.fetchall():
             yield Finding(
-                f"{letters} items of {topic} could not be read in the last hour: {cause}",
+                f"{letters} items of {topic} could not be read, the newest in the last hour: {cause}",
                 "make dead-letters shows the newest of them; after a fix, make dead-letters REPLAY=1",
             )
 

@@ -70,6 +70,14 @@ def raw_archive(settings: Settings, lag: float = LAKE_LAG) -> Iterator[Finding]:
             former[topic] = topic_id
     yield from recreated(former, current, "raw/")
     topics = unchanged(RAW_TOPICS, former, current)
+    for (topic, number), (low, _) in kept_offsets(settings, topics).items():
+        next_offset = progress.get((topic, number), low)
+        if next_offset < low:
+            yield Finding(
+                f"{topic}/{number}: raw/ and Kafka lack the records from offset {next_offset} to {low - 1}",
+                "restore a newer copy of raw/ if there is one; then make jobs continues with Kafka's oldest",
+            )
+            progress[topic, number] = low
     yield from compared(settings, topics, progress, settings.lake_batch_seconds + lag)
 
 

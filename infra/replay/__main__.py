@@ -13,7 +13,7 @@ from argparse import (
 from dataclasses import fields
 from typing import Any
 
-from core.setting_checks import port_or_none
+from core import setting_checks
 from core.settings import EXCHANGE, SettingError, Settings
 from infra.replay.faults.limits import (
     BINANCE_QUOTAS,
@@ -55,9 +55,9 @@ def arguments() -> tuple[Namespace, Settings]:
 
 def port(value: str) -> int:
     try:
-        return port_or_none(value)
+        return 0 if value == "0" else setting_checks.port(value)
     except ValueError as error:
-        raise ArgumentTypeError(f"{value}: {error}") from error
+        raise ArgumentTypeError(f"{value}: {error}, or 0 for a free port") from error
 
 
 def add_simulation(parser: ArgumentParser, settings: Settings) -> None:

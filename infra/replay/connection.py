@@ -139,7 +139,7 @@ class Connection:
         return next((fault for fault in self._openings if isinstance(fault, kind)), None)
 
     def send(self, *texts: str) -> None:
-        """Send control frames."""
+        """Send texts that are not data, such as answers, errors and announcements."""
         if self._is_writable():
             self._write(encode_frames(texts), len(texts))
 

@@ -35,8 +35,8 @@ class Connections:
     def inflict(self, fault: Fault, reach: Reach) -> None:
         """Apply the fault to open connections, or keep it pending for the next ones.
 
-        Raise ValueError if the exchange's protocol does not have the fault, or if it can't affect open
-        connections.
+        Raise ValueError if the exchange's protocol does not have the fault, or if `reach` is "open" and
+        the fault can't affect open connections.
         """
         exchange, name = self._dialect.exchange, fault.name()
         if type(fault) in self._dialect.lacks:

@@ -49,7 +49,7 @@ class Source(Protocol):
         """Return the candles from `start` to before `end`, in seconds, oldest first; none if unknown."""
 
     def state(self) -> Update:
-        """Return the last ticker sent for each symbol."""
+        """Return the newest ticker of each symbol; in a recording, of those already played."""
 
     async def run(self, subscriptions: Subscriptions) -> None:
         """Publish each ticker when it is due, until there are no more."""

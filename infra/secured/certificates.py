@@ -45,7 +45,7 @@ class Certificate:
     certificate: Path
     key: Path
     both: Path
-    """Key and certificate in one PEM file, as Java's clients read them."""
+    """Key and certificate in one PEM file, as Kafka's broker and Java clients read them."""
     store: Path
     """PKCS12, with STORE_PASSWORD."""
 

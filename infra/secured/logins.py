@@ -59,7 +59,10 @@ def secured(settings: Settings, folder: Path) -> Settings:
 
 
 def settings_of(program: Program, settings: Settings, folder: Path) -> Settings:
-    """Return the secured settings with the program's logins instead of the administrator's."""
+    """Return the secured settings with the program's logins instead of the administrator's.
+
+    Logins that the program does not read may remain; `Settings.environment` leaves them out.
+    """
     settings = replace(settings, admin_database_url="")
     if program is EXCHANGE:
         return replace(settings, aws_access_key_id="", aws_secret_access_key="")

@@ -52,7 +52,8 @@ def prepare(stack: Stack) -> None:
 def client(settings: Settings, attempts: int = 1) -> "S3Client":
     """Return an S3 client that tries a request up to `attempts` times, with growing pauses.
 
-    A store on loopback is reached without a proxy: not every program that needs one exempts it.
+    A store on loopback is reached without a proxy. Loopback is exempted here, because not every program
+    that needs a client does so itself.
     """
     exempt_loopback(os.environ)
     return boto3.client(
@@ -134,7 +135,7 @@ def _create_bucket(store: "S3Client", bucket: str) -> None:
 def retention_rules(settings: Settings) -> "list[LifecycleRuleTypeDef]":
     """Return the lifecycle rules that delete the objects of landing/ and raw/ after their retention.
 
-    None is for tickers/: only the table's log knows which of its files are obsolete.
+    tickers/ has no rule: only the table's log knows which of its files are obsolete.
     """
     days = {"landing": settings.landing_retention_days, "raw": settings.raw_retention_days}
     return [

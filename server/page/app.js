@@ -164,9 +164,9 @@ function tick() {
     panel.tick();
     feeds.update();
     for (const list of Object.values(lists)) list.tick();
+    // The price in the title may have grown old.
+    showTitle();
   }
-  // Also during a pause and without a stream: the price grows old.
-  showTitle();
   write(
     find("#time"),
     `${clockTime(now(), preferences.zone)} ${preferences.zone === "utc" ? "UTC" : ""}`.trim(),

@@ -65,8 +65,8 @@ export function nameOf({ base, quote }) {
 }
 
 /**
- * Makes the children of `parent` those of `items`, in their order. The child of a key is kept and updated, so
- * focus and selection stay.
+ * Makes the children of `parent` those of `items`, in their order. The child of a key is kept and updated, and
+ * keeps the focus.
  * @template T
  * @param {Element} parent
  * @param {T[]} items
@@ -77,6 +77,7 @@ export function reconcile(parent, items, { key, create, update }) {
   const known = new Map(
     [...parent.children].map((child) => [child.getAttribute("data-key") ?? "", child]),
   );
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   let next = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
@@ -91,4 +92,8 @@ export function reconcile(parent, items, { key, create, update }) {
     else parent.insertBefore(child, next);
   }
   for (const child of known.values()) child.remove();
+  // A child that was moved has lost the focus.
+  if (focused !== document.activeElement && parent.contains(focused)) {
+    focused?.focus({ preventScroll: true });
+  }
 }

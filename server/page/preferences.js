@@ -14,6 +14,9 @@ const NAME = "live-crypto-prices";
 /** @type {(() => void)[]} */
 const listeners = [];
 
+/** Whether the last choice was stored; if not, what is stored is older than `preferences`. */
+let isStored = true;
+
 /** @type {Preferences} */
 export const preferences = {
   favourites: [],
@@ -71,12 +74,14 @@ export function storedElsewhere({ key }) {
 /** @param {(latest: Preferences) => Partial<Preferences>} changed */
 function change(changed) {
   // Another tab may have stored its choices since; only this change is added to them.
-  Object.assign(preferences, stored());
+  if (isStored) Object.assign(preferences, stored());
   Object.assign(preferences, changed(preferences));
   try {
     localStorage.setItem(NAME, JSON.stringify(preferences));
+    isStored = true;
   } catch {
     // Storage is forbidden or full: the choices last until the page is closed.
+    isStored = false;
   }
   for (const each of listeners) each();
 }

@@ -9,14 +9,14 @@ import { Market } from "./model/market.js";
 /** @import { Place } from "./model/address.js" */
 /** @import { Context } from "./model/columns.js" */
 
-/** Milliseconds. Computing the rates reads all pairs, and they change slowly. */
+/** Milliseconds. The rates change slowly, and computing them reads all pairs. */
 const RATES_LIFETIME = 5000;
 
 export class Shell {
   exchanges = exchanges;
   market = new Market();
   place = parse(location.hash);
-  /** The list that is behind a pair's panel. @type {Place["view"]} */
+  /** The view that is shown, with or without a pair's panel. @type {Place["view"]} */
   list = this.place.view === "pair" ? "markets" : this.place.view;
   #rates = usdtRates(new Map());
   #ratesAt = Number.NEGATIVE_INFINITY;

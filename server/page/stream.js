@@ -31,8 +31,8 @@ export function nextLimit(waited) {
  * Calls `snapshot(prices)` and `changes(prices)` with prices in the format of /api/prices, and
  * `state("connecting" | "live" | "reconnecting" | "offline" | "away", since)`. "offline" means that the
  * browser has no network, "away" that Postgres has been unavailable since `since` (ISO 8601). Calls
- * `unreadable(exchanges)` with the exchanges of which most items can't be read, and with an empty list when
- * a connection is lost: the next connection repeats it. `reconnect()` of the result connects without a delay.
+ * `unreadable(exchanges)` with the exchanges of which most items can't be read. When a connection is lost, the
+ * list is empty: the next connection reports them again. `reconnect()` of the result connects without a delay.
  * @param {{
  *   snapshot: (prices: Price[]) => void,
  *   changes: (prices: Price[]) => void,

@@ -21,7 +21,8 @@ GROUP BY 1
 ORDER BY 1
 """
 
-# Each batch is joined with each exchange: one that sent nothing has 0, unless there was no batch at all.
+# Each batch is joined with each exchange, so an exchange that sent nothing has 0. Without any batch there
+# are no rows.
 TICKERS = """
 SELECT exchange, sum(coalesce((reading -> exchange ->> 'tickers')::bigint, 0))::bigint
 FROM (SELECT reading, committed_at FROM batches ORDER BY id DESC LIMIT 1000) AS newest,

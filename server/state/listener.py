@@ -102,7 +102,7 @@ class Listener(threading.Thread):
         self._feeds_due = time.monotonic()
         self._stopping = threading.Event()
         self._known: State | None = None
-        self.away_since: datetime | None = None
+        self._away_since: datetime | None = None
         self._delay = FIRST_DELAY
 
     def stop(self) -> None:
@@ -118,9 +118,9 @@ class Listener(threading.Thread):
             except psycopg2.Error as error:
                 reason = " ".join(str(error).split())
                 log.warning("read failed retry_in=%.2f reason=%r", self._delay, reason)
-                if self.away_since is None:
-                    self.away_since = datetime.now(UTC)
-                    self._away(self.away_since)
+                if self._away_since is None:
+                    self._away_since = datetime.now(UTC)
+                    self._away(self._away_since)
                 self._stopping.wait(self._delay)
                 self._delay = min(2 * self._delay, LONGEST_DELAY)
 
@@ -141,8 +141,8 @@ class Listener(threading.Thread):
             if state != self._known:
                 reading = read(statements, state, self._known, self._candles_wanted())
             feeds = read_feeds(statements) if time.monotonic() >= self._feeds_due else None
-        if self.away_since is not None:
-            self.away_since = None
+        if self._away_since is not None:
+            self._away_since = None
             self._back()
         # Report the feeds before the prices: the first reading of prices makes the server ready.
         if feeds is not None:

@@ -64,7 +64,7 @@ class StreamMessage(BaseModel):
             " while `id` is null"
         ),
     ]
-    time: Annotated[Instant, Field(description="When the message was built, to be sent")]
+    time: Annotated[Instant, Field(description="When the message was built")]
 
 
 class PricesMessage(StreamMessage):
@@ -163,7 +163,8 @@ def prices_message(
 ) -> Message:
     """Return a snapshot if the position has no previous message, otherwise the changes.
 
-    `ongoing` has the interruptions to list, `candles` their JSON; None if the client does not want them.
+    `ongoing` has the interruptions to list, `candles` the JSON of the candles. Each is None if the client
+    does not want it.
     """
     type = "snapshot" if position.previous is None else "changes"
     rows = ",".join(price.json if fields is None else selected(price, fields) for price in prices)

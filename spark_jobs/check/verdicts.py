@@ -68,7 +68,7 @@ def report(verdicts: Iterable[Verdict]) -> Iterable[str]:
         yield f"{table}: {rows} {unit}, {differ} differ"
         yield from _some("", examples, differ)
         if not_compared:
-            yield f"  {not_compared} can't be compared: some of the records they are made of were not read"
+            yield f"  {not_compared} can't be compared: expiring soon, or not all of their records were read"
             yield from _some("  ", expired, not_compared)
 
 

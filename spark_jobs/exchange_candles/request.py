@@ -30,11 +30,10 @@ def requested(message: Any) -> tuple[Row, CandleSource, list[Any]]:
     """
     if not isinstance(message, dict):
         raise Unreadable("the message is no JSON object")
-    exchange = EXCHANGE.get(str(message.get("exchange")))
+    name = message.get("exchange")
+    exchange = EXCHANGE.get(name) if isinstance(name, str) else None
     if exchange is None or exchange.candles is None:
-        raise Unreadable(
-            f"the exchange is unknown or has no candles: {shown(message.get('exchange'))}"
-        )
+        raise Unreadable(f"the exchange is unknown or has no candles: {shown(name)}")
     interval = message.get("interval")
     if not isinstance(interval, str) or interval not in CANDLE_SECONDS:
         raise Unreadable(f"interval is unknown: {shown(interval)}")

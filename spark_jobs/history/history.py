@@ -173,7 +173,7 @@ class History:
                 topic, partition = topic_partition
                 raise HistoryError(
                     f"{topic}/{partition}: Kafka has deleted offsets {begin} to {first - 1} meanwhile, and "
-                    "raw/ does not hold them. Nothing was changed; start again to read what is left"
+                    "raw/ lacked some of them. Nothing was changed; start again to read what is left"
                 )
         return records
 

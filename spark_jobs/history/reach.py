@@ -79,7 +79,8 @@ def whole_reach(
     begins = history.unbroken({}, progress)
     firsts = _firsts(history, begins, progress, now)
     stamped = {each: first.stamped for each, first in firsts.items()}
-    earliest = _by_topic(min, _received(firsts))
+    received = _received(firsts)
+    earliest = _by_topic(min, received)
     created = {
         topic: first
         for topic, first in _by_topic(min, stamped).items()
@@ -87,7 +88,6 @@ def whole_reach(
         or _is_older(oldest_candles.get(EXCHANGE_OF_TOPIC[topic]), earliest[topic])
     }
     cut = cut_partitions(begins, stamped, created)
-    received = _received(firsts)
     return Reach(
         {}, begins, progress, _by_exchange(max, cut), {}, created=created, received=received
     )
@@ -150,7 +150,7 @@ def with_margin(span: TimeSpan) -> TimeSpan:
 def _firsts(
     history: History, begins: Offsets, ends: Offsets, now: datetime
 ) -> dict[tuple[str, int], First]:
-    """Return the times of the record at each begin: `now` if that is not before the end, or not found."""
+    """Return the times of the record at each begin: `now` if it is not before the end or was not found."""
     read = {
         topic_partition: begin + 1
         for topic_partition, begin in begins.items()
@@ -191,7 +191,11 @@ def _by_topic(
 
 
 def is_outside(reach: Reach, offsets: int = 1) -> Column:
-    """Return whether any of the `offsets` offsets starting at a row's own is not read."""
+    """Return whether any of the `offsets` offsets starting at a row's own is not read.
+
+    If a partition is read up to the tables' progress, later offsets do not count: the tables have nothing
+    of them.
+    """
     return ~reduce(
         or_, (_is_read(reach, topic_partition, offsets) for topic_partition in reach.begins)
     )

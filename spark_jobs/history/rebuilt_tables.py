@@ -274,14 +274,17 @@ def _set_limits(statements: cursor, reach: Reach, progress: Offsets) -> None:
 
 
 def complete_after(reach: Reach) -> Mapping[str, datetime | str]:
-    """Return, per exchange, the last minute whose candles may include records that were not read."""
+    """Return `unchanged_until`, with BEGINNING_OF_TIME instead of None."""
     return {
         exchange: until or BEGINNING_OF_TIME for exchange, until in unchanged_until(reach).items()
     }
 
 
 def unchanged_until(reach: Reach) -> dict[str, datetime | None]:
-    """Return the same minute per exchange; None if all records since the first were read."""
+    """Return, per exchange, the last minute whose candles may include records that were not read.
+
+    It is None if all records since the first were read.
+    """
     return {
         exchange: reach.since[exchange] + KAFKA_AHEAD_LIMIT if exchange in reach.since else None
         for exchange in EXCHANGE_OF_TOPIC.values()

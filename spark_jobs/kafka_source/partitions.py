@@ -35,7 +35,7 @@ ELECTION_PAUSE = 0.2
 """Pause before a retry, in seconds."""
 
 ONLY_IN_KAFKA = (INSTRUMENTS, FEED_EVENTS, EXCHANGE_CANDLES)
-"""Topics whose records no other store keeps. A job that stopped would not bring back expired ones."""
+"""Topics whose records no other store keeps. Stopping a job would not bring back expired ones."""
 
 EXPIRED = "expired unread"
 """Why messages that a job skips are lost."""
@@ -54,8 +54,8 @@ class RightError(JobError):
 def starting_offsets(settings: Settings, topics: Iterable[str], progress: Offsets) -> Offsets:
     """Return the sink's next offset of every partition, or Kafka's oldest if the sink has none.
 
-    In ONLY_IN_KAFKA, log and skip records that have expired. Otherwise raise OffsetError if Kafka does not
-    hold the next offset or a topic does not exist.
+    Raise OffsetError if Kafka does not hold the next offset or a topic does not exist. In ONLY_IN_KAFKA,
+    expired records are no error: log and skip them.
     """
     starting = {
         (topic, number): starting_offset(topic, number, progress.get((topic, number)), low, high)

@@ -83,7 +83,7 @@ def drop_a_partition(statements: cursor, now: datetime, minutes_kept: timedelta)
 
 
 def delete_old_spans(statements: cursor, until: datetime, rows: int) -> bool:
-    """Delete up to `rows` requests that were answered before `until`. Return whether there may be more."""
+    """Delete up to `rows` spans that were received before `until`. Return whether there may be more."""
     statements.execute(DELETE_SPANS, {"until": until, "rows": rows})
     return statements.rowcount == rows
 

@@ -3,8 +3,8 @@
 Which message wins:
     instruments  the one with the highest offset, as the extractors assume: they publish an instrument only
                  if it changed, and their clocks may be set back. The topic has one partition, and the
-                 progress discards messages that were read before. So a message that arrives always has
-                 a higher offset than the stored one
+                 progress discards messages that were read before. So each message replaces the stored
+                 one, even if the topic is read again from its oldest record
     feed_events  one message wins as a whole: a completed one over an open one, then the later `to`,
                  then the higher offset, in whatever order they are read. `frames` is the maximum of all
                  messages

@@ -57,7 +57,7 @@ SELECT DISTINCT topic FROM dead_letter_spans WHERE topic = ANY(%s) ORDER BY topi
 
 
 class SecondLiveJobError(JobError):
-    """Another live job writes to this database."""
+    """Another live job, a rebuild or a replay writes to this database."""
 
 
 class Tables(NamedTuple):
@@ -218,7 +218,8 @@ def take_writer_lock(statements: cursor, lock: int, limit: timedelta) -> None:
         statements.execute("SELECT pg_advisory_lock(%s)", (lock,))
     except psycopg2.errors.LockNotAvailable as error:
         raise SecondLiveJobError(
-            "another live job writes to this database: stop it first (make stop-jobs)"
+            "another live job writes to this database: stop it first (make stop-jobs). A rebuild or a "
+            "replay of dead letters ends by itself"
         ) from error
 
 

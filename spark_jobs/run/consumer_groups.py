@@ -30,7 +30,7 @@ PAUSE = 60.0
 """Seconds without an attempt after a failure."""
 
 TIMEOUT = 10.0
-"""Timeout of a request, in seconds."""
+"""Maximum wait for a group's coordinator, and of `close` for the last commits, in seconds."""
 
 STARTING = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,

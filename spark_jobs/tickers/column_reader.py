@@ -39,6 +39,8 @@ BETWEEN_ITEMS, ON_LINES = "},{", "}\n{"
 OF_THE_MESSAGE = ("endpoint", "timestamp", "topic", "partition", "offset")
 MESSAGE = "message"
 """Column with the number of an item's message."""
+WRITTEN = "written."
+"""Prefix of the columns with the values of paths: a path may have the name of a ticker's column."""
 
 
 def read_columns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -155,10 +157,10 @@ def _parse(topic: str, bodies: pl.DataFrame) -> pl.DataFrame | None:
     # A line has at least one object. If there are as many rows as lines, each has exactly one.
     if table.num_rows != bodies["items"].sum():
         return None
-    # Flattened columns have names such as data.price, as in _written.
+    # Flattened columns have names such as data.price, as in _column_of.
     while any(pa.types.is_struct(each) for each in table.schema.types):
         table = table.flatten()
-    return as_frame(table)
+    return as_frame(table).select(pl.all().name.prefix(WRITTEN))
 
 
 @cache
@@ -197,10 +199,14 @@ def _members(tree: dict[str, Any]) -> list[tuple[str, pa.DataType]]:
 
 def _written(topic: str, name: str) -> pl.Expr:
     """Return a field's value as text, or as number if each of its paths has numbers."""
-    found = [pl.col(".".join(path)) for path in FIELDS[topic][name].paths]
+    found = [_column_of(path) for path in FIELDS[topic][name].paths]
     if not _is_number(topic, name):
         found = [each.cast(pl.String) for each in found]
     return pl.coalesce(found)
+
+
+def _column_of(path: Path) -> pl.Expr:
+    return pl.col(WRITTEN + ".".join(path))
 
 
 def _is_number(topic: str, name: str) -> bool:
@@ -273,7 +279,7 @@ def _amount_or_fault(text: str) -> tuple[Decimal | None, str | None]:
 
 
 def _is_understood(topic: str) -> pl.Expr:
-    """Return whether an item has everything that a ticker needs, so it can't be a dead letter.
+    """Return whether an item can't be a dead letter: it has each required value, and any price is readable.
 
     Items with a time out of range are left to element_reader, which shows it as it was written.
     """
@@ -286,7 +292,7 @@ def _is_understood(topic: str) -> pl.Expr:
     times = [name for name, field in fields.items() if field.is_time and name not in REQUIRED]
     has_times = [_written(topic, name).is_null() | pl.col(name).is_not_null() for name in times]
     return pl.all_horizontal(
-        has_needed, is_not_ahead, has_price, pl.col(UNREADABLE).is_null(), *has_times
+        has_needed, is_not_ahead, has_price, _column_of((UNREADABLE,)).is_null(), *has_times
     )
 
 

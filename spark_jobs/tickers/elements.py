@@ -21,8 +21,8 @@ class Element(NamedTuple):
 def elements_of(message: bytes) -> tuple[list[Element], str]:
     """Return the array's elements, and the text after the array, without leading blanks.
 
-    Raise ValueError if the message does not begin with a JSON array, RecursionError if it is nested some
-    thousand levels deep.
+    Raise ValueError if the message does not begin with a JSON array, RecursionError if it is nested too
+    deeply for Python's JSON reader.
     """
     text = message.decode()
     at = _skip_blanks(text, 0)

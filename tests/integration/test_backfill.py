@@ -104,7 +104,7 @@ def filling(
 
 
 def new_hole(at: int) -> BackfillProgress:
-    """Return the progress of a new journal whose first ticker came two minutes before `at`."""
+    """Return the progress of a first start whose first ticker came two minutes before `at`."""
     progress = BackfillProgress(0, at // HOUR * HOUR, [])
     progress.interrupted(at - 2 * MINUTE - 1_000_000, at - 2 * MINUTE)
     return progress
@@ -168,11 +168,13 @@ def test_a_faulty_symbol_list_leaves_no_pair_out(
     assert {each["symbol"] for each in messages_of(topic, "binance")} == trading
 
 
-def test_no_hole_is_filled_before_the_instruments_are_known(
-    address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
+@pytest.mark.parametrize("status", [None, "BREAK"])
+def test_no_hole_is_filled_before_an_instrument_trades(
+    status: str | None, address: str, settings: Settings, topic: Topic, at: int, tmp_path: Path
 ) -> None:
-    client, known = client_at("binance", address), list[Instrument]()
-    looks: list[int] = []
+    client, known, looks = client_at("binance", address), list[Instrument](), list[int]()
+    if status:
+        known += [replace(each, status=status) for each in client.symbol_list().instruments]
 
     def instruments() -> list[Instrument]:
         looks.append(len(known))
@@ -182,7 +184,7 @@ def test_no_hole_is_filled_before_the_instruments_are_known(
     with filling(client, settings, tmp_path, progress, at, instruments) as thread:
         wait_for(lambda: len(looks) >= 2)
         assert not is_filled(progress)()
-        known += client.symbol_list().instruments
+        known[:] = client.symbol_list().instruments
         wait_for(is_filled(progress))
     assert len({each["symbol"] for each in messages_of(topic, "binance")}) == thread.pairs > 15
 

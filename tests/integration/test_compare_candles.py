@@ -16,9 +16,16 @@ def at(minutes: float) -> datetime:
 
 
 def complete(owner: connection, *events: tuple[str, float, float | None]) -> list[int]:
-    """Return the complete minutes of the first ten after noon, with these events."""
+    """Return the complete minutes of the first ten after noon, with these events.
+
+    The kind `start` is the interruption at an extractor's start.
+    """
     rows = [
-        ("binance", None, kind, None, at(start), None if end is None else at(end), 0)
+        (
+            *("binance", None),
+            *(("interruption", kind) if kind == "start" else (kind, None)),
+            *(at(start), None if end is None else at(end), 0),
+        )
         for kind, start, end in events
     ]
     insert(owner, "INSERT INTO feed_events VALUES %s", rows)
@@ -47,5 +54,10 @@ def test_an_interruption_whose_end_was_not_reported_lasts_until_the_next_one(
 
 def test_a_minute_of_a_killed_connection_is_not_complete(owner: connection) -> None:
     """When it was killed is unknown; the next connection may have opened much later."""
-    events = (("connection", -30, None), ("connection", 5.5, None))
+    events = (("connection", -30, None), ("start", 5.2, 5.3), ("connection", 5.5, None))
     assert complete(owner, *events) == [6, 7, 8, 9]
+
+
+def test_a_minute_of_a_connection_beside_its_successor_is_complete(owner: connection) -> None:
+    events = (("connection", -30, None), ("connection", 5.5, 5.7))
+    assert complete(owner, *events) == [*range(10)]

@@ -27,8 +27,8 @@ from spark_jobs.postgres.transaction import SecondLiveJobError
 from spark_jobs.replay_dead_letters import (
     Replayed,
     main,
-    other_topics_again,
     replay_dead_letters,
+    reread_other_topics,
     with_rows,
 )
 from spark_jobs.tickers.letters.reducer import EXAMPLES
@@ -135,7 +135,7 @@ def test_rows_of_earlier_versions_that_can_be_read_now_count_once_and_the_rest_s
     batches = "SELECT rows_written, rows_refused, dead_letters, offsets FROM batches ORDER BY id"
     assert rows(owner, batches)[1:] == [(2, 0, 1, {}), (0, 1, 0, {})]
 
-    assert other_topics_again(database) == [FEED_EVENTS]
+    assert reread_other_topics(database) == [FEED_EVENTS]
     assert {span.topic for span in stored_spans(owner)} == {BINANCE.raw_topic}
     assert contents(owner, ["kafka_progress"]) == progress
 
@@ -154,7 +154,7 @@ def test_the_command_says_what_can_be_read_now_and_that_tickers_lacks_it(
     main()
     assert capsys.readouterr().out.splitlines() == [
         "8 dead letters, 4 can be read now",
-        "tickers/ still lacks them, which make audit reports as too few rows; make rebuild adds them",
+        "tickers/ still lacks them: make audit reports too few rows until make rebuild adds them",
         f"{FEED_EVENTS}: the live job reads it again from its oldest record",
     ]
     main()

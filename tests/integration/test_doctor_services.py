@@ -261,6 +261,7 @@ def test_progress_beyond_the_end_and_records_that_expired_unread_are_found(
 def test_progress_of_each_sink_is_compared_with_kafka(lake: Settings, owner: connection) -> None:
     raw = BINANCE.raw_topic
     topic_id = topic_ids(lake, [raw])[raw]
+    produce(lake, raw, [1], [2])
     end = all_ends(lake)[raw, 0]
     expected = (
         f"{raw}/0 ends at offset {end}, but the next to read is {BEYOND}: Kafka has lost its newest "
@@ -269,6 +270,13 @@ def test_progress_of_each_sink_is_compared_with_kafka(lake: Settings, owner: con
 
     execute(owner, "INSERT INTO kafka_progress VALUES (%s, 0, %s, %s)", raw, BEYOND, topic_id)
     assert expected in problems(progress.live_prices(lake))
+
+    delete_records(lake, {(raw, 0): end})
+    name = Name({0: (0, end - 2)}, topic_id).file
+    key = f"raw/topic={raw}/date={datetime.now(UTC):%Y-%m-%d}/hour=0/{name}"
+    object_store.client(lake).put_object(Bucket=lake.s3_bucket, Key=key, Body=b"")
+    lacking = f"{raw}/0: raw/ and Kafka lack the records from offset {end - 1} to {end - 1}"
+    assert lacking in problems(progress.raw_archive(lake))
 
     name = Name({0: (0, BEYOND - 1)}, topic_id).file
     key = f"raw/topic={raw}/date={datetime.now(UTC):%Y-%m-%d}/hour=0/{name}"
@@ -341,7 +349,7 @@ def test_old_prices_dead_letters_and_interruptions_are_found(
     assert re.fullmatch(r"the newest price of binance is 36\d\d s old, the limit 30", of_binance)
     assert of_kucoin == "there are no prices of kucoin"
     assert problems(feeds.dead_letters(database)) == [
-        "1 items of t could not be read in the last hour: no price"
+        "1 items of t could not be read, the newest in the last hour: no price"
     ]
     assert problems(feeds.interruptions(database)) == [
         "no tickers of kucoin since 2026-11-27 12:00:00 UTC: closed"

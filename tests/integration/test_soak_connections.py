@@ -95,7 +95,10 @@ def _misbehave(
 
 
 def _is_flowing(ledger: Ledger, exchange: str) -> bool:
-    """Return whether the newest connection is open and has frames; otherwise it has a fault already."""
+    """Return whether the newest connection is open and has more than one frame.
+
+    Otherwise an earlier fault may still have its effect.
+    """
     connections = ledger.connections(exchange)
     return (
         bool(connections) and connections[-1].ended_at is None and len(connections[-1].frames) > 1

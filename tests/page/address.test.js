@@ -14,7 +14,7 @@ for (const hash of [
   "#/pair/NEWUSDT",
   "#/pair/A%2FB%3F/%E5%B8%81",
 ]) {
-  test(`${hash} is read and written alike`, () => {
+  test(`${hash} is unchanged after parse and format`, () => {
     assert.equal(format(parse(hash)), hash);
   });
 }
@@ -26,7 +26,7 @@ test("no hash is the markets by volume", () => {
   assert.equal(place.interval, "15m");
 });
 
-test("unknown views, intervals and escapes are ignored", () => {
+test("unknown views and intervals are ignored, an invalid escape is kept as text", () => {
   assert.equal(parse("#/nonsense").view, "markets");
   assert.equal(parse("#/pair").view, "markets");
   assert.equal(parse("#/?interval=7m").interval, "15m");

@@ -47,6 +47,6 @@ test("an interruption whose end was not reported lasts until the next one begins
   ]);
 });
 
-test("interruptions before the first candle are left out", () => {
+test("the part of an interruption before the first candle is left out", () => {
   assert.deepEqual(shadedTimes([{ from: 0, to: 660_000 }], 600, 840, 60), [600]);
 });

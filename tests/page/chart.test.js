@@ -71,7 +71,8 @@ test("without a closed candle, the page that was read first is read again", asyn
 });
 
 test("an answer for a chart that was closed is discarded", async () => {
-  const { shown } = series([candle(0, "1", true)]);
-  await shown.refresh(candle(0, "1", true).start, () => false);
+  const { shown, asked } = series([candle(0, "1", true)]);
+  await shown.refresh(candle(0, "1", true).start, () => asked.length === 0);
+  assert.equal(asked.length, 1);
   assert.deepEqual(shown.bars, []);
 });

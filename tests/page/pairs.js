@@ -24,13 +24,16 @@ export function instrument(exchange, symbol, base, quote, status = "TRADING") {
   return { exchange, symbol, base, quote, status };
 }
 
-/** Returns a day with these fields and no candle. */
+/** Returns a last day with these fields; the others are null, and `closes` is empty. */
 export function day(exchange, symbol, fields) {
   const none = { open: null, high: null, low: null, base_volume: null, quote_volume: null };
   return { exchange, symbol, closes: [], ...none, ...fields };
 }
 
-/** Returns a market of prices whose instruments are "BTC/USDT" by `${exchange} ${symbol}`. */
+/**
+ * Returns a market with these prices. `names` maps "binance BTCUSDT" to "BTC/USDT"; `status` maps it to its
+ * status (default "TRADING").
+ */
 export function market(prices, names, status) {
   const created = new Market();
   created.setInstruments(

@@ -4,7 +4,7 @@ import { follow, nextLimit } from "../../server/page/stream.js";
 
 const SECOND = 1000;
 
-test("the silence that is allowed follows the last wait", () => {
+test("the time limit for a message is twice the last wait, within bounds", () => {
   assert.equal(nextLimit(0), 15 * SECOND);
   assert.equal(nextLimit(15 * SECOND), 30 * SECOND);
   assert.equal(nextLimit(240 * SECOND), 240 * SECOND);
@@ -42,6 +42,6 @@ test("a connection that brings no message is waited for twice as long the next t
   assert.deepEqual(attempts(1), [15.25, 30.5, 61]);
 });
 
-test("a server that can't be reached is tried again as often as before", () => {
+test("the time limit does not grow while the server can't be reached", () => {
   assert.deepEqual(attempts(0).slice(0, 4), [15.25, 15.5, 16, 17]);
 });

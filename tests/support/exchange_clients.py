@@ -60,7 +60,7 @@ def kucoin_client(
 
 
 class Notices:
-    """Notices that the connections of a client put into their backlog, one at a time."""
+    """Backlog of a client's connections, whose notices `get` returns one at a time."""
 
     def __init__(self, limit: int) -> None:
         self.backlog = Backlog(limit)

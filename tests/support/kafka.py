@@ -145,7 +145,7 @@ def delete_records(settings: Settings, oldest: Offsets) -> None:
 
 
 def ends(settings: Settings) -> Offsets:
-    """Return the end offset of each partition that had a message."""
+    """Return the end offset of each partition of the raw topics that had a message."""
     return {partition: end for partition, end in all_ends(settings).items() if end}
 
 
@@ -160,7 +160,7 @@ def all_ends(settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC
 
 
 def all_messages(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield topic, partition, offset and value of all messages, by partition and offset."""
+    """Yield topic, partition, offset and value of the raw topics' messages, by partition and offset."""
     for (topic, partition), end in ends(settings).items():
         with closing(_consumer(settings)) as consumer:
             consumer.assign([TopicPartition(topic, partition, 0)])

@@ -57,7 +57,10 @@ def run_live(spark: SparkSession, settings: Settings, folder: Path) -> None:
 def run_raw_archive(
     spark: SparkSession, lake: Settings, folder: Path, start: Offsets | None = None
 ) -> None:
-    """Archive new records, one object per topic. Partitions that are not archived begin at `start`."""
+    """Archive new records, one object per topic and hour.
+
+    Partitions that are not archived begin at `start`.
+    """
     archive = Archive(spark, lake_root(lake))
     partitions = partitions_of_topics(lake, EXCHANGE_OF_TOPIC)
     progress = {**(start or {}), **archive.resume(partitions, topic_ids(lake, EXCHANGE_OF_TOPIC))}
@@ -81,7 +84,7 @@ def run_price_history(
 
 
 def accept_topics(spark: SparkSession, lake: Settings) -> list[list[str]]:
-    """Accept topics that were created again, as accept_topics.py does, in the session of the tests.
+    """Accept raw topics that were created again, as accept_topics.py does, in the session of the tests.
 
     Return the accepted topics of the live job, `raw/` and `tickers/`.
     """
@@ -130,7 +133,7 @@ def copy(lake: Settings, key: str, other: str) -> None:
 def wait_for_time_in_the_hour() -> None:
     """Wait until the hour lasts for another TIME_IN_THE_HOUR.
 
-    raw/ has a folder per hour, so a batch that was sent over the end of one has two objects.
+    raw/ has a folder per hour, so a batch sent across a full hour has two objects per topic.
     """
     wait_for(
         lambda: HOUR - time.time() % HOUR,

@@ -45,7 +45,6 @@ class Written:
 
     exchange: str
     number: int
-    name: str
     opened_at: int
     frames: list[Frame] = field(default_factory=list)
     ended_at: int | None = None
@@ -75,7 +74,7 @@ class Ledger:
     def opened(self, connection: Connection) -> None:
         with self._lock:
             number = 1 + sum(written.exchange == connection.exchange for written in self._written)
-            written = Written(connection.exchange, number, str(connection), now_us())
+            written = Written(connection.exchange, number, now_us())
             self._written.append(written)
             self._open[connection] = written
 

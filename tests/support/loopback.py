@@ -186,6 +186,6 @@ def leaves(connection: ServerConnection) -> None:
 
 
 def aborts(connection: ServerConnection) -> None:
-    """Do the same with a reset, as when a machine goes down."""
+    """Reset the connection, once all sent data has been acknowledged."""
     connection.socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     leaves(connection)

@@ -21,9 +21,7 @@ def executed(name: str, settings: Settings) -> "list[NotebookNode]":
     # As in JupyterLab, the kernel runs in the notebook's folder, whose modules it imports.
     place = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place)
-    # The notebook sets Spark's options itself. Its JVM runs only for seconds: see tests.support.jobs.
-    quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
-    client.execute(env=os.environ | settings.environment() | quick)
+    client.execute(env=os.environ | settings.environment())
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -15,23 +15,20 @@ from core.settings import Settings
 from infra import paths
 from infra.ports import free_ports
 from infra.services import object_store
-from tests.support.process import Process
+from tests.support.process import Process, running
 
 
 @contextmanager
 def own_minio(folder: Path, settings: Settings, *, region: str) -> Iterator[Settings]:
-    """Yield once it is alive."""
+    """Yield once it is alive. It is killed at the end of the block."""
     port, console = free_ports(2)
     url = f"http://127.0.0.1:{port}"
     own = replace(settings, s3_endpoint_url=url, s3_console_port=console)
     environment = object_store.environment(own) | {"MINIO_SITE_REGION": region}
     command: list[str | Path] = [paths.TOOLS / "bin" / "minio", "server", folder / "minio"]
-    minio = Process(command, folder / "minio.log", environment)
-    try:
+    with running(Process(command, folder / "minio.log", environment)) as minio:
         minio.wait_for(lambda: _is_alive(url))
         yield own
-    finally:
-        minio.terminate()
 
 
 def _is_alive(url: str) -> bool:

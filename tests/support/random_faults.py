@@ -1,4 +1,4 @@
-"""Choose and inflict random faults on the replay exchange."""
+"""List the faults from which tests choose at random, and inflict one on the replay exchange."""
 
 from infra.replay.faults.faults import (
     Close,
@@ -33,7 +33,7 @@ OF_KUCOIN: list[Fault] = [
 
 
 def faults_of(exchange: str) -> list[Fault]:
-    """Return the faults that exist in the exchange's protocol."""
+    """Return the faults of connections that the exchange's protocol has."""
     return OF_BOTH + (OF_KUCOIN if exchange == "kucoin" else [])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def raw_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
-    """Return the records as lists of JSON values, sorted. Raise TypeError if an hour is not a number."""
+    """Return the records as lists of JSON values, sorted. Raise TypeError if an hour is not an integer."""
     return sorted((_raw_row(row) for row in rows), key=str)
 
 

@@ -62,7 +62,7 @@ class SecureKafka:
     def login(self, mechanism: str, password: str = PASSWORD) -> Settings:
         """Return settings of USER with this mechanism and password."""
         text = client_properties(mechanism, USER, password, self._authority.certificate)
-        return self._client(self._ports.logins, f"{mechanism}-{len(password)}", text)
+        return self._client(self._ports.logins, f"{mechanism}-{password.encode().hex()}", text)
 
     def certified(self, name: str, kind: str = "PEM") -> Settings:
         """Return settings of a client with a certificate (PEM or PKCS12 file) instead of a login."""

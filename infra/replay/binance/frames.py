@@ -132,6 +132,11 @@ def shutdown_announcement() -> tuple[str, str]:
     return "!serverShutdown", encode_json({"e": "serverShutdown", "E": now_ms()})
 
 
+def spoilt_array(text: str, unreadable: str) -> list[str]:
+    """Return an array with one more element, which is unreadable; after an object, a frame of its own."""
+    return [f'{text[:-1]},"{unreadable}"]'] if text.endswith("]") else [text, unreadable]
+
+
 DIALECT = Dialect(
     exchange="binance",
     # Binance sends nothing before the data.
@@ -142,6 +147,6 @@ DIALECT = Dialect(
     spoilt=(
         lambda text, number: [text, f"unreadable {number}"],
         lambda text, number: [text, encode_json({"e": "unknown", "E": number})],
-        lambda text, number: [f'{text[:-1]},"unreadable {number}"]'],
+        lambda text, number: spoilt_array(text, f"unreadable {number}"),
     ),
 )

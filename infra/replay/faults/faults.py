@@ -158,6 +158,9 @@ KINDS: dict[str, type[Fault]] = {
 LEAST = {"every": 1, "after_frames": 0, "lead": 0, "wait": 0, "status": 400}
 """Minimum of each parameter; a `code` has none."""
 
+LARGEST = {"status": 599}
+"""Maximum of each parameter that has one."""
+
 
 def fault_of(name: object, parameters: Mapping[str, object]) -> Fault:
     """Build a fault. Raise ValueError that names the invalid parameter and its value."""
@@ -181,5 +184,6 @@ def check_number(parameter: str, value: object, *, whole: bool) -> None:
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise ValueError(f"{parameter}={value!r}: expected {number}")
     least = LEAST.get(parameter, -math.inf)
-    if not least <= value <= sys.float_info.max:
-        raise ValueError(f"{parameter}={value!r}: expected {number} from {least}")
+    if not least <= value <= LARGEST.get(parameter, sys.float_info.max):
+        up_to = f" to {LARGEST[parameter]}" if parameter in LARGEST else ""
+        raise ValueError(f"{parameter}={value!r}: expected {number} from {least}{up_to}")

@@ -38,7 +38,7 @@ class KucoinCommands:
             -> {"id":"1","type":"ack"}, and only then data
         """
         command = parse_command(text)
-        # If the command has no id, an error carries the connection's id.
+        # If the command has no id, the answer carries the connection's id.
         command_id = str(command.get("id", connect_id))
         match command.get("type"):
             case "ping":

@@ -39,7 +39,7 @@ class Kucoin:
         limits: KucoinLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """`listing` is the data of the answer to `GET /api/v2/symbols`."""
+        """`listing` is the data of KuCoin's answer to `GET /api/v1/symbols`."""
         self._source = source
         self._limits = limits or KucoinLimits()
         self._quotas = self._limits.quotas

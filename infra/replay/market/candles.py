@@ -1,8 +1,8 @@
 """Simulate the candles of one pair: of its trades, and of the time before the simulation started.
 
 The candles before the start are a random walk backwards from the price at the start. The same seed yields
-the same candles at every request, until the minutes with trades are no longer kept: then they are simulated
-from their hour, too. Pure: no clock and no I/O.
+the same candles at every request, except that minutes whose trades are no longer kept are simulated from
+their hour. Pure: no clock and no I/O.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

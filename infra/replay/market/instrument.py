@@ -10,11 +10,11 @@ from infra.replay.market.day import HOURS, Day
 from infra.replay.market.symbols import Pair
 
 OLDEST_TRADE_MS = 25 * 60 * 1000
-"""Maximum age of the last trade. In recorded KuCoin frames it was up to 25 minutes."""
+"""Maximum age of the last trade at the start. In recorded KuCoin frames it was up to 25 minutes."""
 SEQUENCE_STEP = 33
 """Maximum step of the sequence. In recorded KuCoin frames of a symbol it grew by 1 to 33."""
 PREMIUM = 5e-4
-"""Maximum difference, 5 basis points, between an exchange's price and the coins' values."""
+"""Maximum difference, 5 basis points, between an exchange's fair price and the coins' values."""
 
 
 class Instrument:

@@ -58,12 +58,12 @@ class SimulatedSource(Source):
         return self._update(self._market.instruments)
 
     async def run(self, subscriptions: Subscriptions) -> NoReturn:
-        instruments = [self._market.instruments[part :: self._parts] for part in range(self._parts)]
+        parts = [self._market.instruments[first :: self._parts] for first in range(self._parts)]
         while True:
             await subscriptions.present()
             pace = Pace(self._market.period / self._parts)
             while subscriptions:
-                for part in instruments:
+                for part in parts:
                     await pace.turn()
                     if not subscriptions:
                         break

@@ -1,4 +1,4 @@
-"""Read the exchanges' symbol lists from `data/`, and select the symbols that trade, busiest first."""
+"""Read the exchanges' symbol lists from `data/`. Return the symbols to simulate, busiest first."""
 
 import csv
 import json
@@ -69,7 +69,10 @@ def kucoin_listing() -> list[dict[str, Any]]:
 
 
 def kucoin_trading(listing: Sequence[dict[str, Any]]) -> list[Pair]:
-    """Return all symbols as pairs. Base and quote are fields of the answer: BCHSV-USDT is BSV/USDT."""
+    """Return all symbols as pairs, busiest first, also one whose `enableTrading` is false.
+
+    Base and quote are fields of the answer: BCHSV-USDT is BSV/USDT.
+    """
     pairs = [
         Pair(
             listed["symbol"],

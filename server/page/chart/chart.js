@@ -96,9 +96,11 @@ export class Chart {
       minMove: 10 ** -Math.min(places, 16),
     };
     // Lines first: the candles are drawn above them.
-    this.#series = sides
-      .map((side, number) => new Series(side, interval, this.#add(charts, side, number, precision)))
-      .reverse();
+    this.#series = [...sides.entries()]
+      .reverse()
+      .map(
+        ([number, side]) => new Series(side, interval, this.#add(charts, side, number, precision)),
+      );
     this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.tick());
     this.#chart.subscribeCrosshairMove((/** @type {any} */ { time }) => {
       this.#pointed = time;

@@ -68,7 +68,11 @@ export class Series {
     const last = this.bars[this.bars.length - 1];
     const running = withPrice(last, Number(side.price.price), side.receivedAt, width);
     if (running === null) return;
-    if (last?.time === running.time) this.bars.pop();
+    if (last?.time === running.time) {
+      // The candle that was read is still exact.
+      if (last.close === running.close) return;
+      this.bars.pop();
+    }
     // The price has moved on from the candle that was read.
     this.#candles.delete(running.time);
     this.bars.push(running);

@@ -13,7 +13,7 @@ const QUOTE_CHIPS = 8;
 
 /**
  * Returns the pairs that a place shows, in its order. A pair without a value comes last, in either direction.
- * While a search is sorted as by default, the matches of a base come first.
+ * With the default sort, a search lists the matches of the base first.
  * @param {Iterable<Pair>} pairs
  * @param {Place} place
  * @param {Column[]} columns

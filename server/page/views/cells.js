@@ -66,7 +66,7 @@ export const CELLS = {
     update(cell, pair, context) {
       const found = difference(pair, context.exchanges, context.now);
       write(cell, found ? points(found.points) : "");
-      set(cell, "title", found ? `${title(found.highest)} is above ${title(found.lowest)}` : null);
+      set(cell, "title", found && orderText(found));
     },
   },
   change: {
@@ -141,6 +141,13 @@ function bookCell(name) {
 /** @param {Element} cell @param {Side | null | undefined} side @param {Context} context */
 function staleness(cell, side, { now }) {
   set(cell, "data-stale", side && isOld(side, now) ? "true" : null);
+}
+
+/** @param {{ highest: string, lowest: string }} found */
+function orderText({ highest, lowest }) {
+  return highest === lowest
+    ? "All have the same price"
+    : `${title(highest)} is above ${title(lowest)}`;
 }
 
 /** @param {Side} side @param {string} text */

@@ -78,8 +78,8 @@ export class Compare extends List {
   /** @param {any[]} pairs */
   #show(pairs) {
     const columns = ["Pair", "Difference", ...this.shell.exchanges.map(({ title }) => title)];
-    // A row has one cell per exchange: another number of exchanges needs new rows.
-    if (this.#head.childElementCount !== columns.length) this.#body.replaceChildren();
+    // A row has one cell per exchange, in their order: other columns need new rows.
+    if (this.#head.textContent !== columns.join("")) this.#body.replaceChildren();
     reconcile(this.#head, columns, {
       key: (label) => label,
       create: (label) => element("th", { scope: "col" }, label),

@@ -71,13 +71,7 @@ export class PairFigures {
     });
     reconcile(this.#body, ROWS, {
       key: ([label]) => label,
-      create: ([label]) =>
-        element(
-          "tr",
-          {},
-          element("th", { scope: "row" }, label),
-          ...sides.map(() => element("td")),
-        ),
+      create: ([label]) => element("tr", {}, element("th", { scope: "row" }, label)),
       update: (row, [, textOf]) => {
         for (const [number, side] of sides.entries()) {
           const cell = row.children[number + 1] ?? row.appendChild(element("td"));

@@ -189,7 +189,11 @@ export class Panel {
     for (const side of this.#sides(pair)) {
       get(`prices/${pathOf(side)}`).then((price) => {
         // The answer may arrive after another pair was opened.
-        if (price && this.#pair?.key === pair.key) this.#figures.setDetails(price);
+        const shown = this.#pair;
+        if (!price || shown?.key !== pair.key) return;
+        this.#figures.setDetails(price);
+        // At once: a paused page has no tick.
+        this.#update(shown);
       });
     }
   }

@@ -1,4 +1,4 @@
-// The view of the pipeline: feeds, batches, latency, dead letters and tables, from /api/status.
+// The view of the pipeline: feeds, batches, dead letters and tables, from /api/status.
 
 import { lineChart } from "../chart/lines.js";
 import { timeline } from "../chart/timeline.js";
@@ -9,7 +9,7 @@ import { preferences } from "../preferences.js";
 import { List } from "./list.js";
 
 const INTERVAL = 10_000;
-const LATE = 15;
+const LATE_SECONDS = 15;
 const INTERRUPTIONS = 5;
 
 export class Status extends List {
@@ -42,7 +42,7 @@ export class Status extends List {
 
 /** @param {any} feed @param {number} now */
 function feedCard(feed, now) {
-  const isLate = feed.age_seconds === null || feed.age_seconds > LATE;
+  const isLate = feed.age_seconds === null || feed.age_seconds > LATE_SECONDS;
   const figures = [
     ["Newest price", feed.age_seconds === null ? "none" : age(1000 * feed.age_seconds)],
     [

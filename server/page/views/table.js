@@ -10,7 +10,7 @@ import { Row } from "./row.js";
 const OVERSCAN = 8;
 
 /**
- * @typedef {object} Links
+ * @typedef {object} Callbacks
  * @property {(pair: Pair) => string} address
  * @property {(pair: Pair) => boolean} isFavourite
  * @property {(pair: Pair) => boolean} isOpen
@@ -26,7 +26,7 @@ export class Table {
   #table;
   #head;
   #body;
-  #links;
+  #callbacks;
   #above = element("tr", { class: "spacer", "aria-hidden": "true" }, element("td"));
   #below = element("tr", { class: "spacer", "aria-hidden": "true" }, element("td"));
   /** @type {Column[]} */
@@ -37,22 +37,22 @@ export class Table {
   #rows = new Map();
   /** @type {Row[]} rows that wait for another pair */
   #spare = [];
-  /** Place of the row that Tab reaches. */
+  /** Index of the row whose link Tab reaches. */
   #active = 0;
-  /** Key of its pair, once one was chosen: Tab reaches this pair in any order. @type {string | undefined} */
+  /** Key of its pair, once a row was chosen: a new sort keeps the pair active. @type {string | undefined} */
   #activeKey;
   /** Height of a row in pixels. */
   #height = 40;
-  /** What had the focus when its row was removed with the columns. @type {Focus | undefined} */
+  /** What had the focus before a change of columns removed its row. @type {Focus | undefined} */
   #unfocused;
 
-  /** @param {HTMLElement} scroller the element that scrolls the table @param {Links} links */
-  constructor(scroller, links) {
+  /** @param {HTMLElement} scroller the element that scrolls the table @param {Callbacks} callbacks */
+  constructor(scroller, callbacks) {
     this.#scroller = scroller;
     this.#table = find("table", scroller);
     this.#head = find("thead tr", scroller);
     this.#body = find("tbody", scroller);
-    this.#links = links;
+    this.#callbacks = callbacks;
     this.#body.append(this.#above, this.#below);
     scroller.addEventListener("scroll", () => this.#render(), { passive: true });
     scroller.addEventListener("keydown", (event) => this.#move(event));
@@ -60,7 +60,7 @@ export class Table {
     this.#head.addEventListener("click", (/** @type {any} */ { target }) => {
       const id = target.closest("th")?.dataset.column;
       const column = this.#columns.find((each) => each.id === id);
-      if (column && target.closest("button")) this.#links.sort(column);
+      if (column && target.closest("button")) this.#callbacks.sort(column);
     });
   }
 
@@ -108,9 +108,9 @@ export class Table {
     return this.#body.querySelector(":focus-visible") !== null;
   }
 
-  /** Updates the visible rows of changed pairs; of all without `keys`. @param {Set<string>} [keys] */
+  /** Updates the rows of these pairs; without `keys`, all rendered rows. @param {Set<string>} [keys] */
   update(keys) {
-    const context = this.#links.context();
+    const context = this.#callbacks.context();
     for (const [key, row] of this.#rows) {
       if (!keys || keys.has(key)) row.update(context);
     }
@@ -120,6 +120,8 @@ export class Table {
     this.#scroller.scrollTop = 0;
     this.#active = 0;
     this.#activeKey = undefined;
+    // A table that is at the top already gets no scroll event.
+    this.#render();
   }
 
   /** Focuses the row of a pair, if it is in the table. @param {string} key */
@@ -136,7 +138,7 @@ export class Table {
     return { start, visible: this.#pairs.slice(start, start + count) };
   }
 
-  /** Lets each row show the pair that is now at its place: in another order, no row moves. */
+  /** Assigns each row to the pair that is now at its place, so that a new order moves no row. */
   #reassign() {
     const rows = [...this.#rows.values()].sort((a, b) => a.index - b.index);
     this.#rows.clear();
@@ -163,16 +165,16 @@ export class Table {
     const { start, visible } = this.#window();
     this.#recycle(new Set(visible.map((pair) => pair.key)));
 
-    const context = this.#links.context();
+    const context = this.#callbacks.context();
     let next = this.#above.nextElementSibling;
     for (const [offset, pair] of visible.entries()) {
       const row = this.#rows.get(pair.key) ?? this.#spare.pop() ?? new Row(this.#columns);
       this.#rows.set(pair.key, row);
       row.show(pair, context, {
         index: start + offset,
-        address: this.#links.address(pair),
-        isFavourite: this.#links.isFavourite(pair),
-        isOpen: this.#links.isOpen(pair),
+        address: this.#callbacks.address(pair),
+        isFavourite: this.#callbacks.isFavourite(pair),
+        isOpen: this.#callbacks.isOpen(pair),
       });
       row.link.tabIndex = start + offset === this.#active ? 0 : -1;
       if (row.element === next) next = next.nextElementSibling;
@@ -206,7 +208,7 @@ export class Table {
     const row = this.#rowOf(target);
     if (!row?.pair) return;
     this.#setActive(row.index);
-    if (target.closest("button")) this.#links.toggleFavourite(row.pair);
+    if (target.closest("button")) this.#callbacks.toggleFavourite(row.pair);
     else if (!target.closest("a") && getSelection()?.isCollapsed !== false) row.link.click();
   }
 

@@ -46,8 +46,8 @@ class Now:
 
     `rows` has columns.REDUCED: the items that can be read, and new dead letters, which are items of
     messages that were a single dead letter before. `new` is the number of these. `dead` has the reason
-    of each dead letter by its offset and position. `unchanged` are offsets of messages that could be
-    read as a whole before, but not now.
+    of each dead letter by its offset and position. `unchanged` are offsets of messages of which only some
+    items were dead letters, and which are now unreadable as a whole.
     """
 
     rows: pl.DataFrame = field(default_factory=lambda: NO_ROWS)
@@ -158,7 +158,7 @@ def _of_messages(was: Iterable[Span], offsets: set[int]) -> list[Span]:
 
 
 def read_again(stored: Sequence[Stored]) -> pl.DataFrame:
-    """Return rows of columns.READ from stored letters, each with its original place and position.
+    """Return rows of columns.READ from stored letters, each item at its original place.
 
     An item that can't be read keeps its reason: without its message, another reason may be found.
     """

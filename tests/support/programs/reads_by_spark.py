@@ -2,7 +2,7 @@
 
     python -m tests.support.programs.reads_by_spark BUCKET
 
-The settings here only configure local mode, jars, the store's address, and Delta, with one task for its log.
+The settings only configure local mode without a UI, jars, the store, and Delta, with one task for its log.
 """
 
 import json

@@ -22,7 +22,7 @@ def holes(progress: BackfillProgress, now: int = LATER) -> list[Hole]:
     return found
 
 
-def test_the_first_hole_of_a_new_journal_has_no_beginning(tmp_path: Path) -> None:
+def test_the_first_hole_of_a_first_start_has_no_beginning(tmp_path: Path) -> None:
     progress = BackfillProgress.load(tmp_path)
     progress.interrupted(T, T + 2_000_000)
     assert holes(progress) == [Hole(0, T + 2_000_000)]
@@ -155,7 +155,7 @@ def test_a_hole_that_lies_ahead_is_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"flowing_until":"x","holes":[]}', '{"holes":[]}']
 )
-def test_a_corrupt_record_is_that_of_a_new_journal(tmp_path: Path, text: str) -> None:
+def test_a_corrupt_record_is_that_of_a_first_start(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     progress = BackfillProgress.load(tmp_path)
     progress.interrupted(T, T + 1)

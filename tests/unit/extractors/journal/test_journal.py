@@ -552,7 +552,7 @@ def test_journal_without_segments_is_a_new_one(tmp_path: Path) -> None:
         first.delete(first.segments()[0])
     with journal_in(left_behind(tmp_path / "j")) as second:
         assert second.id != first.id
-        assert (second.has_items_left, second.start) == (False, 0)
+        assert (second.had_items, second.start) == (False, 0)
         append(second, [2])
         assert [each.position for each in lines_of(second)] == [0]
 
@@ -564,7 +564,7 @@ def test_journal_with_segments_keeps_its_id_and_goes_on_far_after_them(tmp_path:
         first.delete(first.segments()[0])
     with journal_in(left_behind(tmp_path / "j")) as second:
         assert second.id == first.id
-        assert (second.has_items_left, second.start) == (True, 1)
+        assert (second.had_items, second.start) == (True, 1)
         assert second.closed_segments() == second.segments()
         append(second, [4], endpoint="two")
         assert [each.position for each in lines_of(second)] == [1, 2, 1_000_000_003]

@@ -166,7 +166,7 @@ def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
         following.wait_for_end()
     assert numbers_in(topic) == numbers_by_partition(range(250))
     with journal_in(left) as journal:
-        assert journal.has_items_left
+        assert journal.had_items
         following = Following(journal, kafka)
         write(journal, range(250, 300))
         journal.close()

@@ -31,7 +31,9 @@ def test_date_header_has_whole_seconds() -> None:
     assert behind.problem == "the clock of MinIO is 10.0 s behind this machine's"
 
 
-@pytest.mark.parametrize("date", [None, "", "yesterday"])
+@pytest.mark.parametrize(
+    "date", [None, "", "yesterday", "Thu, 01 Jan 99999999999999999999 00:00:00 GMT"]
+)
 def test_a_missing_or_malformed_date_header_is_no_finding(date: str | None) -> None:
     assert [*date_finding("MinIO", SECOND - 10.5, SECOND - 10.0, date)] == []
 

@@ -1,4 +1,5 @@
-"""Test that the losses that a running extractor has counted are found, and a port that others took."""
+"""Test that the losses that a running extractor has counted are found, and another program on
+its port."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -54,6 +54,11 @@ def address() -> Iterator[str]:
             "after_frames=True: expected a whole number",
         ),
         ("kucoin", '{"fault":"repeat","every":0}', "every=0: expected a whole number from 1"),
+        (
+            "kucoin",
+            '{"fault":"candles_fail","status":1000}',
+            "status=1000: expected a whole number from 400 to 599",
+        ),
         ("kucoin", '{"fault":"shutdown","lead":NaN}', "lead=nan: expected a number from 0"),
         ("kucoin", f'{{"fault":"shutdown","lead":{10**310}}}', "lead=10000"),
         ("kucoin", '{"fault":"shutdown","lead":"1"}', "lead='1': expected a number"),

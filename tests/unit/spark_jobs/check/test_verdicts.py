@@ -15,7 +15,7 @@ def test_what_differs_is_shown_up_to_a_limit_and_what_can_not_be_compared_is_nam
         f"candles_1m: 90 rows, {SHOWN + 5} differ",
         *(f"  {line}" for line in many),
         "  and 5 more",
-        "  2 can't be compared: some of the records they are made of were not read",
+        "  2 can't be compared: expiring soon, or not all of their records were read",
         "    kucoin A",
         "    kucoin B",
         "raw/: 7 minutes, 1 differ",

@@ -167,6 +167,8 @@ def test_a_refused_request_is_a_span_with_the_reason() -> None:
         (b"{} {}", "the message is no JSON object"),
         (b"\xff", "the message is no JSON object"),
         (b"[" * 100_000, "the message is no JSON object"),
+        # orjson decodes this depth, and Python's own decoder does not.
+        (b'{"exchange":' + b"[" * 1020 + b"]" * 1020 + b"}", "the message is no JSON object"),
         (
             candles_message(fields(exchange="mtgox"), "[]"),
             "the exchange is unknown or has no candles: mtgox",

@@ -78,6 +78,18 @@ def test_the_newest_path_that_is_written_has_the_value(paths: None) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "paths", [{"price": [("price",)], "open_24h": [("timestamp",)]}], indirect=True
+)
+@pytest.mark.parametrize("price", ["1.50", "15e-1"])
+def test_a_key_may_have_the_name_of_a_column(paths: None, price: str) -> None:
+    """The reader's columns have the names of the ticker's columns and of the message's."""
+    changed = renamed(c=None, o=None, price=price, timestamp="x")
+    ticker, *unread = read_alike(frame(message([changed])))
+    assert (ticker["kind"], ticker["price"]) == ("ticker", Decimal("1.5"))
+    assert [row["field"] for row in unread] == ["open_24h"]
+
+
 @pytest.mark.parametrize("paths", [{"sequence": [("u",), ("E",)]}], indirect=True)
 def test_a_former_number_may_be_a_text_now(paths: None) -> None:
     """Binance's sequence shares the key E with the time, which is a JSON number."""

@@ -1,4 +1,4 @@
-"""Kafka records through Spark, with Arrow and Python workers: literal input and output."""
+"""Test that Spark, with Arrow and Python workers, turns literal Kafka records into the expected rows."""
 
 import json
 from datetime import UTC, datetime
