@@ -35,7 +35,7 @@ SPARK = "spark"
 LAKE = "spark lake"
 LAKE_MODULES = (
     *("test_archive", "test_archive_topic_ids", "test_audit", "test_audit_lake", "test_history"),
-    *("test_readers", "test_ticker_upkeep"),
+    "test_readers",
 )
 """Half of the time of all tests with a Spark session. They run on another worker and session."""
 

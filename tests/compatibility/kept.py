@@ -1,14 +1,14 @@
 """Read and write the data that earlier versions wrote: files in a folder for each version.
 
     tables.sql         the database, as pg_dump writes it
-    topics/*.jsonl     the records of each topic, one per line
+    topics/*.jsonl     the records of each of TOPICS, one per line
     journal/           the extractors' journals
     bucket/            the objects of the bucket
     folders.txt        the keys of empty objects, which end with a slash
     api/*.json         answers of the server, each with its path
     stream.json        the first message of the stream
 
-A file below bucket/ has the name of its object's key.
+The path of a file below bucket/ is its object's key.
 """
 
 import base64

@@ -1,10 +1,11 @@
-"""Write a small copy of all data of this version, for the tests of later versions.
+"""Write a small copy of this version's data, for the tests of later versions.
 
     python -m tests.compatibility.make_data tests/compatibility/data/0.1.0
 
 Start a new stack with a replay exchange of few symbols. Run the real extractors three times: once with
 an orderly shutdown, and twice until they are killed while MinIO is unavailable, so that a journal is
-left. Let the real jobs read everything, request the server's answers, and copy all data to the folder.
+left. Let the real jobs read everything, request the server's answers, and copy the data to the folder.
+There are no exchange candles, because a stack for tests requests none.
 """
 
 import argparse
@@ -75,7 +76,7 @@ DEADLINE = 900.0
 
 def exchanges() -> tuple[Binance, Kucoin]:
     """Return a replay exchange with few symbols and few changes."""
-    # The busiest symbol first, so that it is in every part of the data.
+    # Market takes the first symbol as the busiest: it is in every part of the data.
     binance = sorted(
         (pair for pair in binance_listing() if pair.symbol in BINANCE),
         key=lambda pair: BINANCE.index(pair.symbol),
@@ -95,8 +96,8 @@ def exchanges() -> tuple[Binance, Kucoin]:
 def produce_by_hand(settings: Settings, start: int) -> None:
     """Produce messages with chosen times and unreadable messages; `start` is the start of a minute.
 
-    Call it before the extractors run: they take the position of their journal from a partition's last
-    message.
+    Call it before the extractors run: a kept journal has no record of what Kafka has, so it resumes from
+    the last message of each partition.
     """
     messages: list[tuple[str, bytes, Any]] = [
         *((TOPIC_OF_EXCHANGE["binance"], b"binance-0", array) for array in old_tickers(start)),
@@ -129,7 +130,7 @@ def old_tickers(start: int) -> Iterator[list[dict[str, Any]]]:
         prices = ("85439.99000000", "85500.00000001", "85400.10000000", "85450.00000000")
         yield [
             at(BTCUSDT, minute + 10_000_000 * number, c=price)
-            for number, price in enumerate(prices)
+            for number, price in enumerate(prices, 1)
         ]
 
 
@@ -199,7 +200,7 @@ def run_in_good_order(settings: Settings, logs: Path, address: str) -> None:
     inflict(address, "kucoin", Unreadable(every=20))
     events = Topic(settings, FEED_EVENTS)
 
-    def is_over(event: dict[str, Any]) -> bool:
+    def is_close(event: dict[str, Any]) -> bool:
         return str(event["reason"]).startswith("closed") and event["kind"] == "interruption"
 
     with extractors(settings, logs, "in-order") as both:
@@ -207,7 +208,7 @@ def run_in_good_order(settings: Settings, logs: Path, address: str) -> None:
         inflict(address, "kucoin", Close(), "open")
         wait_for(
             lambda: [json.loads(message.value() or b"") for message in events.messages()],
-            lambda found: any(is_over(event) and event["to"] for event in found),
+            lambda found: any(is_close(event) and event["to"] for event in found),
         )
         both.end()
 
@@ -249,7 +250,7 @@ def messages_read(log: str) -> dict[str, int]:
 
 
 def records_in_kafka(settings: Settings) -> list[Record]:
-    """Return every record of every topic, partition by partition."""
+    """Return every record of TOPICS, partition by partition."""
     servers = {"bootstrap.servers": settings.kafka_bootstrap_servers}
     with closing(Consumer({**servers, "group.id": "make_data"})) as consumer:
         return [
@@ -299,7 +300,7 @@ def keep_tables(stack: Stack, version: Version) -> None:
 
 
 def keep_journals(settings: Settings, version: Version) -> None:
-    """Copy the journals that the killed processes left, without their lock files."""
+    """Copy the ids and segments of the journals that the killed processes left."""
     for name in ITEMS:
         source, target = Path(settings.journal_dir) / name, version.journals / name
         target.mkdir(parents=True)

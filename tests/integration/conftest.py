@@ -159,8 +159,8 @@ def own_lake(lake: Settings, broker: OwnKafka) -> Settings:
 def agreeing_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the audit assume that the clocks of extractors and Kafka agree.
 
-    Otherwise it skips the candles of the first 20 minutes after a topic's oldest record, and a test's
-    records are only seconds apart.
+    Otherwise, if earlier records have expired, it skips the candles of the first 20 minutes after a topic's
+    oldest record. A test's candles are only 10 minutes after it.
     """
     monkeypatch.setattr(reach, "KAFKA_AHEAD_LIMIT", AHEAD_LIMIT)
 

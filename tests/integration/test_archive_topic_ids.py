@@ -1,4 +1,4 @@
-"""Archive a topic that was deleted and created again, in a folder."""
+"""Write the raw archive to a folder when a topic was deleted and created again."""
 
 import re
 import shutil

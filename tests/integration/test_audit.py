@@ -36,7 +36,7 @@ def test_correct_rows_are_not_reported_and_faults_and_expired_rows_are_named(
     now = time.time_ns() // 1000
     # Later than any minute in which a ticker of an expired message may count.
     later = now + 10 * MINUTE
-    too_late = now + 30 * MINUTE
+    too_far_ahead = now + 30 * MINUTE
     expire_all(database)
     produce(database, BINANCE.raw_topic, [binance("OLD", "1", now), binance("BOTH", "1", now), 7])
     produce(database, KUCOIN.raw_topic, [kucoin("OLD-USDT", 1, now)])
@@ -48,7 +48,7 @@ def test_correct_rows_are_not_reported_and_faults_and_expired_rows_are_named(
         [binance("BOTH", "2", now), binance("币USDT", "3", later)],
         b'no JSON, "quoted"\r\n',
         b"",
-        [binance("币USDT", "9", too_late)],
+        [binance("币USDT", "9", too_far_ahead)],
         [binance("币USDT", "0.000000000000000001", later + 1), "a"],
         [binance("A", 'no "price",\n\r', later), binance("A", "5", later)],
     )

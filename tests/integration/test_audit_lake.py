@@ -72,7 +72,7 @@ class Traffic:
         self.landed["kucoin", minute] = put_into_landing(lake, "kucoin", [kucoin])
 
     def items(self, minute: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return two messages: a ticker, no price and a dead letter; a ticker of another symbol."""
+        """Return two messages: a ticker, an item without price, a dead letter; a ticker of another symbol."""
         at = self.at(minute)
         event = at // 1000
         return [

@@ -57,7 +57,7 @@ def topic(settings: Settings) -> Topic:
 
 @pytest.fixture
 def at() -> int:
-    """Time of the extractors' clocks: the exchange has the candles of the last minute and hour.
+    """Time of the extractors' clocks: holes that end two minutes before it and the last full hour are due.
 
     The clocks stand still, because KuCoin's candles of another hour would be requested when it ends.
     """

@@ -38,7 +38,8 @@ def a_day(owner: connection) -> None:
         owner,
         "INSERT INTO candles_1m"
         " SELECT 'binance', 'S' || symbol, %s + n * interval '1 minute', 2, 3, 1, 2, n, n, 1"
-        f" FROM generate_series(0, {MINUTES - 1}) AS n, generate_series(1, {SYMBOLS}) AS symbol",
+        f" FROM generate_series(0, {MINUTES - 1}) AS n, generate_series(1, {SYMBOLS}) AS symbol"
+        " ORDER BY n",
         DAY,
     )
 

@@ -11,7 +11,7 @@ NOON = datetime(2025, 3, 28, 12, tzinfo=UTC)
 
 
 def at(minutes: float) -> datetime:
-    """Return a time in minutes after noon."""
+    """Return the time this many minutes after noon."""
     return NOON + timedelta(minutes=minutes)
 
 

@@ -35,7 +35,7 @@ PARTITIONS = 2
 CAUSE = "sequence is missing"
 
 MOST_BYTES = 100_000
-"""Maximum size of a batch's rows in the driver, in bytes; its messages have 16 million."""
+"""Maximum size of a batch's rows in the driver, in bytes; its messages have 15 million."""
 
 
 class Measured(PriceSink):

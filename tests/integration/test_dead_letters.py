@@ -165,13 +165,13 @@ def test_the_command_says_what_can_be_read_now_and_that_tickers_lacks_it(
 def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     spark: SparkSession, database: Settings, owner: connection
 ) -> None:
-    begin = expired_up_to_one_block(database, 5)
+    begin = expire_and_fit_in_one_block(database, 5)
     # Later than any minute in which a ticker of an expired message may count.
     later = (time.time_ns() // 1000 - NOW + 600 * 1_000_000) // 60_000_000 * 60_000
     btc = {n: ticker(BTCUSDT, str(n), later + n) for n in range(1, 6)}
     eth = {n: ticker(ETHUSDT, str(n), later + n) for n in range(1, 3)}
     now = [[btc[1], eth[1]], [btc[2], btc[3]], [btc[4], "bad"], [eth[2], 7], [btc[5]]]
-    # The messages as an earlier version saw them, which could not read the other items.
+    # The same messages as an earlier version saw them: 0 and b"?" replace what it could not read.
     then: list[Any] = [[btc[1], 0], [0, 0], [0, "bad"], b"?", [btc[5]]]
     produce(database, BINANCE.raw_topic, *now, partition=PARTITION)
     with price_sink(database) as sink:
@@ -197,7 +197,7 @@ def test_messages_in_kafka_are_read_again_and_each_item_counts_once(
     assert contents(owner, TABLES) == tables
 
 
-def expired_up_to_one_block(database: Settings, messages: int) -> int:
+def expire_and_fit_in_one_block(database: Settings, messages: int) -> int:
     """Expire all records, and return the next offset of PARTITION. The next `messages` are in one block.
 
     If the current block has no room for them, it is filled first.
@@ -274,7 +274,7 @@ def test_messages_that_are_arrays_now_keep_few_examples_of_their_unreadable_item
 ) -> None:
     monkeypatch.setattr("spark_jobs.history.kept_messages.MESSAGES_AT_ONCE", 4)
     letters = 2 * EXAMPLES
-    begin = expired_up_to_one_block(database, letters)
+    begin = expire_and_fit_in_one_block(database, letters)
     now = [[ticker(BTCUSDT, "1", n), 7] for n in range(letters)]
     produce(database, BINANCE.raw_topic, *now, partition=PARTITION)
     with price_sink(database) as sink:
@@ -313,11 +313,11 @@ def test_spans_without_a_row_for_each_letter_cost_no_query_of_their_own(
     log = io.StringIO()
     with closing(
         psycopg2.connect(database.database_url, connection_factory=LoggingConnection)
-    ) as found:
-        found.initialize(log)
+    ) as logged:
+        logged.initialize(log)
         assert [
             (some, [(row.offset, row.position) for row in read])
-            for some, read in with_rows(found, spans)
+            for some, read in with_rows(logged, spans)
         ] == [
             ([spans[1], spans[5]], [(2001, 0), (2001, 1), (2005, 0), (2005, 1)]),
             ([spans[9]], [(2009, 0), (2009, 1)]),

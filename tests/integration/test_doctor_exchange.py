@@ -1,4 +1,4 @@
-"""Connect to replay exchanges that refuse, stay silent or have a wrong clock, as make doctor does."""
+"""Connect to local exchanges that refuse, stay silent or have a wrong clock, as make doctor does."""
 
 import time
 from collections.abc import Iterator

@@ -272,15 +272,11 @@ def test_progress_of_each_sink_is_compared_with_kafka(lake: Settings, owner: con
     assert expected in problems(progress.live_prices(lake))
 
     delete_records(lake, {(raw, 0): end})
-    name = Name({0: (0, end - 2)}, topic_id).file
-    key = f"raw/topic={raw}/date={datetime.now(UTC):%Y-%m-%d}/hour=0/{name}"
-    object_store.client(lake).put_object(Bucket=lake.s3_bucket, Key=key, Body=b"")
+    name_in_raw(lake, raw, topic_id, last=end - 2)
     lacking = f"{raw}/0: raw/ and Kafka lack the records from offset {end - 1} to {end - 1}"
     assert lacking in problems(progress.raw_archive(lake))
 
-    name = Name({0: (0, BEYOND - 1)}, topic_id).file
-    key = f"raw/topic={raw}/date={datetime.now(UTC):%Y-%m-%d}/hour=0/{name}"
-    object_store.client(lake).put_object(Bucket=lake.s3_bucket, Key=key, Body=b"")
+    name_in_raw(lake, raw, topic_id, last=BEYOND - 1)
     assert expected in problems(progress.raw_archive(lake))
 
     deltalake.write_deltalake(
@@ -292,6 +288,13 @@ def test_progress_of_each_sink_is_compared_with_kafka(lake: Settings, owner: con
         storage_options=object_store.storage_options(lake),
     )
     assert expected in problems(progress.price_history(lake))
+
+
+def name_in_raw(lake: Settings, topic: str, topic_id: str, last: int) -> None:
+    """Put an empty object into raw/ that is named as if it had partition 0 up to the offset `last`."""
+    name = Name({0: (0, last)}, topic_id).file
+    key = f"raw/topic={topic}/date={datetime.now(UTC):%Y-%m-%d}/hour=0/{name}"
+    object_store.client(lake).put_object(Bucket=lake.s3_bucket, Key=key, Body=b"")
 
 
 def test_candles_of_the_exchanges_may_wait_longer_than_prices(lake: Settings) -> None:

@@ -143,8 +143,10 @@ def test_the_version_received_last_wins_within_one_batch(
 def test_a_finished_candle_replaces_a_running_one_from_an_extractor_whose_clock_was_ahead(
     spark: SparkSession, sink: ExchangeCandlesSink, owner: connection
 ) -> None:
-    third, end = NINE + timedelta(minutes=20), NINE + HOUR + timedelta(seconds=3)
-    ahead = message(kline(NINE, "2"), interval="1h", received_at=third + 2 * HOUR, timestamp=third)
+    twenty_past, end = NINE + timedelta(minutes=20), NINE + HOUR + timedelta(seconds=3)
+    ahead = message(
+        kline(NINE, "2"), interval="1h", received_at=twenty_past + 2 * HOUR, timestamp=twenty_past
+    )
     finished = message(kline(NINE, "2.5"), interval="1h", received_at=end, timestamp=end)
     for order in itertools.permutations([ahead, finished, ahead]):
         execute(owner, "TRUNCATE exchange_candles, exchange_candle_spans, kafka_progress")

@@ -22,7 +22,7 @@ from infra.services.kafka import RAW_TOPIC_PARTITIONS
 from tests.support.extractor import Extractor
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT
 from tests.support.kafka import Topic, all_items, items_of
-from tests.support.loopback import kucoin, websocket_server
+from tests.support.loopback import kucoin, until_closed, websocket_server
 from tests.support.process import run
 from tests.support.replay_exchange import running, settings_at
 from tests.support.waiting import DEADLINE
@@ -73,8 +73,7 @@ def exchange_that_sends(
         # The thread that reads frames also answers pings, so a pong means that all frames were read.
         if connection.ping().wait(DEADLINE):
             all_read.set()
-        for _ in connection:
-            pass
+        until_closed(connection)
 
     if exchange == "binance":
         with websocket_server(talk) as url:

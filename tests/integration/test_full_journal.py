@@ -36,7 +36,7 @@ BACKLOG = 40_000
 """Number of items of about 1 kB each."""
 
 ROOM = 20_000
-"""File size limit in bytes: enough for log and journal records, too small for a Binance frame."""
+"""File size limit in bytes: enough for the log and the journal's small files, not for a Binance frame."""
 
 SOON = 15_000_000
 """Maximum delay in microseconds. An idle machine needs 2 to 3 s: the start of Python, 1 s of waiting for
@@ -47,7 +47,7 @@ def test_store_that_is_unavailable_until_the_journal_is_full_costs_kafka_nothing
     market: Market, stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
     landings = {each: Landing(settings, each) for each in EXCHANGES}
-    # Binance alone would fill the journal after 50 s.
+    # Without these items, Binance would fill its journal only after half a minute.
     folder = tmp_path / "journal" / "binance"
     left = {"binance": leave_in_journal(folder, "binance", [900] * 3000), "kucoin": Counter()}
     with unavailable(stack, "minio"):

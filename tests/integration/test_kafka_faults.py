@@ -42,7 +42,7 @@ def items_in_last_messages(partitions: list[Path]) -> "Counter[str]":
 
     It may have been written without a confirmation before the topic was deleted. Then it is sent again.
     """
-    last = [value for path in partitions for value in list(values_in([path]))[-1:]]
+    last = [value for path in partitions for value in values_in([path])[-1:]]
     return counted(item for value in last for item in json.loads(value))
 
 

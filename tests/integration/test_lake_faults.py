@@ -136,7 +136,7 @@ def moments(bucket: Bucket) -> Iterator[Callable[[], object]]:
 
 
 def appearing(read: Callable[[], set[str]]) -> Callable[[], set[str]]:
-    """Return a function that returns only new keys. A key that was left is new once it was deleted."""
+    """Return a function that returns only new keys: absent now, or seen deleted and then created again."""
     left = read()
 
     def found() -> set[str]:

@@ -39,7 +39,7 @@ def test_a_batch_that_spark_repeats_because_its_commit_was_lost_changes_nothing(
     spark: SparkSession, lake: Settings, owner: connection, tmp_path: Path
 ) -> None:
     expire_all(lake)
-    # A full minute, later than any minute in which an expired ticker may count.
+    # The start of a minute, later than any minute in which an expired ticker may count.
     later = (time.time_ns() // 60_000_000_000 + 10) * 60_000_000
     tickers = [item(BTCUSDT, later + n, c=str(n), E=later // 1000 + n) for n in (1, 2, 3)]
     produce(lake, BINANCE.raw_topic, [*tickers, 7])

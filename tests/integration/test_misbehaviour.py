@@ -248,7 +248,7 @@ def test_attempt_that_brings_no_data_is_followed_by_another(
     first, second, *_ = [each for each in it.feed_events() if each[0] == "interruption"]
     assert first == START_OPEN
     if reason.startswith("refused"):
-        # The exchange gave a reason, so the interruption names it.
+        # Only a refused attempt changes the interruption; any other has an event of its connection.
         assert (second[1] or "").startswith(f"start; {reason}")
     else:
         assert second == START_ENDED

@@ -64,7 +64,7 @@ def test_items_keep_the_partition_of_their_time_and_are_in_it_once_whatever_was_
         for each in EXCHANGES
     }
     own_market.start()
-    # From here on, a part of the left items is sent.
+    # Once this is logged, Kafka has some of the left items.
     own_market.wait_for_log("delivering topic=")
     if is_running:
         grow(broker)

@@ -145,7 +145,7 @@ def followed(
     course: dict[str, list[float]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Settings:
-    """A new database and a new bucket with 26 minutes of a pair, written in two batches.
+    """A new database and a new bucket with 26 minutes of a pair, written to `tickers/` in two batches.
 
     Kafka has three dead letters, and one more message that no job has read.
     """

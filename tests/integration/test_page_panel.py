@@ -252,7 +252,7 @@ def test_the_chart_opens_at_the_newest_times_of_all_exchanges(
     page.goto(f"{server.page}#/pair/ETH/USDT?interval=1m")
     expect(page.get_by_role("complementary").locator(".legend")).to_have_text(re.compile("C 2,005"))
     page.clock.run_for(3_000)
-    # Earlier candles are requested, up to an end, once they are about to be seen.
+    # Only requests for earlier candles have `to`; they are sent once those are about to be seen.
     assert [url for url in requested if "/candles/" in url and "to=" in url] == []
 
 

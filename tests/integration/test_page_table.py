@@ -452,7 +452,7 @@ def test_rows_do_not_move_while_the_pointer_moves_over_them(
     read_often(page)
     page.goto(f"{server.page}#/?sort=-price:binance")
     expect(names(page).first).to_have_text("BTC/USDT")
-    # By the page itself: on a busy machine, the test's own moves may come seconds apart.
+    # The page itself sends the moves: on a busy machine, the test's may come seconds apart.
     page.evaluate(
         """() => {
             const pointed = document.querySelector("#scroller tr[data-pair] th");

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from infra.paths import PROJECT
 from infra.services import postgres
-from infra.stack import Stack, delete, stack_on_free_ports
+from infra.stack import Stack
 from tests.support.process import run
+from tests.support.stacks import own_stack
 from tests.support.waiting import wait_for
 
 PREPARE = """
@@ -30,17 +31,16 @@ def kill_while_initdb_runs(stack: Stack) -> None:
         env=os.environ | stack.environment(),
         start_new_session=True,
     )
-    # It is the first file that initdb writes.
+    # PG_VERSION is the first file that initdb writes.
     wait_for(lambda: [*folder.glob("data*/PG_VERSION")], pause=0.001)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def test_a_cluster_that_a_killed_command_left_is_made_again() -> None:
-    stack = stack_on_free_ports("tests/cluster")
-    stack.folder.mkdir(parents=True)
-    folder = stack.folder / "postgres"
-    try:
+    with own_stack("cluster") as stack:
+        stack.folder.mkdir(parents=True)
+        folder = stack.folder / "postgres"
         kill_while_initdb_runs(stack)
         assert not (folder / "data" / "postgresql.conf").exists()
         # Only root runs a copy of Postgres's files. A killed command may have left that incomplete too.
@@ -53,8 +53,6 @@ def test_a_cluster_that_a_killed_command_left_is_made_again() -> None:
         assert ("distribution" in names(folder)) == is_copied
         assert ("distribution.incomplete" in names(folder)) != is_copied
         assert "include 'stack.conf'" in (folder / "data" / "postgresql.conf").read_text()
-    finally:
-        delete(stack)
 
 
 UNDER_UMASK = """

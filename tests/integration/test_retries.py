@@ -1,4 +1,4 @@
-"""Retry a batch only after a lost connection, a deadlock or a serialisation failure."""
+"""Retry a batch after a lost connection, a deadlock or a serialisation failure; it counts once."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

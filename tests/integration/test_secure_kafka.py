@@ -55,7 +55,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 
 
 def value_at(settings: Settings, sent: tuple[str, int, int]) -> bytes:
-    """Consume a message as the jobs do, and return its value. Raise MissingError if it is refused."""
+    """Read a message as the replay of dead letters does. Return its value. Raise MissingError if refused."""
     topic, partition, offset = sent
     with KeptMessages(settings) as messages:
         (frame,) = messages.read(topic, partition, [offset])
@@ -124,14 +124,12 @@ def test_right_that_a_restarted_extractor_lacks_is_named_and_does_not_end_it(
     broker: SecureKafka, tmp_path: Path, missing: Right, named: str
 ) -> None:
     received = Topic(broker.owner, BINANCE.raw_topic)
-    for each in KAFKA_RIGHTS["extractors"]:
-        broker.grant(*each)
-    # Without an object store the journal keeps its segments, so the next process asks what Kafka has.
-    with extractor_of(broker.settings, tmp_path) as process:
-        process.wait_for(received.messages)
-        process.kill()
-    broker.revoke(*missing)
-    try:
+    with broker.granted(*KAFKA_RIGHTS["extractors"]):
+        # Without an object store the journal keeps its segments, so the next process asks what Kafka has.
+        with extractor_of(broker.settings, tmp_path) as process:
+            process.wait_for(received.messages)
+            process.kill()
+        broker.revoke(*missing)
         with extractor_of(broker.settings, tmp_path) as process:
             reason = f"producer failed retry_in=2 reason='topic {BINANCE.raw_topic}: "
             process.wait_for(
@@ -144,9 +142,6 @@ def test_right_that_a_restarted_extractor_lacks_is_named_and_does_not_end_it(
             broker.grant(*missing)
             process.wait_for(lambda: len(received.messages()) > before)
             assert process.terminate() == 0
-    finally:
-        for each in KAFKA_RIGHTS["extractors"]:
-            broker.revoke(*each)
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

@@ -130,7 +130,7 @@ def test_a_day_is_made_of_ours_and_of_the_exchanges_candles(
     )
     assert datetime.now(UTC) - datetime.fromisoformat(answer["time"]) < MINUTE
     bitcoin, ether, unknown = answer["days"]
-    # The exchange's minute replaces ours, which was interrupted; the last hour is ours, and has no volume.
+    # The exchange's minute replaces ours, which was interrupted. No volume: 2 of 24 hours were not requested.
     assert bitcoin == {
         "exchange": "binance",
         "symbol": "BTCUSDT",

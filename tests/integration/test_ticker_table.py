@@ -21,11 +21,8 @@ from spark_jobs.lake.tickers.log import TickerLog
 from spark_jobs.lake.tickers.progress import Progress, TableError
 from spark_jobs.lake.tickers.table import TickerTable
 from spark_jobs.lake.tickers.upkeep import TickerUpkeep
-from tests.support.frames import BTCUSDT, ETHUSDT, RECEIVED_AT, item, record, records
+from tests.support.frames import BTCUSDT, ETHUSDT, RECEIPT, item, record, records
 from tests.support.lake import tickers
-
-RECEIVED_ON = datetime.fromtimestamp(RECEIVED_AT / 1e6, UTC)
-
 
 TOPIC_PARTITION = (BINANCE.raw_topic, 0)
 
@@ -47,7 +44,7 @@ class Job:
     def write(self, *batch: tuple[int, Sequence[object]]) -> None:
         """Write a batch of partition 0: pairs of offset and items."""
         last = max(offset for offset, _items in batch)
-        self._end = {(BINANCE.raw_topic, 0): last + 1}
+        self._end = {TOPIC_PARTITION: last + 1}
         self.table.write(self._records(*batch), 0)
 
     def _records(self, *batch: tuple[int, Sequence[object]]) -> DataFrame:
@@ -68,7 +65,7 @@ def offsets(root: Path) -> list[tuple[int, int]]:
     return sorted((row["offset"], row["position"]) for row in rows.to_pylist())
 
 
-def test_a_batch_again_and_an_older_one_change_nothing_and_dead_letters_are_left_out(
+def test_records_of_an_earlier_batch_change_nothing_and_dead_letters_are_left_out(
     job: Job, tmp_path: Path
 ) -> None:
     first = (0, [item(BTCUSDT), "bad", item(ETHUSDT)])
@@ -80,7 +77,7 @@ def test_a_batch_again_and_an_older_one_change_nothing_and_dead_letters_are_left
     assert job.table.progress() == {TOPIC_PARTITION: 2}
     table = deltalake.DeltaTable(str(tmp_path / "tickers"))
     row = table.to_pyarrow_table(filters=[("symbol", "=", "BTCUSDT")]).to_pylist()[0]
-    assert (row["price"], row["received_at"]) == (Decimal("85439.99"), RECEIVED_ON)
+    assert (row["price"], row["received_at"]) == (Decimal("85439.99"), RECEIPT)
     assert (str(row["date"]), row["exchange"]) == ("2025-03-28", "binance")
 
 
@@ -93,7 +90,7 @@ def test_a_restart_resumes_where_the_newest_commit_of_the_job_says_though_others
     by_hand.optimize.compact()
     by_hand.delete("symbol = 'none'")
     second = Job(spark, tmp_path)
-    assert second.resumed_at == {(BINANCE.raw_topic, 0): 6}
+    assert second.resumed_at == {TOPIC_PARTITION: 6}
     second.write((5, []), (6, [item(ETHUSDT)]))
     assert offsets(tmp_path) == [(4, 0), (6, 0)]
 

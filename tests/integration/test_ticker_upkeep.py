@@ -125,7 +125,7 @@ def test_only_files_that_nobody_has_needed_for_a_day_are_deleted(table: OwnTable
 
 @contextmanager
 def suspended_merge(table: OwnTable) -> Iterator[list[Exception]]:
-    """Look in a thread and suspend its merge during the block. Yield a list for the error it raises."""
+    """Run the upkeep in a thread, its merge suspended for the block. Yield a list of errors it raised."""
     raised: list[Exception] = []
 
     def look() -> None:
@@ -219,7 +219,7 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(
     progress = table.log.progress
     command = [sys.executable, "-m", "tests.support.programs.ticker_upkeep", str(tmp_path)]
 
-    def killed_when(number: int) -> None:
+    def kill_at(number: int) -> None:
         known, version = data_files(table), newest_version(table)
         with running(Process(command, tmp_path / f"{number}.log")) as program:
             parent = psutil.Process(program.pid)
@@ -236,7 +236,7 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(
             wait_for(lambda: not any(map(is_alive, children)))
 
     for number in range(3):
-        killed_when(number)
+        kill_at(number)
         found = OwnTable(tmp_path)
         found.places = table.places
         found.assert_exact()

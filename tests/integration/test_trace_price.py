@@ -23,7 +23,7 @@ from tests.support.own_kafka import OwnKafka
 from tests.support.postgres import execute
 from tests.support.queries import run_live_prices
 
-# A number and a space that no JSON encoder would write.
+# A trailing zero, which a number would lose, and a space that no JSON encoder would write.
 WORDS = json.dumps(item(BTCUSDT)).replace('"85439.99000000"', ' "85439.990"')
 MESSAGE = f'["bad", {json.dumps(item(ETHUSDT))} ,{WORDS}]'.encode()
 

@@ -22,7 +22,9 @@ from tests.support.waiting import wait_for
 
 def renamed(field: str) -> dict[str, Any]:
     """Return a KuCoin ticker with the field renamed."""
-    data = {f"{name}New" if name == field else name: at for name, at in CRO_USDT["data"].items()}
+    data = {
+        f"{name}New" if name == field else name: value for name, value in CRO_USDT["data"].items()
+    }
     return {**CRO_USDT, "data": data}
 
 

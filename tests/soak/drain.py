@@ -59,7 +59,7 @@ def times_refused(stack: Stack, exchange: str) -> int:
 
 
 def empty_journals(stack: Stack) -> None:
-    """Return when Kafka and landing/ have all received items. Then the extractors are stopped."""
+    """Return when every received item is in Kafka and landing/. The extractors are stopped then."""
     for _ in range(STARTS):
         supervision.start_programs(stack, EXTRACTORS)
         for exchange in EXTRACTORS:

@@ -14,7 +14,7 @@ from tests.support.random_faults import faults_of, strike
 from tests.support.replay_exchange import clear
 
 PAUSES = (2.0, 12.0)
-"""Range of seconds between two faults. An extractor may need 10 s to reconnect before data flows."""
+"""Range of seconds between two faults. An extractor may back off for 30 s before it reconnects."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def versions(stack: Stack) -> dict[str, str]:
     """Return versions by program. Postgres must be up."""
     with closing(psycopg2.connect(stack.settings.database_url)) as database:
         ((postgres,),) = rows(database, "SHOW server_version")
-    jar = next((paths.TOOLS / "jars" / "kafka").glob("kafka-clients-*.jar"))
+    jar = next(paths.KAFKA_JARS.glob("kafka-clients-*.jar"))
     return {
         "this project": output("git", "describe", "--always", "--dirty", "--tags"),
         "Spark": pyspark.__version__,

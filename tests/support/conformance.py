@@ -56,8 +56,8 @@ def check_conformance(
             message = receive()
             assert (message["type"], len(message["prices"])) == ("snapshot", len(keys))
             take(message)
-            for amount in ("2", "85439.99"):
-                tickers = [ticker(*SYMBOLS[0], amount)]
+            for price in ("2", "85439.99"):
+                tickers = [ticker(*SYMBOLS[0], price)]
                 take_until(receive, write_batch(database.database_url, tickers))
         last = write_batch(
             database.database_url, [ticker(*key, "99999999999999999999.5") for key in SYMBOLS]

@@ -33,7 +33,11 @@ class Pgbouncer:
     def start(self) -> None:
         """Start pgbouncer. Return when it accepts connections to Postgres."""
         self._process = Process(self._command, self._stack.folder / "pgbouncer.log")
-        self._process.wait_for(self._refusal, lambda refusal: refusal == "")
+        try:
+            self._process.wait_for(self._refusal, lambda refusal: refusal == "")
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """Kill pgbouncer with SIGKILL, which ends every connection through it."""

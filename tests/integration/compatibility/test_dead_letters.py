@@ -1,4 +1,4 @@
-"""Upgrade the dead letters of earlier versions, which wrote one row each: all are counted."""
+"""Upgrade the dead letters of earlier versions, which wrote a row for each one: all are counted."""
 
 from psycopg2.extensions import connection
 

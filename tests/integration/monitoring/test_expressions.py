@@ -61,7 +61,7 @@ def test_every_rule_is_evaluated_without_an_error(monitored: Stack) -> None:
     wait_for(health, lambda found: found == dict.fromkeys(rules(), "ok"), deadline=SCRAPED)
 
 
-def test_another_webhook_is_used_after_a_restart_and_its_url_is_in_no_log(monitored: Stack) -> None:
+def test_new_webhook_is_used_after_a_restart_and_its_token_is_not_logged(monitored: Stack) -> None:
     [closed] = free_ports(1)
     webhook = {"ALERT_WEBHOOK_URL": f"http://127.0.0.1:{closed}/?token=tr0ub4dor"}
     done = run([sys.executable, "-m", "infra", "monitor"], monitored.environment() | webhook)

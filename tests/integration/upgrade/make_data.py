@@ -120,7 +120,7 @@ def extractors(clone: Path, settings: Settings, logs: Path) -> Iterator[list[Pro
 
 
 def run_extractors(clone: Path, stack: Stack, settings: Settings) -> None:
-    """Deliver items, end in good order, deliver more, and leave a journal that Kafka has a part of."""
+    """Deliver items, end in good order, deliver more, and leave a journal that is partly in Kafka."""
     topics = {name: Topic(settings, topic) for name, topic in TOPIC_OF_EXCHANGE.items()}
 
     def received(times: int) -> bool:

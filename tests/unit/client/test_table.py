@@ -118,9 +118,10 @@ def test_a_missing_message_is_noticed_and_changes_nothing() -> None:
     assert table.id == "e-3"
 
 
-def test_a_server_that_has_not_read_its_database_has_no_id() -> None:
+def test_a_message_without_an_id_leaves_the_tables_id_unchanged() -> None:
     table = Table()
     table.take(snapshot("e-1", row("A", "1")))
+    # From a server that has not read its database.
     table.take(without_prices("heartbeat", None, None))
 
     assert table.id == "e-1"

@@ -23,7 +23,7 @@ def secure(tmp_path: Path) -> Settings:
     return Settings(kafka_bootstrap_servers="b.example:9092", kafka_client_properties=str(path))
 
 
-def test_without_a_file_the_addresses_are_all() -> None:
+def test_without_a_file_only_the_addresses_are_set() -> None:
     settings = Settings(kafka_bootstrap_servers="one:1,two:2")
     assert client_configuration(settings) == {"bootstrap.servers": "one:1,two:2"}
     assert spark_options(settings) == {"kafka.bootstrap.servers": "one:1,two:2"}

@@ -25,7 +25,7 @@ def test_loopback_is_added_to_the_hosts_without_a_proxy(
     }
 
 
-def test_no_proxy_at_all_stays() -> None:
+def test_asterisk_that_exempts_every_host_stays() -> None:
     environment = {"no_proxy": "*"}
     exempt_loopback(environment)
     assert environment == {"no_proxy": "*"}

@@ -77,7 +77,7 @@ def test_url_of_another_form_is_refused(value: str) -> None:
         f"postgresql://u:p@127.0.0.1:5432/{SECRET}%41",
     ],
 )
-def test_url_that_is_not_encoded_correctly_is_refused_with_the_remedy(value: str) -> None:
+def test_wrong_url_with_an_at_sign_is_refused_with_how_to_encode_it(value: str) -> None:
     assert refusal(value) == EXPECTED + ENCODING
 
 
@@ -93,6 +93,7 @@ def test_url_that_is_not_encoded_correctly_is_refused_with_the_remedy(value: str
         # These would replace a part of the URL.
         f"password={SECRET}",
         f"host={SECRET}",
+        # This would set what the URL leaves out.
         f"service={SECRET}",
         # yoyo reads a space.
         f"application_name={SECRET}+x",

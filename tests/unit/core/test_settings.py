@@ -11,7 +11,7 @@ from infra.stack import LOCAL_KEYS
 ENV_EXAMPLE = PROJECT / ".env.example"
 
 
-def test_defaults_are_those_that_the_documents_name() -> None:
+def test_defaults_of_all_settings() -> None:
     assert Settings.from_environment(STACK, {}) == Settings()
     assert Settings().environment() == {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",

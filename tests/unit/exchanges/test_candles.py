@@ -88,7 +88,7 @@ def test_an_answer_without_candles_is_an_error(exchange: Exchange, text: str) ->
     assert not isinstance(raised.value, InvalidRequestError)
 
 
-def test_kucoins_limit_demands_a_pause_even_in_a_successful_response() -> None:
+def test_kucoins_limit_demands_a_pause_even_with_http_status_200() -> None:
     asking = source_of(KUCOIN).request(REST, CandleSpan("BTC-USDT", "1m", 0, 60))
     next(asking)
     with pytest.raises(ExchangeError, match="code 429000: Too Many Requests") as raised:

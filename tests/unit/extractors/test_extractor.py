@@ -159,7 +159,7 @@ def test_without_kafka_the_stop_is_in_time_and_everything_stays_in_the_journal(
         asked = time.monotonic()
         extracting.stop.request()
         assert extracting.wait() == STOPPED
-        # docs/extractors.md promises 10 s for a limit of 7 s, so 4 s here; a busy machine may take longer.
+        # extractors/__main__.py promises 10 s for a limit of 7 s, so 4 s here; a busy machine may be slower.
         assert time.monotonic() - asked < 10
     assert items_left(tmp_path) == 2 * FRAMES
 
@@ -190,7 +190,7 @@ SYMBOL_FAILS = SymbolFails(**{each.name: getattr(BINANCE, each.name) for each in
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore:unclosed file .*jsonl.*:ResourceWarning")
-def test_a_follower_of_kafka_that_died_ends_the_process_with_an_error(
+def test_a_follower_to_kafka_that_died_ends_the_process_with_an_error(
     kafka: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with websocket_server(sends_frames) as url:

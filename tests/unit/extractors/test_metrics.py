@@ -116,7 +116,7 @@ def test_journal_disk_and_followers_are_asked_when_prometheus_asks(tmp_path: Pat
     assert 90.0 <= samples["extractor_kafka_lag_seconds"] < 150.0
 
 
-def test_follower_of_an_item_from_the_future_has_no_lag() -> None:
+def test_lag_of_an_item_from_the_future_is_zero_seconds() -> None:
     metrics = Metrics("kucoin")
     metrics.watch_follower("landing", lambda: 1, lambda: time.time_ns() // 1000 + 90_000_000)
     assert served(metrics)["extractor_landing_lag_seconds"] == 0.0

@@ -46,7 +46,7 @@ def test_a_new_journal_needs_minutes_hours_and_days() -> None:
     ]
 
 
-def test_hours_are_needed_only_where_minutes_do_not_reach() -> None:
+def test_hours_are_needed_only_if_minutes_do_not_reach_the_start() -> None:
     assert [p.interval for p in parts_of(hole(timedelta(hours=5)), REACH, LIMIT)] == ["1m"]
     assert [p.interval for p in parts_of(hole(timedelta(hours=7)), REACH, LIMIT)] == ["1m", "1h"]
 

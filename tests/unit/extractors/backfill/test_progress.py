@@ -155,7 +155,7 @@ def test_a_hole_that_lies_ahead_is_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"flowing_until":"x","holes":[]}', '{"holes":[]}']
 )
-def test_a_corrupt_record_is_that_of_a_first_start(tmp_path: Path, text: str) -> None:
+def test_a_corrupt_record_counts_as_a_first_start(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     progress = BackfillProgress.load(tmp_path)
     progress.interrupted(T, T + 1)

@@ -352,7 +352,7 @@ def test_write_that_the_disk_takes_in_part_leaves_nothing_of_it(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("room", [0, 1, BYTES])
-def test_disk_that_takes_nothing_leaves_no_empty_segment(tmp_path: Path, room: int) -> None:
+def test_first_write_that_fails_leaves_no_empty_segment(tmp_path: Path, room: int) -> None:
     with journal_in(tmp_path / "j") as journal:
         with files_of_at_most(room):
             assert not append(journal, [10, 11])
@@ -526,7 +526,6 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file .*/lock:ResourceWarning")
 def test_second_process_is_refused_by_name_until_the_first_is_dead(tmp_path: Path) -> None:
     folder = tmp_path / "j"
     command = [sys.executable, "-c", KEEP_OPEN, str(folder)]
@@ -652,7 +651,7 @@ def test_segment_that_is_set_aside_while_it_is_written_ends_there(tmp_path: Path
     ]
 
 
-def test_only_segment_may_be_set_aside_while_it_is_written(tmp_path: Path) -> None:
+def test_the_only_segment_may_be_set_aside_while_it_is_written(tmp_path: Path) -> None:
     with journal_in(tmp_path / "j") as journal:
         append(journal, [1])
         spoil(tmp_path / "j" / "00000000000000000000-kucoin.com.jsonl")

@@ -38,7 +38,7 @@ class Append:
 class Upgrade:
     """Upgrade from version 0.1.0, which has packed the closed segments before it crashed.
 
-    If it was cut short, the last segment has both a plain and a packed file.
+    If it was cut short, the last of them has both a plain and a packed file.
     """
 
     is_cut_short: bool

@@ -157,7 +157,7 @@ GARBAGE = st.one_of(
     st.integers(1, 100).map(lambda size: bytes(size) + b"\n"),
     st.sampled_from([b"\n", b"\n\n", b'{"s":"A"', b"[]\n", b"7\n", b"null\n", b"\xff\xfe\n"]),
     st.just(b'{"x":' * 10_000 + b"1" + b"}" * 10_000 + b"\n"),
-    st.binary(max_size=100).filter(lambda tail: b"{" not in tail),
+    st.binary(max_size=100).filter(lambda tail: b"}" not in tail),
 )
 
 

@@ -1,6 +1,6 @@
-"""Test responses that the exchanges' REST servers have sent, and the result of each.
+"""Test unusual responses of the exchanges' REST servers, and the result of each.
 
-Sources are public reports: bmoscon/cryptofeed issue 515 and ccxt issue 984 (odd entries),
+Some follow public reports: bmoscon/cryptofeed issue 515 and ccxt issue 984 (odd entries),
 hummingbot issue 1291 (bans), binance-connector-python issue 201 (regions that are not served).
 """
 

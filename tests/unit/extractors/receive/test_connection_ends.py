@@ -154,7 +154,7 @@ def test_connection_without_tickers_is_silent_however_lively_it_is(talk: Talk) -
         lasted = time.monotonic() - started
     assert (error.cause, str(error)) == ("silence", "silence: no ticker for 0.3 s")
     assert (error.at_once, error.retry_after) == (True, 0.0)
-    # Less than the limit of the settings.
+    # Less than Binance's default limit.
     assert 0.3 <= lasted < 10.0
 
 

@@ -1,7 +1,6 @@
 """Test that each frame arrives once, whole and in order, however the server writes it."""
 
 import json
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from queue import Empty, Queue
@@ -14,6 +13,7 @@ from websockets.sync.server import ServerConnection
 
 from extractors.receive.notices import Ended, Frame, Notice
 from extractors.receive.web_socket import READ_SIZE, closed
+from infra.replay.encoding import encode_frames
 from tests.support.exchange_clients import (
     binance_client,
     kucoin_client,
@@ -45,15 +45,9 @@ FULL = "backlog full, reading paused connection=1"
 NUMBERED = [{**BTCUSDT, "E": number} for number in range(50)]
 
 
-def websocket_frame(payload: bytes) -> bytes:
-    if len(payload) < 65_536:
-        return struct.pack("!BBH", 0x81, 126, len(payload)) + payload
-    return struct.pack("!BBQ", 0x81, 127, len(payload)) + payload
-
-
 def websocket_frames(tickers: Iterable[object]) -> bytes:
     """Return each ticker as a frame of Binance."""
-    return b"".join(websocket_frame(json.dumps([each]).encode()) for each in tickers)
+    return encode_frames(json.dumps([each]) for each in tickers)
 
 
 def all_tickers(notices: Iterable[Notice]) -> list[dict[str, Any]]:
@@ -63,8 +57,8 @@ def all_tickers(notices: Iterable[Notice]) -> list[dict[str, Any]]:
 
 def test_frame_that_comes_in_pieces_with_pauses_arrives_whole() -> None:
     def slow(connection: ServerConnection) -> None:
-        text = websocket_frame(json.dumps([BTCUSDT, ETHUSDT]).encode())
-        for piece in (text[:3], text[3:100], text[100:]):
+        frame = encode_frames([json.dumps([BTCUSDT, ETHUSDT])])
+        for piece in (frame[:3], frame[3:100], frame[100:]):
             connection.socket.sendall(piece)
             pass_time(0.3)  # longer than the thread waits for a frame
         until_closed(connection)
@@ -86,7 +80,7 @@ def test_fragmented_and_binary_messages_are_read_like_others() -> None:
 
 def test_bytes_that_are_no_utf8_are_kept_and_the_connection_goes_on() -> None:
     def talk(connection: ServerConnection) -> None:
-        connection.socket.sendall(websocket_frame(b'[{"s":"\xff\xfe"}]'))
+        connection.send(b'[{"s":"\xff\xfe"}]', text=True)
         connection.send(json.dumps([BTCUSDT]))
         until_closed(connection)
 
@@ -275,7 +269,7 @@ def test_pings_between_frames_are_answered() -> None:
 def test_frames_larger_than_one_read_arrive_and_so_do_those_around_them(
     tls: SSLContext | None,
 ) -> None:
-    """The sizes are just below and above that of a read, and that of many reads."""
+    """The sizes are just below and above READ_SIZE, and ten times READ_SIZE."""
     sizes = [READ_SIZE + more for more in range(-300, 301, 100)] + [10 * READ_SIZE]
     padded = [
         each
@@ -322,7 +316,7 @@ def test_what_follows_a_close_frame_in_its_packet_is_not_read() -> None:
 
 def test_frames_before_an_error_frame_in_the_same_packet_are_kept() -> None:
     def talk(connection: ServerConnection) -> None:
-        error = websocket_frame(b'{"error":{"code":2,"msg":"Invalid request"},"id":2}')
+        error = encode_frames(['{"error":{"code":2,"msg":"Invalid request"},"id":2}'])
         connection.socket.sendall(websocket_frames(NUMBERED) + error)
         until_closed(connection)
 

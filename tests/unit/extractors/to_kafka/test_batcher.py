@@ -44,13 +44,13 @@ def test_batch_of_a_feed_of_arrays_is_ready_at_once() -> None:
     assert batcher.flush() == []
 
 
-def test_lines_that_come_after_the_second_go_with_the_batch() -> None:
+def test_lines_that_come_after_the_age_limit_go_with_the_batch() -> None:
     batcher = Batcher(1.0)
     batcher.add([line(1)], now=10.0)
     assert positions(batcher.add([line(2), line(3)], now=11.5)) == [[1, 2, 3]]
 
 
-def test_second_ends_though_no_line_comes() -> None:
+def test_batch_is_ready_at_the_age_limit_though_no_line_comes() -> None:
     batcher = Batcher(1.0)
     batcher.add([line(1)], now=10.0)
     assert batcher.add([], now=10.9) == []
@@ -72,13 +72,13 @@ def test_many_lines_at_once_are_a_batch_for_each_hundred() -> None:
     assert positions(batcher.ready(now=1.0)) == [list(range(200, 250))]
 
 
-def test_hundred_lines_of_many_symbols_wait_for_the_second() -> None:
+def test_many_lines_of_different_symbols_wait_for_the_age_limit() -> None:
     batcher = Batcher(1.0)
     assert batcher.add([line(n, f"S{n}") for n in range(1_000)], now=0.0) == []
     assert positions(batcher.ready(now=1.0)) == [list(range(1_000))]
 
 
-def test_lines_before_the_last_batch_do_not_count_towards_the_hundred() -> None:
+def test_lines_of_an_earlier_batch_do_not_count_towards_the_hundred() -> None:
     batcher = Batcher(1.0)
     batcher.add([line(n) for n in range(99)], now=0.0)
     batcher.ready(now=1.0)
@@ -172,8 +172,8 @@ def test_each_symbol_has_one_partition_and_keeps_its_order(
     expected: dict[int, list[Line]] = {}
     for each in lines:
         expected.setdefault(partition_of(each.symbol, partitions), []).append(each)
-    by_symbol = Batch(lines).by_partition(lambda symbol, _: partition_of(symbol, partitions))
-    assert by_symbol == expected
+    found = Batch(lines).by_partition(lambda symbol, _: partition_of(symbol, partitions))
+    assert found == expected
 
 
 @given(st.lists(st.sampled_from(["A", "B"])), st.lists(st.integers(0, 3), min_size=50))

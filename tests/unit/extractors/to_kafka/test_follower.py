@@ -151,10 +151,10 @@ def test_a_batch_is_sent_when_it_is_old_enough_though_nothing_follows(
     assert [each["number"] for each in items_of(message)] == [0, 20, 40]
 
 
-def test_a_new_process_goes_on_behind_what_kafka_has_of_the_journal(
+def test_a_new_process_resumes_after_what_kafka_has_of_the_journal(
     kafka: Settings, tmp_path: Path
 ) -> None:
-    """The previous process was killed after it had sent some of the items."""
+    """The record that the previous process left is older than what Kafka has."""
     topic = Topic(kafka, BINANCE.raw_topic)
     with journal_in(tmp_path / "j") as journal:
         following = Following(journal, kafka)
@@ -189,7 +189,7 @@ def test_without_its_record_a_new_process_learns_from_the_last_messages(
     assert numbers_in(topic) == numbers_by_partition(range(150))
 
 
-def test_messages_of_others_behind_ours_change_nothing(kafka: Settings, tmp_path: Path) -> None:
+def test_messages_of_others_after_ours_change_nothing(kafka: Settings, tmp_path: Path) -> None:
     topic = Topic(kafka, BINANCE.raw_topic)
     deliver(kafka, tmp_path / "j", 100)
     for partition in range(PARTITIONS):
@@ -205,7 +205,7 @@ def test_messages_of_others_behind_ours_change_nothing(kafka: Settings, tmp_path
 def test_a_new_process_reads_nothing_again_that_kafka_had_confirmed(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with many segments not uploaded yet: they do not delay new items."""
+    """Segments not uploaded yet stay in the journal; reading them again would delay new items."""
     deliver(kafka, tmp_path / "j", 1000)
     starts: list[int] = []
 
@@ -352,7 +352,7 @@ def test_added_partitions_are_not_used_while_a_full_disk_keeps_them_from_being_r
     assert new == numbers_by_partition(range(200, 300))
 
 
-def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing_again(
+def test_a_stop_before_kafka_has_said_what_it_has_sends_nothing(
     kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = Topic(kafka, BINANCE.raw_topic)

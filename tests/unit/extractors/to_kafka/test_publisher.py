@@ -102,7 +102,7 @@ class TooLarge(Refuses):
     code = KafkaError.MSG_SIZE_TOO_LARGE
 
 
-def test_a_message_that_is_refused_for_itself_is_named_and_not_sent_again(
+def test_a_message_that_is_refused_as_too_large_is_named_and_not_sent_again(
     kafka: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = Topic(kafka, FEED_EVENTS)

@@ -40,7 +40,7 @@ def record(partitions: dict[int, PartitionProgress] | None = None) -> Delivered:
 
 
 def taken(kafka: Settings, delivered: Delivered | None = None) -> dict[int, int]:
-    """Return the positions after catch_up(), without those of partitions without a message."""
+    """Return the positions after catch_up(), by partition, without those that are 0."""
     delivered = delivered or record()
     catch_up(BINANCE.raw_topic, kafka, delivered)
     return {partition: position for partition, position in delivered.taken().items() if position}
@@ -81,7 +81,7 @@ def test_the_other_exchanges_topic_is_not_looked_at(kafka: Settings) -> None:
     assert taken(kafka) == {}
 
 
-def test_everything_behind_the_recorded_offset_is_read(kafka: Settings) -> None:
+def test_everything_from_the_recorded_offset_on_is_read(kafka: Settings) -> None:
     """Others write to the topic, too."""
     send_positions(kafka, 0, 17)
     for _ in range(3):
@@ -96,7 +96,9 @@ def test_nothing_before_the_recorded_offset_is_read(kafka: Settings) -> None:
     assert taken(kafka, record({0: PartitionProgress(2, 50)})) == {0: 50}
 
 
-def test_of_a_topic_that_was_created_again_everything_is_read(kafka: Settings) -> None:
+def test_a_partition_shorter_than_recorded_is_searched_for_our_last_message(
+    kafka: Settings,
+) -> None:
     send_positions(kafka, 0, 17)
     send_positions(kafka, 0, 99, journal=ANOTHER)
     assert taken(kafka, record({0: PartitionProgress(1000, 5)})) == {0: 17}

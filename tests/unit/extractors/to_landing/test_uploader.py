@@ -159,7 +159,7 @@ def test_segment_that_version_0_1_0_packed_is_sent_as_it_is_under_the_same_name(
     assert (again.path, again.body) == (sent.path, packed.read_bytes())
 
 
-def test_store_without_conditional_writes_is_asked_before_each_one(
+def test_store_without_conditional_writes_is_asked_before_each_upload(
     store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
