@@ -36,7 +36,7 @@ class HadoopFiles:
         if not self._filesystem.exists(path):
             return []
         found = self._listed(self._filesystem.listFiles(path, True))
-        return [name for name, is_folder in found if not is_folder]
+        return [name for name, _is_folder in found]
 
     def usage(self, folder: str) -> Usage:
         """Return bytes and number of files below the folder, at any depth; 0 if it does not exist."""
@@ -69,7 +69,7 @@ class HadoopFiles:
         self._filesystem.delete(self._path(name), True)
 
     def move(self, source: str, target: str) -> None:
-        """Move a file. Raise OSError on failure.
+        """Move a file. Raise OSError if Hadoop refuses without an exception of its own.
 
         On S3 this is a copy, which appears completely or not at all, and a delete of the source.
         """

@@ -44,6 +44,6 @@ def exchange() -> Iterator[Exchange]:
 
 
 @pytest.fixture(scope="module")
-def binance_before(exchange: Exchange) -> dict[str, dict[str, str]]:
+def binance_before(exchange: Exchange) -> dict[str, dict[str, Any]]:
     """Prices of Binance by symbol, before the program runs. They do not change until it subscribes."""
     return {each["symbol"]: each for each in exchange.get("/api/v3/ticker/24hr")}

@@ -1,5 +1,7 @@
 """Test binance-connector, formerly Binance's official client, against the replay exchange."""
 
+from typing import Any
+
 import pytest
 
 from tests.clients.conftest import Exchange
@@ -29,7 +31,7 @@ def test_it_reads_time_symbols_and_its_used_weight(reports: Reports) -> None:
 
 
 def test_it_reads_the_prices_that_the_exchange_has(
-    reports: Reports, binance_before: dict[str, dict[str, str]]
+    reports: Reports, binance_before: dict[str, dict[str, Any]]
 ) -> None:
     assert reports.one("day") == binance_before["BTCUSDT"]
     assert [each["symbol"] for each in reports.one("mini day")] == ["BTCUSDT", "ETHUSDT"]

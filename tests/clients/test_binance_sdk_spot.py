@@ -27,7 +27,7 @@ def test_it_reads_time_symbols_and_rate_limits(reports: Reports) -> None:
 
 
 def test_it_reads_the_prices_that_the_exchange_has(
-    reports: Reports, binance_before: dict[str, dict[str, str]]
+    reports: Reports, binance_before: dict[str, dict[str, Any]]
 ) -> None:
     assert own(reports.one("day")) == binance_before["BTCUSDT"]
     assert own(reports.one("price")) == {

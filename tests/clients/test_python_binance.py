@@ -1,5 +1,7 @@
 """Test python-binance against the replay exchange."""
 
+from typing import Any
+
 import pytest
 
 from tests.clients.conftest import Exchange
@@ -20,7 +22,7 @@ def test_it_reads_time_and_a_symbol(reports: Reports) -> None:
 
 
 def test_it_reads_the_prices_that_the_exchange_has(
-    reports: Reports, binance_before: dict[str, dict[str, str]]
+    reports: Reports, binance_before: dict[str, dict[str, Any]]
 ) -> None:
     assert reports.one("all days") == list(binance_before.values())
     assert len(binance_before) == 1440

@@ -10,11 +10,11 @@ from psycopg2.extensions import connection
 from pyspark.sql import DataFrame, SparkSession
 
 from core.settings import Settings
-from core.topics import EXCHANGE_OF_TOPIC, FEED_EVENTS
+from core.topics import EXCHANGE_OF_TOPIC
 from exchanges.binance import BINANCE
 from exchanges.kucoin import KUCOIN
 from spark_jobs.kafka_source.offsets import Offsets
-from spark_jobs.kafka_source.partitions import OffsetError, starting_offset
+from spark_jobs.kafka_source.partitions import OffsetError
 from spark_jobs.kafka_source.records import kafka_records
 from spark_jobs.kafka_source.topic_ids import topic_ids
 from spark_jobs.lake.query import lake_query
@@ -93,24 +93,6 @@ def test_a_job_that_finds_nothing_new_changes_nothing(
     assert rows(owner, "SELECT count(*) FROM batches") == [(1,)]
 
 
-def test_a_next_offset_that_kafka_does_not_hold_is_refused_with_those_it_holds() -> None:
-    assert starting_offset("t", 0, None, 5, 9) == 5
-    assert starting_offset("t", 0, 9, 5, 9) == 9
-    with pytest.raises(OffsetError, match="t/0 ends at offset 9, but the next to read is 10"):
-        starting_offset("t", 0, 10, 5, 9)
-    with pytest.raises(
-        OffsetError, match="t/0 begins at offset 5, but the next to read is 4: 1 messages"
-    ):
-        starting_offset("t", 0, 4, 5, 9)
-
-
-def test_after_kafka_lost_messages_of_a_small_topic_the_error_has_the_offset_to_set() -> None:
-    with pytest.raises(
-        OffsetError, match="To continue: set its next_offset in kafka_progress to 9"
-    ):
-        starting_offset(FEED_EVENTS, 0, 10, 5, 9)
-
-
 def test_a_topic_that_does_not_exist_is_refused_by_name(
     spark: SparkSession, settings: Settings
 ) -> None:
@@ -118,7 +100,7 @@ def test_a_topic_that_does_not_exist_is_refused_by_name(
         kafka_records(spark, settings, ["no_such_topic"], {})
 
 
-def test_the_archive_holds_every_record_as_it_was_and_goes_on_after_its_names(
+def test_the_archive_holds_every_record_as_it_was_and_resumes_after_the_offsets_in_its_names(
     spark: SparkSession, settings: Settings, ends: Offsets, tmp_path: Path
 ) -> None:
     archive = Archive(spark, f"s3a://{settings.s3_bucket}/test-archive")

@@ -200,7 +200,7 @@ def test_the_key_of_the_search_closes_a_pair_that_covers_the_table(
     expect(page.get_by_label("Search pairs")).to_be_focused()
 
 
-def test_keys_search_change_the_view_list_themselves_and_close(
+def test_keys_change_the_view_and_search_and_show_and_close_the_list_of_keys(
     server: ServerProcess, page: Page
 ) -> None:
     page.goto(server.page)

@@ -29,7 +29,7 @@ def database(stack: Stack) -> Settings:
 
 @pytest.fixture(autouse=True)
 def empty_tables(owner: connection) -> None:
-    """Empty the tables before each test. The server keeps only the newest prices in memory."""
+    """Empty the tables before each test. /api/candles reads them for every answer."""
     with owner.cursor() as cursor:
         cursor.execute("TRUNCATE candles_1m, instruments, live_prices")
 
@@ -151,7 +151,7 @@ def test_a_span_has_its_start_and_not_its_end(owner: connection, server: ServerP
     assert listed("2025-03-28T09:01:00Z", "2025-03-28T09:15:00Z", "5m") == ["09:05", "09:10"]
 
 
-def test_a_limit_keeps_the_oldest_of_a_span_and_the_newest_without_one(
+def test_a_limit_keeps_the_oldest_candles_with_from_and_the_newest_without_it(
     owner: connection, server: ServerProcess
 ) -> None:
     write_minutes(owner, *((at(9, minute), "1", "1", "1", "1") for minute in range(20)))
@@ -257,7 +257,7 @@ def test_a_symbol_that_is_only_listed_has_no_candles_yet(
     ("path", "parameter", "value"),
     [
         ("binance/BTCUSDT?interval=7m", "interval", "7m"),
-        # As long as 1w, but not its name.
+        # The width of 1w, but not its name.
         ("binance/BTCUSDT?interval=7d", "interval", "7d"),
         ("binance/BTCUSDT?from=yesterday", "from", "yesterday"),
         ("binance/BTCUSDT?to=2025", "to", "2025"),

@@ -110,7 +110,7 @@ def prices_in(message: Message) -> dict[str, str]:
 
 
 @KINDS
-def test_a_stream_says_what_was_subscribed_to_and_resumes_where_it_was(
+def test_a_stream_sends_only_what_was_subscribed_to_and_resumes_where_it_was(
     database: Settings, owner: connection, server: ServerProcess, stream: OpenStream
 ) -> None:
     list_instruments(

@@ -10,7 +10,7 @@ from infra.paths import PROJECT
 
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "tests/*.md", "infra/**/*.md")
+    for pattern in ("*.md", "client/*.md", "docs/**/*.md", "infra/**/*.md", "tests/**/*.md")
     for path in PROJECT.glob(pattern)
 )
 ARCHITECTURE = PROJECT / "docs" / "architecture.md"

@@ -92,7 +92,7 @@ def read_item(line: bytes) -> RecordedItem:
             sent = f"{found[1] or found[2]}}}"
             match others:
                 # An object of the exchange may have both fields; then `received_at` occurs twice.
-                case {"unreadable": str(unreadable), **more} if not more and is_ours(sent):
+                case {"unreadable": str(unreadable)} if is_ours(sent):
                     return RecordedItem(received_at, encodable(unreadable), True)
             return RecordedItem(received_at, sent, False, item)
         case _:

@@ -24,7 +24,7 @@ def pem(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_nothing_is_translated_to_nothing() -> None:
+def test_empty_properties_stay_empty() -> None:
     assert librdkafka({}) == {}
 
 

@@ -179,7 +179,7 @@ def test_limit_of_the_messages_may_be_lower() -> None:
 SIZES = st.sampled_from([333_000, 499_998, MAX_MESSAGE_BYTES - 2, MAX_MESSAGE_BYTES + 1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(OBJECTS.map(encode_item) | SIZES.map(item_of), max_size=6))
 def test_what_goes_in_comes_out_in_order_and_only_a_single_item_may_be_too_large(
     items: list[bytes],

@@ -16,7 +16,7 @@ def prices(close: str, high: str = "90", low: str = "80") -> dict[str, Decimal]:
 
 
 def test_a_difference_of_one_step_agrees_and_more_is_a_difference() -> None:
-    ours = {MINUTE: prices("85.439"), NEXT: prices("85.5", high="91")}
+    ours = {MINUTE: prices("85.43"), NEXT: prices("85.5", high="91")}
     theirs = {MINUTE: prices("85.44"), NEXT: prices("85.53")}
     found = compare("BTCUSDT", ours, theirs)
     assert (found.minutes, found.agreeing) == (2, {"close": 1, "high": 1, "low": 2})

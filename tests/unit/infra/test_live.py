@@ -1,4 +1,4 @@
-"""Test which exchanges make live waits for: one that refuses this machine sends no prices."""
+"""Test which exchanges `make live` waits for: not for one that refuses this machine."""
 
 from dataclasses import replace
 from pathlib import Path

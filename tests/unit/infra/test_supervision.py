@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from core.settings import Settings
@@ -107,6 +108,8 @@ def test_a_second_down_waits_for_the_same_end(
 
     with shutting_down(tmp_path) as stack:
         monkeypatch.setattr(supervision, "call", call_then_end)
+        # A program that is waited for ends by itself.
+        monkeypatch.delattr(psutil.Process, "terminate")
         down(stack.settings)
 
         assert len(refused) == 1
@@ -139,7 +142,7 @@ def test_a_stack_is_up_whatever_folder_for_temporary_files_the_shell_has(
         assert supervision.is_running(stack)
 
 
-def test_data_are_not_deleted_below_programs_whose_supervisor_was_killed(tmp_path: Path) -> None:
+def test_data_are_not_deleted_while_programs_of_a_killed_supervisor_run(tmp_path: Path) -> None:
     with with_slow_program(tmp_path) as stack:
         os.kill(supervision.call(stack, "getPID"), signal.SIGKILL)
         wait_for(lambda: not supervision.is_running(stack))

@@ -21,7 +21,7 @@ START = (time.time() // HOUR - 3) * HOUR
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    # Without subscribers, the day's figures stay those of the hour of the start.
+    # All tests run within one clock hour: without subscribers, the day's figures never move to the next.
     if (left := HOUR - time.time() % HOUR) < 30:
         pass_time(left)
     with running(*Simulation(binance_symbols=20).exchanges(Ledger())) as address:

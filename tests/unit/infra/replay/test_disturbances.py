@@ -81,7 +81,7 @@ def test_each_nth_frame_comes_twice() -> None:
     assert frames == ["a1", "a2", "a2", "a3", "a4", "a4"]
 
 
-def test_what_is_unreadable_takes_turns() -> None:
+def test_the_ways_to_add_something_unreadable_take_turns() -> None:
     frames = passed(suffering(Unreadable(every=2)), "a1 a2 a3 a4 a5 a6")
     assert frames == ["a1", "a2", "behind 1", "a3", "a4 spoilt 2", "a5", "a6", "behind 3"]
 

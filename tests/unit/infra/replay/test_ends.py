@@ -102,7 +102,7 @@ def test_half_frame_ends_a_connection_within_a_frame(
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-def test_close_ends_a_connection_in_order_after_a_number_of_frames(
+def test_close_ends_a_connection_after_a_number_of_frames_with_a_close_frame(
     address: str, ledger: Ledger, exchange: str
 ) -> None:
     inflict(address, exchange, Close(after_frames=5))

@@ -1,4 +1,4 @@
-"""Test KuCoin's protocol on the replay exchange's server, with the libraries that clients use."""
+"""Test KuCoin's protocol on the replay exchange's server, with a client of the library websockets."""
 
 import json
 import re
@@ -220,7 +220,7 @@ def test_a_client_that_sends_no_text_is_cut_while_data_still_flows() -> None:
         running(binance(), kucoin(KucoinLimits(silence_timeout=3.0))) as address,
         connect(kucoin_url(address), ping_interval=0.05) as client,
     ):
-        # Measured before the last text, from which the exchange measures the silence.
+        # Taken before the last text to the exchange, from which it measures the silence.
         began, last = time.monotonic(), ""
         subscribe(client)
         # Protocol pings and binary frames continue, and do not count.

@@ -19,7 +19,7 @@ from infra.replay.faults.limits import (
 from infra.replay.faults.rates import Meter, Quota
 from tests.support.ledger import Ledger
 from tests.support.replay_exchange import kucoin_url, running
-from tests.support.small_exchange import STREAM, SUBSCRIBE, exchanges, text_of, texts
+from tests.support.small_exchange import STREAM, SUBSCRIBE, exchanges, is_data, text_of, texts
 from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.long
@@ -129,6 +129,7 @@ def test_kucoin_answers_a_message_too_many_by_an_error_and_goes_on_with_data() -
         for number in range(3):
             client.send(json.dumps({"id": f"p{number}", "type": "ping"}))
         answers = [each for each in map(json.loads, texts_until_error(client)) if "id" in each]
+        assert is_data("kucoin", text_of(client))
     assert [(each["id"], each["type"]) for each in answers] == [
         ("1", "ack"),
         ("p0", "pong"),

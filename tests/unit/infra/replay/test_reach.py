@@ -89,7 +89,7 @@ def test_every_connection_suffers_until_the_fault_is_cleared(address: str) -> No
         assert all(is_data("binance", text_of(client)) for _ in range(5))
 
 
-def test_only_the_open_connections_suffer_and_those_of_one_exchange(address: str) -> None:
+def test_only_the_open_connections_of_one_exchange_suffer(address: str) -> None:
     with (
         subscribed(address, "kucoin") as kucoin,
         subscribed(address, "binance") as one,

@@ -99,7 +99,7 @@ def test_the_exchanges_share_a_timeline_that_the_first_subscriber_begins(tmp_pat
     assert first < second < array < third
 
 
-def test_who_comes_later_than_the_first_subscriber_of_either_gets_what_is_still_to_come(
+def test_a_subscriber_that_comes_after_the_timeline_began_gets_only_later_frames(
     tmp_path: Path,
 ) -> None:
     write(tmp_path, "kucoin", 0, [line(kucoin_text(0), START)])

@@ -29,7 +29,7 @@ from infra.replay.market.symbols import binance_listing, binance_trading
 from infra.replay.server import Simulation
 from tests.support.process import Process, run
 from tests.support.process import running as running_process
-from tests.support.replay_exchange import running
+from tests.support.replay_exchange import kucoin_url, running
 from tests.support.waiting import DEADLINE
 
 pytestmark = [pytest.mark.independent, pytest.mark.long]
@@ -50,7 +50,7 @@ class Exchange(Process):
         return str(found[0])
 
 
-def test_it_answers_when_it_serves_on_the_loopback_alone_and_knows_no_other_paths(
+def test_it_listens_on_its_address_alone_and_answers_404_to_unknown_paths(
     tmp_path: Path,
 ) -> None:
     with running_process(Exchange(tmp_path)) as exchange:
@@ -165,7 +165,7 @@ def test_times_and_tokens_are_set_by_options(tmp_path: Path) -> None:
         address = exchange.address()
         data = bullet(address)
         assert data["instanceServers"][0]["pingInterval"] == 500
-        url = f"ws://{address}/?token={quote(data['token'], safe='')}"
+        url = kucoin_url(address)
         with connect(url), pytest.raises(InvalidStatus), connect(url):
             pass
 
@@ -173,8 +173,7 @@ def test_times_and_tokens_are_set_by_options(tmp_path: Path) -> None:
 def test_it_has_the_limits_of_the_exchanges_on_new_connections(tmp_path: Path) -> None:
     with running_process(Exchange(tmp_path)) as exchange:
         address = exchange.address()
-        data = bullet(address)
-        url = f"ws://{address}/?token={quote(data['token'], safe='')}"
+        url = kucoin_url(address)
         kucoin = []
         for _ in range(31):
             with connect(url) as client:

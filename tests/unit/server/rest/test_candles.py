@@ -26,7 +26,7 @@ def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
             at(28, 9),
             at(28, 9, 30),
         ),
-        # A candle that starts before `from` is left out; one that starts before `to` is complete.
+        # A candle that starts before `from` is left out; one that starts before `to` is included whole.
         (
             {"interval": "15m", "from": "2025-03-28T09:00:01Z", "to": "2025-03-28T09:30:01Z"},
             at(28, 9, 15),

@@ -92,7 +92,7 @@ def test_a_price_is_stale_when_it_is_older_than_the_limit() -> None:
     assert venue(older, NOON).stale
 
 
-def test_different_symbols_are_matched_by_base_and_quote() -> None:
+def test_different_symbols_are_matched_by_base() -> None:
     prices = [
         price("binance", "BTCUSDT", "100", endpoint="stream.binance.com"),
         price("kucoin", "BTC-USDT", "125"),

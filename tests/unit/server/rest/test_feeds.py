@@ -33,7 +33,7 @@ def test_a_feed_without_a_price_has_no_age() -> None:
     assert result.unreadable is None
 
 
-def test_an_ongoing_interruption_is_separate_from_the_events() -> None:
+def test_the_ongoing_interruption_has_a_field_of_its_own() -> None:
     rows = [
         ("kucoin", "h", "interruption", "silence", NOON - SECOND, None, 0),
         ("kucoin", "h", "connection", "reset", NOON - 9 * SECOND, NOON, 7),

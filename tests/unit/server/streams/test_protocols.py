@@ -80,6 +80,12 @@ def open_connection(port: int, address: str = "127.0.0.1") -> socket.socket:
     return socket.create_connection((host, port), DEADLINE, source_address=(address, 0))
 
 
+def wait_for_connections(server: uvicorn.Server, expected: int) -> None:
+    """Wait until the server has noticed that connections were opened or closed."""
+    connections = server.server_state.connections
+    wait_for(lambda: len(connections), lambda count: count == expected)
+
+
 def answers(client: socket.socket) -> bool:
     """Return whether the server answers the request. Head and body may arrive apart."""
     received = b""
@@ -131,7 +137,9 @@ def test_a_client_that_sends_requests_in_time_stays_connected(port: int) -> None
         assert stream.ping().wait(DEADLINE)
 
 
-def test_an_answer_may_be_read_slowly_but_not_forever(server: uvicorn.Server, port: int) -> None:
+def test_an_answer_may_be_read_slowly_but_a_client_that_reads_nothing_is_closed(
+    server: uvicorn.Server, port: int
+) -> None:
     question = REQUEST.replace(b"/", b"/large", 1)
     with open_connection(port) as client:
         client.sendall(question)
@@ -142,11 +150,11 @@ def test_an_answer_may_be_read_slowly_but_not_forever(server: uvicorn.Server, po
             assert data, f"ended after {received} bytes"
             received += len(data)
         assert time.monotonic() - began > LONG
+    wait_for_connections(server, 0)
     with open_connection(port) as client:
         client.sendall(question)
-        connections = server.server_state.connections
-        wait_for(lambda: len(connections))
-        wait_for(lambda: len(connections), lambda count: count == 0)
+        wait_for_connections(server, 1)
+        wait_for_connections(server, 0)
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "::1"])
@@ -167,17 +175,12 @@ def test_connections_are_limited_per_address_and_in_total(
             connection = open_connection(port, address)
             opened.enter_context(connect(f"ws://127.0.0.1:{port}/", sock=connection))
 
-        def wait_for_connections(expected: int) -> None:
-            """Wait until the server has noticed that clients closed their connections."""
-            connections = server.server_state.connections
-            wait_for(lambda: len(connections), lambda count: count == expected)
-
-        wait_for_connections(0)
+        wait_for_connections(server, 0)
         for _ in range(LIMITS.per_address):
             follow("127.0.0.2")
         assert not is_served("127.0.0.2")
         assert is_served("127.0.0.3")
-        wait_for_connections(LIMITS.per_address)
+        wait_for_connections(server, LIMITS.per_address)
         # These addresses may be a proxy of many clients, so they have no limit per address.
         for _ in range(LIMITS.total - LIMITS.per_address):
             follow(proxy)

@@ -32,7 +32,7 @@ def test_a_partition_without_a_begin_or_an_end_is_in_no_step() -> None:
     assert [*in_steps(begins, ends, 60)] == STEPS
 
 
-def test_of_a_step_only_the_offsets_between_what_is_wanted_are_read() -> None:
+def test_a_step_is_narrowed_to_the_span_from_its_first_to_its_last_wanted_offset() -> None:
     wanted = [OffsetSpan("a", 0, 20, 20), OffsetSpan("a", 0, 30, 43), OffsetSpan("a", 1, 3, 4)]
     assert [*narrowed(STEPS, wanted)] == [
         ({("a", 0): 20, ("a", 1): 3}, {("a", 0): 43, ("a", 1): 5}),

@@ -1,4 +1,4 @@
-"""A missing right is named with user and topic; during an election, a partition is asked again."""
+"""Test where reading begins, that a missing right is named, and that an election is waited for."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,11 +7,14 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from core.settings import Settings
+from core.topics import FEED_EVENTS
 from spark_jobs.kafka_source import partitions
 from spark_jobs.kafka_source.partitions import (
+    OffsetError,
     RightError,
     raise_if_unauthorized,
     retry_during_election,
+    starting_offset,
 )
 
 JAVA_EXCEPTION = "org.apache.kafka.common.errors.TopicAuthorizationException: "
@@ -69,3 +72,21 @@ def test_other_failures_are_left_as_they_are() -> None:
     raise_if_unauthorized(
         RuntimeError("Connection to node -1 could not be established"), Settings()
     )
+
+
+def test_a_next_offset_that_kafka_does_not_hold_is_refused_with_those_it_holds() -> None:
+    assert starting_offset("t", 0, None, 5, 9) == 5
+    assert starting_offset("t", 0, 9, 5, 9) == 9
+    with pytest.raises(OffsetError, match="t/0 ends at offset 9, but the next to read is 10"):
+        starting_offset("t", 0, 10, 5, 9)
+    with pytest.raises(
+        OffsetError, match="t/0 begins at offset 5, but the next to read is 4: 1 messages"
+    ):
+        starting_offset("t", 0, 4, 5, 9)
+
+
+def test_after_kafka_lost_messages_of_a_small_topic_the_error_has_the_offset_to_set() -> None:
+    with pytest.raises(
+        OffsetError, match="To continue: set its next_offset in kafka_progress to 9"
+    ):
+        starting_offset(FEED_EVENTS, 0, 10, 5, 9)

@@ -1,13 +1,11 @@
 """An example of a dead letter has its exact bytes; spans count all dead letters."""
 
-from datetime import UTC, datetime
-
 from spark_jobs.postgres.dead_letters import DeadLetter, examples_of, letters_in, spans_in
 from spark_jobs.tickers.columns import REDUCED, as_table
 from spark_jobs.tickers.letters.reducer import EXAMPLES
 from spark_jobs.tickers.letters.spans import EVERY_ITEM, THE_MESSAGE, Span, to_bits
 from spark_jobs.tickers.messages import read_and_reduce
-from tests.support.frames import BTCUSDT, RECEIVED_AT, item
+from tests.support.frames import BTCUSDT, RECEIPT, item
 from tests.support.messages import HOST, encoded, frame, message
 
 
@@ -22,12 +20,11 @@ def test_an_example_has_its_place_its_reason_and_its_bytes() -> None:
         ),
         REDUCED,
     )
-    receipt = datetime.fromtimestamp(RECEIVED_AT // 1_000_000, UTC).replace(microsecond=501233)
     topic = "binance_raw_data"
     assert sorted(letters_in(rows)) == [
         DeadLetter(topic, 0, 6, -1, "the message is no JSON array", b"\xff\x00", None, None),
         DeadLetter(topic, 2, 5, 0, "the item is no JSON object", b"7", None, HOST),
-        DeadLetter(topic, 2, 5, 1, "event_time can't be read: soon", encoded(bad), receipt, HOST),
+        DeadLetter(topic, 2, 5, 1, "event_time can't be read: soon", encoded(bad), RECEIPT, HOST),
     ]
 
 

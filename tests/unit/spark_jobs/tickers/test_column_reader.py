@@ -30,9 +30,9 @@ BTC = encoded(item(BTCUSDT))
 CRO = encoded(item(CRO_USDT))
 
 
-def with_key(written: bytes, within: bytes = BTC) -> bytes:
-    """Return a message of the item, with `"x":…` before the item's keys."""
-    return b'[{"x":' + written + b"," + within[1:] + b"]"
+def with_key(written: bytes) -> bytes:
+    """Return a message of BTC, with `"x":…` before the item's keys."""
+    return b'[{"x":' + written + b"," + BTC[1:] + b"]"
 
 
 def replaced(old: bytes, new: bytes, within: bytes = BTC) -> bytes:
@@ -289,9 +289,9 @@ def test_one_odd_message_leaves_the_others_to_the_columns() -> None:
     assert left["offset"].to_list() == [1, 2, 4, 5]
 
 
-def test_a_message_with_a_row_too_many_does_not_hide_one_with_a_row_too_few() -> None:
-    more, fewer = b"[" + BTC + BTC + b"]", b"[" + BTC + b"\0," + BTC + b"]"
-    values = [more, fewer, b"[" + BTC + b"},{]", more]
+def test_a_message_with_a_row_too_many_does_not_hide_an_invalid_one() -> None:
+    more, invalid = b"[" + BTC + BTC + b"]", b"[" + BTC + b"\0," + BTC + b"]"
+    values = [more, invalid, b"[" + BTC + b"},{]", more]
     rows, left = read_columns(frame(*(message(value, offset=n) for n, value in enumerate(values))))
     assert (len(rows), left["offset"].to_list()) == (0, [0, 1, 2, 3])
 
@@ -306,7 +306,7 @@ def test_a_receipt_that_is_far_ahead_of_kafkas_clock_is_left() -> None:
 
 @at_the_depth_limit
 @pytest.mark.parametrize("depth", [10_000, 300_000])
-def test_beside_a_value_nested_too_deeply_for_python_only_the_columns_read_a_ticker(
+def test_only_the_columns_read_a_ticker_with_a_value_nested_too_deeply_for_python(
     depth: int,
 ) -> None:
     messages = frame(message(with_key(b"[" * depth + b"]" * depth)))

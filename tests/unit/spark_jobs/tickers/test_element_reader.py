@@ -191,7 +191,7 @@ def test_what_is_missing_or_bad_in_a_binance_item_is_named_with_its_value() -> N
     ]
 
 
-def test_a_price_that_would_be_rounded_is_a_dead_letter() -> None:
+def test_a_price_that_decimal_38_18_can_not_hold_is_a_dead_letter() -> None:
     assert reasons([item(BTCUSDT, c=c) for c in ("0.0000000000000000001", "1E20", "NaN")]) == [
         "price can't be read: 0.0000000000000000001",
         "price can't be read: 1E20",

@@ -62,7 +62,7 @@ def test_the_newest_path_that_is_written_has_the_value(paths: None) -> None:
     messages = frame(
         message([TICKER], offset=0),
         message([renamed(c=None, lp="2")], offset=1),
-        message([renamed(c="3", lp=None, last={"price": "4"}), TICKER], offset=2),
+        message([renamed(c="3", last={"price": "4"}), TICKER], offset=2),
         message([renamed(c=None, lp="5E-1", last={"price": None})], offset=3),
         message([renamed(c=None, last={"other": 1})], offset=4),
     )

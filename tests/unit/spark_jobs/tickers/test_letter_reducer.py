@@ -27,7 +27,7 @@ GOOD, NO_PRICE = item(BTCUSDT), item(BTCUSDT, c="")
 def without_sequence(symbol: str = "A-B") -> dict[str, Any]:
     renamed = {**CRO_USDT["data"]}
     renamed["sequenceNew"] = renamed.pop("sequence")
-    return {**CRO_USDT, "subject": symbol, "data": renamed, "received_at": 1743147448501233}
+    return item({**CRO_USDT, "subject": symbol, "data": renamed})
 
 
 def spans(*messages: Message) -> list[Span]:

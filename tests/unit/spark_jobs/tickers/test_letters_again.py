@@ -17,10 +17,9 @@ from spark_jobs.tickers.letters.spans import EVERY_ITEM, THE_MESSAGE, Span, to_b
 from spark_jobs.tickers.reader import read_messages
 from spark_jobs.tickers.reading import cause_of
 from tests.support.frames import BTCUSDT, CRO_USDT, ETHUSDT, RECEIVED_AT, item
-from tests.support.messages import frame, message
+from tests.support.messages import HOST, frame, message
 
 WRITTEN_AT = datetime.fromtimestamp(RECEIVED_AT // 1_000_000, UTC)
-HOST = "stream.binance.com"
 FOUND = ["topic", "partition", "offset", "position", "endpoint", "symbol", "reason"]
 NO_OBJECT, NO_ARRAY = "the item is no JSON object", "the message is no JSON array"
 BTC, ETH = item(BTCUSDT), item(ETHUSDT)

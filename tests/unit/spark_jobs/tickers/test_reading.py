@@ -78,7 +78,7 @@ def test_items_are_counted_by_exchange_and_cause_with_an_example_of_each_unread_
     }
 
 
-def test_one_cause_in_several_partitions_is_counted_once() -> None:
+def test_counts_of_one_cause_in_several_partitions_are_added_up() -> None:
     found = reading(
         *(message([item(ETHUSDT, c="")], partition=n, offset=10 - n) for n in range(3)),
         *(message([item(ETHUSDT, o="")], partition=n, offset=20 - n) for n in range(3)),

@@ -1,4 +1,4 @@
-"""Spans of dead letters: as few as possible, and the same in whatever parts they were joined."""
+"""Test that dead letters are joined into the fewest spans, in whatever parts and order they arrive."""
 
 import random
 

@@ -1,7 +1,7 @@
 """The names of the archive's objects, which contain their offsets and the topic's id."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_jobs.lake.raw.names import (
@@ -46,7 +46,6 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 IDS = st.none() | st.text(ALPHABET, min_size=22, max_size=22)
 
 
-@settings(max_examples=100, deadline=None)
 @given(RANGES, IDS)
 def test_every_name_is_read_back_and_no_reader_takes_it_for_hidden(
     ranges: Ranges, topic_id: str | None
