@@ -33,21 +33,7 @@ class Topic:
 
     def _ends(self) -> dict[int, int]:
         partitions = self._consumer.list_topics(self._name, DEADLINE).topics[self._name].partitions
-        return {number: self._end(TopicPartition(self._name, number)) for number in partitions}
-
-    def _end(self, partition: TopicPartition) -> int:
-        def end() -> int | KafkaException:
-            try:
-                offsets = self._consumer.get_watermark_offsets(partition, DEADLINE)
-            except KafkaException as error:
-                # The partitions of a new topic may have no leader yet.
-                return error
-            assert offsets is not None
-            return offsets[1]
-
-        found = wait_for(end, lambda found: isinstance(found, int))
-        assert isinstance(found, int)
-        return found
+        return {number: _end(self._consumer, self._name, number) for number in partitions}
 
     def messages(self) -> list[Message]:
         ends = self._ends()
@@ -153,7 +139,7 @@ def all_ends(settings: Settings, topics: Iterable[str] = tuple(EXCHANGE_OF_TOPIC
     """Return the end offset of each partition of the topics."""
     with closing(_consumer(settings)) as consumer:
         return {
-            (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number))[1]
+            (topic, number): _end(consumer, topic, number)
             for topic in topics
             for number in consumer.list_topics(topic).topics[topic].partitions
         }
@@ -175,6 +161,22 @@ def all_messages(settings: Settings) -> Iterator[dict[str, Any]]:
                     "offset": offset,
                     "value": message.value(),
                 }
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    """Return the end offset, once the partition has a leader: that of a new topic may have none yet."""
+
+    def end() -> int | KafkaException:
+        try:
+            offsets = consumer.get_watermark_offsets(TopicPartition(topic, partition), DEADLINE)
+        except KafkaException as error:
+            return error
+        assert offsets is not None
+        return offsets[1]
+
+    found = wait_for(end, lambda found: isinstance(found, int))
+    assert isinstance(found, int)
+    return found
 
 
 def _consumer(settings: Settings) -> Consumer:

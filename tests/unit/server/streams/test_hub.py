@@ -486,9 +486,7 @@ def test_a_slow_client_that_connects_again_gets_the_unreadable_exchanges_after_i
         ]
 
 
-def test_a_stream_opened_while_postgres_is_unavailable_gets_the_status_last(
-    hub: Hub,
-) -> None:
+def test_a_stream_opened_while_postgres_is_unavailable_gets_the_status_last(hub: Hub) -> None:
     hub.publish(reading(1, None, BTC="1"))
     hub.last_minute({"kucoin": Unreadable(share=1.0, cause="a")})
     hub.postgres_is_away(datetime.now(UTC))
