@@ -1,6 +1,6 @@
 """Stop services, kill extractors, fill the journal: every kept item is in Kafka and in landing/ once.
 
-Outages are short by default; `make soak-extractors` runs them at full length.
+Outages are short in `make test-faults`; `make soak-extractors` runs them at full length.
 """
 
 import os

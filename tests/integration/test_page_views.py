@@ -1,4 +1,4 @@
-"""The page's other views, its addresses, keys and options, and its accessibility, in a real Chromium."""
+"""Compare, Movers and Status, addresses, keyboard, options and accessibility, in a real Chromium."""
 
 import csv
 import io
