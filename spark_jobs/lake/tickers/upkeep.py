@@ -108,7 +108,7 @@ class TickerUpkeep(threading.Thread):
         return bool(runs)
 
     def _merge_or_postpone(self, runs: Sequence[Run]) -> None:
-        """Merge the runs. If the merge process fails, skip their partition for an hour, but not the others."""
+        """Merge the runs. If the merge process fails, skip only their partition for an hour."""
         date, exchange = runs[0][0].date, runs[0][0].exchange
         try:
             self._merge(runs)
