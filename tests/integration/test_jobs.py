@@ -113,17 +113,17 @@ def test_the_archive_holds_every_record_as_it_was_and_resumes_after_the_offsets_
         checkpoint = fresh_checkpoint(str(tmp_path / str(number)), "raw_archive")
         run_once(lake_query(stream(spark, settings, progress), archive, checkpoint))
 
-    first, third = ends[BINANCE.raw_topic, 0], ends[KUCOIN.raw_topic, 3]
-    reached = {(BINANCE.raw_topic, 0): first + 4, (KUCOIN.raw_topic, 3): third + 2}
+    binance_end, kucoin_end = ends[BINANCE.raw_topic, 0], ends[KUCOIN.raw_topic, 3]
+    reached = {(BINANCE.raw_topic, 0): binance_end + 4, (KUCOIN.raw_topic, 3): kucoin_end + 2}
     assert archive.progress() == reached
     assert archive.resume(ends, ids) == reached
     records = archived(settings, "test-archive/raw")
     binance = [row for row in records if row[0] == BINANCE.raw_topic]
     assert [row[2:] for row in binance] == [
-        (first + n, value if isinstance(value, bytes) else json.dumps(value).encode(), b"key")
+        (binance_end + n, value if isinstance(value, bytes) else json.dumps(value).encode(), b"key")
         for n, value in enumerate(value for values in runs for value in values)
     ]
     assert [row[1:3] for row in records if row[0] == KUCOIN.raw_topic] == [
-        (3, third),
-        (3, third + 1),
+        (3, kucoin_end),
+        (3, kucoin_end + 1),
     ]

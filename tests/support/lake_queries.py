@@ -1,4 +1,6 @@
-"""Run the lake's queries over what is in Kafka now, and edit objects of the lake."""
+"""Run the live job and the lake's queries over what is in Kafka now, accept recreated topics, and edit
+objects of the lake.
+"""
 
 import json
 import time
@@ -133,8 +135,8 @@ def copy(lake: Settings, key: str, other: str) -> None:
 def wait_for_time_in_the_hour() -> None:
     """Wait until the hour lasts for another TIME_IN_THE_HOUR.
 
-    raw/ has a folder per hour, so a batch that
-    is sent before and after the turn of an hour has two objects per topic.
+    raw/ has a folder per hour, so a batch that is sent before and after the turn of an hour has
+    two objects per topic.
     """
     wait_for(
         lambda: HOUR - time.time() % HOUR,

@@ -1,4 +1,4 @@
-"""element_reader: the values of each element, and a reason for each missing value."""
+"""Test element_reader: the values of each ticker, the reason of each dead letter and unread field."""
 
 import json
 import time
@@ -30,8 +30,8 @@ def reasons(items: list[Any], topic: str = BINANCE.raw_topic) -> list[str | None
     return [row["reason"] for row in found]
 
 
-def without(frame: dict[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: value for key, value in frame.items() if key not in keys}
+def without(whole: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in whole.items() if key not in keys}
 
 
 def test_a_binance_mini_ticker_has_24_hour_figures_and_neither_bid_nor_ask() -> None:
