@@ -84,6 +84,8 @@ def main() -> None:
         # A new group in each round: an old one would continue after the offsets it committed.
         consumer_group=f"quix-{way}-{time.time_ns()}",
         auto_offset_reset="earliest",
+        # It stays empty, because nothing here has state.
+        state_dir=".stack/quix",
     )
     sink = CountingSink(
         host=database.hostname or "",
